@@ -1,0 +1,4 @@
+//! Facts about one capture: pure functions of bytes and of a lock view.
+
+pub mod checkpoint;
+pub mod wal;

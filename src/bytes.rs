@@ -1,0 +1,184 @@
+//! Where bytes come from: a file read by `pread`, a region of a bundle, or memory.
+//!
+//! Nothing here maps a file: a live `-wal` or `-shm` can be truncated under a mapping, and the reader would die of SIGBUS.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// Bytes that can be read at any offset, without a cursor, from several threads.
+///
+/// A source has the length it had when it was opened. A file that shrinks afterwards gives short reads, never an
+/// error and never a signal.
+pub trait ReadAt: Send + Sync {
+    /// Length in bytes when the source was opened.
+    fn len(&self) -> u64;
+
+    /// Reads at `offset` into `buf`; returns how many bytes were read. Fewer than asked means: the end was reached.
+    ///
+    /// # Errors
+    /// What the operating system reported.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Whether there are no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A file, read by `pread` with a length fixed at opening.
+#[derive(Debug, Clone)]
+pub struct FileBytes {
+    file: Arc<File>,
+    start: u64,
+    len: u64,
+}
+
+impl FileBytes {
+    /// The whole file, at its present length.
+    ///
+    /// # Errors
+    /// When the file's size cannot be read.
+    pub fn whole(file: Arc<File>) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, start: 0, len })
+    }
+
+    /// A region of a file, such as one member of a bundle.
+    #[must_use]
+    pub fn region(file: Arc<File>, start: u64, len: u64) -> Self {
+        Self { file, start, len }
+    }
+}
+
+impl ReadAt for FileBytes {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.len.saturating_sub(offset);
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        let Some(at) = self.start.checked_add(offset) else { return Ok(0) };
+        let Some(buf) = buf.get_mut(..want) else { return Ok(0) };
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match pread(&self.file, rest, at.saturating_add(done as u64)) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+}
+
+#[cfg(unix)]
+fn pread(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn pread(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
+impl ReadAt for Vec<u8> {
+    fn len(&self) -> u64 {
+        Vec::len(self) as u64
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let tail = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let n = tail.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..n), tail.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        Ok(n)
+    }
+}
+
+/// Two sources, one behind the other: the committed part of a captured WAL and its tail.
+pub struct Joined {
+    first: Arc<dyn ReadAt>,
+    second: Arc<dyn ReadAt>,
+}
+
+impl Joined {
+    /// `first` followed by `second`.
+    #[must_use]
+    pub fn new(first: Arc<dyn ReadAt>, second: Arc<dyn ReadAt>) -> Self {
+        Self { first, second }
+    }
+}
+
+impl ReadAt for Joined {
+    fn len(&self) -> u64 {
+        self.first.len().saturating_add(self.second.len())
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let border = self.first.len();
+        if offset >= border {
+            return self.second.read_at(buf, offset - border);
+        }
+        let n = self.first.read_at(buf, offset)?;
+        if offset.saturating_add(n as u64) < border {
+            return Ok(n);
+        }
+        let Some(rest) = buf.get_mut(n..) else { return Ok(n) };
+        Ok(n + self.second.read_at(rest, 0)?)
+    }
+}
+
+/// Reads a whole source into memory, refusing more than `limit` bytes.
+///
+/// # Errors
+/// When reading fails, or when the source is longer than `limit`.
+pub fn read_all(source: &dyn ReadAt, limit: u64) -> io::Result<Vec<u8>> {
+    let len = source.len();
+    if len > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("found {len} bytes, at most {limit} can be read at once"),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let n = source.read_at(&mut bytes, 0)?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_reads_across_its_border() {
+        let joined = Joined::new(Arc::new(vec![1u8, 2, 3]), Arc::new(vec![4u8, 5]));
+        let mut buf = [0; 4];
+        assert_eq!(joined.read_at(&mut buf, 1).unwrap(), 4);
+        assert_eq!(buf, [2, 3, 4, 5]);
+        assert_eq!(joined.read_at(&mut buf, 4).unwrap(), 1);
+        assert_eq!(joined.read_at(&mut buf, 5).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_region_never_reads_beyond_its_end() {
+        let file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut &file, b"0123456789").unwrap();
+        let region = FileBytes::region(Arc::new(file), 2, 3);
+        let mut buf = [0; 8];
+        assert_eq!(region.read_at(&mut buf, 0).unwrap(), 3);
+        assert_eq!(&buf[..3], b"234");
+        assert_eq!(region.read_at(&mut buf, 3).unwrap(), 0);
+        assert_eq!(region.read_at(&mut buf, u64::MAX).unwrap(), 0);
+    }
+
+    #[test]
+    fn read_all_refuses_more_than_its_limit() {
+        assert!(read_all(&vec![0u8; 10], 9).is_err());
+        assert_eq!(read_all(&vec![7u8; 10], 10).unwrap(), vec![7; 10]);
+    }
+}

@@ -1,0 +1,201 @@
+//! Two or more sides: do they share memory and locks, and what happened between them.
+//!
+//! Sharing is two facts, shared memory and shared locks; it is proven only if both are. A verdict has a subject: what
+//! the next opener would reach (`paths`), or what the running processes have mapped (`mappings`). Every piece of
+//! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::analysis::wal::WalFacts;
+use crate::bytes::ReadAt;
+use crate::evidence::Evidence;
+use crate::finding::Finding;
+use crate::format::shm::IndexHead;
+
+/// One side of a comparison.
+#[derive(Clone)]
+pub struct Side {
+    /// As the user named it.
+    pub label: String,
+    /// Whether the capture is of one moment.
+    pub stable: bool,
+    /// What was seen besides the bytes.
+    pub evidence: Evidence,
+    /// The head of the `-shm`.
+    pub shm: Option<IndexHead>,
+    /// The `-wal`.
+    pub wal: WalFacts,
+    /// Frame headers to look up by number, when they were captured.
+    pub frame_headers: Option<FrameHeaders>,
+}
+
+/// Where frame headers stand: 24 bytes each, `stride` bytes apart, the first at offset 32.
+#[derive(Clone)]
+pub struct FrameHeaders {
+    /// The `-wal`, or its headers only.
+    pub bytes: Arc<dyn ReadAt>,
+    /// 24 when only headers were captured, else 24 + page size.
+    pub stride: u64,
+}
+
+/// How far a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is so.
+    Proven,
+    /// It is not so.
+    Refuted,
+    /// The evidence does not reach.
+    Undecided,
+}
+
+/// What a verdict is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// What the next opener on either side would reach.
+    Paths,
+    /// What the running processes have mapped.
+    Mappings,
+}
+
+/// The kinds of evidence. Stronger proofs join here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One page frame behind both mappings.
+    PhysicalPages,
+    /// One inode in one kernel.
+    KernelIdentity,
+    /// The same directory of one kernel, in which either side would look up or create the `-shm`.
+    DirectoryIdentity,
+    /// Which wal-index the visible processes of each side have mapped.
+    ProcessMappings,
+    /// A lock pattern held by one side, seen by the other.
+    LockBeacon,
+    /// A nonce written through one mapping and read through the other.
+    MappingCoherence,
+    /// Order of what the sides showed in time.
+    Temporal,
+    /// What the frames say about a common past.
+    ContentLineage,
+    /// Equal bytes: listed to say that they prove nothing.
+    EqualBytes,
+}
+
+/// What a piece of evidence is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// The pages of the `-shm`.
+    Memory,
+    /// The byte-range locks on it.
+    Locks,
+    /// Both.
+    Both,
+}
+
+/// What a piece of evidence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Fits with sharing, decides nothing.
+    Supports,
+    /// Decides that it is shared.
+    Proves,
+    /// Decides that it is not.
+    Refutes,
+    /// Cannot speak; see the reason.
+    Silent,
+}
+
+/// One piece of evidence, silent ones included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Because {
+    /// Kind.
+    pub kind: Kind,
+    /// What it is about.
+    pub about: About,
+    /// What it says.
+    pub says: Says,
+    /// Why it is silent.
+    pub reason: Option<String>,
+    /// The facts, in a sentence.
+    pub detail: String,
+}
+
+/// The sharing verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Memory and locks together.
+    pub sharing: Answer,
+    /// The `-shm` pages.
+    pub memory: Answer,
+    /// The locks.
+    pub locks: Answer,
+    /// What the verdict is about.
+    pub subject: Subject,
+    /// The kinds that decided.
+    pub decided_by: Vec<Kind>,
+    /// Labels of the sides, by sharing group; of more than two sides.
+    pub groups: Vec<Vec<String>>,
+    /// All evidence.
+    pub because: Vec<Because>,
+}
+
+/// What happened between two captures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// The same last commit of the same generation.
+    Identical,
+    /// One goes on where the other ends, in the same generation.
+    Continuation,
+    /// The same commits, more of them in the database.
+    Checkpointed,
+    /// A new generation of the same database.
+    Restarted,
+    /// A common past, then different frames.
+    Diverged,
+    /// Nothing in common.
+    Unrelated,
+}
+
+/// Lineage of two sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lineage {
+    /// Relation; `None` when too little was captured to tell.
+    pub relation: Option<Relation>,
+    /// Label of the side that is ahead, if one is.
+    pub ahead: Option<String>,
+    /// Commits between the two, for a continuation.
+    pub commits: Option<u64>,
+    /// Frames between the two, for a continuation.
+    pub frames: Option<u64>,
+    /// One sentence.
+    pub explanation: String,
+}
+
+/// Everything that comparing found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One plain sentence that never says more than the verdict's subject, and what to do.
+    pub explanation: String,
+    /// Lineage of the first two sides; of more sides, one for each neighbouring pair.
+    pub lineage: Vec<Lineage>,
+    /// Split-brain, database shared but wal-index not, and the like.
+    pub findings: Vec<Finding>,
+}
+
+/// Compares two or more sides. `simultaneous`: the descriptors of all sides were open at the same time, and the paths
+/// were checked again after the last was opened.
+#[must_use]
+pub fn compare(sides: &[Side], simultaneous: bool) -> Comparison {
+    let _ = (sides, simultaneous);
+    todo!()
+}

@@ -1,0 +1,1 @@
+//! One offset table per on-disk structure.

@@ -1,0 +1,1 @@
+//! The documents that are the JSON contract, and their drawing as JSON and as tables.

@@ -1,0 +1,171 @@
+//! Capturing one side: the order of reading, the stability rule, the bundle.
+//!
+//! Everything that was captured is read back from a bundle, also for live sources: so there is one kind of capture, and
+//! a bundle made elsewhere is as good as a look of one's own.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::bytes::ReadAt;
+
+pub mod manifest;
+
+pub use manifest::{Manifest, Stability, WalMode};
+
+/// The version of the bundle format that this walscope writes, and the newest it reads.
+pub const BUNDLE_VERSION: u32 = 1;
+
+/// Why a capture or a bundle could not be made or read.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The system refused.
+    #[error("{path}: {action}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is of no kind that can be captured or read.
+    #[error("{path}: {message}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong: offset, needed and found where they apply.
+        message: String,
+    },
+}
+
+/// What to capture.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How much of the `-wal`; `None`: full up to 64 MiB, else headers.
+    pub wal: Option<WalMode>,
+    /// The whole database instead of its first page.
+    pub with_db: bool,
+    /// How often an unstable capture is tried in all.
+    pub attempts: u32,
+    /// Refuse to read where the access time would move.
+    pub strict_atime: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { wal: None, with_db: false, attempts: 5, strict_atime: false }
+    }
+}
+
+/// The steps of one attempt, in EVIDENCE order; a hook is called before each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Header copies, checkpoint info, WAL header, identities.
+    Before,
+    /// The database, or its first page.
+    Database,
+    /// The `-shm` as a whole: S1.
+    WalIndex,
+    /// The WAL up to `S1.mxFrame`.
+    WalCommitted,
+    /// The WAL behind it.
+    WalTail,
+    /// Everything of `Before` once more.
+    After,
+    /// Namespaces, mappings, locks.
+    Evidence,
+}
+
+/// Bytes of the `-wal` as far as they were captured.
+#[derive(Clone)]
+pub enum WalBytes {
+    /// There was none.
+    Missing,
+    /// It was left out (`--wal none`).
+    NotCaptured,
+    /// The whole file.
+    Full(Arc<dyn ReadAt>),
+    /// The WAL header and the 24-byte frame headers only; the facts were measured over the whole file at capture.
+    Headers {
+        /// 32 bytes and 24 bytes a frame.
+        bytes: Arc<dyn ReadAt>,
+        /// What the scan at capture found.
+        facts: Box<crate::analysis::wal::WalFacts>,
+    },
+}
+
+/// Bytes of the database as far as they were captured.
+#[derive(Clone)]
+pub enum DatabaseBytes {
+    /// There was none.
+    Missing,
+    /// The first page (or what there was of it).
+    FirstPage(Arc<dyn ReadAt>),
+    /// The whole file.
+    Full(Arc<dyn ReadAt>),
+}
+
+/// One side, as captured.
+#[derive(Clone)]
+pub struct Capture {
+    /// What the user typed, or the bundle's path.
+    pub label: String,
+    /// Everything but the bytes.
+    pub manifest: Manifest,
+    /// The `-shm` (S1).
+    pub shm: Option<Arc<dyn ReadAt>>,
+    /// The `-wal`.
+    pub wal: WalBytes,
+    /// The database.
+    pub database: DatabaseBytes,
+    /// Mode bits of the bundle file that let others read it, if any.
+    pub readable_by_others: bool,
+}
+
+impl Capture {
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no bundle, is cut short, or was written by a newer walscope.
+    pub fn open(path: &Path) -> Result<Self, SnapshotError> {
+        let _ = path;
+        todo!()
+    }
+
+    /// Reads a bundle from an open file.
+    ///
+    /// # Errors
+    /// As [`Capture::open`].
+    pub fn from_file(label: &str, file: Arc<File>) -> Result<Self, SnapshotError> {
+        let _ = (label, file);
+        todo!()
+    }
+}
+
+/// Captures the database at `path` with its siblings and streams the bundle to `out`. `hook` is called before each step
+/// with the attempt's number (1 for the first).
+///
+/// # Errors
+/// When nothing can be captured, or `out` fails.
+pub fn write_bundle(
+    path: &Path,
+    options: &Options,
+    out: &mut dyn Write,
+    hook: &mut dyn FnMut(u32, Step),
+) -> Result<Manifest, SnapshotError> {
+    let _ = (path, options, out, hook);
+    todo!()
+}
+
+/// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotError> {
+    let _ = (path, options);
+    todo!()
+}
