@@ -1,2 +1,33 @@
-//! The command.
-fn main() {}
+//! The command line. Each command has a file of its own; this one is the table of contents.
+
+mod args;
+mod compare;
+mod exit;
+mod inspect;
+#[cfg(feature = "lab")]
+mod lab;
+mod output;
+mod snapshot;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    exit::conclude(run(&cli))
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Snapshot(args) => snapshot::run(args, &cli.global),
+        Command::Compare(args) => compare::run(args, &cli.global),
+        #[cfg(feature = "lab")]
+        Command::Lab(args) => lab::run(args, &cli.global),
+    }
+}

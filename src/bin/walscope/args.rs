@@ -1,0 +1,57 @@
+//! What the command line says. Each command's own arguments stand in its own file.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows what SQLite's -wal and -shm really hold, and proves or refutes that containers share one wal-index.
+#[derive(Debug, Parser)]
+#[command(name = "walscope", version, max_term_width = 100)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Columns to draw for [default: the terminal's, or 100]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
+    pub width: Option<u16>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Refuse to read a file where reading would move its access time
+    #[arg(long, global = true)]
+    pub strict_atime: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
+    Inspect(crate::inspect::InspectArgs),
+    /// Capture a database's -shm and -wal with kernel evidence into one bundle
+    Snapshot(crate::snapshot::SnapshotArgs),
+    /// Prove or refute that two or more sides share one wal-index
+    Compare(crate::compare::CompareArgs),
+    /// Run the two-container experiment with real SQLite on this machine and judge it
+    #[cfg(feature = "lab")]
+    Lab(crate::lab::LabArgs),
+}

@@ -1,0 +1,44 @@
+//! Exit codes: a contract with scripts.
+
+use std::io;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Answered, nothing found; or sharing proven.
+    Good = 0,
+    /// Answered, something found; or sharing refuted.
+    Bad = 1,
+    /// Could not answer.
+    NoAnswer = 2,
+    /// Answered, but undecided.
+    Undecided = 3,
+}
+
+/// Turns a command's end into the process's.
+pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
+    match result {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("walscope: {}", walscope::report::safe(&format!("{error:#}")));
+            ExitCode::from(Exit::NoAnswer as u8)
+        }
+    }
+}
+
+/// Prints clap's message: help and version are answers, everything else is bad usage.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { Exit::NoAnswer as u8 } else { Exit::Good as u8 })
+}
+
+/// The reader of our output went away: no error.
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

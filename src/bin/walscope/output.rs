@@ -1,0 +1,36 @@
+//! Where answers go: JSON or drawing, width, colour.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::args::{Color, Global};
+
+/// Columns to draw for.
+pub fn width(global: &Global) -> usize {
+    let terminal =
+        || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns >= 20);
+    usize::from(global.width.or_else(terminal).unwrap_or(100))
+}
+
+/// Prints one JSON document.
+pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints text that may hold colour; it is taken out where it is not wanted.
+pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
+    let choice = match global.color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    let mut out = anstream::AutoStream::new(io::stdout(), choice).lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
