@@ -1,5 +1,6 @@
 //! Opening files for examination: of every kind, through links, with and without permission.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers outside of #[test] functions, too
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -164,10 +165,10 @@ fn a_denied_sibling_is_an_observation_and_a_denied_database_alone_an_error() {
     let wal = folder.path().join("t.db-wal");
     touch(&db);
     touch(&wal);
-    fs::set_permissions(&wal, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&wal, Permissions::from_mode(0o0)).unwrap();
     let files = unprivileged(|| open_database(&db, false)).unwrap();
     assert!(matches!(files.wal, Observation::Denied { .. }));
-    fs::set_permissions(&db, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&db, Permissions::from_mode(0o0)).unwrap();
     let denied = unprivileged(|| open_database(&db, false)).unwrap_err();
     assert_eq!(denied.why.kind(), std::io::ErrorKind::PermissionDenied);
 }
