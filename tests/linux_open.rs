@@ -109,6 +109,19 @@ fn replaced_removed_and_new_files_are_noticed() {
 }
 
 #[test]
+fn another_folder_with_the_same_files_is_a_change() {
+    let outer = tempfile::tempdir().unwrap();
+    let (folder, away) = (outer.path().join("data"), outer.path().join("away"));
+    fs::create_dir(&folder).unwrap();
+    touch(&folder.join("t.db"));
+    let files = open_database(&folder.join("t.db"), false).unwrap();
+    fs::rename(&folder, &away).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::hard_link(away.join("t.db"), folder.join("t.db")).unwrap();
+    assert!(!paths_unchanged(&files), "the next -shm would be made elsewhere");
+}
+
+#[test]
 fn descriptors_keep_telling_about_a_deleted_file() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("t.db");
