@@ -69,6 +69,7 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         with_db: args.with_db,
         attempts: args.attempts,
         strict_atime: global.strict_atime,
+        ..Options::default()
     };
     let document = if args.output.as_os_str() == "-" { to_stdout(args, &options)? } else { to_file(args, &options)? };
     // Standard output belongs to the bundle when it goes there; what there is to say goes to standard error.
