@@ -80,7 +80,10 @@ fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Ca
 fn open(source: &str, strict_atime: bool) -> anyhow::Result<Opened> {
     match source::open(source, strict_atime)? {
         Source::Bundle(capture) => Ok(Opened::Bundle(capture)),
-        Source::Files(_) => Ok(Opened::Live(linux::open_database(Path::new(source), strict_atime)?)),
+        Source::Files(files) => match files.opened {
+            Some(opened) => Ok(Opened::Live(opened)),
+            None => bail!("{source}: found a -wal or -shm alone; compare needs a database or a bundle"),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use walscope::analysis::findings::Facts;
 use walscope::analysis::wal::{self, WalFacts};
 use walscope::bytes::ReadAt;
@@ -41,22 +41,23 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
 /// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
 fn of_files(files: &Files) -> anyhow::Result<InspectDocument> {
     let name = || files.label.clone();
-    let mut reasons = BTreeMap::new();
+    let mut reasons = why_absent(files)?;
     let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
     let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let locks = files.shm.as_ref().map(|_| files.locks());
     let wal = match &files.wal {
-        Some(wal) => wal::scan(wal.as_ref(), &mut |_| {}).with_context(name)?,
-        None => WalFacts::absent(),
+        Some(wal) => Some(wal::scan(wal.as_ref(), &mut |_| {}).with_context(name)?),
+        // Of a -shm alone nothing is known about the -wal.
+        None => files.opened.as_ref().map(|_| WalFacts::absent()),
     };
     let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let shm = settled(before, after);
     if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
-        anyhow::bail!("{}: {reason}", files.label);
+        bail!("{}: {reason}", files.label);
     }
     let facts = Facts {
         database: database.as_ref(),
-        wal: Some(&wal),
+        wal: wal.as_ref(),
         shm: shm.as_ref(),
         locks: locks.as_ref().and_then(|locks| seen(locks, &mut reasons)),
         hot_journal: files.hot_journal,
@@ -77,9 +78,34 @@ fn of_files(files: &Files) -> anyhow::Result<InspectDocument> {
     Ok(inspect::build(source, sizes, &facts, reasons))
 }
 
+/// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
+fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some(opened) = &files.opened else {
+        let alone = || "not looked at: one file alone was given".to_owned();
+        let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
+        return Ok(present.iter().filter(|(_, here)| !here).map(|(name, _)| ((*name).to_owned(), alone())).collect());
+    };
+    let mut reasons = BTreeMap::new();
+    for (name, file, suffix) in
+        [("database", &opened.database, ""), ("wal", &opened.wal, "-wal"), ("shm", &opened.shm, "-shm")]
+    {
+        match file {
+            Observation::Seen { .. } => {}
+            Observation::Missing { .. } => {
+                reasons.insert(name.to_owned(), "absent".to_owned());
+            }
+            Observation::Denied { reason } | Observation::Unsupported { reason } => {
+                bail!("{}{suffix}: {reason}", opened.database_path.display());
+            }
+        }
+    }
+    Ok(reasons)
+}
+
 fn of_bundle(capture: &Capture) -> anyhow::Result<InspectDocument> {
     let name = || capture.label.clone();
     let manifest = &capture.manifest;
+    let files = &manifest.evidence.files;
     let mut reasons = BTreeMap::new();
     let bytes = match &capture.database {
         DatabaseBytes::Missing => None,
@@ -88,15 +114,16 @@ fn of_bundle(capture: &Capture) -> anyhow::Result<InspectDocument> {
     let database = database_head(bytes, &mut reasons).with_context(name)?;
     let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
     let wal = match &capture.wal {
+        WalBytes::Missing if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => None,
         WalBytes::Missing => Some(WalFacts::absent()),
         WalBytes::NotCaptured => None,
         WalBytes::Full(bytes) => Some(wal::scan(bytes.as_ref(), &mut |_| {}).with_context(name)?),
         WalBytes::Headers { facts, .. } => Some((**facts).clone()),
     };
     if wal.is_none() {
-        reasons.insert("wal".to_owned(), "the -wal was left out of this bundle".to_owned());
+        let why = files.wal.reason().unwrap_or("left out of this bundle");
+        reasons.insert("wal".to_owned(), why.to_owned());
     }
-    let files = &manifest.evidence.files;
     let unstable =
         (!manifest.stability.stable).then(|| manifest.stability.reason.as_deref().unwrap_or("no reason given"));
     let facts = Facts {
