@@ -1,0 +1,217 @@
+//! The experiment: what is done in which order, on whichever runtime and in whichever scenario.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::peer::Peer;
+use super::progress::Progress;
+use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
+use super::runtime::Runtime;
+use super::scenario::Scenario;
+
+/// One step, and the rows that each side counted after it.
+#[derive(Debug, Default, Serialize)]
+pub struct Step {
+    /// What was done.
+    pub action: String,
+    /// Rows that the writer counts; `None`: it has not opened the database, or SQLite refused.
+    pub writer: Option<u64>,
+    /// Rows that the reader counts.
+    pub reader: Option<u64>,
+    /// What SQLite refused or what is remarkable.
+    pub note: Option<String>,
+}
+
+/// Something of either side.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Both<T> {
+    /// The writer's.
+    pub writer: T,
+    /// The reader's.
+    pub reader: T,
+}
+
+/// What the experiment showed, apart from the snapshots.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Rows that each side was told by SQLite it had committed.
+    pub written: Both<u64>,
+    /// Rows found by a fresh open on each side after both had closed.
+    pub found: Both<Option<u64>>,
+    /// The integrity check of that fresh open.
+    pub integrity: Both<String>,
+    /// What `PRAGMA wal_checkpoint(PASSIVE)` answered to the writer.
+    pub checkpoint: Option<CheckpointAnswer>,
+    /// The files that were copied at the start.
+    pub copied: Vec<CopiedFile>,
+}
+
+/// The experiment under way.
+pub struct Experiment<'a> {
+    /// Where.
+    pub runtime: &'a mut dyn Runtime,
+    /// What the sides see.
+    pub scenario: &'static Scenario,
+    /// Rows of each batch.
+    pub rows: u32,
+    /// Where the bundles go.
+    pub bundles: Both<PathBuf>,
+    /// Where progress goes.
+    pub progress: &'a Progress,
+    /// What was seen so far.
+    pub outcome: Outcome,
+}
+
+impl Experiment<'_> {
+    /// Runs it to its end. Both actors have ended when this returns, whatever it returns.
+    pub fn run(mut self) -> anyhow::Result<Outcome> {
+        let rows = self.rows;
+        for volume in self.scenario.volumes {
+            self.runtime.volume(volume)?;
+        }
+        let mut writer = self.runtime.start(&self.scenario.writer)?;
+        self.progress.note("the writer is up")?;
+        self.progress.heading()?;
+        writer.demand(&self.open(true))?;
+        writer.demand(&Request::Create)?;
+        let note = self.insert(&mut writer, true)?;
+        self.step(format!("the writer creates the table and inserts {rows} rows"), &mut writer, None, note)?;
+        // So that the reader finds the table, whichever files it is given.
+        let note = self.checkpoint(&mut writer)?;
+        self.step("the writer checkpoints".to_owned(), &mut writer, None, note)?;
+        self.copy(&mut writer)?;
+
+        let mut reader = self.runtime.start(&self.scenario.reader)?;
+        reader.demand(&self.open(false))?;
+        self.step("the reader opens the database".to_owned(), &mut writer, Some(&mut reader), None)?;
+        for writes in [true, false, true] {
+            let note = self.insert(if writes { &mut writer } else { &mut reader }, writes)?;
+            let who = if writes { "writer" } else { "reader" };
+            self.step(format!("the {who} inserts {rows} rows"), &mut writer, Some(&mut reader), note)?;
+        }
+        self.read_transaction(&mut writer, &mut reader)?;
+        self.close_and_open_afresh(&mut writer, &mut reader)?;
+        Ok(self.outcome)
+    }
+
+    /// A reader stays in the past while the writer goes on and checkpoints; the snapshots are taken then.
+    fn read_transaction(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
+        let note = reader.count(&Request::BeginRead)?.err();
+        self.step("the reader begins a read transaction".to_owned(), writer, Some(reader), note)?;
+        let note = self.insert(writer, true)?;
+        let action = format!("the writer inserts {} rows", self.rows);
+        self.step(action, writer, Some(reader), note)?;
+        let note = self.checkpoint(writer)?;
+        self.step("the writer checkpoints".to_owned(), writer, Some(reader), note)?;
+        let Both { writer: to, reader: reader_to } = self.bundles.clone();
+        self.runtime.snapshot(writer, &self.scenario.writer, &to)?;
+        self.runtime.snapshot(reader, &self.scenario.reader, &reader_to)?;
+        self.step("walscope takes a snapshot on either side".to_owned(), writer, Some(reader), None)?;
+        let note = match reader.ask(&Request::EndRead)? {
+            Reply::Failed { error } => Some(format!("reader: {error}")),
+            _ => None,
+        };
+        self.step("the reader ends its transaction".to_owned(), writer, Some(reader), note)
+    }
+
+    /// What is left when nobody has the database open any more is what counts.
+    fn close_and_open_afresh(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
+        reader.demand(&Request::Close)?;
+        writer.demand(&Request::Close)?;
+        let mut note = Vec::new();
+        for (is_writer, peer) in [(true, writer), (false, reader)] {
+            peer.demand(&self.open(is_writer))?;
+            let found = peer.count(&Request::Count)?;
+            let integrity = peer.integrity()?;
+            peer.demand(&Request::Close)?;
+            note.extend(found.as_ref().err().map(|error| format!("{}: {error}", peer.name)));
+            let outcome = &mut self.outcome;
+            let (rows, text) = if is_writer {
+                (&mut outcome.found.writer, &mut outcome.integrity.writer)
+            } else {
+                (&mut outcome.found.reader, &mut outcome.integrity.reader)
+            };
+            *rows = found.ok();
+            *text = integrity;
+        }
+        let Both { writer, reader } = self.outcome.found;
+        let action = "both close; each opens the database afresh".to_owned();
+        self.done(Step { action, writer, reader, note: joined(note) })
+    }
+
+    /// Fills the reader's volume, where the scenario says so.
+    fn copy(&mut self, writer: &mut Peer) -> anyhow::Result<()> {
+        if !self.scenario.copied {
+            return Ok(());
+        }
+        let files = self.runtime.copy(self.scenario.writer.volume, self.scenario.reader.volume)?;
+        if let Some(file) = files.iter().find(|file| !file.equal) {
+            bail!("{}: the copy differs from the original although nobody wrote", file.name);
+        }
+        let list = files.iter().map(|file| format!("{} ({} bytes)", file.name, file.bytes)).collect::<Vec<_>>();
+        let note = format!("{}: every byte equal, read back and compared", list.join(", "));
+        self.outcome.copied = files;
+        self.step("the files are copied to the reader's volume".to_owned(), writer, None, Some(note))
+    }
+
+    fn insert(&mut self, peer: &mut Peer, is_writer: bool) -> anyhow::Result<Option<String>> {
+        let (rows, error) = peer.insert(self.rows)?;
+        let written = &mut self.outcome.written;
+        *(if is_writer { &mut written.writer } else { &mut written.reader }) += rows;
+        Ok(error.map(|error| format!("{} after {rows} rows: {error}", peer.name)))
+    }
+
+    fn checkpoint(&mut self, writer: &mut Peer) -> anyhow::Result<Option<String>> {
+        Ok(Some(match writer.checkpoint()? {
+            Ok(answer) => {
+                self.outcome.checkpoint = Some(answer);
+                let CheckpointAnswer { busy, log, checkpointed } = answer;
+                format!("busy {busy}, {log} frames in the WAL, {checkpointed} of them in the database")
+            }
+            Err(error) => format!("{}: {error}", writer.name),
+        }))
+    }
+
+    fn open(&self, is_writer: bool) -> Request {
+        let view = if is_writer { &self.scenario.writer } else { &self.scenario.reader };
+        Request::Open { path: self.runtime.database(view) }
+    }
+
+    /// Counts on both sides and shows the step.
+    fn step(
+        &mut self,
+        action: String,
+        writer: &mut Peer,
+        reader: Option<&mut Peer>,
+        note: Option<String>,
+    ) -> anyhow::Result<()> {
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let writer = count(writer, &mut notes)?;
+        let reader = reader.map(|reader| count(reader, &mut notes)).transpose()?.flatten();
+        self.done(Step { action, writer, reader, note: joined(notes) })
+    }
+
+    fn done(&mut self, step: Step) -> anyhow::Result<()> {
+        self.progress.step(&step)?;
+        self.outcome.steps.push(step);
+        Ok(())
+    }
+}
+
+fn count(peer: &mut Peer, notes: &mut Vec<String>) -> anyhow::Result<Option<u64>> {
+    Ok(match peer.count(&Request::Count)? {
+        Ok(count) => Some(count),
+        Err(error) => {
+            notes.push(format!("{}: {error}", peer.name));
+            None
+        }
+    })
+}
+
+fn joined(notes: Vec<String>) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
