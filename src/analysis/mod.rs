@@ -1,4 +1,5 @@
 //! Facts about one capture: pure functions of bytes and of a lock view.
 
 pub mod checkpoint;
+pub mod findings;
 pub mod wal;

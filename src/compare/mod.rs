@@ -14,6 +14,9 @@ use crate::evidence::Evidence;
 use crate::finding::Finding;
 use crate::format::shm::IndexHead;
 
+#[cfg(target_os = "linux")]
+mod side;
+
 /// One side of a comparison.
 #[derive(Clone)]
 pub struct Side {
