@@ -9,7 +9,7 @@ use anyhow::Context;
 
 /// `f_type` of the file systems on which one inode is one page cache and locks are local to the kernel: ext4, xfs,
 /// btrfs, tmpfs, f2fs. Anywhere else (overlay, as in a container's own `/tmp`) the verdict could only be undecided.
-const DECISIVE: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+const DECISIVE: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
 
 /// A folder that only this user can read, removed when dropped.
 pub struct Folder(PathBuf);
@@ -53,5 +53,6 @@ impl Drop for Folder {
 }
 
 fn decisive(place: &Path) -> bool {
-    rustix::fs::statfs(place).is_ok_and(|found| DECISIVE.iter().any(|magic| i64::from(*magic) == found.f_type as i64))
+    rustix::fs::statfs(place)
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|magic| DECISIVE.contains(&magic)))
 }

@@ -12,9 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 use rustix::io::Errno;
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
@@ -179,7 +177,8 @@ fn write(path: &str, text: &str) -> anyhow::Result<()> {
 fn build(inside: &Inside) -> anyhow::Result<()> {
     let root = &inside.root;
     // Nothing that is mounted here may reach the outside.
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context("mount --make-rprivate /")?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .context("mount --make-rprivate /")?;
     mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, c"mode=0755").context("mounting a tmpfs")?;
     for (outside, target) in &inside.mounts {
         bind(outside, &below(root, target)?)?;
