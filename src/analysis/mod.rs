@@ -2,4 +2,6 @@
 
 pub mod checkpoint;
 pub mod findings;
+pub mod shm;
+pub mod transactions;
 pub mod wal;

@@ -59,7 +59,7 @@ pub struct InspectDocument {
     pub sizes: Sizes,
     /// The database's head.
     pub database: Option<Database>,
-    /// The `-wal`; null only when a bundle leaves it out.
+    /// The `-wal`; null when it was not looked at. An absent one has `end.reason` `no_file`.
     pub wal: Option<Wal>,
     /// The `-shm`.
     pub shm: Option<Shm>,
@@ -81,7 +81,8 @@ pub fn build(
 ) -> InspectDocument {
     let checkpoint = facts.wal.map(|wal| checkpoint::diagnose(wal, facts.shm, facts.locks));
     if checkpoint.is_none() {
-        reasons.insert("checkpoint".to_owned(), "the -wal is not part of this bundle".to_owned());
+        let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
+        reasons.insert("checkpoint".to_owned(), why);
     }
     InspectDocument {
         schema: SCHEMA,

@@ -46,7 +46,7 @@ impl InspectDocument {
     fn database_line(&self) -> String {
         let name = line(if self.source.kind == SourceKind::Bundle { &self.source.path } else { &self.source.label });
         let Some(database) = &self.database else {
-            return self.reason("database").unwrap_or_else(|| format!("{name}: absent"));
+            return format!("{name}: {}", self.reason("database").unwrap_or_else(|| "absent".to_owned()));
         };
         let size = bytes(self.sizes.database.unwrap_or(0));
         match (&database.header, database.kind) {
