@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use walscope::bytes::read_all;
-use walscope::compare::{Answer, Side, compare};
+use walscope::compare::{Side, compare};
 use walscope::report::compare::CompareDocument;
 use walscope::snapshot::Capture;
 
@@ -92,7 +92,7 @@ pub fn run(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
 fn play(role: &Role) -> anyhow::Result<Exit> {
     match role {
         Role::Actor => actor::run(),
-        Role::Copy { from, to } => output::json(&actor::copy(from, to)?),
+        Role::Copy { from, to } => output::write_json(std::io::stdout(), &actor::copy(from, to)?),
         Role::Enter { inside } => namespaces::enter(inside),
         Role::Inside { inside } => namespaces::inside(inside),
     }?;
@@ -140,17 +140,9 @@ fn experiment(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow:
     let sides = captures.iter().map(Side::from_capture).collect::<Result<Vec<_>, _>>()?;
     let comparison = CompareDocument::new(&sides, &compare(&sides, false), false);
     let document = LabDocument::new((kind, chosen.reason), scenario, outcome, comparison, equal_shm(&captures)?);
-    if global.json {
-        output::json(&document)?;
-    } else {
-        output::text(global, &document.draw(output::width(global)))?;
-    }
+    output::document(global, &document, |width| document.draw(width))?;
     interrupt.check()?;
-    Ok(match document.comparison.verdict.sharing {
-        Answer::Proven => Exit::Good,
-        Answer::Refuted => Exit::Bad,
-        Answer::Undecided => Exit::Undecided,
-    })
+    Ok(crate::compare::exit_of(document.comparison.verdict.sharing))
 }
 
 /// Where the bundles go. What is there already is not overwritten, and that is said before the experiment.
