@@ -21,9 +21,14 @@ pub fn run() -> anyhow::Result<()> {
     reply(&Reply::Ready)?;
     for line in io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?).context("a request of the lab")?;
-        reply(&actor.obey(request).unwrap_or_else(|error| Reply::Failed { error: format!("{error:#}") }))?;
+        reply(&actor.obey(request).unwrap_or_else(|error| Reply::Failed { error: reason(&error) }))?;
     }
     Ok(())
+}
+
+/// SQLite's own words; the error below them only repeats its number.
+fn reason(error: &anyhow::Error) -> String {
+    error.downcast_ref::<rusqlite::Error>().map_or_else(|| format!("{error:#}"), ToString::to_string)
 }
 
 /// Writes one reply.
@@ -84,7 +89,7 @@ impl Actor {
 
 fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).with_context(|| path.display().to_string())?;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     // The lab checkpoints when it wants to see one, and a power cut is not part of the experiment.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -25,7 +25,9 @@ impl Ended {
     /// Standard output, if the program succeeded.
     pub fn success(self, what: &str) -> anyhow::Result<String> {
         if !self.status.success() {
-            bail!("{what}: {}: {}", self.status, String::from_utf8_lossy(&self.stderr).trim());
+            let said = String::from_utf8_lossy(&self.stderr);
+            let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            bail!("{what}: {}: {}", self.status, said.join("; "));
         }
         Ok(String::from_utf8_lossy(&self.stdout).trim().to_owned())
     }

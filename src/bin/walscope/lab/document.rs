@@ -153,7 +153,7 @@ impl Rows {
         let count = |count: &Option<u64>| count.map_or_else(|| "none readable".to_owned(), |count| count.to_string());
         let lost = match self.lost {
             Some(0) => "none lost".to_owned(),
-            Some(lost) => format!("{lost} lost on the side that has more"),
+            Some(lost) => format!("{lost} lost, even on the side that finds more"),
             None => "no side can be read".to_owned(),
         };
         format!(

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::peer::Peer;
 use super::progress::Progress;
-use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
+use super::protocol::{CheckpointAnswer, CopiedFile, Request};
 use super::runtime::Runtime;
 use super::scenario::Scenario;
 
@@ -78,7 +78,6 @@ pub struct Experiment<'a> {
 impl Experiment<'_> {
     /// Runs it to its end. Both actors have ended when this returns, whatever it returns.
     pub fn run(mut self) -> anyhow::Result<Outcome> {
-        let rows = self.rows;
         for volume in self.scenario.volumes {
             self.runtime.volume(volume)?;
         }
@@ -88,7 +87,8 @@ impl Experiment<'_> {
         writer.demand(&self.open(true))?;
         writer.demand(&Request::Create)?;
         let note = self.insert(&mut writer, true)?;
-        self.step(format!("the writer creates the table and inserts {rows} rows"), &mut writer, None, note)?;
+        let action = format!("the writer creates the table and inserts {}", self.batch());
+        self.step(action, &mut writer, None, note)?;
         // So that the reader finds the table, whichever files it is given.
         let note = self.checkpoint(&mut writer)?;
         self.step("the writer checkpoints".to_owned(), &mut writer, None, note)?;
@@ -101,7 +101,7 @@ impl Experiment<'_> {
         for writes in [true, false, true] {
             let note = self.insert(if writes { &mut writer } else { &mut reader }, writes)?;
             let who = if writes { "writer" } else { "reader" };
-            self.step(format!("the {who} inserts {rows} rows"), &mut writer, Some(&mut reader), note)?;
+            self.step(format!("the {who} inserts {}", self.batch()), &mut writer, Some(&mut reader), note)?;
         }
         self.begin_to_read(&mut writer, &mut reader)?;
         thread::sleep(OLD_ENOUGH.saturating_sub(both_are_open.elapsed()));
@@ -115,7 +115,7 @@ impl Experiment<'_> {
         let note = reader.count(&Request::BeginRead)?.err();
         self.step("the reader begins a read transaction".to_owned(), writer, Some(reader), note)?;
         let note = self.insert(writer, true)?;
-        let action = format!("the writer inserts {} rows", self.rows);
+        let action = format!("the writer inserts {}", self.batch());
         self.step(action, writer, Some(reader), note)?;
         let note = self.checkpoint(writer)?;
         self.step("the writer checkpoints".to_owned(), writer, Some(reader), note)
@@ -127,36 +127,39 @@ impl Experiment<'_> {
         self.runtime.snapshot(writer, &self.scenario.writer, &to)?;
         self.runtime.snapshot(reader, &self.scenario.reader, &reader_to)?;
         self.step("walscope takes a snapshot on either side".to_owned(), writer, Some(reader), None)?;
-        let note = match reader.ask(&Request::EndRead)? {
-            Reply::Failed { error } => Some(format!("reader: {error}")),
-            _ => None,
-        };
+        let note = reader.attempt(&Request::EndRead)?;
         self.step("the reader ends its transaction".to_owned(), writer, Some(reader), note)
     }
 
     /// What is left when nobody has the database open any more is what counts.
     fn close_and_open_afresh(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
-        reader.demand(&Request::Close)?;
-        writer.demand(&Request::Close)?;
-        let mut note = Vec::new();
-        for (is_writer, peer) in [(true, writer), (false, reader)] {
-            peer.demand(&self.open(is_writer))?;
-            let found = peer.count(&Request::Count)?;
-            let integrity = peer.integrity()?;
-            peer.demand(&Request::Close)?;
-            note.extend(found.as_ref().err().map(|error| format!("{}: {error}", peer.name)));
-            let outcome = &mut self.outcome;
-            let (rows, text) = if is_writer {
-                (&mut outcome.found.writer, &mut outcome.integrity.writer)
-            } else {
-                (&mut outcome.found.reader, &mut outcome.integrity.reader)
-            };
-            *rows = found.ok();
-            *text = integrity;
-        }
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(reader.attempt(&Request::Close)?);
+        notes.extend(writer.attempt(&Request::Close)?);
+        let (found, integrity) = self.afresh(writer, true, &mut notes)?;
+        (self.outcome.found.writer, self.outcome.integrity.writer) = (found, integrity);
+        let (found, integrity) = self.afresh(reader, false, &mut notes)?;
+        (self.outcome.found.reader, self.outcome.integrity.reader) = (found, integrity);
         let Both { writer, reader } = self.outcome.found;
         let action = "both close; each opens the database afresh".to_owned();
-        self.done(Step { action, writer, reader, note: joined(note) })
+        self.done(Step { action, writer, reader, note: joined(notes) })
+    }
+
+    /// Rows and integrity as a fresh open finds them. A database that cannot be opened any more is a finding, too.
+    fn afresh(
+        &self,
+        peer: &mut Peer,
+        is_writer: bool,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<(Option<u64>, String)> {
+        if let Some(error) = peer.attempt(&self.open(is_writer))? {
+            notes.push(error);
+            return Ok((None, "the database cannot be opened any more".to_owned()));
+        }
+        let found = count(peer, notes)?;
+        let integrity = peer.integrity()?;
+        notes.extend(peer.attempt(&Request::Close)?);
+        Ok((found, integrity))
     }
 
     /// Fills the reader's volume, where the scenario says so.
@@ -195,6 +198,10 @@ impl Experiment<'_> {
     fn open(&self, is_writer: bool) -> Request {
         let view = if is_writer { &self.scenario.writer } else { &self.scenario.reader };
         Request::Open { path: self.runtime.database(view) }
+    }
+
+    fn batch(&self) -> String {
+        format!("{} row{}", self.rows, if self.rows == 1 { "" } else { "s" })
     }
 
     /// Counts on both sides and shows the step.

@@ -81,9 +81,14 @@ impl Peer {
 
     /// Asks for something that must succeed.
     pub fn demand(&mut self, request: &Request) -> anyhow::Result<()> {
+        self.attempt(request)?.map_or(Ok(()), |error| bail!("{error}"))
+    }
+
+    /// Asks for something that SQLite may refuse: then the refusal comes back, with the side's name.
+    pub fn attempt(&mut self, request: &Request) -> anyhow::Result<Option<String>> {
         match self.ask(request)? {
-            Reply::Done | Reply::Rows { .. } => Ok(()),
-            Reply::Failed { error } => bail!("{}: {error}", self.name),
+            Reply::Done => Ok(None),
+            Reply::Failed { error } => Ok(Some(format!("{}: {error}", self.name))),
             other => self.unexpected(&other),
         }
     }

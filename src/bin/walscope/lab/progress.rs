@@ -24,8 +24,12 @@ impl Progress {
         Self { global: global.clone(), width: output::width(global) }
     }
 
-    /// One line.
+    /// A paragraph.
     pub fn note(&self, text: &str) -> anyhow::Result<()> {
+        self.print(&textwrap::fill(text, self.width))
+    }
+
+    fn print(&self, text: &str) -> anyhow::Result<()> {
         let text = safe(text);
         if !self.global.json {
             return output::text(&self.global, &format!("{text}\n"));
@@ -46,7 +50,10 @@ impl Progress {
     pub fn step(&self, step: &Step) -> anyhow::Result<()> {
         let cell = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
         self.row(&step.action, &cell(step.writer), &cell(step.reader))?;
-        step.note.as_ref().map_or(Ok(()), |note| self.note(&format!("  {note}")))
+        step.note.as_ref().map_or(Ok(()), |note| {
+            let options = textwrap::Options::new(self.width).initial_indent("  ").subsequent_indent("  ");
+            self.print(&textwrap::fill(note, options))
+        })
     }
 
     fn row(&self, action: &str, writer: &str, reader: &str) -> anyhow::Result<()> {
@@ -54,6 +61,6 @@ impl Progress {
         // On a narrow terminal the counts go below the words.
         let gap = if action.chars().count() > rest { format!("\n{:rest$}", "") } else { String::new() };
         let line = format!("{action:rest$}{gap}{writer:>COUNT$}{reader:>COUNT$}");
-        self.note(&line)
+        self.print(&line)
     }
 }
