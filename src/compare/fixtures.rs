@@ -225,9 +225,11 @@ pub fn pair() -> [Side; 2] {
     [side("writer", 11, 100), side("reader", 12, 200)]
 }
 
-/// Changes the `-shm` of a side.
+/// Changes the `-shm` of a side, if it has one.
 pub fn with_shm(side: &mut Side, change: impl FnOnce(&mut FileView)) {
-    change(seen(&mut side.evidence.files.shm));
+    if let Observation::Seen { value } = &mut side.evidence.files.shm {
+        change(value);
+    }
 }
 
 /// Gives a side a `-shm` of its own, mapped by its own process; born with the volume.

@@ -89,7 +89,7 @@ fn answers(comparison: &Comparison) -> (Answer, Answer, Answer, Subject, Vec<(Ki
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A refuted verdict can only become a proven one where the proof already stood and was outvoted by what was
     /// removed; an undecided one never.
