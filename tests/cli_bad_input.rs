@@ -1,4 +1,11 @@
 //! Bad input: one message naming the file and what is wrong, exit 2, nothing on standard output, never a hang.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod cli;
 
