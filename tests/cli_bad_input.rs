@@ -1,4 +1,11 @@
 //! Bad input: one message naming the file and what is wrong, exit 2, nothing on standard output, never a hang.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod cli;
 
@@ -176,6 +183,7 @@ fn control_characters_of_a_name_never_reach_the_terminal() {
         let ran = walscope(folder.path(), args);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(!ran.text().contains('\u{1b}'), "{:?}", ran.text());
-        assert!(!ran.text().lines().any(|line| line.starts_with("Verdict proven.db")), "{}", ran.text());
+        let forged = |line: &str| line.trim_start_matches([' ', '│']).starts_with("Verdict proven.db");
+        assert!(!ran.text().lines().any(forged), "{}", ran.text());
     }
 }
