@@ -258,6 +258,19 @@ fn half_a_streamed_snapshot_is_an_error() {
 }
 
 #[test]
+fn a_full_disk_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(&folder.path().join("t.db"));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(EXE);
+    command.args(["snapshot", "t.db", "-o", "-"]).current_dir(folder.path()).stdout(full);
+    let out = command.output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert_eq!(said.matches("No space left").count(), 1, "{said}");
+}
+
+#[test]
 fn a_bundle_is_not_written_to_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
