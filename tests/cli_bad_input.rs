@@ -177,6 +177,7 @@ fn control_characters_of_a_name_never_reach_the_terminal() {
     let ran = walscope(folder.path(), &["inspect", name]);
     assert_eq!(ran.code, 2);
     assert!(!ran.stderr.contains('\u{1b}'), "{:?}", ran.stderr);
+    assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{:?}", ran.stderr);
     let path = folder.path().join(name);
     let _db = cli::database(&path);
     for args in [["inspect", name].as_slice(), &["compare", name, name]] {

@@ -180,14 +180,19 @@ fn pages_fit_every_width() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a-database-with-quite-a-long-name-that-has-to-be-broken.db");
     let name = path.file_name().unwrap().to_str().unwrap();
-    let writer = database(&path);
+    let (writer, _other) = (database(&path), database(&folder.path().join("o.db")));
     let reader = connect(&path);
     reader.execute_batch("BEGIN; SELECT count(*) FROM t;").unwrap();
     writer.execute_batch("INSERT INTO t VALUES(2); PRAGMA wal_checkpoint(PASSIVE);").unwrap();
     for width in ["20", "21", "40", "49", "50", "60", "80", "100", "200", "1000"] {
-        for args in [["inspect", name].as_slice(), &["compare", name, name], &["compare", name, name, name]] {
+        for (args, code) in [
+            (["inspect", name].as_slice(), 0),
+            (&["compare", name, name], 0),
+            (&["compare", name, "o.db"], 1),
+            (&["compare", name, name, "o.db"], 1),
+        ] {
             let ran = walscope(folder.path(), &[args, &["--width", width]].concat());
-            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            assert_eq!(ran.code, code, "{}", ran.stderr);
             for line in ran.text().lines() {
                 assert!(line.chars().count() <= width.parse().unwrap(), "{args:?} {width}: {line}");
             }
@@ -255,6 +260,19 @@ fn half_a_streamed_snapshot_is_an_error() {
     drop(child.stdout.take());
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(2), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn a_full_disk_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(&folder.path().join("t.db"));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(EXE);
+    command.args(["snapshot", "t.db", "-o", "-"]).current_dir(folder.path()).stdout(full);
+    let out = command.output().unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert_eq!(said.matches("No space left").count(), 1, "{said}");
 }
 
 #[test]
