@@ -1,5 +1,7 @@
 //! A writer acts between each two steps of a capture: the bundle is of one committed state, or it says that it is not.
 #![cfg(target_os = "linux")]
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/restore.rs"]
 mod restore;
