@@ -33,3 +33,25 @@ pub struct Finding {
     /// What to do about it.
     pub advice: String,
 }
+
+impl Finding {
+    /// A finding without numbers.
+    #[must_use]
+    pub fn new(code: &str, severity: Severity, title: &str, detail: impl Into<String>, advice: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            severity,
+            title: title.to_owned(),
+            detail: detail.into(),
+            evidence: Map::new(),
+            advice: advice.to_owned(),
+        }
+    }
+
+    /// The same with one more number, text or list that it rests on.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.evidence.insert(name.to_owned(), value.into());
+        self
+    }
+}

@@ -1,4 +1,7 @@
 //! Facts about one capture: pure functions of bytes and of a lock view.
 
 pub mod checkpoint;
+pub mod findings;
+pub mod shm;
+pub mod transactions;
 pub mod wal;

@@ -1,10 +1,22 @@
 //! The WAL as a whole: the valid chain and why it ends, commits, frame classes, generations.
+//!
+//! Each link of the chain is checked from the checksum *stored* in the frame before it. Up to the first break that is
+//! the same as SQLite's running checksum, and behind the break it still tells frames that follow each other.
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
-use crate::format::wal::{FrameHeader, WalHeader};
+use crate::format::checksum::ChecksumOrder;
+use crate::format::wal::{
+    FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header,
+    parse_header,
+};
+
+/// Generations that are listed; a hostile file can hold one a frame.
+pub const GENERATIONS_LISTED: usize = 64;
+/// About as many bytes are read at once, in whole frames.
+const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Why the valid chain ends where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -153,26 +165,210 @@ impl WalFacts {
     /// Bytes a page, when the header can be used.
     #[must_use]
     pub fn page_size(&self) -> Option<u32> {
-        let usable = !matches!(
-            self.end_reason,
-            EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum | EndReason::UnsupportedVersion
-        );
-        self.header.filter(|_| usable).map(|header| header.page_size)
+        self.header.filter(|header| header_fault(header).is_none()).map(|header| header.page_size)
     }
 
     /// The class of one frame, known once the whole file was passed over.
     #[must_use]
     pub fn class_of(&self, frame: &Frame) -> FrameClass {
-        let _ = frame;
-        todo!()
+        match (frame.valid, self.last_commit) {
+            (true, Some(last)) if frame.number <= last.frame => FrameClass::Committed,
+            (true, _) => FrameClass::Uncommitted,
+            (false, _) => dead_class(self.header.as_ref(), &frame.header),
+        }
+    }
+}
+
+/// The class of a frame that is not part of the valid chain: its salts decide.
+fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
+    if header.is_some_and(|header| header.salts() == frame.salts()) {
+        FrameClass::Residue
+    } else if frame.salts() == [0, 0] {
+        FrameClass::Unwritten
+    } else {
+        FrameClass::Stale
+    }
+}
+
+/// What keeps SQLite from using a WAL with this header, in the order of its own checks (`walIndexRecover`): magic and
+/// page size, then the header's checksum, then the version. All but the last make an empty WAL of it without an error.
+#[must_use]
+pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
+    if header.checksum_order().is_none() {
+        Some(EndReason::BadMagic)
+    } else if !header.page_size_ok() {
+        Some(EndReason::BadPageSize)
+    } else if !header.checksum_ok {
+        Some(EndReason::BadHeaderChecksum)
+    } else if header.format_version != FORMAT_VERSION {
+        Some(EndReason::UnsupportedVersion)
+    } else {
+        None
     }
 }
 
 /// Passes once over a WAL in blocks, verifies every link, and hands each frame to `each` in order.
 ///
+/// Memory does not depend on the file. A file that shrinks while it is read ends where the reading came short.
+///
+/// With an unusable header no frame is valid; frames are counted if at least magic and page size can be believed.
+///
+/// folklore: SQLite counts frames in 32 bits and stops there, whatever the file holds; here numbers are 64 bits wide,
+/// so frames beyond the 2^32nd are listed though no SQLite will read them.
+///
 /// # Errors
 /// Only what reading reported; bad content is part of the facts.
 pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
-    let _ = (wal, each);
-    todo!()
+    scan_pages(wal, &mut |frame, _| each(frame))
+}
+
+/// As [`scan`], and hands out each frame's page too.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
+    let mut head = [0; HEADER_SIZE];
+    let got = wal.read_at(&mut head, 0)?;
+    let Ok(header) = parse_header(head.get(..got).unwrap_or_default()) else {
+        let end_reason = if got == 0 { EndReason::EmptyFile } else { EndReason::ShortHeader };
+        return Ok(WalFacts { file_size: got as u64, end_reason, ..WalFacts::absent() });
+    };
+    let fault = header_fault(&header);
+    let mut walk = Walk::new(header, fault);
+    let file_size = match header.checksum_order().filter(|_| header.page_size_ok()) {
+        Some(order) => {
+            let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
+            walk.facts.generations.push(Generation { salt1: header.salt1, salt2: header.salt2, frames: 0 });
+            let end = for_each_frame(wal, frame_size, &mut |offset, bytes| {
+                if let Some(frame) = walk.take(order, offset, bytes) {
+                    each(&frame, bytes.get(FRAME_HEADER_SIZE..).unwrap_or_default());
+                }
+            })?;
+            walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
+            end
+        }
+        None => wal.len(),
+    };
+    Ok(walk.finish(file_size))
+}
+
+/// Reads whole frames behind the WAL header into one reused buffer. Returns where the bytes end.
+fn for_each_frame(wal: &dyn ReadAt, frame_size: usize, each: &mut dyn FnMut(u64, &[u8])) -> io::Result<u64> {
+    let mut block = vec![0; (BLOCK_BYTES / frame_size).max(1) * frame_size];
+    let mut at = HEADER_SIZE as u64;
+    loop {
+        let got = wal.read_at(&mut block, at)?;
+        let mut offset = at;
+        for frame in block.get(..got).unwrap_or_default().chunks_exact(frame_size) {
+            each(offset, frame);
+            offset += frame_size as u64;
+        }
+        at += got as u64;
+        if got < block.len() {
+            return Ok(at);
+        }
+    }
+}
+
+/// The state of one pass.
+struct Walk {
+    header: WalHeader,
+    /// What the next frame's checksum continues: as stored, right or wrong.
+    seed: [u32; 2],
+    /// Why the chain has ended, once it has.
+    broken: Option<EndReason>,
+    /// Where the last frame's generation is listed: frames of one generation stand together.
+    generation: usize,
+    facts: WalFacts,
+}
+
+impl Walk {
+    fn new(header: WalHeader, fault: Option<EndReason>) -> Self {
+        let facts = WalFacts { header: Some(header), ..WalFacts::absent() };
+        Self { header, seed: header.checksums(), broken: fault, generation: 0, facts }
+    }
+
+    fn take(&mut self, order: ChecksumOrder, offset: u64, bytes: &[u8]) -> Option<Frame> {
+        let header = parse_frame_header(bytes, offset).ok()?;
+        let checksum_ok = frame_checksum(order, self.seed, bytes) == header.checksums();
+        self.seed = header.checksums();
+        // The order of walDecodeFrame: salts, page number, checksum.
+        self.broken = self.broken.or(if header.salts() != self.header.salts() {
+            Some(EndReason::SaltMismatch)
+        } else if header.page == 0 {
+            Some(EndReason::PageZero)
+        } else if !checksum_ok {
+            Some(EndReason::ChecksumMismatch)
+        } else {
+            None
+        });
+        self.facts.frames.in_file += 1;
+        let number = self.facts.frames.in_file;
+        let frame = Frame { number, offset, header, checksum_ok, valid: self.broken.is_none() };
+        self.count(&frame);
+        Some(frame)
+    }
+
+    fn count(&mut self, frame: &Frame) {
+        let frames = &mut self.facts.frames;
+        if frame.valid {
+            frames.valid += 1;
+            if frame.header.is_commit() {
+                self.facts.commits += 1;
+                self.facts.last_commit = Some(LastCommit {
+                    frame: frame.number,
+                    database_pages: frame.header.commit_pages,
+                    checksum: frame.header.checksums(),
+                });
+            }
+        } else {
+            match dead_class(Some(&self.header), &frame.header) {
+                FrameClass::Residue => frames.residue += 1,
+                FrameClass::Unwritten => {
+                    frames.unwritten += 1;
+                    return;
+                }
+                _ => frames.stale += 1,
+            }
+        }
+        self.count_generation(frame.header.salts());
+    }
+
+    fn count_generation(&mut self, [salt1, salt2]: [u32; 2]) {
+        let same = |generation: &Generation| (generation.salt1, generation.salt2) == (salt1, salt2);
+        let listed = &mut self.facts.generations;
+        if !listed.get(self.generation).is_some_and(same) {
+            match listed.iter().position(same) {
+                Some(at) => self.generation = at,
+                None if listed.len() < GENERATIONS_LISTED => {
+                    self.generation = listed.len();
+                    listed.push(Generation { salt1, salt2, frames: 0 });
+                }
+                None => {
+                    self.facts.unlisted_generation_frames += 1;
+                    return;
+                }
+            }
+        }
+        if let Some(generation) = listed.get_mut(self.generation) {
+            generation.frames += 1;
+        }
+    }
+
+    fn finish(self, file_size: u64) -> WalFacts {
+        let mut facts = self.facts;
+        facts.file_size = file_size;
+        facts.frames.committed = facts.last_commit.map_or(0, |last| last.frame);
+        facts.frames.uncommitted = facts.frames.valid - facts.frames.committed;
+        facts.end_frame = facts.frames.valid + 1;
+        facts.end_reason = match self.broken {
+            // folklore: SQLite reads nothing of a file of exactly 32 bytes, not even a bad version
+            // (walIndexRecover's `nSize>WAL_HDRSIZE`). Held by `a_file_of_32_bytes_is_never_read`.
+            _ if file_size <= HEADER_SIZE as u64 => EndReason::EndOfFile,
+            Some(reason) => reason,
+            None if facts.frames.torn_bytes > 0 => EndReason::TornFrame,
+            None => EndReason::EndOfFile,
+        };
+        facts
+    }
 }

@@ -4,6 +4,25 @@
 //! the next opener would reach (`paths`), or what the running processes have mapped (`mappings`). Every piece of
 //! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
 
+mod directory;
+pub mod findings;
+#[cfg(test)]
+mod fixtures;
+mod groups;
+mod history;
+mod identity;
+mod lineage;
+mod mappings;
+#[cfg(test)]
+mod properties;
+mod sentence;
+#[cfg(target_os = "linux")]
+mod side;
+mod temporal;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -194,8 +213,40 @@ pub struct Comparison {
 
 /// Compares two or more sides. `simultaneous`: the descriptors of all sides were open at the same time, and the paths
 /// were checked again after the last was opened.
+///
+/// Of fewer than two sides nothing can be said: undecided.
 #[must_use]
 pub fn compare(sides: &[Side], simultaneous: bool) -> Comparison {
-    let _ = (sides, simultaneous);
-    todo!()
+    let pairs = groups::pairs(sides, simultaneous);
+    let verdict = groups::verdict(sides, &pairs);
+    Comparison {
+        explanation: sentence::explain(sides, &verdict, &pairs),
+        lineage: sides
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [a, b] => Some(lineage::lineage(&Pair { a, b, simultaneous })),
+                _ => None,
+            })
+            .collect(),
+        findings: findings::findings(sides, &pairs),
+        verdict,
+    }
+}
+
+/// Two sides to be judged.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    a: &'a Side,
+    b: &'a Side,
+    simultaneous: bool,
+}
+
+impl Because {
+    fn new(kind: Kind, about: About, says: Says, detail: impl Into<String>) -> Self {
+        Self { kind, about, says, reason: None, detail: detail.into() }
+    }
+
+    fn silent(kind: Kind, about: About, reason: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { kind, about, says: Says::Silent, reason: Some(reason.into()), detail: detail.into() }
+    }
 }

@@ -1,3 +1,5 @@
+use nom::Parser;
+use nom::error::Error as NomError;
 use thiserror::Error;
 
 /// Bytes that could not be read as what they should be.
@@ -12,4 +14,27 @@ pub struct ParseError {
     pub needed: String,
     /// What was there.
     pub found: String,
+}
+
+impl ParseError {
+    /// Fewer bytes than the structure has.
+    #[must_use]
+    pub fn short(what: &'static str, offset: u64, needed: usize, found: usize) -> Self {
+        Self { what, offset, needed: format!("{needed} bytes"), found: format!("{found} bytes") }
+    }
+}
+
+/// Runs a parser of a structure of `size` bytes over the head of `bytes`.
+///
+/// The structures of these formats consist of numbers at fixed places: being too short is all that can go wrong.
+pub(super) fn fixed<'a, T>(
+    what: &'static str,
+    offset: u64,
+    size: usize,
+    bytes: &'a [u8],
+    mut parser: impl Parser<&'a [u8], Output = T, Error = NomError<&'a [u8]>>,
+) -> Result<T, ParseError> {
+    let short = || ParseError::short(what, offset, size, bytes.len());
+    let head = bytes.get(..size).ok_or_else(short)?;
+    parser.parse(head).map(|(_, value)| value).map_err(|_| short())
 }

@@ -8,3 +8,4 @@ pub mod shm;
 pub mod wal;
 
 pub use error::ParseError;
+use error::fixed;

@@ -1,5 +1,40 @@
 //! The `-shm` (wal-index).
-use super::ParseError;
+//!
+//! A `-shm` is written in the native byte order of its machine, so the order is an argument of every parser here
+//! ([`nom::number::Endianness`]). The exception is `aSalt`: raw bytes of the WAL header, big-endian always.
+//! Offsets: the tables `INDEX_HEADER`, `CHECKPOINT_INFO`, `FIRST_BLOCK` and `LATER_BLOCK` in [`super::layout`]; the
+//! sources are walformat and the comments at the head of wal.c.
+
+use nom::multi::count;
+use nom::number::Endianness;
+use nom::number::complete::{be_u32, u8, u16, u32};
+use nom::{IResult, Parser};
+
+use super::checksum::{ChecksumOrder, checksum};
+use super::wal::FORMAT_VERSION;
+use super::{ParseError, fixed};
+
+/// Bytes of one copy of the header.
+pub const HEADER_SIZE: usize = 48;
+/// Bytes of the head: two headers and the checkpoint info.
+#[doc(alias = "WALINDEX_HDR_SIZE")]
+pub const HEAD_SIZE: usize = 136;
+/// Bytes of a block.
+#[doc(alias = "WALINDEX_PGSZ")]
+pub const BLOCK_SIZE: usize = 32768;
+/// Frames that block 0 indexes: the head takes the room of 34 entries.
+#[doc(alias = "HASHTABLE_NPAGE_ONE")]
+pub const FIRST_BLOCK_FRAMES: usize = 4062;
+/// Frames that every later block indexes.
+#[doc(alias = "HASHTABLE_NPAGE")]
+pub const BLOCK_FRAMES: usize = 4096;
+/// Hash slots of a block.
+#[doc(alias = "HASHTABLE_NSLOT")]
+pub const HASH_SLOTS: usize = 8192;
+/// Bytes of a header under its checksum: all before `aCksum`.
+const HEADER_CHECKSUMMED: usize = 40;
+/// `READMARK_NOT_USED`.
+const READMARK_NOT_USED: u32 = 0xffff_ffff;
 
 /// The byte order of the machine that wrote a `-shm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,45 +45,79 @@ pub enum ByteOrder {
     Big,
 }
 
-/// One 48-byte copy of the wal-index header.
+impl ByteOrder {
+    fn endianness(self) -> Endianness {
+        match self {
+            Self::Little => Endianness::Little,
+            Self::Big => Endianness::Big,
+        }
+    }
+
+    /// The header's own checksum is over words in the order of the file, whatever order the WAL's checksums have.
+    fn checksum_order(self) -> ChecksumOrder {
+        match self {
+            Self::Little => ChecksumOrder::Little,
+            Self::Big => ChecksumOrder::Big,
+        }
+    }
+}
+
+/// One 48-byte copy of the wal-index header, as stored.
+///
+/// `mx_frame` and `database_pages` are hostile numbers until something else agrees with them.
+#[doc(alias = "WalIndexHdr")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexHeader {
     /// `iVersion`, 3007000.
+    #[doc(alias = "iVersion")]
     pub version: u32,
     /// `unused`.
     pub unused: u32,
     /// `iChange`.
+    #[doc(alias = "iChange")]
     pub change_counter: u32,
     /// `isInit`.
+    #[doc(alias = "isInit")]
     pub initialized: u8,
     /// `bigEndCksum`: checksums of the WAL are over big-endian words.
+    #[doc(alias = "bigEndCksum")]
     pub big_endian_checksums: u8,
     /// `szPage`, decoded: 1 is 65536; 0 after a recovery without a commit.
+    #[doc(alias = "szPage")]
     pub page_size: u32,
     /// `mxFrame`.
+    #[doc(alias = "mxFrame")]
     pub mx_frame: u32,
     /// `nPage`.
+    #[doc(alias = "nPage")]
     pub database_pages: u32,
-    /// `aFrameCksum`.
+    /// `aFrameCksum`: the checksum stored in the last commit frame; left over from before at `mx_frame` 0.
+    #[doc(alias = "aFrameCksum")]
     pub frame_checksum: [u32; 2],
     /// `aSalt`, as the WAL's big-endian numbers (raw bytes of the WAL header in either byte order of the `-shm`).
+    #[doc(alias = "aSalt")]
     pub salts: [u32; 2],
     /// `aCksum`.
+    #[doc(alias = "aCksum")]
     pub checksum: [u32; 2],
     /// Whether `checksum` is right over the first 40 bytes.
     pub checksum_ok: bool,
 }
 
-/// `WalCkptInfo`: offsets 96 to 136.
+/// `WalCkptInfo`: offsets 96 to 136. No checksum covers it.
+#[doc(alias = "WalCkptInfo")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckpointInfo {
     /// `nBackfill`.
+    #[doc(alias = "nBackfill")]
     pub backfilled: u32,
     /// `aReadMark`, `None` for 0xffffffff (unused).
+    #[doc(alias = "aReadMark")]
     pub read_marks: [Option<u32>; 5],
     /// The 8 lock bytes; their values mean nothing.
     pub lock_bytes: [u8; 8],
     /// `nBackfillAttempted`.
+    #[doc(alias = "nBackfillAttempted")]
     pub backfill_attempted: u32,
 }
 
@@ -76,14 +145,183 @@ impl IndexHead {
     }
 }
 
-/// Bytes of the head: two headers and the checkpoint info.
-pub const HEAD_SIZE: usize = 136;
-
 /// Reads the head of a `-shm`.
+///
+/// The byte order is the one in which `iVersion` of copy 0 is 3007000, else the one in which that of copy 1 is. The lock
+/// bytes have names only; their values mean nothing, and byte 128 (`nBackfillAttempted`) is the dead-man switch to locks.
 ///
 /// # Errors
 /// When there are fewer than 136 bytes.
 pub fn parse_head(bytes: &[u8]) -> Result<IndexHead, ParseError> {
-    let _ = bytes;
-    todo!()
+    let told = byte_order(bytes);
+    let order = told.unwrap_or(ByteOrder::Little);
+    let (mut headers, checkpoint) = fixed("wal-index head", 0, HEAD_SIZE, bytes, |input| head(input, order))?;
+    let copies = bytes.get(..2 * HEADER_SIZE).unwrap_or_default();
+    for (header, copy) in headers.iter_mut().zip(copies.chunks_exact(HEADER_SIZE)) {
+        let covered = copy.get(..HEADER_CHECKSUMMED).unwrap_or_default();
+        header.checksum_ok = checksum(order.checksum_order(), [0, 0], covered) == header.checksum;
+    }
+    let (first, second) = copies.split_at(copies.len() / 2);
+    Ok(IndexHead {
+        byte_order: order,
+        byte_order_known: told.is_some(),
+        headers,
+        headers_agree: first == second,
+        checkpoint,
+    })
+}
+
+fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
+    [bytes.get(..4)?, bytes.get(HEADER_SIZE..HEADER_SIZE + 4)?]
+        .into_iter()
+        .filter_map(|version| <[u8; 4]>::try_from(version).ok())
+        .find_map(|version| match version {
+            v if u32::from_le_bytes(v) == FORMAT_VERSION => Some(ByteOrder::Little),
+            v if u32::from_be_bytes(v) == FORMAT_VERSION => Some(ByteOrder::Big),
+            _ => None,
+        })
+}
+
+fn head(input: &[u8], order: ByteOrder) -> IResult<&[u8], ([IndexHeader; 2], CheckpointInfo)> {
+    let (input, first) = header(input, order)?;
+    let (input, second) = header(input, order)?;
+    let (input, checkpoint) = checkpoint_info(input, order)?;
+    Ok((input, ([first, second], checkpoint)))
+}
+
+fn header(input: &[u8], order: ByteOrder) -> IResult<&[u8], IndexHeader> {
+    let word = || u32(order.endianness());
+    let (input, (version, unused, change_counter)) = (word(), word(), word()).parse(input)?;
+    let (input, (initialized, big_endian_checksums, page_size)) = (u8, u8, u16(order.endianness())).parse(input)?;
+    let (input, (mx_frame, database_pages, c1, c2)) = (word(), word(), word(), word()).parse(input)?;
+    let (input, (salt1, salt2)) = (be_u32, be_u32).parse(input)?;
+    let (input, (checksum1, checksum2)) = (word(), word()).parse(input)?;
+    let header = IndexHeader {
+        version,
+        unused,
+        change_counter,
+        initialized,
+        big_endian_checksums,
+        page_size: if page_size == 1 { 65536 } else { page_size.into() },
+        mx_frame,
+        database_pages,
+        frame_checksum: [c1, c2],
+        salts: [salt1, salt2],
+        checksum: [checksum1, checksum2],
+        checksum_ok: false,
+    };
+    Ok((input, header))
+}
+
+fn checkpoint_info(input: &[u8], order: ByteOrder) -> IResult<&[u8], CheckpointInfo> {
+    let word = || u32(order.endianness());
+    let mark = || word().map(|mark| (mark != READMARK_NOT_USED).then_some(mark));
+    let (input, backfilled) = word().parse(input)?;
+    let (input, (m0, m1, m2, m3, m4)) = (mark(), mark(), mark(), mark(), mark()).parse(input)?;
+    let (input, (b0, b1, b2, b3, b4, b5, b6, b7)) = (u8, u8, u8, u8, u8, u8, u8, u8).parse(input)?;
+    let (input, (backfill_attempted, _not_used)) = (word(), word()).parse(input)?;
+    let info = CheckpointInfo {
+        backfilled,
+        read_marks: [m0, m1, m2, m3, m4],
+        lock_bytes: [b0, b1, b2, b3, b4, b5, b6, b7],
+        backfill_attempted,
+    };
+    Ok((input, info))
+}
+
+/// One block of 32 KiB: which page each frame holds, and the hash table from page to frame.
+///
+/// Entries and slots of frames beyond `mxFrame` are noise: uncommitted, left over, even uninitialised memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexBlock {
+    /// 0 for the first.
+    pub number: u32,
+    /// The frame that entry 0 stands for, 1-based.
+    #[doc(alias = "iZero")]
+    pub first_frame: u64,
+    /// `aPgno`: the page of each frame, 4062 entries in block 0, else 4096. 0: no frame was ever indexed there.
+    #[doc(alias = "aPgno")]
+    pub page_numbers: Vec<u32>,
+    /// `aHash`: 8192 slots, each the 1-based position of an entry in this block, or 0 for empty.
+    #[doc(alias = "aHash")]
+    pub hash_slots: Vec<u16>,
+}
+
+impl IndexBlock {
+    /// The frame behind the last that this block has room for.
+    #[must_use]
+    pub fn end_frame(&self) -> u64 {
+        self.first_frame.saturating_add(self.page_numbers.len() as u64)
+    }
+}
+
+/// Reads block `number` from its 32 KiB.
+///
+/// # Errors
+/// When there are fewer than 32768 bytes: the file ends within the block.
+pub fn parse_block(bytes: &[u8], number: u32, order: ByteOrder) -> Result<IndexBlock, ParseError> {
+    let offset = u64::from(number).saturating_mul(BLOCK_SIZE as u64);
+    let frames = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES };
+    let head = BLOCK_SIZE - HASH_SLOTS * size_of::<u16>() - frames * size_of::<u32>();
+    let block = |input| {
+        let (input, _) = nom::bytes::complete::take(head).parse(input)?;
+        (count(u32(order.endianness()), frames), count(u16(order.endianness()), HASH_SLOTS)).parse(input)
+    };
+    let (page_numbers, hash_slots) = fixed("wal-index block", offset, BLOCK_SIZE, bytes, block)?;
+    Ok(IndexBlock { number, first_frame: first_frame_of(number), page_numbers, hash_slots })
+}
+
+/// The first frame that a block indexes, 1-based.
+#[must_use]
+pub fn first_frame_of(block: u32) -> u64 {
+    match u64::from(block).checked_sub(1) {
+        None => 1,
+        Some(later) => later * BLOCK_FRAMES as u64 + FIRST_BLOCK_FRAMES as u64 + 1,
+    }
+}
+
+/// The block that indexes a frame. Frame 0, which does not exist, is in block 0.
+#[must_use]
+#[doc(alias = "walFramePage")]
+pub fn block_of(frame: u32) -> u32 {
+    let later = u64::from(frame) + (BLOCK_FRAMES - FIRST_BLOCK_FRAMES) as u64;
+    u32::try_from(later.saturating_sub(1) / BLOCK_FRAMES as u64).unwrap_or(u32::MAX)
+}
+
+/// The slot at which the search for a page begins.
+#[must_use]
+#[doc(alias = "walHash")]
+pub fn hash(page: u32) -> usize {
+    page.wrapping_mul(383) as usize & (HASH_SLOTS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_fall_into_blocks_as_in_wal_c() {
+        for (frame, block) in [(0, 0), (1, 0), (4062, 0), (4063, 1), (8158, 1), (8159, 2), (u32::MAX, 1_048_576)] {
+            assert_eq!(block_of(frame), block, "frame {frame}");
+        }
+        assert_eq!([0, 1, 2].map(first_frame_of), [1, 4063, 8159]);
+    }
+
+    #[test]
+    fn a_block_cut_short_says_what_is_missing() {
+        let error = parse_block(&[0; 32767], 2, ByteOrder::Little).unwrap_err();
+        assert_eq!(error.to_string(), "wal-index block at offset 65536: needed 32768 bytes, found 32767 bytes");
+        let error = parse_head(&[0; 135]).unwrap_err();
+        assert_eq!(error.to_string(), "wal-index head at offset 0: needed 136 bytes, found 135 bytes");
+    }
+
+    #[test]
+    fn the_first_copy_that_has_the_version_tells_the_byte_order() {
+        let mut bytes = [0; HEAD_SIZE];
+        assert!(!parse_head(&bytes).unwrap().byte_order_known);
+        bytes[48..52].copy_from_slice(&3_007_000u32.to_be_bytes());
+        assert_eq!(parse_head(&bytes).unwrap().byte_order, ByteOrder::Big);
+        bytes[..4].copy_from_slice(&3_007_000u32.to_le_bytes());
+        assert_eq!(parse_head(&bytes).unwrap().byte_order, ByteOrder::Little);
+    }
 }

@@ -1,11 +1,27 @@
 //! The `-wal`: header and frame headers.
-use super::ParseError;
-use super::checksum::ChecksumOrder;
+//!
+//! Every field is big-endian on every machine. The offsets are in [`super::layout::WAL_HEADER`] and
+//! [`super::layout::FRAME_HEADER`]; the source is fileformat2, sections 4.1 and 4.2.
 
-/// Bytes of the WAL header.
+use nom::number::complete::be_u32;
+use nom::{IResult, Parser};
+
+use super::checksum::{ChecksumOrder, checksum};
+use super::{ParseError, fixed};
+
+/// `WAL_HDRSIZE`: bytes of the WAL header.
+#[doc(alias = "WAL_HDRSIZE")]
 pub const HEADER_SIZE: usize = 32;
-/// Bytes of a frame header.
+/// `WAL_FRAME_HDRSIZE`: bytes of a frame header.
+#[doc(alias = "WAL_FRAME_HDRSIZE")]
 pub const FRAME_HEADER_SIZE: usize = 24;
+/// `WAL_MAX_VERSION`: the only format version there has ever been.
+#[doc(alias = "WAL_MAX_VERSION")]
+pub const FORMAT_VERSION: u32 = 3_007_000;
+/// Bytes of the header, and of a frame header, that a checksum covers; the salts of a frame are not among them.
+const HEADER_CHECKSUMMED: usize = 24;
+/// Bytes of a frame header under the frame's checksum: page number and commit field.
+const FRAME_CHECKSUMMED: usize = 8;
 
 /// The 32 bytes at the head of a `-wal`, as stored. Nothing in it has been checked but its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +33,7 @@ pub struct WalHeader {
     /// Bytes a page; 65536 is written plainly.
     pub page_size: u32,
     /// Counts checkpoints; not monotonic.
+    #[doc(alias = "nCkpt")]
     pub checkpoint_sequence: u32,
     /// Salt-1.
     pub salt1: u32,
@@ -40,15 +57,53 @@ impl WalHeader {
             _ => None,
         }
     }
+
+    /// Whether the page size is a power of two from 512 to 65536, the only ones that SQLite takes.
+    #[must_use]
+    pub fn page_size_ok(&self) -> bool {
+        self.page_size.is_power_of_two() && (512..=65536).contains(&self.page_size)
+    }
+
+    /// Both salts.
+    #[must_use]
+    pub fn salts(&self) -> [u32; 2] {
+        [self.salt1, self.salt2]
+    }
+
+    /// Both halves of the checksum: what the first frame continues.
+    #[must_use]
+    pub fn checksums(&self) -> [u32; 2] {
+        [self.checksum1, self.checksum2]
+    }
 }
 
-/// Reads the header.
+/// Reads the header. Offsets: [`super::layout::WAL_HEADER`].
 ///
 /// # Errors
 /// When there are fewer than 32 bytes.
 pub fn parse_header(bytes: &[u8]) -> Result<WalHeader, ParseError> {
-    let _ = bytes;
-    todo!()
+    let mut header = fixed("WAL header", 0, HEADER_SIZE, bytes, header)?;
+    if let (Some(order), Some(covered)) = (header.checksum_order(), bytes.get(..HEADER_CHECKSUMMED)) {
+        header.checksum_ok = checksum(order, [0, 0], covered) == header.checksums();
+    }
+    Ok(header)
+}
+
+fn header(input: &[u8]) -> IResult<&[u8], WalHeader> {
+    let fields = (be_u32, be_u32, be_u32, be_u32, be_u32, be_u32, be_u32, be_u32);
+    fields
+        .map(|(magic, format_version, page_size, checkpoint_sequence, salt1, salt2, checksum1, checksum2)| WalHeader {
+            magic,
+            format_version,
+            page_size,
+            checkpoint_sequence,
+            salt1,
+            salt2,
+            checksum1,
+            checksum2,
+            checksum_ok: false,
+        })
+        .parse(input)
 }
 
 /// The 24 bytes before each page, all big-endian.
@@ -57,6 +112,7 @@ pub struct FrameHeader {
     /// Page number.
     pub page: u32,
     /// Pages of the database after this commit; 0 when the frame is no commit.
+    #[doc(alias = "nTruncate")]
     pub commit_pages: u32,
     /// Salt-1.
     pub salt1: u32,
@@ -68,11 +124,51 @@ pub struct FrameHeader {
     pub checksum2: u32,
 }
 
+impl FrameHeader {
+    /// Whether a transaction ends with this frame.
+    #[must_use]
+    pub fn is_commit(&self) -> bool {
+        self.commit_pages != 0
+    }
+
+    /// Both salts.
+    #[must_use]
+    pub fn salts(&self) -> [u32; 2] {
+        [self.salt1, self.salt2]
+    }
+
+    /// Both halves of the checksum: what the next frame continues.
+    #[must_use]
+    pub fn checksums(&self) -> [u32; 2] {
+        [self.checksum1, self.checksum2]
+    }
+}
+
 /// Reads one frame header. `offset` is only for the error.
 ///
 /// # Errors
 /// When there are fewer than 24 bytes.
 pub fn parse_frame_header(bytes: &[u8], offset: u64) -> Result<FrameHeader, ParseError> {
-    let _ = (bytes, offset);
-    todo!()
+    fixed("frame header", offset, FRAME_HEADER_SIZE, bytes, frame_header)
+}
+
+fn frame_header(input: &[u8]) -> IResult<&[u8], FrameHeader> {
+    (be_u32, be_u32, be_u32, be_u32, be_u32, be_u32)
+        .map(|(page, commit_pages, salt1, salt2, checksum1, checksum2)| FrameHeader {
+            page,
+            commit_pages,
+            salt1,
+            salt2,
+            checksum1,
+            checksum2,
+        })
+        .parse(input)
+}
+
+/// The checksum that a frame should store: `seed` (of the frame before, or of the WAL header) continued over the first
+/// 8 bytes of the frame header and the page. `frame` is header and page.
+#[must_use]
+pub fn frame_checksum(order: ChecksumOrder, seed: [u32; 2], frame: &[u8]) -> [u32; 2] {
+    let seed = checksum(order, seed, frame.get(..FRAME_CHECKSUMMED).unwrap_or_default());
+    checksum(order, seed, frame.get(FRAME_HEADER_SIZE..).unwrap_or_default())
 }

@@ -1,4 +1,20 @@
-//! The documents that are the JSON contract, and their drawing as JSON and as tables.
+//! The documents that are the JSON contract, and their drawing for people. Nothing here reads anything.
+//!
+//! Each command has a document (`schema: "walscope/<command>/1"`) that serializes to the contract, and a `draw` that
+//! makes the page for a terminal from the same document: so that the two never say different things.
+
+pub mod compare;
+mod compare_page;
+pub mod database;
+pub mod inspect;
+mod inspect_page;
+pub mod picture;
+pub mod shm;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
+pub mod table;
+mod text;
+pub mod wal;
 
 /// Text from a file, a path or a container's name, made fit for a terminal: control characters are shown escaped.
 #[must_use]
@@ -15,4 +31,10 @@ pub fn safe(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same within a line: a name with a newline in it must not be able to forge a line of its own.
+#[must_use]
+pub fn line(text: &str) -> String {
+    safe(text).replace('\n', "\\n")
 }

@@ -1,8 +1,12 @@
 //! `manifest.json`, the last member of a bundle.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 use crate::evidence::Evidence;
+use crate::format::wal::WalHeader;
 
 /// How much of the `-wal` is in a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,63 @@ pub struct Member {
     pub padded: u64,
 }
 
+/// What the scan at capture found in a `-wal` of which only the headers were taken. The WAL header itself is not
+/// repeated here: its 32 bytes open the member `wal-headers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalSummary {
+    /// Bytes in the file.
+    pub file_size: u64,
+    /// Frames by class.
+    pub frames: FrameCounts,
+    /// The first frame that is not part of the valid chain.
+    pub end_frame: u64,
+    /// Why the chain ends.
+    pub end_reason: EndReason,
+    /// Commit frames in the valid chain.
+    pub commits: u64,
+    /// The last of them.
+    pub last_commit: Option<LastCommit>,
+    /// Generations in order of first appearance.
+    pub generations: Vec<Generation>,
+    /// Frames of generations beyond the listed ones.
+    pub unlisted_generation_frames: u64,
+}
+
+impl From<WalFacts> for WalSummary {
+    fn from(facts: WalFacts) -> Self {
+        let WalFacts {
+            file_size,
+            header: _,
+            frames,
+            end_frame,
+            end_reason,
+            commits,
+            last_commit,
+            generations,
+            unlisted_generation_frames,
+        } = facts;
+        Self { file_size, frames, end_frame, end_reason, commits, last_commit, generations, unlisted_generation_frames }
+    }
+}
+
+impl WalSummary {
+    /// The facts again, with the header that the member `wal-headers` begins with.
+    #[must_use]
+    pub fn into_facts(self, header: Option<WalHeader>) -> WalFacts {
+        WalFacts {
+            file_size: self.file_size,
+            header,
+            frames: self.frames,
+            end_frame: self.end_frame,
+            end_reason: self.end_reason,
+            commits: self.commits,
+            last_commit: self.last_commit,
+            generations: self.generations,
+            unlisted_generation_frames: self.unlisted_generation_frames,
+        }
+    }
+}
+
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -51,7 +112,7 @@ pub struct Manifest {
     pub path: String,
     /// Stability of the attempt that this manifest describes, the last one.
     pub stability: Stability,
-    /// How much of the `-wal` was asked for.
+    /// How much of the `-wal` was taken: what was asked for, or what its size decided.
     pub wal_mode: WalMode,
     /// `mxFrame` of S1 when its header could be trusted: where the member `wal` ends and `wal-tail` begins.
     pub mx_frame: Option<u32>,
@@ -59,8 +120,46 @@ pub struct Manifest {
     pub with_db: bool,
     /// The members of the described attempt.
     pub members: Vec<Member>,
+    /// What the scan found, where only the headers of the `-wal` were taken.
+    pub wal_summary: Option<WalSummary>,
+    /// Raw texts that could not be had: name below `proc/` to reason.
+    pub missing_texts: BTreeMap<String, String>,
     /// Files that were not owned and may have had their access time moved.
     pub access_time_moved: Vec<String>,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wal_facts_travel_through_the_manifest_unchanged() {
+        let header = WalHeader {
+            magic: 0x377f_0682,
+            format_version: 3_007_000,
+            page_size: 4096,
+            checkpoint_sequence: 3,
+            salt1: 1,
+            salt2: 2,
+            checksum1: 3,
+            checksum2: 4,
+            checksum_ok: true,
+        };
+        let facts = WalFacts {
+            file_size: 1 << 40,
+            header: Some(header),
+            frames: FrameCounts { in_file: 9, valid: 5, committed: 4, uncommitted: 1, stale: 4, ..Default::default() },
+            end_frame: 6,
+            end_reason: EndReason::SaltMismatch,
+            commits: 2,
+            last_commit: Some(LastCommit { frame: 4, database_pages: 7, checksum: [8, 9] }),
+            generations: vec![Generation { salt1: 1, salt2: 2, frames: 5 }],
+            unlisted_generation_frames: 4,
+        };
+        let json = serde_json::to_vec(&WalSummary::from(facts.clone())).unwrap();
+        let back: WalSummary = serde_json::from_slice(&json).unwrap();
+        assert_eq!(back.into_facts(Some(header)), facts);
+    }
 }

@@ -12,8 +12,16 @@ use thiserror::Error;
 
 use crate::bytes::ReadAt;
 
+mod archive;
+mod bundle;
+mod capture;
+mod look;
 pub mod manifest;
+mod stability;
+mod watch;
 
+pub(crate) use archive::is_bundle;
+pub(crate) use look::is_hot_journal;
 pub use manifest::{Manifest, Stability, WalMode};
 
 /// The version of the bundle format that this walscope writes, and the newest it reads.
@@ -32,6 +40,9 @@ pub enum SnapshotError {
         /// Why not.
         source: io::Error,
     },
+    /// It could not be opened for examination.
+    #[error(transparent)]
+    Open(#[from] crate::linux::OpenError),
     /// The file is of no kind that can be captured or read.
     #[error("{path}: {message}")]
     Unusable {
@@ -53,30 +64,36 @@ pub struct Options {
     pub attempts: u32,
     /// Refuse to read where the access time would move.
     pub strict_atime: bool,
+    /// Bytes that are copied at once; between two chunks of the database and of the `-wal` the hook is called.
+    pub chunk_size: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wal: None, with_db: false, attempts: 5, strict_atime: false }
+        Self { wal: None, with_db: false, attempts: 5, strict_atime: false, chunk_size: 1 << 20 }
     }
 }
 
-/// The steps of one attempt, in EVIDENCE order; a hook is called before each.
+/// The steps of one attempt in their order; a hook is called before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Header copies, checkpoint info, WAL header, identities.
     Before,
     /// The database, or its first page.
     Database,
+    /// The next chunk of the database; the number of the first of these is 1.
+    DatabaseChunk(u64),
     /// The `-shm` as a whole: S1.
     WalIndex,
     /// The WAL up to `S1.mxFrame`.
     WalCommitted,
+    /// The next chunk of that.
+    WalChunk(u64),
     /// The WAL behind it.
     WalTail,
     /// Everything of `Before` once more.
     After,
-    /// Namespaces, mappings, locks.
+    /// Namespaces, mappings, locks: once, for the attempt that the manifest describes.
     Evidence,
 }
 
@@ -132,8 +149,8 @@ impl Capture {
     /// # Errors
     /// When the file cannot be read, is no bundle, is cut short, or was written by a newer walscope.
     pub fn open(path: &Path) -> Result<Self, SnapshotError> {
-        let _ = path;
-        todo!()
+        let opened = crate::linux::open_regular(path, false)?;
+        Self::from_file(&path.display().to_string(), opened.file)
     }
 
     /// Reads a bundle from an open file.
@@ -141,8 +158,7 @@ impl Capture {
     /// # Errors
     /// As [`Capture::open`].
     pub fn from_file(label: &str, file: Arc<File>) -> Result<Self, SnapshotError> {
-        let _ = (label, file);
-        todo!()
+        bundle::read(label, &file)
     }
 }
 
@@ -157,8 +173,7 @@ pub fn write_bundle(
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
 ) -> Result<Manifest, SnapshotError> {
-    let _ = (path, options, out, hook);
-    todo!()
+    capture::write_bundle(path, options, out, hook)
 }
 
 /// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
@@ -166,6 +181,19 @@ pub fn write_bundle(
 /// # Errors
 /// As [`write_bundle`].
 pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotError> {
-    let _ = (path, options);
-    todo!()
+    let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
+    let file = unnamed_file().map_err(scratch)?;
+    let mut out = io::BufWriter::with_capacity(1 << 16, &file);
+    write_bundle(path, options, &mut out, &mut |_, _| {})?;
+    drop(out);
+    Capture::from_file(&path.display().to_string(), Arc::new(file))
+}
+
+/// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:
+/// there it is memory.
+fn unnamed_file() -> io::Result<File> {
+    tempfile::tempfile().or_else(|_| {
+        let memory = rustix::fs::memfd_create("walscope", rustix::fs::MemfdFlags::CLOEXEC)?;
+        Ok(File::from(memory))
+    })
 }

@@ -1,6 +1,9 @@
 //! What the command line says. Each command's own arguments stand in its own file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use walscope::finding::{Finding, Severity};
+
+use crate::exit::Exit;
 
 /// Shows what SQLite's -wal and -shm really hold, and proves or refutes that containers share one wal-index.
 #[derive(Debug, Parser)]
@@ -40,6 +43,32 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// From which severity on a finding makes the exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding.
+    Info,
+    /// Notices and above.
+    Notice,
+    /// Warnings and errors.
+    Warning,
+    /// Errors.
+    Error,
+}
+
+impl FailOn {
+    /// The exit code of an answer with these findings.
+    pub fn judge(self, findings: &[Finding]) -> Exit {
+        let limit = match self {
+            Self::Info => Severity::Info,
+            Self::Notice => Severity::Notice,
+            Self::Warning => Severity::Warning,
+            Self::Error => Severity::Error,
+        };
+        if findings.iter().any(|finding| finding.severity >= limit) { Exit::Bad } else { Exit::Good }
+    }
 }
 
 /// The commands.

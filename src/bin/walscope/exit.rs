@@ -36,7 +36,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The reader of our output went away: no error.
-fn broken_pipe(error: &anyhow::Error) -> bool {
+pub fn broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())

@@ -1,12 +1,205 @@
-//! `walscope inspect`.
-use crate::args::Global;
+//! `walscope inspect`: one database on one page.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use anyhow::{Context, bail};
+use walscope::analysis::findings::Facts;
+use walscope::analysis::wal::{self, WalFacts};
+use walscope::bytes::ReadAt;
+use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::format::{ParseError, db, shm};
+use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
+use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
+use walscope::source::{self, Files, Source};
+
+use crate::args::{FailOn, Global};
 use crate::exit::Exit;
+use crate::output;
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
-pub struct InspectArgs {}
+pub struct InspectArgs {
+    /// A database, a -wal or -shm alone, or a bundle
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Exit with 1 when a finding is at least this grave
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    fail_on: FailOn,
+}
 
 /// Runs it.
-pub fn run(_args: &InspectArgs, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("in the making")
+pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
+    let document = match source::open(&args.source, global.strict_atime)? {
+        Source::Files(files) => of_files(&files)?,
+        Source::Bundle(capture) => of_bundle(&capture)?,
+    };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(args.fail_on.judge(&document.findings))
+}
+
+/// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
+fn of_files(files: &Files) -> anyhow::Result<InspectDocument> {
+    let name = || files.label.clone();
+    let mut reasons = why_absent(files)?;
+    let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
+    let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let locks = files.shm.as_ref().map(|_| files.locks());
+    let wal = match &files.wal {
+        Some(wal) => Some(wal::scan(wal.as_ref(), &mut |_| {}).with_context(name)?),
+        // Of a -shm alone nothing is known about the -wal.
+        None => files.opened.as_ref().map(|_| WalFacts::absent()),
+    };
+    let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let shm = settled(before, after);
+    if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
+        bail!("{}: {reason}", files.label);
+    }
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: locks.as_ref().and_then(|locks| seen(locks, &mut reasons)),
+        hot_journal: files.hot_journal,
+        access_time_moved: &files.access_time_moved,
+        ..Facts::default()
+    };
+    let sizes = Sizes {
+        database: files.database.as_ref().map(|bytes| bytes.len()),
+        wal: files.wal.as_ref().map(|bytes| bytes.len()),
+        shm: files.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: files.label.clone(),
+        kind: SourceKind::Files,
+        path: files.database_path.display().to_string(),
+        stable: None,
+    };
+    Ok(inspect::build(source, sizes, &facts, reasons))
+}
+
+/// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
+fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some(opened) = &files.opened else {
+        let alone = || "not looked at: one file alone was given".to_owned();
+        let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
+        return Ok(present.iter().filter(|(_, here)| !here).map(|(name, _)| ((*name).to_owned(), alone())).collect());
+    };
+    let mut reasons = BTreeMap::new();
+    for (name, file, suffix) in
+        [("database", &opened.database, ""), ("wal", &opened.wal, "-wal"), ("shm", &opened.shm, "-shm")]
+    {
+        match file {
+            Observation::Seen { .. } => {}
+            Observation::Missing { .. } => {
+                reasons.insert(name.to_owned(), "absent".to_owned());
+            }
+            Observation::Denied { reason } | Observation::Unsupported { reason } => {
+                bail!("{}{suffix}: {reason}", opened.database_path.display());
+            }
+        }
+    }
+    Ok(reasons)
+}
+
+fn of_bundle(capture: &Capture) -> anyhow::Result<InspectDocument> {
+    let name = || capture.label.clone();
+    let manifest = &capture.manifest;
+    let files = &manifest.evidence.files;
+    let mut reasons = BTreeMap::new();
+    let bytes = match &capture.database {
+        DatabaseBytes::Missing => None,
+        DatabaseBytes::FirstPage(bytes) | DatabaseBytes::Full(bytes) => Some(bytes.as_ref()),
+    };
+    let database = database_head(bytes, &mut reasons).with_context(name)?;
+    let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
+    let wal = match &capture.wal {
+        WalBytes::Missing if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => None,
+        WalBytes::Missing => Some(WalFacts::absent()),
+        WalBytes::NotCaptured => None,
+        WalBytes::Full(bytes) => Some(wal::scan(bytes.as_ref(), &mut |_| {}).with_context(name)?),
+        WalBytes::Headers { facts, .. } => Some((**facts).clone()),
+    };
+    if wal.is_none() {
+        let why = files.wal.reason().unwrap_or("left out of this bundle");
+        reasons.insert("wal".to_owned(), why.to_owned());
+    }
+    let unstable =
+        (!manifest.stability.stable).then(|| manifest.stability.reason.as_deref().unwrap_or("no reason given"));
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: seen(&manifest.evidence.locks, &mut reasons),
+        hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
+        access_time_moved: &manifest.access_time_moved,
+        unstable,
+        readable_by_others: capture.readable_by_others,
+    };
+    let sizes = Sizes {
+        database: files.database.value().map(|file| file.size),
+        wal: files.wal.value().map(|file| file.size),
+        shm: capture.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: capture.label.clone(),
+        kind: SourceKind::Bundle,
+        path: files.database_path.clone(),
+        stable: Some(manifest.stability.stable),
+    };
+    Ok(inspect::build(source, sizes, &facts, reasons))
+}
+
+/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
+fn settled(before: Option<shm::IndexHead>, after: Option<shm::IndexHead>) -> Option<shm::IndexHead> {
+    let salts =
+        |head: &Option<shm::IndexHead>| head.as_ref().and_then(shm::IndexHead::trusted).map(|header| header.salts);
+    if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
+}
+
+fn database_head(
+    bytes: Option<&dyn ReadAt>,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<db::DatabaseHead>> {
+    decoded(bytes, 100, db::parse_head, "database", reasons)
+}
+
+fn shm_head(bytes: Option<&dyn ReadAt>, reasons: &mut BTreeMap<String, String>) -> io::Result<Option<shm::IndexHead>> {
+    decoded(bytes, shm::HEAD_SIZE, shm::parse_head, "shm", reasons)
+}
+
+/// Decodes the first `len` bytes; too few of them is a reason, not an error.
+fn decoded<T>(
+    bytes: Option<&dyn ReadAt>,
+    len: usize,
+    parse: fn(&[u8]) -> Result<T, ParseError>,
+    name: &str,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<T>> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    let mut head = vec![0; len];
+    let n = bytes.read_at(&mut head, 0)?;
+    head.truncate(n);
+    match parse(&head) {
+        Ok(value) => {
+            reasons.remove(name);
+            Ok(Some(value))
+        }
+        Err(error) => {
+            reasons.insert(name.to_owned(), error.to_string());
+            Ok(None)
+        }
+    }
+}
+
+/// The locks, or why they are not known.
+fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+    let reason = match locks.value() {
+        Some(view) => view.shm.write.reason.as_deref(),
+        None => locks.reason(),
+    };
+    if let Some(reason) = reason {
+        reasons.insert("shm.locks".to_owned(), reason.to_owned());
+    }
+    locks.value().map(|view| &view.shm)
 }

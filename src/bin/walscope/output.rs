@@ -13,9 +13,14 @@ pub fn width(global: &Global) -> usize {
     usize::from(global.width.or_else(terminal).unwrap_or(100))
 }
 
-/// Prints one JSON document.
-pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+/// Prints the document as JSON, or what `draw` makes of it for the width.
+pub fn document(global: &Global, document: &impl Serialize, draw: impl FnOnce(usize) -> String) -> anyhow::Result<()> {
+    if global.json { write_json(io::stdout().lock(), document) } else { text(global, &draw(width(global))) }
+}
+
+/// Writes one JSON document.
+pub fn write_json(out: impl Write, document: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(out);
     serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()?;
@@ -33,4 +38,9 @@ pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Says something on standard error, where a failure to say it changes nothing.
+pub fn complain(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

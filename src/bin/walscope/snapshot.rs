@@ -1,12 +1,213 @@
-//! `walscope snapshot`.
+//! `walscope snapshot`: bytes and evidence of one side into one bundle.
+
+use std::fs;
+use std::io::{self, IsTerminal, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use walscope::analysis::findings::{self, Facts};
+use walscope::finding::Finding;
+use walscope::report::snapshot::SnapshotDocument;
+use walscope::snapshot::{self, Manifest, Options, WalMode};
+
 use crate::args::Global;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
+use crate::output;
+
+/// Between two looks for files that make no event here, as on a file system that another kernel writes to.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Arguments of `snapshot`.
 #[derive(Debug, clap::Args)]
-pub struct SnapshotArgs {}
+pub struct SnapshotArgs {
+    /// The database
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    /// Where to: a new file (mode 0600), or - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// How much of the -wal [default: full up to 64 MiB, else headers]
+    #[arg(long, value_enum)]
+    wal: Option<WalArg>,
+    /// The whole database, not only its first page
+    #[arg(long)]
+    with_db: bool,
+    /// Wait until the database, its -wal and its -shm exist
+    #[arg(long)]
+    wait: bool,
+    /// How often to try when the files change meanwhile
+    #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    attempts: u32,
+    /// Replace FILE
+    #[arg(long)]
+    force: bool,
+}
+
+/// How much of the `-wal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WalArg {
+    /// Every byte
+    Full,
+    /// The header and the frame headers, no page content
+    Headers,
+    /// Nothing
+    None,
+}
 
 /// Runs it.
-pub fn run(_args: &SnapshotArgs, _global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!("in the making")
+pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
+    let options = Options {
+        wal: args.wal.map(|wal| match wal {
+            WalArg::Full => WalMode::Full,
+            WalArg::Headers => WalMode::Headers,
+            WalArg::None => WalMode::None,
+        }),
+        with_db: args.with_db,
+        attempts: args.attempts,
+        strict_atime: global.strict_atime,
+        ..Options::default()
+    };
+    let document = if args.output.as_os_str() == "-" { to_stdout(args, &options)? } else { to_file(args, &options)? };
+    // Standard output belongs to the bundle when it goes there; what there is to say goes to standard error.
+    if document.file.is_some() {
+        output::document(global, &document, |width| document.draw(width))?;
+    } else if global.json {
+        output::write_json(io::stderr().lock(), &document)?;
+    } else if !document.findings.is_empty() {
+        output::complain(&document.draw(output::width(global)));
+    }
+    Ok(if document.stable { Exit::Good } else { Exit::Bad })
+}
+
+fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+    let out = io::stdout().lock();
+    if out.is_terminal() {
+        bail!(
+            "a bundle is binary and holds a database's content: it is not written to a terminal; use -o FILE, or redirect"
+        );
+    }
+    if args.wait {
+        wait_for(&args.source)?;
+    }
+    let mut out = io::BufWriter::new(out);
+    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})
+        .map_err(anyhow::Error::from)
+        .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
+        // Elsewhere a reader that went away is no error; here it is left with half a bundle.
+        .map_err(|error| {
+            if exit::broken_pipe(&error) {
+                anyhow!("standard output was closed before the bundle was whole")
+            } else {
+                error
+            }
+        })?;
+    Ok(SnapshotDocument::new(&manifest, None, found(&manifest)))
+}
+
+/// Written under a temporary name in the same folder and renamed when whole: nobody ever sees half a bundle.
+fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+    let name = args.output.display().to_string();
+    if !args.force && args.output.symlink_metadata().is_ok() {
+        bail!("{name}: exists already; choose another name, or --force to replace it");
+    }
+    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if args.wait {
+        wait_for(&args.source)?;
+    }
+    // O_EXCL and mode 0600 are this crate's promise.
+    let mut file = tempfile::Builder::new()
+        .prefix(".walscope-")
+        .suffix(".part")
+        .tempfile_in(folder)
+        .with_context(|| format!("{name}: cannot create a file in its folder"))?;
+    let mut manifest = capture(args, options, &mut file)?;
+    while args.wait && !has_wal_index(&manifest) {
+        // The last connection closed between the look and the capture, and took both files with it.
+        wait_for(&args.source)?;
+        file.as_file().set_len(0).with_context(|| name.clone())?;
+        file.rewind().with_context(|| name.clone())?;
+        manifest = capture(args, options, &mut file)?;
+    }
+    file.as_file().sync_all().with_context(|| name.clone())?;
+    let size = file.as_file().metadata().with_context(|| name.clone())?.len();
+    if args.force {
+        file.persist(&args.output).map_err(|error| error.error)
+    } else {
+        file.persist_noclobber(&args.output).map_err(|error| error.error)
+    }
+    .with_context(|| format!("{name}: cannot be given its name"))?;
+    Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
+}
+
+fn capture(args: &SnapshotArgs, options: &Options, file: &mut impl Write) -> anyhow::Result<Manifest> {
+    let mut out = io::BufWriter::new(file);
+    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})?;
+    out.flush().with_context(|| args.output.display().to_string())?;
+    Ok(manifest)
+}
+
+fn has_wal_index(manifest: &Manifest) -> bool {
+    let files = &manifest.evidence.files;
+    files.wal.value().is_some() && files.shm.value().is_some()
+}
+
+fn found(manifest: &Manifest) -> Vec<Finding> {
+    let stability = &manifest.stability;
+    findings::findings(&Facts {
+        unstable: (!stability.stable).then(|| stability.reason.as_deref().unwrap_or("no reason given")),
+        access_time_moved: &manifest.access_time_moved,
+        ..Facts::default()
+    })
+}
+
+/// Waits until the database and both siblings exist. Ctrl-C ends it.
+fn wait_for(database: &Path) -> anyhow::Result<()> {
+    let mut watch = None;
+    loop {
+        // SQLite puts the siblings beside the target of a symbolic link.
+        let target = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+        if watch.is_none() {
+            watch = watch_folder(&target);
+        }
+        let siblings = [target.clone(), sibling(&target, "-wal"), sibling(&target, "-shm")];
+        if siblings.iter().all(|path| path.symlink_metadata().is_ok()) {
+            return Ok(());
+        }
+        match &watch {
+            Some(watch) => await_event(watch)?,
+            None => std::thread::sleep(LOOK_AGAIN),
+        }
+    }
+}
+
+fn sibling(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(std::ffi::OsStr::from_bytes(suffix.as_bytes()));
+    PathBuf::from(name)
+}
+
+/// A watch for new names beside the database; none where the folder is missing or the kernel refuses.
+fn watch_folder(database: &Path) -> Option<rustix::fd::OwnedFd> {
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+    let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&watch, folder, events).ok()?;
+    Some(watch)
+}
+
+/// Returns at the next event, and after [`LOOK_AGAIN`] at the latest.
+fn await_event(watch: &rustix::fd::OwnedFd) -> anyhow::Result<()> {
+    let limit = Timespec::try_from(LOOK_AGAIN)?;
+    match poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(io::Error::from(error)).context("waiting for files to appear"),
+    }
+    // The events themselves say nothing that the next look would not; they are read so that the next wait blocks.
+    let mut events = [0; 4096];
+    while rustix::io::read(watch, &mut events).is_ok_and(|n| n > 0) {}
+    Ok(())
 }

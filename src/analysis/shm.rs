@@ -1,0 +1,230 @@
+//! The wal-index as a whole: what each block holds up to `mxFrame`, what is noise behind it, and the lookup from page
+//! to frame, with every search bounded.
+//!
+//! Blocks are read one at a time: the index of a long WAL can be larger than memory.
+use std::io;
+
+use thiserror::Error;
+
+use crate::bytes::ReadAt;
+use crate::format::ParseError;
+use crate::format::shm::{
+    BLOCK_SIZE, HASH_SLOTS, HEAD_SIZE, IndexBlock, IndexHead, block_of, hash, parse_block, parse_head,
+};
+
+/// Why a part of the wal-index could not be had.
+#[derive(Debug, Error)]
+pub enum IndexError {
+    /// Reading failed.
+    #[error("wal-index: {0}")]
+    Io(#[from] io::Error),
+    /// The file ends too soon.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+/// What a search in one hash table came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// The newest frame of the page, 1-based.
+    Found(u64),
+    /// No frame of the page.
+    Absent,
+    /// No empty slot ended the search: SQLite calls that `SQLITE_CORRUPT`.
+    NoEmptySlot,
+}
+
+/// Facts about one block.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockFacts {
+    /// 0 for the first.
+    pub number: u32,
+    /// The frame of its first entry, 1-based.
+    pub first_frame: u64,
+    /// Entries of frames up to `mxFrame`: the ones that mean something.
+    pub indexed: usize,
+    /// Entries behind `mxFrame` that are not 0: noise.
+    pub noise_entries: usize,
+    /// Slots that point to an indexed entry.
+    pub live_slots: usize,
+    /// Slots that point to an entry behind `mxFrame`: noise.
+    pub noise_slots: usize,
+    /// Slots that point behind the block's last entry: garbage, such as uninitialised memory.
+    pub garbage_slots: usize,
+    /// Live slots that point to an entry which another slot points to already.
+    pub duplicate_slots: usize,
+    /// Indexed entries with page 0: no frame can have it.
+    pub zero_pages: usize,
+    /// Indexed frames that a search for their page does not come across. The first ones, at most
+    /// [`UNREACHABLE_LISTED`].
+    pub unreachable: Vec<u64>,
+    /// How many there are in all.
+    pub unreachable_frames: usize,
+}
+
+/// Unreachable frames that are listed by number, a block.
+pub const UNREACHABLE_LISTED: usize = 16;
+
+impl BlockFacts {
+    /// Examines one block. `mx_frame` is the last frame that counts; everything behind it is noise.
+    #[must_use]
+    pub fn of(block: &IndexBlock, mx_frame: u32) -> Self {
+        let behind = u64::from(mx_frame).saturating_add(1).saturating_sub(block.first_frame);
+        let entries = block.page_numbers.len();
+        let indexed = usize::try_from(behind).unwrap_or(usize::MAX).min(entries);
+        let mut facts = Self { number: block.number, first_frame: block.first_frame, indexed, ..Self::default() };
+        let (live, noise) = block.page_numbers.split_at_checked(indexed).unwrap_or_default();
+        facts.noise_entries = noise.iter().filter(|page| **page != 0).count();
+        facts.zero_pages = live.iter().filter(|page| **page == 0).count();
+        let reached = facts.count_slots(block, live);
+        for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| !reached) {
+            facts.unreachable_frames += 1;
+            if facts.unreachable.len() < UNREACHABLE_LISTED {
+                facts.unreachable.push(frame);
+            }
+        }
+        facts
+    }
+
+    /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it. Each
+    /// slot is looked at three times, whatever it holds: searching for every page would take hours in a hostile file.
+    fn count_slots(&mut self, block: &IndexBlock, live: &[u32]) -> Vec<bool> {
+        let mut pointed_at = vec![false; live.len()];
+        let mut reached = vec![false; live.len()];
+        for (at, (slot, unbroken)) in block.hash_slots.iter().zip(unbroken_runs(&block.hash_slots)).enumerate() {
+            let Some(entry) = usize::from(*slot).checked_sub(1) else { continue };
+            let (Some(page), Some(pointed_at), Some(reached)) =
+                (live.get(entry), pointed_at.get_mut(entry), reached.get_mut(entry))
+            else {
+                if entry < block.page_numbers.len() {
+                    self.noise_slots += 1;
+                } else {
+                    self.garbage_slots += 1;
+                }
+                continue;
+            };
+            self.live_slots += 1;
+            self.duplicate_slots += usize::from(std::mem::replace(pointed_at, true));
+            let steps = at.wrapping_sub(hash(*page)) & (HASH_SLOTS - 1);
+            *reached |= steps < unbroken;
+        }
+        reached
+    }
+
+    /// Whether the indexed part is as SQLite keeps it. Noise is no fault.
+    #[must_use]
+    pub fn sound(&self) -> bool {
+        self.unreachable_frames == 0 && self.duplicate_slots == 0 && self.zero_pages == 0
+    }
+}
+
+/// For each slot, how many slots without an empty one end with it, round the end of the table; at most all of them.
+fn unbroken_runs(slots: &[u16]) -> impl Iterator<Item = usize> {
+    // The second round knows what the end of the table has in front of its beginning.
+    slots
+        .iter()
+        .chain(slots)
+        .scan(0, |run: &mut usize, slot| {
+            *run = if *slot == 0 { 0 } else { (*run + 1).min(HASH_SLOTS) };
+            Some(*run)
+        })
+        .skip(slots.len())
+}
+
+/// The slots that a search for `page` comes across: from its hash on until an empty one, at most once round the table.
+fn probe(block: &IndexBlock, page: u32) -> impl Iterator<Item = u16> {
+    let start = hash(page);
+    let slots = &block.hash_slots;
+    (0..HASH_SLOTS)
+        .map_while(move |step| slots.get((start + step) & (HASH_SLOTS - 1)).copied().filter(|slot| *slot != 0))
+}
+
+fn frame_at(block: &IndexBlock, position: u16) -> u64 {
+    block.first_frame.saturating_add(u64::from(position).saturating_sub(1))
+}
+
+/// Searches one block as `walFindFrame` does: of the frames of `page` up to `max_frame`, the one that the search comes
+/// across last, which is the newest.
+#[must_use]
+#[doc(alias = "walFindFrame")]
+pub fn find_in_block(block: &IndexBlock, page: u32, max_frame: u32) -> Lookup {
+    let mut found = Lookup::Absent;
+    let mut steps = 0;
+    for position in probe(block, page) {
+        steps += 1;
+        let frame = frame_at(block, position);
+        let entry = block.page_numbers.get(usize::from(position) - 1);
+        if frame <= u64::from(max_frame) && entry == Some(&page) {
+            found = Lookup::Found(frame);
+        }
+    }
+    if steps == HASH_SLOTS { Lookup::NoEmptySlot } else { found }
+}
+
+/// A wal-index, read block by block.
+pub struct WalIndex<'a> {
+    bytes: &'a dyn ReadAt,
+    /// The head, as stored.
+    pub head: IndexHead,
+}
+
+impl<'a> WalIndex<'a> {
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// When reading fails or there are fewer than 136 bytes: a `-shm` of 3 bytes is what an opener leaves for a moment.
+    pub fn open(bytes: &'a dyn ReadAt) -> Result<Self, IndexError> {
+        let mut head = [0; HEAD_SIZE];
+        let got = bytes.read_at(&mut head, 0)?;
+        let head = parse_head(head.get(..got).unwrap_or_default())?;
+        Ok(Self { bytes, head })
+    }
+
+    /// Blocks in the file, the last one possibly cut short. More than `mxFrame` needs is normal: SQLite never shrinks it.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.bytes.len().div_ceil(BLOCK_SIZE as u64)
+    }
+
+    /// Reads one block.
+    ///
+    /// # Errors
+    /// When reading fails or the file ends before the block does.
+    pub fn block(&self, number: u32) -> Result<IndexBlock, IndexError> {
+        let mut bytes = vec![0; BLOCK_SIZE];
+        let got = self.bytes.read_at(&mut bytes, u64::from(number).saturating_mul(BLOCK_SIZE as u64))?;
+        Ok(parse_block(bytes.get(..got).unwrap_or_default(), number, self.head.byte_order)?)
+    }
+
+    /// The newest frame of `page` among frames 1 to `max_frame`, searched as SQLite does: newest block first.
+    ///
+    /// `max_frame` may be any number: blocks behind the end of the file are not searched.
+    ///
+    /// # Errors
+    /// When a block that has to be searched cannot be read or is cut short.
+    pub fn frame_of_page(&self, page: u32, max_frame: u32) -> Result<Lookup, IndexError> {
+        let Some(last_block) = self.blocks().checked_sub(1) else { return Ok(Lookup::Absent) };
+        let last = block_of(max_frame).min(u32::try_from(last_block).unwrap_or(u32::MAX));
+        for number in (0..=last).rev() {
+            match find_in_block(&self.block(number)?, page, max_frame) {
+                Lookup::Absent => {}
+                answer => return Ok(answer),
+            }
+        }
+        Ok(Lookup::Absent)
+    }
+
+    /// The page that a frame holds; `None` when no block of the file indexes it.
+    ///
+    /// # Errors
+    /// When the block cannot be read or is cut short.
+    pub fn page_of_frame(&self, frame: u32) -> Result<Option<u32>, IndexError> {
+        let number = block_of(frame);
+        if u64::from(number) >= self.blocks() {
+            return Ok(None);
+        }
+        let block = self.block(number)?;
+        let entry = u64::from(frame).checked_sub(block.first_frame).and_then(|entry| usize::try_from(entry).ok());
+        Ok(entry.and_then(|entry| block.page_numbers.get(entry)).copied())
+    }
+}

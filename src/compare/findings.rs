@@ -1,0 +1,122 @@
+//! Findings about two or more sides.
+
+use serde_json::{Map, Value, json};
+
+use super::identity::{self, Identity};
+use super::mappings::{self, Mapped, Split};
+use super::verdict::Judged;
+use super::{Answer, Side};
+use crate::finding::{Finding, Severity};
+
+/// Every code that comparing can give, sorted.
+pub const CODES: &[&str] =
+    &["bundle_unstable", "database_shared_wal_index_not", "different_databases", "shm_deleted", "split_brain"];
+
+/// Everything worth saying: first about each side, then about each pair.
+pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
+    let of_sides = sides.iter().flat_map(|side| [split_brain(side), shm_deleted(side), unstable(side)]);
+    let of_pairs = pairs.iter().map(|pair| shared_database(pair).or_else(|| different_databases(pair)));
+    of_sides.chain(of_pairs).flatten().collect()
+}
+
+fn split_brain(side: &Side) -> Option<Finding> {
+    let Mapped::Split(split) = mappings::mapped(side) else { return None };
+    Some(Finding {
+        code: "split_brain".to_owned(),
+        severity: Severity::Error,
+        title: "Running processes use another wal-index than the path leads to".to_owned(),
+        detail: format!("{}. Whoever opens the database next does not see their commits and locks.", split.detail(side)),
+        evidence: split_evidence(side, &split),
+        advice: "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. A process caught in closing looks the same for a moment: capture twice."
+            .to_owned(),
+    })
+}
+
+fn split_evidence(side: &Side, split: &Split<'_>) -> Map<String, Value> {
+    let inodes: Vec<String> = split.inodes().iter().map(ToString::to_string).collect();
+    evidence([
+        ("side", json!(side.label)),
+        ("pids", json!(split.pids())),
+        ("mapped", json!(inodes)),
+        ("path_leads_to", json!(split.path_leads_to.map(|id| id.to_string()))),
+    ])
+}
+
+fn shm_deleted(side: &Side) -> Option<Finding> {
+    let file = side.evidence.files.shm.value()?;
+    if identity::reachable(&side.evidence, file) {
+        return None;
+    }
+    Some(Finding {
+        code: "shm_deleted".to_owned(),
+        severity: Severity::Warning,
+        title: "The -shm was deleted or replaced during the capture".to_owned(),
+        detail: format!(
+            "On {} the path no longer led to the -shm that had been opened. The last connection may have closed, or somebody removed it.",
+            side.label
+        ),
+        evidence: evidence([
+            ("side", json!(side.label)),
+            ("links", json!(file.links)),
+            ("paths_unchanged", json!(side.evidence.paths_unchanged)),
+        ]),
+        advice: "Capture again while a connection stays open. Never delete the -shm of a database in use.".to_owned(),
+    })
+}
+
+fn unstable(side: &Side) -> Option<Finding> {
+    (!side.stable).then(|| Finding {
+        code: "bundle_unstable".to_owned(),
+        severity: Severity::Warning,
+        title: "The capture is not of one moment".to_owned(),
+        detail: format!(
+            "The files of {} changed while they were captured; identities hold, the content may be mixed.",
+            side.label
+        ),
+        evidence: evidence([("side", json!(side.label))]),
+        advice: "Capture again, when there is less traffic or while a connection stays open.".to_owned(),
+    })
+}
+
+fn shared_database(judged: &Judged<'_>) -> Option<Finding> {
+    let Identity::One(database) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
+    let (Identity::Two(shm) | Identity::LocksApart(shm)) = &judged.shm else { return None };
+    Some(Finding {
+        code: "database_shared_wal_index_not".to_owned(),
+        severity: Severity::Error,
+        title: "One database, but each side has its own wal-index".to_owned(),
+        detail: format!("{database}; {shm}. Commits of one side overwrite those of the other, and integrity_check does not notice."),
+        evidence: of_pair(judged, [("database", json!(database)), ("shm", json!(shm))]),
+        advice: "Mount the folder that holds the database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal and -shm behind."
+            .to_owned(),
+    })
+}
+
+fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
+    if judged.sharing == Answer::Proven {
+        return None;
+    }
+    let (Identity::Two(detail) | Identity::LocksApart(detail)) = identity::judge(&judged.pair, identity::DATABASE)
+    else {
+        return None;
+    };
+    Some(Finding {
+        code: "different_databases".to_owned(),
+        severity: Severity::Warning,
+        title: "The sides have different database files".to_owned(),
+        detail: format!("{detail}. Equal content only means that one was copied."),
+        evidence: of_pair(judged, [("database", json!(detail))]),
+        advice: "If it should be one database, mount the same folder on every side.".to_owned(),
+    })
+}
+
+fn of_pair<const N: usize>(judged: &Judged<'_>, more: [(&str, Value); N]) -> Map<String, Value> {
+    let sides = json!([judged.pair.a.label, judged.pair.b.label]);
+    let mut map = evidence([("sides", sides)]);
+    map.extend(evidence(more));
+    map
+}
+
+fn evidence<const N: usize>(items: [(&str, Value); N]) -> Map<String, Value> {
+    items.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,88 @@
+//! More than two sides: every pair is judged, proven pairs make groups.
+
+use super::verdict::{self, Judged};
+use super::{Answer, Because, Kind, Pair, Side, Subject, Verdict};
+
+/// Judges every pair.
+pub(super) fn pairs(sides: &[Side], simultaneous: bool) -> Vec<Judged<'_>> {
+    let mut pairs = Vec::new();
+    for (i, a) in sides.iter().enumerate() {
+        for (j, b) in sides.iter().enumerate().skip(i + 1) {
+            pairs.push(verdict::judge(Pair { a, b, simultaneous }, (i, j)));
+        }
+    }
+    pairs
+}
+
+/// The verdict over all sides.
+pub(super) fn verdict(sides: &[Side], pairs: &[Judged<'_>]) -> Verdict {
+    let several = sides.len() > 2;
+    let memory = over_all(sides.len(), pairs, |pair| pair.memory);
+    let locks = over_all(sides.len(), pairs, |pair| pair.locks);
+    // Two aspects can hang together over different pairs; sharing has to hang together by itself.
+    let sharing = over_all(sides.len(), pairs, |pair| pair.sharing);
+    let deciding: Vec<&Judged<'_>> = pairs.iter().filter(|pair| pair.sharing == sharing).collect();
+    let mappings = sharing != Answer::Undecided && deciding.iter().all(|pair| pair.subject == Subject::Mappings);
+    Verdict {
+        sharing,
+        memory,
+        locks,
+        subject: if mappings { Subject::Mappings } else { Subject::Paths },
+        decided_by: kinds(&deciding),
+        groups: if several { labels(sides, &partition(sides.len(), pairs, |pair| pair.sharing)) } else { Vec::new() },
+        because: pairs.iter().flat_map(|pair| listed(pair, several)).collect(),
+    }
+}
+
+/// Any refuted pair refutes; one group of all proves.
+fn over_all(sides: usize, pairs: &[Judged<'_>], of: impl Fn(&Judged<'_>) -> Answer) -> Answer {
+    if pairs.iter().any(|pair| of(pair) == Answer::Refuted) {
+        Answer::Refuted
+    } else if sides > 1 && partition(sides, pairs, of).iter().all(|group| *group == 0) {
+        Answer::Proven
+    } else {
+        Answer::Undecided
+    }
+}
+
+/// For each side the position of the first side of its group.
+fn partition(sides: usize, pairs: &[Judged<'_>], of: impl Fn(&Judged<'_>) -> Answer) -> Vec<usize> {
+    let mut group: Vec<usize> = (0..sides).collect();
+    for pair in pairs.iter().filter(|pair| of(pair) == Answer::Proven) {
+        let (i, j) = pair.at;
+        if let (Some(&x), Some(&y)) = (group.get(i), group.get(j)) {
+            for member in &mut group {
+                if *member == x.max(y) {
+                    *member = x.min(y);
+                }
+            }
+        }
+    }
+    group
+}
+
+fn labels(sides: &[Side], partition: &[usize]) -> Vec<Vec<String>> {
+    let of = |group: usize| {
+        let members = sides.iter().zip(partition).filter(|(_, of)| **of == group);
+        members.map(|(side, _)| side.label.clone()).collect::<Vec<_>>()
+    };
+    (0..sides.len()).map(of).filter(|group| !group.is_empty()).collect()
+}
+
+fn kinds(deciding: &[&Judged<'_>]) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for kind in deciding.iter().flat_map(|pair| &pair.decided_by) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    kinds
+}
+
+fn listed(pair: &Judged<'_>, several: bool) -> Vec<Because> {
+    let named = |item: &Because| Because {
+        detail: format!("{} / {}: {}", pair.pair.a.label, pair.pair.b.label, item.detail),
+        ..item.clone()
+    };
+    pair.because.iter().map(|item| if several { named(item) } else { item.clone() }).collect()
+}

@@ -1,0 +1,167 @@
+//! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
+
+use super::{About, Because, Kind, Pair, Says, Side};
+use crate::evidence::LockState;
+use crate::format::shm::IndexHeader;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_frame_header};
+
+/// The last commit that counts on a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// The generation.
+    pub salts: [u32; 2],
+    /// Frame of the last commit; 0: none in this generation yet.
+    pub frame: u64,
+    /// Commit frames up to there, when they were counted.
+    pub commits: Option<u64>,
+    /// `nBackfill`, when the `-shm` counts.
+    pub backfilled: Option<u64>,
+    /// The WAL header's checkpoint sequence.
+    pub sequence: Option<u32>,
+}
+
+/// Live, the `-shm` says how far the WAL counts; at rest, or without a `-shm` to be trusted, the WAL's last commit does.
+pub(super) fn end(side: &Side) -> Option<End> {
+    let index = live_index(side);
+    let backfilled =
+        |index: Option<&IndexHeader>| index.and(side.shm.as_ref()).map(|shm| u64::from(shm.checkpoint.backfilled));
+    let Some(header) = usable_header(side) else {
+        // The -wal was left out of the capture, or is still as empty as after TRUNCATE.
+        let index = index?;
+        return Some(End {
+            salts: index.salts,
+            frame: u64::from(index.mx_frame),
+            commits: None,
+            backfilled: backfilled(Some(index)),
+            sequence: None,
+        });
+    };
+    let salts = [header.salt1, header.salt2];
+    let committed = side.wal.last_commit.map_or(0, |commit| commit.frame);
+    if let Some(index) = index.filter(|index| index.salts != salts && index.mx_frame == 0) {
+        // Restarted: the wal-index knows the new generation, its first frame will bring it into the WAL header.
+        return Some(End { salts: index.salts, frame: 0, commits: Some(0), backfilled: Some(0), sequence: None });
+    }
+    let index = index.filter(|index| index.salts == salts);
+    let frame = index.map_or(committed, |index| u64::from(index.mx_frame).min(committed));
+    let commits = match frame {
+        0 => Some(0),
+        _ if frame == committed => Some(side.wal.commits),
+        _ => None,
+    };
+    Some(End { salts, frame, commits, backfilled: backfilled(index), sequence: Some(header.checkpoint_sequence) })
+}
+
+/// The wal-index header that counts: trusted, and not known to be a leftover that nobody has open.
+fn live_index(side: &Side) -> Option<&IndexHeader> {
+    let at_rest = side.evidence.locks.value().is_some_and(|locks| locks.shm.dead_man_switch.state == LockState::Free);
+    side.shm.as_ref().filter(|_| !at_rest)?.trusted()
+}
+
+fn usable_header(side: &Side) -> Option<&WalHeader> {
+    side.wal.page_size()?;
+    side.wal.header.as_ref()
+}
+
+/// The cumulative checksum stored in a frame that is a commit, or at least in the valid chain, of the generation `salts`.
+pub(super) fn checksum_at(side: &Side, salts: [u32; 2], frame: u64) -> Option<[u32; 2]> {
+    let chain = usable_header(side).filter(|header| [header.salt1, header.salt2] == salts);
+    let commit = chain.and(side.wal.last_commit).filter(|commit| commit.frame == frame);
+    let index = || {
+        let index = live_index(side)?;
+        (index.salts == salts && u64::from(index.mx_frame) == frame).then_some(index.frame_checksum)
+    };
+    let sample = || {
+        let at = side.evidence.samples.iter().find(|at| at.salts == salts && u64::from(at.mx_frame) == frame)?;
+        Some(at.frame_checksum)
+    };
+    let looked_up = || {
+        let header = chain.filter(|_| frame <= side.wal.frames.valid).and_then(|_| frame_header(side, frame))?;
+        ([header.salt1, header.salt2] == salts).then_some([header.checksum1, header.checksum2])
+    };
+    commit.map(|commit| commit.checksum).or_else(looked_up).or_else(index).or_else(sample)
+}
+
+/// Commit frames in `after + 1 ..= upto`, read one header at a time; the chain's length bounds the loop.
+pub(super) fn commits_between(side: &Side, after: u64, upto: u64) -> Option<u64> {
+    let mut commits = 0;
+    for frame in after.saturating_add(1)..=upto.min(side.wal.frames.valid) {
+        commits += u64::from(frame_header(side, frame)?.commit_pages != 0);
+    }
+    (upto <= side.wal.frames.valid).then_some(commits)
+}
+
+/// One frame header by number, 1-based.
+fn frame_header(side: &Side, frame: u64) -> Option<FrameHeader> {
+    let headers = side.frame_headers.as_ref()?;
+    let offset = frame.checked_sub(1)?.checked_mul(headers.stride)?.checked_add(HEADER_SIZE as u64)?;
+    let mut bytes = [0; FRAME_HEADER_SIZE];
+    let read = headers.bytes.read_at(&mut bytes, offset).ok()?;
+    parse_frame_header(bytes.get(..read)?, offset).ok()
+}
+
+/// What two histories have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Common {
+    /// Same generation, same content up to this frame, the smaller of both ends.
+    UpTo(u64),
+    /// Same generation, other content at this frame.
+    DifferentAt(u64),
+    /// Same generation, but a side shows no checksum at this frame.
+    Unknown(u64),
+    /// Other generations.
+    OtherSalts,
+}
+
+/// Compares two ends. Frame checksums are cumulative: equal at one frame means equal up to it.
+pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
+    if a.salts != b.salts {
+        return Common::OtherSalts;
+    }
+    let frame = a.frame.min(b.frame);
+    if frame == 0 {
+        return Common::UpTo(0);
+    }
+    match (checksum_at(pair.a, a.salts, frame), checksum_at(pair.b, a.salts, frame)) {
+        (Some(x), Some(y)) if x == y => Common::UpTo(frame),
+        (Some(_), Some(_)) => Common::DifferentAt(frame),
+        _ => Common::Unknown(frame),
+    }
+}
+
+/// Content as evidence: it can refute, but what agrees may be a copy.
+pub(super) fn content(pair: &Pair<'_>) -> Because {
+    let kind = Kind::ContentLineage;
+    let silent = |reason: String| Because::silent(kind, About::Both, reason, "the frames decide nothing here");
+    let (Some(a), Some(b)) = (end(pair.a), end(pair.b)) else {
+        return silent("a side has neither a usable -wal nor a wal-index in use".to_owned());
+    };
+    match common(pair, &a, &b) {
+        Common::UpTo(0) => silent("no frame is common to both".to_owned()),
+        Common::UpTo(frame) => Because::new(
+            kind,
+            About::Both,
+            Says::Supports,
+            format!("same generation and same content up to frame {frame}; a copy looks the same"),
+        ),
+        Common::DifferentAt(frame) => Because::new(
+            kind,
+            About::Both,
+            Says::Refutes,
+            format!("same generation, but frame {frame} was committed with different content on the two sides"),
+        ),
+        Common::Unknown(frame) => silent(format!("the checksum of frame {frame} was not captured on both sides")),
+        Common::OtherSalts => silent("the generations differ, so frames cannot be compared".to_owned()),
+    }
+}
+
+/// Equal bytes are listed so that nobody takes them for a proof.
+pub(super) fn equal_bytes(pair: &Pair<'_>) -> Because {
+    let detail = match (&pair.a.shm, &pair.b.shm) {
+        (Some(a), Some(b)) if a == b => "the heads of the two -shm files are equal, byte for byte",
+        (Some(_), Some(_)) => "the heads of the two -shm files differ; one may have been captured later",
+        _ => "there are not two -shm heads to lay side by side",
+    };
+    let reason = "identical hex dumps prove nothing: a plain copy and two FUSE mounts look the same";
+    Because::silent(Kind::EqualBytes, About::Both, reason, detail)
+}

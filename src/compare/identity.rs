@@ -1,0 +1,390 @@
+//! Is it one inode in one kernel? The rules of kernel identity, for the `-shm` and for other files.
+//!
+//! One inode on a file system of the allow-list has one page cache and one list of locks. Equal numbers alone are not
+//! one inode: numbers are reused, and elsewhere (FUSE, overlay) one inode number stood for memory that was not shared.
+
+use super::{About, Because, Kind, Pair, Says, Side};
+use crate::evidence::{Evidence, FileSystem, FileView, FilesView, InodeId, Observation, Timestamp};
+
+/// What two looks at a file come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// One inode in one kernel.
+    One(String),
+    /// Equal as far as could be seen, which is short of a proof.
+    Alike(String),
+    /// Two inodes that existed at the same moment.
+    Two(String),
+    /// Behind at least one overlay: the inodes that hold the locks are two; the pages may still be shared.
+    LocksApart(String),
+    /// Another inode took the place of the first, after the first was looked at.
+    MadeAnew(String),
+    /// Cannot be told.
+    Unknown(String),
+}
+
+/// A file of a side, and where its numbers come from.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    /// As it is called in sentences.
+    pub name: &'static str,
+    /// Where it stands.
+    pub of: fn(&FilesView) -> &Observation<FileView>,
+    /// Device and inode as the kernel prints them for a mapping; else as stat(2) says.
+    pub by_mapping: bool,
+}
+
+/// The `-shm`, by the numbers that the kernel prints for a mapping of it.
+pub(super) const SHM: Part = Part { name: "-shm", of: |files| &files.shm, by_mapping: true };
+/// The `-wal`.
+pub(super) const WAL: Part = Part { name: "-wal", of: |files| &files.wal, by_mapping: false };
+/// The database.
+pub(super) const DATABASE: Part = Part { name: "database", of: |files| &files.database, by_mapping: false };
+/// The directory.
+pub(super) const DIRECTORY: Part = Part { name: "directory", of: |files| &files.directory, by_mapping: false };
+
+/// Clock differences up to this are put down to reading two clocks one after the other and to slewing.
+const CLOCKS_AGREE: i128 = 1_000_000_000;
+/// folklore: inode times are taken from a clock that stands still between ticks, so a birth time can be up to 10 ms
+/// (CONFIG_HZ=100) before the moment itself. Held by `a_birth_within_a_tick_of_the_look_refutes_nothing`.
+const TICK: i128 = 20_000_000;
+
+/// What a file system promises about its inodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// One inode, one page cache, one list of locks, inode generations.
+    Local,
+    /// The same without inode generations: tmpfs.
+    LocalWithoutGeneration,
+    /// Locks on its own inodes, pages of another file system's.
+    Overlay,
+    /// Nothing.
+    None,
+}
+
+/// Type and `f_type` have to fit: mountinfo can name a mount that was covered since, the magic comes from the descriptor.
+fn promise(file_system: &FileSystem) -> Promise {
+    match (file_system.name.as_str(), file_system.magic) {
+        ("ext2" | "ext3" | "ext4", 0xef53) | ("xfs", 0x5846_5342) | ("btrfs", 0x9123_683e) | ("f2fs", 0xf2f5_2010) => {
+            Promise::Local
+        }
+        ("tmpfs", 0x0102_1994) => Promise::LocalWithoutGeneration,
+        ("overlay", 0x794c_7630) => Promise::Overlay,
+        _ => Promise::None,
+    }
+}
+
+/// One side's look at one file.
+struct Look<'a> {
+    side: &'a Side,
+    file: &'a FileView,
+    id: InodeId,
+    file_system: &'a FileSystem,
+    promise: Promise,
+}
+
+/// Judges one file of both sides.
+pub(super) fn judge(pair: &Pair<'_>, part: Part) -> Identity {
+    weigh(pair, part).unwrap_or_else(Identity::Unknown)
+}
+
+/// Boot ids of both sides: seen and equal.
+///
+/// # Errors
+/// Why nothing can be compared. Different boot ids refute nothing: the file can be mounted over.
+pub(super) fn same_kernel(pair: &Pair<'_>) -> Result<(), String> {
+    let of = |side: &'_ Side| match &side.evidence.host.boot_id {
+        Observation::Seen { value } => Ok(value.clone()),
+        other => Err(format!("the boot id of {} was not seen: {}", side.label, other.reason().unwrap_or_default())),
+    };
+    if of(pair.a)? == of(pair.b)? {
+        return Ok(());
+    }
+    Err("the boot ids differ: two kernels, or one of the two was mounted over; identities cannot be compared"
+        .to_owned())
+}
+
+/// Whether the path still led to this file when the capture ended.
+pub(super) fn reachable(evidence: &Evidence, file: &FileView) -> bool {
+    evidence.paths_unchanged && file.links > 0
+}
+
+fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, String> {
+    same_kernel(pair)?;
+    let (a, b) = (look(pair.a, part)?, look(pair.b, part)?);
+    for side in [&a, &b] {
+        if !reachable(&side.side.evidence, side.file) {
+            return Err(format!(
+                "the {} of {} was deleted or replaced while it was captured",
+                part.name, side.side.label
+            ));
+        }
+    }
+    match (a.promise, b.promise) {
+        (Promise::None, _) | (_, Promise::None) => elsewhere(&a, &b, part),
+        (Promise::Overlay, _) | (_, Promise::Overlay) => overlay(pair, &a, &b, part),
+        _ => local(pair, &a, &b, part),
+    }
+}
+
+fn look<'a>(side: &'a Side, part: Part) -> Result<Look<'a>, String> {
+    let unseen = |what: &str, reason: Option<&str>| {
+        format!("{what} of the {} of {} was not seen: {}", part.name, side.label, reason.unwrap_or_default())
+    };
+    let observed = (part.of)(&side.evidence.files);
+    let Some(file) = observed.value() else {
+        let reason = observed.reason().unwrap_or_default();
+        return Err(format!("the {} of {} was not seen: {reason}", part.name, side.label));
+    };
+    let id = if part.by_mapping {
+        *file.maps_identity.value().ok_or_else(|| unseen("the identity as mapped", file.maps_identity.reason()))?
+    } else {
+        InodeId { device: file.device, inode: file.inode }
+    };
+    let file_system = file.file_system.value().ok_or_else(|| unseen("the file system", file.file_system.reason()))?;
+    Ok(Look { side, file, id, file_system, promise: promise(file_system) })
+}
+
+/// File systems that promise nothing about identity.
+fn elsewhere(a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, String> {
+    let names = names(a, b);
+    match difference(a, b) {
+        None => Ok(Identity::Alike(format!(
+            "the {} is {} on both sides, but on {names} equal identity does not mean shared memory: on one FUSE mount everything was equal and memory was not shared",
+            part.name, a.id
+        ))),
+        Some(difference) => {
+            Err(format!("{difference}, but on {names} different numbers do not mean different memory or locks"))
+        }
+    }
+}
+
+/// At least one overlay, the other local. Locks live on the overlay's own inode, pages on another.
+fn overlay(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, String> {
+    if !locks_apart(a, b) {
+        return match difference(a, b) {
+            None => Ok(Identity::Alike(format!(
+                "the {} is {} on both sides, but on {} equal identity does not mean shared memory: around a copy-up everything was equal and memory was not shared",
+                part.name,
+                a.id,
+                names(a, b)
+            ))),
+            Some(difference) => Err(format!("{difference}, which on one overlay a copy-up can bring about")),
+        };
+    }
+    at_one_moment(pair, a, b, part)?;
+    Ok(Identity::LocksApart(format!(
+        "the {} is {} on {} and {} on {}: locks live on an overlay's own inode, and these are two",
+        part.name,
+        described(a),
+        a.side.label,
+        described(b),
+        b.side.label
+    )))
+}
+
+/// Whether the inodes that hold the locks are two.
+///
+/// folklore: the numbers of one overlay file can change with its copy-up (layers on several file systems without xino),
+/// device and inode together. So on one overlay only another inode number on the same device counts. Held by
+/// `one_overlay_with_other_devices_around_a_copy_up_refutes_nothing`.
+fn locks_apart(a: &Look<'_>, b: &Look<'_>) -> bool {
+    if a.promise != b.promise {
+        return true;
+    }
+    let superblock = |look: &Look<'_>| {
+        let id = look.file.mount_id.value()?;
+        look.side.evidence.host.mounts.value()?.iter().find(|mount| mount.id == *id).map(|mount| mount.device)
+    };
+    let two_overlays = superblock(a).zip(superblock(b)).is_some_and(|(a, b)| a != b);
+    two_overlays || (a.file.device == b.file.device && a.file.inode != b.file.inode)
+}
+
+/// Both on file systems of the allow-list.
+fn local(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, String> {
+    let btrfs_by_stat = !part.by_mapping && [a, b].iter().any(|look| look.file_system.name == "btrfs");
+    match difference(a, b) {
+        None if btrfs_by_stat => Ok(Identity::Alike(format!(
+            "the {} is {} on both sides; on btrfs st_dev is not the device that the kernel goes by",
+            part.name, a.id
+        ))),
+        None => Ok(match missing_for_proof(pair.simultaneous, a, b) {
+            None => Identity::One(format!("the {} is one inode of one kernel: {}", part.name, described(a))),
+            Some(missing) => {
+                Identity::Alike(format!("the {} is {} on both sides, but {missing}", part.name, described(a)))
+            }
+        }),
+        Some(difference) if btrfs_by_stat => {
+            Err(format!("{difference}; on btrfs st_dev is not the device that the kernel goes by"))
+        }
+        Some(difference) => {
+            if made_anew(pair, a, b) {
+                return Ok(Identity::MadeAnew(format!(
+                    "{difference}: the {} was made anew between the captures; take both while a connection stays open",
+                    part.name
+                )));
+            }
+            at_one_moment(pair, a, b, part)?;
+            Ok(Identity::Two(format!(
+                "the {} is {} on {} and {} on {}: two inodes at the same time",
+                part.name,
+                described(a),
+                a.side.label,
+                described(b),
+                b.side.label
+            )))
+        }
+    }
+}
+
+/// What tells the two apart, if anything does.
+fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<String> {
+    let both = |what: &str, x: &dyn std::fmt::Display, y: &dyn std::fmt::Display| {
+        Some(format!("{what} {x} on {} and {y} on {}", a.side.label, b.side.label))
+    };
+    if a.id != b.id {
+        return both("the identity is", &a.id, &b.id);
+    }
+    if a.file_system.magic != b.file_system.magic || a.file_system.fsid != b.file_system.fsid {
+        return both("with equal inode numbers the file system is", &a.file_system.fsid, &b.file_system.fsid);
+    }
+    if let Some((x, y)) = a.file.generation.value().zip(b.file.generation.value()).filter(|(x, y)| x != y) {
+        return both("with equal inode numbers the inode generation is", x, y);
+    }
+    let births = a.file.birth_time.value().zip(b.file.birth_time.value());
+    let (x, y) = births.filter(|(x, y)| x != y)?;
+    both("with equal inode numbers the birth time is", &shown(*x), &shown(*y))
+}
+
+/// What is missing to call equal numbers one inode; `None`: nothing.
+fn missing_for_proof(simultaneous: bool, a: &Look<'_>, b: &Look<'_>) -> Option<String> {
+    let unseen = |what: &str, of: &dyn Fn(&FileView) -> Option<String>| {
+        [a, b].iter().find_map(|look| {
+            of(look.file).map(|reason| format!("the {what} of {} was not seen ({reason})", look.side.label))
+        })
+    };
+    let birth = unseen("birth time", &|file| file.birth_time.reason().map(str::to_owned));
+    let second = if a.promise == Promise::LocalWithoutGeneration {
+        // folklore: older kernels give every tmpfs an f_fsid of zero. Held by `a_zero_fsid_of_tmpfs_is_no_evidence`.
+        let zero = a.file_system.fsid.bytes().all(|digit| digit == b'0');
+        zero.then(|| "this kernel gives its tmpfs mounts no fsid".to_owned())
+    } else {
+        unseen("inode generation", &|file| file.generation.reason().map(str::to_owned))
+    };
+    let no_generation = a.promise == Promise::LocalWithoutGeneration;
+    match (birth, second) {
+        (None, None) => None,
+        // Both descriptors were open at once: the number cannot have been reused, and one witness is enough.
+        (None, Some(_)) if simultaneous => None,
+        (Some(_), None) if simultaneous && !no_generation => None,
+        (Some(birth), Some(second)) => Some(format!("{birth} and {second}")),
+        (Some(one), None) | (None, Some(one)) => Some(format!("{one}, and inode numbers are reused")),
+    }
+}
+
+/// Whether both inodes provably existed at one moment.
+///
+/// # Errors
+/// Why that cannot be said.
+fn at_one_moment(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<(), String> {
+    if pair.simultaneous {
+        return Ok(());
+    }
+    // folklore: a file system that is mounted anew can come back under another device number, with the same inodes.
+    // What cannot change is an inode's birth. Held by `a_file_system_mounted_anew_refutes_nothing`.
+    let differ = |x: Option<String>, y: Option<String>| x.zip(y).is_some_and(|(x, y)| x != y);
+    let birth = |look: &Look<'_>| look.file.birth_time.value().map(|time| format!("{time:?}"));
+    let generation = |look: &Look<'_>| look.file.generation.value().map(u32::to_string);
+    let two = differ(birth(a), birth(b)) || differ(generation(a), generation(b));
+    let overlap = two && order(a, b).is_some_and(|order| order.born.is_some_and(|born| born < order.begun));
+    if overlap {
+        return Ok(());
+    }
+    Err(format!(
+        "the {} differs ({} and {}), but the captures are of different times and it may have been made anew between them: take both while a connection stays open",
+        part.name, a.id, b.id
+    ))
+}
+
+/// Whether the file seen later was born after the earlier look had ended.
+fn made_anew(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>) -> bool {
+    !pair.simultaneous && order(a, b).is_some_and(|order| order.born.is_some_and(|born| born > order.ended))
+}
+
+/// Two captures on one wall clock, nanoseconds; margins are already in.
+struct Order {
+    /// Birth of the file that was seen later.
+    born: Option<i128>,
+    /// The earlier capture began, at the earliest.
+    begun: i128,
+    /// The earlier capture ended, at the latest.
+    ended: i128,
+}
+
+/// Puts two captures in order. `None` when the clocks cannot be compared or the wall clock was set in between.
+fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
+    let end = |look: &Look<'_>| look.side.evidence.ended.host_boottime();
+    let (earlier, later) = if end(a)? <= end(b)? { (a, b) } else { (b, a) };
+    let mut differences = Vec::with_capacity(4);
+    for look in [a, b] {
+        for clock in [look.side.evidence.begun, look.side.evidence.ended] {
+            differences.push(nanoseconds(clock.realtime) - i128::from(clock.host_boottime()?));
+        }
+    }
+    let drift = differences.iter().max()? - differences.iter().min()?;
+    if drift > CLOCKS_AGREE {
+        return None;
+    }
+    Some(Order {
+        born: later.file.birth_time.value().map(|time| nanoseconds(*time)),
+        begun: nanoseconds(earlier.side.evidence.begun.realtime) - drift - TICK,
+        ended: nanoseconds(earlier.side.evidence.ended.realtime) + drift,
+    })
+}
+
+fn nanoseconds(time: Timestamp) -> i128 {
+    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
+}
+
+fn shown(time: Timestamp) -> String {
+    format!("{}.{:09}", time.seconds, time.nanoseconds)
+}
+
+fn described(look: &Look<'_>) -> String {
+    let generation =
+        look.file.generation.value().map(|generation| format!(", generation {generation}")).unwrap_or_default();
+    let birth = look.file.birth_time.value().map(|time| format!(", born {}", shown(*time))).unwrap_or_default();
+    format!("{} ({}{generation}{birth})", look.id, look.file_system.name)
+}
+
+fn names(a: &Look<'_>, b: &Look<'_>) -> String {
+    if a.file_system.name == b.file_system.name {
+        return a.file_system.name.clone();
+    }
+    // In one order, whichever side is named first.
+    let (x, y) =
+        (a.file_system.name.as_str().min(&b.file_system.name), a.file_system.name.as_str().max(&b.file_system.name));
+    format!("{x} and {y}")
+}
+
+/// Kernel identity of the `-shm` as evidence.
+pub(super) fn because(identity: &Identity) -> Vec<Because> {
+    let kind = Kind::KernelIdentity;
+    match identity {
+        Identity::One(detail) => vec![Because::new(kind, About::Both, Says::Proves, detail)],
+        Identity::Alike(detail) => vec![Because::new(kind, About::Both, Says::Supports, detail)],
+        Identity::Two(detail) => vec![Because::new(kind, About::Both, Says::Refutes, detail)],
+        Identity::LocksApart(detail) => vec![
+            Because::new(kind, About::Locks, Says::Refutes, detail),
+            Because::silent(
+                kind,
+                About::Memory,
+                "an overlay path and its own upper folder share pages under different identities",
+                "whether the pages behind the overlay are shared is open",
+            ),
+        ],
+        Identity::MadeAnew(reason) | Identity::Unknown(reason) => {
+            vec![Because::silent(kind, About::Both, reason, "the identity of the -shm decides nothing here")]
+        }
+    }
+}

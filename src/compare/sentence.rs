@@ -1,0 +1,127 @@
+//! The verdict in plain words: never more than its subject, and what to do.
+
+use super::identity::Identity;
+use super::verdict::Judged;
+use super::{Answer, Because, Kind, Says, Side, Subject, Verdict};
+
+/// Explains a verdict.
+pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -> String {
+    let all = names(sides);
+    let mut sentences = match verdict.sharing {
+        Answer::Proven => proven(&all, verdict, pairs),
+        Answer::Refuted => refuted(&all, verdict, pairs),
+        Answer::Undecided => undecided(&all, verdict, pairs),
+    };
+    if let Some((proof, refutation)) = pairs.iter().find_map(conflict) {
+        sentences.push(format!(
+            "The evidence contradicts itself: {} speaks for sharing and {} against it; what speaks against it counts.",
+            kind_name(proof.kind),
+            kind_name(refutation.kind)
+        ));
+    }
+    if sides.iter().any(|side| !side.stable) {
+        sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
+    }
+    sentences.join(" ")
+}
+
+fn proven(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
+    if verdict.subject == Subject::Mappings {
+        return vec![
+            format!("The processes seen on {all} have one wal-index mapped: they share its memory and its locks."),
+            "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+        ];
+    }
+    let unseen = pairs.iter().find_map(|pair| {
+        let item = pair.because.iter().find(|item| item.kind == Kind::ProcessMappings && item.says == Says::Silent)?;
+        item.reason.clone()
+    });
+    let why = unseen.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    vec![
+        format!(
+            "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared."
+        ),
+        format!(
+            "What running processes have mapped is not judged{why}; to judge that, capture on each side as the user that SQLite runs as, or as root, while it has the database open."
+        ),
+    ]
+}
+
+fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
+    let refuting = pairs.iter().filter(|pair| pair.sharing == Answer::Refuted);
+    let (mut facts, mut path_level) = (Vec::new(), false);
+    for pair in refuting.take(3) {
+        path_level |= pair.because.iter().any(|item| item.says == Says::Refutes && item.kind != Kind::ProcessMappings);
+        let of_subject = |item: &&Because| {
+            item.says == Says::Refutes && (verdict.subject == Subject::Paths || item.kind == Kind::ProcessMappings)
+        };
+        facts.extend(pair.because.iter().find(of_subject).map(|item| item.detail.clone()));
+    }
+    let facts = facts.join("; ");
+    let (what, advice) = match (verdict.subject, path_level) {
+        (Subject::Mappings, false) => (
+            format!("The processes seen on {all} do not all use one wal-index"),
+            "Stop every process that has the database open, keep a copy of all its files, then start them again; never delete or replace a -shm or -wal that is in use.",
+        ),
+        (Subject::Mappings, true) => (
+            format!("The processes seen on {all} do not have one wal-index mapped"),
+            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
+        ),
+        (Subject::Paths, _) => (
+            format!("{all} do not share one wal-index"),
+            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
+        ),
+    };
+    vec![format!("{what}: {facts}."), advice.to_owned()]
+}
+
+fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
+    let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
+    let half = match (verdict.memory, verdict.locks) {
+        (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),
+        (_, Answer::Proven) => Some("Locks are shared; about the memory nothing is proven."),
+        _ => None,
+    };
+    sentences.extend(half.map(str::to_owned));
+    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided) {
+        sentences.extend(match &pair.shm {
+            Identity::Alike(why) | Identity::MadeAnew(why) | Identity::Unknown(why) => {
+                Some(format!("Kernel identity does not decide it: {why}."))
+            }
+            Identity::One(_) | Identity::Two(_) | Identity::LocksApart(_) => None,
+        });
+    }
+    sentences.push(
+        "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."
+            .to_owned(),
+    );
+    sentences
+}
+
+/// A proof and a refutation about one pair.
+fn conflict<'a>(pair: &'a Judged<'_>) -> Option<(&'a Because, &'a Because)> {
+    pair.first(Says::Proves).zip(pair.first(Says::Refutes))
+}
+
+fn names(sides: &[Side]) -> String {
+    let labels: Vec<&str> = sides.iter().map(|side| side.label.as_str()).collect();
+    match labels.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => labels.concat(),
+    }
+}
+
+/// A kind of evidence in words.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PhysicalPages => "the physical pages",
+        Kind::KernelIdentity => "kernel identity",
+        Kind::DirectoryIdentity => "the identity of the directory",
+        Kind::ProcessMappings => "what processes have mapped",
+        Kind::LockBeacon => "the lock beacon",
+        Kind::MappingCoherence => "the trial by mapping",
+        Kind::Temporal => "the order in time",
+        Kind::ContentLineage => "the content of the frames",
+        Kind::EqualBytes => "the bytes",
+    }
+}

@@ -1,0 +1,57 @@
+//! From a capture to a side of a comparison.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::analysis::wal::{self, WalFacts};
+use crate::bytes::ReadAt;
+use crate::format::shm::{self, IndexHead};
+use crate::snapshot::{Capture, WalBytes};
+
+use super::{FrameHeaders, Side};
+
+impl Side {
+    /// Decodes what a capture holds of the `-shm` and the `-wal`.
+    ///
+    /// Where only frame headers were captured, the facts are those of the scan at capture; without any of the `-wal`,
+    /// they are those of an absent one.
+    ///
+    /// # Errors
+    /// Only what reading reported; bad content is part of the facts.
+    pub fn from_capture(capture: &Capture) -> io::Result<Self> {
+        let (wal, frame_headers) = wal_of(&capture.wal)?;
+        Ok(Self {
+            label: capture.label.clone(),
+            stable: capture.manifest.stability.stable,
+            evidence: capture.manifest.evidence.clone(),
+            shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),
+            wal,
+            frame_headers,
+        })
+    }
+}
+
+/// The head of a `-shm`; `None` when it is shorter than that, which is normal for one that nobody has open.
+fn head_of(shm: &dyn ReadAt) -> io::Result<Option<IndexHead>> {
+    let mut head = [0; shm::HEAD_SIZE];
+    let n = shm.read_at(&mut head, 0)?;
+    Ok(shm::parse_head(head.get(..n).unwrap_or_default()).ok())
+}
+
+fn wal_of(bytes: &WalBytes) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
+    Ok(match bytes {
+        WalBytes::Missing | WalBytes::NotCaptured => (WalFacts::absent(), None),
+        WalBytes::Full(bytes) => {
+            let facts = wal::scan(bytes.as_ref(), &mut |_| {})?;
+            let headers = facts.page_size().map(|page_size| FrameHeaders {
+                bytes: Arc::clone(bytes),
+                stride: crate::format::wal::FRAME_HEADER_SIZE as u64 + u64::from(page_size),
+            });
+            (facts, headers)
+        }
+        WalBytes::Headers { bytes, facts } => {
+            let stride = crate::format::wal::FRAME_HEADER_SIZE as u64;
+            ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride }))
+        }
+    })
+}

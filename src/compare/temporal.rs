@@ -1,0 +1,94 @@
+//! What the sides showed in time: one memory cannot be behind what it had already shown.
+
+use super::{About, Because, Kind, Pair, Says, Side, identity};
+use crate::evidence::WalIndexSample;
+
+/// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
+const SAMPLES: usize = 256;
+
+/// One sample on the clock of the kernel.
+#[derive(Clone, Copy)]
+struct Moment {
+    from: u64,
+    to: u64,
+    sample: WalIndexSample,
+}
+
+/// How the samples of one side follow those of the other.
+#[derive(Default)]
+struct Order {
+    behind: Option<(Moment, Moment)>,
+    followed: bool,
+    advanced: bool,
+}
+
+/// The samples as evidence.
+pub(super) fn because(pair: &Pair<'_>) -> Because {
+    let silent = |reason: String| {
+        let detail = "the order of what the sides showed decides nothing here";
+        Because::silent(Kind::Temporal, About::Memory, reason, detail)
+    };
+    if let Err(reason) = identity::same_kernel(pair) {
+        return silent(reason);
+    }
+    let (a, b) = (moments(pair.a), moments(pair.b));
+    for (side, moments) in [(pair.a, &a), (pair.b, &b)] {
+        if moments.is_empty() {
+            return silent(format!("{} has no samples on a comparable clock", side.label));
+        }
+    }
+    // `b_after_a`: samples of b that were taken wholly after one of a.
+    let (b_after_a, a_after_b) = (follow(&a, &b), follow(&b, &a));
+    for (order, ahead, behind) in [(&b_after_a, pair.a, pair.b), (&a_after_b, pair.b, pair.a)] {
+        if let Some((earlier, later)) = order.behind {
+            return Because::new(
+                Kind::Temporal,
+                About::Memory,
+                Says::Refutes,
+                format!(
+                    "{} showed frame {} of the same generation, and {} us later {} still showed frame {}",
+                    ahead.label,
+                    earlier.sample.mx_frame,
+                    later.from.saturating_sub(earlier.to) / 1_000,
+                    behind.label,
+                    later.sample.mx_frame
+                ),
+            );
+        }
+    }
+    if b_after_a.followed && a_after_b.followed && (b_after_a.advanced || a_after_b.advanced) {
+        let detail = "interleaved samples of both sides advance together";
+        return Because::new(Kind::Temporal, About::Memory, Says::Supports, detail);
+    }
+    if b_after_a.followed || a_after_b.followed {
+        return silent("the samples do not interleave while frames are added".to_owned());
+    }
+    silent("no two samples are of the same generation and one wholly after the other".to_owned())
+}
+
+fn moments(side: &Side) -> Vec<Moment> {
+    side.evidence
+        .samples
+        .iter()
+        .take(SAMPLES)
+        .filter_map(|sample| {
+            let (from, to) = (sample.before.host_boottime()?, sample.after.host_boottime()?);
+            (from <= to).then_some(Moment { from, to, sample: *sample })
+        })
+        .collect()
+}
+
+fn follow(earlier: &[Moment], later: &[Moment]) -> Order {
+    let mut order = Order::default();
+    for x in earlier {
+        for y in later.iter().filter(|y| y.from > x.to && y.sample.salts == x.sample.salts) {
+            if y.sample.mx_frame < x.sample.mx_frame {
+                order.behind.get_or_insert((*x, *y));
+            } else {
+                order.followed = true;
+                order.advanced |= y.sample.mx_frame > x.sample.mx_frame;
+            }
+        }
+    }
+    order
+}

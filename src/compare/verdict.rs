@@ -1,0 +1,112 @@
+//! From evidence to a verdict about two sides.
+
+use super::identity::{self, Identity};
+use super::{About, Answer, Because, Kind, Pair, Says, Subject, directory, history, mappings, temporal};
+
+/// The verdict about one pair, and what it was drawn from.
+pub(super) struct Judged<'a> {
+    /// The pair.
+    pub pair: Pair<'a>,
+    /// Positions of the two among the sides.
+    pub at: (usize, usize),
+    /// What the identity of the `-shm` came to.
+    pub shm: Identity,
+    /// The `-shm` pages.
+    pub memory: Answer,
+    /// The locks.
+    pub locks: Answer,
+    /// Both.
+    pub sharing: Answer,
+    /// What the verdict is about.
+    pub subject: Subject,
+    /// The kinds that decided.
+    pub decided_by: Vec<Kind>,
+    /// All evidence.
+    pub because: Vec<Because>,
+}
+
+/// Judges two sides.
+pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
+    let shm = identity::judge(&pair, identity::SHM);
+    let mut because = identity::because(&shm);
+    because.push(directory::because(&pair, &shm));
+    because.push(mappings::because(&pair, &shm));
+    because.push(temporal::because(&pair));
+    because.push(history::content(&pair));
+    because.push(history::equal_bytes(&pair));
+    let memory = answer(&because, About::Memory);
+    let locks = answer(&because, About::Locks);
+    let sharing = together(memory, locks);
+    Judged {
+        subject: subject(&because, sharing),
+        decided_by: decided_by(&because, sharing, memory, locks),
+        pair,
+        at,
+        shm,
+        memory,
+        locks,
+        sharing,
+        because,
+    }
+}
+
+/// One aspect: a refuting fact wins, then a proof.
+fn answer(because: &[Because], aspect: About) -> Answer {
+    let any = |says| because.iter().any(|item| item.says == says && touches(item, aspect));
+    if any(Says::Refutes) {
+        Answer::Refuted
+    } else if any(Says::Proves) {
+        Answer::Proven
+    } else {
+        Answer::Undecided
+    }
+}
+
+fn touches(item: &Because, aspect: About) -> bool {
+    item.about == About::Both || item.about == aspect
+}
+
+/// Sharing is proven only if both are, and refuted if either is.
+pub(super) fn together(memory: Answer, locks: Answer) -> Answer {
+    match (memory, locks) {
+        (Answer::Refuted, _) | (_, Answer::Refuted) => Answer::Refuted,
+        (Answer::Proven, Answer::Proven) => Answer::Proven,
+        _ => Answer::Undecided,
+    }
+}
+
+fn subject(because: &[Because], sharing: Answer) -> Subject {
+    let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
+    let mappings = match sharing {
+        // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
+        Answer::Proven => says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves),
+        Answer::Refuted => says(Kind::ProcessMappings, Says::Refutes),
+        Answer::Undecided => false,
+    };
+    if mappings { Subject::Mappings } else { Subject::Paths }
+}
+
+fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answer) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for item in because {
+        let decides = match (sharing, item.says) {
+            (Answer::Refuted, Says::Refutes) => true,
+            (Answer::Proven | Answer::Undecided, Says::Proves) => {
+                (memory == Answer::Proven && touches(item, About::Memory))
+                    || (locks == Answer::Proven && touches(item, About::Locks))
+            }
+            _ => false,
+        };
+        if decides && !kinds.contains(&item.kind) {
+            kinds.push(item.kind);
+        }
+    }
+    kinds
+}
+
+impl Judged<'_> {
+    /// The first item that says so.
+    pub(super) fn first(&self, says: Says) -> Option<&Because> {
+        self.because.iter().find(|item| item.says == says)
+    }
+}

@@ -1,0 +1,88 @@
+//! The clocks, and what a time namespace does to them (man 7 time_namespaces).
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+use crate::evidence::{ClockSample, Timestamp};
+use crate::linux::namespaces::own_link;
+use crate::linux::procfs::Proc;
+
+/// CLOCK_BOOTTIME, CLOCK_REALTIME, and the offset of this time namespace.
+#[must_use]
+pub fn sample(proc: &Proc) -> ClockSample {
+    let boottime_offset = boottime_offset(proc);
+    ClockSample {
+        boottime: nanoseconds(clock_gettime(ClockId::Boottime)),
+        realtime: timestamp(clock_gettime(ClockId::Realtime)),
+        boottime_offset,
+    }
+}
+
+fn nanoseconds(time: Timespec) -> u64 {
+    let nanoseconds = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or(0)
+}
+
+fn timestamp(time: Timespec) -> Timestamp {
+    Timestamp { seconds: time.tv_sec, nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0) }
+}
+
+/// folklore: `/proc/PID/timens_offsets` shows the offsets of the namespace that *children* will be in. After
+/// `unshare(CLONE_NEWTIME)` without a fork it is not the process's own (kernel/time/namespace.c); then nothing is known.
+/// Held by `offsets_of_the_children_s_namespace_are_not_one_s_own`.
+fn boottime_offset(proc: &Proc) -> Option<i64> {
+    let own = own_link(proc, "ns/time");
+    let children = own_link(proc, "ns/time_for_children");
+    if own.value()? != children.value()? {
+        return None;
+    }
+    parse_offset(&proc.this_process().ok()?.read("timens_offsets").ok()?)
+}
+
+/// `boottime   -86400   0`: seconds and nanoseconds.
+fn parse_offset(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    // The first kernel with time namespaces, 5.6, wrote the clock's number, 7, in place of its name.
+    let line = text.lines().find(|line| matches!(line.split_ascii_whitespace().next(), Some("boottime" | "7")))?;
+    let mut numbers = line.split_ascii_whitespace().skip(1).map(str::parse::<i64>);
+    let (seconds, nanoseconds) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn offsets_are_signed() {
+        assert_eq!(
+            parse_offset(b"monotonic           5         0\nboottime            -2         7\n"),
+            Some(-1_999_999_993)
+        );
+        assert_eq!(parse_offset(b"1 5 0\n7 3 1\n"), Some(3_000_000_001));
+        assert_eq!(parse_offset(b"monotonic 5 0\n"), None);
+        assert_eq!(parse_offset(b"boottime 9223372036854775807 0\n"), None);
+    }
+
+    #[test]
+    fn offsets_of_the_children_s_namespace_are_not_one_s_own() {
+        let root = tempfile::tempdir().unwrap();
+        let ns = root.path().join("self/ns");
+        std::fs::create_dir_all(&ns).unwrap();
+        std::fs::write(root.path().join("self/timens_offsets"), "boottime 1 0\n").unwrap();
+        symlink("time:[1]", ns.join("time")).unwrap();
+        symlink("time:[2]", ns.join("time_for_children")).unwrap();
+        let proc = Proc::new(root.path());
+        assert_eq!(sample(&proc).boottime_offset, None);
+        std::fs::remove_file(ns.join("time")).unwrap();
+        symlink("time:[2]", ns.join("time")).unwrap();
+        assert_eq!(sample(&proc).boottime_offset, Some(1_000_000_000));
+    }
+
+    #[test]
+    fn the_boot_clock_never_goes_back() {
+        let proc = Proc::new("/proc");
+        assert!(sample(&proc).boottime <= sample(&proc).boottime);
+    }
+}

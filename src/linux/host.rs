@@ -1,0 +1,69 @@
+//! Which kernel and user this is.
+
+use rustix::process::{getegid, geteuid};
+use rustix::system::uname;
+
+use crate::evidence::{Container, HostView, Mount, Observation};
+use crate::linux::procfs::Proc;
+use crate::linux::{cgroup, namespaces};
+
+/// Where the boot id is.
+pub(super) const BOOT_ID: &str = "sys/kernel/random/boot_id";
+
+/// Kernel, namespaces, container and user; `all` are this process's mounts, `used` the ids of those worth keeping.
+#[must_use]
+pub fn view(proc: &Proc, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
+    let kernel = uname();
+    let text = |text: &std::ffi::CStr| Observation::seen(text.to_string_lossy().into_owned());
+    let keep = |mounts: Vec<Mount>| mounts.into_iter().filter(|mount| used.contains(&mount.id)).collect();
+    HostView {
+        boot_id: proc.observe(BOOT_ID).map(|text| String::from_utf8_lossy(text.trim_ascii()).into_owned()),
+        kernel_release: text(kernel.release()),
+        host_name: text(kernel.nodename()),
+        pid: std::process::id(),
+        uid: geteuid().as_raw(),
+        gid: getegid().as_raw(),
+        namespaces: namespaces::own(proc),
+        container: container(proc, all),
+        mounts: all.clone().map(keep),
+    }
+}
+
+/// By cgroup path, else by the mounts that a runtime makes.
+fn container(proc: &Proc, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
+    let cgroup = proc.observe("self/cgroup");
+    let by_cgroup = cgroup.value().and_then(|text| cgroup::container(text));
+    let by_mounts = || mounts.value().and_then(|mounts| cgroup::container_of_mounts(mounts));
+    match (by_cgroup.or_else(by_mounts), cgroup.reason()) {
+        (Some(container), _) => Observation::seen(container),
+        (None, Some(reason)) => Observation::missing(reason),
+        (None, None) => Observation::missing("neither the cgroup path nor the mounts name a container"),
+    }
+}
+
+/// uname(2) as one line, for the raw texts.
+#[must_use]
+pub fn uname_text() -> Vec<u8> {
+    let kernel = uname();
+    let parts = [kernel.sysname(), kernel.nodename(), kernel.release(), kernel.version(), kernel.machine()];
+    let mut text = parts.map(std::ffi::CStr::to_bytes).join(&b' ');
+    text.push(b'\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fake_proc_is_believed_and_a_missing_text_keeps_its_reason() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("sys/kernel/random")).unwrap();
+        std::fs::write(root.path().join(BOOT_ID), "5f2e\n").unwrap();
+        let view = view(&Proc::new(root.path()), &Observation::denied("closed"), &[]);
+        assert_eq!(view.boot_id.value().map(String::as_str), Some("5f2e"));
+        assert!(view.container.reason().unwrap().contains("cgroup"));
+        assert_eq!(view.mounts.reason(), Some("closed"));
+        assert!(uname_text().starts_with(b"Linux "));
+    }
+}

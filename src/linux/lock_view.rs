@@ -1,0 +1,146 @@
+//! Who holds SQLite's locks: the state by asking the kernel, the holders from `/proc/locks` and fdinfo.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use crate::evidence::{ByteLock, Holder, LockState, LocksView, Mount, Observation, ShmLocks};
+use crate::linux::locks::{LockKind, LockLine, LockedFile};
+use crate::linux::procfs::{Proc, unseen};
+use crate::linux::{fdinfo, locks, mappings, stat, sys};
+
+/// First lock byte of a `-shm`: WRITE (`UNIX_SHM_BASE` in os_unix.c).
+pub const SHM_LOCKS: u64 = 120;
+/// First byte of a database's SHARED range (`SHARED_FIRST` in os_unix.c).
+pub const SHARED_FIRST: u64 = 0x4000_0002;
+/// Length of the SHARED range.
+pub const SHARED_SIZE: u64 = 510;
+
+/// Asks for every lock byte. Takes no lock.
+///
+/// The state and the holders are read one after the other: of a lock that comes or goes meanwhile, a holder may be
+/// missing, and a holder is named only of a lock that the kernel called held.
+#[must_use]
+pub fn view(
+    proc: &Proc,
+    shm: &Observation<Arc<File>>,
+    database: &Observation<Arc<File>>,
+    mounts: &Observation<Vec<Mount>>,
+) -> Observation<LocksView> {
+    let mut bytes: Vec<Byte> = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1)).collect();
+    bytes.push(Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE));
+    let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
+    let listed = proc.observe("locks");
+    let lines = listed.value().map(|text| locks::parse(text));
+    let lines = lines.and_then(Result::ok).unwrap_or_default();
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(&keys, index));
+    }
+    // Only a lock with no visible holder is worth a look at every descriptor of every process.
+    if bytes.iter().any(Byte::unexplained) {
+        let found = fdinfo::search(proc, &keys.concat());
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(&keys, index));
+        }
+    }
+    let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
+    let mut next = || locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    Observation::seen(LocksView {
+        shm: ShmLocks {
+            write: next(),
+            checkpoint: next(),
+            recover: next(),
+            read: [next(), next(), next(), next(), next()],
+            dead_man_switch: next(),
+        },
+        database: next(),
+    })
+}
+
+/// The last of the bytes is the database's.
+fn keys_of(keys: &[Vec<LockedFile>; 2], index: usize) -> &[LockedFile] {
+    let [shm, database] = keys;
+    if index < 9 { shm } else { database }
+}
+
+/// The names under which `/proc/locks` may list a file: by the superblock's device, which mountinfo tells, and by
+/// `st_dev`. They differ on btrfs subvolumes.
+fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mount>>) -> Vec<LockedFile> {
+    let Some(file) = file.value() else { return Vec::new() };
+    let Ok(metadata) = file.metadata() else { return Vec::new() };
+    let inode = metadata.ino();
+    let mut keys = vec![LockedFile { device: stat::device(metadata.dev()), inode }];
+    let mount_id = stat::mount_id(proc, file);
+    if let Some(mount) = stat::mount_of(&mount_id, mounts) {
+        keys.push(LockedFile { device: mount.device, inode });
+    }
+    keys.dedup();
+    keys
+}
+
+/// One lock byte, or range, on the way to a [`ByteLock`].
+struct Byte {
+    start: u64,
+    length: u64,
+    state: LockState,
+    reason: Option<String>,
+    pids: BTreeSet<u32>,
+    /// A lock without a process, of an open file description, is listed for it.
+    description: bool,
+}
+
+impl Byte {
+    fn ask(name: &str, file: &Observation<Arc<File>>, start: u64, length: u64) -> Self {
+        let mut pids = BTreeSet::new();
+        let (state, reason) = match file {
+            Observation::Seen { value } => match sys::first_conflict(value, start, length) {
+                Ok(None) => (LockState::Free, None),
+                Ok(Some(conflict)) => {
+                    pids.extend(u32::try_from(conflict.pid).ok().filter(|pid| *pid > 0));
+                    (if conflict.exclusive { LockState::Exclusive } else { LockState::Shared }, None)
+                }
+                Err(error) => (LockState::Unknown, unseen::<()>("F_OFD_GETLK", &error).reason().map(str::to_owned)),
+            },
+            unseen => (LockState::Unknown, Some(format!("{name}: {}", unseen.reason().unwrap_or_default()))),
+        };
+        Self { start, length, state, reason, pids, description: false }
+    }
+
+    /// Adds the holders among `lines`. Where the kernel could not be asked, a listed lock is proof that it is held;
+    /// its absence from the list is no proof of anything.
+    fn take_lines(&mut self, lines: impl Iterator<Item = (Option<u32>, LockLine)>, keys: &[LockedFile]) {
+        for (pid, line) in lines {
+            if self.state == LockState::Free || !keys.iter().any(|file| line.holds(*file, self.start, self.length)) {
+                continue;
+            }
+            if self.state == LockState::Unknown {
+                self.state = if line.exclusive { LockState::Exclusive } else { LockState::Shared };
+                self.reason = None;
+            }
+            self.description |= line.kind == LockKind::OpenFileDescription;
+            self.pids.extend(pid);
+        }
+    }
+
+    fn unexplained(&self) -> bool {
+        let held = matches!(self.state, LockState::Shared | LockState::Exclusive);
+        held && (self.pids.is_empty() || self.description)
+    }
+
+    fn finish(self, proc: &Proc) -> ByteLock {
+        let holders = self.pids.into_iter().map(|pid| holder(proc, pid)).collect();
+        ByteLock { state: self.state, reason: self.reason, holders }
+    }
+}
+
+fn holder(proc: &Proc, pid: u32) -> Holder {
+    let process = proc.process(pid).ok();
+    let container = process.as_ref().and_then(mappings::container);
+    Holder {
+        pid: Some(pid),
+        command: process.as_ref().and_then(super::procfs::Process::command),
+        // As `docker ps` shows ids.
+        container: container.map(|container| container.id.chars().take(12).collect()),
+    }
+}

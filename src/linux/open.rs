@@ -1,0 +1,271 @@
+//! Opening files for examination: read-only, never blocking, without side effects on devices.
+//!
+//! A file is first opened with O_PATH, which touches nothing, and only reopened for reading when it is a regular file:
+//! opening a FIFO would wait for a writer, opening a tape would rewind it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
+use thiserror::Error;
+
+use crate::evidence::Observation;
+use crate::linux::procfs::unseen;
+
+/// As many symbolic links as the kernel follows in one path.
+const LINK_LIMIT: u32 = 40;
+
+/// Why a file could not be opened for examination.
+#[derive(Debug, Error)]
+#[error("{}: {what}: {why}", path.display())]
+pub struct OpenError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What was being done.
+    pub what: &'static str,
+    /// Why not: what the system said, or which kind of file was found and needed.
+    pub why: io::Error,
+}
+
+impl OpenError {
+    fn new(path: &Path, what: &'static str, why: io::Error) -> Self {
+        Self { path: path.to_owned(), what, why }
+    }
+}
+
+/// One regular file, open for reading.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The descriptor.
+    pub file: Arc<File>,
+    /// O_NOATIME was refused and the mount keeps access times: reading may move the file's.
+    pub access_time_may_move: bool,
+}
+
+/// The files of one database, opened together beside the resolved database.
+#[derive(Debug)]
+pub struct OpenedFiles {
+    /// The path that was asked for.
+    pub asked: PathBuf,
+    /// The database's path with symbolic links resolved, whether or not there is a database.
+    pub database_path: PathBuf,
+    /// The folder that holds them all.
+    pub directory: File,
+    /// The database.
+    pub database: Observation<Arc<File>>,
+    /// The `-wal`.
+    pub wal: Observation<Arc<File>>,
+    /// The `-shm`.
+    pub shm: Observation<Arc<File>>,
+    /// The `-journal`.
+    pub journal: Observation<Arc<File>>,
+    /// Files whose access time reading may move, by path.
+    pub access_time_moved: Vec<String>,
+}
+
+/// Opens a database with its siblings as SQLite would find them: symbolic links of the database are resolved, the
+/// siblings lie beside the target and are not followed. Each of the files may be missing, but one of database, `-wal`
+/// and `-shm` must be there.
+///
+/// # Errors
+/// When nothing can be opened, when the database is no regular file, or, with `strict_atime`, when reading one of the
+/// files might move its access time.
+pub fn open_database(path: &Path, strict_atime: bool) -> Result<OpenedFiles, OpenError> {
+    let place = Place::resolve(path)?;
+    let mut moved = Vec::new();
+    let mut entry = |suffix: &str| {
+        let name = with_suffix(&place.name, suffix);
+        let path = place.folder_path.join(&name);
+        match open_entry(place.folder.as_fd(), &name, OFlags::NOFOLLOW) {
+            Ok(opened) if opened.access_time_may_move && strict_atime => Err(access_time_would_move(&path)),
+            Ok(opened) => {
+                if opened.access_time_may_move {
+                    moved.push(path.display().to_string());
+                }
+                Ok(Observation::seen(opened.file))
+            }
+            // A database of a wrong kind is the question itself; a sibling of a wrong kind is an observation.
+            Err(error) if suffix.is_empty() && error.kind() == io::ErrorKind::InvalidInput => {
+                Err(OpenError::new(&path, "cannot be examined", error))
+            }
+            Err(error) => Ok(unseen(&path.display().to_string(), &error)),
+        }
+    };
+    let (database, wal, shm, journal) = (entry("")?, entry("-wal")?, entry("-shm")?, entry("-journal")?);
+    if let Some(reason) = [&wal, &shm].iter().all(|file| file.value().is_none()).then(|| database.reason()).flatten() {
+        let kind = match database {
+            Observation::Missing { .. } => io::ErrorKind::NotFound,
+            Observation::Denied { .. } => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        };
+        let why = io::Error::new(kind, format!("{reason}, and no -wal or -shm beside it can be read"));
+        return Err(OpenError::new(path, "opening the database", why));
+    }
+    Ok(OpenedFiles {
+        asked: path.to_owned(),
+        database_path: place.folder_path.join(&place.name),
+        directory: place.folder,
+        database,
+        wal,
+        shm,
+        journal,
+        access_time_moved: moved,
+    })
+}
+
+/// Opens one regular file, following symbolic links: a bundle, or a `-wal` or `-shm` given by its own path.
+///
+/// # Errors
+/// When it cannot be opened, is no regular file, or, with `strict_atime`, when reading might move its access time.
+pub fn open_regular(path: &Path, strict_atime: bool) -> Result<Opened, OpenError> {
+    let opened = open_entry(CWD, path.as_os_str(), OFlags::empty())
+        .map_err(|error| OpenError::new(path, "opening for examination", error))?;
+    if strict_atime && opened.access_time_may_move {
+        return Err(access_time_would_move(path));
+    }
+    Ok(opened)
+}
+
+fn access_time_would_move(path: &Path) -> OpenError {
+    let why = "reading may move its access time: O_NOATIME needs the file's owner or CAP_FOWNER";
+    OpenError::new(path, "refused by strict access times", io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Whether every path still leads to what was opened, and what was missing still is.
+pub(super) fn unchanged(files: &OpenedFiles) -> bool {
+    let Ok(place) = Place::resolve(&files.asked) else { return false };
+    let name = |suffix| files.database_path.parent().map(|folder| folder.join(with_suffix(&place.name, suffix)));
+    place.folder_path.join(&place.name) == files.database_path
+        && same_file(&place.folder, &files.directory)
+        && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
+            .iter()
+            .all(|(suffix, file)| name(suffix).is_some_and(|path| entry_unchanged(&path, file)))
+}
+
+fn entry_unchanged(path: &Path, opened: &Observation<Arc<File>>) -> bool {
+    match (fs::symlink_metadata(path), opened) {
+        (Ok(now), Observation::Seen { value }) => {
+            value.metadata().is_ok_and(|then| then.nlink() > 0 && (then.dev(), then.ino()) == (now.dev(), now.ino()))
+        }
+        (Err(error), Observation::Missing { .. }) => error.kind() == io::ErrorKind::NotFound,
+        (now, Observation::Denied { .. } | Observation::Unsupported { .. }) => now.is_ok(),
+        _ => false,
+    }
+}
+
+fn same_file(a: &File, b: &File) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// A database's folder and its name in it.
+struct Place {
+    folder: File,
+    folder_path: PathBuf,
+    name: OsString,
+}
+
+impl Place {
+    fn resolve(path: &Path) -> Result<Self, OpenError> {
+        let target = follow(path)?;
+        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+            let why = match path.as_os_str().is_empty() {
+                true => io::Error::from(io::ErrorKind::NotFound),
+                false => wrong_kind(FileType::Directory),
+            };
+            return Err(OpenError::new(path, "cannot be examined", why));
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let folder = open_folder(parent).map_err(|error| OpenError::new(parent, "opening the folder", error))?;
+        Ok(Self { folder_path: resolved(parent, &folder), folder, name: name.to_owned() })
+    }
+}
+
+/// Follows the symbolic links that the last component is; a dangling one leads to where a database would be made.
+fn follow(path: &Path) -> Result<PathBuf, OpenError> {
+    let mut path = path.to_owned();
+    for _ in 0..LINK_LIMIT {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            // EINVAL: no symbolic link. Anything else will be told by the opening.
+            Err(_) => return Ok(path),
+        }
+    }
+    let why = io::Error::other(format!("more than {LINK_LIMIT} symbolic links"));
+    Err(OpenError::new(&path, "resolving the database", why))
+}
+
+/// The folder's canonical path.
+///
+/// folklore: `realpath` reads `/proc/PID/root` as a link to `/` and ends in another folder than the kernel does. So
+/// what it says is checked by identity. man 5 proc_pid_root; held by `a_path_through_another_root_stays_there`.
+fn resolved(path: &Path, folder: &File) -> PathBuf {
+    let canonical = fs::canonicalize(path).ok();
+    let same = canonical.filter(|canonical| open_folder(canonical).is_ok_and(|other| same_file(&other, folder)));
+    same.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_owned())
+}
+
+/// A folder, readable if it may be read, else as a mere place: search permission is enough.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let place = openat(CWD, path, flags | OFlags::PATH, Mode::empty())?;
+    Ok(File::from(openat(&place, ".", flags | OFlags::RDONLY, Mode::empty()).unwrap_or(place)))
+}
+
+fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut name = name.to_owned();
+    name.push(suffix);
+    name
+}
+
+fn open_entry(folder: BorrowedFd<'_>, name: &OsStr, follow: OFlags) -> io::Result<Opened> {
+    let place = File::from(openat(folder, name, OFlags::PATH | OFlags::CLOEXEC | follow, Mode::empty())?);
+    let kind = FileType::from_raw_mode(place.metadata()?.mode());
+    if kind != FileType::RegularFile {
+        return Err(wrong_kind(kind));
+    }
+    let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let reopen = |flags: OFlags| {
+        // Leads to the very inode that was looked at. Where proc is not mounted the name must do.
+        match openat(CWD, format!("/proc/self/fd/{}", place.as_raw_fd()), reading | flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {
+                openat(folder, name, reading | flags | follow, Mode::empty())
+            }
+            other => other,
+        }
+    };
+    let (file, noatime) = match reopen(OFlags::NOATIME) {
+        Err(rustix::io::Errno::PERM) => (File::from(reopen(OFlags::empty())?), false),
+        other => (File::from(other?), true),
+    };
+    if !same_file(&place, &file) {
+        return Err(io::Error::other("replaced by another file while it was being opened"));
+    }
+    let access_time_may_move = !noatime && !keeps_no_access_times(&file);
+    Ok(Opened { file: Arc::new(file), access_time_may_move })
+}
+
+fn keeps_no_access_times(file: &File) -> bool {
+    let quiet = StatVfsMountFlags::NOATIME | StatVfsMountFlags::RDONLY;
+    fstatvfs(file).is_ok_and(|mount| mount.f_flag.intersects(quiet))
+}
+
+fn wrong_kind(kind: FileType) -> io::Error {
+    let found = match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice => "a character device",
+        FileType::BlockDevice => "a block device",
+        FileType::Symlink => "a symbolic link",
+        _ => "something else",
+    };
+    io::Error::new(io::ErrorKind::InvalidInput, format!("needed a regular file, found {found}"))
+}

@@ -1,0 +1,221 @@
+//! Reading texts below `/proc`, bounded, from a folder that can be a fake one in tests.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use thiserror::Error;
+
+use crate::evidence::Observation;
+
+/// Longest text that is read from one file of `/proc`. A process may have 65,530 mappings, each with a path.
+pub const TEXT_LIMIT: u64 = 32 << 20;
+
+/// A proc file system, by its folder.
+#[derive(Debug, Clone)]
+pub struct Proc {
+    root: PathBuf,
+}
+
+/// The folder of one process. It stays bound to that process: when the pid is reused, reading fails.
+#[derive(Debug)]
+pub struct Process {
+    /// The process, in the PID namespace of the proc mount.
+    pub pid: u32,
+    folder: OwnedFd,
+}
+
+/// A line of a `/proc` text that is not in the form the kernel documents.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line} was not understood: {text:?}")]
+pub struct LineError {
+    /// Line, from 1.
+    pub line: usize,
+    /// The line, at most 200 bytes of it.
+    pub text: String,
+}
+
+impl LineError {
+    /// The error for the line at `index` (from 0).
+    pub(super) fn new(index: usize, line: &[u8]) -> Self {
+        let shown = line.get(..200).unwrap_or(line);
+        Self { line: index.saturating_add(1), text: String::from_utf8_lossy(shown).into_owned() }
+    }
+}
+
+impl Proc {
+    /// The proc file system at `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Reads the file at `relative`.
+    ///
+    /// # Errors
+    /// What the system said, or that the text is longer than [`TEXT_LIMIT`].
+    pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
+        read_bounded(File::open(self.root.join(relative))?)
+    }
+
+    /// Reads the file at `relative` as an observation.
+    #[must_use]
+    pub fn observe(&self, relative: &str) -> Observation<Vec<u8>> {
+        match self.read(relative) {
+            Ok(text) => Observation::seen(text),
+            Err(error) => unseen(&self.root.join(relative).display().to_string(), &error),
+        }
+    }
+
+    /// The processes visible here, in ascending order.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn pids(&self) -> io::Result<Vec<u32>> {
+        let mut pids = Vec::new();
+        for entry in std::fs::read_dir(&self.root)? {
+            // A name is a pid or another text's; an entry that vanished while listing is neither.
+            let Ok(entry) = entry else { continue };
+            if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+                pids.push(pid);
+            }
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// Binds to one process.
+    ///
+    /// # Errors
+    /// When there is no such process, or it is hidden.
+    pub fn process(&self, pid: u32) -> io::Result<Process> {
+        self.bind(&pid.to_string(), pid)
+    }
+
+    /// Binds to this process, through `self`: its pid differs where the proc mount is of another PID namespace.
+    ///
+    /// # Errors
+    /// When proc is not mounted.
+    pub fn this_process(&self) -> io::Result<Process> {
+        self.bind("self", std::process::id())
+    }
+
+    fn bind(&self, name: &str, pid: u32) -> io::Result<Process> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Process { pid, folder: openat(CWD, self.root.join(name), flags, Mode::empty())? })
+    }
+}
+
+impl Process {
+    /// Reads one of its texts.
+    ///
+    /// # Errors
+    /// As [`Proc::read`]; ESRCH when the process has ended.
+    pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
+        let file = openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        read_bounded(File::from(file))
+    }
+
+    /// The text of one of its links.
+    #[must_use]
+    pub fn link(&self, relative: &str) -> Observation<String> {
+        match readlinkat(&self.folder, relative, Vec::new()) {
+            Ok(text) => Observation::seen(text.to_string_lossy().into_owned()),
+            Err(errno) => unseen(&format!("{}/{relative}", self.pid), &errno.into()),
+        }
+    }
+
+    /// Names in one of its folders.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn names(&self, relative: &str) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(&self.folder, relative, flags, Mode::empty())?;
+        let entries = rustix::fs::Dir::read_from(folder)?;
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
+        Ok(names.filter(|name| name != "." && name != "..").collect())
+    }
+
+    /// `comm`: the command's name, at most 15 bytes.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
+        let text = self.read("comm").ok()?;
+        Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+    }
+
+    /// Field 22 of `stat`: start of the process in clock ticks since boot. With the pid it names one process.
+    #[must_use]
+    pub fn start_time(&self) -> Option<u64> {
+        start_time(&self.read("stat").ok()?)
+    }
+}
+
+/// folklore: the command in field 2 may hold spaces and parentheses; the fields resume behind the *last* `)`. man 5
+/// proc_pid_stat; held by `start_time_survives_a_hostile_command`.
+fn start_time(stat: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(stat);
+    let (_, fields) = text.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+fn read_bounded(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(TEXT_LIMIT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > TEXT_LIMIT {
+        let message = format!("longer than {TEXT_LIMIT} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}
+
+/// The observation that an error amounts to.
+pub(super) fn unseen<T>(what: &str, error: &io::Error) -> Observation<T> {
+    let reason = format!("{what}: {error}");
+    if refused(error) {
+        Observation::Denied { reason }
+    } else if vanished(error) {
+        Observation::Missing { reason }
+    } else {
+        Observation::Unsupported { reason }
+    }
+}
+
+/// Whether the system refused: EACCES or EPERM.
+pub(super) fn refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Whether the thing is not there (any more): ENOENT, or ESRCH of a process that ended.
+pub(super) fn vanished(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_survives_a_hostile_command() {
+        let stat = b"7 (a) S 1 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
+        assert_eq!(start_time(stat), Some(4711));
+        assert_eq!(start_time(b"7 no parenthesis"), None);
+        assert_eq!(start_time(b"7 (short) S 1"), None);
+    }
+
+    #[test]
+    fn a_fake_folder_lists_only_pids() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["12", "3", "self", "99999999999"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        std::fs::write(root.path().join("3/comm"), "sqlite3\n").unwrap();
+        let proc = Proc::new(root.path());
+        assert_eq!(proc.pids().unwrap(), [3, 12]);
+        assert_eq!(proc.process(3).unwrap().command().as_deref(), Some("sqlite3"));
+        assert!(vanished(&proc.process(4).unwrap_err()));
+        assert!(matches!(proc.observe("locks"), Observation::Missing { .. }));
+    }
+}

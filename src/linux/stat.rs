@@ -1,0 +1,154 @@
+//! What a descriptor says about its file: fstat, statx, FS_IOC_GETVERSION, statfs.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{AtFlags, Statx, StatxFlags, fstatfs, fstatvfs, statx};
+
+use crate::evidence::{Device, FileSystem, FileView, Mount, Observation, Timestamp};
+use crate::linux::procfs::{Proc, unseen};
+use crate::linux::sys;
+
+/// What is known about the file behind an open descriptor. `maps_identity` is left unlooked at.
+///
+/// # Errors
+/// When fstat(2) fails; everything else becomes an observation.
+pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> io::Result<FileView> {
+    let stat = file.metadata()?;
+    let mount_id = mount_id(proc, file);
+    Ok(FileView {
+        device: device(stat.dev()),
+        inode: stat.ino(),
+        mode: stat.mode(),
+        uid: stat.uid(),
+        gid: stat.gid(),
+        links: stat.nlink(),
+        size: stat.size(),
+        modified: timestamp(stat.mtime(), stat.mtime_nsec()),
+        changed: timestamp(stat.ctime(), stat.ctime_nsec()),
+        accessed: timestamp(stat.atime(), stat.atime_nsec()),
+        birth_time: birth_time(file),
+        generation: match sys::generation(file) {
+            Ok(generation) => Observation::seen(generation),
+            Err(error) => unseen("FS_IOC_GETVERSION", &error),
+        },
+        file_system: file_system(file, mount_of(&mount_id, mounts)),
+        mount_id,
+        maps_identity: Observation::missing("looked at for the -shm only"),
+    })
+}
+
+/// `st_dev`, taken apart.
+#[must_use]
+pub fn device(number: u64) -> Device {
+    Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }
+}
+
+/// The mount with this id.
+#[must_use]
+pub fn mount_of<'a>(mount_id: &Observation<u64>, mounts: &'a Observation<Vec<Mount>>) -> Option<&'a Mount> {
+    let id = mount_id.value()?;
+    mounts.value()?.iter().find(|mount| mount.id == *id)
+}
+
+fn extended(file: &File, wanted: StatxFlags) -> io::Result<Statx> {
+    Ok(statx(file, c"", AtFlags::EMPTY_PATH, wanted)?)
+}
+
+fn has(extended: &Statx, flag: StatxFlags) -> bool {
+    extended.stx_mask & flag.bits() != 0
+}
+
+fn birth_time(file: &File) -> Observation<Timestamp> {
+    match extended(file, StatxFlags::BTIME) {
+        Ok(found) if has(&found, StatxFlags::BTIME) => {
+            Observation::seen(timestamp(found.stx_btime.tv_sec, i64::from(found.stx_btime.tv_nsec)))
+        }
+        Ok(_) => Observation::unsupported("statx: the file system keeps no birth time"),
+        Err(error) => unseen("statx", &error),
+    }
+}
+
+/// The mount that a file was opened through: `stx_mnt_id`, or the `mnt_id:` line of fdinfo where the kernel is older
+/// than 5.8.
+#[must_use]
+pub fn mount_id(proc: &Proc, file: &File) -> Observation<u64> {
+    if let Some(found) = extended(file, StatxFlags::MNT_ID).ok().filter(|found| has(found, StatxFlags::MNT_ID)) {
+        return Observation::seen(found.stx_mnt_id);
+    }
+    let name = format!("fdinfo/{}", file.as_raw_fd());
+    match proc.this_process().and_then(|this| this.read(&name)) {
+        Ok(text) => match crate::linux::fdinfo::mount_id(&text) {
+            Some(id) => Observation::seen(id),
+            None => Observation::unsupported("neither statx nor fdinfo tells the mount"),
+        },
+        Err(error) => unseen(&format!("self/{name}"), &error),
+    }
+}
+
+/// folklore: the magic number of ext2, ext3 and ext4 is one and the same, EF53, and every FUSE has 65735546: only
+/// mountinfo tells them apart. man 2 statfs; held by `this_machine_s_files_are_on_a_named_file_system`.
+fn file_system(file: &File, mount: Option<&Mount>) -> Observation<FileSystem> {
+    match (fstatfs(file), fstatvfs(file)) {
+        (Ok(stat), Ok(portable)) => {
+            // `f_type` is a signed long whose 32 bits matter: btrfs's and f2fs's would otherwise turn negative.
+            let magic = u64::from(stat.f_type as u32);
+            let name = mount.map_or_else(|| name_of(magic).to_owned(), |mount| mount.fs_type.clone());
+            Observation::seen(FileSystem { name, magic, fsid: format!("{:016x}", portable.f_fsid) })
+        }
+        (Err(errno), _) | (_, Err(errno)) => unseen("fstatfs", &errno.into()),
+    }
+}
+
+/// Names by magic number (linux/magic.h). ext2, ext3 and ext4 cannot be told apart this way, nor can kinds of FUSE:
+/// their names say so, and are on no list of known good ones.
+fn name_of(magic: u64) -> &'static str {
+    match magic {
+        0xef53 => "ext2/ext3/ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x0102_1994 => "tmpfs",
+        0xf2f5_2010 => "f2fs",
+        0x794c_7630 => "overlay",
+        0x6573_5546 => "fuse",
+        0x6969 => "nfs",
+        0xff53_4d42 | 0xfe53_4d42 => "cifs",
+        0x2fc1_2fc1 => "zfs",
+        0x0102_1997 => "9p",
+        0x00c3_6400 => "ceph",
+        _ => "unknown",
+    }
+}
+
+fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+    Timestamp { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::mountinfo;
+
+    #[test]
+    fn this_machine_s_files_are_on_a_named_file_system() {
+        let proc = Proc::new("/proc");
+        let mounts = Observation::seen(mountinfo::parse(&proc.read("self/mountinfo").unwrap()).unwrap());
+        let file = tempfile::tempfile().unwrap();
+        let view = file_view(&proc, &file, &mounts).unwrap();
+        let mount = mount_of(&view.mount_id, &mounts).unwrap();
+        assert_eq!(view.file_system.value().unwrap().name, mount.fs_type);
+        assert_eq!((view.links, view.size, view.inode), (0, 0, file.metadata().unwrap().ino()));
+    }
+
+    #[test]
+    fn without_mountinfo_ext4_is_not_claimed() {
+        let file = tempfile::tempfile().unwrap();
+        let none = Observation::missing("not mounted");
+        let view = file_view(&Proc::new("/proc"), &file, &none).unwrap();
+        let system = view.file_system.value().unwrap();
+        assert_eq!(system.name, name_of(system.magic));
+        assert_ne!(name_of(0xef53), "ext4");
+    }
+}

@@ -1,0 +1,95 @@
+//! The only unsafe calls: what neither std nor rustix offers.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use memmap2::{Mmap, MmapOptions};
+
+/// The first lock that a write lock on a range would meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conflict {
+    /// It is a write lock.
+    pub exclusive: bool,
+    /// `l_pid`: the holder of a POSIX lock in this PID namespace; 0 when it is not visible from here; -1 for an open
+    /// file description lock.
+    pub pid: i32,
+}
+
+/// F_OFD_GETLK with F_WRLCK on `length` bytes at `start`: takes no lock, works through a read-only descriptor, and
+/// meets the POSIX locks of every process, those of this one included.
+///
+/// # Errors
+/// What fcntl(2) said: EINVAL where the kernel knows no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE.
+pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option<Conflict>> {
+    let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    // The constants are small integers whose C type differs from the fields' types between libcs.
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = libc::off_t::try_from(start).map_err(too_far)?;
+    lock.l_len = libc::off_t::try_from(length).map_err(too_far)?;
+    // SAFETY: the descriptor is open as long as `file` lives; the kernel reads and writes one `flock` at the pointer,
+    // which is valid and exclusive for the call.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    if done == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let found = libc::c_int::from(lock.l_type);
+    if found == libc::c_int::from(libc::F_UNLCK as libc::c_short) {
+        return Ok(None);
+    }
+    Ok(Some(Conflict { exclusive: found == libc::c_int::from(libc::F_WRLCK as libc::c_short), pid: lock.l_pid }))
+}
+
+/// FS_IOC_GETVERSION: the inode's generation, which tells a reused inode number from the file before it.
+///
+/// # Errors
+/// What ioctl(2) said: ENOTTY on overlay, tmpfs and FUSE; EBADF for a descriptor opened with O_PATH.
+pub fn generation(file: &File) -> io::Result<u32> {
+    // folklore: the request is declared with the size of a `long`, and the kernel writes an `int`. man 2
+    // FS_IOC_GETVERSION; held by `generation_is_the_same_through_two_descriptors`. Room for both is given.
+    let mut value: [u32; 2] = [0; 2];
+    // SAFETY: the descriptor is open as long as `file` lives; the kernel writes at most a `long` (8 bytes) at the
+    // pointer, which is valid and exclusive for the call.
+    let done = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETVERSION, value.as_mut_ptr()) };
+    if done == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(value[0])
+}
+
+/// Maps `length` bytes of a file read-only and shared, as SQLite does. Never load through it.
+///
+/// # Errors
+/// What mmap(2) said.
+pub fn map_shared(file: &File, length: usize) -> io::Result<Mmap> {
+    // SAFETY: the danger of a mapped file is that its content changes or is cut off under a reference to it. Nothing
+    // here ever dereferences the mapping: only its address is used.
+    unsafe { MmapOptions::new().len(length).map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_range_has_no_conflict_and_a_start_beyond_the_offset_type_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(first_conflict(&file, 120, 1).unwrap(), None);
+        assert!(first_conflict(&file, u64::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn generation_is_the_same_through_two_descriptors() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let again = File::open(file.path()).unwrap();
+        // tmpfs and overlay have none: both descriptors must then say so.
+        match (generation(file.as_file()), generation(&again)) {
+            (Ok(a), Ok(b)) => assert_eq!(a, b),
+            (a, b) => assert_eq!(a.unwrap_err().raw_os_error(), b.unwrap_err().raw_os_error()),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `walscope/inspect/1`: one database on one page.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::database::Database;
+use super::shm::Shm;
+use super::wal::Wal;
+use crate::analysis::checkpoint::{self, CheckpointFacts};
+use crate::analysis::findings::{self, Facts};
+use crate::finding::Finding;
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/inspect/1";
+
+/// Where the facts come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// As the user named it.
+    pub label: String,
+    /// Files or a bundle.
+    pub kind: SourceKind,
+    /// The database's path with links resolved; for a bundle, as the capturing process saw it.
+    pub path: String,
+    /// Whether a bundle is of one moment; null for live files, which are read one after the other.
+    pub stable: Option<bool>,
+}
+
+/// Where the bytes were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// Files on this machine.
+    Files,
+    /// A bundle.
+    Bundle,
+}
+
+/// Sizes of the files; null is absent or not looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sizes {
+    /// The database, bytes.
+    pub database: Option<u64>,
+    /// The `-wal`, bytes.
+    pub wal: Option<u64>,
+    /// The `-shm`, bytes.
+    pub shm: Option<u64>,
+}
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InspectDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Where the facts come from.
+    pub source: Source,
+    /// File sizes in bytes.
+    pub sizes: Sizes,
+    /// The database's head.
+    pub database: Option<Database>,
+    /// The `-wal`; null when it was not looked at. An absent one has `end.reason` `no_file`.
+    pub wal: Option<Wal>,
+    /// The `-shm`.
+    pub shm: Option<Shm>,
+    /// The checkpoint, diagnosed.
+    pub checkpoint: Option<CheckpointFacts>,
+    /// Findings, the gravest first.
+    pub findings: Vec<Finding>,
+    /// Why something above is null or unknown, by its name.
+    pub reasons: BTreeMap<String, String>,
+}
+
+/// Makes the document from decoded facts. `reasons` tells why any of them is missing.
+#[must_use]
+pub fn build(
+    source: Source,
+    sizes: Sizes,
+    facts: &Facts<'_>,
+    mut reasons: BTreeMap<String, String>,
+) -> InspectDocument {
+    let checkpoint = facts.wal.map(|wal| checkpoint::diagnose(wal, facts.shm, facts.locks));
+    if checkpoint.is_none() {
+        let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
+        reasons.insert("checkpoint".to_owned(), why);
+    }
+    InspectDocument {
+        schema: SCHEMA,
+        source,
+        sizes,
+        database: facts.database.map(Database::from),
+        wal: facts.wal.map(Wal::from),
+        shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks)),
+        checkpoint,
+        findings: findings::findings(facts),
+        reasons,
+    }
+}

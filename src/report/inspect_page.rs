@@ -1,0 +1,262 @@
+//! The page of `inspect`: the files, the WAL as a bar, the checkpoint in a sentence, the locks, the findings.
+
+use super::database::Kind;
+use super::inspect::{InspectDocument, SourceKind};
+use super::picture::{self, Class, Mark, Part};
+use super::shm::Shm;
+use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, styled, words};
+use super::wal::Wal;
+use super::{line, table};
+use crate::analysis::checkpoint::{CheckpointFacts, CheckpointState};
+use crate::analysis::wal::EndReason;
+use crate::evidence::LockState;
+
+impl InspectDocument {
+    /// The page, at most `width` columns wide, with colour.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let mut out = String::new();
+        if self.source.kind == SourceKind::Bundle {
+            let path = line(&self.source.path);
+            out.push_str(&entry("Bundle", &format!("{}, of {path}", line(&self.source.label)), width));
+        }
+        out.push_str(&entry("Database", &self.database_line(), width));
+        out.push_str(&entry("-wal", &self.wal_line(), width));
+        out.push_str(&entry("-shm", &self.shm_line(), width));
+        out.push_str(&self.bar(width));
+        if let Some(checkpoint) = &self.checkpoint {
+            out.push('\n');
+            out.push_str(&entry("Checkpoint", &self.diagnosis(checkpoint), width));
+        }
+        if let Some(shm) = &self.shm {
+            out.push('\n');
+            out.push_str(&self.locks(shm, width));
+        }
+        if !self.findings.is_empty() {
+            out.push('\n');
+            out.push_str(&text::findings(&self.findings, width));
+        }
+        out
+    }
+
+    fn reason(&self, name: &str) -> Option<String> {
+        self.reasons.get(name).map(|reason| line(reason))
+    }
+
+    fn database_line(&self) -> String {
+        let name = line(if self.source.kind == SourceKind::Bundle { &self.source.path } else { &self.source.label });
+        let Some(database) = &self.database else {
+            return format!("{name}: {}", self.reason("database").unwrap_or_else(|| "absent".to_owned()));
+        };
+        let size = bytes(self.sizes.database.unwrap_or(0));
+        match (&database.header, database.kind) {
+            (Some(header), _) => format!(
+                "{name}: {}, {size}, {}, {}",
+                bytes(u64::from(header.page_size)) + " pages",
+                match header.journal_mode {
+                    "wal" => "WAL mode",
+                    "rollback" => "rollback-journal mode",
+                    "wal2" => "wal2 mode",
+                    _ => "unknown journal mode",
+                },
+                written_by(header.sqlite_version),
+            ),
+            (None, Kind::Empty) => format!("{name}: empty, to SQLite a new database"),
+            (None, _) => format!("{name}: {size} without a SQLite header (encrypted, or no database)"),
+        }
+    }
+
+    fn wal_line(&self) -> String {
+        let Some(wal) = &self.wal else {
+            return self.reason("wal").unwrap_or_else(|| "not captured".to_owned());
+        };
+        let size = bytes(self.sizes.wal.unwrap_or(0));
+        match wal.end.reason {
+            EndReason::NoFile => self.reason("wal").unwrap_or_else(|| "absent".to_owned()),
+            EndReason::EmptyFile => "0 bytes: nothing in it".to_owned(),
+            EndReason::ShortHeader => format!("{size}: too short for a header of 32 bytes, to SQLite empty"),
+            EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => {
+                format!("{size}: {}, to SQLite an empty WAL", words(&wal.end.reason))
+            }
+            EndReason::UnsupportedVersion => format!("{size}: another version, SQLite cannot open it"),
+            _ => format!("{size}: {}", frames_in_words(wal)),
+        }
+    }
+
+    fn shm_line(&self) -> String {
+        let Some(shm) = &self.shm else {
+            return self.reason("shm").unwrap_or_else(|| "absent".to_owned());
+        };
+        let headers = match (shm.headers_agree, shm.headers.iter().all(|header| header.checksum_ok)) {
+            (true, true) => "header copies agree",
+            (true, false) => "header copies agree, their checksum is wrong",
+            (false, _) => "header copies differ",
+        };
+        let order = shm.byte_order.map_or_else(|| "byte order unknown".to_owned(), |order| format!("{order}-endian"));
+        format!("{}: {}, {headers}, {order}", bytes(self.sizes.shm.unwrap_or(0)), many(shm.blocks, "block"))
+    }
+
+    /// The bar with its legend and marks; nothing without frames.
+    fn bar(&self, width: usize) -> String {
+        let Some(wal) = &self.wal else { return String::new() };
+        let room = width.saturating_sub(text::indent(width));
+        let lines = picture::draw(&parts(wal, self.checkpoint.as_ref()), &self.marks(), room);
+        let margin = " ".repeat(text::indent(width));
+        let mut out = String::new();
+        for (i, line) in lines.iter().enumerate() {
+            out.push_str(if i == 0 { "\n" } else { "" });
+            if i == 0 && text::indent(width) == text::LABEL {
+                out.push_str(&format!("{}{}", styled(BOLD, "WAL"), " ".repeat(text::LABEL - 3)));
+            } else {
+                out.push_str(&margin);
+            }
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Readers, and marks whose locks could not be seen. Leftover marks are no readers.
+    fn marks(&self) -> Vec<Mark> {
+        let marks = self.shm.iter().flat_map(|shm| &shm.checkpoint.read_marks);
+        marks
+            .filter_map(|mark| {
+                let frame = mark.mark?;
+                let slot = mark.slot;
+                let text = match mark.lock {
+                    LockState::Free => return None,
+                    LockState::Unknown if frame == 0 => return None,
+                    LockState::Unknown => format!("slot {slot} at frame {}, lock unknown", count(frame.into())),
+                    _ if slot == 0 => format!("slot 0 reads the database alone, {}", locked_by(&mark.holders)),
+                    _ => format!("slot {slot} at frame {}, {}", count(frame.into()), locked_by(&mark.holders)),
+                };
+                Some(Mark { frame: u64::from(frame), text })
+            })
+            .collect()
+    }
+
+    fn diagnosis(&self, checkpoint: &CheckpointFacts) -> String {
+        let style = match checkpoint.state {
+            CheckpointState::Blocked | CheckpointState::Interrupted => RED,
+            CheckpointState::Pending | CheckpointState::InProgress | CheckpointState::Unknown => YELLOW,
+            _ => GREEN,
+        };
+        let rollback = self.database.as_ref().and_then(|database| database.header.as_ref());
+        let aside = match rollback.filter(|header| header.journal_mode == "rollback") {
+            Some(_) => " The database is in rollback-journal mode: it does not use a WAL.",
+            None => "",
+        };
+        format!("{}. {}{aside}", styled(style, &words(&checkpoint.state)), line(&checkpoint.explanation))
+    }
+
+    fn locks(&self, shm: &Shm, width: usize) -> String {
+        let rows: Vec<Vec<String>> = shm
+            .locks
+            .iter()
+            .map(|lock| {
+                let mark = shm.checkpoint.read_marks.iter().find(|mark| format!("read{}", mark.slot) == lock.name);
+                let held = matches!(lock.lock, LockState::Shared | LockState::Exclusive);
+                vec![
+                    lock.name.replace('_', " "),
+                    words(&lock.lock),
+                    mark.map_or_else(String::new, |mark| {
+                        mark.mark.map_or_else(|| "unused".to_owned(), |frame| count(frame.into()))
+                    }),
+                    if held { text::holders(&lock.holders) } else { String::new() },
+                    meaning(lock.name, lock.lock, mark.and_then(|mark| mark.mark)).to_owned(),
+                ]
+            })
+            .collect();
+        if shm.locks.iter().all(|lock| lock.lock == LockState::Unknown) {
+            let reason = self.reason("shm.locks").unwrap_or_else(|| "not seen".to_owned());
+            let marks = rows.iter().filter(|row| row.get(2).is_some_and(|mark| !mark.is_empty()));
+            let marks: Vec<Vec<String>> = marks.map(|row| row.iter().take(3).cloned().collect()).collect();
+            return entry("Locks", &format!("unknown: {reason}"), width)
+                + &table::draw(&["lock", "state", "mark"], &marks, width);
+        }
+        table::draw(&["lock", "state", "mark", "held by", "meaning"], &rows, width)
+    }
+}
+
+/// The classes in the order in which they usually stand in the file.
+fn parts(wal: &Wal, checkpoint: Option<&CheckpointFacts>) -> Vec<Part> {
+    let frames = &wal.frames;
+    let shown = checkpoint.map_or(frames.committed, |checkpoint| checkpoint.committed.min(frames.committed));
+    let backfilled = checkpoint.map_or(0, |checkpoint| checkpoint.backfilled.min(shown));
+    let restarted = checkpoint.is_some_and(|checkpoint| checkpoint.state == CheckpointState::Restarted);
+    // After a restart in the wal-index, the file still holds the generation before it, which is in the database.
+    let rest = if restarted { Class::Stale } else { Class::Unpublished };
+    [
+        (Class::Backfilled, backfilled),
+        (Class::Pending, shown - backfilled),
+        (rest, frames.committed - shown),
+        (Class::Uncommitted, frames.uncommitted),
+        (Class::Residue, frames.residue),
+        (Class::Stale, frames.stale),
+        (Class::Unwritten, frames.unwritten),
+    ]
+    .into_iter()
+    .map(|(class, frames)| Part { class, frames })
+    .collect()
+}
+
+fn frames_in_words(wal: &Wal) -> String {
+    let frames = &wal.frames;
+    let mut out = match frames.committed {
+        0 => "nothing committed".to_owned(),
+        n => format!("{} committed in {}", many(n, "frame"), many(wal.commits, "commit")),
+    };
+    for (n, name) in [
+        (frames.uncommitted, "uncommitted"),
+        (frames.residue, "residue"),
+        (frames.stale, "stale"),
+        (frames.unwritten, "unwritten"),
+    ] {
+        if n > 0 {
+            out.push_str(&format!(", {} {name}", count(n)));
+        }
+    }
+    if frames.torn_bytes > 0 {
+        out.push_str(&format!(", {} of a torn frame", many(frames.torn_bytes, "byte")));
+    }
+    let frame = count(wal.end.frame);
+    out + &match wal.end.reason {
+        EndReason::SaltMismatch => format!("; frame {frame} has other salts"),
+        EndReason::ChecksumMismatch => format!("; the checksum of frame {frame} does not follow"),
+        EndReason::PageZero => format!("; frame {frame} is for page 0"),
+        _ => String::new(),
+    }
+}
+
+fn locked_by(holders: &[crate::evidence::Holder]) -> String {
+    if holders.is_empty() {
+        "locked, holder not visible from here".to_owned()
+    } else {
+        format!("locked by {}", text::holders(holders))
+    }
+}
+
+fn meaning(name: &str, lock: LockState, mark: Option<u32>) -> &'static str {
+    let held = matches!(lock, LockState::Shared | LockState::Exclusive);
+    match (name, held) {
+        (_, false) if lock == LockState::Unknown => "",
+        ("write", true) => "a writer is at work",
+        ("checkpoint", true) => "a checkpoint is running",
+        ("recover", true) => "the wal-index is being recovered",
+        ("dead_man_switch", true) => "connections have the database open",
+        ("dead_man_switch", false) => "no connection seen",
+        ("read0", true) => "a reader of the database alone, or a checkpoint",
+        ("read0" | "write" | "checkpoint" | "recover", false) => "",
+        (_, true) if lock == LockState::Exclusive => "mark being moved",
+        (_, true) => "a reader, or the writer's own",
+        (_, false) if mark.is_some() => "leftover, blocks nothing",
+        _ => "",
+    }
+}
+
+fn written_by(version: u32) -> String {
+    match version {
+        0 => "writer's version unknown".to_owned(),
+        v => format!("last written by SQLite {}.{}.{}", v / 1_000_000, v / 1_000 % 1_000, v % 1_000),
+    }
+}

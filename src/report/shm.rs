@@ -1,0 +1,159 @@
+//! The `-shm` in the JSON contract.
+
+use serde::Serialize;
+
+use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
+use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
+
+/// Bytes of a block of the wal-index.
+const BLOCK: u64 = 32 * 1024;
+
+/// A wal-index: both header copies, checkpoint info, locks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shm {
+    /// `little` or `big`; null when neither header copy tells.
+    pub byte_order: Option<&'static str>,
+    /// Copy 0 and copy 1.
+    pub headers: [Header; 2],
+    /// Whether their 48 bytes are equal.
+    pub headers_agree: bool,
+    /// Blocks of 32 KiB; a part of one counts.
+    pub blocks: u64,
+    /// Checkpoint info.
+    pub checkpoint: Checkpoint,
+    /// Lock bytes by name.
+    pub locks: Vec<Lock>,
+}
+
+/// One copy of the wal-index header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Header {
+    /// `iVersion`.
+    pub version: u32,
+    /// `iChange`.
+    pub change_counter: u32,
+    /// `isInit`.
+    pub initialized: bool,
+    /// `bigEndCksum`.
+    pub big_endian_checksums: bool,
+    /// `szPage`, decoded, bytes; 0 after a recovery without a commit.
+    pub page_size: u32,
+    /// `mxFrame`.
+    pub mx_frame: u32,
+    /// `nPage`.
+    pub database_pages: u32,
+    /// `aFrameCksum`; means nothing while `mx_frame` is 0.
+    pub frame_checksum: [u32; 2],
+    /// Salt-1, as the WAL's big-endian number.
+    pub salt1: u32,
+    /// Salt-2, as the WAL's big-endian number.
+    pub salt2: u32,
+    /// `aCksum`.
+    pub checksum: [u32; 2],
+    /// Whether it is right.
+    pub checksum_ok: bool,
+}
+
+/// `WalCkptInfo`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checkpoint {
+    /// `nBackfill`.
+    pub backfilled: u32,
+    /// `nBackfillAttempted`.
+    pub backfill_attempted: u32,
+    /// `aReadMark` with the locks of the slots.
+    pub read_marks: Vec<ReadMark>,
+}
+
+/// One read mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReadMark {
+    /// 0 to 4.
+    pub slot: u8,
+    /// Frame; null when unused.
+    pub mark: Option<u32>,
+    /// The slot's lock.
+    pub lock: LockState,
+    /// Who holds it, as far as visible.
+    pub holders: Vec<Holder>,
+}
+
+/// One lock byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lock {
+    /// `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
+    pub name: &'static str,
+    /// State.
+    pub lock: LockState,
+    /// Who holds it, as far as visible.
+    pub holders: Vec<Holder>,
+}
+
+impl Shm {
+    /// From the head, the file's size in bytes, and the locks where they were seen.
+    #[must_use]
+    pub fn new(head: &IndexHead, size: u64, locks: Option<&ShmLocks>) -> Self {
+        let unknown = ShmLocks::unknown("not seen");
+        let locks = locks.unwrap_or(&unknown);
+        let order = match head.byte_order {
+            ByteOrder::Little => "little",
+            ByteOrder::Big => "big",
+        };
+        Self {
+            byte_order: head.byte_order_known.then_some(order),
+            headers: head.headers.map(Header::from),
+            headers_agree: head.headers_agree,
+            blocks: size.div_ceil(BLOCK),
+            checkpoint: checkpoint(&head.checkpoint, locks),
+            locks: by_name(locks).map(|(name, byte)| lock(name, byte)).collect(),
+        }
+    }
+}
+
+/// The nine lock bytes in the order of their offsets.
+pub(crate) fn by_name(locks: &ShmLocks) -> impl Iterator<Item = (&'static str, &ByteLock)> {
+    const READ: [&str; 5] = ["read0", "read1", "read2", "read3", "read4"];
+    [("write", &locks.write), ("checkpoint", &locks.checkpoint), ("recover", &locks.recover)]
+        .into_iter()
+        .chain(READ.into_iter().zip(&locks.read))
+        .chain([("dead_man_switch", &locks.dead_man_switch)])
+}
+
+fn lock(name: &'static str, byte: &ByteLock) -> Lock {
+    Lock { name, lock: byte.state, holders: byte.holders.clone() }
+}
+
+fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
+    let marks = (0u8..).zip(info.read_marks.iter().zip(&locks.read));
+    let read_marks = marks.map(|(slot, (mark, byte))| ReadMark {
+        slot,
+        mark: *mark,
+        lock: byte.state,
+        holders: byte.holders.clone(),
+    });
+    Checkpoint {
+        backfilled: info.backfilled,
+        backfill_attempted: info.backfill_attempted,
+        read_marks: read_marks.collect(),
+    }
+}
+
+impl From<IndexHeader> for Header {
+    fn from(header: IndexHeader) -> Self {
+        let [salt1, salt2] = header.salts;
+        Self {
+            version: header.version,
+            change_counter: header.change_counter,
+            initialized: header.initialized != 0,
+            big_endian_checksums: header.big_endian_checksums != 0,
+            page_size: header.page_size,
+            mx_frame: header.mx_frame,
+            database_pages: header.database_pages,
+            frame_checksum: header.frame_checksum,
+            salt1,
+            salt2,
+            checksum: header.checksum,
+            checksum_ok: header.checksum_ok,
+        }
+    }
+}

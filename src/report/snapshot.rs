@@ -1,0 +1,98 @@
+//! `walscope/snapshot/1`: what was captured.
+
+use serde::Serialize;
+
+use super::text::{self, GREEN, YELLOW, bytes, count, entry, styled};
+use super::{line, table};
+use crate::finding::Finding;
+use crate::snapshot::WalMode;
+use crate::snapshot::manifest::{Manifest, Member};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/snapshot/1";
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SnapshotDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The bundle; null when it went to standard output.
+    pub file: Option<String>,
+    /// Bytes of the bundle; null when it went to standard output.
+    pub size: Option<u64>,
+    /// The database's path with links resolved.
+    pub path: String,
+    /// Whether the capture provably is of one moment.
+    pub stable: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// How much of the `-wal` is in it.
+    pub wal_mode: WalMode,
+    /// `mxFrame` of the captured wal-index, where it could be trusted.
+    pub mx_frame: Option<u32>,
+    /// Whether the whole database is in it.
+    pub with_db: bool,
+    /// The members of the attempt that counts.
+    pub members: Vec<Member>,
+    /// Findings.
+    pub findings: Vec<Finding>,
+}
+
+impl SnapshotDocument {
+    /// From a manifest; `written` names the bundle and its size where it is a file.
+    #[must_use]
+    pub fn new(manifest: &Manifest, written: Option<(String, u64)>, findings: Vec<Finding>) -> Self {
+        let (file, size) = written.unzip();
+        Self {
+            schema: SCHEMA,
+            file,
+            size,
+            path: manifest.evidence.files.database_path.clone(),
+            stable: manifest.stability.stable,
+            reason: manifest.stability.reason.clone(),
+            attempts: manifest.stability.attempts,
+            wal_mode: manifest.wal_mode,
+            mx_frame: manifest.mx_frame,
+            with_db: manifest.with_db,
+            members: manifest.members.clone(),
+            findings,
+        }
+    }
+
+    /// The summary, at most `width` columns wide, with colour.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let attempts = text::many(self.attempts.into(), "attempt");
+        let state = if self.stable {
+            format!("{}, after {attempts}", styled(GREEN, "of one moment"))
+        } else {
+            format!("{}, after {attempts}", styled(YELLOW, "not of one moment"))
+        };
+        let mut out = String::new();
+        if let (Some(file), Some(size)) = (&self.file, self.size) {
+            out.push_str(&entry("Bundle", &format!("{}, {}", line(file), bytes(size)), width));
+        }
+        out.push_str(&entry("Database", &line(&self.path), width));
+        out.push_str(&entry("Capture", &state, width));
+        out.push_str(&entry("WAL", &self.wal_line(), width));
+        let rows: Vec<Vec<String>> =
+            self.members.iter().map(|member| vec![member.name.clone(), count(member.length)]).collect();
+        out.push_str(&table::draw(&["member", "bytes"], &rows, width));
+        out.push_str(&text::findings(&self.findings, width));
+        out
+    }
+
+    fn wal_line(&self) -> String {
+        let mode = match self.wal_mode {
+            WalMode::Full => "the whole file",
+            WalMode::Headers => "header and frame headers only, no page content",
+            WalMode::None => "left out",
+        };
+        match self.mx_frame {
+            Some(frame) => format!("{mode}; the wal-index ends at frame {}", count(frame.into())),
+            None => mode.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Tables that fit: columns where there is room, one line a cell where there is not.
+
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use textwrap::core::display_width;
+
+use super::line;
+use super::text::{BOLD, styled, wrap};
+
+/// A rule under the heads, nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Draws rows under their heads within `width` columns; ends with a newline. Empty without rows.
+#[must_use]
+pub fn draw(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let drawn = columns(heads, rows, width);
+    if drawn.lines().all(|line| display_width(line) <= width) && width >= heads.len() * 12 {
+        drawn
+    } else {
+        stacked(heads, rows, width)
+    }
+}
+
+fn columns(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(width).unwrap_or(u16::MAX))
+        .set_header(heads);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| line(cell)));
+    }
+    let mut out = String::new();
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn stacked(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let mut out = String::new();
+    for row in rows {
+        let cells = heads.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        for (i, (head, cell)) in cells.enumerate() {
+            let mark = if i == 0 { "- " } else { "  " };
+            out.push_str(&wrap(&format!("{}: {}", styled(BOLD, head), line(cell)), width, mark, "    "));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Vec<String>> {
+        vec![
+            vec!["read1".into(), "shared".into(), "71".into(), "pid 3102 (sqlite3) in container 0a1b2c3d4e5f".into()],
+            vec!["read2".into(), "free".into(), String::new(), "x\u{1b}[31m".into()],
+        ]
+    }
+
+    #[test]
+    fn no_line_is_wider_than_asked() {
+        for width in 20..200 {
+            let text = draw(&["lock", "state", "frame", "held by"], &rows(), width);
+            let widest = text.lines().map(display_width).max().unwrap();
+            assert!(widest <= width, "width {width}, widest {widest}:\n{text}");
+            assert!(text.contains("shared"), "{text}");
+        }
+    }
+
+    #[test]
+    fn cells_cannot_send_escape_sequences() {
+        let text = draw(&["lock", "state", "frame", "held by"], &rows(), 100);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("\\u{1b}"), "{text}");
+    }
+
+    #[test]
+    fn no_rows_draw_nothing() {
+        assert_eq!(draw(&["a"], &[], 80), "");
+    }
+}

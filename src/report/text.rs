@@ -1,0 +1,193 @@
+//! Words and numbers for people: everything here fits a width and passes through [`line`](super::line()).
+
+use anstyle::{AnsiColor, Style};
+use textwrap::{Options, core::display_width};
+
+use super::line;
+use crate::evidence::Holder;
+use crate::finding::{Finding, Severity};
+
+/// Columns that labels at the left take.
+pub(crate) const LABEL: usize = 12;
+/// Below this width, labels stand on lines of their own.
+const NARROW: usize = 50;
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// `text` in a style. The text must be safe already.
+pub(crate) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Indent of what stands beside a label, at this width.
+pub(crate) fn indent(width: usize) -> usize {
+    if width < NARROW { 2 } else { LABEL }
+}
+
+/// A label and a text beside it, wrapped; ends with a newline. The text may be styled and must be safe.
+pub(crate) fn entry(label: &str, text: &str, width: usize) -> String {
+    let margin = " ".repeat(indent(width));
+    let beside = width >= NARROW && display_width(label) < LABEL;
+    let first = if beside { format!("{}{}", styled(BOLD, label), pad(label, LABEL)) } else { margin.clone() };
+    let wrapped = wrap(text, width, &first, &margin);
+    if beside || label.is_empty() { wrapped } else { format!("{}\n{wrapped}", styled(BOLD, label)) }
+}
+
+/// Wraps to a width, breaking long words; ends with a newline.
+pub(crate) fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let options = Options::new(width).initial_indent(first).subsequent_indent(rest);
+    let mut out = String::new();
+    for line in textwrap::wrap(text, options) {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn pad(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(display_width(text)))
+}
+
+/// A number with separated thousands.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number of things: `1 frame`, `2 frames`.
+pub(crate) fn many(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// Bytes in the largest unit that keeps the number readable; exact below 10 KiB.
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if n < 10 * 1024 && !n.is_multiple_of(1024) {
+        return many(n, "byte");
+    }
+    let mut unit = "bytes";
+    let mut value = n;
+    let mut rest = 0;
+    for next in UNITS {
+        if value < 1024 {
+            break;
+        }
+        (value, rest) = (value / 1024, value % 1024 * 10 / 1024);
+        unit = next;
+    }
+    if value < 10 && rest > 0 { format!("{value}.{rest} {unit}") } else { format!("{value} {unit}") }
+}
+
+/// Who holds a lock: `pid 31 (sqlite3) in container 0a1b2c3d4e5f`.
+pub(crate) fn holder(holder: &Holder) -> String {
+    let mut out = holder.pid.map_or_else(|| "a process not visible from here".to_owned(), |pid| format!("pid {pid}"));
+    if let Some(command) = &holder.command {
+        out.push_str(&format!(" ({})", line(command)));
+    }
+    if let Some(container) = &holder.container {
+        out.push_str(&format!(" in container {}", short_id(container)));
+    }
+    out
+}
+
+/// All holders, or that none is visible.
+pub(crate) fn holders(all: &[Holder]) -> String {
+    if all.is_empty() {
+        return "holder not visible from here".to_owned();
+    }
+    all.iter().map(holder).collect::<Vec<_>>().join(", ")
+}
+
+/// A container's id as docker shows it: the first 12 of 64 hexadecimal digits; names stay whole.
+pub(crate) fn short_id(id: &str) -> String {
+    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    line(if is_id { id.get(..12).unwrap_or(id) } else { id })
+}
+
+/// A snake-case name of the contract in words.
+pub(crate) fn words(name: &impl serde::Serialize) -> String {
+    match serde_json::to_value(name) {
+        Ok(serde_json::Value::String(name)) => name.replace('_', " "),
+        _ => String::new(),
+    }
+}
+
+/// Findings, one paragraph each; nothing when there are none.
+pub(crate) fn findings(all: &[Finding], width: usize) -> String {
+    let mut out = String::new();
+    for finding in all {
+        let style = match finding.severity {
+            Severity::Error => RED,
+            Severity::Warning => YELLOW,
+            Severity::Notice => BOLD,
+            Severity::Info => DIM,
+        };
+        let text = format!(
+            "{} [{}] {} {}",
+            line(&finding.title).trim_end_matches('.').to_owned() + ".",
+            line(&finding.code),
+            line(&finding.detail),
+            line(&finding.advice)
+        );
+        let label = words(&finding.severity);
+        let margin = " ".repeat(indent(width));
+        let first = if indent(width) == LABEL {
+            format!("{}{}", styled(style, &label), pad(&label, LABEL))
+        } else {
+            format!("{}: ", styled(style, &label))
+        };
+        out.push_str(&wrap(&text, width, &first, &margin));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_204), "1,204");
+        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn sizes_are_said_in_the_largest_fitting_unit() {
+        assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(3), "3 bytes");
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(32), "32 bytes");
+        assert_eq!(bytes(4096), "4 KiB");
+        assert_eq!(bytes(5_000), "5,000 bytes");
+        assert_eq!(bytes(380_000), "371 KiB");
+        assert_eq!(bytes(1_572_864), "1.5 MiB");
+        assert_eq!(bytes(u64::MAX), "16383 PiB");
+    }
+
+    #[test]
+    fn a_holder_names_no_control_characters() {
+        let hostile = Holder { pid: Some(7), command: Some("a\u{1b}[31mb".into()), container: Some("x\ny".into()) };
+        let text = holder(&hostile);
+        assert!(!text.contains(['\u{1b}', '\n']), "{text}");
+        assert_eq!(holders(&[]), "holder not visible from here");
+    }
+
+    #[test]
+    fn a_container_id_is_shortened_and_a_name_is_not() {
+        assert_eq!(short_id(&"ab".repeat(32)), "abababababab");
+        assert_eq!(short_id("writer"), "writer");
+    }
+}

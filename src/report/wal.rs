@@ -1,0 +1,127 @@
+//! The `-wal` in the JSON contract.
+
+use serde::Serialize;
+
+use crate::analysis::wal::{EndReason, FrameCounts, WalFacts};
+use crate::format::checksum::ChecksumOrder;
+use crate::format::wal::WalHeader;
+
+/// A `-wal`: its header, its frames by class, where the valid chain ends and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wal {
+    /// The header; null when there are fewer than 32 bytes.
+    pub header: Option<Header>,
+    /// Frames by class.
+    pub frames: FrameCounts,
+    /// The end of the valid chain.
+    pub end: End,
+    /// Commit frames in the valid chain.
+    pub commits: u64,
+    /// Pages of the database after the last commit.
+    pub database_pages: Option<u32>,
+    /// Checksum of the last commit frame.
+    pub last_checksum: Option<[u32; 2]>,
+    /// Frames by salts, the current generation first.
+    pub generations: Vec<Generation>,
+    /// Frames of generations beyond the listed ones.
+    pub unlisted_generation_frames: u64,
+}
+
+/// The WAL header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Header {
+    /// 0x377f0682 or 0x377f0683.
+    pub magic: u32,
+    /// The order of the words under the checksums, as the magic names it: `little` or `big`; null under another magic.
+    pub checksum_byte_order: Option<&'static str>,
+    /// 3007000.
+    pub format_version: u32,
+    /// Bytes.
+    pub page_size: u32,
+    /// Counts checkpoints; not monotonic.
+    pub checkpoint_sequence: u32,
+    /// Salt-1.
+    pub salt1: u32,
+    /// Salt-2.
+    pub salt2: u32,
+    /// Checksum-1 of the first 24 bytes.
+    pub checksum1: u32,
+    /// Checksum-2 of the first 24 bytes.
+    pub checksum2: u32,
+    /// Whether it is right.
+    pub checksum_ok: bool,
+}
+
+/// Where the valid chain ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct End {
+    /// The first frame that is not part of it.
+    pub frame: u64,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Frames that share salts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Generation {
+    /// Salt-1.
+    pub salt1: u32,
+    /// Salt-2.
+    pub salt2: u32,
+    /// How many in the file.
+    pub frames: u64,
+    /// Whether these are the header's salts.
+    pub role: Role,
+}
+
+/// What a generation is to the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The header's.
+    Current,
+    /// From before a restart.
+    Older,
+}
+
+impl From<&WalFacts> for Wal {
+    fn from(facts: &WalFacts) -> Self {
+        let current = facts.header.map(|header| (header.salt1, header.salt2));
+        let generation = |g: &crate::analysis::wal::Generation| Generation {
+            salt1: g.salt1,
+            salt2: g.salt2,
+            frames: g.frames,
+            role: if current == Some((g.salt1, g.salt2)) { Role::Current } else { Role::Older },
+        };
+        Self {
+            header: facts.header.as_ref().map(Header::from),
+            frames: facts.frames,
+            end: End { frame: facts.end_frame, reason: facts.end_reason },
+            commits: facts.commits,
+            database_pages: facts.last_commit.map(|commit| commit.database_pages),
+            last_checksum: facts.last_commit.map(|commit| commit.checksum),
+            generations: facts.generations.iter().map(generation).collect(),
+            unlisted_generation_frames: facts.unlisted_generation_frames,
+        }
+    }
+}
+
+impl From<&WalHeader> for Header {
+    fn from(header: &WalHeader) -> Self {
+        Self {
+            magic: header.magic,
+            checksum_byte_order: header.checksum_order().map(|order| match order {
+                ChecksumOrder::Little => "little",
+                ChecksumOrder::Big => "big",
+            }),
+            format_version: header.format_version,
+            page_size: header.page_size,
+            checkpoint_sequence: header.checkpoint_sequence,
+            salt1: header.salt1,
+            salt2: header.salt2,
+            checksum1: header.checksum1,
+            checksum2: header.checksum2,
+            checksum_ok: header.checksum_ok,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Capturing without locks: the order of reading, the retries, the bundle as a stream.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::analysis::wal::{self as wal_scan, Frame};
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::{ClockSample, Evidence, FilesView, Observation};
+use crate::format::db::{self, DatabaseHead};
+use crate::format::shm::HEAD_SIZE;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
+use crate::linux::{self, OpenedFiles};
+
+use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
+use super::look::{Look, Moment, sibling};
+use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
+use super::stability;
+use super::watch::Watch;
+use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
+
+/// Up to this size a `-wal` is taken whole unless asked otherwise.
+const FULL_WAL_AT_MOST: u64 = 64 << 20;
+/// Bounds of [`Options::chunk_size`].
+const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
+
+/// See [`super::write_bundle`].
+pub(super) fn write_bundle(
+    path: &Path,
+    options: &Options,
+    out: &mut dyn Write,
+    hook: &mut dyn FnMut(u32, Step),
+) -> Result<Manifest, SnapshotError> {
+    let mtime = u64::try_from(linux::clock_sample().realtime.seconds).unwrap_or(0);
+    let mut writer = Writer::new(out, mtime);
+    let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
+    writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
+    let mut number = 1;
+    let manifest = loop {
+        let mut hook = |step| hook(number, step);
+        let attempt = Attempt::run(path, options, number, &mut writer, &mut hook)?;
+        if attempt.verdict.is_ok() || number >= options.attempts {
+            hook(Step::Evidence);
+            break attempt.conclude(path, options, &mut writer)?;
+        }
+        number += 1;
+    };
+    let json = serde_json::to_vec_pretty(&manifest)
+        .map_err(|e| SnapshotError::Unusable { path: path.to_owned(), message: format!("{MANIFEST}: {e}") })?;
+    writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
+    writer.finish()?;
+    Ok(manifest)
+}
+
+/// The prefix of the names of an attempt's members.
+pub(super) fn prefix(attempt: u32) -> String {
+    if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
+}
+
+/// One attempt, from opening the files to the verdict on it. Its descriptors stay open until it is dropped.
+struct Attempt {
+    number: u32,
+    begun: ClockSample,
+    files: OpenedFiles,
+    members: Vec<Member>,
+    looks: [Look; 3],
+    wal_mode: WalMode,
+    wal_summary: Option<WalSummary>,
+    identities: FilesView,
+    paths_unchanged: bool,
+    verdict: Result<(), String>,
+}
+
+impl Attempt {
+    fn run(
+        path: &Path,
+        options: &Options,
+        number: u32,
+        writer: &mut Writer<'_>,
+        hook: &mut dyn FnMut(Step),
+    ) -> Result<Self, SnapshotError> {
+        hook(Step::Before);
+        let begun = linux::clock_sample();
+        let files = linux::open_database(path, options.strict_atime)?;
+        let watch = Watch::start([&files.database, &files.wal].into_iter().filter_map(|f| f.value()).map(Arc::as_ref));
+        let before = Moment::take(&files)?;
+
+        let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
+        copy.head("shm-before", &before.look)?;
+        (copy.hook)(Step::Database);
+        copy.database(&before.look)?;
+        (copy.hook)(Step::WalIndex);
+        let between = Look::take(&files)?;
+        copy.wal_index(&between)?;
+        (copy.hook)(Step::WalCommitted);
+        let (wal_mode, wal_summary) = copy.wal(&between)?;
+        (copy.hook)(Step::After);
+        let after = Moment::take(&files)?;
+        copy.head("shm-after", &after.look)?;
+        let members = copy.members;
+
+        let identities = linux::identities(&files);
+        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watch.
+        let paths_unchanged = linux::paths_unchanged(&files);
+        let disturbed = watch.disturbed();
+        let verdict = stability::judge(&stability::Attempt {
+            before: &before,
+            between: &between,
+            after: &after,
+            paths_unchanged,
+            padded: members.iter().any(|member| member.padded > 0),
+            disturbed,
+            refused: refused(&files),
+        });
+        let looks = [before.look, between, after.look];
+        Ok(Self { number, begun, files, members, looks, wal_mode, wal_summary, identities, paths_unchanged, verdict })
+    }
+
+    /// Gathers the evidence and says what the bundle holds.
+    fn conclude(mut self, path: &Path, options: &Options, writer: &mut Writer<'_>) -> Result<Manifest, SnapshotError> {
+        let host = linux::host_view(&self.files);
+        let mappings = linux::mappings_view(&self.files);
+        let locks = linux::locks_view(&self.files);
+        let mut missing_texts = std::collections::BTreeMap::new();
+        for (name, text) in linux::raw_texts(&self.files, &mappings) {
+            match text {
+                Observation::Seen { value } => {
+                    let name = format!("{}proc/{name}", prefix(self.number));
+                    self.members.push(writer.member(&name, value.len() as u64, |sink| sink.write(&value))?);
+                }
+                unseen => {
+                    missing_texts.insert(name, unseen.reason().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        let [_, between, _] = &self.looks;
+        Ok(Manifest {
+            schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
+            bundle_version: BUNDLE_VERSION,
+            walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
+            path: path.display().to_string(),
+            stability: Stability { stable: self.verdict.is_ok(), reason: self.verdict.err(), attempts: self.number },
+            wal_mode: self.wal_mode,
+            mx_frame: between.mx_frame(),
+            with_db: options.with_db,
+            members: self.members,
+            wal_summary: self.wal_summary,
+            missing_texts,
+            access_time_moved: self.files.access_time_moved.clone(),
+            evidence: Evidence {
+                begun: self.begun,
+                ended: linux::clock_sample(),
+                host,
+                files: self.identities,
+                paths_unchanged: self.paths_unchanged,
+                mappings,
+                locks,
+                samples: self.looks.iter().filter_map(|look| look.sample).collect(),
+            },
+        })
+    }
+}
+
+/// Why the database or its `-wal` could not be opened although it is there.
+fn refused(files: &OpenedFiles) -> Option<String> {
+    [("database", &files.database), ("-wal", &files.wal)].into_iter().find_map(|(name, file)| match file {
+        Observation::Seen { .. } | Observation::Missing { .. } => None,
+        refused => Some(format!("the {name} could not be opened: {}", refused.reason().unwrap_or_default())),
+    })
+}
+
+/// The copying of one attempt.
+struct Copy<'a, 'w> {
+    files: &'a OpenedFiles,
+    options: &'a Options,
+    prefix: String,
+    writer: &'a mut Writer<'w>,
+    hook: &'a mut dyn FnMut(Step),
+    members: Vec<Member>,
+}
+
+impl Copy<'_, '_> {
+    fn member(
+        &mut self,
+        name: &str,
+        length: u64,
+        fill: impl FnOnce(&mut Sink<'_>, &mut dyn FnMut(Step)) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let hook = &mut *self.hook;
+        let name = format!("{}{name}", self.prefix);
+        self.members.push(self.writer.member(&name, length, |sink| fill(sink, hook))?);
+        Ok(())
+    }
+
+    /// The head of the `-shm` as one look found it.
+    fn head(&mut self, name: &str, look: &Look) -> Result<(), SnapshotError> {
+        match self.files.shm.value() {
+            Some(_) => self.member(name, look.head.len() as u64, |sink, _| sink.write(&look.head)),
+            None => Ok(()),
+        }
+    }
+
+    /// The database, or its first page.
+    fn database(&mut self, before: &Look) -> Result<(), SnapshotError> {
+        let Some(file) = self.files.database.value() else { return Ok(()) };
+        let size = self.size(file, "")?;
+        if self.options.with_db {
+            return self.range("db", file, "", 0, size, Some(Step::DatabaseChunk));
+        }
+        let mut head = [0; 100];
+        let n = FileBytes::region(Arc::clone(file), 0, size)
+            .read_at(&mut head, 0)
+            .map_err(|e| unreadable(&sibling(self.files, ""), e))?;
+        let stored = match db::parse_head(head.get(..n).unwrap_or_default()) {
+            Ok(DatabaseHead::Plain(header)) => Some(header.page_size),
+            _ => before.wal.as_ref().and_then(|wal| wal.page_size()),
+        };
+        let page = stored.filter(|size| size.is_power_of_two() && (512..=65536).contains(size)).unwrap_or(4096);
+        self.range("db-page1", file, "", 0, size.min(u64::from(page)), None)
+    }
+
+    /// The `-shm`: the head that was found whole, then the rest.
+    fn wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
+        let Some(file) = self.files.shm.value() else { return Ok(()) };
+        let size = self.size(file, "-shm")?;
+        let rest = Range { file, path: sibling(self.files, "-shm"), from: HEAD_SIZE as u64, to: size };
+        let chunk = self.options.chunk_size;
+        self.member("shm", size, |sink, _| {
+            sink.write(&between.head)?;
+            rest.copy(chunk, sink, &mut |_| {})
+        })
+    }
+
+    /// The `-wal`, as the options say.
+    fn wal(&mut self, between: &Look) -> Result<(WalMode, Option<WalSummary>), SnapshotError> {
+        let asked = self.options.wal;
+        let Some(file) = self.files.wal.value() else {
+            (self.hook)(Step::WalTail);
+            return Ok((asked.unwrap_or(WalMode::Full), None));
+        };
+        let size = self.size(file, "-wal")?;
+        let by_size = if size <= FULL_WAL_AT_MOST { WalMode::Full } else { WalMode::Headers };
+        let mode = asked.unwrap_or(by_size);
+        let mut summary = None;
+        match mode {
+            WalMode::Full => {
+                let border = committed_end(between).unwrap_or(size).min(size);
+                self.range("wal", file, "-wal", 0, border, Some(Step::WalChunk))?;
+                (self.hook)(Step::WalTail);
+                let size = self.size(file, "-wal")?;
+                if size > border {
+                    self.range("wal-tail", file, "-wal", border, size, None)?;
+                }
+            }
+            WalMode::Headers => {
+                summary = Some(self.wal_headers(file, size, between)?);
+                (self.hook)(Step::WalTail);
+            }
+            WalMode::None => (self.hook)(Step::WalTail),
+        }
+        Ok((mode, summary))
+    }
+
+    /// The WAL header and every frame header, and what one pass over the whole found.
+    fn wal_headers(&mut self, file: &Arc<File>, size: u64, between: &Look) -> Result<WalSummary, SnapshotError> {
+        let header_size = HEADER_SIZE as u64;
+        let frame_header = FRAME_HEADER_SIZE as u64;
+        let page_size = between.wal.as_ref().and_then(|wal| wal.page_size());
+        let frames = page_size.map_or(0, |page| size.saturating_sub(header_size) / (frame_header + u64::from(page)));
+        let length = size.min(header_size) + frames * frame_header;
+        let path = sibling(self.files, "-wal");
+        let bytes = FileBytes::region(Arc::clone(file), 0, size);
+        let mut facts = None;
+        self.member("wal-headers", length, |sink, _| {
+            let mut head = [0; HEADER_SIZE];
+            let n = bytes.read_at(&mut head, 0).map_err(|e| unreadable(&path, e))?;
+            sink.write(head.get(..n).unwrap_or_default())?;
+            let mut written = Ok(());
+            let mut each = |frame: &Frame| {
+                if written.is_ok() {
+                    written = sink.write(&encoded(&frame.header));
+                }
+            };
+            facts = Some(wal_scan::scan(&bytes, &mut each).map_err(|e| unreadable(&path, e))?);
+            written
+        })?;
+        Ok(facts.unwrap_or_else(wal_scan::WalFacts::absent).into())
+    }
+
+    /// Bytes `from..to` of a file as one member, with a step between each two chunks.
+    fn range(
+        &mut self,
+        name: &str,
+        file: &Arc<File>,
+        suffix: &str,
+        from: u64,
+        to: u64,
+        step: Option<fn(u64) -> Step>,
+    ) -> Result<(), SnapshotError> {
+        let range = Range { file, path: sibling(self.files, suffix), from, to };
+        let chunk = self.options.chunk_size;
+        self.member(name, to.saturating_sub(from), |sink, hook| {
+            range.copy(chunk, sink, &mut |n| {
+                if let Some(step) = step {
+                    hook(step(n));
+                }
+            })
+        })
+    }
+
+    fn size(&self, file: &File, suffix: &str) -> Result<u64, SnapshotError> {
+        let metadata = file.metadata().map_err(|e| unreadable(&sibling(self.files, suffix), e))?;
+        Ok(metadata.len())
+    }
+}
+
+/// A part of a file.
+struct Range<'a> {
+    file: &'a Arc<File>,
+    path: std::path::PathBuf,
+    from: u64,
+    to: u64,
+}
+
+impl Range<'_> {
+    /// Copies by `pread`. Ends early where the file ends: the member is padded then. `between` is called before every
+    /// chunk but the first, with its number.
+    fn copy(&self, chunk: usize, sink: &mut Sink<'_>, between: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
+        let bytes = FileBytes::region(Arc::clone(self.file), 0, self.to);
+        let mut buffer = vec![0; chunk.clamp(*CHUNK.start(), *CHUNK.end())];
+        let mut at = self.from;
+        for number in 0.. {
+            if at >= self.to {
+                break;
+            }
+            if number > 0 {
+                between(number);
+            }
+            let n = bytes.read_at(&mut buffer, at).map_err(|e| unreadable(&self.path, e))?;
+            sink.write(buffer.get(..n).unwrap_or_default())?;
+            if n < buffer.len() {
+                break;
+            }
+            at = at.saturating_add(n as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Where the frames up to `S1.mxFrame` end, if the wal-index speaks of this WAL.
+fn committed_end(between: &Look) -> Option<u64> {
+    between.wal.as_ref()?.end_of_frame(between.mx_frame()?)
+}
+
+/// A frame header as it stands in the file: six big-endian words.
+fn encoded(header: &FrameHeader) -> [u8; FRAME_HEADER_SIZE] {
+    let FrameHeader { page, commit_pages, salt1, salt2, checksum1, checksum2 } = *header;
+    let mut bytes = [0; FRAME_HEADER_SIZE];
+    for (to, word) in bytes.chunks_exact_mut(4).zip([page, commit_pages, salt1, salt2, checksum1, checksum2]) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    bytes
+}

@@ -1,0 +1,86 @@
+//! Whether anybody wrote to a file while it was being copied: inotify(7) on the open descriptors.
+
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+/// File systems on which others write without this kernel, or this mount, being told: f_type of statfs(2).
+const UNTOLD: [(u64, &str); 6] = [
+    (0x6573_5546, "FUSE"),
+    (0x6969, "NFS"),
+    (0x0102_1997, "9p"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x00c3_6400, "Ceph"),
+];
+
+/// A watch on some files. Without a reason it was set up and can be asked.
+pub(super) struct Watch {
+    set_up: Result<OwnedFd, String>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub(super) fn start<'a>(files: impl Iterator<Item = &'a File>) -> Self {
+        Self { set_up: set_up(files) }
+    }
+
+    /// Why it is not certain that nothing was written since the start; `None` when it is.
+    pub(super) fn disturbed(&self) -> Option<String> {
+        let queue = match &self.set_up {
+            Ok(queue) => queue,
+            Err(reason) => return Some(reason.clone()),
+        };
+        let mut buffer = [MaybeUninit::uninit(); 512];
+        // Any event tells: writes, or a queue that overflowed.
+        match Reader::new(queue, &mut buffer).next() {
+            Ok(_) => Some("the database or its -wal was written to during the capture".to_owned()),
+            Err(Errno::WOULDBLOCK) => None,
+            Err(e) => Some(format!("writes could not be watched: inotify: {e}")),
+        }
+    }
+}
+
+fn set_up<'a>(files: impl Iterator<Item = &'a File>) -> Result<OwnedFd, String> {
+    let unwatched = |e: Errno| format!("writes could not be watched: inotify: {e}");
+    let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(unwatched)?;
+    for file in files {
+        let magic = rustix::fs::fstatfs(file).map_err(unwatched)?.f_type as u64 & 0xffff_ffff;
+        if let Some((_, name)) = UNTOLD.iter().find(|(untold, _)| *untold == magic) {
+            return Err(format!("writes could not be watched: {name} does not report those of other mounts"));
+        }
+        // Through the magic link: the inode that is open, whatever its path leads to now.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        inotify::add_watch(&queue, path, WatchFlags::MODIFY).map_err(unwatched)?;
+    }
+    Ok(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_write_through_another_descriptor_disturbs_and_reading_does_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let opened = File::open(file.path()).unwrap();
+        let watch = Watch::start([&opened].into_iter());
+        std::fs::read(file.path()).unwrap();
+        assert_eq!(watch.disturbed(), None);
+        file.as_file().write_all(b"x").unwrap();
+        assert!(watch.disturbed().unwrap().contains("was written to"));
+    }
+
+    #[test]
+    fn a_truncation_of_an_unlinked_file_disturbs() {
+        let file = tempfile::tempfile().unwrap();
+        let watch = Watch::start([&file].into_iter());
+        file.set_len(10).unwrap();
+        assert!(watch.disturbed().is_some());
+    }
+}
