@@ -1,5 +1,6 @@
 //! What is seen of a real SQLite in another process: its locks and its mapping of the wal-index.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers outside of #[test] functions, too
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

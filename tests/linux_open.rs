@@ -1,5 +1,6 @@
 //! Opening files for examination: of every kind, through links, with and without permission.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers outside of #[test] functions, too
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -108,6 +109,19 @@ fn replaced_removed_and_new_files_are_noticed() {
 }
 
 #[test]
+fn another_folder_with_the_same_files_is_a_change() {
+    let outer = tempfile::tempdir().unwrap();
+    let (folder, away) = (outer.path().join("data"), outer.path().join("away"));
+    fs::create_dir(&folder).unwrap();
+    touch(&folder.join("t.db"));
+    let files = open_database(&folder.join("t.db"), false).unwrap();
+    fs::rename(&folder, &away).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::hard_link(away.join("t.db"), folder.join("t.db")).unwrap();
+    assert!(!paths_unchanged(&files), "the next -shm would be made elsewhere");
+}
+
+#[test]
 fn descriptors_keep_telling_about_a_deleted_file() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("t.db");
@@ -164,10 +178,10 @@ fn a_denied_sibling_is_an_observation_and_a_denied_database_alone_an_error() {
     let wal = folder.path().join("t.db-wal");
     touch(&db);
     touch(&wal);
-    fs::set_permissions(&wal, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&wal, Permissions::from_mode(0o0)).unwrap();
     let files = unprivileged(|| open_database(&db, false)).unwrap();
     assert!(matches!(files.wal, Observation::Denied { .. }));
-    fs::set_permissions(&db, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&db, Permissions::from_mode(0o0)).unwrap();
     let denied = unprivileged(|| open_database(&db, false)).unwrap_err();
     assert_eq!(denied.why.kind(), std::io::ErrorKind::PermissionDenied);
 }

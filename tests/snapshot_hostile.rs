@@ -153,7 +153,11 @@ fn all_schedules(beginning: &str) -> (u32, u32) {
                 false => unstable += 1,
             }
             if !acted {
-                assert!(capture.manifest.stability.stable, "{what}: left alone and still {:?}", capture.manifest.stability);
+                assert!(
+                    capture.manifest.stability.stable,
+                    "{what}: left alone and still {:?}",
+                    capture.manifest.stability
+                );
                 break;
             }
         }

@@ -117,6 +117,9 @@ pub struct Frame {
     /// The header as stored.
     pub header: FrameHeader,
     /// Whether the stored checksum follows from the one stored in the frame before (in the WAL header for frame 1).
+    ///
+    /// folklore: true as well for zero bytes behind zero bytes, since zero continued over zeros is zero; held by
+    /// `frames_behind_the_break_still_show_which_links_hold`.
     pub checksum_ok: bool,
     /// Whether the chain from the header to here is unbroken: then `committed` or `uncommitted`, which the last commit tells.
     pub valid: bool,

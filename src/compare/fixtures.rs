@@ -1,1 +1,248 @@
+//! Sides built by hand: two containers on one ext4 volume, each with a process that has the database open.
 
+use std::sync::Arc;
+
+use super::{FrameHeaders, Side};
+use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
+use crate::evidence::*;
+use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
+use crate::format::wal::WalHeader;
+
+pub const SALTS: [u32; 2] = [100, 7];
+pub const SHM_INODE: u64 = 77;
+pub const SECOND: u64 = 1_000_000_000;
+/// Wall clock of boot, seconds.
+pub const BOOT: i64 = 1_700_000_000;
+
+pub fn time(boottime: u64) -> Timestamp {
+    Timestamp {
+        seconds: BOOT + i64::try_from(boottime / SECOND).unwrap(),
+        nanoseconds: u32::try_from(boottime % SECOND).unwrap(),
+    }
+}
+
+pub fn clock(boottime: u64) -> ClockSample {
+    ClockSample { boottime, realtime: time(boottime), boottime_offset: Some(0) }
+}
+
+pub fn ext4() -> FileSystem {
+    FileSystem { name: "ext4".into(), magic: 0xef53, fsid: "00000000000000aa".into() }
+}
+
+pub fn named(name: &str, magic: u64) -> FileSystem {
+    FileSystem { name: name.into(), magic, ..ext4() }
+}
+
+pub fn file(inode: u64) -> FileView {
+    let device = Device { major: 254, minor: 1 };
+    FileView {
+        device,
+        inode,
+        mode: 0o100_644,
+        uid: 0,
+        gid: 0,
+        links: 1,
+        size: 32_768,
+        modified: time(50 * SECOND),
+        changed: time(50 * SECOND),
+        accessed: time(50 * SECOND),
+        birth_time: Observation::seen(time(50 * SECOND + inode)),
+        generation: Observation::seen(u32::try_from(inode).unwrap() * 3),
+        mount_id: Observation::seen(5),
+        file_system: Observation::seen(ext4()),
+        maps_identity: Observation::seen(InodeId { device, inode }),
+    }
+}
+
+pub fn mapping(pid: u32, namespace: &str, inode: u64) -> Mapping {
+    Mapping {
+        pid,
+        command: Some("sqlite3".into()),
+        start_time: Some(1),
+        mount_namespace: Observation::seen(namespace.into()),
+        container: None,
+        inode: InodeId { device: Device { major: 254, minor: 1 }, inode },
+        offset: 0,
+        length: 32_768,
+        shared: true,
+        path: "/data/t.db-shm".into(),
+        deleted_suffix: false,
+    }
+}
+
+pub fn mount(id: u64, minor: u32) -> Mount {
+    Mount {
+        id,
+        parent: 1,
+        device: Device { major: 0, minor },
+        root: "/".into(),
+        mount_point: "/data".into(),
+        fs_type: "overlay".into(),
+        source: "overlay".into(),
+        super_options: String::new(),
+    }
+}
+
+pub fn sample(boottime: u64, mx_frame: u32) -> WalIndexSample {
+    WalIndexSample {
+        before: clock(boottime),
+        after: clock(boottime + 10),
+        mx_frame,
+        salts: SALTS,
+        frame_checksum: checksum(mx_frame.into()),
+        backfilled: 0,
+    }
+}
+
+pub fn checksum(frame: u64) -> [u32; 2] {
+    let frame = u32::try_from(frame).unwrap();
+    [frame * 11, frame * 13]
+}
+
+pub fn locks(dead_man_switch: LockState) -> LocksView {
+    let mut shm = ShmLocks::unknown("not asked");
+    shm.dead_man_switch.state = dead_man_switch;
+    LocksView { shm, database: ByteLock::unknown("not asked") }
+}
+
+pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
+    let header = IndexHeader {
+        version: 3_007_000,
+        unused: 0,
+        change_counter: 1,
+        initialized: 1,
+        big_endian_checksums: 0,
+        page_size: 4096,
+        mx_frame,
+        database_pages: 3,
+        frame_checksum: checksum(mx_frame.into()),
+        salts,
+        checksum: [0, 0],
+        checksum_ok: true,
+    };
+    IndexHead {
+        byte_order: ByteOrder::Little,
+        byte_order_known: true,
+        headers: [header; 2],
+        headers_agree: true,
+        checkpoint: CheckpointInfo {
+            backfilled: 0,
+            read_marks: [Some(0), None, None, None, None],
+            lock_bytes: [0; 8],
+            backfill_attempted: 0,
+        },
+    }
+}
+
+/// A WAL whose every frame commits.
+pub fn wal(frames: u64, salts: [u32; 2], checkpoint_sequence: u32) -> WalFacts {
+    let [salt1, salt2] = salts;
+    WalFacts {
+        file_size: 32 + frames * 4120,
+        header: Some(WalHeader {
+            magic: 0x377f_0682,
+            format_version: 3_007_000,
+            page_size: 4096,
+            checkpoint_sequence,
+            salt1,
+            salt2,
+            checksum1: 0,
+            checksum2: 0,
+            checksum_ok: true,
+        }),
+        frames: FrameCounts { in_file: frames, valid: frames, committed: frames, ..FrameCounts::default() },
+        end_frame: frames + 1,
+        end_reason: EndReason::EndOfFile,
+        commits: frames,
+        last_commit: (frames > 0).then(|| LastCommit { frame: frames, database_pages: 3, checksum: checksum(frames) }),
+        generations: vec![Generation { salt1, salt2, frames }],
+        unlisted_generation_frames: 0,
+    }
+}
+
+/// Frame headers alone, each a commit.
+pub fn headers(frames: u64, salts: [u32; 2]) -> FrameHeaders {
+    let mut bytes = vec![0; 32];
+    for frame in 1..=frames {
+        let [checksum1, checksum2] = checksum(frame);
+        for word in [1, 3, salts[0], salts[1], checksum1, checksum2] {
+            bytes.extend(word.to_be_bytes());
+        }
+    }
+    FrameHeaders { bytes: Arc::new(bytes), stride: 24 }
+}
+
+/// Captured at `at` seconds of uptime for one second.
+pub fn side(label: &str, pid: u32, at: u64) -> Side {
+    let namespace = format!("mnt:[{pid}]");
+    Side {
+        label: label.into(),
+        stable: true,
+        evidence: Evidence {
+            begun: clock(at * SECOND),
+            ended: clock((at + 1) * SECOND),
+            host: HostView {
+                boot_id: Observation::seen("boot".into()),
+                kernel_release: Observation::seen("6.18".into()),
+                host_name: Observation::seen(label.into()),
+                pid: 1,
+                uid: 0,
+                gid: 0,
+                namespaces: Namespaces {
+                    mount: Observation::seen(namespace.clone()),
+                    pid: Observation::seen("pid:[1]".into()),
+                    user: Observation::seen("user:[1]".into()),
+                    time: Observation::seen("time:[1]".into()),
+                },
+                container: Observation::missing("no name in the cgroup path"),
+                mounts: Observation::seen(vec![mount(5, 5)]),
+            },
+            files: FilesView {
+                database_path: "/data/t.db".into(),
+                directory: Observation::seen(FileView { links: 2, ..file(2) }),
+                database: Observation::seen(file(75)),
+                wal: Observation::seen(file(76)),
+                shm: Observation::seen(file(SHM_INODE)),
+                journal: Observation::missing("ENOENT"),
+            },
+            paths_unchanged: true,
+            mappings: Observation::seen(MappingsView {
+                mappings: vec![mapping(pid, &namespace, SHM_INODE)],
+                processes_read: 3,
+                ..MappingsView::default()
+            }),
+            locks: Observation::seen(locks(LockState::Shared)),
+            samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
+        },
+        shm: Some(index(9, SALTS)),
+        wal: wal(9, SALTS, 0),
+        frame_headers: Some(headers(9, SALTS)),
+    }
+}
+
+/// A writer and a reader, one after the other, on one volume.
+pub fn pair() -> [Side; 2] {
+    [side("writer", 11, 100), side("reader", 12, 200)]
+}
+
+/// Changes the `-shm` of a side, if it has one.
+pub fn with_shm(side: &mut Side, change: impl FnOnce(&mut FileView)) {
+    if let Observation::Seen { value } = &mut side.evidence.files.shm {
+        change(value);
+    }
+}
+
+/// Gives a side a `-shm` of its own, mapped by its own process; born with the volume.
+pub fn own_shm(side: &mut Side, inode: u64) {
+    with_shm(side, |shm| *shm = file(inode));
+    for mapping in &mut seen(&mut side.evidence.mappings).mappings {
+        mapping.inode.inode = inode;
+    }
+}
+
+pub fn seen<T>(observation: &mut Observation<T>) -> &mut T {
+    match observation {
+        Observation::Seen { value } => value,
+        _ => panic!("not seen"),
+    }
+}

@@ -258,28 +258,36 @@ fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<String> {
 
 /// What is missing to call equal numbers one inode; `None`: nothing.
 fn missing_for_proof(simultaneous: bool, a: &Look<'_>, b: &Look<'_>) -> Option<String> {
-    let unseen = |what: &str, of: &dyn Fn(&FileView) -> Option<String>| {
-        [a, b].iter().find_map(|look| {
-            of(look.file).map(|reason| format!("the {what} of {} was not seen ({reason})", look.side.label))
-        })
-    };
-    let birth = unseen("birth time", &|file| file.birth_time.reason().map(str::to_owned));
-    let second = if a.promise == Promise::LocalWithoutGeneration {
+    let generations = a.promise == Promise::Local;
+    let birth = unseen(a, b, "birth time", |file| file.birth_time.reason());
+    let second = if generations {
+        unseen(a, b, "inode generation", |file| file.generation.reason())
+    } else {
         // folklore: older kernels give every tmpfs an f_fsid of zero. Held by `a_zero_fsid_of_tmpfs_is_no_evidence`.
         let zero = a.file_system.fsid.bytes().all(|digit| digit == b'0');
         zero.then(|| "this kernel gives its tmpfs mounts no fsid".to_owned())
-    } else {
-        unseen("inode generation", &|file| file.generation.reason().map(str::to_owned))
     };
-    let no_generation = a.promise == Promise::LocalWithoutGeneration;
+    // While both descriptors are open the number cannot be reused, and one witness is enough. One that was refused
+    // might have spoken against it, so there it is not.
+    let refused = |file: &FileView| {
+        matches!(file.birth_time, Observation::Denied { .. })
+            || (generations && matches!(file.generation, Observation::Denied { .. }))
+    };
+    let one_is_enough = simultaneous && !refused(a.file) && !refused(b.file);
     match (birth, second) {
         (None, None) => None,
-        // Both descriptors were open at once: the number cannot have been reused, and one witness is enough.
-        (None, Some(_)) if simultaneous => None,
-        (Some(_), None) if simultaneous && !no_generation => None,
+        (None, Some(_)) if one_is_enough => None,
+        (Some(_), None) if one_is_enough && generations => None,
         (Some(birth), Some(second)) => Some(format!("{birth} and {second}")),
         (Some(one), None) | (None, Some(one)) => Some(format!("{one}, and inode numbers are reused")),
     }
+}
+
+/// Which side did not show something, and why.
+fn unseen(a: &Look<'_>, b: &Look<'_>, what: &str, reason: fn(&FileView) -> Option<&str>) -> Option<String> {
+    [a, b].iter().find_map(|look| {
+        reason(look.file).map(|reason| format!("the {what} of {} was not seen ({reason})", look.side.label))
+    })
 }
 
 /// Whether both inodes provably existed at one moment.

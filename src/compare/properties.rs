@@ -1,1 +1,145 @@
+//! What holds for any two sides: missing evidence never raises a verdict, and order does not matter.
 
+use proptest::prelude::*;
+
+use super::fixtures::*;
+use super::*;
+use crate::evidence::{FileView, Observation};
+
+/// Differences that a pair can have.
+const VARIATIONS: u32 = 16;
+/// Pieces of evidence that can go missing, on each side.
+const REMOVALS: u32 = 22;
+
+fn vary(sides: &mut [Side; 2], which: u32) {
+    let [a, b] = sides;
+    match which {
+        0 => own_shm(b, 78),
+        1 => with_shm(b, |shm| shm.birth_time = Observation::seen(time(150 * SECOND))),
+        2 => with_shm(a, |shm| shm.links = 0),
+        3 => a.evidence.paths_unchanged = false,
+        4 => with_shm(b, |shm| shm.generation = Observation::seen(1)),
+        5 => with_shm(b, |shm| shm.file_system = Observation::seen(named("overlay", 0x794c_7630))),
+        6 => with_shm(a, |shm| shm.file_system = Observation::seen(named("fuse.bindfs", 0x6573_5546))),
+        7 => a.evidence.files.shm = Observation::missing("ENOENT"),
+        8 => b.evidence.files.shm = Observation::missing("ENOENT"),
+        9 => b.evidence.files.directory = Observation::seen(file(3)),
+        10 => b.evidence.files.database = Observation::seen(file(79)),
+        11 => b.evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = 8),
+        12 => b.wal = wal(12, SALTS, 0),
+        13 => {
+            if let Observation::Seen { value } = &mut a.evidence.mappings {
+                value.mappings.push(mapping(13, "mnt:[11]", 70));
+            }
+        }
+        14 => b.evidence.host.boot_id = Observation::seen("another".into()),
+        _ => b.wal = wal(4, [101, 9], 1),
+    }
+}
+
+fn remove(side: &mut Side, which: u32) {
+    fn gone<T>() -> Observation<T> {
+        Observation::denied("taken away")
+    }
+    fn of(file: &mut Observation<FileView>, change: impl FnOnce(&mut FileView)) {
+        if let Observation::Seen { value } = file {
+            change(value);
+        }
+    }
+    let evidence = &mut side.evidence;
+    match which {
+        0 => evidence.host.boot_id = gone(),
+        1 => evidence.host.namespaces.mount = gone(),
+        2 => evidence.host.mounts = gone(),
+        3 => evidence.files.directory = gone(),
+        4 => evidence.files.database = gone(),
+        5 => evidence.files.wal = gone(),
+        6 => evidence.files.shm = gone(),
+        7 => of(&mut evidence.files.shm, |file| file.birth_time = gone()),
+        8 => of(&mut evidence.files.shm, |file| file.generation = gone()),
+        9 => of(&mut evidence.files.shm, |file| file.file_system = gone()),
+        10 => of(&mut evidence.files.shm, |file| file.maps_identity = gone()),
+        11 => of(&mut evidence.files.shm, |file| file.mount_id = gone()),
+        12 => of(&mut evidence.files.directory, |file| file.birth_time = gone()),
+        13 => of(&mut evidence.files.directory, |file| file.generation = gone()),
+        14 => of(&mut evidence.files.directory, |file| file.mount_id = gone()),
+        15 => of(&mut evidence.files.database, |file| file.mount_id = gone()),
+        16 => evidence.mappings = gone(),
+        17 => evidence.locks = gone(),
+        18 => evidence.samples.clear(),
+        19 => side.shm = None,
+        20 => side.wal = crate::analysis::wal::WalFacts::absent(),
+        _ => evidence.ended.boottime_offset = None,
+    }
+}
+
+/// The kinds that prove an aspect.
+fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
+    let items = comparison.verdict.because.iter();
+    items
+        .filter(|item| item.says == Says::Proves && (item.about == aspect || item.about == About::Both))
+        .map(|item| item.kind)
+        .collect()
+}
+
+fn answers(comparison: &Comparison) -> (Answer, Answer, Answer, Subject, Vec<(Kind, About, Says)>) {
+    let verdict = &comparison.verdict;
+    let because = verdict.because.iter().map(|item| (item.kind, item.about, item.says)).collect();
+    (verdict.sharing, verdict.memory, verdict.locks, verdict.subject, because)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A refuted verdict can only become a proven one where the proof already stood and was outvoted by what was
+    /// removed; an undecided one never.
+    #[test]
+    fn removing_evidence_never_adds_a_proof(
+        variations in prop::collection::vec(0..VARIATIONS, 0..4),
+        removals in prop::collection::vec((0..2usize, 0..REMOVALS), 1..4),
+        simultaneous: bool,
+    ) {
+        let mut sides = pair();
+        for which in variations {
+            vary(&mut sides, which);
+        }
+        let full = compare(&sides, simultaneous);
+        for (side, which) in removals {
+            remove(&mut sides[side], which);
+        }
+        let less = compare(&sides, simultaneous);
+        for aspect in [About::Memory, About::Locks] {
+            let before = proofs(&full, aspect);
+            for kind in proofs(&less, aspect) {
+                prop_assert!(before.contains(&kind), "{kind:?} proves only with less evidence");
+            }
+        }
+        if full.verdict.sharing == Answer::Undecided {
+            prop_assert_ne!(less.verdict.sharing, Answer::Proven);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_sides_does_not_matter(
+        variations in prop::collection::vec(0..VARIATIONS, 0..4),
+        simultaneous: bool,
+    ) {
+        let mut sides = pair();
+        for which in variations {
+            vary(&mut sides, which);
+        }
+        let forth = compare(&sides, simultaneous);
+        sides.reverse();
+        let back = compare(&sides, simultaneous);
+        prop_assert_eq!(answers(&forth), answers(&back));
+        prop_assert_eq!(&forth.verdict.decided_by, &back.verdict.decided_by);
+        let lineage = |c: &Comparison| (c.lineage[0].relation, c.lineage[0].ahead.clone(), c.lineage[0].commits);
+        prop_assert_eq!(lineage(&forth), lineage(&back));
+        let codes = |c: &Comparison| {
+            let mut codes: Vec<_> = c.findings.iter().map(|finding| finding.code.clone()).collect();
+            codes.sort();
+            codes
+        };
+        prop_assert_eq!(codes(&forth), codes(&back));
+    }
+}

@@ -144,3 +144,62 @@ fn holder(proc: &Proc, pid: u32) -> Holder {
         container: container.map(|container| container.id.chars().take(12).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+    use crate::linux::sys::tests::hold;
+
+    fn locked() -> (tempfile::NamedTempFile, File) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let locking = OpenOptions::new().read(true).write(true).open(file.path()).unwrap();
+        hold(&locking, 123, false);
+        hold(&locking, 121, true);
+        (file, locking)
+    }
+
+    fn look(proc: &Proc, path: &std::path::Path) -> LocksView {
+        let shm = Observation::seen(Arc::new(File::open(path).unwrap()));
+        let view = view(proc, &shm, &Observation::missing("none"), &Observation::missing("none"));
+        view.value().unwrap().clone()
+    }
+
+    #[test]
+    fn each_byte_has_its_name_and_the_locks_of_open_file_descriptions_are_traced_to_their_process() {
+        let (file, _locking) = locked();
+        let seen = look(&Proc::new("/proc"), file.path()).shm;
+        let own = vec![std::process::id()];
+        let pids = |lock: &ByteLock| lock.holders.iter().filter_map(|holder| holder.pid).collect::<Vec<_>>();
+        assert_eq!((seen.checkpoint.state, pids(&seen.checkpoint)), (LockState::Exclusive, own.clone()));
+        assert_eq!((seen.read[0].state, pids(&seen.read[0])), (LockState::Shared, own));
+        let others = [&seen.write, &seen.recover, &seen.read[1], &seen.read[4], &seen.dead_man_switch];
+        assert!(others.iter().all(|lock| lock.state == LockState::Free && lock.holders.is_empty()));
+    }
+
+    #[test]
+    fn a_held_lock_without_a_visible_holder_stays_held() {
+        let (file, _locking) = locked();
+        let empty = tempfile::tempdir().unwrap();
+        let seen = look(&Proc::new(empty.path()), file.path());
+        assert_eq!((seen.shm.checkpoint.state, seen.shm.checkpoint.holders), (LockState::Exclusive, vec![]));
+        assert_eq!(
+            (seen.database.state, seen.database.reason.as_deref()),
+            (LockState::Unknown, Some("database: none"))
+        );
+    }
+
+    #[test]
+    fn a_listed_lock_counts_where_the_kernel_cannot_be_asked_and_an_unlisted_one_stays_unknown() {
+        let file = LockedFile { device: crate::evidence::Device { major: 254, minor: 0 }, inode: 7 };
+        let line = locks::parse_line(b"1: POSIX ADVISORY READ 5 fe:00:7 127 128").unwrap();
+        let unasked = |start| Byte::ask("-shm", &Observation::unsupported("gVisor"), start, 1);
+        let (mut listed, mut unlisted) = (unasked(127), unasked(126));
+        for byte in [&mut listed, &mut unlisted] {
+            byte.take_lines([(Some(5), line)].into_iter(), &[file]);
+        }
+        assert_eq!((listed.state, listed.reason, listed.pids), (LockState::Shared, None, BTreeSet::from([5])));
+        assert_eq!((unlisted.state, unlisted.reason.as_deref()), (LockState::Unknown, Some("-shm: gVisor")));
+    }
+}

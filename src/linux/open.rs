@@ -72,6 +72,8 @@ pub struct OpenedFiles {
 /// siblings lie beside the target and are not followed. Each of the files may be missing, but one of database, `-wal`
 /// and `-shm` must be there.
 ///
+/// Never call this in a process that uses the database through SQLite: closing the descriptors drops SQLite's locks.
+///
 /// # Errors
 /// When nothing can be opened, when the database is no regular file, or, with `strict_atime`, when reading one of the
 /// files might move its access time.

@@ -72,8 +72,19 @@ pub fn map_shared(file: &File, length: usize) -> io::Result<Mmap> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Holds an open file description lock until the last descriptor of this description is closed.
+    pub fn hold(file: &File, start: u64, exclusive: bool) {
+        // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = (if exclusive { libc::F_WRLCK } else { libc::F_RDLCK }) as libc::c_short;
+        lock.l_start = start.try_into().unwrap();
+        lock.l_len = 1;
+        // SAFETY: the descriptor is open; the kernel reads one `flock` at the pointer.
+        assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
+    }
 
     #[test]
     fn a_free_range_has_no_conflict_and_a_start_beyond_the_offset_type_is_refused() {

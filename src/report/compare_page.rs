@@ -9,8 +9,8 @@ use crate::compare::{Answer, Subject};
 
 /// Columns of a box's content at least.
 const BOX_MIN: usize = 14;
-/// Columns between two boxes.
-const GAP: usize = 24;
+/// Columns between two boxes, at least and at most.
+const GAP: (usize, usize) = (18, 24);
 
 impl CompareDocument {
     /// The page, at most `width` columns wide, with colour.
@@ -23,11 +23,13 @@ impl CompareDocument {
         out.push_str(&self.verdict_table(width));
         out.push('\n');
         out.push_str(&self.evidence_table(width));
+        out.push('\n');
         for lineage in &self.lineages {
             let relation = lineage.relation.map_or_else(|| "unknown".to_owned(), |relation| words(&relation));
-            let text = format!("{}. {}", styled(BOLD, &relation), line(&lineage.explanation));
+            let text = format!("{}: {}", styled(BOLD, &relation), line(&lineage.explanation));
             out.push_str(&entry("Lineage", &text, width));
         }
+        out.push('\n');
         out.push_str(&self.movement(width));
         if !self.findings.is_empty() {
             out.push('\n');
@@ -107,28 +109,29 @@ impl CompareDocument {
 
     fn picture(&self, width: usize) -> String {
         match self.sides.as_slice() {
-            [left, right] if width >= 2 * (BOX_MIN + 4) + GAP => self.side_by_side(left, right, width),
+            [left, right] if width >= 2 * (BOX_MIN + 4) + GAP.0 => self.side_by_side(left, right, width),
             _ => self.one_below_the_other(width),
         }
     }
 
     /// Two boxes and what joins or parts them.
     fn side_by_side(&self, left: &SideModel, right: &SideModel, width: usize) -> String {
-        let room = (width - GAP) / 2 - 4;
+        let room = (width - GAP.0) / 2 - 4;
         let facts = [facts(left), facts(right)];
         let widest = facts.iter().flatten().map(|text| display_width(text)).max().unwrap_or(BOX_MIN);
         let inner = widest.clamp(BOX_MIN, room);
+        let gap = width.saturating_sub(2 * (inner + 4)).clamp(GAP.0, GAP.1);
         let [left, right] = facts.map(|facts| boxed(&facts, inner));
         let height = left.len().max(right.len());
         let middle = height / 2;
         let mut out = String::new();
         for row in 0..height {
             let between = if row == middle {
-                link(self.verdict.sharing)
+                link(self.verdict.sharing, gap)
             } else if row + 1 == middle {
-                centred(&self.caption())
+                centred(caption(self.verdict.sharing), gap)
             } else {
-                " ".repeat(GAP)
+                " ".repeat(gap)
             };
             let blank = " ".repeat(inner + 4);
             let (left, right) = (left.get(row).unwrap_or(&blank), right.get(row).unwrap_or(&blank));
@@ -145,12 +148,13 @@ impl CompareDocument {
         for side in self.by_group() {
             if let Some(before) = before {
                 let answer = if self.same_group(before, side) { Answer::Proven } else { self.apart() };
-                let (glyph, caption) = match answer {
-                    Answer::Proven => ("║", "one wal-index"),
-                    Answer::Refuted => ("╳", "not shared"),
-                    Answer::Undecided => ("?", "undecided"),
+                let glyph = match answer {
+                    Answer::Proven => "║",
+                    Answer::Refuted => "╳",
+                    Answer::Undecided => "?",
                 };
-                out.push_str(&text::wrap(&styled(style(answer), &format!("{glyph} {caption}")), width, "  ", "    "));
+                let link = styled(style(answer), &format!("{glyph} {}", caption(answer)));
+                out.push_str(&text::wrap(&link, width, "  ", "    "));
             }
             for (i, fact) in facts(side).iter().enumerate() {
                 out.push_str(&text::wrap(fact, width, if i == 0 { "* " } else { "  " }, "  "));
@@ -181,14 +185,13 @@ impl CompareDocument {
     fn apart(&self) -> Answer {
         if self.verdict.sharing == Answer::Refuted { Answer::Refuted } else { Answer::Undecided }
     }
+}
 
-    fn caption(&self) -> String {
-        match self.verdict.sharing {
-            Answer::Proven => "one wal-index",
-            Answer::Refuted => "not shared",
-            Answer::Undecided => "undecided",
-        }
-        .to_owned()
+fn caption(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Proven => "one wal-index",
+        Answer::Refuted => "not shared",
+        Answer::Undecided => "undecided",
     }
 }
 
@@ -200,19 +203,19 @@ fn style(answer: Answer) -> anstyle::Style {
     }
 }
 
-/// The line between two boxes, `GAP` columns.
-fn link(answer: Answer) -> String {
+/// The line between two boxes.
+fn link(answer: Answer, gap: usize) -> String {
     let drawn = match answer {
-        Answer::Proven => "═".repeat(GAP),
-        Answer::Refuted => format!("{}╳{}", "═".repeat((GAP - 1) / 2), "═".repeat(GAP / 2)),
-        Answer::Undecided => format!("{} ? {}", "╌".repeat((GAP - 3) / 2), "╌".repeat((GAP - 2) / 2)),
+        Answer::Proven => "═".repeat(gap),
+        Answer::Refuted => format!("{}╳{}", "═".repeat((gap - 1) / 2), "═".repeat(gap / 2)),
+        Answer::Undecided => format!("{} ? {}", "╌".repeat((gap - 3) / 2), "╌".repeat((gap - 2) / 2)),
     };
     styled(style(answer), &drawn)
 }
 
-fn centred(text: &str) -> String {
-    let left = GAP.saturating_sub(display_width(text)) / 2;
-    format!("{:left$}{text}{:right$}", "", "", right = GAP.saturating_sub(display_width(text) + left))
+fn centred(text: &str, gap: usize) -> String {
+    let left = gap.saturating_sub(display_width(text)) / 2;
+    format!("{:left$}{text}{:right$}", "", "", right = gap.saturating_sub(display_width(text) + left))
 }
 
 /// What stands in a side's box: who it is, which wal-index, how far.

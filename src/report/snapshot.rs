@@ -76,11 +76,15 @@ impl SnapshotDocument {
         }
         out.push_str(&entry("Database", &line(&self.path), width));
         out.push_str(&entry("Capture", &state, width));
-        out.push_str(&entry("WAL", &self.wal_line(), width));
+        out.push_str(&entry("-wal", &self.wal_line(), width));
+        out.push('\n');
         let rows: Vec<Vec<String>> =
             self.members.iter().map(|member| vec![member.name.clone(), count(member.length)]).collect();
         out.push_str(&table::draw(&["member", "bytes"], &rows, width));
-        out.push_str(&text::findings(&self.findings, width));
+        if !self.findings.is_empty() {
+            out.push('\n');
+            out.push_str(&text::findings(&self.findings, width));
+        }
         out
     }
 

@@ -6,6 +6,9 @@ use textwrap::core::display_width;
 use super::line;
 use super::text::{BOLD, styled, wrap};
 
+/// Lines that a row takes on average before columns are given up.
+const LINES_A_ROW: usize = 6;
+
 /// A rule under the heads, nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -16,11 +19,10 @@ pub fn draw(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
         return String::new();
     }
     let drawn = columns(heads, rows, width);
-    if drawn.lines().all(|line| display_width(line) <= width) && width >= heads.len() * 12 {
-        drawn
-    } else {
-        stacked(heads, rows, width)
-    }
+    let fits = drawn.lines().all(|line| display_width(line) <= width);
+    // Columns that wrap every cell many times are harder to read than no columns.
+    let readable = drawn.lines().count() <= 2 + rows.len() * LINES_A_ROW;
+    if fits && readable { drawn } else { stacked(heads, rows, width) }
 }
 
 fn columns(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
@@ -41,14 +43,13 @@ fn columns(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
     out
 }
 
+/// A paragraph a row: `- lock: read1, state: shared, ...`.
 fn stacked(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let mut out = String::new();
     for row in rows {
         let cells = heads.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
-        for (i, (head, cell)) in cells.enumerate() {
-            let mark = if i == 0 { "- " } else { "  " };
-            out.push_str(&wrap(&format!("{}: {}", styled(BOLD, head), line(cell)), width, mark, "    "));
-        }
+        let cells: Vec<String> = cells.map(|(head, cell)| format!("{}: {}", styled(BOLD, head), line(cell))).collect();
+        out.push_str(&wrap(&cells.join(", "), width, "- ", "  "));
     }
     out
 }

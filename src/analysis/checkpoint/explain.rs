@@ -185,7 +185,7 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> String {
                 .to_owned()
         }
         _ if wal.frames.uncommitted > 0 && wal.frames.committed == 0 => format!(
-            "Nothing is committed in the WAL; {} stand there without a commit and are no part of the database.",
+            "Nothing is committed in the WAL: {} without a commit in it, no part of the database.",
             frames(wal.frames.uncommitted)
         ),
         _ => "Nothing is committed in the WAL: nothing waits for a checkpoint.".to_owned(),

@@ -67,7 +67,8 @@ fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Ca
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
                 held.push(files);
-                snapshot::capture_live(Path::new(source), &options)?
+                // The scratch file of a live side has no name by which others could open it.
+                Capture { readable_by_others: false, ..snapshot::capture_live(Path::new(source), &options)? }
             }
         };
         capture.label = unique(source, &captures);

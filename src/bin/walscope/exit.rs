@@ -15,6 +15,9 @@ pub enum Exit {
     NoAnswer = 2,
     /// Answered, but undecided.
     Undecided = 3,
+    /// A signal ended it (128 + SIGINT), and everything was put away.
+    #[cfg(feature = "lab")]
+    Interrupted = 130,
 }
 
 /// Turns a command's end into the process's.

@@ -1,0 +1,164 @@
+//! One side of the experiment: opens the database through SQLite and does what it is told, line by line.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags};
+
+use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
+
+/// How long SQLite waits for a lock that the other side holds.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// Obeys standard input until it ends.
+pub fn run() -> anyhow::Result<()> {
+    let mut actor = Actor { connection: None };
+    reply(&Reply::Ready)?;
+    for line in io::stdin().lock().lines() {
+        let request = serde_json::from_str(&line?).context("a request of the lab")?;
+        reply(&actor.obey(request).unwrap_or_else(|error| Reply::Failed { error: reason(&error) }))?;
+    }
+    Ok(())
+}
+
+/// SQLite's own words; the error below them only repeats its number.
+fn reason(error: &anyhow::Error) -> String {
+    error.downcast_ref::<rusqlite::Error>().map_or_else(|| format!("{error:#}"), ToString::to_string)
+}
+
+/// Writes one reply.
+pub fn reply(reply: &Reply) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, reply)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
+}
+
+struct Actor {
+    connection: Option<Connection>,
+}
+
+impl Actor {
+    fn obey(&mut self, request: Request) -> anyhow::Result<Reply> {
+        Ok(match request {
+            Request::Open { path } => {
+                self.connection = Some(open(&path)?);
+                Reply::Done
+            }
+            Request::Create => {
+                create(self.connection()?)?;
+                Reply::Done
+            }
+            Request::Insert { rows } => insert(self.connection()?, rows),
+            Request::Count => Reply::Rows { count: count(self.connection()?)? },
+            Request::BeginRead => {
+                self.connection()?.execute_batch("BEGIN")?;
+                Reply::Rows { count: count(self.connection()?)? }
+            }
+            Request::EndRead => {
+                self.connection()?.execute_batch("COMMIT")?;
+                Reply::Done
+            }
+            Request::Checkpoint => Reply::Checkpoint(checkpoint(self.connection()?)?),
+            Request::Integrity => Reply::Integrity {
+                text: self.connection()?.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?,
+            },
+            Request::Close => {
+                if let Some(connection) = self.connection.take() {
+                    connection.close().map_err(|(_, error)| error)?;
+                }
+                Reply::Done
+            }
+            Request::Snapshot { program, database, bundle } => {
+                snapshot(&program, &database, &bundle)?;
+                Reply::Done
+            }
+        })
+    }
+
+    fn connection(&self) -> anyhow::Result<&Connection> {
+        self.connection.as_ref().context("no database is open")
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    // The lab checkpoints when it wants to see one, and a power cut is not part of the experiment.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+fn create(connection: &Connection) -> anyhow::Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        bail!("SQLite did not switch to WAL mode here: the journal mode is {mode}");
+    }
+    connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)")?;
+    Ok(())
+}
+
+/// One transaction a row, as the published experiment does it.
+fn insert(connection: &Connection, rows: u32) -> Reply {
+    for done in 0..rows {
+        if let Err(error) = connection.execute("INSERT INTO t (data) VALUES (randomblob(100))", []) {
+            return Reply::Inserted { rows: u64::from(done), error: Some(error.to_string()) };
+        }
+    }
+    Reply::Inserted { rows: u64::from(rows), error: None }
+}
+
+fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+}
+
+fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckpointAnswer> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok(CheckpointAnswer { busy: row.get(0)?, log: row.get(1)?, checkpointed: row.get(2)? })
+    })
+}
+
+/// A process of its own looks at the files: were they opened and closed in this one, SQLite's locks would be gone.
+fn snapshot(program: &Path, database: &Path, bundle: &Path) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(bundle);
+    let file = file.with_context(|| bundle.display().to_string())?;
+    let output = Command::new(program)
+        .arg("snapshot")
+        .arg(database)
+        .args(["-o", "-"])
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .with_context(|| format!("{} snapshot", program.display()))?;
+    judge_snapshot(output.status, &output.stderr)
+}
+
+/// An unstable bundle (1) is a bundle; everything else but 0 is a failure.
+pub fn judge_snapshot(status: ExitStatus, stderr: &[u8]) -> anyhow::Result<()> {
+    match status.code() {
+        Some(0 | 1) => Ok(()),
+        _ => bail!("walscope snapshot: {status}: {}", String::from_utf8_lossy(stderr).trim()),
+    }
+}
+
+/// Copies a database with its `-wal` and `-shm` from one folder to another, and reads both back.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<Vec<CopiedFile>> {
+    ["t.db", "t.db-wal", "t.db-shm"]
+        .into_iter()
+        .map(|name| {
+            let (from, to) = (from.join(name), to.join(name));
+            let bytes = fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+            Ok(CopiedFile { name: name.to_owned(), bytes, equal: fs::read(from)? == fs::read(to)? })
+        })
+        .collect()
+}

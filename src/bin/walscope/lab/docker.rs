@@ -1,0 +1,162 @@
+//! Two Docker containers. The image is made on the spot of this very executable; everything carries a label of its own
+//! and is removed by it.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::actor;
+use super::command::{self, Ended, Feed};
+use super::interrupt::Interrupt;
+use super::payload::{LIBRARIES, PROGRAM, Payload};
+use super::peer::{Peer, Start};
+use super::progress::Progress;
+use super::protocol::CopiedFile;
+use super::runtime::{DATABASE, Kind, Runtime, View};
+
+/// How long an engine may take to say its version; one that hangs is none.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long any other call may take.
+const CALL: Duration = Duration::from_secs(300);
+
+/// A Docker engine, with an image of this program.
+pub struct Docker {
+    id: String,
+    interrupt: Interrupt,
+}
+
+impl Docker {
+    /// The engine's version, if one answers.
+    pub fn answers() -> anyhow::Result<String> {
+        let mut version = Command::new("docker");
+        version.args(["version", "--format", "{{.Server.Version}} {{.Server.Os}}"]);
+        let answer = command::run(&mut version, None, None, ANSWER)?.success("docker version")?;
+        match answer.split_once(' ') {
+            Some((version, "linux")) => Ok(version.to_owned()),
+            _ => bail!("docker version: found {answer:?}, needed an engine for Linux containers"),
+        }
+    }
+
+    /// Makes the image.
+    pub fn new(id: &str, interrupt: &Interrupt, progress: &Progress) -> anyhow::Result<Self> {
+        let docker = Self { id: id.to_owned(), interrupt: interrupt.clone() };
+        let payload = Payload::of_this_program()?;
+        progress.note(&format!("making an image of this executable and {} libraries", payload.files.len() - 1))?;
+        // A label of the image, not only a name: an import that was cut off leaves an image without a name.
+        let label = format!("LABEL {}", docker.label());
+        let library_path = format!("ENV LD_LIBRARY_PATH={LIBRARIES}");
+        let image = docker.image();
+        let import = ["import", "--change", &label, "--change", &library_path, "-", &image];
+        docker.call(&import, Some(&|stdin| payload.write_tar(stdin)), None)?.success("docker import")?;
+        interrupt.check()?;
+        Ok(docker)
+    }
+
+    fn label(&self) -> String {
+        format!("walscope.lab={}", self.id)
+    }
+
+    fn image(&self) -> String {
+        format!("walscope-lab:{}", self.id)
+    }
+
+    fn name(&self, part: &str) -> String {
+        format!("walscope-lab-{}-{part}", self.id)
+    }
+
+    fn call(&self, arguments: &[&str], feed: Option<Feed<'_>>, stdout: Option<Stdio>) -> anyhow::Result<Ended> {
+        command::run(Command::new("docker").args(arguments), feed, stdout, CALL)
+    }
+
+    /// One call that must succeed; then the user may stop.
+    fn docker(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let what = format!("docker {}", arguments.first().unwrap_or(&""));
+        let said = self.call(arguments, None, None)?.success(&what)?;
+        self.interrupt.check()?;
+        Ok(said)
+    }
+
+    /// Removes what `list` lists with this lab's label.
+    fn remove(&self, list: &[&str], remove: &[&str]) -> anyhow::Result<()> {
+        let filter = format!("label={}", self.label());
+        let listed = self.call(&[list, &["--filter", &filter]].concat(), None, None)?.success("docker")?;
+        let mut found: Vec<&str> = listed.split_whitespace().collect();
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.call(&[remove, &found].concat(), None, None)?.success("docker").map(drop)
+    }
+}
+
+impl Runtime for Docker {
+    fn kind(&self) -> Kind {
+        Kind::Docker
+    }
+
+    fn volume(&mut self, name: &'static str) -> anyhow::Result<()> {
+        self.docker(&["volume", "create", "--label", &self.label(), &self.name(name)]).map(drop)
+    }
+
+    fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>> {
+        let (label, image) = (self.label(), self.image());
+        let (from, to) = (volume_at(&self.name(from), "/from"), volume_at(&self.name(to), "/to"));
+        let run = ["run", "--network", "none", "--label", &label, "--mount", &from, "--mount", &to, &image];
+        let said = self.docker(&[&run[..], &[PROGRAM, "lab", "copy", "/from", "/to"]].concat())?;
+        serde_json::from_str(&said).with_context(|| format!("the copying container said {said:?}"))
+    }
+
+    fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
+        let mut run = Command::new("docker");
+        run.args(["run", "--interactive", "--network", "none"]);
+        run.args(["--label", &self.label(), "--name", &self.name(view.name)]);
+        run.args(["--mount", &volume_at(&self.name(view.volume), "/data")]);
+        if let Some(other) = view.database_of {
+            let folder = self.docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &self.name(other)])?;
+            run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target=/data/{DATABASE}")]);
+        }
+        run.args([&self.image(), PROGRAM, "lab", "actor"]);
+        match Peer::start(view.name, &mut run, &self.interrupt)? {
+            Start::Ready(peer) => Ok(peer),
+            Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
+        }
+    }
+
+    fn database(&self, _view: &View) -> PathBuf {
+        Path::new("/data").join(DATABASE)
+    }
+
+    fn snapshot(&mut self, _peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(bundle);
+        let file = file.with_context(|| bundle.display().to_string())?;
+        let (container, database) = (self.name(view.name), self.database(view));
+        let database = database.to_string_lossy();
+        let exec = ["exec", &container, PROGRAM, "snapshot", &database, "-o", "-"];
+        let ended = self.call(&exec, None, Some(file.into()))?;
+        self.interrupt.check()?;
+        actor::judge_snapshot(ended.status, &ended.stderr)
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // Containers first: they hold the volumes and the image.
+        let results = [
+            self.remove(&["ps", "--all", "--quiet"], &["rm", "--force", "--volumes"]),
+            self.remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"]),
+            self.remove(&["images", "--all", "--quiet"], &["rmi", "--force"]),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            anstream::eprintln!("walscope: something of {} may be left behind: {error:#}", self.label());
+        }
+    }
+}
+
+fn volume_at(volume: &str, target: &str) -> String {
+    format!("type=volume,source={volume},target={target}")
+}

@@ -1,0 +1,58 @@
+//! The lab's folder on this machine, for volumes that are folders and for bundles. It goes when the lab ends.
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// `f_type` of the file systems on which one inode is one page cache and locks are local to the kernel: ext4, xfs,
+/// btrfs, tmpfs, f2fs. Anywhere else (overlay, as in a container's own `/tmp`) the verdict could only be undecided.
+const DECISIVE: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+
+/// A folder that only this user can read, removed when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one in the first of the usual places whose file system lets identity decide; the temporary folder if none does.
+    pub fn create(id: &str) -> anyhow::Result<Self> {
+        let places = [env::temp_dir(), PathBuf::from("/dev/shm"), PathBuf::from("/var/tmp")];
+        let made = places.iter().filter(|place| decisive(place)).find_map(|place| Self::create_in(place, id).ok());
+        made.map_or_else(|| Self::create_in(&env::temp_dir(), id), Ok)
+    }
+
+    fn create_in(place: &Path, id: &str) -> anyhow::Result<Self> {
+        // Resolved, because it is mounted elsewhere under this name.
+        let place = place.canonicalize().with_context(|| place.display().to_string())?;
+        let folder = Self(place.join(format!("walscope-lab-{id}")));
+        folder.make(&folder.0)?;
+        Ok(folder)
+    }
+
+    /// A folder in it, made when it is not there yet.
+    pub fn sub(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.0.join(name);
+        if !path.is_dir() {
+            self.make(&path)?;
+        }
+        Ok(path)
+    }
+
+    fn make(&self, path: &Path) -> anyhow::Result<()> {
+        DirBuilder::new().mode(0o700).create(path).with_context(|| path.display().to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            anstream::eprintln!("walscope: {} is left behind: {error}", self.0.display());
+        }
+    }
+}
+
+fn decisive(place: &Path) -> bool {
+    rustix::fs::statfs(place)
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|magic| DECISIVE.contains(&magic)))
+}

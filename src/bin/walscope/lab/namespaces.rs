@@ -1,0 +1,213 @@
+//! Two containers made by hand: user, mount and PID namespaces, a root of their own, and folders for volumes.
+//!
+//! Two stages, each a fresh single-threaded process: `enter` makes the namespaces, and its child `inside`, the first
+//! process of the new PID namespace, builds the root and becomes the actor.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount};
+use rustix::thread::UnshareFlags;
+use serde::{Deserialize, Serialize};
+
+use super::actor;
+use super::folder::Folder;
+use super::interrupt::Interrupt;
+use super::payload::{LIBRARIES, PROGRAM, Payload};
+use super::peer::{Peer, Start};
+use super::protocol::{CopiedFile, Reply, Request};
+use super::runtime::{DATABASE, Kind, Runtime, View};
+
+/// Where bundles are written, inside.
+const BUNDLES: &str = "/bundles";
+
+/// What the inside of one container looks like.
+#[derive(Debug, Serialize, Deserialize)]
+struct Inside {
+    /// An empty folder that becomes the root.
+    root: PathBuf,
+    /// Files and folders to mount, outside and inside, in this order.
+    mounts: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Namespaces.
+pub struct Namespaces {
+    volumes: PathBuf,
+    bundles: PathBuf,
+    root: PathBuf,
+    payload: Payload,
+    interrupt: Interrupt,
+}
+
+impl Namespaces {
+    /// Tries them with a container that does nothing; the inner error says why there can be none.
+    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, String>> {
+        let this = Self {
+            volumes: folder.sub("volumes")?,
+            bundles: folder.sub("bundles")?,
+            root: folder.sub("root")?,
+            payload: Payload::of_this_program()?,
+            interrupt: interrupt.clone(),
+        };
+        Ok(match this.enter("trial", Vec::new())? {
+            Start::Ready(_) => Ok(this),
+            Start::Unavailable(reason) => Err(reason),
+        })
+    }
+
+    fn enter(&self, name: &'static str, own: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Start> {
+        // The two devices are what SQLite draws its salts from, and where a child's standard input comes from.
+        let devices = ["/dev/null", "/dev/urandom"].map(|device| (PathBuf::from(device), PathBuf::from(device)));
+        let files = self.payload.files.iter().map(|(inside, outside)| (outside.clone(), inside.clone()));
+        let mounts = files.chain(devices).chain(own).collect();
+        let inside = serde_json::to_string(&Inside { root: self.root.clone(), mounts })?;
+        let mut command = Command::new(std::env::current_exe()?);
+        Peer::start(name, command.args(["lab", "enter", &inside]), &self.interrupt)
+    }
+}
+
+impl Runtime for Namespaces {
+    fn kind(&self) -> Kind {
+        Kind::Namespaces
+    }
+
+    fn volume(&mut self, name: &'static str) -> anyhow::Result<()> {
+        let path = self.volumes.join(name);
+        fs::create_dir_all(&path).with_context(|| path.display().to_string())
+    }
+
+    fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>> {
+        actor::copy(&self.volumes.join(from), &self.volumes.join(to))
+    }
+
+    fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
+        let mut mounts =
+            vec![(self.bundles.clone(), BUNDLES.into()), (self.volumes.join(view.volume), PathBuf::from("/data"))];
+        mounts.extend(view.database_of.map(|other| (self.volumes.join(other).join(DATABASE), self.database(view))));
+        match self.enter(view.name, mounts)? {
+            Start::Ready(peer) => Ok(peer),
+            Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
+        }
+    }
+
+    fn database(&self, _view: &View) -> PathBuf {
+        Path::new("/data").join(DATABASE)
+    }
+
+    fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
+        let name = format!("{}.part", view.name);
+        let request = Request::Snapshot {
+            program: PROGRAM.into(),
+            database: self.database(view),
+            bundle: Path::new(BUNDLES).join(&name),
+        };
+        peer.demand(&request)?;
+        deliver(&self.bundles.join(name), bundle)
+    }
+}
+
+/// Moves a bundle to where it is wanted, perhaps on another file system; never over something that is there.
+fn deliver(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    let mut file = file.with_context(|| to.display().to_string())?;
+    std::io::copy(&mut File::open(from).with_context(|| from.display().to_string())?, &mut file)
+        .with_context(|| to.display().to_string())?;
+    fs::remove_file(from).with_context(|| from.display().to_string())
+}
+
+/// The stage `enter`: makes the namespaces and starts the stage `inside` in them; ends as that ends.
+pub fn enter(inside: &str) -> anyhow::Result<()> {
+    if let Err(error) = unshare() {
+        return unavailable(&error);
+    }
+    let status = Command::new(std::env::current_exe()?).args(["lab", "inside", inside]).status()?;
+    if status.success() { Ok(()) } else { bail!("the first process of the namespaces: {status}") }
+}
+
+/// The stage `inside`: builds the root and becomes the actor.
+pub fn inside(inside: &str) -> anyhow::Result<()> {
+    let inside: Inside = serde_json::from_str(inside)?;
+    if let Err(error) = build(&inside) {
+        return unavailable(&error);
+    }
+    let error = Command::new(PROGRAM)
+        .args(["lab", "actor"])
+        .env_clear()
+        .env("LD_LIBRARY_PATH", OsString::from(LIBRARIES))
+        .exec();
+    unavailable(&anyhow::Error::new(error).context("running the executable inside"))
+}
+
+fn unavailable(error: &anyhow::Error) -> anyhow::Result<()> {
+    actor::reply(&Reply::Unavailable { reason: format!("{error:#}") })
+}
+
+fn unshare() -> anyhow::Result<()> {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let own = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    match new_namespaces(UnshareFlags::NEWUSER | own) {
+        Ok(()) => {
+            // Without the refusal of setgroups(2) an ordinary user may not map a group.
+            write("/proc/self/setgroups", "deny")?;
+            write("/proc/self/uid_map", &format!("0 {uid} 1"))?;
+            write("/proc/self/gid_map", &format!("0 {gid} 1"))
+        }
+        // Where user namespaces are switched off root can do without.
+        Err(error) if uid.is_root() => new_namespaces(own).map_err(|_| error).context("unshare"),
+        Err(error) => Err(error).context("unshare"),
+    }
+}
+
+#[expect(deprecated, reason = "its successor is unsafe for the sake of CLONE_FILES alone, which is not used here")]
+fn new_namespaces(flags: UnshareFlags) -> Result<(), Errno> {
+    rustix::thread::unshare(flags)
+}
+
+fn write(path: &str, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| path.to_owned())
+}
+
+/// Mounts everything below the new root and moves into it.
+fn build(inside: &Inside) -> anyhow::Result<()> {
+    let root = &inside.root;
+    // Nothing that is mounted here may reach the outside.
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .context("mount --make-rprivate /")?;
+    mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, c"mode=0755").context("mounting a tmpfs")?;
+    for (outside, target) in &inside.mounts {
+        bind(outside, &below(root, target)?)?;
+    }
+    // While the old /proc is still there: the kernel refuses a new one to a user namespace that sees none.
+    let proc = below(root, Path::new("/proc"))?;
+    fs::create_dir(&proc)?;
+    let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", &proc, "proc", safe, None).context("mounting /proc")?;
+    fs::create_dir(below(root, Path::new("/tmp"))?)?;
+    std::env::set_current_dir(root)?;
+    rustix::process::pivot_root(".", ".").context("pivot_root")?;
+    unmount(".", UnmountFlags::DETACH).context("detaching the old root")?;
+    std::env::set_current_dir("/").context("the new root")
+}
+
+fn below(root: &Path, inside: &Path) -> anyhow::Result<PathBuf> {
+    Ok(root.join(inside.strip_prefix("/").context("a path inside")?))
+}
+
+fn bind(outside: &Path, target: &Path) -> anyhow::Result<()> {
+    if outside.is_dir() {
+        fs::create_dir_all(target).with_context(|| target.display().to_string())?;
+    } else {
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        // In a volume the file stays behind as a mount point, as Docker leaves one.
+        File::create(target).with_context(|| target.display().to_string())?;
+    }
+    mount_bind(outside, target).with_context(|| format!("mounting {}", outside.display()))
+}

@@ -1,0 +1,180 @@
+//! The driver's end of an actor.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::command::kill_group;
+use super::interrupt::Interrupt;
+use super::protocol::{CheckpointAnswer, Reply, Request};
+
+/// How long a reply may take; a busy machine with a slow disk must not be called dead.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How long an actor may take to end after its input has ended.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// How often a wait looks whether the user wants to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A running actor. Dropping it ends the actor and waits for that.
+pub struct Peer {
+    /// `writer` or `reader`.
+    pub name: &'static str,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    complaints: Option<JoinHandle<String>>,
+    interrupt: Interrupt,
+}
+
+/// How the start of an actor ended.
+pub enum Start {
+    /// It listens.
+    Ready(Peer),
+    /// This machine does not allow it.
+    Unavailable(String),
+}
+
+impl Peer {
+    /// Starts an actor and waits until it listens.
+    pub fn start(name: &'static str, command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<Start> {
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is the driver's to answer: an actor that died of it would look like a fault.
+        let mut child = pipes.process_group(0).spawn().with_context(|| format!("starting the {name}"))?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (send, lines) = mpsc::channel();
+        if let Some(stdout) = stdout {
+            thread::spawn(move || {
+                BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+            });
+        }
+        let complaints = stderr.map(|mut stderr| {
+            thread::spawn(move || {
+                let mut text = String::new();
+                let _ = stderr.read_to_string(&mut text);
+                text
+            })
+        });
+        let mut peer = Self { name, child, stdin, lines, complaints, interrupt: interrupt.clone() };
+        match peer.reply()? {
+            Reply::Ready => Ok(Start::Ready(peer)),
+            Reply::Unavailable { reason } => Ok(Start::Unavailable(reason)),
+            other => peer.unexpected(&other),
+        }
+    }
+
+    /// Asks and waits for the reply. A refusal by SQLite is a reply: [`Reply::Failed`].
+    pub fn ask(&mut self, request: &Request) -> anyhow::Result<Reply> {
+        self.interrupt.check()?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(&line));
+        if !matches!(sent, Some(Ok(()))) {
+            return self.gone();
+        }
+        self.reply()
+    }
+
+    /// Asks for something that must succeed.
+    pub fn demand(&mut self, request: &Request) -> anyhow::Result<()> {
+        self.attempt(request)?.map_or(Ok(()), |error| bail!("{error}"))
+    }
+
+    /// Asks for something that SQLite may refuse: then the refusal comes back, with the side's name.
+    pub fn attempt(&mut self, request: &Request) -> anyhow::Result<Option<String>> {
+        match self.ask(request)? {
+            Reply::Done => Ok(None),
+            Reply::Failed { error } => Ok(Some(format!("{}: {error}", self.name))),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// Asks for a count; SQLite's refusal comes back as the inner error.
+    pub fn count(&mut self, request: &Request) -> anyhow::Result<Result<u64, String>> {
+        match self.ask(request)? {
+            Reply::Rows { count } => Ok(Ok(count)),
+            Reply::Failed { error } => Ok(Err(error)),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// Inserts rows: how many were committed, and what stopped the rest.
+    pub fn insert(&mut self, rows: u32) -> anyhow::Result<(u64, Option<String>)> {
+        match self.ask(&Request::Insert { rows })? {
+            Reply::Inserted { rows, error } => Ok((rows, error)),
+            Reply::Failed { error } => Ok((0, Some(error))),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// Checkpoints passively.
+    pub fn checkpoint(&mut self) -> anyhow::Result<Result<CheckpointAnswer, String>> {
+        match self.ask(&Request::Checkpoint)? {
+            Reply::Checkpoint(answer) => Ok(Ok(answer)),
+            Reply::Failed { error } => Ok(Err(error)),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// The first line of an integrity check, or why there was none.
+    pub fn integrity(&mut self) -> anyhow::Result<String> {
+        match self.ask(&Request::Integrity)? {
+            Reply::Integrity { text } => Ok(text),
+            Reply::Failed { error } => Ok(error),
+            other => self.unexpected(&other),
+        }
+    }
+
+    fn reply(&mut self) -> anyhow::Result<Reply> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(GLANCE) {
+                Ok(line) => {
+                    return serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name));
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.gone(),
+                Err(RecvTimeoutError::Timeout) => self.interrupt.check()?,
+            }
+            if Instant::now() > deadline {
+                bail!("{}: no reply within {} s", self.name, PATIENCE.as_secs());
+            }
+        }
+    }
+
+    fn gone<T>(&mut self) -> anyhow::Result<T> {
+        let status = self.farewell()?;
+        let text = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        bail!("the {} ended ({status}): {}", self.name, text.trim())
+    }
+
+    fn unexpected<T>(&self, reply: &Reply) -> anyhow::Result<T> {
+        bail!("the {} replied out of turn: {reply:?}", self.name)
+    }
+
+    /// Ends the actor: its input ends, its output follows.
+    fn farewell(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        drop(self.stdin.take());
+        let deadline = Instant::now() + FAREWELL;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    kill_group(&self.child);
+                    break;
+                }
+            }
+        }
+        self.child.wait()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.farewell();
+    }
+}

@@ -1,0 +1,66 @@
+//! What the user sees while the experiment runs: on standard output, or with `--json` on standard error if that is a
+//! terminal.
+
+use std::io::{self, IsTerminal};
+
+use walscope::report::safe;
+
+use super::experiment::Step;
+use crate::args::Global;
+use crate::output;
+
+/// Columns of one side's count.
+const COUNT: usize = 10;
+
+/// Where progress goes.
+pub struct Progress {
+    global: Global,
+    width: usize,
+}
+
+impl Progress {
+    /// As the command line says.
+    pub fn new(global: &Global) -> Self {
+        Self { global: global.clone(), width: output::width(global) }
+    }
+
+    /// A paragraph.
+    pub fn note(&self, text: &str) -> anyhow::Result<()> {
+        self.print(&textwrap::fill(text, self.width))
+    }
+
+    fn print(&self, text: &str) -> anyhow::Result<()> {
+        let text = safe(text);
+        if !self.global.json {
+            return output::text(&self.global, &format!("{text}\n"));
+        }
+        if io::stderr().is_terminal() {
+            anstream::eprintln!("{text}");
+        }
+        Ok(())
+    }
+
+    /// The heading of the steps.
+    pub fn heading(&self) -> anyhow::Result<()> {
+        self.note("")?;
+        self.row("step", "writer", "reader")
+    }
+
+    /// A step that is done, with the rows that each side counts.
+    pub fn step(&self, step: &Step) -> anyhow::Result<()> {
+        let cell = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        self.row(&step.action, &cell(step.writer), &cell(step.reader))?;
+        step.note.as_ref().map_or(Ok(()), |note| {
+            let options = textwrap::Options::new(self.width).initial_indent("  ").subsequent_indent("  ");
+            self.print(&textwrap::fill(note, options))
+        })
+    }
+
+    fn row(&self, action: &str, writer: &str, reader: &str) -> anyhow::Result<()> {
+        let rest = self.width.saturating_sub(2 * COUNT);
+        // On a narrow terminal the counts go below the words.
+        let gap = if action.chars().count() > rest { format!("\n{:rest$}", "") } else { String::new() };
+        let line = format!("{action:rest$}{gap}{writer:>COUNT$}{reader:>COUNT$}");
+        self.print(&line)
+    }
+}

@@ -1,0 +1,128 @@
+//! What the two sides run in. One trait; each runtime has a file of its own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::docker::Docker;
+use super::folder::Folder;
+use super::interrupt::Interrupt;
+use super::namespaces::Namespaces;
+use super::peer::Peer;
+use super::processes::Processes;
+use super::progress::Progress;
+use super::protocol::CopiedFile;
+
+/// Which runtime is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// Docker when an engine answers, else namespaces, else processes
+    Auto,
+    /// Two Docker containers
+    Docker,
+    /// Two containers made by hand: user, mount and PID namespaces
+    Namespaces,
+    /// Two processes, no containers
+    Processes,
+}
+
+/// A runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Docker.
+    Docker,
+    /// User, mount and PID namespaces.
+    Namespaces,
+    /// No containers.
+    Processes,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::Namespaces => "namespaces",
+            Self::Processes => "processes",
+        })
+    }
+}
+
+/// What one side sees.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// `writer` or `reader`.
+    pub name: &'static str,
+    /// The volume at `/data`.
+    pub volume: &'static str,
+    /// The volume whose database file alone is mounted over this side's own.
+    pub database_of: Option<&'static str>,
+}
+
+/// The database's name in a volume.
+pub const DATABASE: &str = "t.db";
+
+/// Where a side runs. Whatever a runtime makes on the machine goes when it is dropped, after the peers.
+pub trait Runtime {
+    /// Which one.
+    fn kind(&self) -> Kind;
+    /// Makes an empty volume.
+    fn volume(&mut self, name: &'static str) -> anyhow::Result<()>;
+    /// Copies the database with its `-wal` and `-shm` from one volume to another, while nobody writes.
+    fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>>;
+    /// Starts an actor that sees `view`.
+    fn start(&mut self, view: &View) -> anyhow::Result<Peer>;
+    /// The database's path as that side sees it.
+    fn database(&self, view: &View) -> PathBuf;
+    /// Has a walscope process of its own, where that side runs, write a snapshot to `bundle`, which must not exist.
+    fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()>;
+}
+
+/// A runtime and why it was taken.
+pub struct Chosen {
+    /// It.
+    pub runtime: Box<dyn Runtime>,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// The wanted runtime, or with `auto` the best that this machine has.
+pub fn choose(
+    wanted: Wanted,
+    id: &str,
+    folder: &Folder,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> anyhow::Result<Chosen> {
+    let mut missing = Vec::new();
+    if matches!(wanted, Wanted::Auto | Wanted::Docker) {
+        match Docker::answers() {
+            Ok(engine) => {
+                let runtime = Box::new(Docker::new(id, interrupt, progress)?);
+                return Ok(Chosen { runtime, reason: format!("a Docker engine answers, version {engine}") });
+            }
+            Err(error) => missing.push(format!("no Docker engine answers ({error:#})")),
+        }
+    }
+    if matches!(wanted, Wanted::Auto | Wanted::Namespaces) {
+        match Namespaces::new(folder, interrupt)? {
+            Ok(runtime) => {
+                let reason = because(&missing, "user, mount and PID namespaces can be made here");
+                return Ok(Chosen { runtime: Box::new(runtime), reason });
+            }
+            Err(reason) => missing.push(format!("no namespaces can be made here ({reason})")),
+        }
+    }
+    if !matches!(wanted, Wanted::Auto | Wanted::Processes) {
+        bail!("{}", missing.join("; "));
+    }
+    let runtime = Box::new(Processes::new(folder, interrupt)?);
+    Ok(Chosen { runtime, reason: because(&missing, "two processes can always be started") })
+}
+
+fn because(missing: &[String], own: &str) -> String {
+    missing.iter().map(String::as_str).chain([own]).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,57 @@
+//! More than two sides.
+
+use super::*;
+
+fn three() -> Vec<Side> {
+    let mut sides: Vec<Side> = pair().into();
+    sides.push(side("third", 13, 300));
+    sides
+}
+
+#[test]
+fn three_proven_sides_are_one_group() {
+    let comparison = compare(&three(), false);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert_eq!(comparison.verdict.subject, Subject::Mappings);
+    assert_eq!(comparison.verdict.groups, [["writer", "reader", "third"]]);
+    assert_eq!(comparison.lineage.len(), 2);
+    assert!(comparison.verdict.because[0].detail.starts_with("writer / reader: "));
+}
+
+#[test]
+fn one_refuted_pair_refutes_all() {
+    let mut sides = three();
+    own_shm(&mut sides[2], 78);
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+    assert_eq!(comparison.verdict.groups, [vec!["writer", "reader"], vec!["third"]]);
+}
+
+#[test]
+fn a_refuted_pair_inside_a_group_refutes() {
+    let mut sides = three();
+    // Apart in time each proves with the middle one, but the outer two contradict each other.
+    sides[0].evidence.samples = vec![sample(100, 9)];
+    sides[1].evidence.samples.clear();
+    sides[2].evidence.samples = vec![sample(300, 8)];
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.groups, [["writer", "reader", "third"]]);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+}
+
+#[test]
+fn an_undecided_pair_between_proven_ones_is_proven_through_the_third() {
+    let mut sides = three();
+    sides[0].evidence.host.boot_id = Observation::seen("boot".into());
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+    sides[2].evidence.host.boot_id = Observation::denied("EACCES");
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+    assert_eq!(comparison.verdict.groups, [vec!["writer", "reader"], vec!["third"]]);
+}
+
+#[test]
+fn fewer_than_two_sides_are_undecided() {
+    assert_eq!(compare(&[], true).verdict.sharing, Answer::Undecided);
+    assert_eq!(compare(&pair()[..1], true).verdict.sharing, Answer::Undecided);
+}

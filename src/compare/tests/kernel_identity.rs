@@ -1,0 +1,266 @@
+//! One inode in one kernel, or two.
+
+use super::*;
+
+#[test]
+fn one_inode_with_generation_and_birth_proves_memory_and_locks() {
+    let comparison = compare(&pair(), false);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert_eq!(comparison.verdict.memory, Answer::Proven);
+    assert_eq!(comparison.verdict.locks, Answer::Proven);
+    assert_eq!(comparison.verdict.decided_by, [Kind::KernelIdentity]);
+    assert_eq!(items(&comparison, Kind::KernelIdentity), [(About::Both, Says::Proves)]);
+    assert!(comparison.findings.is_empty());
+}
+
+#[test]
+fn a_boot_id_that_was_not_seen_silences() {
+    let mut sides = pair();
+    sides[1].evidence.host.boot_id = Observation::denied("EACCES");
+    let comparison = compare(&sides, true);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn different_boot_ids_do_not_refute() {
+    let mut sides = pair();
+    sides[1].evidence.host.boot_id = Observation::seen("another".into());
+    own_shm(&mut sides[1], 78);
+    let comparison = compare(&sides, true);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn without_the_identity_that_maps_prints_it_is_silent() {
+    let mut sides = pair();
+    with_shm(&mut sides[0], |shm| shm.maps_identity = Observation::denied("mmap: EPERM"));
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Silent);
+}
+
+#[test]
+fn captures_apart_need_generation_and_birth_time() {
+    for without in 0..2 {
+        let mut sides = pair();
+        with_shm(&mut sides[0], |shm| match without {
+            0 => shm.generation = Observation::unsupported("ENOTTY"),
+            _ => shm.birth_time = Observation::unsupported("no btime"),
+        });
+        let apart = compare(&sides, false);
+        assert_eq!(says(&apart, Kind::KernelIdentity), Says::Supports);
+        assert_eq!(apart.verdict.sharing, Answer::Undecided);
+        // While both descriptors are open, one of them is enough.
+        assert_eq!(compare(&sides, true).verdict.sharing, Answer::Proven);
+    }
+}
+
+#[test]
+fn a_generation_that_was_refused_is_not_made_up_for_by_the_birth_time() {
+    let mut sides = pair();
+    with_shm(&mut sides[0], |shm| shm.generation = Observation::denied("EPERM"));
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Supports);
+}
+
+#[test]
+fn equal_numbers_without_generation_and_birth_time_never_prove() {
+    let mut sides = pair();
+    with_shm(&mut sides[0], |shm| {
+        shm.generation = Observation::unsupported("ENOTTY");
+        shm.birth_time = Observation::unsupported("no btime");
+    });
+    for simultaneous in [false, true] {
+        let comparison = compare(&sides, simultaneous);
+        assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+    }
+}
+
+#[test]
+fn tmpfs_proves_by_birth_time_and_fsid() {
+    let mut sides = pair();
+    on(&mut sides, &named("tmpfs", 0x0102_1994));
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Proves);
+}
+
+#[test]
+fn a_zero_fsid_of_tmpfs_is_no_evidence() {
+    let mut sides = pair();
+    let zero = crate::evidence::FileSystem { fsid: "0".repeat(16), ..named("tmpfs", 0x0102_1994) };
+    on(&mut sides, &zero);
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Supports);
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Proves);
+}
+
+#[test]
+fn on_fuse_everything_equal_supports_only() {
+    let mut sides = pair();
+    on(&mut sides, &named("fuse.bindfs", 0x6573_5546));
+    let comparison = compare(&sides, true);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn on_fuse_different_numbers_refute_nothing() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    on(&mut sides, &named("fuse.bindfs", 0x6573_5546));
+    let comparison = compare(&sides, true);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn a_listed_name_with_another_magic_is_not_on_the_list() {
+    let mut sides = pair();
+    on(&mut sides, &named("ext4", 0x6573_5546));
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Supports);
+}
+
+#[test]
+fn another_generation_is_another_inode() {
+    let mut sides = pair();
+    with_shm(&mut sides[1], |shm| shm.generation = Observation::seen(1));
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Refutes);
+    // Apart in time the number was reused: the first was gone before the second came.
+    assert_ne!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Proves);
+}
+
+#[test]
+fn two_inodes_at_one_time_refute_memory_and_locks() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    unmap(&mut sides);
+    for simultaneous in [false, true] {
+        let comparison = compare(&sides, simultaneous);
+        assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+        assert_eq!(comparison.verdict.memory, Answer::Refuted);
+        assert_eq!(comparison.verdict.locks, Answer::Refuted);
+        assert_eq!(comparison.verdict.subject, Subject::Paths);
+        assert_eq!(comparison.verdict.decided_by, [Kind::KernelIdentity]);
+    }
+}
+
+#[test]
+fn a_shm_born_after_the_earlier_capture_refutes_nothing() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+    let comparison = compare(&sides, false);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+    assert!(!items(&comparison, Kind::ProcessMappings).contains(&(About::Both, Says::Refutes)));
+}
+
+#[test]
+fn a_birth_within_a_tick_of_the_look_refutes_nothing() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(100 * SECOND - 5_000_000)));
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Silent);
+    with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(100 * SECOND - 50_000_000)));
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Refutes);
+}
+
+#[test]
+fn a_wall_clock_that_was_set_in_between_silences() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    for clock in [&mut sides[1].evidence.begun, &mut sides[1].evidence.ended] {
+        clock.realtime.seconds += 2;
+    }
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Silent);
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Refutes);
+}
+
+#[test]
+fn a_clock_offset_that_was_not_seen_silences() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    sides[0].evidence.ended.boottime_offset = None;
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Silent);
+}
+
+#[test]
+fn a_file_system_mounted_anew_refutes_nothing() {
+    let mut sides = pair();
+    with_shm(&mut sides[1], |shm| seen(&mut shm.maps_identity).device.minor = 9);
+    assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Silent);
+    assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Refutes);
+}
+
+#[test]
+fn a_deleted_shm_neither_proves_nor_refutes_by_identity() {
+    for inode in [SHM_INODE, 78] {
+        let mut sides = pair();
+        unmap(&mut sides);
+        own_shm_file(&mut sides[1], inode);
+        with_shm(&mut sides[1], |shm| shm.links = 0);
+        let comparison = compare(&sides, true);
+        assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert_eq!(codes(&comparison), ["shm_deleted"]);
+    }
+}
+
+fn own_shm_file(side: &mut Side, inode: u64) {
+    with_shm(side, |shm| *shm = file(inode));
+}
+
+/// Both on overlays; the second with another device.
+fn two_overlays() -> [Side; 2] {
+    let mut sides = pair();
+    unmap(&mut sides);
+    on(&mut sides, &named("overlay", 0x794c_7630));
+    with_shm(&mut sides[1], |shm| {
+        shm.device.minor = 9;
+        seen(&mut shm.maps_identity).device.minor = 9;
+    });
+    sides
+}
+
+#[test]
+fn two_overlays_refute_locks_and_leave_memory_open() {
+    let mut sides = two_overlays();
+    sides[1].evidence.host.mounts = Observation::seen(vec![mount(5, 6)]);
+    let comparison = compare(&sides, true);
+    assert_eq!(
+        items(&comparison, Kind::KernelIdentity),
+        [(About::Locks, Says::Refutes), (About::Memory, Says::Silent)]
+    );
+    assert_eq!(comparison.verdict.memory, Answer::Undecided);
+    assert_eq!(comparison.verdict.locks, Answer::Refuted);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+}
+
+#[test]
+fn one_overlay_with_other_devices_around_a_copy_up_refutes_nothing() {
+    let comparison = compare(&two_overlays(), true);
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn two_files_of_one_overlay_refute_locks() {
+    let mut sides = pair();
+    unmap(&mut sides);
+    own_shm_file(&mut sides[1], 78);
+    on(&mut sides, &named("overlay", 0x794c_7630));
+    assert_eq!(compare(&sides, true).verdict.locks, Answer::Refuted);
+}
+
+#[test]
+fn an_overlay_against_its_own_upper_folder_refutes_locks_though_maps_prints_one_inode() {
+    let mut sides = pair();
+    on(&mut sides[..1], &named("overlay", 0x794c_7630));
+    let comparison = compare(&sides, true);
+    assert_eq!(comparison.verdict.locks, Answer::Refuted);
+    assert_eq!(comparison.verdict.memory, Answer::Undecided);
+}
+
+#[test]
+fn everything_equal_on_one_overlay_supports_only() {
+    let mut sides = pair();
+    on(&mut sides, &named("overlay", 0x794c_7630));
+    assert_eq!(items(&compare(&sides, true), Kind::KernelIdentity), [(About::Both, Says::Supports)]);
+}

@@ -1,0 +1,64 @@
+//! What was shown when.
+
+use super::*;
+
+fn samples(a: &[(u64, u32)], b: &[(u64, u32)]) -> [Side; 2] {
+    let mut sides = pair();
+    for (side, samples) in sides.iter_mut().zip([a, b]) {
+        side.evidence.samples = samples.iter().map(|(at, mx_frame)| sample(*at, *mx_frame)).collect();
+    }
+    sides
+}
+
+#[test]
+fn a_side_behind_what_the_other_had_shown_refutes_memory() {
+    let comparison = compare(&samples(&[(100, 9)], &[(200, 8)]), false);
+    assert_eq!(items(&comparison, Kind::Temporal), [(About::Memory, Says::Refutes)]);
+    assert_eq!(comparison.verdict.memory, Answer::Refuted);
+    assert_eq!(comparison.verdict.locks, Answer::Proven);
+    assert_eq!(comparison.verdict.decided_by, [Kind::Temporal]);
+    assert_eq!(comparison.verdict.subject, Subject::Paths);
+}
+
+#[test]
+fn overlapping_samples_have_no_order() {
+    assert_eq!(says(&compare(&samples(&[(100, 9)], &[(105, 8)]), false), Kind::Temporal), Says::Silent);
+    assert_eq!(says(&compare(&samples(&[(100, 9)], &[(110, 8)]), false), Kind::Temporal), Says::Silent);
+}
+
+#[test]
+fn other_salts_are_not_comparable() {
+    let mut sides = samples(&[(100, 9)], &[(200, 0)]);
+    sides[1].evidence.samples[0].salts = [101, 3];
+    assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
+}
+
+#[test]
+fn an_unknown_clock_offset_is_not_comparable() {
+    let mut sides = samples(&[(100, 9)], &[(200, 8)]);
+    sides[1].evidence.samples[0].before.boottime_offset = None;
+    assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
+}
+
+#[test]
+fn time_namespaces_are_accounted_for() {
+    let mut sides = samples(&[(100, 9)], &[(200, 8)]);
+    let later = &mut sides[1].evidence.samples[0];
+    later.before.boottime_offset = Some(150);
+    later.after.boottime_offset = Some(150);
+    assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
+}
+
+#[test]
+fn interleaved_advances_support_and_never_prove() {
+    let mut sides = samples(&[(100, 9), (300, 11)], &[(200, 10), (400, 12)]);
+    assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Supports);
+    on(&mut sides, &named("fuse.bindfs", 0x6573_5546));
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn standing_still_supports_nothing() {
+    let sides = samples(&[(100, 9), (300, 9)], &[(200, 9), (400, 9)]);
+    assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
+}

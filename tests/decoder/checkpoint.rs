@@ -1,0 +1,292 @@
+//! The checkpoint: states, how far it may copy, who is in the way.
+use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
+use walscope::analysis::wal::{WalFacts, scan};
+use walscope::evidence::{ByteLock, Holder, LockState, ShmLocks};
+use walscope::format::shm::{IndexHead, parse_head};
+
+use crate::support::{Shm, WalWriter};
+
+const SALTS: [u32; 2] = [1, 2];
+
+/// A WAL of ten commits.
+fn wal() -> WalFacts {
+    let mut wal = WalWriter::new(512, false, SALTS);
+    for n in 1..=10 {
+        wal.frame(n, n, 1);
+    }
+    facts(&wal)
+}
+
+fn facts(wal: &WalWriter) -> WalFacts {
+    scan(&wal.bytes, &mut |_| ()).unwrap()
+}
+
+/// The wal-index of `wal`, ten transactions after its recovery.
+fn shm() -> Shm {
+    Shm { page_size: 512, change: 10, mx_frame: 10, database_pages: 10, salts: SALTS, ..Shm::default() }
+}
+
+fn head(shm: &Shm) -> IndexHead {
+    parse_head(&shm.bytes(false)).unwrap()
+}
+
+fn free() -> ByteLock {
+    ByteLock { state: LockState::Free, reason: None, holders: Vec::new() }
+}
+
+fn held(state: LockState, pid: u32) -> ByteLock {
+    let holder = Holder { pid: Some(pid), command: Some("sqlite3".into()), container: None };
+    ByteLock { state, reason: None, holders: vec![holder] }
+}
+
+fn at_rest() -> ShmLocks {
+    ShmLocks {
+        write: free(),
+        checkpoint: free(),
+        recover: free(),
+        read: [free(), free(), free(), free(), free()],
+        dead_man_switch: free(),
+    }
+}
+
+fn open() -> ShmLocks {
+    ShmLocks { dead_man_switch: held(LockState::Shared, 1), ..at_rest() }
+}
+
+/// Open, with `slot` held shared by process 42.
+fn reading(slot: usize) -> ShmLocks {
+    let mut locks = open();
+    locks.read[slot] = held(LockState::Shared, 42);
+    locks
+}
+
+fn judge(shm: &Shm, locks: &ShmLocks) -> CheckpointFacts {
+    diagnose(&wal(), Some(&head(shm)), Some(locks))
+}
+
+fn numbers(facts: &CheckpointFacts) -> (CheckpointState, u64, Option<u64>, Option<bool>) {
+    (facts.state, facts.pending, facts.safe_to, facts.can_restart)
+}
+
+fn blockers(facts: &CheckpointFacts) -> Vec<&str> {
+    facts.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect()
+}
+
+#[test]
+fn frames_wait_and_nobody_reads() {
+    let facts = judge(&shm(), &open());
+    assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, Some(10), Some(true)));
+    assert!(facts.blocked_by.is_empty());
+    assert!(facts.explanation.contains("no reader was seen"), "{}", facts.explanation);
+}
+
+#[test]
+fn a_mark_without_its_lock_is_a_leftover_and_with_it_a_limit() {
+    let shm = Shm { marks: [0, 4, 7, u32::MAX, u32::MAX], ..shm() };
+    assert_eq!(numbers(&judge(&shm, &open())), (CheckpointState::Pending, 10, Some(10), Some(true)));
+    let facts = judge(&shm, &reading(2));
+    assert_eq!(numbers(&facts), (CheckpointState::Blocked, 10, Some(7), Some(false)));
+    assert_eq!(blockers(&facts), ["read2"]);
+    assert_eq!((facts.blocked_by[0].slot, facts.blocked_by[0].mark), (Some(2), Some(7)));
+    assert!(facts.explanation.contains("read2 is held at frame 7 by pid 42 (sqlite3)"), "{}", facts.explanation);
+    let mut both = reading(2);
+    both.read[1] = held(LockState::Shared, 43);
+    assert_eq!(judge(&shm, &both).safe_to, Some(4));
+}
+
+#[test]
+fn what_is_copied_already_stays_safe_whatever_a_mark_says() {
+    let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], backfilled: 6, attempted: 6, ..shm() };
+    assert_eq!(numbers(&judge(&shm, &reading(1))), (CheckpointState::Blocked, 4, Some(6), Some(false)));
+}
+
+#[test]
+fn a_reader_on_slot_0_stops_all_copying_but_no_restart() {
+    let shm = Shm { backfilled: 3, attempted: 3, ..shm() };
+    let facts = judge(&shm, &reading(0));
+    assert_eq!(numbers(&facts), (CheckpointState::Blocked, 7, Some(3), Some(true)));
+    assert_eq!(blockers(&facts), ["read0"]);
+    let copied = Shm { backfilled: 10, attempted: 10, ..shm };
+    assert_eq!(numbers(&judge(&copied, &reading(0))), (CheckpointState::Complete, 0, Some(10), Some(true)));
+}
+
+#[test]
+fn a_reader_at_the_last_frame_lets_all_be_copied_but_no_restart_happen() {
+    let marks = [0, 10, u32::MAX, u32::MAX, u32::MAX];
+    let facts = judge(&Shm { marks, ..shm() }, &reading(1));
+    assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, Some(10), Some(false)));
+    assert!(facts.blocked_by.is_empty());
+    let facts = judge(&Shm { marks, backfilled: 10, attempted: 10, ..shm() }, &reading(1));
+    assert_eq!(numbers(&facts), (CheckpointState::Complete, 0, Some(10), Some(false)));
+    assert_eq!(blockers(&facts), ["read1"]);
+}
+
+#[test]
+fn a_writers_own_slot_is_no_reader_in_the_way() {
+    let complete = Shm { marks: [0, 10, u32::MAX, u32::MAX, u32::MAX], backfilled: 10, attempted: 10, ..shm() };
+    let mut locks = reading(1);
+    locks.write = held(LockState::Exclusive, 42);
+    assert_eq!(numbers(&judge(&complete, &locks)), (CheckpointState::Complete, 0, Some(10), Some(true)));
+    locks.read[1].holders.extend(held(LockState::Shared, 43).holders);
+    assert_eq!(judge(&complete, &locks).can_restart, Some(false), "another process shares the slot");
+    locks.read[1] = ByteLock { holders: Vec::new(), ..held(LockState::Shared, 42) };
+    assert_eq!(judge(&complete, &locks).can_restart, Some(false), "a holder that is not visible may be anybody");
+    let older = Shm { marks: [0, 9, u32::MAX, u32::MAX, u32::MAX], backfilled: 9, attempted: 9, ..shm() };
+    let mut locks = reading(1);
+    locks.write = held(LockState::Exclusive, 42);
+    assert_eq!(
+        judge(&older, &locks).state,
+        CheckpointState::Blocked,
+        "on an older mark it limits the copy all the same"
+    );
+}
+
+#[test]
+fn a_running_checkpoint_is_not_held_up_by_the_slots_it_takes_itself() {
+    let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], attempted: 10, ..shm() };
+    let mut locks = open();
+    locks.checkpoint = held(LockState::Exclusive, 7);
+    locks.read[0] = held(LockState::Exclusive, 7);
+    locks.read[1] = held(LockState::Exclusive, 7);
+    let facts = judge(&shm, &locks);
+    assert_eq!((facts.state, facts.safe_to), (CheckpointState::InProgress, Some(10)));
+    assert_eq!(blockers(&facts), ["checkpoint"]);
+    locks.read[1] = held(LockState::Shared, 42);
+    let facts = judge(&shm, &locks);
+    assert_eq!((facts.state, facts.safe_to), (CheckpointState::InProgress, Some(4)));
+    assert_eq!(blockers(&facts), ["checkpoint", "read1"]);
+}
+
+#[test]
+fn without_lock_evidence_nothing_is_safe_and_nobody_is_in_the_way() {
+    let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], ..shm() };
+    for locks in [None, Some(ShmLocks::unknown("EACCES"))] {
+        let facts = diagnose(&wal(), Some(&head(&shm)), locks.as_ref());
+        assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, None, None));
+        assert!(facts.blocked_by.is_empty());
+    }
+    let mut one_unseen = open();
+    one_unseen.read[1] = ByteLock::unknown("EACCES");
+    assert_eq!(numbers(&judge(&shm, &one_unseen)), (CheckpointState::Pending, 10, None, None));
+    one_unseen.read[1] = free();
+    one_unseen.read[2] = ByteLock::unknown("EACCES");
+    assert_eq!(judge(&shm, &one_unseen).safe_to, Some(10), "an unused mark limits nothing");
+}
+
+#[test]
+fn live_the_wal_index_says_what_is_committed_and_at_rest_the_wal() {
+    let lagging = Shm { mx_frame: 8, change: 8, backfilled: 8, attempted: 8, ..shm() };
+    let live = judge(&lagging, &open());
+    assert_eq!((live.state, live.committed, live.backfilled), (CheckpointState::Complete, 8, 8));
+    let rest = judge(&lagging, &at_rest());
+    assert_eq!(
+        (rest.state, rest.committed, rest.backfilled, rest.safe_to),
+        (CheckpointState::Pending, 10, 0, Some(10))
+    );
+}
+
+#[test]
+fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
+    let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
+    for locks in [Some(at_rest()), None] {
+        let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), locks.as_ref());
+        let facts = judged(&copied);
+        assert_eq!((facts.state, facts.backfilled), (CheckpointState::Complete, 10));
+        assert!(facts.explanation.contains("-shm says"), "{}", facts.explanation);
+        assert_eq!(judged(&Shm { salts: [1, 3], ..copied.clone() }).state, CheckpointState::Pending);
+        assert_eq!(judged(&Shm { mx_frame: 11, ..copied.clone() }).backfilled, 0);
+        assert_eq!(judged(&Shm { backfilled: 11, ..copied.clone() }).backfilled, 0);
+    }
+}
+
+#[test]
+fn a_killed_checkpoint_is_interrupted() {
+    let shm = Shm { backfilled: 3, attempted: 9, ..shm() };
+    assert_eq!(judge(&shm, &open()).state, CheckpointState::Interrupted);
+    assert_eq!(judge(&shm, &at_rest()).state, CheckpointState::Interrupted);
+    let from_the_start = Shm { backfilled: 0, attempted: 10, ..shm };
+    assert_eq!(judge(&from_the_start, &open()).state, CheckpointState::Interrupted);
+}
+
+#[test]
+fn a_recovery_is_not_an_interrupted_checkpoint() {
+    let recovered = Shm { change: 0, attempted: 10, ..shm() };
+    assert_eq!(judge(&recovered, &open()).state, CheckpointState::Pending);
+    let three_commits_later = Shm { change: 3, attempted: 7, ..shm() };
+    assert_eq!(judge(&three_commits_later, &open()).state, CheckpointState::Pending);
+    let more_commits_than_frames = Shm { change: 4, attempted: 7, ..shm() };
+    assert_eq!(judge(&more_commits_than_frames, &open()).state, CheckpointState::Interrupted);
+}
+
+#[test]
+fn a_restarted_wal_has_nothing_committed_and_nothing_to_do() {
+    let restarted = Shm { mx_frame: 0, salts: [2, 9], ..shm() };
+    let judged = judge(&restarted, &open());
+    assert_eq!((judged.state, judged.committed, judged.can_restart), (CheckpointState::Restarted, 0, None));
+    // The first frame of the new generation is in the file, without a commit.
+    let mut wal = WalWriter::new(512, false, SALTS);
+    wal.frame(1, 1, 1).frame(2, 2, 1).set_salts([2, 9]);
+    wal.frame_at(1, 5, 0, 3);
+    let first_frame = diagnose(&facts(&wal), Some(&head(&restarted)), Some(&open()));
+    assert_eq!(first_frame.state, CheckpointState::Restarted);
+    assert_eq!(diagnose(&facts(&wal), None, None).state, CheckpointState::Restarted);
+}
+
+#[test]
+fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
+    let none = Shm { mx_frame: 0, ..shm() };
+    for locks in [None, Some(open()), Some(at_rest())] {
+        let judged = |wal: &WalFacts| diagnose(wal, Some(&head(&none)), locks.as_ref());
+        assert_eq!(judged(&WalFacts::absent()).state, CheckpointState::NoWal);
+        assert_eq!(judged(&scan(&Vec::new(), &mut |_| ()).unwrap()).state, CheckpointState::Empty);
+        assert_eq!(judged(&facts(&WalWriter::new(512, false, SALTS))).state, CheckpointState::Empty);
+        let mut uncommitted = WalWriter::new(512, false, SALTS);
+        let judgement = judged(&facts(uncommitted.frame(1, 0, 1)));
+        assert_eq!((judgement.state, judgement.pending), (CheckpointState::Empty, 0));
+        assert!(judgement.explanation.contains("1 frame without a commit"), "{}", judgement.explanation);
+        uncommitted.bytes[0] = 0;
+        let judgement = judged(&facts(&uncommitted));
+        assert_eq!(judgement.state, CheckpointState::NoWal);
+        assert!(judgement.explanation.contains("no WAL magic"), "{}", judgement.explanation);
+    }
+}
+
+#[test]
+fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
+    let unknown = |shm: Option<&IndexHead>, locks: &ShmLocks| {
+        let facts = diagnose(&wal(), shm, Some(locks));
+        assert_eq!((facts.state, facts.safe_to, facts.can_restart), (CheckpointState::Unknown, None, None));
+        facts
+    };
+    unknown(None, &open());
+    unknown(Some(&head(&Shm { salts: [1, 3], ..shm() })), &open());
+    unknown(Some(&head(&Shm { backfilled: 11, ..shm() })), &open());
+    let mut torn = shm().bytes(false);
+    torn[20] ^= 1;
+    unknown(Some(&parse_head(&torn).unwrap()), &open());
+    let mut recovering = open();
+    recovering.recover = held(LockState::Exclusive, 9);
+    let facts = unknown(Some(&head(&shm())), &recovering);
+    assert_eq!(blockers(&facts), ["recover"]);
+    recovering.recover = held(LockState::Shared, 9);
+    assert_eq!(judge(&shm(), &recovering).state, CheckpointState::Pending, "a look at RECOVER is no recovery");
+}
+
+#[test]
+fn read_marks_carry_their_locks() {
+    let shm = head(&Shm { marks: [0, 4, u32::MAX, 6, 7], ..shm() });
+    let marks = read_marks(&shm, Some(&reading(3)));
+    let brief: Vec<_> = marks.iter().map(|mark| (mark.slot, mark.mark, mark.lock)).collect();
+    assert_eq!(
+        brief,
+        [
+            (0, Some(0), LockState::Free),
+            (1, Some(4), LockState::Free),
+            (2, None, LockState::Free),
+            (3, Some(6), LockState::Shared),
+            (4, Some(7), LockState::Free),
+        ]
+    );
+    assert_eq!(marks[3].holders[0].pid, Some(42));
+    assert!(read_marks(&shm, None).iter().all(|mark| mark.lock == LockState::Unknown && mark.holders.is_empty()));
+}

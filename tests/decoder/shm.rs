@@ -1,0 +1,143 @@
+//! The wal-index: both byte orders, lookups, noise, garbage.
+use walscope::analysis::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
+use walscope::format::shm::{ByteOrder, parse_head};
+
+use crate::support::Shm;
+
+fn filled() -> Shm {
+    Shm {
+        page_size: 65536,
+        change: 3,
+        mx_frame: 9000,
+        database_pages: 700,
+        frame_checksum: [0xa1b2_c3d4, 5],
+        salts: [0x0102_0304, 0x0506_0708],
+        backfilled: 12,
+        attempted: 34,
+        marks: [0, 9000, 56, u32::MAX, 78],
+        pages: (0..9100u32).map(|i| i % 700 + 1).collect(),
+    }
+}
+
+#[test]
+fn both_byte_orders_give_the_same_head_but_for_the_order() {
+    let little = parse_head(&filled().bytes(false)).unwrap();
+    let big = parse_head(&filled().bytes(true)).unwrap();
+    assert_eq!((little.byte_order, big.byte_order), (ByteOrder::Little, ByteOrder::Big));
+    for head in [little, big] {
+        assert!(head.byte_order_known && head.headers_agree);
+        let header = head.trusted().unwrap();
+        assert_eq!((header.page_size, header.mx_frame, header.database_pages), (65536, 9000, 700));
+        assert_eq!((header.salts, header.frame_checksum), ([0x0102_0304, 0x0506_0708], [0xa1b2_c3d4, 5]));
+        assert_eq!((head.checkpoint.backfilled, head.checkpoint.backfill_attempted), (12, 34));
+        assert_eq!(head.checkpoint.read_marks, [Some(0), Some(9000), Some(56), None, Some(78)]);
+    }
+}
+
+#[test]
+fn a_torn_or_wrong_header_is_not_trusted() {
+    let mut torn = filled().bytes(false);
+    torn[16] ^= 1;
+    let head = parse_head(&torn).unwrap();
+    assert!(!head.headers_agree && !head.headers[0].checksum_ok && head.headers[1].checksum_ok);
+    assert_eq!(head.trusted(), None);
+    torn[48 + 16] ^= 1;
+    let head = parse_head(&torn).unwrap();
+    assert!(head.headers_agree);
+    assert_eq!(head.trusted(), None);
+}
+
+#[test]
+fn every_frame_of_three_blocks_is_found_in_both_orders() {
+    for big in [false, true] {
+        let bytes = filled().bytes(big);
+        let index = WalIndex::open(&bytes).unwrap();
+        assert_eq!(index.blocks(), 3);
+        for frame in [1, 4062, 4063, 8158, 8159, 9000] {
+            assert_eq!(index.page_of_frame(frame).unwrap(), Some((frame - 1) % 700 + 1), "frame {frame}");
+        }
+        assert_eq!(index.page_of_frame(0).unwrap(), None);
+        assert_eq!(index.page_of_frame(u32::MAX).unwrap(), None);
+        for number in 0..3 {
+            let facts = BlockFacts::of(&index.block(number).unwrap(), 9000);
+            assert!(facts.sound(), "{facts:?}");
+            assert_eq!(facts.live_slots, facts.indexed);
+            assert_eq!(facts.garbage_slots, 0);
+        }
+        let last = BlockFacts::of(&index.block(2).unwrap(), 9000);
+        assert_eq!((last.first_frame, last.indexed, last.noise_entries, last.noise_slots), (8159, 842, 100, 100));
+    }
+}
+
+#[test]
+fn a_page_is_found_at_its_newest_frame_up_to_the_one_asked_for() {
+    let bytes = filled().bytes(false);
+    let index = WalIndex::open(&bytes).unwrap();
+    let newest = |page: u32, max: u32| {
+        (1..=max.min(9100))
+            .rev()
+            .find(|frame| (frame - 1) % 700 + 1 == page)
+            .map_or(Lookup::Absent, |frame| Lookup::Found(frame.into()))
+    };
+    for page in [1, 2, 350, 700, 701, 0, u32::MAX] {
+        for max in [0, 1, 699, 700, 701, 4062, 4063, 8158, 8159, 9000, 9100, u32::MAX] {
+            assert_eq!(index.frame_of_page(page, max).unwrap(), newest(page, max), "page {page} up to {max}");
+        }
+    }
+}
+
+#[test]
+fn a_table_without_an_empty_slot_ends_the_search() {
+    let mut bytes = Shm { mx_frame: 1, pages: vec![5], ..Shm::default() }.bytes(false);
+    for slot in bytes[16384..].chunks_exact_mut(2) {
+        if slot == [0, 0] {
+            slot.copy_from_slice(&[0xff, 0xff]);
+        }
+    }
+    let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
+    assert_eq!(find_in_block(&block, 5, 1), Lookup::NoEmptySlot);
+    let facts = BlockFacts::of(&block, 1);
+    assert_eq!((facts.garbage_slots, facts.live_slots, facts.unreachable_frames), (8191, 1, 0));
+}
+
+#[test]
+fn a_frame_behind_an_empty_slot_is_unreachable_and_a_second_slot_is_a_duplicate() {
+    // Pages 1 and 8193 share their first slot.
+    let shm = Shm { mx_frame: 2, pages: vec![1, 8193], ..Shm::default() };
+    let slot = |n: usize| 16384 + n * 2;
+    let mut bytes = shm.bytes(false);
+    assert_eq!(bytes[slot(384)], 2);
+    bytes[slot(383)] = 0;
+    let facts = BlockFacts::of(&WalIndex::open(&bytes).unwrap().block(0).unwrap(), 2);
+    assert_eq!((facts.unreachable_frames, facts.unreachable.as_slice()), (2, [1, 2].as_slice()));
+    bytes[slot(383)] = 2;
+    let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
+    let facts = BlockFacts::of(&block, 2);
+    assert_eq!((facts.duplicate_slots, facts.unreachable.as_slice()), (1, [1].as_slice()));
+    assert!(!facts.sound());
+    assert_eq!(find_in_block(&block, 8193, 2), Lookup::Found(2));
+    assert_eq!(find_in_block(&block, 1, 2), Lookup::Absent);
+}
+
+#[test]
+fn a_search_goes_on_at_the_start_of_the_table() {
+    // 383 * 5069 is 8191 modulo 8192: the last slot; the next page with that hash wraps to slot 0.
+    let page = (1..8192u32).find(|page| page * 383 % 8192 == 8191).unwrap();
+    let shm = Shm { mx_frame: 2, pages: vec![page, page + 8192], ..Shm::default() };
+    let bytes = shm.bytes(false);
+    let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
+    assert_eq!((block.hash_slots[8191], block.hash_slots[0]), (1, 2));
+    assert!(BlockFacts::of(&block, 2).sound());
+    assert_eq!(find_in_block(&block, page + 8192, 2), Lookup::Found(2));
+}
+
+#[test]
+fn short_files_say_what_is_missing() {
+    assert!(matches!(WalIndex::open(&vec![0u8; 3]), Err(IndexError::Parse(_))));
+    let mut bytes = filled().bytes(false);
+    bytes.truncate(32768 + 5);
+    let index = WalIndex::open(&bytes).unwrap();
+    assert_eq!(index.blocks(), 2);
+    let error = index.block(1).unwrap_err().to_string();
+    assert_eq!(error, "wal-index block at offset 32768: needed 32768 bytes, found 5 bytes");
+}

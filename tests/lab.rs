@@ -1,0 +1,250 @@
+//! `walscope lab` from outside: the verdicts it must reach, and that nothing is left behind.
+#![cfg(all(target_os = "linux", feature = "lab"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+
+const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
+
+/// What Docker tests count (containers, volumes, images) belongs to the whole engine: one at a time.
+static ENGINE: Mutex<()> = Mutex::new(());
+
+fn lab(arguments: &[&str]) -> Output {
+    Command::new(WALSCOPE).args(["lab", "--rows", "10"]).args(arguments).output().unwrap()
+}
+
+fn judged(arguments: &[&str]) -> (i32, Value) {
+    let output = lab(&[arguments, &["--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    (output.status.code().unwrap(), document)
+}
+
+/// Whether `what` is to be had here. A test without it says so loudly, or fails where it is required.
+fn have(what: &str, there: bool) -> bool {
+    let required = env::var("WALSCOPE_REQUIRE").unwrap_or_default();
+    assert!(there || !required.split(',').any(|one| one == what), "{what} is required and not to be had");
+    if !there {
+        eprintln!("SKIPPED: this test needs {what}, which is not to be had here");
+    }
+    there
+}
+
+fn have_userns() -> bool {
+    have("userns", lab(&["--runtime", "namespaces", "--rows", "1"]).status.code() != Some(2))
+}
+
+/// The engine, for one test alone.
+fn have_docker() -> Option<MutexGuard<'static, ()>> {
+    let there = Command::new("docker").arg("version").output().is_ok_and(|output| output.status.success());
+    have("docker", there).then(|| ENGINE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// All containers, volumes and images of the engine.
+fn inventory() -> Vec<String> {
+    let lists: [&[&str]; 3] = [&["ps", "-aq", "--no-trunc"], &["volume", "ls", "-q"], &["images", "-aq", "--no-trunc"]];
+    lists
+        .iter()
+        .map(|list| {
+            let output = Command::new("docker").args(*list).output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect()
+}
+
+fn assert_shared(runtime: &str) {
+    let (code, document) = judged(&["--runtime", runtime, "--scenario", "shared"]);
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!(document["schema"], "walscope/lab/1");
+    assert_eq!(document["runtime"], runtime);
+    let verdict = &document["comparison"]["verdict"];
+    assert_eq!(verdict["sharing"], "proven", "{document:#}");
+    assert_eq!(verdict["subject"], "mappings", "{document:#}");
+    assert_eq!(document["rows"]["written"], 50);
+    assert_eq!(document["rows"]["found"], 50);
+    assert_eq!(document["rows"]["lost"], 0);
+    assert_eq!(document["integrity_check"]["reader"], "ok");
+    assert_eq!(document["hex_dump_equal"], true, "nothing happened between the two snapshots");
+    assert_the_reader_held_the_checkpoint_up(&document);
+}
+
+/// The number of frames comes from SQLite and from the captured `-shm`: two witnesses.
+fn assert_the_reader_held_the_checkpoint_up(document: &Value) {
+    let checkpoint = &document["checkpoint"];
+    let number = |name: &str| checkpoint[name].as_i64().unwrap_or_else(|| panic!("{name}: {document:#}"));
+    assert_eq!(number("mx_frame"), number("log"));
+    assert_eq!(number("backfilled"), number("checkpointed"));
+    assert_eq!(number("log") - number("checkpointed"), 10, "one frame for each row behind the reader's mark");
+}
+
+fn assert_refuted(runtime: &str, scenario: &str) {
+    let (code, document) = judged(&["--runtime", runtime, "--scenario", scenario]);
+    assert_eq!(code, 1, "{document:#}");
+    assert_eq!(document["comparison"]["verdict"]["sharing"], "refuted", "{document:#}");
+    assert_eq!(document["as_expected"], true);
+    assert_eq!(document["rows"]["written"], 50);
+    assert!(document["rows"]["lost"].as_u64().unwrap() >= 10, "{document:#}");
+    let copied = document["copied"].as_array().unwrap();
+    assert_eq!(copied.len(), if scenario == "copied" { 3 } else { 0 });
+    assert!(copied.iter().all(|file| file["equal"] == true && file["bytes"].as_u64() > Some(0)));
+}
+
+#[test]
+fn two_processes_on_one_folder_share() {
+    assert_shared("processes");
+}
+
+#[test]
+fn two_processes_on_copies_do_not_share_and_lose_rows() {
+    assert_refuted("processes", "copied");
+}
+
+#[test]
+fn two_processes_with_only_the_database_in_common_do_not_share_and_lose_rows() {
+    assert_refuted("processes", "file-mount");
+}
+
+#[test]
+fn two_namespaced_containers_share_one_folder_and_nothing_else() {
+    if have_userns() {
+        assert_shared("namespaces");
+        assert_refuted("namespaces", "copied");
+        assert_refuted("namespaces", "file-mount");
+    }
+}
+
+#[test]
+fn two_docker_containers_share_a_volume_and_nothing_else_and_leave_nothing_behind() {
+    let Some(_engine) = have_docker() else { return };
+    let before = inventory();
+    assert_shared("docker");
+    assert_refuted("docker", "copied");
+    assert_refuted("docker", "file-mount");
+    assert_eq!(inventory(), before);
+}
+
+#[test]
+fn both_sides_see_the_rows_climb() {
+    let (_, document) = judged(&["--runtime", "processes"]);
+    let steps = document["steps"].as_array().unwrap();
+    let counts = |side: &str| steps.iter().filter_map(|step| step[side].as_u64()).collect::<Vec<_>>();
+    for side in ["writer", "reader"] {
+        let mut counts = counts(side);
+        assert!(counts.is_sorted(), "{side}: {counts:?}");
+        counts.dedup();
+        assert!(counts.len() >= 4, "{side}: {counts:?}");
+        assert_eq!(counts.last(), Some(&50));
+    }
+    let in_the_past = steps.iter().filter(|step| step["reader"].as_u64() < step["writer"].as_u64()).count();
+    assert!(in_the_past >= 3, "the reader's transaction keeps it in the past: {steps:#?}");
+}
+
+#[test]
+fn without_containers_the_first_lines_say_what_is_not_shown() {
+    let output = lab(&["--runtime", "processes"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let head: Vec<&str> = text.lines().take(2).collect();
+    assert!(head.join("\n").contains("not that containers share"), "{text}");
+    assert_eq!(output.status.code(), Some(0), "{text}");
+}
+
+#[test]
+fn kept_bundles_are_private_give_the_same_verdict_and_are_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().join("kept");
+    let arguments = ["--runtime", "processes", "--scenario", "copied", "--keep", keep.to_str().unwrap()];
+    let (code, _) = judged(&arguments);
+    assert_eq!(code, 1);
+    let bundles = ["writer.walsnap", "reader.walsnap"].map(|name| keep.join(name));
+    for bundle in &bundles {
+        assert_eq!(fs::metadata(bundle).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let compared = Command::new(WALSCOPE).arg("compare").args(&bundles).output().unwrap();
+    assert_eq!(compared.status.code(), Some(1), "{}", String::from_utf8_lossy(&compared.stdout));
+
+    let again = lab(&arguments);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));
+}
+
+#[test]
+fn without_a_docker_command_the_next_runtime_is_taken_and_the_reason_is_said() {
+    let mut command = Command::new(WALSCOPE);
+    let output = command.args(["lab", "--json", "--rows", "1"]).env("PATH", "").output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_ne!(document["runtime"], "docker");
+    assert!(document["runtime_reason"].as_str().unwrap().starts_with("no Docker engine answers"), "{document:#}");
+
+    let output = Command::new(WALSCOPE).args(["lab", "--runtime", "docker"]).env("PATH", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no Docker engine answers"));
+}
+
+#[test]
+fn where_no_namespaces_are_allowed_two_processes_are_taken_and_the_reason_is_said() {
+    // A user namespace may forbid itself further mount namespaces: the same answer as on a machine that allows none.
+    let refuse = "echo 0 > /proc/sys/user/max_mnt_namespaces && PATH= exec \"$0\" lab --json --rows 1";
+    let output = Command::new("unshare").args(["-Ur", "sh", "-c", refuse, WALSCOPE]).output();
+    let there = output.as_ref().is_ok_and(|output| !output.stdout.is_empty());
+    if !have("userns", there) {
+        return;
+    }
+    let document: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(document["runtime"], "processes");
+    let reason = document["runtime_reason"].as_str().unwrap();
+    assert!(reason.contains("no namespaces can be made here (unshare:"), "{reason}");
+}
+
+/// Runs the lab in a process group of its own and sends that group SIGINT, as a terminal does, after the k-th line.
+fn interrupted_after(k: usize, runtime: &str, temporary: &Path) {
+    let mut command = Command::new(WALSCOPE);
+    command.args(["lab", "--rows", "10", "--runtime", runtime]).env("TMPDIR", temporary);
+    let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let seen: Vec<String> = lines.by_ref().take(k).map(Result::unwrap).collect();
+    assert_eq!(seen.len(), k, "{seen:?}");
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process_group(group, Signal::INT).unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let mut complaints = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "after line {k}, {:?}: {complaints}\n{rest:?}", seen.last());
+    assert_eq!(complaints, "walscope: interrupted\n", "after line {k}");
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "after line {k}");
+}
+
+#[test]
+fn ctrl_c_after_any_line_leaves_no_folder_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    for k in 1..=10 {
+        interrupted_after(k, "processes", temporary.path());
+    }
+    if have_userns() {
+        for k in 1..=10 {
+            interrupted_after(k, "namespaces", temporary.path());
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_after_any_line_leaves_the_engine_as_it_was() {
+    let Some(_engine) = have_docker() else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let before = inventory();
+    for k in 1..=10 {
+        interrupted_after(k, "docker", temporary.path());
+        assert_eq!(inventory(), before, "after line {k}");
+    }
+}
