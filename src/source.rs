@@ -11,9 +11,11 @@ use crate::linux::{self, OpenedFiles};
 use crate::snapshot::{self, Capture, SnapshotError};
 
 /// A SOURCE, resolved.
+// A command holds a handful of these; a box would only be in the way of whoever takes the descriptors out.
+#[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// A database with its siblings, or one of them alone, on this machine.
-    Files(Files),
+    Files(Box<Files>),
     /// A bundle.
     Bundle(Box<Capture>),
 }
@@ -68,7 +70,7 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
     let n = bytes.read_at(&mut head, 0).map_err(unreadable)?;
     let alone = |wal, shm| {
         let access_time_moved = if opened.access_time_may_move { vec![argument.to_owned()] } else { Vec::new() };
-        Source::Files(Files {
+        Source::Files(Box::new(Files {
             label: argument.to_owned(),
             database_path: path.to_owned(),
             database: None,
@@ -77,7 +79,7 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
             hot_journal: false,
             access_time_moved,
             opened: None,
-        })
+        }))
     };
     match kind(head.get(..n).unwrap_or_default()) {
         Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(argument, opened.file)?))),
@@ -96,7 +98,7 @@ fn database(label: &str, path: &Path, strict_atime: bool) -> Result<Source, Snap
             Err(source) => Err(SnapshotError::Io { path: opened.database_path.clone(), action: "read", source }),
         }
     };
-    Ok(Source::Files(Files {
+    Ok(Source::Files(Box::new(Files {
         label: label.to_owned(),
         database_path: opened.database_path.clone(),
         database: bytes(&opened.database)?,
@@ -105,7 +107,7 @@ fn database(label: &str, path: &Path, strict_atime: bool) -> Result<Source, Snap
         hot_journal: opened.journal.value().is_some_and(snapshot::is_hot_journal),
         access_time_moved: opened.access_time_moved.clone(),
         opened: Some(opened),
-    }))
+    })))
 }
 
 /// What a file is by its content.

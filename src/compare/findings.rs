@@ -96,10 +96,7 @@ fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
     if judged.sharing == Answer::Proven {
         return None;
     }
-    let (Identity::Two(detail) | Identity::LocksApart(detail)) = identity::judge(&judged.pair, identity::DATABASE)
-    else {
-        return None;
-    };
+    let Identity::Two(detail) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
     Some(Finding {
         code: "different_databases".to_owned(),
         severity: Severity::Warning,

@@ -82,9 +82,9 @@ fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
         .collect()
 }
 
-fn answers(comparison: &Comparison) -> (Answer, Answer, Answer, Subject, Vec<(Kind, About, Says)>) {
+fn answers(comparison: &Comparison) -> impl PartialEq + std::fmt::Debug + use<> {
     let verdict = &comparison.verdict;
-    let because = verdict.because.iter().map(|item| (item.kind, item.about, item.says)).collect();
+    let because: Vec<_> = verdict.because.iter().map(|item| (item.kind, item.about, item.says)).collect();
     (verdict.sharing, verdict.memory, verdict.locks, verdict.subject, because)
 }
 

@@ -12,13 +12,7 @@ pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -
         Answer::Refuted => refuted(&all, verdict, pairs),
         Answer::Undecided => undecided(&all, verdict, pairs),
     };
-    if let Some((proof, refutation)) = pairs.iter().find_map(conflict) {
-        sentences.push(format!(
-            "The evidence contradicts itself: {} speaks for sharing and {} against it; what speaks against it counts.",
-            kind_name(proof.kind),
-            kind_name(refutation.kind)
-        ));
-    }
+    sentences.extend(pairs.iter().find_map(conflict));
     if sides.iter().any(|side| !side.stable) {
         sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
     }
@@ -52,8 +46,11 @@ fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
     let (mut facts, mut path_level) = (Vec::new(), false);
     for pair in refuting.take(3) {
         path_level |= pair.because.iter().any(|item| item.says == Says::Refutes && item.kind != Kind::ProcessMappings);
+        // Two inodes explain best why mappings differ; what else speaks against paths says nothing about mappings.
         let of_subject = |item: &&Because| {
-            item.says == Says::Refutes && (verdict.subject == Subject::Paths || item.kind == Kind::ProcessMappings)
+            item.says == Says::Refutes
+                && (verdict.subject == Subject::Paths
+                    || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings))
         };
         facts.extend(pair.because.iter().find(of_subject).map(|item| item.detail.clone()));
     }
@@ -98,9 +95,17 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
     sentences
 }
 
-/// A proof and a refutation about one pair.
-fn conflict<'a>(pair: &'a Judged<'_>) -> Option<(&'a Because, &'a Because)> {
-    pair.first(Says::Proves).zip(pair.first(Says::Refutes))
+/// What to say when one pair has a proof and a refutation.
+fn conflict(pair: &Judged<'_>) -> Option<String> {
+    let (proof, refutation) = pair.first(Says::Proves).zip(pair.first(Says::Refutes))?;
+    if refutation.kind == Kind::ProcessMappings {
+        return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
+    }
+    Some(format!(
+        "The evidence contradicts itself: {} speaks for sharing and {} against it; what speaks against it counts.",
+        kind_name(proof.kind),
+        kind_name(refutation.kind)
+    ))
 }
 
 fn names(sides: &[Side]) -> String {

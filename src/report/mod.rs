@@ -44,3 +44,16 @@ pub fn safe(text: &str) -> String {
 pub fn line(text: &str) -> String {
     safe(text).replace('\n', "\\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_moves_a_terminal_is_left() {
+        let hostile = "a\u{1b}[2J\u{7}\r\t\u{9b}\u{202e}b\nc";
+        assert_eq!(safe(hostile), "a\\u{1b}[2J\\u{7}\\r\\t\\u{9b}\\u{202e}b\nc");
+        assert!(!line(hostile).contains('\n'));
+        assert_eq!(line("caf\u{e9} \u{65e5}"), "caf\u{e9} \u{65e5}");
+    }
+}

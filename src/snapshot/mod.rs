@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -192,8 +193,11 @@ pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotE
 /// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:
 /// there it is memory.
 fn unnamed_file() -> io::Result<File> {
-    tempfile::tempfile().or_else(|_| {
+    let file = tempfile::tempfile().or_else(|_| {
         let memory = rustix::fs::memfd_create("walscope", rustix::fs::MemfdFlags::CLOEXEC)?;
-        Ok(File::from(memory))
-    })
+        io::Result::Ok(File::from(memory))
+    })?;
+    // A nameless file is made with the umask's mode, and can be opened through /proc.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }

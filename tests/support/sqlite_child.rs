@@ -119,6 +119,7 @@ impl Writer {
                 reader.query_row("SELECT count(*) FROM t", [], |_| Ok(()))?;
                 self.reader = Some(reader);
             }
+            "unread" => self.reader = None,
             "close" => self.close(),
             "short" => {
                 self.close();
@@ -137,6 +138,8 @@ impl Writer {
     fn connection(&mut self) -> rusqlite::Result<&Connection> {
         if self.connection.is_none() {
             let connection = Connection::open(&self.path)?;
+            // rusqlite waits 5 seconds for a lock; here nobody else will give one up.
+            connection.busy_timeout(std::time::Duration::ZERO)?;
             connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0")?;
             self.connection = Some(connection);
         }

@@ -26,10 +26,23 @@ pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("walscope: {}", walscope::report::safe(&format!("{error:#}")));
+            anstream::eprintln!("walscope: {}", walscope::report::line(&message(&error)));
             ExitCode::from(Exit::NoAnswer as u8)
         }
     }
+}
+
+/// The error and its causes in one line. The library's errors say their cause themselves: it is not said twice.
+fn message(error: &anyhow::Error) -> String {
+    let mut out = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if out.is_empty() {
+            out = cause;
+        } else if !out.ends_with(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 /// Prints clap's message: help and version are answers, everything else is bad usage.

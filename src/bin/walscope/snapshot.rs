@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use walscope::analysis::findings::{self, Facts};
 use walscope::finding::Finding;
+use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::snapshot::{self, Manifest, Options, WalMode};
 
@@ -167,6 +168,7 @@ fn found(manifest: &Manifest) -> Vec<Finding> {
 /// Waits until the database and both siblings exist. Ctrl-C ends it.
 fn wait_for(database: &Path) -> anyhow::Result<()> {
     let mut watch = None;
+    let mut said = false;
     loop {
         // SQLite puts the siblings beside the target of a symbolic link.
         let target = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
@@ -176,6 +178,13 @@ fn wait_for(database: &Path) -> anyhow::Result<()> {
         let siblings = [target.clone(), sibling(&target, "-wal"), sibling(&target, "-shm")];
         if siblings.iter().all(|path| path.symlink_metadata().is_ok()) {
             return Ok(());
+        }
+        if !said {
+            output::complain(&format!(
+                "walscope: waiting for {} with its -wal and -shm\n",
+                line(&database.to_string_lossy())
+            ));
+            said = true;
         }
         match &watch {
             Some(watch) => await_event(watch)?,

@@ -47,6 +47,14 @@ fn a_shm_made_anew_leaves_the_word_to_the_directory() {
 }
 
 #[test]
+fn a_shm_born_while_the_other_side_was_captured_decides_nothing() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(100 * SECOND + SECOND / 2)));
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Undecided);
+}
+
+#[test]
 fn a_file_with_a_mount_of_its_own_silences_the_directory() {
     let mut sides = at_rest();
     seen(&mut sides[0].evidence.files.database).mount_id = Observation::seen(6);

@@ -40,10 +40,22 @@ fn a_refuted_pair_inside_a_group_refutes() {
 }
 
 #[test]
-fn an_undecided_pair_between_proven_ones_is_proven_through_the_third() {
+fn an_undecided_pair_is_proven_through_a_third_side() {
     let mut sides = three();
-    sides[0].evidence.host.boot_id = Observation::seen("boot".into());
-    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+    // The middle capture found nobody at work; the last found a -shm of unknown age.
+    sides[1].evidence.files.shm = Observation::missing("ENOENT");
+    own_shm(&mut sides[2], 78);
+    with_shm(&mut sides[2], |shm| shm.birth_time = Observation::unsupported("no btime"));
+    let outer = [sides[0].clone(), sides[2].clone()];
+    assert_eq!(compare(&outer, false).verdict.sharing, Answer::Undecided);
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
+}
+
+#[test]
+fn a_side_without_a_proven_pair_leaves_all_undecided() {
+    let mut sides = three();
     sides[2].evidence.host.boot_id = Observation::denied("EACCES");
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Undecided);

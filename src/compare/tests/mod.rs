@@ -47,3 +47,17 @@ fn on(sides: &mut [Side], file_system: &crate::evidence::FileSystem) {
         }
     }
 }
+
+#[test]
+fn sharing_needs_memory_and_locks() {
+    use super::verdict::together;
+    use Answer::{Proven, Refuted, Undecided};
+    assert_eq!(together(Proven, Proven), Proven);
+    for (memory, locks) in [(Proven, Undecided), (Undecided, Proven), (Undecided, Undecided)] {
+        assert_eq!(together(memory, locks), Undecided);
+    }
+    for other in [Proven, Refuted, Undecided] {
+        assert_eq!(together(Refuted, other), Refuted);
+        assert_eq!(together(other, Refuted), Refuted);
+    }
+}

@@ -17,6 +17,7 @@ use super::peer::{Peer, Start};
 use super::progress::Progress;
 use super::protocol::CopiedFile;
 use super::runtime::{DATABASE, Kind, Runtime, View};
+use crate::output;
 
 /// How long an engine may take to say its version; one that hangs is none.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -152,7 +153,7 @@ impl Drop for Docker {
             self.remove(&["images", "--all", "--quiet"], &["rmi", "--force"]),
         ];
         for error in results.into_iter().filter_map(Result::err) {
-            anstream::eprintln!("walscope: something of {} may be left behind: {error:#}", self.label());
+            output::complain(&format!("walscope: something of {} may be left behind: {error:#}\n", self.label()));
         }
     }
 }

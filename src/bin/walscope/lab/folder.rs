@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::output;
+
 /// `f_type` of the file systems on which one inode is one page cache and locks are local to the kernel: ext4, xfs,
 /// btrfs, tmpfs, f2fs. Anywhere else (overlay, as in a container's own `/tmp`) the verdict could only be undecided.
 const DECISIVE: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
@@ -47,7 +49,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            anstream::eprintln!("walscope: {} is left behind: {error}", self.0.display());
+            output::complain(&format!("walscope: {} is left behind: {error}\n", self.0.display()));
         }
     }
 }

@@ -105,7 +105,7 @@ fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
     let judged = experiment(args, global, &interrupt);
     match judged {
         Err(error) if error.is::<Interrupted>() || interrupt.check().is_err() => {
-            anstream::eprintln!("walscope: interrupted");
+            output::complain("walscope: interrupted\n");
             Ok(Exit::Interrupted)
         }
         other => other,

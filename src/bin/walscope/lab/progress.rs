@@ -26,16 +26,16 @@ impl Progress {
 
     /// A paragraph.
     pub fn note(&self, text: &str) -> anyhow::Result<()> {
-        self.print(&textwrap::fill(text, self.width))
+        self.print(&textwrap::fill(&safe(text), self.width))
     }
 
+    /// Text that is safe and fits.
     fn print(&self, text: &str) -> anyhow::Result<()> {
-        let text = safe(text);
         if !self.global.json {
             return output::text(&self.global, &format!("{text}\n"));
         }
         if io::stderr().is_terminal() {
-            anstream::eprintln!("{text}");
+            output::complain(&format!("{text}\n"));
         }
         Ok(())
     }
@@ -52,15 +52,18 @@ impl Progress {
         self.row(&step.action, &cell(step.writer), &cell(step.reader))?;
         step.note.as_ref().map_or(Ok(()), |note| {
             let options = textwrap::Options::new(self.width).initial_indent("  ").subsequent_indent("  ");
-            self.print(&textwrap::fill(note, options))
+            self.print(&textwrap::fill(&safe(note), options))
         })
     }
 
     fn row(&self, action: &str, writer: &str, reader: &str) -> anyhow::Result<()> {
-        let rest = self.width.saturating_sub(2 * COUNT);
+        let width = self.width;
+        let counts = format!("{writer:>COUNT$}{reader:>COUNT$}");
+        let rest = width.saturating_sub(counts.chars().count());
+        if action.chars().count() <= rest {
+            return self.print(&format!("{action:rest$}{counts}"));
+        }
         // On a narrow terminal the counts go below the words.
-        let gap = if action.chars().count() > rest { format!("\n{:rest$}", "") } else { String::new() };
-        let line = format!("{action:rest$}{gap}{writer:>COUNT$}{reader:>COUNT$}");
-        self.print(&line)
+        self.print(&format!("{}\n{counts:>width$}", textwrap::fill(action, width)))
     }
 }
