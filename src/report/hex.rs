@@ -19,7 +19,7 @@ pub fn annotated(layout: &Layout, bytes: &[u8], offset: u64, width: usize) -> St
             let stored = bytes.get(field.offset..).unwrap_or_default();
             let stored = stored.get(..field.size).unwrap_or(stored);
             vec![
-                offset.saturating_add(field.offset as u64).to_string(),
+                format!("{:08x}", offset.saturating_add(field.offset as u64)),
                 stored.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
                 field.name.to_owned(),
                 value(field.name, stored),
@@ -27,7 +27,7 @@ pub fn annotated(layout: &Layout, bytes: &[u8], offset: u64, width: usize) -> St
             ]
         })
         .collect();
-    let title = styled(BOLD, &format!("{} at offset {offset}", layout.name));
+    let title = styled(BOLD, &format!("{} at offset {offset:#x} ({offset})", layout.name));
     format!("{title}\n{}", table::draw(&["offset", "bytes", "field", "value", "meaning"], &rows, width))
 }
 
@@ -62,13 +62,13 @@ pub fn page_heads(number: u32, page: &[u8], offset: u64, width: usize) -> String
     out
 }
 
-/// A number of up to four bytes; those that count nothing in hexadecimal.
+/// A number of one, two or four bytes; those that count nothing in hexadecimal.
 fn value(name: &str, stored: &[u8]) -> String {
     let number = stored.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
     match stored.len() {
         0 => "missing".to_owned(),
         1..=4 if ["magic", "salt", "checksum"].iter().any(|kind| name.starts_with(kind)) => format!("{number:#010x}"),
-        1..=4 => number.to_string(),
+        1 | 2 | 4 => number.to_string(),
         _ => String::new(),
     }
 }

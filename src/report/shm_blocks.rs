@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::shm::Shm;
-use crate::analysis::checkpoint::CheckpointFacts;
 use crate::analysis::shm::{BlockFacts, Slot, SlotKind, indexed_entries, slots};
 use crate::finding::Finding;
 use crate::format::shm::IndexBlock;
@@ -28,12 +27,10 @@ pub struct ShmDocument<'a, B> {
     /// The `mxFrame` by which entries are told from noise: of a header that a reader would trust, else of the first copy
     /// with a right checksum; null when there is none, and then every entry is noise.
     pub noise_behind: Option<u32>,
-    /// The checkpoint, diagnosed.
-    pub checkpoint: Option<&'a CheckpointFacts>,
     /// Findings, the gravest first.
     pub findings: &'a [Finding],
     /// Why something is null or unknown, by its name.
-    pub reasons: &'a BTreeMap<String, String>,
+    pub reasons: BTreeMap<&'a str, &'a str>,
     /// The blocks that were asked for, in their order.
     pub blocks: B,
 }
@@ -42,15 +39,16 @@ impl<'a, B> ShmDocument<'a, B> {
     /// From the page about the whole, and the blocks.
     #[must_use]
     pub fn new(whole: &'a InspectDocument, noise_behind: Option<u32>, blocks: B) -> Self {
+        let reasons = whole.reasons.iter().map(|(name, why)| (name.as_str(), why.as_str()));
         Self {
             schema: SCHEMA,
             source: &whole.source,
             sizes: &whole.sizes,
             shm: whole.shm.as_ref(),
             noise_behind,
-            checkpoint: whole.checkpoint.as_ref(),
             findings: &whole.findings,
-            reasons: &whole.reasons,
+            // The other files are not what this document is about.
+            reasons: reasons.filter(|(name, _)| name.starts_with("shm")).collect(),
             blocks,
         }
     }

@@ -21,7 +21,7 @@ pub struct InspectArgs {
 /// Runs it.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(&args.source, global.strict_atime)?;
-    let document = look(&source, &mut |_, _| {})?.document;
+    let document = look(&source, Some(&mut |_, _| {}))?.document;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))
 }

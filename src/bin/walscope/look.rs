@@ -27,8 +27,8 @@ pub struct Look {
 /// Takes a frame of the pass over the WAL, and bytes that are equal for equal pages.
 pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 
-/// Looks, and hands each frame of the pass over the WAL to `each`.
-pub fn look(source: &Source, each: EachFrame<'_>) -> anyhow::Result<Look> {
+/// Looks, and hands each frame of the pass over the WAL to `each`. Without `each` the WAL, which can be long, is left out.
+pub fn look(source: &Source, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
     match source {
         Source::Files(files) => of_files(files, each),
         Source::Bundle(capture) => of_bundle(capture, each),
@@ -36,16 +36,17 @@ pub fn look(source: &Source, each: EachFrame<'_>) -> anyhow::Result<Look> {
 }
 
 /// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
-fn of_files(files: &Files, each: EachFrame<'_>) -> anyhow::Result<Look> {
+fn of_files(files: &Files, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
     let name = || files.label.clone();
     let mut reasons = why_absent(files)?;
     let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
     let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let locks = files.shm.as_ref().map(|_| files.locks());
-    let wal = match &files.wal {
-        Some(wal) => Some(wal::scan_pages(wal.as_ref(), each).with_context(name)?),
+    let wal = match (&files.wal, each) {
+        (Some(wal), Some(each)) => Some(wal::scan_pages(wal.as_ref(), each).with_context(name)?),
+        (Some(_), None) => None,
         // Of a -shm alone nothing is known about the -wal.
-        None => files.opened.as_ref().map(|_| WalFacts::absent()),
+        (None, _) => files.opened.as_ref().map(|_| WalFacts::absent()),
     };
     let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let shm = settled(before, after);
@@ -99,7 +100,7 @@ fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(reasons)
 }
 
-fn of_bundle(capture: &Capture, each: EachFrame<'_>) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
     let name = || capture.label.clone();
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
@@ -110,12 +111,14 @@ fn of_bundle(capture: &Capture, each: EachFrame<'_>) -> anyhow::Result<Look> {
     };
     let database = database_head(bytes, &mut reasons).with_context(name)?;
     let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
-    let wal = match &capture.wal {
-        WalBytes::Missing if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => None,
-        WalBytes::Missing => Some(WalFacts::absent()),
-        WalBytes::NotCaptured => None,
-        WalBytes::Full(bytes) => Some(wal::scan_pages(bytes.as_ref(), each).with_context(name)?),
-        WalBytes::Headers { bytes, facts } => {
+    let wal = match (&capture.wal, each) {
+        (WalBytes::Missing, _) if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
+            None
+        }
+        (WalBytes::Missing, _) => Some(WalFacts::absent()),
+        (WalBytes::NotCaptured, _) | (_, None) => None,
+        (WalBytes::Full(bytes), Some(each)) => Some(wal::scan_pages(bytes.as_ref(), each).with_context(name)?),
+        (WalBytes::Headers { bytes, facts }, Some(each)) => {
             let all = FrameBytes::Headers(bytes.as_ref());
             let mut hand_on = |seen: &frames::Visited<'_>| {
                 each(&seen.frame, seen.content.identity());

@@ -43,7 +43,7 @@ pub struct ShmArgs {
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(&args.source, global.strict_atime)?;
-    let Look { document: whole, shm: head, .. } = look(&source, &mut |_, _| {})?;
+    let Look { document: whole, shm: head, .. } = look(&source, None)?;
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
         Source::Bundle(capture) => capture.shm.as_deref(),

@@ -87,7 +87,8 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         (false, false) => INDEXED_UNASKED,
     };
     let mut prologue = Prologue::new(*frames.start(), indexed);
-    let Look { document: mut whole, wal, .. } = look(&source, &mut |frame, identity| prologue.push(frame, identity))?;
+    let Look { document: mut whole, wal, .. } =
+        look(&source, Some(&mut |frame, identity| prologue.push(frame, identity)))?;
     let Some(facts) = wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source);
