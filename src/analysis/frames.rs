@@ -195,6 +195,7 @@ pub struct Prologue {
     grouping: Transactions,
     at_first: Option<Transactions>,
     newest: NewestFrames,
+    transactions: u64,
     largest_page: u32,
     largest_commit_pages: u32,
 }
@@ -206,6 +207,8 @@ pub struct Start {
     pub grouping: Transactions,
     /// The newest committed frame of each page.
     pub newest: NewestFrames,
+    /// Committed transactions in the whole WAL. Fewer than commits, where commit frames are repeated as padding.
+    pub transactions: u64,
     /// The largest page number in any frame header.
     pub largest_page: u32,
     /// The largest commit field in any frame header.
@@ -218,7 +221,7 @@ impl Prologue {
     pub fn new(first: u64, indexed: usize) -> Self {
         let newest = NewestFrames { entries: Vec::new(), limit: indexed, overflown: false };
         let grouping = Transactions::new(0);
-        Self { first, grouping, at_first: None, newest, largest_page: 0, largest_commit_pages: 0 }
+        Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
     }
 
     /// Takes the next frame of the first pass, and bytes that are equal for equal pages.
@@ -226,7 +229,7 @@ impl Prologue {
         if frame.number == self.first {
             self.at_first = Some(self.grouping.clone());
         }
-        self.grouping.push(frame, identity);
+        self.transactions += u64::from(self.grouping.push(frame, identity).is_some());
         self.largest_page = self.largest_page.max(frame.header.page);
         self.largest_commit_pages = self.largest_commit_pages.max(frame.header.commit_pages);
         if frame.valid {
@@ -237,8 +240,10 @@ impl Prologue {
     /// Ends.
     #[must_use]
     pub fn finish(self, facts: &WalFacts) -> Start {
+        let last = u64::from(self.grouping.clone().finish().is_some());
         Start {
             grouping: self.at_first.unwrap_or(self.grouping),
+            transactions: self.transactions + last,
             newest: self.newest.finish(facts.frames.committed),
             largest_page: self.largest_page,
             largest_commit_pages: self.largest_commit_pages,

@@ -27,8 +27,8 @@ pub fn annotated(layout: &Layout, bytes: &[u8], offset: u64, width: usize) -> St
             ]
         })
         .collect();
-    let title = styled(BOLD, &format!("{} at offset {offset:#x} ({offset})", layout.name));
-    format!("{title}\n{}", table::draw(&["offset", "bytes", "field", "value", "meaning"], &rows, width))
+    let title = wrap(&styled(BOLD, &format!("{} at offset {offset:#x} ({offset})", layout.name)), width, "", "");
+    title + &table::draw(&["offset", "bytes", "field", "value", "meaning"], &rows, width)
 }
 
 /// The structures that a database page begins with: on page 1 the database header, and the head of a b-tree page with

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::shm::Shm;
-use crate::analysis::shm::{BlockFacts, Slot, SlotKind, indexed_entries, slots};
+use crate::analysis::shm::{BlockFacts, Slot, SlotKind, slots};
 use crate::finding::Finding;
-use crate::format::shm::IndexBlock;
+use crate::format::shm::{HASH_SLOTS, IndexBlock};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/shm/1";
@@ -75,6 +75,8 @@ pub struct BlockRow {
     pub noise_slots: usize,
     /// Slots that point behind the block's last entry.
     pub garbage_slots: usize,
+    /// Slots that hold nothing. Without one, every search in this block fails.
+    pub empty_slots: usize,
     /// Live slots that point to an entry which another slot points to already.
     pub duplicate_slots: usize,
     /// Entries that count and say page 0.
@@ -101,11 +103,12 @@ impl BlockRow {
             first_frame: block.first_frame,
             last_frame: block.end_frame().saturating_sub(1),
             error: None,
-            indexed: indexed_entries(block, noise_behind),
+            indexed: facts.indexed,
             noise_entries: facts.noise_entries,
             live_slots: facts.live_slots,
             noise_slots: facts.noise_slots,
             garbage_slots: facts.garbage_slots,
+            empty_slots: HASH_SLOTS.saturating_sub(facts.live_slots + facts.noise_slots + facts.garbage_slots),
             duplicate_slots: facts.duplicate_slots,
             zero_pages: facts.zero_pages,
             unreachable_frames: facts.unreachable_frames,

@@ -82,23 +82,16 @@ fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<u32>) -> String
 }
 
 fn headers(head: &IndexHead, width: usize) -> String {
-    let [first, second] = &head.headers;
-    let rows: Vec<Vec<String>> = layout::INDEX_HEADER
-        .fields
-        .iter()
-        .map(|field| {
-            let [a, b] = [first, second].map(|header| header_field(header, field.name));
-            let differs = if a == b { "" } else { "differs" };
-            vec![
-                field.offset.to_string(),
-                field.name.to_owned(),
-                a,
-                b,
-                differs.to_owned(),
-                c_name(field.meaning).to_owned(),
-            ]
-        })
-        .collect();
+    let row = |offset: String, field: &str, [a, b]: [String; 2], name: &str| {
+        let differs = if a == b { "" } else { "differs" };
+        vec![offset, field.to_owned(), a, b, differs.to_owned(), name.to_owned()]
+    };
+    let stored = layout::INDEX_HEADER.fields.iter().map(|field| {
+        let values = head.headers.map(|header| header_field(&header, field.name));
+        row(field.offset.to_string(), field.name, values, c_name(field.meaning))
+    });
+    let right = head.headers.map(|header| if header.checksum_ok { "right" } else { "wrong" }.to_owned());
+    let rows: Vec<Vec<String>> = stored.chain([row(String::new(), "checksum is", right, "")]).collect();
     table::draw(&["offset", "field", "copy 0", "copy 1", "", "SQLite's name"], &rows, width)
 }
 
@@ -123,7 +116,7 @@ fn header_field(header: &IndexHeader, name: &str) -> String {
         "database_pages" => header.database_pages.to_string(),
         "frame_checksum" => pair(header.frame_checksum),
         "salts" => pair(header.salts),
-        "checksum" => format!("{} {}", pair(header.checksum), if header.checksum_ok { "right" } else { "wrong" }),
+        "checksum" => pair(header.checksum),
         _ => String::new(),
     }
 }
@@ -254,6 +247,12 @@ fn faults(block: &BlockRow) -> Vec<String> {
     }
     if block.duplicate_slots > 0 {
         out.push(format!("{} to an entry that another slot points to", points(block.duplicate_slots)));
+    }
+    // walFindFrame goes on until an empty slot, and gives up with SQLITE_CORRUPT after one round.
+    if block.indexed > 0 && block.empty_slots == 0 {
+        out.push(
+            "the hash table has no empty slot: SQLite calls that corrupt as soon as it searches this block".to_owned(),
+        );
     }
     if block.zero_pages > 0 {
         out.push(format!(

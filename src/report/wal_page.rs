@@ -132,7 +132,7 @@ impl FrameTable {
             numbers("page", start.largest_page.into()),
             numbers("commit", start.largest_commit_pages.into()),
             words("class", "uncommitted".len()),
-            numbers("tx", wal.map_or(0, |wal| wal.commits)),
+            numbers("tx", start.transactions),
             words("salts", 17),
             words("checksum", 17),
             words("ok", 3),
@@ -208,7 +208,7 @@ impl TransactionTable {
         let frames = wal.map_or(0, |wal| wal.frames.committed);
         let commits = wal.map_or(0, |wal| wal.commits);
         let columns = vec![
-            numbers("tx", commits),
+            numbers("tx", start.transactions),
             numbers("first", frames),
             numbers("last", frames),
             numbers("commits", commits),
@@ -271,6 +271,16 @@ pub fn foot(whole: &InspectDocument, start: &Start, transactions: bool, changed:
     let torn = whole.wal.as_ref().map_or(0, |wal| wal.frames.torn_bytes);
     if torn > 0 && !transactions {
         say(&format!("{} of a torn frame follow at the end of the file.", many(torn, "byte")));
+    }
+    if let Some(wal) = &whole.wal
+        && transactions
+        && wal.commits > start.transactions
+    {
+        say(&format!(
+            "The WAL has {} in {}: a commit frame that is repeated up to the end of a sector (psow=0) makes one transaction, and SQLite recovers to any of its repetitions.",
+            many(wal.commits, "commit"),
+            many(start.transactions, "transaction"),
+        ));
     }
     if start.newest.too_many() && !transactions {
         say("Superseded frames are not marked: there are too many frames to look without being asked (--superseded).");
