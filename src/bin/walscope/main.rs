@@ -8,6 +8,7 @@ mod inspect;
 mod lab;
 mod look;
 mod output;
+mod schema;
 mod shm;
 mod snapshot;
 mod wal;
@@ -34,5 +35,6 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Compare(args) => compare::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),
+        Command::Schema(args) => schema::run(args, &cli.global),
     }
 }
