@@ -12,9 +12,12 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::output;
 
+/// A document's name, and what makes its schema.
+type Document = (&'static str, fn() -> Schema);
+
 /// Documents by the command that prints them; `manifest` is the `manifest.json` of a bundle, `wal-frame` and
 /// `wal-transaction` are the lines of `wal --jsonl`.
-const DOCUMENTS: &[(&str, fn() -> Schema)] = &[
+const DOCUMENTS: &[Document] = &[
     ("inspect", of::<InspectDocument>),
     ("wal", of::<WalDocument<'static, Option<Vec<FrameRow>>, Option<Vec<TransactionRow>>>>),
     ("wal-frame", of::<FrameRow>),
