@@ -180,6 +180,12 @@ impl<'a> WalIndex<'a> {
         Ok(Self { bytes, head })
     }
 
+    /// The same with a head that was read before, so that blocks and head are of one look.
+    #[must_use]
+    pub fn with_head(bytes: &'a dyn ReadAt, head: IndexHead) -> Self {
+        Self { bytes, head }
+    }
+
     /// Blocks in the file, the last one possibly cut short. More than `mxFrame` needs is normal: SQLite never shrinks it.
     #[must_use]
     pub fn blocks(&self) -> u64 {

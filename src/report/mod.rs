@@ -6,6 +6,7 @@
 pub mod compare;
 mod compare_page;
 pub mod database;
+pub mod explain;
 pub mod inspect;
 mod inspect_page;
 pub mod picture;
@@ -14,6 +15,7 @@ pub mod shm;
 pub mod snapshot;
 pub mod table;
 mod text;
+pub mod verify;
 pub mod wal;
 
 /// Text from a file, a path or a container's name, made fit for a terminal: control characters are shown escaped.
