@@ -175,6 +175,10 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
         (Ok(_), WalSight::Whole(_), ..) => Err("there is no database to compare with".to_owned()),
         (Ok(_), ..) => Err("the pages of the WAL were left out of the bundle".to_owned()),
     };
+    let wal_page_one = match &wal {
+        WalSight::Whole(bytes) => pass.page_one(bytes.as_ref())?,
+        _ => None,
+    };
 
     // From here on everything is looked at once more: what the WAL has gained, and whether it is still the same.
     let later = sight.wal()?;
@@ -190,17 +194,13 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
         backfill = Err("the files changed while they were read".to_owned());
     }
     let mx_frame_after = after.as_ref().and_then(IndexHead::trusted).map(|header| header.mx_frame);
-    let wal_page_one = match &wal {
-        WalSight::Whole(bytes) => pass.page_one(bytes.as_ref())?,
-        _ => None,
-    };
     let index = pass.index_result(&wal)?;
     Ok(Examined {
         database: database_head,
         database_size: whole_size(&database),
         database_absent: matches!(database, DatabaseSight::Absent),
         wal: facts,
-        wal_page_one,
+        wal_page_one: wal_page_one.filter(|_| pass.header == later_header),
         commits_behind_break: pass.commits_behind_break,
         shm: settled_head(before, after),
         locks,

@@ -224,7 +224,7 @@ fn slots_duplicate(examined: &Examined) -> Option<Finding> {
 }
 
 fn commits_behind_break(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
-    let commits = Some(examined.commits_behind_break).filter(|commits| *commits > 0)?;
+    let commits = Some(examined.commits_behind_break).filter(|commits| *commits > 0 && wal.page_size().is_some())?;
     Some(
         Finding::new(
             "wal_commits_behind_break",
