@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::{Batch, Connection, OpenFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, kill_process, prlimit};
 
 const VARIABLE: &str = "WALSCOPE_TEST_CAMPAIGN_CHILD";
@@ -160,7 +161,12 @@ impl Server {
             "sql" => {
                 let (connection, frames) = &self.connections[id];
                 frames.store(-1, Ordering::Relaxed);
-                connection.execute_batch(rest)?;
+                // To the last row: that is where the commit is told.
+                let mut batch = Batch::new(connection, rest);
+                while let Some(mut statement) = batch.next()? {
+                    let mut rows = statement.raw_query();
+                    while rows.next()?.is_some() {}
+                }
                 return Ok(frames.load(Ordering::Relaxed).to_string());
             }
             "value" => return self.connections[id].0.query_row(rest, [], |row| row.get(0)),
