@@ -23,7 +23,10 @@ fn pair(world: &World) -> (Shell, Shell, String) {
     let volume = world.volume("shared");
     let mount = format!("{volume}:/data");
     let mut writer = world.shell("writer", &["-v", &mount], "/data/t.db");
-    assert_eq!(writer.sql("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1); SELECT count(*) FROM t;"), "wal\n1");
+    assert_eq!(
+        writer.sql("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1); SELECT count(*) FROM t;"),
+        "wal\n1"
+    );
     let mut reader = world.shell("reader", &["-v", &mount], "/data/t.db");
     assert_eq!(reader.sql("SELECT count(*) FROM t;"), "1");
     (writer, reader, volume)
@@ -37,7 +40,8 @@ fn snapshot(world: &World, shell: &Shell, user: &[&str], to: &Path) {
 
 fn compare(a: &Path, b: &Path) -> (i32, Value) {
     let out = Command::new(WALSCOPE).arg("compare").args([a, b]).arg("--json").output().unwrap();
-    let json = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    let json =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
     (out.status.code().unwrap(), json)
 }
 

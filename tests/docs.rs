@@ -13,7 +13,8 @@ fn document(name: &str) -> String {
 
 /// Rows (offset, size, field) of the first table below the heading that has the structure's name.
 fn rows(document: &str, layout: &Layout) -> Vec<(usize, usize, String)> {
-    let heading = |line: &str| line.starts_with('#') && line.trim_start_matches(['#', ' ']).eq_ignore_ascii_case(layout.name);
+    let heading =
+        |line: &str| line.starts_with('#') && line.trim_start_matches(['#', ' ']).eq_ignore_ascii_case(layout.name);
     document
         .lines()
         .skip_while(|line| !heading(line))

@@ -125,6 +125,9 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// What stands where nothing was written.
+    pub const ZERO: Self = Self { page: 0, commit_pages: 0, salt1: 0, salt2: 0, checksum1: 0, checksum2: 0 };
+
     /// Whether a transaction ends with this frame.
     #[must_use]
     pub fn is_commit(&self) -> bool {

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Whether an engine answers.
 pub fn engine() -> bool {
-    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output().is_ok_and(|out| out.status.success())
+    Command::new("docker")
+        .args(["version", "--format", "{{.Server.Version}}"])
+        .output()
+        .is_ok_and(|out| out.status.success())
 }
 
 pub fn docker(args: &[&str]) -> Output {

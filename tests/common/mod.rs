@@ -7,10 +7,14 @@ pub mod docker;
 /// (a list such as `docker,fuse,root,userns`).
 pub fn have(what: &str, there: bool) -> bool {
     let required = std::env::var("WALSCOPE_REQUIRE").unwrap_or_default();
-    assert!(there || !required.split(',').any(|item| item == what), "{what} is required (WALSCOPE_REQUIRE) and not here");
+    assert!(
+        there || !required.split(',').any(|item| item == what),
+        "{what} is required (WALSCOPE_REQUIRE) and not here"
+    );
     if !there {
         // Written past the test harness, which would swallow it.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
     }
     there
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod checkpoint;
 mod hostile;
+mod scan;
 mod shm;
 mod transactions;
 mod wal;
