@@ -78,6 +78,10 @@ pub enum Command {
     Inspect(crate::inspect::InspectArgs),
     /// Recompute every checksum and hold -wal, -shm and database against each other
     Verify(crate::verify::VerifyArgs),
+    /// The frames of the WAL, each with its class, or its transactions
+    Wal(crate::wal::WalArgs),
+    /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
+    Shm(crate::shm::ShmArgs),
     /// Capture a database's -shm and -wal with kernel evidence into one bundle
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index

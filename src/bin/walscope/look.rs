@@ -1,149 +1,84 @@
-//! One look at a SOURCE: what `inspect` and `verify` judge, and why parts of it are not there.
+//! A look at one SOURCE as a whole: what `wal` and `shm` begin with. `inspect` and `verify` hold the files against each
+//! other, which takes more reading: that is in `examined`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::analysis::findings::Facts;
-use walscope::bytes::{FileBytes, ReadAt};
+use walscope::analysis::frames::{self, FrameBytes};
+use walscope::analysis::wal::{self, Frame, WalFacts};
+use walscope::bytes::ReadAt;
 use walscope::evidence::{LocksView, Observation, ShmLocks};
-use walscope::format::shm::IndexHead;
-use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::format::{ParseError, db, shm};
+use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
-use walscope::source::{self, Files, Source};
+use walscope::source::{Files, Source};
 
-use crate::args::Global;
-
-/// How often files in use are looked at until they stand still: a WAL restarts now and then, not all the time.
-const LOOKS: u32 = 5;
-
-/// What was looked at and found.
+/// What one look found.
 pub struct Look {
-    /// Where.
-    pub source: inspect::Source,
-    /// File sizes.
-    pub sizes: Sizes,
-    /// Why something is null or unknown, by its name in the document.
-    pub reasons: BTreeMap<String, String>,
-    examined: Examined,
-    hot_journal: bool,
-    access_time_moved: Vec<String>,
-    unstable: Option<String>,
-    readable_by_others: bool,
+    /// The page about the whole.
+    pub document: InspectDocument,
+    /// The WAL; `None` when it was not looked at.
+    pub wal: Option<WalFacts>,
+    /// The head of the wal-index; `None` when it is absent or too short.
+    pub shm: Option<shm::IndexHead>,
 }
 
-impl Look {
-    /// Opens and looks.
-    pub fn at(argument: &str, global: &Global) -> anyhow::Result<Self> {
-        match source::open(argument, global.strict_atime)? {
-            Source::Files(files) => of_files(&files),
-            Source::Bundle(capture) => of_bundle(&capture),
-        }
-    }
+/// Takes a frame of the pass over the WAL, and bytes that are equal for equal pages.
+pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 
-    /// The facts, for findings.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts {
-            hot_journal: self.hot_journal,
-            access_time_moved: &self.access_time_moved,
-            unstable: self.unstable.as_deref(),
-            readable_by_others: self.readable_by_others,
-            ..Facts::of(&self.examined)
-        }
+/// Looks, and hands each frame of the pass over the WAL to `each`. Without `each` the WAL, which can be long, is left out.
+pub fn look(source: &Source, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    match source {
+        Source::Files(files) => of_files(files, each),
+        Source::Bundle(capture) => of_bundle(capture, each),
     }
 }
 
-fn of_files(files: &Files) -> anyhow::Result<Look> {
+/// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
+fn of_files(files: &Files, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    let name = || files.label.clone();
     let mut reasons = why_absent(files)?;
-    let live = Live { files, locks: files.shm.is_some().then(|| files.locks()) };
-    let mut looks = 1;
-    let mut examined = examine(&live).with_context(|| files.label.clone())?;
-    while examined.in_use() && !examined.settled && looks < LOOKS {
-        looks += 1;
-        examined = examine(&live).with_context(|| files.label.clone())?;
-    }
-    explain_faults(&examined, &mut reasons);
-    if let (None, None, None, Some(reason)) = (&examined.database, &files.wal, &files.shm, reasons.get("database")) {
+    let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
+    let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let locks = files.shm.as_ref().map(|_| files.locks());
+    let wal = match (&files.wal, each) {
+        (Some(wal), Some(each)) => Some(wal::scan_pages(wal.as_ref(), each).with_context(name)?),
+        (Some(_), None) => None,
+        // Of a -shm alone nothing is known about the -wal.
+        (None, _) => files.opened.as_ref().map(|_| WalFacts::absent()),
+    };
+    let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let shm = settled(before, after);
+    if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
         bail!("{}: {reason}", files.label);
     }
-    if let Some(locks) = &live.locks {
-        explain_locks(locks, &mut reasons);
-    }
-    Ok(Look {
-        source: inspect::Source {
-            label: files.label.clone(),
-            kind: SourceKind::Files,
-            path: files.database_path.display().to_string(),
-            stable: None,
-        },
-        sizes: Sizes {
-            database: files.database.as_ref().map(|bytes| bytes.len()),
-            wal: examined.wal.as_ref().filter(|_| files.wal.is_some()).map(|wal| wal.file_size),
-            shm: live.shm()?.map(|bytes| bytes.len()),
-        },
-        reasons,
-        examined,
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: locks.as_ref().and_then(|locks| seen(locks, &mut reasons)),
         hot_journal: files.hot_journal,
-        access_time_moved: files.access_time_moved.clone(),
-        unstable: None,
-        readable_by_others: false,
-    })
-}
-
-/// Files of this machine, each time with the length that they have then.
-struct Live<'a> {
-    files: &'a Files,
-    locks: Option<Observation<LocksView>>,
-}
-
-impl Live<'_> {
-    fn now(
-        &self,
-        opened: impl FnOnce(&walscope::linux::OpenedFiles) -> &Observation<Arc<File>>,
-        alone: Option<&Arc<dyn ReadAt>>,
-    ) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        match &self.files.opened {
-            None => Ok(alone.cloned()),
-            Some(files) => match opened(files).value() {
-                Some(file) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
-                None => Ok(None),
-            },
-        }
-    }
-}
-
-impl Sight for Live<'_> {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(match self.now(|files| &files.database, self.files.database.as_ref())? {
-            Some(bytes) => DatabaseSight::Whole(bytes),
-            None if self.files.opened.is_some() => DatabaseSight::Absent,
-            None => DatabaseSight::NotSeen,
-        })
-    }
-
-    fn wal(&self) -> io::Result<WalSight> {
-        Ok(match self.now(|files| &files.wal, self.files.wal.as_ref())? {
-            Some(bytes) => WalSight::Whole(bytes),
-            // Of a -shm alone nothing is known about the -wal.
-            None if self.files.opened.is_some() => WalSight::Absent,
-            None => WalSight::NotSeen,
-        })
-    }
-
-    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        self.now(|files| &files.shm, self.files.shm.as_ref())
-    }
-
-    fn locks(&self) -> Option<ShmLocks> {
-        self.locks.as_ref().and_then(Observation::value).map(|view| view.shm.clone())
-    }
+        access_time_moved: &files.access_time_moved,
+        ..Facts::default()
+    };
+    let sizes = Sizes {
+        database: files.database.as_ref().map(|bytes| bytes.len()),
+        wal: files.wal.as_ref().map(|bytes| bytes.len()),
+        shm: files.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: files.label.clone(),
+        kind: SourceKind::Files,
+        path: files.database_path.display().to_string(),
+        stable: None,
+    };
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
 }
 
 /// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
-fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     let Some(opened) = &files.opened else {
         let alone = || "not looked at: one file alone was given".to_owned();
         let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
@@ -166,96 +101,109 @@ fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(reasons)
 }
 
-fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    let name = || capture.label.clone();
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
     let mut reasons = BTreeMap::new();
-    let examined = examine(&Captured(capture)).with_context(|| capture.label.clone())?;
-    explain_faults(&examined, &mut reasons);
-    explain_locks(&manifest.evidence.locks, &mut reasons);
-    if examined.wal.is_none() {
+    let bytes = match &capture.database {
+        DatabaseBytes::Missing => None,
+        DatabaseBytes::FirstPage(bytes) | DatabaseBytes::Full(bytes) => Some(bytes.as_ref()),
+    };
+    let database = database_head(bytes, &mut reasons).with_context(name)?;
+    let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
+    let wal = match (&capture.wal, each) {
+        (WalBytes::Missing, _) if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
+            None
+        }
+        (WalBytes::Missing, _) => Some(WalFacts::absent()),
+        (WalBytes::NotCaptured, _) | (_, None) => None,
+        (WalBytes::Full(bytes), Some(each)) => Some(wal::scan_pages(bytes.as_ref(), each).with_context(name)?),
+        (WalBytes::Headers { bytes, facts }, Some(each)) => {
+            let all = FrameBytes::Headers(bytes.as_ref());
+            let mut hand_on = |seen: &frames::Visited<'_>| {
+                each(&seen.frame, seen.content.identity());
+                Ok(())
+            };
+            frames::visit(all, facts, 1..=u64::MAX, &mut hand_on).with_context(name)?;
+            Some((**facts).clone())
+        }
+    };
+    if wal.is_none() {
         let why = files.wal.reason().unwrap_or("left out of this bundle");
         reasons.insert("wal".to_owned(), why.to_owned());
     }
-    let unstable = || manifest.stability.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-    Ok(Look {
-        source: inspect::Source {
-            label: capture.label.clone(),
-            kind: SourceKind::Bundle,
-            path: files.database_path.clone(),
-            stable: Some(manifest.stability.stable),
-        },
-        sizes: Sizes {
-            database: files.database.value().map(|file| file.size),
-            wal: files.wal.value().map(|file| file.size),
-            shm: capture.shm.as_ref().map(|bytes| bytes.len()),
-        },
-        reasons,
-        examined,
+    let unstable =
+        (!manifest.stability.stable).then(|| manifest.stability.reason.as_deref().unwrap_or("no reason given"));
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: seen(&manifest.evidence.locks, &mut reasons),
         hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
-        access_time_moved: manifest.access_time_moved.clone(),
-        unstable: (!manifest.stability.stable).then(unstable),
+        access_time_moved: &manifest.access_time_moved,
+        unstable,
         readable_by_others: capture.readable_by_others,
-    })
+        ..Facts::default()
+    };
+    let sizes = Sizes {
+        database: files.database.value().map(|file| file.size),
+        wal: files.wal.value().map(|file| file.size),
+        shm: capture.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: capture.label.clone(),
+        kind: SourceKind::Bundle,
+        path: files.database_path.clone(),
+        stable: Some(manifest.stability.stable),
+    };
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
 }
 
-/// A bundle: what was captured, the same each time. Its database was read before its `-shm`.
-struct Captured<'a>(&'a Capture);
-
-impl Sight for Captured<'_> {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(match &self.0.database {
-            DatabaseBytes::FirstPage(bytes) => DatabaseSight::FirstPage(Arc::clone(bytes)),
-            DatabaseBytes::Full(bytes) => DatabaseSight::Whole(Arc::clone(bytes)),
-            DatabaseBytes::Missing => match self.0.manifest.evidence.files.database {
-                Observation::Missing { .. } => DatabaseSight::Absent,
-                _ => DatabaseSight::NotSeen,
-            },
-        })
-    }
-
-    fn wal(&self) -> io::Result<WalSight> {
-        let seen = &self.0.manifest.evidence.files.wal;
-        Ok(match &self.0.wal {
-            WalBytes::Missing if matches!(seen, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
-                WalSight::NotSeen
-            }
-            WalBytes::Missing => WalSight::Absent,
-            WalBytes::NotCaptured => WalSight::NotSeen,
-            WalBytes::Full(bytes) => WalSight::Whole(Arc::clone(bytes)),
-            WalBytes::Headers { facts, .. } => WalSight::Headers(facts.clone()),
-        })
-    }
-
-    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        Ok(self.0.shm.clone())
-    }
-
-    fn locks(&self) -> Option<ShmLocks> {
-        self.0.manifest.evidence.locks.value().map(|view| view.shm.clone())
-    }
-
-    fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
-        let salts = head.trusted()?.salts;
-        let samples = self.0.manifest.evidence.samples.iter();
-        samples.map(|sample| (sample.salts, sample.backfilled)).find(|(of, _)| *of == salts).map(|(_, n)| n)
-    }
-
-    fn may_be_settled(&self) -> bool {
-        self.0.manifest.stability.stable
-    }
+/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
+fn settled(before: Option<shm::IndexHead>, after: Option<shm::IndexHead>) -> Option<shm::IndexHead> {
+    let salts =
+        |head: &Option<shm::IndexHead>| head.as_ref().and_then(shm::IndexHead::trusted).map(|header| header.salts);
+    if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
 }
 
-fn explain_faults(examined: &Examined, reasons: &mut BTreeMap<String, String>) {
-    for (name, fault) in [("database", &examined.database_fault), ("shm", &examined.shm_fault)] {
-        if let Some(fault) = fault {
-            reasons.insert(name.to_owned(), fault.clone());
+fn database_head(
+    bytes: Option<&dyn ReadAt>,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<db::DatabaseHead>> {
+    decoded(bytes, 100, db::parse_head, "database", reasons)
+}
+
+fn shm_head(bytes: Option<&dyn ReadAt>, reasons: &mut BTreeMap<String, String>) -> io::Result<Option<shm::IndexHead>> {
+    decoded(bytes, shm::HEAD_SIZE, shm::parse_head, "shm", reasons)
+}
+
+/// Decodes the first `len` bytes; too few of them is a reason, not an error.
+fn decoded<T>(
+    bytes: Option<&dyn ReadAt>,
+    len: usize,
+    parse: fn(&[u8]) -> Result<T, ParseError>,
+    name: &str,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<T>> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    let mut head = vec![0; len];
+    let n = bytes.read_at(&mut head, 0)?;
+    head.truncate(n);
+    match parse(&head) {
+        Ok(value) => {
+            reasons.remove(name);
+            Ok(Some(value))
+        }
+        Err(error) => {
+            reasons.insert(name.to_owned(), error.to_string());
+            Ok(None)
         }
     }
 }
 
-/// Why the locks are not known.
-fn explain_locks(locks: &Observation<LocksView>, reasons: &mut BTreeMap<String, String>) {
+/// The locks, or why they are not known.
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
     let reason = match locks.value() {
         Some(view) => view.shm.write.reason.as_deref(),
         None => locks.reason(),
@@ -263,4 +211,5 @@ fn explain_locks(locks: &Observation<LocksView>, reasons: &mut BTreeMap<String, 
     if let Some(reason) = reason {
         reasons.insert("shm.locks".to_owned(), reason.to_owned());
     }
+    locks.value().map(|view| &view.shm)
 }

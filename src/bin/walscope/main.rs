@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod examined;
 mod exit;
 mod explain;
 mod inspect;
@@ -9,8 +10,10 @@ mod inspect;
 mod lab;
 mod look;
 mod output;
+mod shm;
 mod snapshot;
 mod verify;
+mod wal;
 
 use clap::Parser;
 
@@ -29,6 +32,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Verify(args) => verify::run(args, &cli.global),
+        Command::Wal(args) => wal::run(args, &cli.global),
+        Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),

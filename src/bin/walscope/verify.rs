@@ -3,8 +3,8 @@
 use walscope::report::verify;
 
 use crate::args::{FailOn, Global};
+use crate::examined::Look;
 use crate::exit::Exit;
-use crate::look::Look;
 use crate::output;
 
 /// Arguments of `verify`.
