@@ -121,7 +121,8 @@ fn histories_agree_with_sqlite() {
     let total = total.into_inner().unwrap();
     println!("{total}");
     assert_eq!(total.histories, histories);
-    for (what, often) in COVERAGE {
+    // A few histories cannot meet everything.
+    for (what, often) in COVERAGE.iter().filter(|_| histories >= HISTORIES) {
         assert!(total.of(what) * often >= histories, "{what}: only {} times\n{total}", total.of(what));
     }
 }
