@@ -47,6 +47,8 @@ pub struct Side {
     pub shm: Option<IndexHead>,
     /// The `-wal`.
     pub wal: WalFacts,
+    /// Whether what `wal` says is about the side. Not where the `-wal` was left out of the capture.
+    pub wal_captured: bool,
     /// Frame headers to look up by number, when they were captured.
     pub frame_headers: Option<FrameHeaders>,
 }

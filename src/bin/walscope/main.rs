@@ -1,10 +1,12 @@
 //! The command line. Each command has a file of its own; this one is the table of contents.
 
 mod args;
+mod bundle_file;
 mod compare;
 mod examined;
 mod exit;
 mod explain;
+mod forbidden;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
