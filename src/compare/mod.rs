@@ -28,6 +28,7 @@ mod verdict;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::wal::WalFacts;
@@ -66,7 +67,7 @@ pub struct FrameHeaders {
 }
 
 /// How far a question is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is so.
@@ -78,7 +79,7 @@ pub enum Answer {
 }
 
 /// What a verdict is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// What the next opener on either side would reach.
@@ -88,7 +89,7 @@ pub enum Subject {
 }
 
 /// The kinds of evidence. Stronger proofs join here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// One page frame behind both mappings.
@@ -112,7 +113,7 @@ pub enum Kind {
 }
 
 /// What a piece of evidence is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// The pages of the `-shm`.
@@ -124,7 +125,7 @@ pub enum About {
 }
 
 /// What a piece of evidence says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// Fits with sharing, decides nothing.
@@ -138,7 +139,7 @@ pub enum Says {
 }
 
 /// One piece of evidence, silent ones included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Because {
     /// Kind.
     pub kind: Kind,
@@ -153,7 +154,7 @@ pub struct Because {
 }
 
 /// The sharing verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
     /// Memory and locks together.
     pub sharing: Answer,
@@ -172,7 +173,7 @@ pub struct Verdict {
 }
 
 /// What happened between two captures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// The same last commit of the same generation.
@@ -190,7 +191,7 @@ pub enum Relation {
 }
 
 /// Lineage of two sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lineage {
     /// Relation; `None` when too little was captured to tell.
     pub relation: Option<Relation>,
@@ -205,7 +206,7 @@ pub struct Lineage {
 }
 
 /// Everything that comparing found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct Comparison {
     /// The verdict.
     pub verdict: Verdict,

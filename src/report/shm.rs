@@ -1,5 +1,6 @@
 //! The `-shm` in the JSON contract.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
@@ -9,7 +10,7 @@ use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
 const BLOCK: u64 = 32 * 1024;
 
 /// A wal-index: both header copies, checkpoint info, locks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Shm {
     /// `little` or `big`; null when neither header copy tells.
     pub byte_order: Option<&'static str>,
@@ -26,10 +27,12 @@ pub struct Shm {
 }
 
 /// One copy of the wal-index header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Header {
     /// `iVersion`.
     pub version: u32,
+    /// `unused`.
+    pub unused: u32,
     /// `iChange`.
     pub change_counter: u32,
     /// `isInit`.
@@ -55,18 +58,22 @@ pub struct Header {
 }
 
 /// `WalCkptInfo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Checkpoint {
     /// `nBackfill`.
     pub backfilled: u32,
     /// `nBackfillAttempted`.
     pub backfill_attempted: u32,
+    /// `notUsed0`.
+    pub unused: u32,
+    /// The eight lock bytes; locks on them mean everything, their values nothing.
+    pub lock_bytes: [u8; 8],
     /// `aReadMark` with the locks of the slots.
     pub read_marks: Vec<ReadMark>,
 }
 
 /// One read mark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReadMark {
     /// 0 to 4.
     pub slot: u8,
@@ -79,7 +86,7 @@ pub struct ReadMark {
 }
 
 /// One lock byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
     /// `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
     pub name: &'static str,
@@ -134,6 +141,8 @@ fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
     Checkpoint {
         backfilled: info.backfilled,
         backfill_attempted: info.backfill_attempted,
+        unused: info.unused,
+        lock_bytes: info.lock_bytes,
         read_marks: read_marks.collect(),
     }
 }
@@ -143,6 +152,7 @@ impl From<IndexHeader> for Header {
         let [salt1, salt2] = header.salts;
         Self {
             version: header.version,
+            unused: header.unused,
             change_counter: header.change_counter,
             initialized: header.initialized != 0,
             big_endian_checksums: header.big_endian_checksums != 0,
