@@ -487,7 +487,7 @@ pub struct Evidence {
     pub page_tables: Observation<Vec<live::PageTable>>,
 }
 
-fn not_recorded<T>() -> Observation<T> {
+fn not_recorded() -> Observation<Vec<live::PageTable>> {
     Observation::missing("the walscope that made this capture did not look")
 }
 

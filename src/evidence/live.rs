@@ -1,11 +1,12 @@
 //! What was tried on two live sides together. It belongs to the pair, not to a side, and cannot come from bundles.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Observation;
 
 /// Evidence about two sides that were live at the same time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Live {
     /// Page frames behind mappings of both sides' `-shm`.
     pub pages: Observation<PagesView>,
@@ -30,7 +31,7 @@ impl Live {
 
 /// Page tables of both sides. They were read in turn, all of `a`, all of `b`, all of `a`, and so on, each list in its
 /// order: between two reads of one table every other table was read once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PagesView {
     /// Bytes a page.
     pub page_size: u64,
@@ -41,7 +42,7 @@ pub struct PagesView {
 }
 
 /// Who has the `-shm` mapped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mapper {
     /// walscope itself, through the descriptor that it opened by the side's path.
@@ -58,7 +59,7 @@ pub enum Mapper {
 }
 
 /// The beginning of one mapping of a `-shm`, as page tables show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PageTable {
     /// Whose.
     pub mapper: Mapper,
@@ -107,6 +108,16 @@ impl PageEntry {
     }
 }
 
+impl JsonSchema for PageEntry {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PageEntry".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+$", "description": "64 bits of pagemap, decimal." })
+    }
+}
+
 impl Serialize for PageEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         super::decimal::serialize(&self.0, serializer)
@@ -120,7 +131,7 @@ impl<'de> Deserialize<'de> for PageEntry {
 }
 
 /// A lock beacon, tried in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BeaconView {
     /// The first side held, the second looked.
     pub forth: Observation<BeaconLook>,
@@ -129,10 +140,11 @@ pub struct BeaconView {
 }
 
 /// One pattern of locks that one side held, and what the other saw of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BeaconLook {
     /// What the pattern says: drawn at random.
     #[serde(with = "super::decimal")]
+    #[schemars(with = "String")]
     pub nonce: u64,
     /// What the other side saw.
     pub sight: Sight,
@@ -144,7 +156,7 @@ pub struct BeaconLook {
 }
 
 /// What was seen where a pattern was looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sight {
     /// The pattern, bit for bit.
@@ -156,7 +168,7 @@ pub enum Sight {
 }
 
 /// A trial on a scratch file that both sides had mapped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CoherenceView {
     /// What was written through the first side's mapping was there in the second's. `None`: not known.
     pub forth: Option<bool>,

@@ -156,7 +156,7 @@ pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
         }
     };
     let (forth, back) = (one_way(shm_a, shm_b), one_way(shm_b, shm_a));
-    let files_in_place = open::in_place(a) && open::in_place(b);
+    let files_in_place = open::unchanged(a) && open::unchanged(b);
     let look = |look: io::Result<BeaconLook>| match look {
         Ok(look) => Observation::seen(BeaconLook { files_in_place, ..look }),
         Err(error) => unseen("F_OFD_SETLK and F_OFD_GETLK on the -shm", &error),

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::evidence::{
-    ClockSample, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation, live,
+    ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation, live,
 };
 
 pub mod beacon;
@@ -119,6 +119,24 @@ fn shm_path(files: &OpenedFiles) -> Vec<u8> {
     let mut path = files.database_path.as_os_str().as_bytes().to_vec();
     path.extend(b"-shm");
     path
+}
+
+/// What the descriptors and this process say without a look at other processes: no mappings, no locks, no samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let (host, identities) = (host_view(files), identities(files));
+    Evidence {
+        begun,
+        ended: clock_sample(),
+        host,
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        mappings: Observation::missing("not looked at"),
+        locks: Observation::missing("not looked at"),
+        samples: Vec::new(),
+        page_tables: Observation::missing("not looked at"),
+    }
 }
 
 /// A side that is looked at now.

@@ -149,13 +149,6 @@ pub(super) fn unchanged(files: &OpenedFiles) -> bool {
             .all(|(suffix, file)| name(suffix).is_some_and(|path| entry_unchanged(&path, file)))
 }
 
-/// Whether the path still leads to the very `-shm` that was opened.
-pub(super) fn in_place(files: &OpenedFiles) -> bool {
-    let Ok(place) = Place::resolve(&files.asked) else { return false };
-    let shm = place.folder_path.join(with_suffix(&place.name, "-shm"));
-    files.shm.value().is_some() && entry_unchanged(&shm, &files.shm)
-}
-
 fn entry_unchanged(path: &Path, opened: &Observation<Arc<File>>) -> bool {
     match (fs::symlink_metadata(path), opened) {
         (Ok(now), Observation::Seen { value }) => {

@@ -1,5 +1,6 @@
 //! `walscope/probe/1`: what a live challenge between two sides came to.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::compare_page::{evidence_table, style};
@@ -12,7 +13,7 @@ use crate::evidence::live::{CoherenceView, Live};
 pub const SCHEMA: &str = "walscope/probe/1";
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Held a beacon.
@@ -24,7 +25,7 @@ pub enum Action {
 }
 
 /// What it was done on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
     /// The `-shm` of a database, read-only.
@@ -34,7 +35,7 @@ pub enum On {
 }
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ProbeDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -63,7 +64,7 @@ pub struct ProbeDocument {
 }
 
 /// Round trips, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Latency {
     /// How many.
     pub round_trips: u64,
@@ -122,7 +123,8 @@ impl ProbeDocument {
         out.push_str(&entry("Verdict", &format!("{answer}. {}", line(&self.explanation)), width));
         out.push('\n');
         let rows = [("memory", verdict.memory), ("locks", verdict.locks), ("sharing", verdict.sharing)];
-        let rows: Vec<Vec<String>> = rows.iter().map(|(what, answer)| vec![(*what).to_owned(), words(answer)]).collect();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|(what, answer)| vec![(*what).to_owned(), words(answer)]).collect();
         out.push_str(&table::draw(&["question", "answer"], &rows, width));
         out.push('\n');
         out.push_str(&evidence_table(&verdict.because, width));

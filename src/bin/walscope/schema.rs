@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 use walscope::report::compare::CompareDocument;
 use walscope::report::inspect::InspectDocument;
+use walscope::report::probe::ProbeDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
@@ -26,6 +27,7 @@ const DOCUMENTS: &[Document] = &[
     ("snapshot", of::<SnapshotDocument>),
     ("manifest", of::<Manifest>),
     ("compare", of::<CompareDocument>),
+    ("probe", of::<ProbeDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
 ];
