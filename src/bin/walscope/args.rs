@@ -86,6 +86,8 @@ pub enum Command {
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
     Compare(crate::compare::CompareArgs),
+    /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
+    Probe(crate::probe::ProbeArgs),
     /// Say what a finding means, what it rests on, its innocent causes, and what to do
     Explain(crate::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it

@@ -10,8 +10,10 @@ mod forbidden;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
+mod live;
 mod look;
 mod output;
+mod probe;
 mod schema;
 mod shm;
 mod snapshot;
@@ -39,6 +41,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
+        Command::Probe(args) => probe::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use walscope::report::compare::CompareDocument;
 use walscope::report::explain::ExplainDocument;
 use walscope::report::inspect::InspectDocument;
+use walscope::report::probe::ProbeDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::verify::VerifyDocument;
@@ -30,6 +31,7 @@ const DOCUMENTS: &[Document] = &[
     ("verify", of::<VerifyDocument>),
     ("explain", of::<ExplainDocument>),
     ("compare", of::<CompareDocument>),
+    ("probe", of::<ProbeDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
 ];

@@ -46,6 +46,12 @@ pub struct SnapshotArgs {
     /// How often to try when the files change meanwhile
     #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
+    /// Sample the wal-index so often after the capture: two sides that do so at the same time show the order of things
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    samples: u32,
+    /// Milliseconds between two samples
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    interval: u32,
     /// Replace FILE
     #[arg(long)]
     force: bool,
@@ -72,6 +78,8 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         }),
         with_db: args.with_db,
         attempts: args.attempts,
+        samples: args.samples,
+        interval: Duration::from_millis(args.interval.into()),
         strict_atime: global.strict_atime,
         ..Options::default()
     };
