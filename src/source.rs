@@ -1,5 +1,6 @@
 //! The SOURCE syntax: which files a command looks at, wherever they are.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,11 +58,12 @@ impl Files {
 ///
 /// # Errors
 /// When it cannot be read or is none of these.
-pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError> {
+pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
     let path = Path::new(argument);
+    let label = &*argument.to_string_lossy();
     // The database may be missing while its siblings are there: then there is no content to tell it by.
     if std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-        return database(argument, path, strict_atime);
+        return database(label, path, strict_atime);
     }
     let opened = linux::open_regular(path, strict_atime)?;
     let unreadable = |source| SnapshotError::Io { path: path.to_owned(), action: "read", source };
@@ -69,9 +71,9 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
     let mut head = [0; 512];
     let n = bytes.read_at(&mut head, 0).map_err(unreadable)?;
     let alone = |wal, shm| {
-        let access_time_moved = if opened.access_time_may_move { vec![argument.to_owned()] } else { Vec::new() };
+        let access_time_moved = if opened.access_time_may_move { vec![label.to_owned()] } else { Vec::new() };
         Source::Files(Box::new(Files {
-            label: argument.to_owned(),
+            label: label.to_owned(),
             database_path: path.to_owned(),
             database: None,
             wal,
@@ -82,10 +84,10 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
         }))
     };
     match kind(head.get(..n).unwrap_or_default()) {
-        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(argument, opened.file)?))),
+        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
-        Kind::Database => database(argument, path, strict_atime),
+        Kind::Database => database(label, path, strict_atime),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was checked, check by check: the numbers, and how grave what came out is.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::examine::Examined;
@@ -8,7 +9,7 @@ use crate::finding::{Finding, Severity};
 use crate::format::db::DatabaseHead;
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckResult {
     /// Checked, nothing to report.
@@ -22,7 +23,7 @@ pub enum CheckResult {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Check {
     /// Stable name in snake case.
     pub check: &'static str,

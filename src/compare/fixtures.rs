@@ -217,6 +217,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
         },
         shm: Some(index(9, SALTS)),
         wal: wal(9, SALTS, 0),
+        wal_captured: true,
         frame_headers: Some(headers(9, SALTS)),
     }
 }

@@ -37,13 +37,26 @@ pub(super) fn write_bundle(
     let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
     writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
     let mut number = 1;
+    let mut last: Option<Attempt> = None;
     let manifest = loop {
         let mut hook = |step| hook(number, step);
-        let attempt = Attempt::run(path, options, number, &mut writer, &mut hook)?;
+        hook(Step::Before);
+        let begun = linux::clock_sample();
+        let files = match (linux::open_database(path, options.strict_atime), last) {
+            (Ok(files), _) => files,
+            // What was captured stays in the bundle, which has to end as one.
+            (Err(gone), Some(attempt)) => {
+                hook(Step::Evidence);
+                break attempt.and_then_gone(&gone).conclude(path, options, &mut writer)?;
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let attempt = Attempt::run((begun, files), options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
             break attempt.conclude(path, options, &mut writer)?;
         }
+        last = Some(attempt);
         number += 1;
     };
     let json = serde_json::to_vec_pretty(&manifest)
@@ -74,16 +87,14 @@ struct Attempt {
 
 impl Attempt {
     fn run(
-        path: &Path,
+        (begun, files): (ClockSample, OpenedFiles),
         options: &Options,
         number: u32,
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        hook(Step::Before);
-        let begun = linux::clock_sample();
-        let files = linux::open_database(path, options.strict_atime)?;
-        let watch = Watch::start([&files.database, &files.wal].into_iter().filter_map(|f| f.value()).map(Arc::as_ref));
+        let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
+        let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
         let before = Moment::take(&files)?;
 
         let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
@@ -101,20 +112,27 @@ impl Attempt {
         let members = copy.members;
 
         let identities = linux::identities(&files);
-        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watch.
+        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
         let paths_unchanged = linux::paths_unchanged(&files);
-        let disturbed = watch.disturbed();
         let verdict = stability::judge(&stability::Attempt {
             before: &before,
             between: &between,
             after: &after,
             paths_unchanged,
             padded: members.iter().any(|member| member.padded > 0),
-            disturbed,
+            database_alone: options.with_db && wal_mode != WalMode::Full,
+            database_disturbed: database_watch.disturbed(),
+            wal_disturbed: wal_watch.disturbed(),
             refused: refused(&files),
         });
         let looks = [before.look, between, after.look];
         Ok(Self { number, begun, files, members, looks, wal_mode, wal_summary, identities, paths_unchanged, verdict })
+    }
+
+    /// An unstable attempt behind which there was nothing left to try again with.
+    fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
+        self.verdict = self.verdict.map_err(|reason| format!("{reason}; before the next attempt: {gone}"));
+        self
     }
 
     /// Gathers the evidence and says what the bundle holds.
@@ -240,8 +258,9 @@ impl Copy<'_, '_> {
             return Ok((asked.unwrap_or(WalMode::Full), None));
         };
         let size = self.size(file, "-wal")?;
-        let by_size = if size <= FULL_WAL_AT_MOST { WalMode::Full } else { WalMode::Headers };
-        let mode = asked.unwrap_or(by_size);
+        // A whole database wants the pages that are not yet, or only half, in it.
+        let full = self.options.with_db || size <= FULL_WAL_AT_MOST;
+        let mode = asked.unwrap_or(if full { WalMode::Full } else { WalMode::Headers });
         let mut summary = None;
         match mode {
             WalMode::Full => {

@@ -57,7 +57,7 @@ pub enum SnapshotError {
 /// What to capture.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How much of the `-wal`; `None`: full up to 64 MiB, else headers.
+    /// How much of the `-wal`; `None`: full up to 64 MiB or with `with_db`, else headers.
     pub wal: Option<WalMode>,
     /// The whole database instead of its first page.
     pub with_db: bool,
@@ -186,7 +186,7 @@ pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotE
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
     write_bundle(path, options, &mut out, &mut |_, _| {})?;
-    drop(out);
+    out.into_inner().map_err(|error| scratch(error.into_error()))?;
     Capture::from_file(&path.display().to_string(), Arc::new(file))
 }
 

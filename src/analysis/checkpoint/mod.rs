@@ -1,4 +1,5 @@
 //! What the checkpoint is doing and who holds it up, by wal.c's rules. Locks are an argument.
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
@@ -9,7 +10,7 @@ use super::wal::{EndReason, WalFacts};
 mod explain;
 
 /// What the checkpoint is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckpointState {
     /// No `-wal`, or not a usable one.
@@ -33,7 +34,7 @@ pub enum CheckpointState {
 }
 
 /// A lock that stands in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Blocker {
     /// `read0` .. `read4`, `checkpoint`, `write`, `recover`.
     pub lock: String,
@@ -46,7 +47,7 @@ pub struct Blocker {
 }
 
 /// One read mark and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReadMark {
     /// 0 to 4.
     pub slot: u8,
@@ -59,7 +60,7 @@ pub struct ReadMark {
 }
 
 /// The checkpoint, diagnosed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CheckpointFacts {
     /// State.
     pub state: CheckpointState,

@@ -91,4 +91,6 @@ pub enum Command {
     /// Run the two-container experiment with real SQLite on this machine and judge it
     #[cfg(feature = "lab")]
     Lab(crate::lab::LabArgs),
+    /// The JSON Schema of a command's document
+    Schema(crate::schema::SchemaArgs),
 }

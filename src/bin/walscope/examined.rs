@@ -1,6 +1,7 @@
 //! One look at a SOURCE: what `inspect` and `verify` judge, and why parts of it are not there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub struct Look {
 
 impl Look {
     /// Opens and looks.
-    pub fn at(argument: &str, global: &Global) -> anyhow::Result<Self> {
+    pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
         match source::open(argument, global.strict_atime)? {
             Source::Files(files) => of_files(&files),
             Source::Bundle(capture) => of_bundle(&capture),

@@ -1,15 +1,18 @@
 //! The command line. Each command has a file of its own; this one is the table of contents.
 
 mod args;
+mod bundle_file;
 mod compare;
 mod examined;
 mod exit;
 mod explain;
+mod forbidden;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
 mod look;
 mod output;
+mod schema;
 mod shm;
 mod snapshot;
 mod verify;
@@ -39,5 +42,6 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),
+        Command::Schema(args) => schema::run(args, &cli.global),
     }
 }

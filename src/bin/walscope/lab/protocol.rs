@@ -1,19 +1,21 @@
 //! What the driver and the two actors say to each other: one JSON object a line, a reply to every request.
 //!
+//! Paths are `OsString`: as JSON these may be any bytes.
+//!
 //! The replies are the only synchronisation of the experiment: a step is over when its reply has arrived.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
 /// What an actor is asked to do.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
     /// Open the database through SQLite.
     Open {
         /// Its path, as the actor sees it.
-        path: PathBuf,
+        path: OsString,
     },
     /// Switch the open database to WAL mode and create the table.
     Create,
@@ -37,16 +39,16 @@ pub enum Request {
     /// Run another walscope process here that takes a snapshot.
     Snapshot {
         /// The executable, as the actor sees it.
-        program: PathBuf,
+        program: OsString,
         /// The database.
-        database: PathBuf,
+        database: OsString,
         /// Where the bundle goes; must not exist.
-        bundle: PathBuf,
+        bundle: OsString,
     },
 }
 
 /// What an actor replies.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     /// The first line: the actor runs and listens.
@@ -85,7 +87,7 @@ pub enum Reply {
 }
 
 /// The row that `PRAGMA wal_checkpoint` answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointAnswer {
     /// 1 when it was blocked.
     pub busy: i64,
@@ -96,7 +98,7 @@ pub struct CheckpointAnswer {
 }
 
 /// One file of a database copied into another volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 pub struct CopiedFile {
     /// Its name.
     pub name: String,
