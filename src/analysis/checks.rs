@@ -143,8 +143,12 @@ fn shm_pages(examined: &Examined) -> Result<String, String> {
 fn shm_hash(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
     Ok(format!(
-        "{} blocks: {} frames not found, {} without an entry, {} slots twice",
-        index.blocks, index.unreachable, index.unindexed, index.duplicate_slots
+        "{} block{}: {} frames not found, {} without an entry, {} slots twice",
+        index.blocks,
+        if index.blocks == 1 { "" } else { "s" },
+        index.unreachable,
+        index.unindexed,
+        index.duplicate_slots
     ))
 }
 
@@ -153,7 +157,10 @@ fn database(examined: &Examined) -> Result<String, String> {
     match examined.database.as_ref().ok_or_else(absent)? {
         DatabaseHead::Plain(header) => Ok(format!(
             "versions {} and {}, pages of {} bytes, SQLite {}",
-            header.write_version, header.read_version, header.page_size, header.sqlite_version
+            header.write_version,
+            header.read_version,
+            header.page_size,
+            header.sqlite_release()
         )),
         DatabaseHead::Opaque => Ok("no SQLite header".to_owned()),
         DatabaseHead::Empty => Ok("0 bytes".to_owned()),
