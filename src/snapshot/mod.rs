@@ -12,6 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::bytes::ReadAt;
+use crate::linux::Target;
 
 mod archive;
 mod bundle;
@@ -163,31 +164,32 @@ impl Capture {
     }
 }
 
-/// Captures the database at `path` with its siblings and streams the bundle to `out`. `hook` is called before each step
+/// Captures the database at `target` with its siblings and streams the bundle to `out`. `hook` is called before each step
 /// with the attempt's number (1 for the first).
 ///
 /// # Errors
 /// When nothing can be captured, or `out` fails.
 pub fn write_bundle(
-    path: &Path,
+    target: impl Into<Target>,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
 ) -> Result<Manifest, SnapshotError> {
-    capture::write_bundle(path, options, out, hook)
+    capture::write_bundle(&target.into(), options, out, hook)
 }
 
 /// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
 ///
 /// # Errors
 /// As [`write_bundle`].
-pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotError> {
+pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
+    let target = target.into();
     let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
-    write_bundle(path, options, &mut out, &mut |_, _| {})?;
+    capture::write_bundle(&target, options, &mut out, &mut |_, _| {})?;
     drop(out);
-    Capture::from_file(&path.display().to_string(), Arc::new(file))
+    Capture::from_file(&target.to_string(), Arc::new(file))
 }
 
 /// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:
