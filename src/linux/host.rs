@@ -44,10 +44,7 @@ pub fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &
 }
 
 /// By cgroup path, else by the mounts that a runtime makes.
-pub(super) fn container(
-    process: &io::Result<Process>,
-    mounts: &Observation<Vec<Mount>>,
-) -> Observation<Container> {
+pub(super) fn container(process: &io::Result<Process>, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
     let cgroup = match process {
         Ok(process) => process.observe("cgroup"),
         Err(error) => unseen("cgroup", error),

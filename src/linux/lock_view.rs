@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::evidence::{ByteLock, Holder, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::locks::{LockKind, LockLine, LockedFile};
 use crate::linux::procfs::{Proc, unseen};
-use crate::linux::{fdinfo, locks, mappings, stat, sys};
+use crate::linux::{fdinfo, locks, mappings, runtimes, stat, sys};
 
 /// First lock byte of a `-shm`: WRITE (`UNIX_SHM_BASE` in os_unix.c).
 pub const SHM_LOCKS: u64 = 120;
@@ -140,8 +140,7 @@ fn holder(proc: &Proc, pid: u32) -> Holder {
     Holder {
         pid: Some(pid),
         command: process.as_ref().and_then(super::procfs::Process::command),
-        // As `docker ps` shows ids.
-        container: container.map(|container| container.id.chars().take(12).collect()),
+        container: container.as_ref().map(runtimes::name_of),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::evidence::{Container, InodeId, Mapping, MappingsView, Observation};
+use crate::linux::cgroup;
 use crate::linux::maps::{MapsLine, escaped, parse};
 use crate::linux::procfs::{Proc, Process, refused, unseen, vanished};
-use crate::linux::cgroup;
 use crate::linux::target::Target;
 
 /// SQLite maps a wal-index in blocks of 32 KiB (`WALINDEX_PGSZ` in wal.c). A shorter mapping is none in use, but a look

@@ -138,7 +138,8 @@ impl Process {
     pub fn effective_ids(&self) -> Option<(u32, u32)> {
         let text = self.read("status").ok()?;
         let text = String::from_utf8_lossy(&text);
-        let id = |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
+        let id =
+            |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
         Some((id("Uid:")?, id("Gid:")?))
     }
 

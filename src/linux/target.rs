@@ -73,6 +73,14 @@ impl Target {
         self.process.as_ref().map(|foreign| foreign.process.pid)
     }
 
+    /// Whether something is there under the very path, be it a link that leads nowhere. `true` also when it cannot be
+    /// told: opening will say why.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        let there = self.open(OFlags::PATH | OFlags::NOFOLLOW);
+        !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether database, `-wal` and `-shm` are all there now.
     #[must_use]
     pub fn complete(&self) -> bool {

@@ -117,7 +117,12 @@ impl Attempt {
     }
 
     /// Gathers the evidence and says what the bundle holds.
-    fn conclude(mut self, target: &Target, options: &Options, writer: &mut Writer<'_>) -> Result<Manifest, SnapshotError> {
+    fn conclude(
+        mut self,
+        target: &Target,
+        options: &Options,
+        writer: &mut Writer<'_>,
+    ) -> Result<Manifest, SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);

@@ -45,6 +45,14 @@ pub enum SnapshotError {
     /// It could not be opened for examination.
     #[error(transparent)]
     Open(#[from] crate::linux::OpenError),
+    /// Another process or container may not be looked into by this user.
+    #[error("{why}. Looking into it from outside takes root (CAP_SYS_PTRACE); as it is, {instead}")]
+    NotPermitted {
+        /// What was refused.
+        why: crate::linux::OpenError,
+        /// What can be done instead.
+        instead: String,
+    },
     /// The file is of no kind that can be captured or read.
     #[error("{path}: {message}")]
     Unusable {

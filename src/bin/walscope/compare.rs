@@ -18,7 +18,7 @@ use crate::output;
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
-    /// Two or more bundles or databases
+    /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", required = true, num_args = 2..)]
     sources: Vec<String>,
 }
@@ -66,9 +66,10 @@ fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Ca
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
+                let captured = snapshot::capture_live(files.target.clone(), &options)?;
                 held.push(files);
                 // The scratch file of a live side has no name by which others could open it.
-                Capture { readable_by_others: false, ..snapshot::capture_live(Path::new(source), &options)? }
+                Capture { readable_by_others: false, ..captured }
             }
         };
         capture.label = unique(&short(source, sources), &captures);
