@@ -5,6 +5,7 @@
 mod support;
 
 mod checkpoint;
+mod frames;
 mod hostile;
 mod shm;
 mod transactions;

@@ -6,6 +6,7 @@
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
 /// A WAL under construction.
+#[derive(Clone)]
 pub struct WalWriter {
     pub bytes: Vec<u8>,
     pub page_size: usize,

@@ -76,6 +76,10 @@ impl FailOn {
 pub enum Command {
     /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
     Inspect(crate::inspect::InspectArgs),
+    /// The frames of the WAL, each with its class, or its transactions
+    Wal(crate::wal::WalArgs),
+    /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
+    Shm(crate::shm::ShmArgs),
     /// Capture a database's -shm and -wal with kernel evidence into one bundle
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index

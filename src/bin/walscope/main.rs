@@ -6,8 +6,11 @@ mod exit;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
+mod look;
 mod output;
+mod shm;
 mod snapshot;
+mod wal;
 
 use clap::Parser;
 
@@ -25,6 +28,8 @@ fn main() -> std::process::ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Wal(args) => wal::run(args, &cli.global),
+        Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
         #[cfg(feature = "lab")]
