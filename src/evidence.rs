@@ -7,6 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod mapped;
+
+pub use mapped::{Leads, Mapped, MappedIndex, MappingProcess};
+
 /// Something that was looked at: seen, or not seen for a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]

@@ -4,5 +4,6 @@ pub mod checkpoint;
 pub mod findings;
 pub mod frames;
 pub mod shm;
+pub mod surroundings;
 pub mod transactions;
 pub mod wal;

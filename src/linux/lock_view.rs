@@ -31,9 +31,7 @@ pub fn view(
     let mut bytes: Vec<Byte> = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1)).collect();
     bytes.push(Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE));
     let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
-    let listed = proc.observe("locks");
-    let lines = listed.value().map(|text| locks::parse(text));
-    let lines = lines.and_then(Result::ok).unwrap_or_default();
+    let lines = listed(proc);
     for (index, byte) in bytes.iter_mut().enumerate() {
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(&keys, index));
     }
@@ -45,17 +43,41 @@ pub fn view(
         }
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
-    let mut next = || locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    Observation::seen(LocksView {
-        shm: ShmLocks {
-            write: next(),
-            checkpoint: next(),
-            recover: next(),
-            read: [next(), next(), next(), next(), next()],
-            dead_man_switch: next(),
-        },
-        database: next(),
-    })
+    let shm = by_name(&mut locks);
+    let database = locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    Observation::seen(LocksView { shm, database })
+}
+
+/// Who holds the locks of one `-shm`, by what the kernel says and what `lines` of `/proc/locks` name: for a look at many,
+/// so without a search through the descriptors of every process, which alone would tell who holds locks of open file
+/// descriptions.
+#[must_use]
+pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mount>>, lines: &[LockLine]) -> ShmLocks {
+    let file = Observation::seen(Arc::clone(file));
+    let keys = keys(proc, &file, mounts);
+    let mut bytes = (0..9).map(|slot| Byte::ask("-shm", &file, SHM_LOCKS + slot, 1)).map(|mut byte| {
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
+        byte.finish(proc)
+    });
+    by_name(&mut bytes)
+}
+
+/// What `/proc/locks` lists; nothing where it cannot be read or understood.
+pub(super) fn listed(proc: &Proc) -> Vec<LockLine> {
+    let listed = proc.observe("locks");
+    listed.value().and_then(|text| locks::parse(text).ok()).unwrap_or_default()
+}
+
+/// The nine bytes of a `-shm` in the order of their offsets.
+fn by_name(bytes: &mut impl Iterator<Item = ByteLock>) -> ShmLocks {
+    let mut next = || bytes.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    ShmLocks {
+        write: next(),
+        checkpoint: next(),
+        recover: next(),
+        read: [next(), next(), next(), next(), next()],
+        dead_man_switch: next(),
+    }
 }
 
 /// The last of the bytes is the database's.

@@ -24,6 +24,7 @@ pub mod mountinfo;
 pub mod namespaces;
 pub mod open;
 pub mod procfs;
+pub mod ps;
 pub mod runtimes;
 pub mod stat;
 mod sys;

@@ -125,12 +125,12 @@ impl Process {
         Ok(openat(&self.folder, "root", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    /// The file behind one of its mappings, by `START-END` as `maps` prints them. Opened as a place only.
+    /// The file behind one of its mappings, by `START-END` as `maps` prints them.
     ///
     /// # Errors
     /// EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the initial user namespace.
-    pub(super) fn open_mapped(&self, range: &str) -> io::Result<OwnedFd> {
-        Ok(openat(&self.folder, format!("map_files/{range}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    pub(super) fn open_mapped(&self, range: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat(&self.folder, format!("map_files/{range}"), flags | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Effective user and group, from `status`.

@@ -87,6 +87,17 @@ impl Target {
         crate::linux::open::complete(self)
     }
 
+    /// The root folder of a process that is held already.
+    pub(super) fn of_bound(process: &Process) -> io::Result<Self> {
+        let foreign = Foreign::of(process.try_clone()?)?;
+        Ok(Self { path: PathBuf::from("/"), process: Some(Arc::new(foreign)) })
+    }
+
+    /// A path that the kernel printed for this process, as the target's process sees it.
+    pub(super) fn take_off_prefix(&self, printed: &Path) -> PathBuf {
+        self.process.as_ref().map_or_else(|| printed.to_owned(), |foreign| foreign.take_off(printed))
+    }
+
     /// Another path of the same process.
     pub(super) fn at(&self, path: PathBuf) -> Self {
         Self { path, process: self.process.clone() }
@@ -147,7 +158,10 @@ impl Target {
 
 impl Foreign {
     fn bind(pid: u32) -> io::Result<Self> {
-        let process = super::system().process(pid)?;
+        Self::of(super::system().process(pid)?)
+    }
+
+    fn of(process: Process) -> io::Result<Self> {
         let root = process.open_root()?;
         let prefix = printed(&root).filter(|printed| printed != Path::new("/")).unwrap_or_default();
         Ok(Self { process, root, prefix })

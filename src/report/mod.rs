@@ -10,6 +10,7 @@ pub mod hex;
 pub mod inspect;
 mod inspect_page;
 pub mod picture;
+pub mod ps;
 pub mod rows;
 pub mod shm;
 pub mod shm_blocks;

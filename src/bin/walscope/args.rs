@@ -84,6 +84,8 @@ pub enum Command {
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
     Compare(crate::compare::CompareArgs),
+    /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
+    Ps(crate::ps::PsArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it
     #[cfg(feature = "lab")]
     Lab(crate::lab::LabArgs),

@@ -8,6 +8,7 @@ mod inspect;
 mod lab;
 mod look;
 mod output;
+mod ps;
 mod shm;
 mod snapshot;
 mod wal;
@@ -32,6 +33,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
+        Command::Ps(args) => ps::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),
     }
