@@ -9,7 +9,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::evidence::{
-    ClockSample, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation,
+    ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation,
 };
 
 pub mod cgroup;
@@ -132,6 +132,25 @@ pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
 #[must_use]
 pub fn clock_sample() -> ClockSample {
     clocks::sample(&system())
+}
+
+/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let mappings = mappings_view(files);
+    let locks = locks_view(files);
+    let identities = identities(files);
+    Evidence {
+        begun,
+        host: host_view(files),
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        mappings,
+        locks,
+        samples: Vec::new(),
+        ended: clock_sample(),
+    }
 }
 
 /// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,

@@ -76,6 +76,7 @@ fn looking(runtime: &str) -> &'static str {
 /// Asks each runtime that is installed.
 fn find(name: &str) -> io::Result<(&'static str, Running)> {
     let mut said = Vec::new();
+    let mut kind = io::ErrorKind::NotFound;
     for runtime in RUNTIMES {
         let format = "{{.State.Pid}} {{.Id}}";
         match ask(runtime, &["container", "inspect", "--format", format, "--", name], ANSWER_WITHIN) {
@@ -85,13 +86,20 @@ fn find(name: &str) -> io::Result<(&'static str, Running)> {
                 None => said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim())),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => said.push(format!("{runtime}: {error}")),
+            Err(error) => {
+                let error = error.to_string();
+                // The engine's socket is not for this user.
+                if error.to_ascii_lowercase().contains("permission denied") {
+                    kind = io::ErrorKind::PermissionDenied;
+                }
+                said.push(format!("{runtime}: {error}"));
+            }
         }
     }
     if said.is_empty() {
         said.push("there is neither such a file nor docker, podman or nerdctl to ask for such a container".to_owned());
     }
-    Err(io::Error::new(io::ErrorKind::NotFound, said.join("; ")))
+    Err(io::Error::new(kind, said.join("; ")))
 }
 
 fn running(answer: &str) -> Option<Running> {

@@ -158,7 +158,13 @@ impl Target {
 
 impl Foreign {
     fn bind(pid: u32) -> io::Result<Self> {
-        Self::of(super::system().process(pid)?)
+        let process = super::system().process(pid).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                io::Error::new(io::ErrorKind::NotFound, format!("no process {pid} is seen from here"))
+            }
+            _ => error,
+        })?;
+        Self::of(process)
     }
 
     fn of(process: Process) -> io::Result<Self> {
@@ -197,7 +203,7 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_and_a_relative_path_are_named() {
         let gone = Target::of_process(u32::MAX, Path::new("/t.db")).unwrap_err().to_string();
-        assert!(gone.contains("pid:4294967295:/t.db"), "{gone}");
+        assert!(gone.contains("pid:4294967295:/t.db") && gone.contains("no process 4294967295"), "{gone}");
         let relative = Target::of_process(std::process::id(), Path::new("t.db")).unwrap_err().to_string();
         assert!(relative.contains("absolute"), "{relative}");
     }
