@@ -65,7 +65,6 @@ pub fn findings(evidence: &Evidence) -> Vec<Finding> {
     }
     found.extend(symlinked(evidence));
     found.extend(file_system(evidence));
-    found.extend(user_cannot_write(evidence));
     found
 }
 
@@ -197,7 +196,10 @@ fn may(file: &FileView, uid: u32, gid: u32, wanted: u32) -> Option<bool> {
     }
 }
 
-fn user_cannot_write(evidence: &Evidence) -> Option<Finding> {
+/// Whether the user whose files these are can write to them: worth saying of a container, and not of an examiner who looks
+/// at files that are meant to be read only.
+#[must_use]
+pub fn user_cannot_write(evidence: &Evidence) -> Option<Finding> {
     let HostView { uid, gid, .. } = evidence.host;
     if uid == u32::MAX {
         return None;

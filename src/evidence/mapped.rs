@@ -1,5 +1,6 @@
 //! Every wal-index that visible processes have mapped.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{InodeId, Observation, ShmLocks};
@@ -56,7 +57,7 @@ pub struct MappingProcess {
 }
 
 /// What is now under the path that a wal-index was mapped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leads {
     /// The file that is mapped.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::shm::{Lock, by_name};
@@ -16,7 +17,7 @@ use crate::format::shm::{self, IndexHead};
 pub const SCHEMA: &str = "walscope/ps/1";
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct PsDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -29,7 +30,7 @@ pub struct PsDocument {
 }
 
 /// How far one could look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Sight {
     /// Processes whose mappings could be read.
     pub processes_read: u32,
@@ -42,7 +43,7 @@ pub struct Sight {
 }
 
 /// One wal-index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct WalIndex {
     /// Device and inode as the kernel prints them for mappings.
     pub identity: InodeId,
@@ -71,7 +72,7 @@ pub struct WalIndex {
 }
 
 /// What the paths of a mapped wal-index lead to now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// To it.
@@ -85,7 +86,7 @@ pub enum State {
 }
 
 /// A process that maps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Process {
     /// Process, in the PID namespace of the observer.
     pub pid: u32,
