@@ -20,7 +20,7 @@ use crate::{live, output};
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
-    /// Two or more bundles or databases
+    /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", required = true, num_args = 2..)]
     sources: Vec<OsString>,
 }
@@ -80,7 +80,7 @@ fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captu
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
                 // The scratch file of a live side has no name by which others could open it.
-                let captured = snapshot::capture_live(Path::new(source), &options)?;
+                let captured = snapshot::capture_live(files.target.clone(), &options)?;
                 held.push((at, files));
                 Capture { readable_by_others: false, ..captured }
             }
