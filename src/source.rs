@@ -11,6 +11,8 @@ use crate::linux::{self, OpenedFiles};
 use crate::snapshot::{self, Capture, SnapshotError};
 
 /// A SOURCE, resolved.
+// A command holds a handful of these; a box would only be in the way of whoever takes the descriptors out.
+#[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// A database with its siblings, or one of them alone, on this machine.
     Files(Box<Files>),

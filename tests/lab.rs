@@ -2,7 +2,6 @@
 #![cfg(all(target_os = "linux", feature = "lab"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
+
+mod common;
 
 const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
 
@@ -30,24 +31,13 @@ fn judged(arguments: &[&str]) -> (i32, Value) {
     (output.status.code().unwrap(), document)
 }
 
-/// Whether `what` is to be had here. A test without it says so loudly, or fails where it is required.
-fn have(what: &str, there: bool) -> bool {
-    let required = env::var("WALSCOPE_REQUIRE").unwrap_or_default();
-    assert!(there || !required.split(',').any(|one| one == what), "{what} is required and not to be had");
-    if !there {
-        eprintln!("SKIPPED: this test needs {what}, which is not to be had here");
-    }
-    there
-}
-
 fn have_userns() -> bool {
-    have("userns", lab(&["--runtime", "namespaces", "--rows", "1"]).status.code() != Some(2))
+    common::have("userns", lab(&["--runtime", "namespaces", "--rows", "1"]).status.code() != Some(2))
 }
 
 /// The engine, for one test alone.
 fn have_docker() -> Option<MutexGuard<'static, ()>> {
-    let there = Command::new("docker").arg("version").output().is_ok_and(|output| output.status.success());
-    have("docker", there).then(|| ENGINE.lock().unwrap_or_else(PoisonError::into_inner))
+    common::have("docker", common::docker::engine()).then(|| ENGINE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// All containers, volumes and images of the engine.
@@ -197,7 +187,7 @@ fn where_no_namespaces_are_allowed_two_processes_are_taken_and_the_reason_is_sai
     let refuse = "echo 0 > /proc/sys/user/max_mnt_namespaces && PATH= exec \"$0\" lab --json --rows 1";
     let output = Command::new("unshare").args(["-Ur", "sh", "-c", refuse, WALSCOPE]).output();
     let there = output.as_ref().is_ok_and(|output| !output.stdout.is_empty());
-    if !have("userns", there) {
+    if !common::have("userns", there) {
         return;
     }
     let document: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();

@@ -1,5 +1,7 @@
 //! What a bundle is: a plain tar that is read back bit for bit, and refused with a reason when anything is wrong.
 #![cfg(target_os = "linux")]
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/restore.rs"]
 mod restore;
@@ -68,6 +70,15 @@ fn a_bundle_is_read_back_bit_for_bit() {
     assert_eq!(bytes(wal.as_ref()), sibling(&path, "-wal"));
     let DatabaseBytes::Full(database) = capture.database else { panic!("with_db") };
     assert_eq!(bytes(database.as_ref()), sibling(&path, ""));
+}
+
+#[test]
+fn a_bundle_turned_back_into_files_holds_what_was_committed_and_not_what_was_spilled() {
+    let (folder, path, mut writer) = live();
+    let (written, _) = bundle(&path, &Options { with_db: true, ..Options::default() });
+    let restored = restore::restore(&read(&written).unwrap(), folder.path());
+    let committed = writer.run("rollback");
+    assert_eq!(sqlite_child::judge(&restored).unwrap(), ("ok".to_owned(), committed));
 }
 
 #[test]

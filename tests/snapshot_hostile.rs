@@ -1,5 +1,7 @@
 //! A writer acts between each two steps of a capture: the bundle is of one committed state, or it says that it is not.
 #![cfg(target_os = "linux")]
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/restore.rs"]
 mod restore;
@@ -102,7 +104,7 @@ fn opened(bundle: &[u8]) -> Capture {
 }
 
 /// States of the files that a capture may meet, and how they come about.
-const BEGINNINGS: [(&str, &str); 7] = [
+const BEGINNINGS: [(&str, &str); 8] = [
     ("frames, some of them checkpointed", "create WAL; read; update; checkpoint PASSIVE; insert 9; unread"),
     ("an empty WAL", "create WAL; checkpoint TRUNCATE"),
     ("nobody has it open", "create WAL; close"),
@@ -110,6 +112,8 @@ const BEGINNINGS: [(&str, &str); 7] = [
     ("a reader holds the checkpoint up", "create WAL; read; update; checkpoint PASSIVE"),
     ("all checkpointed, about to restart", "create WAL; update; checkpoint RESTART"),
     ("rollback mode", "create DELETE; update"),
+    // Most pages have no frame yet: nothing hides a database that was copied while it was checkpointed into.
+    ("few frames", "create WAL; checkpoint TRUNCATE; insert 1"),
 ];
 
 /// What the writer does.
@@ -183,6 +187,7 @@ schedules! {
     interference_beside_a_reader_is_harmless_or_labelled: BEGINNINGS[4].0;
     interference_before_a_restart_is_harmless_or_labelled: BEGINNINGS[5].0;
     interference_in_rollback_mode_is_harmless_or_labelled: BEGINNINGS[6].0;
+    interference_with_few_frames_in_the_wal_is_harmless_or_labelled: BEGINNINGS[7].0;
     interference_after_a_crash_is_harmless_or_labelled: "crashed";
 }
 
@@ -246,15 +251,14 @@ fn a_restart_while_the_wal_is_copied_is_unstable_and_a_second_attempt_stable() {
 #[test]
 fn a_database_that_shrinks_while_it_is_copied_is_padded_and_labelled() {
     let mut scene = Scene::new();
-    scene.begin("an empty WAL");
+    scene.begin("few frames");
     let (capture, _) = scene.capture(1, &mut |scene, _, _, step| {
         if step == Step::DatabaseChunk(1) {
-            scene.play("delete; vacuum; checkpoint TRUNCATE; close");
-            let file = std::fs::File::options().write(true).open(&scene.path).unwrap();
-            file.set_len(1024).unwrap();
+            scene.play("delete; vacuum; checkpoint PASSIVE");
         }
     });
-    assert!(!capture.manifest.stability.stable);
+    let stability = capture.manifest.stability;
+    assert_eq!(stability.reason.as_deref(), Some("a file became shorter while it was copied"));
     assert!(capture.manifest.members.iter().any(|member| member.name == "db" && member.padded > 0));
 }
 

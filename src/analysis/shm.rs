@@ -69,14 +69,12 @@ impl BlockFacts {
     /// Examines one block. `mx_frame` is the last frame that counts; everything behind it is noise.
     #[must_use]
     pub fn of(block: &IndexBlock, mx_frame: u32) -> Self {
-        let behind = u64::from(mx_frame).saturating_add(1).saturating_sub(block.first_frame);
-        let entries = block.page_numbers.len();
-        let indexed = usize::try_from(behind).unwrap_or(usize::MAX).min(entries);
+        let indexed = indexed_entries(block, mx_frame);
         let mut facts = Self { number: block.number, first_frame: block.first_frame, indexed, ..Self::default() };
         let (live, noise) = block.page_numbers.split_at_checked(indexed).unwrap_or_default();
         facts.noise_entries = noise.iter().filter(|page| **page != 0).count();
         facts.zero_pages = live.iter().filter(|page| **page == 0).count();
-        let reached = facts.count_slots(block, live);
+        let reached = facts.count_slots(block, indexed);
         for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| !reached) {
             facts.unreachable_frames += 1;
             if facts.unreachable.len() < UNREACHABLE_LISTED {
@@ -86,27 +84,21 @@ impl BlockFacts {
         facts
     }
 
-    /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it. Each
-    /// slot is looked at three times, whatever it holds: searching for every page would take hours in a hostile file.
-    fn count_slots(&mut self, block: &IndexBlock, live: &[u32]) -> Vec<bool> {
-        let mut pointed_at = vec![false; live.len()];
-        let mut reached = vec![false; live.len()];
-        for (at, (slot, unbroken)) in block.hash_slots.iter().zip(unbroken_runs(&block.hash_slots)).enumerate() {
-            let Some(entry) = usize::from(*slot).checked_sub(1) else { continue };
-            let (Some(page), Some(pointed_at), Some(reached)) =
-                (live.get(entry), pointed_at.get_mut(entry), reached.get_mut(entry))
-            else {
-                if entry < block.page_numbers.len() {
-                    self.noise_slots += 1;
-                } else {
-                    self.garbage_slots += 1;
+    /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it.
+    fn count_slots(&mut self, block: &IndexBlock, indexed: usize) -> Vec<bool> {
+        let mut reached = vec![false; indexed];
+        for slot in slots(block, indexed) {
+            match slot.kind {
+                SlotKind::Live => {
+                    self.live_slots += 1;
+                    self.duplicate_slots += usize::from(slot.duplicate);
+                    if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
+                        *reached |= slot.reachable == Some(true);
+                    }
                 }
-                continue;
-            };
-            self.live_slots += 1;
-            self.duplicate_slots += usize::from(std::mem::replace(pointed_at, true));
-            let steps = at.wrapping_sub(hash(*page)) & (HASH_SLOTS - 1);
-            *reached |= steps < unbroken;
+                SlotKind::Noise => self.noise_slots += 1,
+                SlotKind::Garbage => self.garbage_slots += 1,
+            }
         }
         reached
     }
@@ -118,8 +110,79 @@ impl BlockFacts {
     }
 }
 
+/// How many entries of a block, from its first on, are of frames up to `mx_frame`.
+#[must_use]
+pub fn indexed_entries(block: &IndexBlock, mx_frame: u32) -> usize {
+    let behind = u64::from(mx_frame).saturating_add(1).saturating_sub(block.first_frame);
+    usize::try_from(behind).unwrap_or(usize::MAX).min(block.page_numbers.len())
+}
+
+/// What a slot points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SlotKind {
+    /// An entry of a frame up to `mxFrame`.
+    Live,
+    /// An entry behind it.
+    Noise,
+    /// A place behind the block's last entry, where nothing is.
+    Garbage,
+}
+
+/// One slot that is not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Its place in the table, from 0.
+    pub slot: u16,
+    /// What it holds: the position of an entry in this block, from 1.
+    pub position: u16,
+    /// What that comes to.
+    pub kind: SlotKind,
+    /// The entry's frame; `None` for garbage.
+    pub frame: Option<u64>,
+    /// The entry's page; `None` for garbage.
+    pub page: Option<u32>,
+    /// The slot at which a search for that page begins; `None` for garbage.
+    pub ideal: Option<u16>,
+    /// Slots from there to here, round the end of the table; `None` for garbage.
+    pub displacement: Option<u16>,
+    /// Whether a search for the page comes across this slot: no empty one stands between; `None` for garbage.
+    pub reachable: Option<bool>,
+    /// Whether an earlier slot points to the same entry.
+    pub duplicate: bool,
+}
+
+/// Every slot of a block that is not empty, in the order of the table. The first `indexed` entries are those that count.
+///
+/// Each slot is looked at three times, whatever it holds: searching for every page would take hours in a hostile file.
+pub fn slots(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
+    let mut pointed_at = vec![false; block.page_numbers.len()];
+    let with_runs = (0u16..).zip(block.hash_slots.iter().zip(unbroken_runs(&block.hash_slots)));
+    with_runs.filter_map(move |(at, (position, unbroken))| {
+        let entry = usize::from(*position).checked_sub(1)?;
+        let page = block.page_numbers.get(entry).copied();
+        let ideal = page.and_then(|page| u16::try_from(hash(page)).ok());
+        let displacement = ideal.map(|ideal| at.wrapping_sub(ideal) & (HASH_SLOTS as u16 - 1));
+        let kind = match page {
+            None => SlotKind::Garbage,
+            Some(_) if entry < indexed => SlotKind::Live,
+            Some(_) => SlotKind::Noise,
+        };
+        Some(Slot {
+            slot: at,
+            position: *position,
+            kind,
+            frame: page.map(|_| frame_at(block, *position)),
+            page,
+            ideal,
+            displacement,
+            reachable: displacement.map(|steps| usize::from(steps) < unbroken),
+            duplicate: pointed_at.get_mut(entry).is_some_and(|seen| std::mem::replace(seen, true)),
+        })
+    })
+}
+
 /// For each slot, how many slots without an empty one end with it, round the end of the table; at most all of them.
-fn unbroken_runs(slots: &[u16]) -> impl Iterator<Item = usize> {
+fn unbroken_runs(slots: &[u16]) -> impl Iterator<Item = usize> + '_ {
     // The second round knows what the end of the table has in front of its beginning.
     slots
         .iter()
@@ -168,6 +231,14 @@ pub struct WalIndex<'a> {
     pub head: IndexHead,
 }
 
+/// The `mxFrame` by which entries are told from noise: of the header a reader would trust; of a pair that differs, of the
+/// first copy whose checksum is right. `None`: neither can be believed, and no entry is known to count.
+#[must_use]
+pub fn frames_that_count(head: &IndexHead) -> Option<u32> {
+    let intact = head.headers.iter().find(|header| header.checksum_ok && header.initialized != 0);
+    intact.map(|header| header.mx_frame)
+}
+
 impl<'a> WalIndex<'a> {
     /// Reads the head.
     ///
@@ -178,6 +249,12 @@ impl<'a> WalIndex<'a> {
         let got = bytes.read_at(&mut head, 0)?;
         let head = parse_head(head.get(..got).unwrap_or_default())?;
         Ok(Self { bytes, head })
+    }
+
+    /// The same with a head that was read before, so that blocks and head are of one look.
+    #[must_use]
+    pub fn with_head(bytes: &'a dyn ReadAt, head: IndexHead) -> Self {
+        Self { bytes, head }
     }
 
     /// Blocks in the file, the last one possibly cut short. More than `mxFrame` needs is normal: SQLite never shrinks it.

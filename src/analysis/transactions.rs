@@ -43,7 +43,7 @@ impl Transaction {
 /// commit frames of the same page, size and bytes are one transaction here. A transaction that writes nothing but the
 /// same bytes of the same single page again looks exactly alike. Seen in SQLite 3.54; held by
 /// `repeated_commit_frames_are_one_transaction`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Transactions {
     pages_limit: usize,
     /// The transaction being collected, `commit_frame` 0 until its commit is seen.

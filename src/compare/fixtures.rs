@@ -130,6 +130,7 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
             read_marks: [Some(0), None, None, None, None],
             lock_bytes: [0; 8],
             backfill_attempted: 0,
+            unused: 0,
         },
     }
 }

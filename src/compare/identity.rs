@@ -225,12 +225,14 @@ fn local(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Iden
                 )));
             }
             at_one_moment(pair, a, b, part)?;
+            // Where the numbers differ they say enough; where they are equal, generation and birth time tell them apart.
+            let tell: fn(&Look<'_>) -> String = if a.id == b.id { described } else { numbered };
             Ok(Identity::Two(format!(
                 "the {} is {} on {} and {} on {}: two inodes at the same time",
                 part.name,
-                described(a),
+                tell(a),
                 a.side.label,
-                described(b),
+                tell(b),
                 b.side.label
             )))
         }
@@ -354,8 +356,15 @@ fn nanoseconds(time: Timestamp) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
 }
 
+/// In UTC, to the nanosecond; as a number where no calendar reaches.
 fn shown(time: Timestamp) -> String {
-    format!("{}.{:09}", time.seconds, time.nanoseconds)
+    let nanoseconds = i32::try_from(time.nanoseconds).ok();
+    let moment = nanoseconds.and_then(|nanoseconds| jiff::Timestamp::new(time.seconds, nanoseconds).ok());
+    moment.map_or_else(|| format!("{}.{:09}", time.seconds, time.nanoseconds), |moment| moment.to_string())
+}
+
+fn numbered(look: &Look<'_>) -> String {
+    format!("{} ({})", look.id, look.file_system.name)
 }
 
 fn described(look: &Look<'_>) -> String {

@@ -162,9 +162,45 @@ pub const DATABASE_HEADER: Layout = Layout {
     ],
 };
 
+/// The head of a b-tree leaf page; on page 1 it stands behind the database header. All fields big-endian.
+pub const LEAF_PAGE: Layout = Layout {
+    name: "b-tree leaf page header",
+    size: 8,
+    fields: &[
+        field("type", 0, 1, "10 index leaf, 13 table leaf"),
+        field("first freeblock", 1, 2, "offset in the page, 0: none"),
+        field("cells", 3, 2, "cells of the page; as many pointers of 2 bytes follow"),
+        field("content start", 5, 2, "offset of the first cell, 0 is 65536"),
+        field("fragmented", 7, 1, "free bytes in fragments"),
+    ],
+};
+
+/// The head of a b-tree interior page. All fields big-endian.
+pub const INTERIOR_PAGE: Layout = Layout {
+    name: "b-tree interior page header",
+    size: 12,
+    fields: &[
+        field("type", 0, 1, "2 index interior, 5 table interior"),
+        field("first freeblock", 1, 2, "offset in the page, 0: none"),
+        field("cells", 3, 2, "cells of the page; as many pointers of 2 bytes follow"),
+        field("content start", 5, 2, "offset of the first cell, 0 is 65536"),
+        field("fragmented", 7, 1, "free bytes in fragments"),
+        field("right child", 8, 4, "page of the rightmost child"),
+    ],
+};
+
 /// Every table, for the documentation and its tests.
-pub const ALL: [&Layout; 7] =
-    [&WAL_HEADER, &FRAME_HEADER, &INDEX_HEADER, &CHECKPOINT_INFO, &FIRST_BLOCK, &LATER_BLOCK, &DATABASE_HEADER];
+pub const ALL: [&Layout; 9] = [
+    &WAL_HEADER,
+    &FRAME_HEADER,
+    &INDEX_HEADER,
+    &CHECKPOINT_INFO,
+    &FIRST_BLOCK,
+    &LATER_BLOCK,
+    &DATABASE_HEADER,
+    &LEAF_PAGE,
+    &INTERIOR_PAGE,
+];
 
 #[cfg(test)]
 mod tests {

@@ -119,6 +119,9 @@ pub struct CheckpointInfo {
     /// `nBackfillAttempted`.
     #[doc(alias = "nBackfillAttempted")]
     pub backfill_attempted: u32,
+    /// `notUsed0`.
+    #[doc(alias = "notUsed0")]
+    pub unused: u32,
 }
 
 /// The first 136 bytes of a `-shm`.
@@ -219,12 +222,13 @@ fn checkpoint_info(input: &[u8], order: ByteOrder) -> IResult<&[u8], CheckpointI
     let (input, backfilled) = word().parse(input)?;
     let (input, (m0, m1, m2, m3, m4)) = (mark(), mark(), mark(), mark(), mark()).parse(input)?;
     let (input, (b0, b1, b2, b3, b4, b5, b6, b7)) = (u8, u8, u8, u8, u8, u8, u8, u8).parse(input)?;
-    let (input, (backfill_attempted, _not_used)) = (word(), word()).parse(input)?;
+    let (input, (backfill_attempted, unused)) = (word(), word()).parse(input)?;
     let info = CheckpointInfo {
         backfilled,
         read_marks: [m0, m1, m2, m3, m4],
         lock_bytes: [b0, b1, b2, b3, b4, b5, b6, b7],
         backfill_attempted,
+        unused,
     };
     Ok((input, info))
 }

@@ -35,7 +35,7 @@ pub struct CompareDocument {
 /// One side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SideModel {
-    /// As the user named it.
+    /// What the verdict calls it: a bundle's bare name where that is enough, else as it was given.
     pub label: String,
     /// The database's path with links resolved, as seen from that side.
     pub path: String,

@@ -39,7 +39,7 @@ impl InspectDocument {
         out
     }
 
-    fn reason(&self, name: &str) -> Option<String> {
+    pub(super) fn reason(&self, name: &str) -> Option<String> {
         self.reasons.get(name).map(|reason| line(reason))
     }
 
@@ -66,7 +66,7 @@ impl InspectDocument {
         }
     }
 
-    fn wal_line(&self) -> String {
+    pub(super) fn wal_line(&self) -> String {
         let Some(wal) = &self.wal else {
             return self.reason("wal").unwrap_or_else(|| "not captured".to_owned());
         };
@@ -83,7 +83,7 @@ impl InspectDocument {
         }
     }
 
-    fn shm_line(&self) -> String {
+    pub(super) fn shm_line(&self) -> String {
         let Some(shm) = &self.shm else {
             return self.reason("shm").unwrap_or_else(|| "absent".to_owned());
         };
@@ -97,7 +97,7 @@ impl InspectDocument {
     }
 
     /// The bar with its legend and marks; nothing without frames.
-    fn bar(&self, width: usize) -> String {
+    pub(super) fn bar(&self, width: usize) -> String {
         let Some(wal) = &self.wal else { return String::new() };
         let room = width.saturating_sub(text::indent(width));
         let lines = picture::draw(&parts(wal, self.checkpoint.as_ref()), &self.marks(), room);
@@ -194,6 +194,7 @@ fn parts(wal: &Wal, checkpoint: Option<&CheckpointFacts>) -> Vec<Part> {
         (Class::Residue, frames.residue),
         (Class::Stale, frames.stale),
         (Class::Unwritten, frames.unwritten),
+        (Class::Torn, u64::from(frames.torn_bytes > 0)),
     ]
     .into_iter()
     .map(|(class, frames)| Part { class, frames })
@@ -236,7 +237,7 @@ fn locked_by(holders: &[crate::evidence::Holder]) -> String {
     }
 }
 
-fn meaning(name: &str, lock: LockState, mark: Option<u32>) -> &'static str {
+pub(super) fn meaning(name: &str, lock: LockState, mark: Option<u32>) -> &'static str {
     let held = matches!(lock, LockState::Shared | LockState::Exclusive);
     match (name, held) {
         (_, false) if lock == LockState::Unknown => "",

@@ -6,15 +6,23 @@
 pub mod compare;
 mod compare_page;
 pub mod database;
+pub mod explain;
+pub mod hex;
 pub mod inspect;
 mod inspect_page;
 pub mod picture;
+pub mod rows;
 pub mod shm;
+pub mod shm_blocks;
+pub mod shm_page;
 #[cfg(target_os = "linux")]
 pub mod snapshot;
 pub mod table;
 mod text;
+pub mod verify;
 pub mod wal;
+pub mod wal_frames;
+pub mod wal_page;
 
 /// Text from a file, a path or a container's name, made fit for a terminal: control characters are shown escaped.
 #[must_use]

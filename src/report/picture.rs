@@ -22,9 +22,16 @@ pub enum Class {
     Stale,
     /// Zero salts.
     Unwritten,
+    /// A frame that the end of the file cuts short; there is one at most.
+    Torn,
 }
 
 impl Class {
+    /// How a word of this class looks in a table.
+    pub(super) fn style(self) -> Style {
+        self.look().1
+    }
+
     /// Glyphs differ without colour too.
     fn look(self) -> (char, Style, &'static str) {
         let colour = AnsiColor::on_default;
@@ -36,6 +43,7 @@ impl Class {
             Self::Residue => ('╳', colour(AnsiColor::Magenta), "residue"),
             Self::Stale => ('·', DIM, "stale"),
             Self::Unwritten => ('_', DIM, "unwritten"),
+            Self::Torn => ('<', colour(AnsiColor::Red), "torn"),
         }
     }
 }
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn glyphs_differ_without_colour() {
         use Class::*;
-        let all = [Backfilled, Pending, Unpublished, Uncommitted, Residue, Stale, Unwritten];
+        let all = [Backfilled, Pending, Unpublished, Uncommitted, Residue, Stale, Unwritten, Torn];
         let glyphs: std::collections::BTreeSet<char> = all.iter().map(|class| class.look().0).collect();
         assert_eq!(glyphs.len(), all.len());
     }

@@ -30,6 +30,8 @@ pub struct Shm {
 pub struct Header {
     /// `iVersion`.
     pub version: u32,
+    /// `unused`.
+    pub unused: u32,
     /// `iChange`.
     pub change_counter: u32,
     /// `isInit`.
@@ -61,6 +63,10 @@ pub struct Checkpoint {
     pub backfilled: u32,
     /// `nBackfillAttempted`.
     pub backfill_attempted: u32,
+    /// `notUsed0`.
+    pub unused: u32,
+    /// The eight lock bytes; locks on them mean everything, their values nothing.
+    pub lock_bytes: [u8; 8],
     /// `aReadMark` with the locks of the slots.
     pub read_marks: Vec<ReadMark>,
 }
@@ -134,6 +140,8 @@ fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
     Checkpoint {
         backfilled: info.backfilled,
         backfill_attempted: info.backfill_attempted,
+        unused: info.unused,
+        lock_bytes: info.lock_bytes,
         read_marks: read_marks.collect(),
     }
 }
@@ -143,6 +151,7 @@ impl From<IndexHeader> for Header {
         let [salt1, salt2] = header.salts;
         Self {
             version: header.version,
+            unused: header.unused,
             change_counter: header.change_counter,
             initialized: header.initialized != 0,
             big_endian_checksums: header.big_endian_checksums != 0,

@@ -86,7 +86,8 @@ impl World {
     pub fn shell(&self, name: &str, options: &[&str], database: &str) -> Shell {
         let full = self.name(name);
         let mut child = Command::new("docker")
-            .args(["run", "-i", "--rm", "--network", "none", "--label", &self.label, "--name", &full])
+            // Without --rm: the engine's own removal would race with ours, and the volume be in use meanwhile.
+            .args(["run", "-i", "--network", "none", "--label", &self.label, "--name", &full])
             .args(options)
             .args([&self.image, "/sqlite3", "-batch", database])
             .stdin(Stdio::piped())

@@ -5,7 +5,9 @@
 mod support;
 
 mod checkpoint;
+mod frames;
 mod hostile;
+mod scan;
 mod shm;
 mod transactions;
 mod wal;

@@ -71,7 +71,7 @@ fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Ca
                 Capture { readable_by_others: false, ..snapshot::capture_live(Path::new(source), &options)? }
             }
         };
-        capture.label = unique(source, &captures);
+        capture.label = unique(&short(source, sources), &captures);
         captures.push(capture);
     }
     let simultaneous = held.len() == sources.len() && held.iter().all(linux::paths_unchanged);
@@ -86,6 +86,14 @@ fn open(source: &str, strict_atime: bool) -> anyhow::Result<Opened> {
             None => bail!("{source}: found a -wal or -shm alone; compare needs a database or a bundle"),
         },
     }
+}
+
+/// What a side is called: a bundle by its bare name where no other has the same, everything else as it was given.
+fn short(source: &str, all: &[String]) -> String {
+    let bare = |source: &str| Some(Path::new(source).file_name()?.to_str()?.strip_suffix(".walsnap")?.to_owned());
+    let Some(name) = bare(source).filter(|name| !name.is_empty()) else { return source.to_owned() };
+    let alone = all.iter().filter(|other| bare(other).as_deref() == Some(&name)).count() == 1;
+    if alone { name } else { source.to_owned() }
 }
 
 /// Verdicts name sides by label, so that one given twice needs two.

@@ -1,8 +1,10 @@
 //! Where answers go: JSON or drawing, width, colour.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::ser::{Error, SerializeSeq};
+use serde::{Serialize, Serializer};
 
 use crate::args::{Color, Global};
 
@@ -29,15 +31,66 @@ pub fn write_json(out: impl Write, document: &impl Serialize) -> anyhow::Result<
 
 /// Prints text that may hold colour; it is taken out where it is not wanted.
 pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
+    let mut out = page(global);
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Standard output for text of any length that may hold colour. To be flushed at the end.
+pub fn page(global: &Global) -> impl Write {
     let choice = match global.color {
         Color::Auto => anstream::ColorChoice::Auto,
         Color::Always => anstream::ColorChoice::Always,
         Color::Never => anstream::ColorChoice::Never,
     };
-    let mut out = anstream::AutoStream::new(io::stdout(), choice).lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    io::BufWriter::new(anstream::AutoStream::new(io::stdout(), choice).lock())
+}
+
+/// Standard output for one JSON value a line. To be flushed at the end.
+pub fn lines() -> impl Write {
+    io::BufWriter::new(io::stdout().lock())
+}
+
+/// Writes one JSON value as a line of its own.
+pub fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+/// What a walk hands its elements to.
+pub type Sink<'a, T> = &'a mut dyn FnMut(&T) -> io::Result<()>;
+
+/// An array that is made while it is written: nothing collects its elements.
+pub struct Streamed<'a, T>(RefCell<Walk<'a, T>>);
+
+/// Hands each element of an array to a sink.
+pub type Walk<'a, T> = &'a mut dyn FnMut(Sink<'_, T>) -> io::Result<()>;
+
+impl<'a, T> Streamed<'a, T> {
+    /// The array of what `walk` hands on.
+    pub fn new(walk: Walk<'a, T>) -> Self {
+        Self(RefCell::new(walk))
+    }
+}
+
+impl<T: Serialize> Serialize for Streamed<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut array = serializer.serialize_seq(None)?;
+        // What the writer reports keeps its kind: a broken pipe is no error.
+        let mut failed = None;
+        let walked = (self.0.borrow_mut())(&mut |element| {
+            array.serialize_element(element).map_err(|error| {
+                failed = Some(error);
+                io::Error::other("could not be written")
+            })
+        });
+        match (failed, walked) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(S::Error::custom(error)),
+            (None, Ok(())) => array.end(),
+        }
+    }
 }
 
 /// Says something on standard error, where a failure to say it changes nothing.

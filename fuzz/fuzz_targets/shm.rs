@@ -1,0 +1,47 @@
+//! Any bytes as a `-shm`: head, blocks, slots, lookups and the page about them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use walscope::analysis::findings::Facts;
+use walscope::analysis::shm::{Lookup, WalIndex, frames_that_count};
+use walscope::bytes::ReadAt;
+use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::report::shm_blocks::BlockRow;
+use walscope::report::shm_page::{self, BlockTable, EntryTables};
+
+fuzz_target!(|bytes: Vec<u8>| {
+    let Ok(index) = WalIndex::open(&bytes) else {
+        assert!(bytes.len() < 136);
+        return;
+    };
+    let noise_behind = frames_that_count(&index.head);
+    let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
+    let sizes = Sizes { shm: Some(ReadAt::len(&bytes)), ..Sizes::default() };
+    let known = Facts { shm: Some(&index.head), ..Facts::default() };
+    let whole = inspect::build(source, sizes, &known, Default::default());
+    let width = 20 + bytes.len() % 100;
+    let _ = shm_page::head(&whole, Some(&index.head), noise_behind, width);
+    let blocks = BlockTable::new(index.blocks(), width);
+    let lists = EntryTables::new(index.blocks(), u32::MAX.into(), width);
+    // What the sanitizers make slow shows in a few blocks as well as in many.
+    for number in 0..index.blocks().min(2) as u32 {
+        let Ok(block) = index.block(number) else { continue };
+        let row = BlockRow::new(&block, noise_behind.unwrap_or(0), true, true);
+        let _ = blocks.row(&row, width);
+        let slots = row.slots.as_deref().unwrap_or_default();
+        assert_eq!(slots.len() + row.empty_slots, 8192);
+        for slot in slots.iter().take(4) {
+            let _ = lists.slot(number, slot);
+            // A live slot that a search comes across is found by a search: its frame, or a newer one of its page.
+            if let (Some(page), Some(frame), Some(true), "live") = (slot.page, slot.frame, slot.reachable, slot.kind) {
+                match walscope::analysis::shm::find_in_block(&block, page, noise_behind.unwrap_or(0)) {
+                    Lookup::Found(_) | Lookup::NoEmptySlot => {}
+                    Lookup::Absent => panic!("frame {frame} of page {page} is not found"),
+                }
+            }
+        }
+        for entry in row.pages.iter().flatten().take(4) {
+            let _ = lists.page(number, entry);
+        }
+    }
+});

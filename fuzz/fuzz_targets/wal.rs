@@ -1,0 +1,55 @@
+//! Any bytes as a `-wal`: both passes, transactions, pages as hex; what they say must agree.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use walscope::analysis::findings::Facts;
+use walscope::analysis::frames::{self, FrameBytes, Prologue};
+use walscope::analysis::transactions::transactions;
+use walscope::analysis::wal::{FrameClass, FrameCounts, scan_pages};
+use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::report::wal_frames::FrameRow;
+use walscope::report::wal_page::{self, FrameTable};
+
+fuzz_target!(|bytes: Vec<u8>| {
+    let mut prologue = Prologue::new(2, 1000);
+    let facts = scan_pages(&bytes, &mut |frame, page| prologue.push(frame, page)).unwrap();
+    let start = prologue.finish(&facts);
+    let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
+    let sizes = Sizes { wal: Some(bytes.len() as u64), ..Sizes::default() };
+    let known = Facts { wal: Some(&facts), ..Facts::default() };
+    let whole = inspect::build(source, sizes, &known, Default::default());
+    let width = 20 + bytes.len() % 100;
+    let table = FrameTable::new(&whole, &start, width);
+    let _ = wal_page::head(&whole, width);
+
+    let mut counts = FrameCounts { torn_bytes: facts.frames.torn_bytes, ..FrameCounts::default() };
+    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, &mut |visited| {
+        counts.in_file += 1;
+        match visited.class {
+            FrameClass::Committed => counts.committed += 1,
+            FrameClass::Uncommitted => counts.uncommitted += 1,
+            FrameClass::Residue => counts.residue += 1,
+            FrameClass::Stale => counts.stale += 1,
+            FrameClass::Unwritten => counts.unwritten += 1,
+        }
+        let row = FrameRow::new(visited, 1, start.newest.superseded(visited));
+        let _ = table.row(&row);
+        if visited.frame.number < 3 {
+            let _ = wal_page::frame_in_hex(&row, visited, width);
+        }
+        Ok(())
+    });
+    counts.valid = counts.committed + counts.uncommitted;
+    assert_eq!(counts, facts.frames);
+    assert!(!visit.unwrap().changed);
+
+    let mut next = 1;
+    let mut found = 0;
+    transactions(&bytes, 10, &mut |transaction| {
+        assert_eq!(transaction.first_frame, next);
+        next = transaction.last_frame + 1;
+        found += 1;
+    })
+    .unwrap();
+    assert_eq!((next, found), (facts.frames.committed + 1, start.transactions));
+});

@@ -1,0 +1,302 @@
+//! A second look at the frames of a WAL, once the first pass has told where its last commit is: any range of them, from
+//! the whole file or from a capture of the headers alone, in constant memory.
+use std::io;
+use std::ops::RangeInclusive;
+
+use crate::bytes::ReadAt;
+use crate::format::checksum::ChecksumOrder;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header};
+
+use super::transactions::Transactions;
+use super::wal::{Frame, FrameClass, WalFacts};
+
+/// About as many bytes are read at once, in whole frames.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// Committed frames of which the newest of each page is looked up without being asked: 8 MiB of memory.
+pub const INDEXED_UNASKED: usize = 1 << 20;
+
+/// Where the bytes of frames are.
+#[derive(Clone, Copy)]
+pub enum FrameBytes<'a> {
+    /// A `-wal` as SQLite wrote it.
+    Whole(&'a dyn ReadAt),
+    /// The WAL header and then nothing but the 24-byte frame headers.
+    Headers(&'a dyn ReadAt),
+}
+
+/// What there is of a frame's page.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// Its bytes.
+    Page(&'a [u8]),
+    /// Of a page that was not captured, what it adds to the checksum: equal pages of the same header fields add equally.
+    Contribution([u8; 8]),
+}
+
+impl Content<'_> {
+    /// Bytes that are equal for equal pages: what [`Transactions`] needs to tell a repeated commit frame.
+    #[must_use]
+    pub fn identity(&self) -> &[u8] {
+        match self {
+            Self::Page(bytes) => bytes,
+            Self::Contribution(bytes) => bytes,
+        }
+    }
+}
+
+/// One frame with everything that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Visited<'a> {
+    /// As it stands in the file. Of a capture of headers, `frame.checksum_ok` is what the capture found for the valid
+    /// chain, and false behind it.
+    pub frame: Frame,
+    /// What it is.
+    pub class: FrameClass,
+    /// As `frame.checksum_ok`; `None` where the page was not captured and nothing tells.
+    pub checksum_ok: Option<bool>,
+    /// The page.
+    pub content: Content<'a>,
+}
+
+/// How a visit ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visit {
+    /// The frames are no longer those of the first pass: a live WAL was restarted, or cut, in between.
+    pub changed: bool,
+}
+
+/// Hands frames of `range` to `each`, in order. `facts` are of a first pass over the same bytes: they tell the class of a
+/// frame, and how many there are. Only the frames of the range are read, and the header of the one before.
+///
+/// # Errors
+/// What reading reported, and what `each` returned: that ends the visit.
+pub fn visit(
+    bytes: FrameBytes<'_>,
+    facts: &WalFacts,
+    range: RangeInclusive<u64>,
+    each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+) -> io::Result<Visit> {
+    let (first, last) = ((*range.start()).max(1), (*range.end()).min(facts.frames.in_file));
+    let Some((header, order)) = usable(facts).filter(|_| first <= last) else { return Ok(Visit::default()) };
+    let mut walk = Walk::new(bytes, facts, header, order);
+    walk.begin(first)?;
+    let mut block = vec![0; (BLOCK_BYTES / walk.stride).max(1) * walk.stride];
+    let mut number = first;
+    while number <= last {
+        let got = walk.read(&mut block, number)?;
+        for stored in block.get(..got).unwrap_or_default().chunks_exact(walk.stride) {
+            if number > last {
+                break;
+            }
+            walk.frame(number, stored, each)?;
+            number += 1;
+        }
+        if got < block.len() {
+            break;
+        }
+    }
+    // A file that shrank ends early.
+    Ok(Visit { changed: walk.changed || number <= last })
+}
+
+/// The header, where magic and page size let frames be told apart at all.
+fn usable(facts: &WalFacts) -> Option<(WalHeader, ChecksumOrder)> {
+    let header = facts.header.filter(WalHeader::page_size_ok)?;
+    Some((header, header.checksum_order()?))
+}
+
+struct Walk<'a> {
+    bytes: &'a dyn ReadAt,
+    /// Of a capture of headers: a frame of zeros, whose checksum is what the seed alone comes to.
+    zeros: Option<Vec<u8>>,
+    facts: &'a WalFacts,
+    header: WalHeader,
+    order: ChecksumOrder,
+    /// Bytes from one frame to the next where they are read.
+    stride: usize,
+    seed: [u32; 2],
+    changed: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(bytes: FrameBytes<'a>, facts: &'a WalFacts, header: WalHeader, order: ChecksumOrder) -> Self {
+        let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
+        let (bytes, stride, zeros) = match bytes {
+            FrameBytes::Whole(bytes) => (bytes, frame_size, None),
+            FrameBytes::Headers(bytes) => (bytes, FRAME_HEADER_SIZE, Some(vec![0; frame_size])),
+        };
+        Self { bytes, zeros, facts, header, order, stride, seed: header.checksums(), changed: false }
+    }
+
+    /// Where a frame's bytes are, by its number from 1.
+    fn place(&self, number: u64) -> u64 {
+        (number - 1).saturating_mul(self.stride as u64).saturating_add(HEADER_SIZE as u64)
+    }
+
+    fn read(&self, buffer: &mut [u8], number: u64) -> io::Result<usize> {
+        let offset = self.place(number);
+        self.bytes
+            .read_at(buffer, offset)
+            .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
+    }
+
+    /// The checksum that the first frame of the range continues.
+    fn begin(&mut self, first: u64) -> io::Result<()> {
+        if first > 1 {
+            let mut before = [0; FRAME_HEADER_SIZE];
+            let got = self.read(&mut before, first - 1)?;
+            match parse_frame_header(before.get(..got).unwrap_or_default(), 0) {
+                Ok(before) => self.seed = before.checksums(),
+                Err(_) => self.changed = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        number: u64,
+        stored: &[u8],
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let frame_size = (FRAME_HEADER_SIZE + self.header.page_size as usize) as u64;
+        let offset = (number - 1).saturating_mul(frame_size).saturating_add(HEADER_SIZE as u64);
+        let Ok(header) = parse_frame_header(stored, offset) else { return Ok(()) };
+        let valid = number <= self.facts.frames.valid;
+        let (checksum_ok, content) = match &self.zeros {
+            None => {
+                let page = stored.get(FRAME_HEADER_SIZE..).unwrap_or_default();
+                let follows = frame_checksum(self.order, self.seed, stored) == header.checksums();
+                (Some(follows), Content::Page(page))
+            }
+            Some(zeros) => (valid.then_some(true), self.contribution(zeros, &header)),
+        };
+        self.seed = header.checksums();
+        if valid && (checksum_ok != Some(true) || header.salts() != self.header.salts()) {
+            self.changed = true;
+        }
+        let frame = Frame { number, offset, header, checksum_ok: checksum_ok == Some(true), valid };
+        each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
+    }
+
+    /// The checksum is linear: what a frame adds to it is what is stored less what the seed alone would have come to.
+    fn contribution(&self, zeros: &[u8], header: &FrameHeader) -> Content<'static> {
+        let [alone1, alone2] = frame_checksum(self.order, self.seed, zeros);
+        let [c1, c2] = [header.checksum1.wrapping_sub(alone1), header.checksum2.wrapping_sub(alone2)];
+        Content::Contribution((u64::from(c1) << 32 | u64::from(c2)).to_be_bytes())
+    }
+}
+
+/// What the first pass keeps for listing frames from some frame on: the grouping into transactions as it stands there,
+/// and the newest committed frame of each page.
+#[derive(Debug)]
+pub struct Prologue {
+    first: u64,
+    grouping: Transactions,
+    at_first: Option<Transactions>,
+    newest: NewestFrames,
+    transactions: u64,
+    largest_page: u32,
+    largest_commit_pages: u32,
+}
+
+/// What a listing begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// The grouping into transactions, as it stands before the first frame of the listing.
+    pub grouping: Transactions,
+    /// The newest committed frame of each page.
+    pub newest: NewestFrames,
+    /// Committed transactions in the whole WAL. Fewer than commits, where commit frames are repeated as padding.
+    pub transactions: u64,
+    /// The largest page number in any frame header.
+    pub largest_page: u32,
+    /// The largest commit field in any frame header.
+    pub largest_commit_pages: u32,
+}
+
+impl Prologue {
+    /// For a listing that begins with frame `first`; the index of newest frames holds at most `indexed` frames.
+    #[must_use]
+    pub fn new(first: u64, indexed: usize) -> Self {
+        let newest = NewestFrames { entries: Vec::new(), limit: indexed, overflown: false };
+        let grouping = Transactions::new(0);
+        Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
+    }
+
+    /// Takes the next frame of the first pass, and bytes that are equal for equal pages.
+    pub fn push(&mut self, frame: &Frame, identity: &[u8]) {
+        if frame.number == self.first {
+            self.at_first = Some(self.grouping.clone());
+        }
+        self.transactions += u64::from(self.grouping.push(frame, identity).is_some());
+        self.largest_page = self.largest_page.max(frame.header.page);
+        self.largest_commit_pages = self.largest_commit_pages.max(frame.header.commit_pages);
+        if frame.valid {
+            self.newest.push(frame);
+        }
+    }
+
+    /// Ends.
+    #[must_use]
+    pub fn finish(self, facts: &WalFacts) -> Start {
+        let last = u64::from(self.grouping.clone().finish().is_some());
+        Start {
+            grouping: self.at_first.unwrap_or(self.grouping),
+            transactions: self.transactions + last,
+            newest: self.newest.finish(facts.frames.committed),
+            largest_page: self.largest_page,
+            largest_commit_pages: self.largest_commit_pages,
+        }
+    }
+}
+
+/// The newest committed frame of each page, 8 bytes a committed frame while it is made.
+///
+/// folklore: SQLite counts frames in 32 bits; frames beyond the 2^32nd supersede nothing.
+#[derive(Debug)]
+pub struct NewestFrames {
+    /// Page and frame.
+    entries: Vec<(u32, u32)>,
+    limit: usize,
+    overflown: bool,
+}
+
+impl NewestFrames {
+    fn push(&mut self, frame: &Frame) {
+        let Ok(number) = u32::try_from(frame.number) else { return };
+        if self.entries.len() < self.limit {
+            self.entries.push((frame.header.page, number));
+        } else if !self.overflown {
+            self.overflown = true;
+            self.entries = Vec::new();
+            self.limit = 0;
+        }
+    }
+
+    fn finish(mut self, committed: u64) -> Self {
+        self.entries.retain(|(_, frame)| u64::from(*frame) <= committed);
+        // The newest of each page first, and then it alone.
+        self.entries.sort_unstable_by_key(|(page, frame)| (*page, std::cmp::Reverse(*frame)));
+        self.entries.dedup_by_key(|(page, _)| *page);
+        self
+    }
+
+    /// Whether there were more frames than the index was allowed to hold: then nothing is known.
+    #[must_use]
+    pub fn too_many(&self) -> bool {
+        self.overflown
+    }
+
+    /// Whether a later committed frame holds the same page. `None` for a frame that is not committed, and when there
+    /// were too many.
+    #[must_use]
+    pub fn superseded(&self, visited: &Visited<'_>) -> Option<bool> {
+        if self.overflown || visited.class != FrameClass::Committed {
+            return None;
+        }
+        let page = visited.frame.header.page;
+        let at = self.entries.binary_search_by_key(&page, |(page, _)| *page).ok()?;
+        self.entries.get(at).map(|(_, newest)| visited.frame.number < u64::from(*newest))
+    }
+}

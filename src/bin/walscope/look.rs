@@ -1,0 +1,215 @@
+//! A look at one SOURCE as a whole: what `wal` and `shm` begin with. `inspect` and `verify` hold the files against each
+//! other, which takes more reading: that is in `examined`.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use anyhow::{Context, bail};
+use walscope::analysis::findings::Facts;
+use walscope::analysis::frames::{self, FrameBytes};
+use walscope::analysis::wal::{self, Frame, WalFacts};
+use walscope::bytes::ReadAt;
+use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::format::{ParseError, db, shm};
+use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
+use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
+use walscope::source::{Files, Source};
+
+/// What one look found.
+pub struct Look {
+    /// The page about the whole.
+    pub document: InspectDocument,
+    /// The WAL; `None` when it was not looked at.
+    pub wal: Option<WalFacts>,
+    /// The head of the wal-index; `None` when it is absent or too short.
+    pub shm: Option<shm::IndexHead>,
+}
+
+/// Takes a frame of the pass over the WAL, and bytes that are equal for equal pages.
+pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
+
+/// Looks, and hands each frame of the pass over the WAL to `each`. Without `each` the WAL, which can be long, is left out.
+pub fn look(source: &Source, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    match source {
+        Source::Files(files) => of_files(files, each),
+        Source::Bundle(capture) => of_bundle(capture, each),
+    }
+}
+
+/// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
+fn of_files(files: &Files, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    let name = || files.label.clone();
+    let mut reasons = why_absent(files)?;
+    let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
+    let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let locks = files.shm.as_ref().map(|_| files.locks());
+    let wal = match (&files.wal, each) {
+        (Some(wal), Some(each)) => Some(wal::scan_pages(wal.as_ref(), each).with_context(name)?),
+        (Some(_), None) => None,
+        // Of a -shm alone nothing is known about the -wal.
+        (None, _) => files.opened.as_ref().map(|_| WalFacts::absent()),
+    };
+    let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
+    let shm = settled(before, after);
+    if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
+        bail!("{}: {reason}", files.label);
+    }
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: locks.as_ref().and_then(|locks| seen(locks, &mut reasons)),
+        hot_journal: files.hot_journal,
+        access_time_moved: &files.access_time_moved,
+        ..Facts::default()
+    };
+    let sizes = Sizes {
+        database: files.database.as_ref().map(|bytes| bytes.len()),
+        wal: files.wal.as_ref().map(|bytes| bytes.len()),
+        shm: files.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: files.label.clone(),
+        kind: SourceKind::Files,
+        path: files.database_path.display().to_string(),
+        stable: None,
+    };
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
+}
+
+/// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
+pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some(opened) = &files.opened else {
+        let alone = || "not looked at: one file alone was given".to_owned();
+        let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
+        return Ok(present.iter().filter(|(_, here)| !here).map(|(name, _)| ((*name).to_owned(), alone())).collect());
+    };
+    let mut reasons = BTreeMap::new();
+    for (name, file, suffix) in
+        [("database", &opened.database, ""), ("wal", &opened.wal, "-wal"), ("shm", &opened.shm, "-shm")]
+    {
+        match file {
+            Observation::Seen { .. } => {}
+            Observation::Missing { .. } => {
+                reasons.insert(name.to_owned(), "absent".to_owned());
+            }
+            Observation::Denied { reason } | Observation::Unsupported { reason } => {
+                bail!("{}{suffix}: {reason}", opened.database_path.display());
+            }
+        }
+    }
+    Ok(reasons)
+}
+
+fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+    let name = || capture.label.clone();
+    let manifest = &capture.manifest;
+    let files = &manifest.evidence.files;
+    let mut reasons = BTreeMap::new();
+    let bytes = match &capture.database {
+        DatabaseBytes::Missing => None,
+        DatabaseBytes::FirstPage(bytes) | DatabaseBytes::Full(bytes) => Some(bytes.as_ref()),
+    };
+    let database = database_head(bytes, &mut reasons).with_context(name)?;
+    let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
+    let wal = match (&capture.wal, each) {
+        (WalBytes::Missing, _) if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
+            None
+        }
+        (WalBytes::Missing, _) => Some(WalFacts::absent()),
+        (WalBytes::NotCaptured, _) | (_, None) => None,
+        (WalBytes::Full(bytes), Some(each)) => Some(wal::scan_pages(bytes.as_ref(), each).with_context(name)?),
+        (WalBytes::Headers { bytes, facts }, Some(each)) => {
+            let all = FrameBytes::Headers(bytes.as_ref());
+            let mut hand_on = |seen: &frames::Visited<'_>| {
+                each(&seen.frame, seen.content.identity());
+                Ok(())
+            };
+            frames::visit(all, facts, 1..=u64::MAX, &mut hand_on).with_context(name)?;
+            Some((**facts).clone())
+        }
+    };
+    if wal.is_none() {
+        let why = files.wal.reason().unwrap_or("left out of this bundle");
+        reasons.insert("wal".to_owned(), why.to_owned());
+    }
+    let unstable =
+        (!manifest.stability.stable).then(|| manifest.stability.reason.as_deref().unwrap_or("no reason given"));
+    let facts = Facts {
+        database: database.as_ref(),
+        wal: wal.as_ref(),
+        shm: shm.as_ref(),
+        locks: seen(&manifest.evidence.locks, &mut reasons),
+        hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
+        access_time_moved: &manifest.access_time_moved,
+        unstable,
+        readable_by_others: capture.readable_by_others,
+        ..Facts::default()
+    };
+    let sizes = Sizes {
+        database: files.database.value().map(|file| file.size),
+        wal: files.wal.value().map(|file| file.size),
+        shm: capture.shm.as_ref().map(|bytes| bytes.len()),
+    };
+    let source = inspect::Source {
+        label: capture.label.clone(),
+        kind: SourceKind::Bundle,
+        path: files.database_path.clone(),
+        stable: Some(manifest.stability.stable),
+    };
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
+}
+
+/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
+fn settled(before: Option<shm::IndexHead>, after: Option<shm::IndexHead>) -> Option<shm::IndexHead> {
+    let salts =
+        |head: &Option<shm::IndexHead>| head.as_ref().and_then(shm::IndexHead::trusted).map(|header| header.salts);
+    if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
+}
+
+fn database_head(
+    bytes: Option<&dyn ReadAt>,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<db::DatabaseHead>> {
+    decoded(bytes, 100, db::parse_head, "database", reasons)
+}
+
+fn shm_head(bytes: Option<&dyn ReadAt>, reasons: &mut BTreeMap<String, String>) -> io::Result<Option<shm::IndexHead>> {
+    decoded(bytes, shm::HEAD_SIZE, shm::parse_head, "shm", reasons)
+}
+
+/// Decodes the first `len` bytes; too few of them is a reason, not an error.
+fn decoded<T>(
+    bytes: Option<&dyn ReadAt>,
+    len: usize,
+    parse: fn(&[u8]) -> Result<T, ParseError>,
+    name: &str,
+    reasons: &mut BTreeMap<String, String>,
+) -> io::Result<Option<T>> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    let mut head = vec![0; len];
+    let n = bytes.read_at(&mut head, 0)?;
+    head.truncate(n);
+    match parse(&head) {
+        Ok(value) => {
+            reasons.remove(name);
+            Ok(Some(value))
+        }
+        Err(error) => {
+            reasons.insert(name.to_owned(), error.to_string());
+            Ok(None)
+        }
+    }
+}
+
+/// The locks, or why they are not known.
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+    let reason = match locks.value() {
+        Some(view) => view.shm.write.reason.as_deref(),
+        None => locks.reason(),
+    };
+    if let Some(reason) = reason {
+        reasons.insert("shm.locks".to_owned(), reason.to_owned());
+    }
+    locks.value().map(|view| &view.shm)
+}

@@ -1,0 +1,160 @@
+//! `walscope shm`: the wal-index, both header copies, locks, and every block of it.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use walscope::analysis::shm::{IndexError, WalIndex, frames_that_count};
+use walscope::format::shm::{BLOCK_FRAMES, FIRST_BLOCK_FRAMES, first_frame_of};
+use walscope::report::shm_blocks::{BlockRow, ShmDocument};
+use walscope::report::shm_page::{self, BlockTable, EntryTables};
+use walscope::source::{self, Source};
+
+use crate::args::{FailOn, Global};
+use crate::exit::Exit;
+use crate::look::{Look, look};
+use crate::output::{self, Sink, Streamed};
+
+/// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
+const BLOCKS_DRAWN: u64 = 16;
+
+/// Arguments of `shm`.
+#[derive(Debug, clap::Args)]
+pub struct ShmArgs {
+    /// A database, a -shm alone, or a bundle
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// List the page of each frame, block by block
+    #[arg(long)]
+    pages: bool,
+    /// List the slots of each hash table that are not empty
+    #[arg(long)]
+    hash: bool,
+    /// Only this block of 32 KiB, counted from 0
+    #[arg(long, value_name = "N")]
+    block: Option<u32>,
+    /// Print one JSON record a line: a block
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
+    /// Exit with 1 when a finding is at least this grave
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    fail_on: FailOn,
+}
+
+/// Runs it.
+pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
+    let source = source::open(&args.source, global.strict_atime)?;
+    let Look { document: whole, shm: head, .. } = look(&source, None)?;
+    let bytes = match &source {
+        Source::Files(files) => files.shm.as_deref(),
+        Source::Bundle(capture) => capture.shm.as_deref(),
+    };
+    if let (None, Source::Files(files)) = (bytes, &source)
+        && files.opened.is_none()
+    {
+        bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source);
+    }
+    // Too little of it for a head is an answer, which the document has.
+    let index = match (bytes, &head) {
+        (Some(bytes), Some(head)) => Some(WalIndex::with_head(bytes, *head)),
+        _ => None,
+    };
+    let blocks = index.as_ref().map_or(0, WalIndex::blocks);
+    if let Some(block) = args.block
+        && u64::from(block) >= blocks
+    {
+        bail!("{}: block {block}: the wal-index has {blocks} blocks, counted from 0", args.source);
+    }
+    let noise_behind = head.as_ref().and_then(frames_that_count);
+    let listing = Listing { args, index, noise_behind, blocks };
+    match (global.json, args.jsonl) {
+        (true, _) => {
+            let mut walk = |sink: Sink<'_, BlockRow>| listing.each_block(sink);
+            let document = ShmDocument::new(&whole, noise_behind, Streamed::new(&mut walk));
+            output::write_json(io::stdout().lock(), &document)?;
+        }
+        (false, true) => {
+            let mut out = output::lines();
+            listing.each_block(&mut |row| output::write_line(&mut out, row))?;
+            out.flush()?;
+        }
+        (false, false) => {
+            let width = output::width(global);
+            let mut out = output::page(global);
+            out.write_all(shm_page::head(&whole, head.as_ref(), noise_behind, width).as_bytes())?;
+            listing.tables(&mut out, width)?;
+            out.flush()?;
+        }
+    }
+    Ok(args.fail_on.judge(&whole.findings))
+}
+
+/// What was asked for, and what it is taken from.
+struct Listing<'a> {
+    args: &'a ShmArgs,
+    index: Option<WalIndex<'a>>,
+    noise_behind: Option<u32>,
+    blocks: u64,
+}
+
+impl Listing<'_> {
+    /// Reads the blocks that were asked for, one at a time.
+    fn each_block(&self, each: Sink<'_, BlockRow>) -> io::Result<()> {
+        let Some(index) = &self.index else { return Ok(()) };
+        let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
+        for number in self.args.block.map_or(0..blocks, |block| block..block + 1) {
+            let row = match index.block(number) {
+                Ok(block) => BlockRow::new(&block, self.noise_behind.unwrap_or(0), self.args.pages, self.args.hash),
+                Err(IndexError::Io(error)) => return Err(error),
+                Err(error @ IndexError::Parse(_)) => {
+                    let first = first_frame_of(number);
+                    let room = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES } as u64;
+                    BlockRow::cut_short(number, first, first + room - 1, error.to_string())
+                }
+            };
+            each(&row)?;
+        }
+        Ok(())
+    }
+
+    fn tables(&self, out: &mut dyn Write, width: usize) -> io::Result<()> {
+        let table = BlockTable::new(self.blocks, width);
+        let asked = self.args.pages || self.args.hash || self.args.block.is_some();
+        let mut drawn = 0_u64;
+        self.each_block(&mut |block| {
+            drawn += 1;
+            if drawn == 1 {
+                write!(out, "\n{}", table.head())?;
+            }
+            if !asked && drawn > BLOCKS_DRAWN {
+                return Ok(());
+            }
+            out.write_all(table.row(block, width).as_bytes())
+        })?;
+        if !asked && drawn > BLOCKS_DRAWN {
+            writeln!(out, "{} more blocks: --block N", drawn - BLOCKS_DRAWN)?;
+        }
+        let room = self.blocks.saturating_mul(BLOCK_FRAMES as u64);
+        let lists = EntryTables::new(self.blocks, room, width);
+        if self.args.pages {
+            write!(out, "\n{}", lists.pages_head())?;
+            self.each_block(&mut |block| {
+                block
+                    .pages
+                    .iter()
+                    .flatten()
+                    .try_for_each(|entry| out.write_all(lists.page(block.block, entry).as_bytes()))
+            })?;
+        }
+        if self.args.hash {
+            write!(out, "\n{}", lists.slots_head())?;
+            self.each_block(&mut |block| {
+                block
+                    .slots
+                    .iter()
+                    .flatten()
+                    .try_for_each(|slot| out.write_all(lists.slot(block.block, slot).as_bytes()))
+            })?;
+        }
+        Ok(())
+    }
+}

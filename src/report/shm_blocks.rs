@@ -1,0 +1,187 @@
+//! `walscope/shm/1`: a wal-index with what each of its blocks holds.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::inspect::{InspectDocument, Sizes, Source};
+use super::shm::Shm;
+use crate::analysis::shm::{BlockFacts, Slot, SlotKind, slots};
+use crate::finding::Finding;
+use crate::format::shm::{HASH_SLOTS, IndexBlock};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/shm/1";
+
+/// The document. `B` is an array of [`BlockRow`], made while it is written.
+#[derive(Debug, Serialize)]
+pub struct ShmDocument<'a, B> {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Where the facts come from.
+    pub source: &'a Source,
+    /// File sizes in bytes.
+    pub sizes: &'a Sizes,
+    /// The `-shm`; null when it is absent or shorter than its head, as `reasons` says.
+    pub shm: Option<&'a Shm>,
+    /// The `mxFrame` by which entries are told from noise: of a header that a reader would trust, else of the first copy
+    /// with a right checksum; null when there is none, and then every entry is noise.
+    pub noise_behind: Option<u32>,
+    /// Findings, the gravest first.
+    pub findings: &'a [Finding],
+    /// Why something is null or unknown, by its name.
+    pub reasons: BTreeMap<&'a str, &'a str>,
+    /// The blocks that were asked for, in their order.
+    pub blocks: B,
+}
+
+impl<'a, B> ShmDocument<'a, B> {
+    /// From the page about the whole, and the blocks.
+    #[must_use]
+    pub fn new(whole: &'a InspectDocument, noise_behind: Option<u32>, blocks: B) -> Self {
+        let reasons = whole.reasons.iter().map(|(name, why)| (name.as_str(), why.as_str()));
+        Self {
+            schema: SCHEMA,
+            source: &whole.source,
+            sizes: &whole.sizes,
+            shm: whole.shm.as_ref(),
+            noise_behind,
+            findings: &whole.findings,
+            // The other files are not what this document is about.
+            reasons: reasons.filter(|(name, _)| name.starts_with("shm")).collect(),
+            blocks,
+        }
+    }
+}
+
+/// One block of 32 KiB.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BlockRow {
+    /// Its number, from 0.
+    pub block: u32,
+    /// The first frame that it indexes.
+    pub first_frame: u64,
+    /// The last frame that it has room for.
+    pub last_frame: u64,
+    /// Why nothing more is said about it: the file ends within it.
+    pub error: Option<String>,
+    /// Entries of frames that count.
+    pub indexed: usize,
+    /// Entries behind them that are not 0: noise.
+    pub noise_entries: usize,
+    /// Slots that point to an entry that counts.
+    pub live_slots: usize,
+    /// Slots that point to an entry behind those.
+    pub noise_slots: usize,
+    /// Slots that point behind the block's last entry.
+    pub garbage_slots: usize,
+    /// Slots that hold nothing. Without one, every search in this block fails.
+    pub empty_slots: usize,
+    /// Live slots that point to an entry which another slot points to already.
+    pub duplicate_slots: usize,
+    /// Entries that count and say page 0.
+    pub zero_pages: usize,
+    /// Frames that count and that a search for their page does not come across.
+    pub unreachable_frames: usize,
+    /// The first of them.
+    pub unreachable: Vec<u64>,
+    /// The page-number array, where it was asked for: entries that count, and others that are not 0.
+    pub pages: Option<Vec<EntryRow>>,
+    /// The hash table, where it was asked for: slots that are not empty.
+    pub slots: Option<Vec<SlotRow>>,
+}
+
+impl BlockRow {
+    /// From a block; `noise_behind` is the last frame that counts, and the lists are made where they are asked for.
+    #[must_use]
+    pub fn new(block: &IndexBlock, noise_behind: u32, pages: bool, hash: bool) -> Self {
+        let facts = BlockFacts::of(block, noise_behind);
+        let entries = || entries(block, facts.indexed);
+        let slots = || slots(block, facts.indexed).map(SlotRow::from).collect();
+        Self {
+            block: block.number,
+            first_frame: block.first_frame,
+            last_frame: block.end_frame().saturating_sub(1),
+            error: None,
+            indexed: facts.indexed,
+            noise_entries: facts.noise_entries,
+            live_slots: facts.live_slots,
+            noise_slots: facts.noise_slots,
+            garbage_slots: facts.garbage_slots,
+            empty_slots: HASH_SLOTS.saturating_sub(facts.live_slots + facts.noise_slots + facts.garbage_slots),
+            duplicate_slots: facts.duplicate_slots,
+            zero_pages: facts.zero_pages,
+            unreachable_frames: facts.unreachable_frames,
+            pages: pages.then(entries),
+            slots: hash.then(slots),
+            unreachable: facts.unreachable,
+        }
+    }
+
+    /// A block that the file cuts short.
+    #[must_use]
+    pub fn cut_short(number: u32, first_frame: u64, last_frame: u64, error: String) -> Self {
+        Self { block: number, first_frame, last_frame, error: Some(error), ..Self::default() }
+    }
+}
+
+fn entries(block: &IndexBlock, indexed: usize) -> Vec<EntryRow> {
+    let all = (block.first_frame..).zip(&block.page_numbers).enumerate();
+    all.map(|(entry, (frame, page))| EntryRow { frame, page: *page, noise: entry >= indexed })
+        .filter(|entry| !entry.noise || entry.page != 0)
+        .collect()
+}
+
+/// One entry of a page-number array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EntryRow {
+    /// The frame.
+    pub frame: u64,
+    /// The page that it holds.
+    pub page: u32,
+    /// Whether it stands behind the last frame that counts.
+    pub noise: bool,
+}
+
+/// One slot of a hash table that is not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SlotRow {
+    /// Its place in the table, from 0.
+    pub slot: u16,
+    /// What it holds: the position of an entry in this block, from 1.
+    pub position: u16,
+    /// `live`, `noise` (an entry behind the last frame that counts) or `garbage` (no entry of the block).
+    pub kind: &'static str,
+    /// The entry's frame; null for garbage, as all below.
+    pub frame: Option<u64>,
+    /// The entry's page.
+    pub page: Option<u32>,
+    /// The slot at which a search for that page begins.
+    pub ideal_slot: Option<u16>,
+    /// Slots from there to here, round the end of the table.
+    pub displacement: Option<u16>,
+    /// Whether a search for the page comes across this slot.
+    pub reachable: Option<bool>,
+    /// Whether an earlier slot points to the same entry.
+    pub duplicate: bool,
+}
+
+impl From<Slot> for SlotRow {
+    fn from(slot: Slot) -> Self {
+        Self {
+            slot: slot.slot,
+            position: slot.position,
+            kind: match slot.kind {
+                SlotKind::Live => "live",
+                SlotKind::Noise => "noise",
+                SlotKind::Garbage => "garbage",
+            },
+            frame: slot.frame,
+            page: slot.page,
+            ideal_slot: slot.ideal,
+            displacement: slot.displacement,
+            reachable: slot.reachable,
+            duplicate: slot.duplicate,
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The page of `shm`: both header copies side by side, checkpoint info, locks, blocks; then the lists of its blocks, a
+//! row at a time.
+
+use super::inspect::InspectDocument;
+use super::inspect_page::meaning;
+use super::rows::{Cell, Rows, numbers, words};
+use super::shm::{ReadMark, Shm};
+use super::shm_blocks::{BlockRow, EntryRow, SlotRow};
+use super::text::{self, DIM, RED, YELLOW, count, entry, many, styled};
+use super::{line, table};
+use crate::evidence::LockState;
+use crate::format::layout;
+use crate::format::shm::{BLOCK_SIZE, HEADER_SIZE, IndexHead, IndexHeader, block_of};
+
+/// Where the checkpoint info stands, and the lock bytes in it.
+const CHECKPOINT_AT: usize = 2 * HEADER_SIZE;
+const LOCKS_AT: usize = CHECKPOINT_AT + 24;
+/// The largest frame number that a wal-index can speak of.
+const FRAMES: u64 = u32::MAX as u64;
+
+/// Everything above the blocks. `head` is what the document was made from, `None` where there is too little of it.
+#[must_use]
+pub fn head(whole: &InspectDocument, head: Option<&IndexHead>, noise_behind: Option<u32>, width: usize) -> String {
+    let mut out = entry("-shm", &whole.shm_line(), width);
+    if let (Some(head), Some(shm)) = (head, &whole.shm) {
+        if let Some(words) = foreign(head) {
+            out.push_str(&entry("Order", words, width));
+        }
+        out.push_str(&entry("Size", &size(whole, shm, noise_behind), width));
+        out.push('\n');
+        out.push_str(&headers(head, width));
+        out.push('\n');
+        out.push_str(&checkpoint(head, width));
+        out.push('\n');
+        out.push_str(&locks(whole, shm, width));
+    }
+    if !whole.findings.is_empty() {
+        out.push('\n');
+        out.push_str(&text::findings(&whole.findings, width));
+    }
+    out
+}
+
+/// Said of a wal-index that this machine could not use as it stands.
+fn foreign(head: &IndexHead) -> Option<&'static str> {
+    use crate::format::shm::ByteOrder::{Big, Little};
+    if !head.byte_order_known {
+        return Some(
+            "neither header copy says version 3007000: the byte order is unknown, numbers are shown as little-endian",
+        );
+    }
+    match (head.byte_order, cfg!(target_endian = "big")) {
+        (Big, false) => {
+            Some("written on a big-endian machine, this one is little-endian: SQLite here would recover it")
+        }
+        (Little, true) => {
+            Some("written on a little-endian machine, this one is big-endian: SQLite here would recover it")
+        }
+        _ => None,
+    }
+}
+
+/// How the file's size stands to what its frames need.
+fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<u32>) -> String {
+    let bytes = whole.sizes.shm.unwrap_or(0);
+    let mut out = format!("{} in {}", many(bytes, "byte"), many(shm.blocks, "block"));
+    let rest = bytes % BLOCK_SIZE as u64;
+    if rest > 0 {
+        out.push_str(&format!(", the last one cut short at {} of {BLOCK_SIZE}", many(rest, "byte")));
+    }
+    let Some(frames) = noise_behind else {
+        return out + &styled(YELLOW, "; no header copy can be believed, so that no entry is known to count");
+    };
+    let needed = if frames == 0 { 0 } else { u64::from(block_of(frames)) + 1 };
+    if needed > shm.blocks {
+        out.push_str(&styled(RED, &format!("; mxFrame {} needs {}", count(frames.into()), many(needed, "block"))));
+    } else if shm.blocks > needed.max(1) {
+        let spare = many(shm.blocks - needed.max(1), "block");
+        out.push_str(&format!("; {spare} more than mxFrame needs, which is normal: SQLite never shrinks it"));
+    }
+    out
+}
+
+fn headers(head: &IndexHead, width: usize) -> String {
+    let row = |offset: String, field: &str, [a, b]: [String; 2], name: &str| {
+        let differs = if a == b { "" } else { "differs" };
+        vec![offset, field.to_owned(), a, b, differs.to_owned(), name.to_owned()]
+    };
+    let stored = layout::INDEX_HEADER.fields.iter().map(|field| {
+        let values = head.headers.map(|header| header_field(&header, field.name));
+        row(field.offset.to_string(), field.name, values, c_name(field.meaning))
+    });
+    let right = head.headers.map(|header| if header.checksum_ok { "right" } else { "wrong" }.to_owned());
+    let rows: Vec<Vec<String>> = stored.chain([row(String::new(), "checksum is", right, "")]).collect();
+    table::draw(&["offset", "field", "copy 0", "copy 1", "", "SQLite's name"], &rows, width)
+}
+
+/// The name in wal.c, which stands before the colon of a meaning.
+fn c_name(meaning: &str) -> &str {
+    meaning.split(':').next().unwrap_or(meaning)
+}
+
+fn pair([a, b]: [u32; 2]) -> String {
+    format!("{a:08x} {b:08x}")
+}
+
+fn header_field(header: &IndexHeader, name: &str) -> String {
+    match name {
+        "version" => header.version.to_string(),
+        "unused" => header.unused.to_string(),
+        "change_counter" => header.change_counter.to_string(),
+        "initialized" => header.initialized.to_string(),
+        "big_endian_checksums" => header.big_endian_checksums.to_string(),
+        "page_size" => header.page_size.to_string(),
+        "mx_frame" => header.mx_frame.to_string(),
+        "database_pages" => header.database_pages.to_string(),
+        "frame_checksum" => pair(header.frame_checksum),
+        "salts" => pair(header.salts),
+        "checksum" => pair(header.checksum),
+        _ => String::new(),
+    }
+}
+
+fn checkpoint(head: &IndexHead, width: usize) -> String {
+    let rows: Vec<Vec<String>> = layout::CHECKPOINT_INFO
+        .fields
+        .iter()
+        .map(|field| {
+            let at = CHECKPOINT_AT + field.offset;
+            vec![at.to_string(), field.name.to_owned(), checkpoint_field(head, field.name), field.meaning.to_owned()]
+        })
+        .collect();
+    table::draw(&["offset", "field", "value", "meaning"], &rows, width)
+}
+
+fn checkpoint_field(head: &IndexHead, name: &str) -> String {
+    let info = &head.checkpoint;
+    match name {
+        "backfilled" => info.backfilled.to_string(),
+        "read_marks" => info.read_marks.map(|mark| mark.map_or("unused".to_owned(), |m| m.to_string())).join(", "),
+        "lock_bytes" => info.lock_bytes.map(|byte| format!("{byte:02x}")).join(" "),
+        "backfill_attempted" => info.backfill_attempted.to_string(),
+        "unused" => info.unused.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The lock bytes by name, with the read marks of those that have one.
+fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
+    let unknown = shm.locks.iter().all(|lock| lock.lock == LockState::Unknown);
+    let rows: Vec<Vec<String>> = shm
+        .locks
+        .iter()
+        .enumerate()
+        .map(|(i, lock)| {
+            let mark = shm.checkpoint.read_marks.iter().find(|mark| format!("read{}", mark.slot) == lock.name);
+            let held = matches!(lock.lock, LockState::Shared | LockState::Exclusive);
+            let frame = mark.and_then(|mark| mark.mark);
+            vec![
+                (LOCKS_AT + i).to_string(),
+                lock.name.replace('_', " "),
+                text::words(&lock.lock),
+                mark.map_or_else(String::new, in_words),
+                if held { text::holders(&lock.holders) } else { String::new() },
+                match (unknown, frame) {
+                    (true, Some(_)) if lock.name != "read0" => "a reader, or a leftover".to_owned(),
+                    _ => meaning(lock.name, lock.lock, frame).to_owned(),
+                },
+            ]
+        })
+        .collect();
+    let drawn = table::draw(&["offset", "lock", "state", "mark", "held by", "meaning"], &rows, width);
+    if !unknown {
+        return drawn;
+    }
+    let reason = whole.reason("shm.locks").unwrap_or_else(|| "not seen".to_owned());
+    entry("Locks", &format!("unknown: {reason}"), width) + &drawn
+}
+
+fn in_words(mark: &ReadMark) -> String {
+    mark.mark.map_or_else(|| "unused".to_owned(), |frame| count(frame.into()))
+}
+
+/// The table of blocks.
+#[derive(Debug)]
+pub struct BlockTable(Rows);
+
+impl BlockTable {
+    /// Laid out for a width.
+    #[must_use]
+    pub fn new(blocks: u64, width: usize) -> Self {
+        let last_frame = blocks.saturating_mul(4096).min(FRAMES);
+        let columns = vec![
+            numbers("block", blocks),
+            numbers("first frame", last_frame),
+            numbers("last frame", last_frame),
+            numbers("indexed", 4096),
+            numbers("slots", 8192),
+            numbers("noise entries", 4096),
+            numbers("noise slots", 8192),
+            words("note", 20),
+        ];
+        Self(Rows::new(columns, width))
+    }
+
+    /// The heads.
+    #[must_use]
+    pub fn head(&self) -> String {
+        self.0.head()
+    }
+
+    /// One block, and what is wrong with it in sentences below.
+    #[must_use]
+    pub fn row(&self, block: &BlockRow, width: usize) -> String {
+        let faults = faults(block);
+        let note = match (&block.error, faults.is_empty()) {
+            (Some(_), _) => Cell("cut short".to_owned(), RED),
+            (None, true) => Cell::from(""),
+            (None, false) => Cell("unsound".to_owned(), RED),
+        };
+        let number = |n: usize| if block.error.is_some() { Cell::from("") } else { Cell::from(n) };
+        let mut out = self.0.row(&[
+            block.block.into(),
+            block.first_frame.into(),
+            block.last_frame.into(),
+            number(block.indexed),
+            number(block.live_slots),
+            number(block.noise_entries),
+            number(block.noise_slots + block.garbage_slots),
+            note,
+        ]);
+        for fault in block.error.iter().map(|error| line(error)).chain(faults) {
+            out.push_str(&text::wrap(&fault, width, "    ", "    "));
+        }
+        out
+    }
+}
+
+/// What SQLite would stumble over. Noise is no fault.
+fn faults(block: &BlockRow) -> Vec<String> {
+    let mut out = Vec::new();
+    if block.unreachable_frames > 0 {
+        let frames: Vec<String> = block.unreachable.iter().map(ToString::to_string).collect();
+        let more = block.unreachable_frames - block.unreachable.len();
+        let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+        out.push(format!("no search for its page comes across frame {}{more}", frames.join(", ")));
+    }
+    if block.duplicate_slots > 0 {
+        out.push(format!("{} to an entry that another slot points to", points(block.duplicate_slots)));
+    }
+    // walFindFrame goes on until an empty slot, and gives up with SQLITE_CORRUPT after one round.
+    if block.indexed > 0 && block.empty_slots == 0 {
+        out.push(
+            "the hash table has no empty slot: SQLite calls that corrupt as soon as it searches this block".to_owned(),
+        );
+    }
+    if block.zero_pages > 0 {
+        out.push(format!(
+            "page 0, which does not exist, stands in {} of the entries that count",
+            count(block.zero_pages as u64)
+        ));
+    }
+    out
+}
+
+fn points(slots: usize) -> String {
+    if slots == 1 { "1 slot points".to_owned() } else { format!("{} slots point", count(slots as u64)) }
+}
+
+/// The lists of what blocks hold.
+#[derive(Debug)]
+pub struct EntryTables {
+    pages: Rows,
+    slots: Rows,
+}
+
+impl EntryTables {
+    /// Laid out for a width.
+    #[must_use]
+    pub fn new(blocks: u64, largest_frame: u64, width: usize) -> Self {
+        let page = numbers("page", u32::MAX.into());
+        let (block, frame) = (numbers("block", blocks), numbers("frame", largest_frame));
+        let slots = vec![
+            block,
+            numbers("slot", 8191),
+            numbers("position", 4096),
+            frame,
+            page,
+            numbers("ideal slot", 8191),
+            numbers("displaced", 8191),
+            words("note", 12),
+        ];
+        Self { pages: Rows::new(vec![block, frame, page, words("note", 5)], width), slots: Rows::new(slots, width) }
+    }
+
+    /// The heads of the page-number array.
+    #[must_use]
+    pub fn pages_head(&self) -> String {
+        self.pages.head()
+    }
+
+    /// One entry of the page-number array.
+    #[must_use]
+    pub fn page(&self, block: u32, entry: &EntryRow) -> String {
+        let note = Cell(if entry.noise { "noise" } else { "" }.to_owned(), DIM);
+        self.pages.row(&[block.into(), entry.frame.into(), entry.page.into(), note])
+    }
+
+    /// The heads of the hash table.
+    #[must_use]
+    pub fn slots_head(&self) -> String {
+        self.slots.head()
+    }
+
+    /// One slot of the hash table.
+    #[must_use]
+    pub fn slot(&self, block: u32, slot: &SlotRow) -> String {
+        let number = |n: Option<u64>| n.map_or_else(|| Cell::from("-"), Cell::from);
+        let mut notes: Vec<&str> = Vec::new();
+        if slot.kind != "live" {
+            notes.push(slot.kind);
+        }
+        if slot.duplicate {
+            notes.push("duplicate");
+        }
+        if slot.kind == "live" && slot.reachable == Some(false) {
+            notes.push("unreachable");
+        }
+        let style = if slot.kind == "live" { RED } else { DIM };
+        self.slots.row(&[
+            block.into(),
+            slot.slot.into(),
+            slot.position.into(),
+            number(slot.frame),
+            number(slot.page.map(u64::from)),
+            number(slot.ideal_slot.map(u64::from)),
+            number(slot.displacement.map(u64::from)),
+            Cell(notes.join(", "), style),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::shm::parse_head;
+
+    #[test]
+    fn every_field_of_the_head_is_shown() {
+        let mut bytes = [0x5a; 136];
+        bytes[..4].copy_from_slice(&3_007_000_u32.to_le_bytes());
+        let head = parse_head(&bytes).unwrap();
+        for field in layout::INDEX_HEADER.fields {
+            assert!(!header_field(&head.headers[0], field.name).is_empty(), "{}", field.name);
+        }
+        for field in layout::CHECKPOINT_INFO.fields {
+            assert!(!checkpoint_field(&head, field.name).is_empty(), "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn fields_that_differ_are_marked() {
+        let mut bytes = [0; 136];
+        bytes[..4].copy_from_slice(&3_007_000_u32.to_le_bytes());
+        bytes[48..52].copy_from_slice(&3_007_000_u32.to_le_bytes());
+        bytes[16] = 9;
+        let text = headers(&parse_head(&bytes).unwrap(), 120);
+        let marked: Vec<&str> = text.lines().filter(|line| line.contains("differs")).collect();
+        assert_eq!(marked.len(), 1, "{text}");
+        assert!(marked[0].contains("mx_frame"), "{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! `walscope/wal/1`: every frame of a WAL, or its transactions.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::inspect::{InspectDocument, Sizes, Source};
+use super::wal::Wal;
+use crate::analysis::checkpoint::CheckpointFacts;
+use crate::analysis::frames::Visited;
+use crate::analysis::transactions::Transaction;
+use crate::analysis::wal::FrameClass;
+use crate::finding::Finding;
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/wal/1";
+
+/// The document. `F` and `T` are arrays of [`FrameRow`] and [`TransactionRow`], made while they are written, or `()` for
+/// the one that was not asked for, which is null.
+#[derive(Debug, Serialize)]
+pub struct WalDocument<'a, F, T> {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Where the facts come from.
+    pub source: &'a Source,
+    /// File sizes in bytes.
+    pub sizes: &'a Sizes,
+    /// The `-wal` as a whole.
+    pub wal: Option<&'a Wal>,
+    /// The checkpoint, diagnosed.
+    pub checkpoint: Option<&'a CheckpointFacts>,
+    /// Findings, the gravest first.
+    pub findings: &'a [Finding],
+    /// Why something is null or unknown, by its name.
+    pub reasons: &'a BTreeMap<String, String>,
+    /// The frames that were asked for, in their order.
+    pub frames: F,
+    /// The committed transactions that were asked for, in their order.
+    pub transactions: T,
+    /// Whether the file changed between its two passes, so that `wal` and the list are of two moments.
+    pub changed_while_read: &'a Cell<bool>,
+}
+
+impl<'a, F, T> WalDocument<'a, F, T> {
+    /// From the page about the whole, and the lists.
+    #[must_use]
+    pub fn new(whole: &'a InspectDocument, frames: F, transactions: T, changed: &'a Cell<bool>) -> Self {
+        Self {
+            schema: SCHEMA,
+            source: &whole.source,
+            sizes: &whole.sizes,
+            wal: whole.wal.as_ref(),
+            checkpoint: whole.checkpoint.as_ref(),
+            findings: &whole.findings,
+            reasons: &whole.reasons,
+            frames,
+            transactions,
+            changed_while_read: changed,
+        }
+    }
+}
+
+/// One frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FrameRow {
+    /// Its number, from 1.
+    pub frame: u64,
+    /// Of its header in the file, bytes.
+    pub offset: u64,
+    /// The page that it holds.
+    pub page: u32,
+    /// Pages of the database after the commit; 0 where none is.
+    pub commit_pages: u32,
+    /// Salt-1.
+    pub salt1: u32,
+    /// Salt-2.
+    pub salt2: u32,
+    /// Checksum-1.
+    pub checksum1: u32,
+    /// Checksum-2.
+    pub checksum2: u32,
+    /// Whether the checksum follows from the one stored in the frame before, or in the WAL header; null where the page
+    /// was not captured and nothing tells.
+    pub checksum_ok: Option<bool>,
+    /// What it is.
+    pub class: FrameClass,
+    /// The committed transaction that it belongs to, from 1; null for all but committed frames.
+    pub transaction: Option<u64>,
+    /// Whether a later committed frame holds the same page; null for all but committed frames, and where the index of
+    /// pages would have been too large.
+    pub superseded: Option<bool>,
+}
+
+impl FrameRow {
+    /// From a visited frame, the number of the transaction it stands in, and whether it is superseded.
+    #[must_use]
+    pub fn new(visited: &Visited<'_>, transaction: u64, superseded: Option<bool>) -> Self {
+        let frame = &visited.frame;
+        Self {
+            frame: frame.number,
+            offset: frame.offset,
+            page: frame.header.page,
+            commit_pages: frame.header.commit_pages,
+            salt1: frame.header.salt1,
+            salt2: frame.header.salt2,
+            checksum1: frame.header.checksum1,
+            checksum2: frame.header.checksum2,
+            checksum_ok: visited.checksum_ok,
+            class: visited.class,
+            transaction: (visited.class == FrameClass::Committed).then_some(transaction),
+            superseded,
+        }
+    }
+}
+
+/// One committed transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TransactionRow {
+    /// Its number, from 1.
+    pub transaction: u64,
+    /// Its first frame.
+    pub first_frame: u64,
+    /// Its last frame, padding included.
+    pub last_frame: u64,
+    /// The frame that commits it.
+    pub commit_frame: u64,
+    /// 1, and one more for each repetition of the commit frame up to the sector boundary: SQLite recovers to any of them.
+    pub commit_points: u64,
+    /// Pages of the database after it.
+    pub database_pages: u32,
+    /// The page of each frame up to `commit_frame`, in order.
+    pub pages: Vec<u32>,
+    /// Frames whose pages are not listed, because there are too many.
+    pub pages_left_out: u64,
+}
+
+impl From<Transaction> for TransactionRow {
+    fn from(transaction: Transaction) -> Self {
+        Self {
+            transaction: transaction.number,
+            first_frame: transaction.first_frame,
+            last_frame: transaction.last_frame,
+            commit_frame: transaction.commit_frame,
+            commit_points: transaction.commit_points(),
+            database_pages: transaction.database_pages,
+            pages_left_out: transaction.pages_left_out(),
+            pages: transaction.pages,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The page of `wal`: the bar, a sentence, the header, the generations; then its tables, a row at a time.
+
+use super::inspect::InspectDocument;
+use super::picture::Class;
+use super::rows::{Cell, Rows, numbers, words};
+use super::text::{self, BOLD, DIM, RED, YELLOW, count, entry, many, styled};
+use super::wal::{Header, Role, Wal};
+use super::wal_frames::{FrameRow, TransactionRow};
+use super::{hex, table};
+use crate::analysis::frames::{Content, Start, Visited};
+use crate::analysis::wal::{EndReason, FrameClass};
+use crate::format::layout;
+use crate::format::wal::FRAME_HEADER_SIZE;
+
+/// Everything above the tables.
+#[must_use]
+pub fn head(whole: &InspectDocument, width: usize) -> String {
+    let mut out = whole.bar(width).trim_start_matches('\n').to_owned();
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&entry("-wal", &whole.wal_line(), width));
+    let Some(wal) = &whole.wal else { return out };
+    if let Some(words) = end(wal) {
+        out.push_str(&entry("Chain", &words, width));
+    }
+    if let Some(header) = &wal.header {
+        out.push_str(&entry("Header", &header_in_words(header), width));
+    }
+    if wal.generations.len() > 1 || wal.unlisted_generation_frames > 0 {
+        out.push('\n');
+        out.push_str(&generations(wal, width));
+    }
+    if !whole.findings.is_empty() {
+        out.push('\n');
+        out.push_str(&text::findings(&whole.findings, width));
+    }
+    out
+}
+
+fn hexadecimal(number: u32) -> String {
+    format!("{number:08x}")
+}
+
+fn header_in_words(header: &Header) -> String {
+    let order = match header.checksum_byte_order {
+        Some(order) => format!("checksums over {order}-endian words"),
+        None => "no magic of a WAL".to_owned(),
+    };
+    format!(
+        "magic {:#010x} ({order}), version {}, {} bytes a page, checkpoint sequence {}, salts {} {}, checksum {} {}, {}",
+        header.magic,
+        header.format_version,
+        header.page_size,
+        header.checkpoint_sequence,
+        hexadecimal(header.salt1),
+        hexadecimal(header.salt2),
+        hexadecimal(header.checksum1),
+        hexadecimal(header.checksum2),
+        if header.checksum_ok { "right" } else { "wrong" },
+    )
+}
+
+/// Where the valid chain ends and why; nothing where there is no file to speak of.
+fn end(wal: &Wal) -> Option<String> {
+    let frame = count(wal.end.frame);
+    Some(match wal.end.reason {
+        EndReason::NoFile | EndReason::EmptyFile => return None,
+        EndReason::EndOfFile if wal.frames.in_file == 0 => "the file ends before the first frame".to_owned(),
+        EndReason::EndOfFile => format!("valid to the end of the file, frame {}", count(wal.frames.valid)),
+        EndReason::TornFrame => {
+            format!(
+                "ends before frame {frame}: the end of the file cuts it short, {} are there",
+                many(wal.frames.torn_bytes, "byte")
+            )
+        }
+        EndReason::SaltMismatch => format!("ends before frame {frame}: its salts are not the header's"),
+        EndReason::ChecksumMismatch => {
+            format!("ends before frame {frame}: its checksum does not follow from the one before")
+        }
+        EndReason::PageZero => format!("ends before frame {frame}: it says page 0, which does not exist"),
+        EndReason::ShortHeader => "none: the file is shorter than a WAL header, 32 bytes".to_owned(),
+        EndReason::BadMagic => "none: the header's magic is not that of a WAL".to_owned(),
+        EndReason::BadPageSize => "none: the header's page size is no power of two from 512 to 65536".to_owned(),
+        EndReason::BadHeaderChecksum => "none: the header's checksum is wrong".to_owned(),
+        EndReason::UnsupportedVersion => "none: the header says another version than 3007000".to_owned(),
+    })
+}
+
+fn generations(wal: &Wal, width: usize) -> String {
+    let rows: Vec<Vec<String>> = wal
+        .generations
+        .iter()
+        .map(|generation| {
+            let (role, meaning) = match generation.role {
+                Role::Current => ("current", "the header's salts"),
+                Role::Older => ("older", "from before a restart; already in the database"),
+            };
+            vec![
+                format!("{} {}", hexadecimal(generation.salt1), hexadecimal(generation.salt2)),
+                count(generation.frames),
+                role.to_owned(),
+                meaning.to_owned(),
+            ]
+        })
+        .collect();
+    let mut out = table::draw(&["salts", "frames", "generation", "meaning"], &rows, width);
+    if wal.unlisted_generation_frames > 0 {
+        let more = many(wal.unlisted_generation_frames, "frame");
+        out.push_str(&text::wrap(&format!("{more} of further generations"), width, "", ""));
+    }
+    out
+}
+
+/// The table of frames.
+#[derive(Debug)]
+pub struct FrameTable {
+    rows: Rows,
+    backfilled: u64,
+    database_pages: u32,
+}
+
+impl FrameTable {
+    /// Laid out for the numbers that occur. `start` is of the same first pass.
+    #[must_use]
+    pub fn new(whole: &InspectDocument, start: &Start, width: usize) -> Self {
+        let wal = whole.wal.as_ref();
+        let largest_offset = whole.sizes.wal.unwrap_or(u64::MAX);
+        let columns = vec![
+            numbers("frame", wal.map_or(0, |wal| wal.frames.in_file)),
+            numbers("offset", largest_offset),
+            numbers("page", start.largest_page.into()),
+            numbers("commit", start.largest_commit_pages.into()),
+            words("class", "uncommitted".len()),
+            numbers("tx", start.transactions),
+            words("salts", 17),
+            words("checksum", 17),
+            words("ok", 3),
+            words("note", "superseded".len()),
+        ];
+        Self {
+            rows: Rows::new(columns, width),
+            backfilled: whole.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.backfilled),
+            database_pages: wal.and_then(|wal| wal.database_pages).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The heads.
+    #[must_use]
+    pub fn head(&self) -> String {
+        self.rows.head()
+    }
+
+    /// One frame.
+    #[must_use]
+    pub fn row(&self, frame: &FrameRow) -> String {
+        let ok = match frame.checksum_ok {
+            Some(true) => Cell::from("yes"),
+            Some(false) => Cell("no".to_owned(), RED),
+            None => Cell::from("?"),
+        };
+        self.rows.row(&[
+            frame.frame.into(),
+            frame.offset.into(),
+            frame.page.into(),
+            if frame.commit_pages == 0 { "-".into() } else { frame.commit_pages.into() },
+            Cell(text::words(&frame.class), self.look(frame).style()),
+            frame.transaction.map_or_else(|| "-".into(), Cell::from),
+            format!("{} {}", hexadecimal(frame.salt1), hexadecimal(frame.salt2)).into(),
+            format!("{} {}", hexadecimal(frame.checksum1), hexadecimal(frame.checksum2)).into(),
+            ok,
+            Cell(self.note(frame).to_owned(), DIM),
+        ])
+    }
+
+    fn look(&self, frame: &FrameRow) -> Class {
+        match frame.class {
+            FrameClass::Committed if frame.frame <= self.backfilled => Class::Backfilled,
+            FrameClass::Committed => Class::Pending,
+            FrameClass::Uncommitted => Class::Uncommitted,
+            FrameClass::Residue => Class::Residue,
+            FrameClass::Stale => Class::Stale,
+            FrameClass::Unwritten => Class::Unwritten,
+        }
+    }
+
+    fn note(&self, frame: &FrameRow) -> &'static str {
+        match frame.superseded {
+            Some(true) => "superseded",
+            // A vacuum made the database shorter: such a frame is never copied.
+            Some(false) if frame.page > self.database_pages => "cut off",
+            _ => "",
+        }
+    }
+}
+
+/// The table of transactions.
+#[derive(Debug)]
+pub struct TransactionTable {
+    rows: Rows,
+}
+
+impl TransactionTable {
+    /// Laid out for the numbers that occur.
+    #[must_use]
+    pub fn new(whole: &InspectDocument, start: &Start, width: usize) -> Self {
+        let wal = whole.wal.as_ref();
+        let frames = wal.map_or(0, |wal| wal.frames.committed);
+        let commits = wal.map_or(0, |wal| wal.commits);
+        let columns = vec![
+            numbers("tx", start.transactions),
+            numbers("first", frames),
+            numbers("last", frames),
+            numbers("commits", commits),
+            numbers("database", start.largest_commit_pages.into()),
+            words("pages", 8),
+        ];
+        Self { rows: Rows::new(columns, width) }
+    }
+
+    /// The heads.
+    #[must_use]
+    pub fn head(&self) -> String {
+        self.rows.head()
+    }
+
+    /// One transaction; its list of pages is shortened to the width.
+    #[must_use]
+    pub fn row(&self, transaction: &TransactionRow) -> String {
+        let pages = page_list(&transaction.pages, transaction.pages_left_out, self.rows.room_of_last());
+        self.rows.row(&[
+            transaction.transaction.into(),
+            transaction.first_frame.into(),
+            transaction.last_frame.into(),
+            transaction.commit_points.into(),
+            transaction.database_pages.into(),
+            pages.into(),
+        ])
+    }
+}
+
+/// `1, 3-5, 9 … 12 more`: neighbours as ranges, and how many pages did not fit.
+fn page_list(pages: &[u32], left_out: u64, room: usize) -> String {
+    let mut out = String::new();
+    let mut shown = 0;
+    for run in pages.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let item = if run.len() > 1 { format!("{first}-{last}") } else { first.to_string() };
+        let longer = if out.is_empty() { item } else { format!("{out}, {item}") };
+        let rest = (pages.len() - shown - run.len()) as u64 + left_out;
+        let needed = longer.len() + if rest > 0 { more(rest).len() } else { 0 };
+        if needed > room {
+            break;
+        }
+        shown += run.len();
+        out = longer;
+    }
+    let rest = (pages.len() - shown) as u64 + left_out;
+    if rest > 0 { format!("{out}{}", more(rest)).trim_start().to_owned() } else { out }
+}
+
+fn more(frames: u64) -> String {
+    format!(" + {} more", count(frames))
+}
+
+/// What to say below a table; nothing when all is well.
+#[must_use]
+pub fn foot(whole: &InspectDocument, start: &Start, transactions: bool, changed: bool, width: usize) -> String {
+    let mut out = String::new();
+    let mut say = |words: &str| out.push_str(&text::wrap(words, width, "", ""));
+    let torn = whole.wal.as_ref().map_or(0, |wal| wal.frames.torn_bytes);
+    if torn > 0 && !transactions {
+        say(&format!("{} of a torn frame follow at the end of the file.", many(torn, "byte")));
+    }
+    if let Some(wal) = &whole.wal
+        && transactions
+        && wal.commits > start.transactions
+    {
+        say(&format!(
+            "The WAL has {} in {}: a commit frame that is repeated up to the end of a sector (psow=0) makes one transaction, and SQLite recovers to any of its repetitions.",
+            many(wal.commits, "commit"),
+            many(start.transactions, "transaction"),
+        ));
+    }
+    if start.newest.too_many() && !transactions {
+        say("Superseded frames are not marked: there are too many frames to look without being asked (--superseded).");
+    }
+    if changed {
+        say(&styled(
+            YELLOW,
+            "The WAL changed while it was read: the list and what stands above it are of two moments.",
+        ));
+    }
+    out
+}
+
+/// One frame as bytes: its header field by field, the structures that its page begins with, and the page.
+#[must_use]
+pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> String {
+    let header = &visited.frame.header;
+    let fields = [header.page, header.commit_pages, header.salt1, header.salt2, header.checksum1, header.checksum2];
+    let stored: Vec<u8> = fields.into_iter().flat_map(u32::to_be_bytes).collect();
+    let mut words = format!("Frame {}: {}", frame.frame, text::words(&frame.class));
+    if let Some(transaction) = frame.transaction {
+        words.push_str(&format!(", transaction {transaction}"));
+    }
+    if frame.superseded == Some(true) {
+        words.push_str(", superseded by a later frame of the same page");
+    }
+    words.push_str(match frame.checksum_ok {
+        Some(true) => ", its checksum follows",
+        Some(false) => ", its checksum does not follow",
+        None => ", its checksum cannot be recomputed",
+    });
+    let mut out = text::wrap(&styled(BOLD, &words), width, "", "");
+    out.push_str(&hex::annotated(&layout::FRAME_HEADER, &stored, frame.offset, width));
+    let page_at = frame.offset.saturating_add(FRAME_HEADER_SIZE as u64);
+    match visited.content {
+        Content::Page(page) => {
+            out.push_str(&hex::page_heads(frame.page, page, page_at, width));
+            out.push_str(&hex::dump(page, page_at, width));
+        }
+        Content::Contribution(_) => {
+            out.push_str(&text::wrap("The page is not in this bundle: it holds headers only.", width, "", ""));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_pages_is_shortened_to_its_room() {
+        assert_eq!(page_list(&[1, 2, 3, 7], 0, 20), "1-3, 7");
+        assert_eq!(page_list(&[9, 1, 3, 5, 7, 11], 0, 16), "9, 1, 3 + 3 more");
+        assert_eq!(page_list(&[9, 1], 5, 20), "9, 1 + 5 more");
+        assert_eq!(page_list(&[4_000_000_000], 0, 5), "+ 1 more");
+        assert_eq!(page_list(&[u32::MAX, 0], 0, 20), "4294967295, 0");
+    }
+}
