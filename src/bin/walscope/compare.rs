@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use walscope::analysis::findings::{self, Facts};
+use walscope::analysis::surroundings;
 use walscope::compare::{self, Answer, Side};
 use walscope::finding::Finding;
 use walscope::linux::{self, OpenedFiles};
@@ -111,6 +112,8 @@ fn about_capture(capture: &Capture) -> Vec<Finding> {
         access_time_moved: &capture.manifest.access_time_moved,
         ..Facts::default()
     });
+    found.extend(surroundings::findings(&capture.manifest.evidence));
+    found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
     for finding in &mut found {
         finding.detail = format!("{}: {}", capture.label, finding.detail);
         finding.evidence.insert("source".to_owned(), capture.label.clone().into());
