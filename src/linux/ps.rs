@@ -128,7 +128,7 @@ fn index(proc: &Proc, id: InodeId, candidates: &[Candidate], listed: &[LockLine]
     match &head {
         // A head that is none of a wal-index is another program's file, whatever it is called: but one of zeros is a
         // wal-index that nobody has initialized yet.
-        Observation::Seen { value } if !is_head(value) && !(by_name && value.iter().all(|&byte| byte == 0)) => {
+        Observation::Seen { value } if !(is_head(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
             return None;
         }
         Observation::Seen { .. } => {}

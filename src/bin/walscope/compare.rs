@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::analysis::findings::{self, Facts};
+use walscope::analysis::surroundings;
 use walscope::compare::{self, Answer, LivePair, Side};
 use walscope::finding::Finding;
 use walscope::linux::{self, OpenedFiles};
@@ -137,6 +138,8 @@ fn about_capture(capture: &Capture) -> Vec<Finding> {
         access_time_moved: &capture.manifest.access_time_moved,
         ..Facts::default()
     });
+    found.extend(surroundings::findings(&capture.manifest.evidence));
+    found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
     for finding in &mut found {
         finding.detail = format!("{}: {}", capture.label, finding.detail);
         finding.evidence.insert("source".to_owned(), capture.label.clone().into());
