@@ -20,6 +20,12 @@ pub trait ReadAt: Send + Sync {
     /// What the operating system reported.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// The first offset at or behind `offset` where bytes may stand that are not in a hole of a sparse file; the length,
+    /// if there is nothing but a hole. Bytes in a hole read as zero, so answering `offset` is always right.
+    fn next_data(&self, offset: u64) -> u64 {
+        offset
+    }
+
     /// Whether there are no bytes at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -72,6 +78,29 @@ impl ReadAt for FileBytes {
         }
         Ok(done)
     }
+
+    fn next_data(&self, offset: u64) -> u64 {
+        let data = self.start.checked_add(offset).map_or(u64::MAX, |at| next_data(&self.file, at));
+        data.saturating_sub(self.start).max(offset).min(self.len.max(offset))
+    }
+}
+
+/// `SEEK_DATA`. It moves the descriptor's cursor, which nothing here uses.
+#[cfg(target_os = "linux")]
+fn next_data(file: &File, offset: u64) -> u64 {
+    use rustix::fs::{SeekFrom, seek};
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => data,
+        // No data from here on.
+        Err(rustix::io::Errno::NXIO) => u64::MAX,
+        // A file system that does not know its holes.
+        Err(_) => offset,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn next_data(_: &File, offset: u64) -> u64 {
+    offset
 }
 
 #[cfg(unix)]
@@ -129,6 +158,15 @@ impl ReadAt for Joined {
         }
         let Some(rest) = buf.get_mut(n..) else { return Ok(n) };
         Ok(n + self.second.read_at(rest, 0)?)
+    }
+
+    fn next_data(&self, offset: u64) -> u64 {
+        let border = self.first.len();
+        let in_first = if offset < border { self.first.next_data(offset) } else { offset };
+        if in_first < border {
+            return in_first;
+        }
+        border.saturating_add(self.second.next_data(in_first.saturating_sub(border)))
     }
 }
 

@@ -2,24 +2,25 @@
 //!
 //! Each link of the chain is checked from the checksum *stored* in the frame before it. Up to the first break that is
 //! the same as SQLite's running checksum, and behind the break it still tells frames that follow each other.
+mod blocks;
+mod scan;
+
 use std::io;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
-use crate::format::checksum::ChecksumOrder;
-use crate::format::wal::{
-    FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header,
-    parse_header,
-};
+use crate::format::wal::{FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader};
+
+use blocks::Link;
+pub use scan::Scan;
 
 /// Generations that are listed; a hostile file can hold one a frame.
 pub const GENERATIONS_LISTED: usize = 64;
-/// About as many bytes are read at once, in whole frames.
-const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Why the valid chain ends where it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// Every frame of the file is valid.
@@ -49,7 +50,7 @@ pub enum EndReason {
 }
 
 /// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameClass {
     /// Current salts, unbroken chain, up to the last commit.
@@ -65,7 +66,7 @@ pub enum FrameClass {
 }
 
 /// Frames by class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FrameCounts {
     /// Whole frames in the file.
     pub in_file: u64,
@@ -86,7 +87,7 @@ pub struct FrameCounts {
 }
 
 /// Frames that share salts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Generation {
     /// Salt-1.
     pub salt1: u32,
@@ -97,7 +98,7 @@ pub struct Generation {
 }
 
 /// The last commit of the valid chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LastCommit {
     /// Its frame, 1-based.
     pub frame: u64,
@@ -212,7 +213,8 @@ pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
 
 /// Passes once over a WAL in blocks, verifies every link, and hands each frame to `each` in order.
 ///
-/// Memory does not depend on the file. A file that shrinks while it is read ends where the reading came short.
+/// Memory does not depend on the file. A file that shrinks while it is read ends where the reading came short. [`Scan`]
+/// does the same with several threads, or without handing frames out.
 ///
 /// With an unusable header no frame is valid; frames are counted if at least magic and page size can be believed.
 ///
@@ -222,7 +224,7 @@ pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
 /// # Errors
 /// Only what reading reported; bad content is part of the facts.
 pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
-    scan_pages(wal, &mut |frame, _| each(frame))
+    Scan::new(wal).frames(each)
 }
 
 /// As [`scan`], and hands out each frame's page too.
@@ -230,47 +232,7 @@ pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFac
 /// # Errors
 /// As [`scan`].
 pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
-    let mut head = [0; HEADER_SIZE];
-    let got = wal.read_at(&mut head, 0)?;
-    let Ok(header) = parse_header(head.get(..got).unwrap_or_default()) else {
-        let end_reason = if got == 0 { EndReason::EmptyFile } else { EndReason::ShortHeader };
-        return Ok(WalFacts { file_size: got as u64, end_reason, ..WalFacts::absent() });
-    };
-    let fault = header_fault(&header);
-    let mut walk = Walk::new(header, fault);
-    let file_size = match header.checksum_order().filter(|_| header.page_size_ok()) {
-        Some(order) => {
-            let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
-            walk.facts.generations.push(Generation { salt1: header.salt1, salt2: header.salt2, frames: 0 });
-            let end = for_each_frame(wal, frame_size, &mut |offset, bytes| {
-                if let Some(frame) = walk.take(order, offset, bytes) {
-                    each(&frame, bytes.get(FRAME_HEADER_SIZE..).unwrap_or_default());
-                }
-            })?;
-            walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
-            end
-        }
-        None => wal.len(),
-    };
-    Ok(walk.finish(file_size))
-}
-
-/// Reads whole frames behind the WAL header into one reused buffer. Returns where the bytes end.
-fn for_each_frame(wal: &dyn ReadAt, frame_size: usize, each: &mut dyn FnMut(u64, &[u8])) -> io::Result<u64> {
-    let mut block = vec![0; (BLOCK_BYTES / frame_size).max(1) * frame_size];
-    let mut at = HEADER_SIZE as u64;
-    loop {
-        let got = wal.read_at(&mut block, at)?;
-        let mut offset = at;
-        for frame in block.get(..got).unwrap_or_default().chunks_exact(frame_size) {
-            each(offset, frame);
-            offset += frame_size as u64;
-        }
-        at += got as u64;
-        if got < block.len() {
-            return Ok(at);
-        }
-    }
+    Scan::new(wal).pages(each)
 }
 
 /// The state of one pass.
@@ -282,18 +244,21 @@ struct Walk {
     broken: Option<EndReason>,
     /// Where the last frame's generation is listed: frames of one generation stand together.
     generation: usize,
+    /// Header and page, bytes.
+    frame_size: u64,
     facts: WalFacts,
 }
 
 impl Walk {
     fn new(header: WalHeader, fault: Option<EndReason>) -> Self {
         let facts = WalFacts { header: Some(header), ..WalFacts::absent() };
-        Self { header, seed: header.checksums(), broken: fault, generation: 0, facts }
+        let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(header.page_size);
+        Self { header, seed: header.checksums(), broken: fault, generation: 0, frame_size, facts }
     }
 
-    fn take(&mut self, order: ChecksumOrder, offset: u64, bytes: &[u8]) -> Option<Frame> {
-        let header = parse_frame_header(bytes, offset).ok()?;
-        let checksum_ok = frame_checksum(order, self.seed, bytes) == header.checksums();
+    /// Takes the next frame.
+    fn take(&mut self, link: &Link) -> Frame {
+        let Link { header, follows: checksum_ok } = *link;
         self.seed = header.checksums();
         // The order of walDecodeFrame: salts, page number, checksum.
         self.broken = self.broken.or(if header.salts() != self.header.salts() {
@@ -307,9 +272,35 @@ impl Walk {
         });
         self.facts.frames.in_file += 1;
         let number = self.facts.frames.in_file;
+        let offset = HEADER_SIZE as u64 + (number - 1).saturating_mul(self.frame_size);
         let frame = Frame { number, offset, header, checksum_ok, valid: self.broken.is_none() };
         self.count(&frame);
-        Some(frame)
+        frame
+    }
+
+    /// Takes frames of zero bytes. The first may end the chain; the others are all alike, and need not be looked at
+    /// unless `each` wants them.
+    fn take_zeros(&mut self, frames: u64, mut each: Option<&mut dyn FnMut(&Frame)>) {
+        for _ in 0..if each.is_some() { frames } else { frames.min(1) } {
+            // Zero continued over zeros is zero, and nothing else is.
+            let frame = self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == [0, 0] });
+            if let Some(each) = &mut each {
+                each(&frame);
+            }
+        }
+        if each.is_none() {
+            let rest = frames.saturating_sub(1);
+            self.facts.frames.in_file += rest;
+            match dead_class(Some(&self.header), &FrameHeader::ZERO) {
+                FrameClass::Unwritten => self.facts.frames.unwritten += rest,
+                _ => {
+                    self.facts.frames.residue += rest;
+                    if let Some(current) = self.facts.generations.first_mut() {
+                        current.frames += rest;
+                    }
+                }
+            }
+        }
     }
 
     fn count(&mut self, frame: &Frame) {

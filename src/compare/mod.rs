@@ -4,6 +4,7 @@
 //! the next opener would reach (`paths`), or what the running processes have mapped (`mappings`). Every piece of
 //! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
 
+mod beacon;
 mod directory;
 pub mod findings;
 #[cfg(test)]
@@ -13,6 +14,8 @@ mod history;
 mod identity;
 mod lineage;
 mod mappings;
+mod pages;
+mod probe;
 #[cfg(test)]
 mod properties;
 mod sentence;
@@ -25,13 +28,17 @@ mod verdict;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::wal::WalFacts;
 use crate::bytes::ReadAt;
 use crate::evidence::Evidence;
+use crate::evidence::live::Live;
 use crate::finding::Finding;
 use crate::format::shm::IndexHead;
+
+pub use probe::{Met, probe};
 
 /// One side of a comparison.
 #[derive(Clone)]
@@ -62,7 +69,7 @@ pub struct FrameHeaders {
 }
 
 /// How far a question is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is so.
@@ -74,7 +81,7 @@ pub enum Answer {
 }
 
 /// What a verdict is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// What the next opener on either side would reach.
@@ -84,7 +91,7 @@ pub enum Subject {
 }
 
 /// The kinds of evidence. Stronger proofs join here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// One page frame behind both mappings.
@@ -108,7 +115,7 @@ pub enum Kind {
 }
 
 /// What a piece of evidence is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// The pages of the `-shm`.
@@ -120,7 +127,7 @@ pub enum About {
 }
 
 /// What a piece of evidence says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// Fits with sharing, decides nothing.
@@ -134,7 +141,7 @@ pub enum Says {
 }
 
 /// One piece of evidence, silent ones included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Because {
     /// Kind.
     pub kind: Kind,
@@ -149,7 +156,7 @@ pub struct Because {
 }
 
 /// The sharing verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
     /// Memory and locks together.
     pub sharing: Answer,
@@ -168,7 +175,7 @@ pub struct Verdict {
 }
 
 /// What happened between two captures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// The same last commit of the same generation.
@@ -186,7 +193,7 @@ pub enum Relation {
 }
 
 /// Lineage of two sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lineage {
     /// Relation; `None` when too little was captured to tell.
     pub relation: Option<Relation>,
@@ -201,7 +208,7 @@ pub struct Lineage {
 }
 
 /// Everything that comparing found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct Comparison {
     /// The verdict.
     pub verdict: Verdict,
@@ -219,14 +226,29 @@ pub struct Comparison {
 /// Of fewer than two sides nothing can be said: undecided.
 #[must_use]
 pub fn compare(sides: &[Side], simultaneous: bool) -> Comparison {
-    let pairs = groups::pairs(sides, simultaneous);
+    compare_live(sides, simultaneous, &[])
+}
+
+/// What two live sides showed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePair {
+    /// Positions of the two among the sides, the lower one first.
+    pub at: (usize, usize),
+    /// What was tried.
+    pub live: Live,
+}
+
+/// The same with what live sides showed together.
+#[must_use]
+pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Comparison {
+    let pairs = groups::pairs(sides, simultaneous, live);
     let verdict = groups::verdict(sides, &pairs);
     Comparison {
         explanation: sentence::explain(sides, &verdict, &pairs),
         lineage: sides
             .windows(2)
             .filter_map(|pair| match pair {
-                [a, b] => Some(lineage::lineage(&Pair { a, b, simultaneous })),
+                [a, b] => Some(lineage::lineage(&Pair { a, b, simultaneous, live: None })),
                 _ => None,
             })
             .collect(),
@@ -241,6 +263,7 @@ struct Pair<'a> {
     a: &'a Side,
     b: &'a Side,
     simultaneous: bool,
+    live: Option<&'a Live>,
 }
 
 impl Because {

@@ -6,7 +6,7 @@
 use nom::number::complete::be_u32;
 use nom::{IResult, Parser};
 
-use super::checksum::{ChecksumOrder, checksum};
+use super::checksum::{ChecksumOrder, Kernel, checksum};
 use super::{ParseError, fixed};
 
 /// `WAL_HDRSIZE`: bytes of the WAL header.
@@ -125,6 +125,9 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// What stands where nothing was written.
+    pub const ZERO: Self = Self { page: 0, commit_pages: 0, salt1: 0, salt2: 0, checksum1: 0, checksum2: 0 };
+
     /// Whether a transaction ends with this frame.
     #[must_use]
     pub fn is_commit(&self) -> bool {
@@ -169,6 +172,12 @@ fn frame_header(input: &[u8]) -> IResult<&[u8], FrameHeader> {
 /// 8 bytes of the frame header and the page. `frame` is header and page.
 #[must_use]
 pub fn frame_checksum(order: ChecksumOrder, seed: [u32; 2], frame: &[u8]) -> [u32; 2] {
+    frame_checksum_by(Kernel::best(), order, seed, frame)
+}
+
+/// As [`frame_checksum`], computed in a chosen way.
+#[must_use]
+pub fn frame_checksum_by(kernel: Kernel, order: ChecksumOrder, seed: [u32; 2], frame: &[u8]) -> [u32; 2] {
     let seed = checksum(order, seed, frame.get(..FRAME_CHECKSUMMED).unwrap_or_default());
-    checksum(order, seed, frame.get(FRAME_HEADER_SIZE..).unwrap_or_default())
+    kernel.checksum(order, seed, frame.get(FRAME_HEADER_SIZE..).unwrap_or_default())
 }

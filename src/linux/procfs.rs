@@ -114,8 +114,15 @@ impl Process {
     /// # Errors
     /// As [`Proc::read`]; ESRCH when the process has ended.
     pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
-        let file = openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        read_bounded(File::from(file))
+        read_bounded(self.open(relative)?)
+    }
+
+    /// Opens one of its files for reading.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn open(&self, relative: &str) -> io::Result<File> {
+        Ok(File::from(openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// The text of one of its links.
@@ -162,7 +169,9 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 }
 
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
+    // Room from the start: without any, std begins with a read of 32 bytes, and what the kernel gives out in several
+    // reads need not be of one moment.
+    let mut text = Vec::with_capacity(16 * 1024);
     file.take(TEXT_LIMIT + 1).read_to_end(&mut text)?;
     if text.len() as u64 > TEXT_LIMIT {
         let message = format!("longer than {TEXT_LIMIT} bytes");

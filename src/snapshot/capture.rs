@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::analysis::wal::{self as wal_scan, Frame};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{ClockSample, Evidence, FilesView, Observation};
+use crate::evidence::{ClockSample, Evidence, FilesView, Observation, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
@@ -140,6 +140,11 @@ impl Attempt {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
+        let page_tables = linux::page_tables(&linux::LiveSide {
+            files: &self.files,
+            mappings: &mappings,
+            mount_namespace: &host.namespaces.mount,
+        });
         let mut missing_texts = std::collections::BTreeMap::new();
         for (name, text) in linux::raw_texts(&self.files, &mappings) {
             match text {
@@ -152,6 +157,8 @@ impl Attempt {
                 }
             }
         }
+        let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
+        samples.extend(more_samples(&self.files, options)?);
         let [_, between, _] = &self.looks;
         Ok(Manifest {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
@@ -174,10 +181,21 @@ impl Attempt {
                 paths_unchanged: self.paths_unchanged,
                 mappings,
                 locks,
-                samples: self.looks.iter().filter_map(|look| look.sample).collect(),
+                samples,
+                page_tables,
             },
         })
     }
+}
+
+/// Looks at the wal-index again and again: two sides that do so at the same time show in which order things happened.
+fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSample>, SnapshotError> {
+    let mut samples = Vec::new();
+    for _ in 0..options.samples {
+        std::thread::sleep(options.interval);
+        samples.extend(Look::take(files)?.sample);
+    }
+    Ok(samples)
 }
 
 /// Why the database or its `-wal` could not be opened although it is there.

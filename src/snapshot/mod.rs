@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -67,11 +68,23 @@ pub struct Options {
     pub strict_atime: bool,
     /// Bytes that are copied at once; between two chunks of the database and of the `-wal` the hook is called.
     pub chunk_size: usize,
+    /// Samples of the wal-index that are taken after the capture, besides those of the capture itself.
+    pub samples: u32,
+    /// Time between two of them.
+    pub interval: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wal: None, with_db: false, attempts: 5, strict_atime: false, chunk_size: 1 << 20 }
+        Self {
+            wal: None,
+            with_db: false,
+            attempts: 5,
+            strict_atime: false,
+            chunk_size: 1 << 20,
+            samples: 0,
+            interval: Duration::from_millis(100),
+        }
     }
 }
 
@@ -188,6 +201,14 @@ pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotE
     write_bundle(path, options, &mut out, &mut |_, _| {})?;
     out.into_inner().map_err(|error| scratch(error.into_error()))?;
     Capture::from_file(&path.display().to_string(), Arc::new(file))
+}
+
+/// What the wal-index of an opened database says now, with the clocks around it; `None` when it cannot be trusted.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sample(files: &crate::linux::OpenedFiles) -> Result<Option<crate::evidence::WalIndexSample>, SnapshotError> {
+    Ok(look::Look::take(files)?.sample)
 }
 
 /// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:

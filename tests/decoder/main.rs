@@ -7,6 +7,7 @@ mod support;
 mod checkpoint;
 mod frames;
 mod hostile;
+mod scan;
 mod shm;
 mod transactions;
 mod wal;

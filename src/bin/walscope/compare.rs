@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::analysis::findings::{self, Facts};
-use walscope::compare::{self, Answer, Side};
+use walscope::compare::{self, Answer, LivePair, Side};
 use walscope::finding::Finding;
 use walscope::linux::{self, OpenedFiles};
 use walscope::report::compare::CompareDocument;
@@ -15,7 +15,7 @@ use walscope::source::{self, Source};
 
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::output;
+use crate::{live, output};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -33,12 +33,12 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.sources.len() < 2 {
         bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
     }
-    let (captures, simultaneous) = capture_all(&args.sources, global.strict_atime)?;
+    let Captured { captures, simultaneous, live } = capture_all(&args.sources, global.strict_atime)?;
     let mut sides = Vec::with_capacity(captures.len());
     for capture in &captures {
         sides.push(Side::from_capture(capture).with_context(|| capture.label.clone())?);
     }
-    let mut comparison = compare::compare(&sides, simultaneous);
+    let mut comparison = compare::compare_live(&sides, simultaneous, &live);
     comparison.findings.extend(captures.iter().flat_map(about_capture));
     let document = CompareDocument::new(&sides, &comparison, simultaneous);
     output::document(global, &document, |width| document.draw(width))?;
@@ -60,27 +60,37 @@ enum Opened {
     Live(OpenedFiles),
 }
 
-/// Captures every side. Simultaneous: all are live, were held open together from before the first capture, and each
-/// path still led to its file after the last. While a file is held open, its inode number cannot be given to another.
-fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<(Vec<Capture>, bool)> {
+/// Every side, and what live ones showed together.
+struct Captured {
+    captures: Vec<Capture>,
+    /// All are live, were held open together from before the first capture, and each path still led to its file after
+    /// the last. While a file is held open, its inode number cannot be given to another.
+    simultaneous: bool,
+    live: Vec<LivePair>,
+}
+
+/// Captures every side, then tries the live ones against each other.
+fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
     let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
     let options = Options { strict_atime, ..Options::default() };
     let mut captures = Vec::with_capacity(sources.len());
     let mut held = Vec::new();
-    for (source, opened) in sources.iter().zip(opened) {
+    for (at, (source, opened)) in sources.iter().zip(opened).enumerate() {
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
-                held.push(files);
                 // The scratch file of a live side has no name by which others could open it.
-                Capture { readable_by_others: false, ..snapshot::capture_live(Path::new(source), &options)? }
+                let captured = snapshot::capture_live(Path::new(source), &options)?;
+                held.push((at, files));
+                Capture { readable_by_others: false, ..captured }
             }
         };
         capture.label = unique(&label(source, sources), &captures);
         captures.push(capture);
     }
-    let simultaneous = held.len() == sources.len() && held.iter().all(linux::paths_unchanged);
-    Ok((captures, simultaneous))
+    let live = live::tried(&held, &mut captures)?;
+    let simultaneous = held.len() == sources.len() && held.iter().all(|(_, files)| linux::paths_unchanged(files));
+    Ok(Captured { captures, simultaneous, live })
 }
 
 fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {

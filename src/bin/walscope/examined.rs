@@ -1,95 +1,233 @@
-//! What a snapshot examines, and where its bundle may not go: nothing that is examined is written to.
+//! One look at a SOURCE: what `inspect` and `verify` judge, and why parts of it are not there.
 
-use std::fs::{self, File, Metadata};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::bail;
-use walscope::linux::OpenedFiles;
-use walscope::source::{self, Source};
+use anyhow::{Context, bail};
+use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::analysis::findings::Facts;
+use walscope::bytes::{FileBytes, ReadAt};
+use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::format::shm::IndexHead;
+use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
+use walscope::source::{self, Files, Source};
 
-use crate::bundle_file::folder;
+use crate::args::Global;
+use crate::look::{seen, why_absent};
 
-/// As many symbolic links as the kernel follows in one path.
-const LINKS_AT_MOST: usize = 40;
+/// How often files in use are looked at until they stand still: a WAL restarts now and then, not all the time.
+const LOOKS: u32 = 5;
 
-/// Where a bundle goes.
-#[derive(Debug, Clone, Copy)]
-pub enum Destination<'a> {
-    /// A file.
-    File(&'a Path),
-    /// Standard output, redirected wherever.
-    Stdout,
+/// What was looked at and found.
+pub struct Look {
+    /// Where.
+    pub source: inspect::Source,
+    /// File sizes.
+    pub sizes: Sizes,
+    /// Why something is null or unknown, by its name in the document.
+    pub reasons: BTreeMap<String, String>,
+    examined: Examined,
+    hot_journal: bool,
+    access_time_moved: Vec<String>,
+    unstable: Option<String>,
+    readable_by_others: bool,
 }
 
-/// Opens the database to be captured, and refuses a destination that is one of its files, or would become one. As long
-/// as they are held open, nothing else gets their inode numbers.
-pub fn open(source: &Path, strict_atime: bool, destination: Destination<'_>) -> anyhow::Result<OpenedFiles> {
-    let files = match source::open(source.as_os_str(), strict_atime)? {
-        Source::Bundle(_) => bail!("{}: is a bundle; give a database", source.display()),
-        Source::Files(files) => *files,
-    };
-    let kind = if files.wal.is_some() { "-wal" } else { "-shm" };
-    let Some(opened) = files.opened else {
-        bail!("{}: is a {kind}; give the database it belongs to", source.display());
-    };
-    match destination {
-        Destination::File(output) => refuse(&opened, output)?,
-        Destination::Stdout => {
-            let stdout = File::from(rustix::io::dup(io::stdout())?).metadata()?;
-            if let Some(name) = identical(&opened, &stdout) {
-                bail!("standard output is {name}, which is examined; redirect it to another file");
-            }
+impl Look {
+    /// Opens and looks.
+    pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
+        match source::open(argument, global.strict_atime)? {
+            Source::Files(files) => of_files(&files),
+            Source::Bundle(capture) => of_bundle(&capture),
         }
     }
-    Ok(opened)
-}
 
-fn refuse(files: &OpenedFiles, output: &Path) -> anyhow::Result<()> {
-    let is = fs::metadata(output).ok().and_then(|found| identical(files, &found));
-    if let Some(name) = is {
-        bail!("{}: is {name}, which is examined; choose another name", output.display());
-    }
-    if let Some(name) = links(output).iter().find_map(|path| namesake(files, path)) {
-        bail!("{}: would become {name}, which is examined; choose another name", output.display());
-    }
-    Ok(())
-}
-
-/// Which of the files this is, whatever its name.
-fn identical(files: &OpenedFiles, found: &Metadata) -> Option<&'static str> {
-    let parts = [
-        ("the database", &files.database),
-        ("the database's -wal", &files.wal),
-        ("the database's -shm", &files.shm),
-        ("the database's -journal", &files.journal),
-    ];
-    let is = |file: &File| file.metadata().is_ok_and(|own| same(&own, found));
-    parts.into_iter().find(|(_, file)| file.value().is_some_and(|file| is(file))).map(|(name, _)| name)
-}
-
-/// Which of the files would have this name, whether or not it is there.
-fn namesake(files: &OpenedFiles, path: &Path) -> Option<&'static str> {
-    let (own, found) = (files.directory.metadata().ok()?, fs::metadata(folder(path)).ok()?);
-    let name = path.file_name()?.as_encoded_bytes();
-    let suffix =
-        name.strip_prefix(files.database_path.file_name()?.as_encoded_bytes()).filter(|_| same(&own, &found))?;
-    match suffix {
-        b"" => Some("the database"),
-        b"-wal" => Some("the database's -wal"),
-        b"-shm" => Some("the database's -shm"),
-        b"-journal" => Some("the database's -journal"),
-        _ => None,
+    /// The facts, for findings.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            hot_journal: self.hot_journal,
+            access_time_moved: &self.access_time_moved,
+            unstable: self.unstable.as_deref(),
+            readable_by_others: self.readable_by_others,
+            ..Facts::of(&self.examined)
+        }
     }
 }
 
-fn same(a: &Metadata, b: &Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+fn of_files(files: &Files) -> anyhow::Result<Look> {
+    let mut reasons = why_absent(files)?;
+    let live = Live { files, locks: files.shm.is_some().then(|| files.locks()) };
+    let mut looks = 1;
+    let mut examined = examine(&live).with_context(|| files.label.clone())?;
+    while examined.in_use() && !examined.settled && looks < LOOKS {
+        looks += 1;
+        examined = examine(&live).with_context(|| files.label.clone())?;
+    }
+    explain_faults(&examined, &mut reasons);
+    if let (None, None, None, Some(reason)) = (&examined.database, &files.wal, &files.shm, reasons.get("database")) {
+        bail!("{}: {reason}", files.label);
+    }
+    if let Some(locks) = &live.locks {
+        seen(locks, &mut reasons);
+    }
+    Ok(Look {
+        source: inspect::Source {
+            label: files.label.clone(),
+            kind: SourceKind::Files,
+            path: files.database_path.display().to_string(),
+            stable: None,
+        },
+        sizes: Sizes {
+            database: files.database.as_ref().map(|bytes| bytes.len()),
+            wal: examined.wal.as_ref().filter(|_| files.wal.is_some()).map(|wal| wal.file_size),
+            shm: live.shm()?.map(|bytes| bytes.len()),
+        },
+        reasons,
+        examined,
+        hot_journal: files.hot_journal,
+        access_time_moved: files.access_time_moved.clone(),
+        unstable: None,
+        readable_by_others: false,
+    })
 }
 
-/// A path and what it leads to, link by link, also where the last leads nowhere.
-fn links(path: &Path) -> Vec<PathBuf> {
-    let next = |path: &PathBuf| fs::read_link(path).ok().map(|target| folder(path).join(target));
-    std::iter::successors(Some(path.to_owned()), next).take(LINKS_AT_MOST).collect()
+/// Files of this machine, each time with the length that they have then.
+struct Live<'a> {
+    files: &'a Files,
+    locks: Option<Observation<LocksView>>,
+}
+
+impl Live<'_> {
+    fn now(
+        &self,
+        opened: impl FnOnce(&walscope::linux::OpenedFiles) -> &Observation<Arc<File>>,
+        alone: Option<&Arc<dyn ReadAt>>,
+    ) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        match &self.files.opened {
+            None => Ok(alone.cloned()),
+            Some(files) => match opened(files).value() {
+                Some(file) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+impl Sight for Live<'_> {
+    fn database(&self) -> io::Result<DatabaseSight> {
+        Ok(match self.now(|files| &files.database, self.files.database.as_ref())? {
+            Some(bytes) => DatabaseSight::Whole(bytes),
+            None if self.files.opened.is_some() => DatabaseSight::Absent,
+            None => DatabaseSight::NotSeen,
+        })
+    }
+
+    fn wal(&self) -> io::Result<WalSight> {
+        Ok(match self.now(|files| &files.wal, self.files.wal.as_ref())? {
+            Some(bytes) => WalSight::Whole(bytes),
+            // Of a -shm alone nothing is known about the -wal.
+            None if self.files.opened.is_some() => WalSight::Absent,
+            None => WalSight::NotSeen,
+        })
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        self.now(|files| &files.shm, self.files.shm.as_ref())
+    }
+
+    fn locks(&self) -> Option<ShmLocks> {
+        self.locks.as_ref().and_then(Observation::value).map(|view| view.shm.clone())
+    }
+}
+
+fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
+    let manifest = &capture.manifest;
+    let files = &manifest.evidence.files;
+    let mut reasons = BTreeMap::new();
+    let examined = examine(&Captured(capture)).with_context(|| capture.label.clone())?;
+    explain_faults(&examined, &mut reasons);
+    seen(&manifest.evidence.locks, &mut reasons);
+    if examined.wal.is_none() {
+        let why = files.wal.reason().unwrap_or("left out of this bundle");
+        reasons.insert("wal".to_owned(), why.to_owned());
+    }
+    let unstable = || manifest.stability.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+    Ok(Look {
+        source: inspect::Source {
+            label: capture.label.clone(),
+            kind: SourceKind::Bundle,
+            path: files.database_path.clone(),
+            stable: Some(manifest.stability.stable),
+        },
+        sizes: Sizes {
+            database: files.database.value().map(|file| file.size),
+            wal: files.wal.value().map(|file| file.size),
+            shm: capture.shm.as_ref().map(|bytes| bytes.len()),
+        },
+        reasons,
+        examined,
+        hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
+        access_time_moved: manifest.access_time_moved.clone(),
+        unstable: (!manifest.stability.stable).then(unstable),
+        readable_by_others: capture.readable_by_others,
+    })
+}
+
+/// A bundle: what was captured, the same each time. Its database was read before its `-shm`.
+struct Captured<'a>(&'a Capture);
+
+impl Sight for Captured<'_> {
+    fn database(&self) -> io::Result<DatabaseSight> {
+        Ok(match &self.0.database {
+            DatabaseBytes::FirstPage(bytes) => DatabaseSight::FirstPage(Arc::clone(bytes)),
+            DatabaseBytes::Full(bytes) => DatabaseSight::Whole(Arc::clone(bytes)),
+            DatabaseBytes::Missing => match self.0.manifest.evidence.files.database {
+                Observation::Missing { .. } => DatabaseSight::Absent,
+                _ => DatabaseSight::NotSeen,
+            },
+        })
+    }
+
+    fn wal(&self) -> io::Result<WalSight> {
+        let seen = &self.0.manifest.evidence.files.wal;
+        Ok(match &self.0.wal {
+            WalBytes::Missing if matches!(seen, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
+                WalSight::NotSeen
+            }
+            WalBytes::Missing => WalSight::Absent,
+            WalBytes::NotCaptured => WalSight::NotSeen,
+            WalBytes::Full(bytes) => WalSight::Whole(Arc::clone(bytes)),
+            WalBytes::Headers { facts, .. } => WalSight::Headers(facts.clone()),
+        })
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        Ok(self.0.shm.clone())
+    }
+
+    fn locks(&self) -> Option<ShmLocks> {
+        self.0.manifest.evidence.locks.value().map(|view| view.shm.clone())
+    }
+
+    fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
+        let salts = head.trusted()?.salts;
+        let samples = self.0.manifest.evidence.samples.iter();
+        samples.map(|sample| (sample.salts, sample.backfilled)).find(|(of, _)| *of == salts).map(|(_, n)| n)
+    }
+
+    fn may_be_settled(&self) -> bool {
+        self.0.manifest.stability.stable
+    }
+}
+
+fn explain_faults(examined: &Examined, reasons: &mut BTreeMap<String, String>) {
+    for (name, fault) in [("database", &examined.database_fault), ("shm", &examined.shm_fault)] {
+        if let Some(fault) = fault {
+            reasons.insert(name.to_owned(), fault.clone());
+        }
+    }
 }

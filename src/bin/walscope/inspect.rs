@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use walscope::source;
+use walscope::report::inspect;
 
 use crate::args::{FailOn, Global};
+use crate::examined::Look;
 use crate::exit::Exit;
-use crate::look::look;
 use crate::output;
 
 /// Arguments of `inspect`.
@@ -22,8 +22,8 @@ pub struct InspectArgs {
 
 /// Runs it.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
-    let document = look(&source, Some(&mut |_, _| {}))?.document;
+    let look = Look::at(args.source.as_os_str(), global)?;
+    let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))
 }

@@ -1,4 +1,5 @@
-//! A look at one SOURCE as a whole: what `inspect` prints, and `wal` and `shm` begin with.
+//! A look at one SOURCE as a whole: what `wal` and `shm` begin with. `inspect` and `verify` hold the files against each
+//! other, which takes more reading: that is in `examined`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -77,7 +78,7 @@ fn of_files(files: &Files, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> 
 }
 
 /// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
-fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     let Some(opened) = &files.opened else {
         let alone = || "not looked at: one file alone was given".to_owned();
         let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
@@ -143,6 +144,7 @@ fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<L
         access_time_moved: &manifest.access_time_moved,
         unstable,
         readable_by_others: capture.readable_by_others,
+        ..Facts::default()
     };
     let sizes = Sizes {
         database: files.database.value().map(|file| file.size),
@@ -201,7 +203,7 @@ fn decoded<T>(
 }
 
 /// The locks, or why they are not known.
-fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
     let reason = match locks.value() {
         Some(view) => view.shm.write.reason.as_deref(),
         None => locks.reason(),

@@ -18,8 +18,8 @@ use walscope::snapshot::{self, Manifest, Options, WalMode};
 
 use crate::args::Global;
 use crate::bundle_file::{BundleFile, folder};
-use crate::examined::{self, Destination};
 use crate::exit::{self, Exit};
+use crate::forbidden::{self, Destination};
 use crate::output;
 
 /// Between two looks for files that make no event here, as on a file system that another kernel writes to.
@@ -46,6 +46,12 @@ pub struct SnapshotArgs {
     /// How often to try when the files change meanwhile
     #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
+    /// Sample the wal-index so often after the capture: two sides that do so at the same time show the order of things
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    samples: u32,
+    /// Milliseconds between two samples
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    interval: u32,
     /// Replace FILE
     #[arg(long)]
     force: bool,
@@ -72,6 +78,8 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         }),
         with_db: args.with_db,
         attempts: args.attempts,
+        samples: args.samples,
+        interval: Duration::from_millis(args.interval.into()),
         strict_atime: global.strict_atime,
         ..Options::default()
     };
@@ -138,7 +146,7 @@ fn await_files(
     destination: Destination<'_>,
     check: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<OpenedFiles> {
-    let open = || examined::open(&args.source, options.strict_atime, destination);
+    let open = || forbidden::open(&args.source, options.strict_atime, destination);
     if !args.wait {
         let files = open()?;
         return check().map(|()| files);
