@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod findings;
+pub mod frame_index;
 pub mod frames;
 pub mod shm;
 pub mod transactions;

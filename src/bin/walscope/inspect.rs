@@ -4,7 +4,7 @@ use walscope::source;
 
 use crate::args::{FailOn, Global};
 use crate::exit::Exit;
-use crate::look::look;
+use crate::look::{Wal, look};
 use crate::output;
 
 /// Arguments of `inspect`.
@@ -21,7 +21,7 @@ pub struct InspectArgs {
 /// Runs it.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(&args.source, global.strict_atime)?;
-    let document = look(&source, Some(&mut |_, _| {}))?.document;
+    let document = look(&source, Wal::Whole, global)?.document;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))
 }

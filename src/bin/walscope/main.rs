@@ -8,6 +8,7 @@ mod inspect;
 mod lab;
 mod look;
 mod output;
+mod pass;
 mod shm;
 mod snapshot;
 mod wal;

@@ -11,7 +11,7 @@ use walscope::source::{self, Source};
 
 use crate::args::{FailOn, Global};
 use crate::exit::Exit;
-use crate::look::{Look, look};
+use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
@@ -43,7 +43,7 @@ pub struct ShmArgs {
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(&args.source, global.strict_atime)?;
-    let Look { document: whole, shm: head, .. } = look(&source, None)?;
+    let Look { document: whole, shm: head, .. } = look(&source, Wal::LeftOut, global)?;
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
         Source::Bundle(capture) => capture.shm.as_deref(),
