@@ -5,10 +5,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Something that was looked at: seen, or not seen for a reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Observation<T> {
     /// Looked at and seen.
@@ -96,6 +97,16 @@ impl fmt::Display for Device {
     }
 }
 
+impl JsonSchema for Device {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+:[0-9]+$", "description": "A device number as `major:minor`, decimal." })
+    }
+}
+
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -126,7 +137,7 @@ mod decimal {
 }
 
 /// A point in time of the file system or the wall clock (CLOCK_REALTIME).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 pub struct Timestamp {
     /// Seconds since 1970.
     pub seconds: i64,
@@ -137,12 +148,13 @@ pub struct Timestamp {
 /// An inode as `/proc/PID/maps` prints it for a mapping of the file.
 ///
 /// This is not always what `stat` says: on btrfs subvolumes the devices differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 pub struct InodeId {
     /// The device column of `maps`.
     pub device: Device,
     /// The inode column of `maps`.
     #[serde(with = "decimal")]
+    #[schemars(with = "String")]
     pub inode: u64,
 }
 
@@ -153,7 +165,7 @@ impl fmt::Display for InodeId {
 }
 
 /// The file system that a descriptor lives on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileSystem {
     /// Type as mountinfo names it (`ext4`, `fuse.bindfs`, `overlay`), or derived from `magic` where mountinfo has no such mount.
     pub name: String,
@@ -164,12 +176,13 @@ pub struct FileSystem {
 }
 
 /// What one open descriptor says about its file: fstat, statx, ioctl, statfs, and a mapping of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileView {
     /// `st_dev`.
     pub device: Device,
     /// `st_ino`.
     #[serde(with = "decimal")]
+    #[schemars(with = "String")]
     pub inode: u64,
     /// `st_mode`, type and permissions.
     pub mode: u32,
@@ -200,7 +213,7 @@ pub struct FileView {
 }
 
 /// The files of one database as one side sees them, and the directory that SQLite would create siblings in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FilesView {
     /// The database's path with symbolic links resolved, as the capturing process sees it.
     pub database_path: String,
@@ -217,7 +230,7 @@ pub struct FilesView {
 }
 
 /// One line of `/proc/self/mountinfo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Mount {
     /// Mount id.
     pub id: u64,
@@ -238,7 +251,7 @@ pub struct Mount {
 }
 
 /// Identifiers of the namespaces a process lives in, as the links in `/proc/PID/ns` read (`mnt:[4026531841]`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Namespaces {
     /// Mounts.
     pub mount: Observation<String>,
@@ -251,7 +264,7 @@ pub struct Namespaces {
 }
 
 /// The container a process belongs to, as far as its cgroup path names one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Container {
     /// Runtime as the path names it: `docker`, `podman`, `containerd`, `kubernetes`.
     pub runtime: String,
@@ -260,7 +273,7 @@ pub struct Container {
 }
 
 /// Who this side is: kernel, namespaces, container, user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HostView {
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Observation<String>,
@@ -283,7 +296,7 @@ pub struct HostView {
 }
 
 /// The clocks, read together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ClockSample {
     /// CLOCK_BOOTTIME in nanoseconds, as this process sees it.
     pub boottime: u64,
@@ -303,7 +316,7 @@ impl ClockSample {
 }
 
 /// What the wal-index said at one moment; both header copies were equal and their checksums right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WalIndexSample {
     /// Clocks before the header was read.
     pub before: ClockSample,
@@ -320,7 +333,7 @@ pub struct WalIndexSample {
 }
 
 /// One mapping of a wal-index in `/proc/PID/maps`: of the inode in question, or under the same path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Mapping {
     /// Process, in the PID namespace of the observer.
     pub pid: u32,
@@ -347,7 +360,7 @@ pub struct Mapping {
 }
 
 /// Every mapping found, and how far one could look.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MappingsView {
     /// Mappings of the `-shm` in question, or of another file under the same path.
     pub mappings: Vec<Mapping>,
@@ -360,7 +373,7 @@ pub struct MappingsView {
 }
 
 /// State of one lock byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockState {
     /// Nobody holds it.
@@ -374,7 +387,7 @@ pub enum LockState {
 }
 
 /// Somebody who holds a lock, as far as visible from here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 pub struct Holder {
     /// Process, in the PID namespace of the observer.
     pub pid: Option<u32>,
@@ -385,7 +398,7 @@ pub struct Holder {
 }
 
 /// One lock byte and who holds it. Held with no holder listed means: not visible from here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ByteLock {
     /// State.
     pub state: LockState,
@@ -410,7 +423,7 @@ impl ByteLock {
 
 /// The lock bytes of a `-shm`, by name. Offsets as in wal.c: 120 WRITE, 121 CKPT, 122 RECOVER, 123..127 READ0..READ4,
 /// 128 the dead-man switch of os_unix.c.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ShmLocks {
     /// WRITE, byte 120.
     pub write: ByteLock,
@@ -440,7 +453,7 @@ impl ShmLocks {
 }
 
 /// The locks that were seen, both ways: by asking the kernel (F_OFD_GETLK) and by reading `/proc/locks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LocksView {
     /// The `-shm`'s lock bytes.
     pub shm: ShmLocks,
@@ -449,7 +462,7 @@ pub struct LocksView {
 }
 
 /// Everything one side saw besides the bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Evidence {
     /// Clocks before the first look.
     pub begun: ClockSample,

@@ -42,7 +42,7 @@ pub fn wal(database: &Path, bytes: u64, page_size: u32, big: bool) -> Wal {
         }
         row[..8].copy_from_slice(&u64::to_le_bytes(n));
         row.rotate_left(4099);
-        insert.execute(rusqlite::params![n % ROWS, row]).unwrap();
+        insert.execute(rusqlite::params![(n % ROWS) as i64, row]).unwrap();
     }
     drop(insert);
     db.close().unwrap();

@@ -52,11 +52,11 @@ impl FrameIndex {
             *count += end;
             *count
         });
-        for (frame, page) in (1..=u32::MAX).zip(column).rev() {
+        for (before, page) in column.iter().enumerate().rev() {
             if let Some(start) = index.row(*page).and_then(|row| index.starts.get_mut(row)) {
                 *start -= 1;
                 if let Some(place) = index.frames.get_mut(*start as usize) {
-                    *place = frame;
+                    *place = u32::try_from(before + 1).unwrap_or(u32::MAX);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Facts about one capture: pure functions of bytes and of a lock view.
 
 pub mod checkpoint;
+pub mod checks;
+pub mod examine;
 pub mod findings;
 pub mod frame_index;
 pub mod frames;

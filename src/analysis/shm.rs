@@ -251,7 +251,7 @@ impl<'a> WalIndex<'a> {
         Ok(Self { bytes, head })
     }
 
-    /// The same with a head that was read before.
+    /// The same with a head that was read before, so that blocks and head are of one look.
     #[must_use]
     pub fn with_head(bytes: &'a dyn ReadAt, head: IndexHead) -> Self {
         Self { bytes, head }

@@ -7,6 +7,7 @@ mod scan;
 
 use std::io;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
@@ -19,7 +20,7 @@ pub use scan::Scan;
 pub const GENERATIONS_LISTED: usize = 64;
 
 /// Why the valid chain ends where it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// Every frame of the file is valid.
@@ -49,7 +50,7 @@ pub enum EndReason {
 }
 
 /// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameClass {
     /// Current salts, unbroken chain, up to the last commit.
@@ -65,7 +66,7 @@ pub enum FrameClass {
 }
 
 /// Frames by class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FrameCounts {
     /// Whole frames in the file.
     pub in_file: u64,
@@ -86,7 +87,7 @@ pub struct FrameCounts {
 }
 
 /// Frames that share salts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Generation {
     /// Salt-1.
     pub salt1: u32,
@@ -97,7 +98,7 @@ pub struct Generation {
 }
 
 /// The last commit of the valid chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LastCommit {
     /// Its frame, 1-based.
     pub frame: u64,

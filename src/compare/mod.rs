@@ -25,6 +25,7 @@ mod verdict;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::wal::WalFacts;
@@ -60,7 +61,7 @@ pub struct FrameHeaders {
 }
 
 /// How far a question is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is so.
@@ -72,7 +73,7 @@ pub enum Answer {
 }
 
 /// What a verdict is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// What the next opener on either side would reach.
@@ -82,7 +83,7 @@ pub enum Subject {
 }
 
 /// The kinds of evidence. Stronger proofs join here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// One page frame behind both mappings.
@@ -106,7 +107,7 @@ pub enum Kind {
 }
 
 /// What a piece of evidence is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// The pages of the `-shm`.
@@ -118,7 +119,7 @@ pub enum About {
 }
 
 /// What a piece of evidence says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// Fits with sharing, decides nothing.
@@ -132,7 +133,7 @@ pub enum Says {
 }
 
 /// One piece of evidence, silent ones included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Because {
     /// Kind.
     pub kind: Kind,
@@ -147,7 +148,7 @@ pub struct Because {
 }
 
 /// The sharing verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
     /// Memory and locks together.
     pub sharing: Answer,
@@ -166,7 +167,7 @@ pub struct Verdict {
 }
 
 /// What happened between two captures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// The same last commit of the same generation.
@@ -184,7 +185,7 @@ pub enum Relation {
 }
 
 /// Lineage of two sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lineage {
     /// Relation; `None` when too little was captured to tell.
     pub relation: Option<Relation>,
@@ -199,7 +200,7 @@ pub struct Lineage {
 }
 
 /// Everything that comparing found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct Comparison {
     /// The verdict.
     pub verdict: Verdict,

@@ -162,7 +162,9 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 }
 
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
+    // Room from the start: without any, std begins with a read of 32 bytes, and what the kernel gives out in several
+    // reads need not be of one moment.
+    let mut text = Vec::with_capacity(16 * 1024);
     file.take(TEXT_LIMIT + 1).read_to_end(&mut text)?;
     if text.len() as u64 > TEXT_LIMIT {
         let message = format!("longer than {TEXT_LIMIT} bytes");

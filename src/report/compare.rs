@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compare::{Comparison, Lineage, Side, Verdict};
@@ -12,7 +13,7 @@ use crate::finding::Finding;
 pub const SCHEMA: &str = "walscope/compare/1";
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct CompareDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -33,7 +34,7 @@ pub struct CompareDocument {
 }
 
 /// One side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct SideModel {
     /// What the verdict calls it: a bundle's bare name where that is enough, else as it was given.
     pub label: String,
@@ -54,7 +55,7 @@ pub struct SideModel {
 }
 
 /// Identities of one side's files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Identities {
     /// The directory.
     pub directory: Option<Identity>,
@@ -67,7 +68,7 @@ pub struct Identities {
 }
 
 /// What identifies one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Identity {
     /// `st_dev`, `major:minor`.
     pub device: String,
@@ -90,7 +91,7 @@ pub struct Identity {
 }
 
 /// Where a side was captured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Host {
     /// Boot id of the kernel.
     pub boot_id: Option<String>,
@@ -107,7 +108,7 @@ pub struct Host {
 }
 
 /// How far a wal-index is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Position {
     /// Salt-1 of the generation.
     pub salt1: u32,

@@ -1,11 +1,12 @@
 //! The database's head in the JSON contract.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
 
 /// What the first bytes of the database say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Database {
     /// What the bytes are.
     pub kind: Kind,
@@ -14,7 +15,7 @@ pub struct Database {
 }
 
 /// What the first bytes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A SQLite header.
@@ -26,7 +27,7 @@ pub enum Kind {
 }
 
 /// The 100-byte header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Header {
     /// Bytes.
     pub page_size: u32,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::database::Database;
@@ -15,7 +16,7 @@ use crate::finding::Finding;
 pub const SCHEMA: &str = "walscope/inspect/1";
 
 /// Where the facts come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Source {
     /// As the user named it.
     pub label: String,
@@ -28,7 +29,7 @@ pub struct Source {
 }
 
 /// Where the bytes were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// Files on this machine.
@@ -38,7 +39,7 @@ pub enum SourceKind {
 }
 
 /// Sizes of the files; null is absent or not looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Sizes {
     /// The database, bytes.
     pub database: Option<u64>,
@@ -49,7 +50,7 @@ pub struct Sizes {
 }
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct InspectDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,

@@ -6,6 +6,7 @@
 pub mod compare;
 mod compare_page;
 pub mod database;
+pub mod explain;
 pub mod hex;
 pub mod inspect;
 mod inspect_page;
@@ -18,6 +19,7 @@ pub mod shm_page;
 pub mod snapshot;
 pub mod table;
 mod text;
+pub mod verify;
 pub mod wal;
 pub mod wal_frames;
 pub mod wal_page;

@@ -1,5 +1,6 @@
 //! The `-shm` in the JSON contract.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
@@ -9,7 +10,7 @@ use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
 const BLOCK: u64 = 32 * 1024;
 
 /// A wal-index: both header copies, checkpoint info, locks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Shm {
     /// `little` or `big`; null when neither header copy tells.
     pub byte_order: Option<&'static str>,
@@ -26,7 +27,7 @@ pub struct Shm {
 }
 
 /// One copy of the wal-index header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Header {
     /// `iVersion`.
     pub version: u32,
@@ -57,7 +58,7 @@ pub struct Header {
 }
 
 /// `WalCkptInfo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Checkpoint {
     /// `nBackfill`.
     pub backfilled: u32,
@@ -72,7 +73,7 @@ pub struct Checkpoint {
 }
 
 /// One read mark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReadMark {
     /// 0 to 4.
     pub slot: u8,
@@ -85,7 +86,7 @@ pub struct ReadMark {
 }
 
 /// One lock byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
     /// `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
     pub name: &'static str,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
@@ -14,7 +15,7 @@ use crate::format::shm::{HASH_SLOTS, IndexBlock};
 pub const SCHEMA: &str = "walscope/shm/1";
 
 /// The document. `B` is an array of [`BlockRow`], made while it is written.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ShmDocument<'a, B> {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -55,7 +56,7 @@ impl<'a, B> ShmDocument<'a, B> {
 }
 
 /// One block of 32 KiB.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BlockRow {
     /// Its number, from 0.
     pub block: u32,
@@ -133,7 +134,7 @@ fn entries(block: &IndexBlock, indexed: usize) -> Vec<EntryRow> {
 }
 
 /// One entry of a page-number array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct EntryRow {
     /// The frame.
     pub frame: u64,
@@ -144,7 +145,7 @@ pub struct EntryRow {
 }
 
 /// One slot of a hash table that is not empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct SlotRow {
     /// Its place in the table, from 0.
     pub slot: u16,

@@ -1,5 +1,6 @@
 //! `walscope/snapshot/1`: what was captured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::{self, GREEN, YELLOW, bytes, count, entry, styled};
@@ -12,7 +13,7 @@ use crate::snapshot::manifest::{Manifest, Member};
 pub const SCHEMA: &str = "walscope/snapshot/1";
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct SnapshotDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,

@@ -1,5 +1,6 @@
 //! The `-wal` in the JSON contract.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analysis::wal::{EndReason, FrameCounts, WalFacts};
@@ -7,7 +8,7 @@ use crate::format::checksum::ChecksumOrder;
 use crate::format::wal::WalHeader;
 
 /// A `-wal`: its header, its frames by class, where the valid chain ends and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Wal {
     /// The header; null when there are fewer than 32 bytes.
     pub header: Option<Header>,
@@ -28,7 +29,7 @@ pub struct Wal {
 }
 
 /// The WAL header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Header {
     /// 0x377f0682 or 0x377f0683.
     pub magic: u32,
@@ -53,7 +54,7 @@ pub struct Header {
 }
 
 /// Where the valid chain ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct End {
     /// The first frame that is not part of it.
     pub frame: u64,
@@ -62,7 +63,7 @@ pub struct End {
 }
 
 /// Frames that share salts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Generation {
     /// Salt-1.
     pub salt1: u32,
@@ -75,7 +76,7 @@ pub struct Generation {
 }
 
 /// What a generation is to the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The header's.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
@@ -18,7 +19,7 @@ pub const SCHEMA: &str = "walscope/wal/1";
 
 /// The document. `F` and `T` are arrays of [`FrameRow`] and [`TransactionRow`], made while they are written, or `()` for
 /// the one that was not asked for, which is null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct WalDocument<'a, F, T> {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -62,7 +63,7 @@ impl<'a, F, T> WalDocument<'a, F, T> {
 }
 
 /// One frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct FrameRow {
     /// Its number, from 1.
     pub frame: u64,
@@ -115,7 +116,7 @@ impl FrameRow {
 }
 
 /// One committed transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TransactionRow {
     /// Its number, from 1.
     pub transaction: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
@@ -9,7 +10,7 @@ use crate::evidence::Evidence;
 use crate::format::wal::WalHeader;
 
 /// How much of the `-wal` is in a bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WalMode {
     /// Every byte.
@@ -21,7 +22,7 @@ pub enum WalMode {
 }
 
 /// Whether the capture is of one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Stability {
     /// Whether the files provably are of one moment.
     pub stable: bool,
@@ -32,7 +33,7 @@ pub struct Stability {
 }
 
 /// One member of the bundle that belongs to this capture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Member {
     /// Name in the tar.
     pub name: String,
@@ -44,7 +45,7 @@ pub struct Member {
 
 /// What the scan at capture found in a `-wal` of which only the headers were taken. The WAL header itself is not
 /// repeated here: its 32 bytes open the member `wal-headers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WalSummary {
     /// Bytes in the file.
     pub file_size: u64,
@@ -100,7 +101,7 @@ impl WalSummary {
 }
 
 /// `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Manifest {
     /// `walscope/bundle/1`.
     pub schema: String,

@@ -122,11 +122,14 @@ fn a_reader_at_the_last_frame_lets_all_be_copied_but_no_restart_happen() {
 }
 
 #[test]
-fn a_writers_own_slot_is_no_reader_in_the_way() {
+fn a_writers_own_slot_may_hide_a_reader_of_its_process() {
     let complete = Shm { marks: [0, 10, u32::MAX, u32::MAX, u32::MAX], backfilled: 10, attempted: 10, ..shm() };
     let mut locks = reading(1);
     locks.write = held(LockState::Exclusive, 42);
-    assert_eq!(numbers(&judge(&complete, &locks)), (CheckpointState::Complete, 0, Some(10), Some(true)));
+    let facts = judge(&complete, &locks);
+    assert_eq!(numbers(&facts), (CheckpointState::Complete, 0, Some(10), None));
+    assert!(facts.blocked_by.is_empty(), "a writer's own slot is no reader in the way");
+    assert!(facts.explanation.contains("A write is under way"), "{}", facts.explanation);
     locks.read[1].holders.extend(held(LockState::Shared, 43).holders);
     assert_eq!(judge(&complete, &locks).can_restart, Some(false), "another process shares the slot");
     locks.read[1] = ByteLock { holders: Vec::new(), ..held(LockState::Shared, 42) };

@@ -50,6 +50,13 @@ impl WalWriter {
         self
     }
 
+    /// The next frame at the end, with a page of its own.
+    pub fn frame_of(&mut self, page: u32, commit: u32, content: &[u8]) -> &mut Self {
+        let frame = self.make_of(page, commit, content.to_vec());
+        self.bytes.extend(frame);
+        self
+    }
+
     /// Puts the next frame at the place of frame `number`.
     pub fn frame_at(&mut self, number: usize, page: u32, commit: u32, fill: u8) -> &mut Self {
         let frame = self.make(page, commit, fill);
@@ -73,7 +80,12 @@ impl WalWriter {
     }
 
     fn make(&mut self, page: u32, commit: u32, fill: u8) -> Vec<u8> {
-        let mut frame = vec![fill; 24 + self.page_size];
+        self.make_of(page, commit, vec![fill; self.page_size])
+    }
+
+    fn make_of(&mut self, page: u32, commit: u32, content: Vec<u8>) -> Vec<u8> {
+        let mut frame = vec![0; 24];
+        frame.extend(content);
         BigEndian::write_u32(&mut frame[0..], page);
         BigEndian::write_u32(&mut frame[4..], commit);
         BigEndian::write_u32(&mut frame[8..], self.salts[0]);

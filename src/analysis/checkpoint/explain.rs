@@ -29,8 +29,15 @@ pub(super) fn doubt(doubt: Doubt) -> String {
     .to_owned()
 }
 
-/// With the `-shm` in use. `against_restart`: what keeps the WAL from restarting once all is copied.
-pub(super) fn live(facts: &CheckpointFacts, wal: &WalFacts, attempted: u32, against_restart: &[Blocker]) -> String {
+/// With the `-shm` in use. `against_restart`: what keeps the WAL from restarting once all is copied; `slots_seen`:
+/// the locks of all slots that could do so were seen.
+pub(super) fn live(
+    facts: &CheckpointFacts,
+    wal: &WalFacts,
+    attempted: u32,
+    against_restart: &[Blocker],
+    slots_seen: bool,
+) -> String {
     let CheckpointFacts { committed, backfilled, pending, .. } = facts;
     match facts.state {
         CheckpointState::InProgress => in_progress(facts),
@@ -46,6 +53,11 @@ pub(super) fn live(facts: &CheckpointFacts, wal: &WalFacts, attempted: u32, agai
                  the transaction there.",
                 frames(*committed),
                 held_by(&facts.blocked_by)
+            ),
+            None if slots_seen => format!(
+                "All {} are in the database. A write is under way, and whether its process also reads there, which \
+                 would keep the WAL from restarting, cannot be seen: look again when it has ended.",
+                frames(*committed)
             ),
             None => format!(
                 "All {} are in the database. Whether readers keep the WAL from restarting could not be seen.",

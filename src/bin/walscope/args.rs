@@ -79,6 +79,8 @@ impl FailOn {
 pub enum Command {
     /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
     Inspect(crate::inspect::InspectArgs),
+    /// Recompute every checksum and hold -wal, -shm and database against each other
+    Verify(crate::verify::VerifyArgs),
     /// The frames of the WAL, each with its class, or its transactions
     Wal(crate::wal::WalArgs),
     /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
@@ -87,7 +89,11 @@ pub enum Command {
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
     Compare(crate::compare::CompareArgs),
+    /// Say what a finding means, what it rests on, its innocent causes, and what to do
+    Explain(crate::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it
     #[cfg(feature = "lab")]
     Lab(crate::lab::LabArgs),
+    /// The JSON Schema of a command's document
+    Schema(crate::schema::SchemaArgs),
 }

@@ -1,10 +1,10 @@
 //! `walscope inspect`: one database on one page.
 
-use walscope::source;
+use walscope::report::inspect;
 
 use crate::args::{FailOn, Global};
+use crate::examined::Look;
 use crate::exit::Exit;
-use crate::look::{Wal, look};
 use crate::output;
 
 /// Arguments of `inspect`.
@@ -20,8 +20,8 @@ pub struct InspectArgs {
 
 /// Runs it.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(&args.source, global.strict_atime)?;
-    let document = look(&source, Wal::Whole, global)?.document;
+    let look = Look::at(&args.source, global)?;
+    let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))
 }

@@ -1,4 +1,5 @@
-//! A look at one SOURCE as a whole: what `inspect` prints, and `wal` and `shm` begin with.
+//! A look at one SOURCE as a whole: what `wal` and `shm` begin with. `inspect` and `verify` hold the files against each
+//! other, which takes more reading: that is in `examined`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,9 +35,7 @@ pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 pub enum Wal<'a> {
     /// Nothing: it can be long.
     LeftOut,
-    /// What it is as a whole.
-    Whole,
-    /// Each frame too.
+    /// Every frame.
     Frames(EachFrame<'a>),
 }
 
@@ -45,23 +44,17 @@ impl Wal<'_> {
     fn pass(self, bytes: &dyn ReadAt, global: &Global) -> io::Result<Option<WalFacts>> {
         match self {
             Self::LeftOut => Ok(None),
-            Self::Whole => pass(bytes, global, |scan| scan.facts()).map(Some),
             Self::Frames(each) => pass(bytes, global, |scan| scan.pages(each)).map(Some),
         }
     }
 
     /// The frame headers of a bundle without pages; the facts are those of its capture.
     fn headers(self, bytes: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<WalFacts>> {
-        match self {
-            Self::LeftOut => return Ok(None),
-            Self::Whole => {}
-            Self::Frames(each) => {
-                frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, &mut |seen| {
-                    each(&seen.frame, seen.content.identity());
-                    Ok(())
-                })?;
-            }
-        }
+        let Self::Frames(each) = self else { return Ok(None) };
+        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, &mut |seen| {
+            each(&seen.frame, seen.content.identity());
+            Ok(())
+        })?;
         Ok(Some(facts.clone()))
     }
 }
@@ -115,7 +108,7 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
 }
 
 /// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
-fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     let Some(opened) = &files.opened else {
         let alone = || "not looked at: one file alone was given".to_owned();
         let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
@@ -171,6 +164,7 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
         access_time_moved: &manifest.access_time_moved,
         unstable,
         readable_by_others: capture.readable_by_others,
+        ..Facts::default()
     };
     let sizes = Sizes {
         database: files.database.value().map(|file| file.size),
@@ -229,7 +223,7 @@ fn decoded<T>(
 }
 
 /// The locks, or why they are not known.
-fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
     let reason = match locks.value() {
         Some(view) => view.shm.write.reason.as_deref(),
         None => locks.reason(),

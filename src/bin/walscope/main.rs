@@ -2,15 +2,19 @@
 
 mod args;
 mod compare;
+mod examined;
 mod exit;
+mod explain;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
 mod look;
 mod output;
 mod pass;
+mod schema;
 mod shm;
 mod snapshot;
+mod verify;
 mod wal;
 
 use clap::Parser;
@@ -29,11 +33,14 @@ fn main() -> std::process::ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Verify(args) => verify::run(args, &cli.global),
         Command::Wal(args) => wal::run(args, &cli.global),
         Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
+        Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),
+        Command::Schema(args) => schema::run(args, &cli.global),
     }
 }

@@ -1,5 +1,6 @@
 //! `walscope/lab/1`: what the experiment showed and how it is judged; as JSON and for people.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use walscope::compare::Answer;
 use walscope::report::{compare::CompareDocument, table};
@@ -10,7 +11,7 @@ use super::runtime::Kind;
 use super::scenario::Scenario;
 
 /// The document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LabDocument {
     /// `walscope/lab/1`.
     pub schema: &'static str,
@@ -43,7 +44,7 @@ pub struct LabDocument {
 }
 
 /// What became of the rows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Rows {
     /// Rows that SQLite said were committed, of both sides.
     pub written: u64,
@@ -58,7 +59,7 @@ pub struct Rows {
 }
 
 /// The checkpoint while a reader held a read transaction.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Checkpoint {
     /// First column of `PRAGMA wal_checkpoint(PASSIVE)`.
     pub busy: Option<i64>,

@@ -21,7 +21,7 @@ use super::scenario::Scenario;
 const OLD_ENOUGH: Duration = Duration::from_millis(100);
 
 /// One step, and the rows that each side counted after it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, schemars::JsonSchema, Serialize)]
 pub struct Step {
     /// What was done.
     pub action: String,
@@ -34,7 +34,7 @@ pub struct Step {
 }
 
 /// Something of either side.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, schemars::JsonSchema, Serialize)]
 pub struct Both<T> {
     /// The writer's.
     pub writer: T,
@@ -43,7 +43,7 @@ pub struct Both<T> {
 }
 
 /// What the experiment showed, apart from the snapshots.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, schemars::JsonSchema, Serialize)]
 pub struct Outcome {
     /// The steps.
     pub steps: Vec<Step>,

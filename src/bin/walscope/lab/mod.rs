@@ -34,7 +34,7 @@ use walscope::snapshot::Capture;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::output;
-use document::LabDocument;
+pub use document::LabDocument;
 use experiment::{Both, Experiment, Outcome};
 use folder::Folder;
 use interrupt::{Interrupt, Interrupted};

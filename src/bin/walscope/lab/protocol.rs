@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// What an actor is asked to do.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
     /// Open the database through SQLite.
@@ -46,7 +46,7 @@ pub enum Request {
 }
 
 /// What an actor replies.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     /// The first line: the actor runs and listens.
@@ -85,7 +85,7 @@ pub enum Reply {
 }
 
 /// The row that `PRAGMA wal_checkpoint` answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointAnswer {
     /// 1 when it was blocked.
     pub busy: i64,
@@ -96,7 +96,7 @@ pub struct CheckpointAnswer {
 }
 
 /// One file of a database copied into another volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, schemars::JsonSchema, Serialize, Deserialize)]
 pub struct CopiedFile {
     /// Its name.
     pub name: String,

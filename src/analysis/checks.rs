@@ -1,0 +1,192 @@
+//! What was checked, check by check: the numbers, and how grave what came out is.
+
+use serde::Serialize;
+
+use super::examine::Examined;
+use super::findings::Facts;
+use crate::finding::{Finding, Severity};
+use crate::format::db::DatabaseHead;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckResult {
+    /// Checked, nothing to report.
+    Passed,
+    /// Checked, and a finding at most `info` or `notice` came out.
+    Noted,
+    /// Checked, and a finding of `warning` or `error` came out.
+    Failed,
+    /// Not checked; the numbers say why.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Stable name in snake case.
+    pub check: &'static str,
+    /// How it ended.
+    pub result: CheckResult,
+    /// What was looked at, in numbers; or why it was not.
+    pub numbers: String,
+    /// Codes of the findings that came out.
+    pub codes: Vec<String>,
+}
+
+/// A check, the codes that it can raise, and what was looked at.
+type Row = (&'static str, &'static [&'static str], Result<String, String>);
+
+/// The table of checks. `findings` are all of the same look.
+#[must_use]
+pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
+    let Some(examined) = facts.examined else { return Vec::new() };
+    rows(facts, examined).into_iter().map(|row| judge(row, findings)).collect()
+}
+
+fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
+    [
+        ("wal_header", &["wal_header_unusable", "wal_version_unsupported"], wal_header(examined)),
+        ("wal_frames", &["wal_commits_behind_break", "wal_large_little_live"], wal_frames(examined)),
+        ("shm_headers", &["shm_header_copies_differ", "shm_header_checksum_wrong"], shm_headers(examined)),
+        (
+            "shm_header_against_wal",
+            &[
+                "shm_of_other_wal",
+                "shm_beyond_wal",
+                "wal_ahead_of_shm",
+                "shm_header_contradicts_wal",
+                "shm_backfill_beyond_mx_frame",
+            ],
+            shm_against_wal(examined),
+        ),
+        ("shm_pages_against_wal", &["shm_pages_wrong"], shm_pages(examined)),
+        ("shm_hash", &["shm_frames_unreachable", "shm_slots_duplicate"], shm_hash(examined)),
+        ("database_header", &["database_opaque", "database_wal2", "written_in_wal_reset_range"], database(examined)),
+        (
+            "wal_against_database",
+            &["page_size_differs", "wal_of_other_database", "wal_beside_rollback_database", "wal_without_database"],
+            wal_against_database(examined),
+        ),
+        ("backfilled_in_database", &["backfill_not_in_database", "database_too_short"], backfilled(examined)),
+        ("journal", &["hot_journal"], journal(facts)),
+    ]
+}
+
+fn judge((check, codes, looked): Row, findings: &[Finding]) -> Check {
+    let raised: Vec<&Finding> = findings.iter().filter(|finding| codes.contains(&finding.code.as_str())).collect();
+    let worst = raised.iter().map(|finding| finding.severity).max();
+    let result = match (worst, &looked) {
+        (Some(Severity::Warning | Severity::Error), _) => CheckResult::Failed,
+        (Some(Severity::Info | Severity::Notice), _) => CheckResult::Noted,
+        (None, Ok(_)) => CheckResult::Passed,
+        (None, Err(_)) => CheckResult::Skipped,
+    };
+    let numbers = looked.unwrap_or_else(|reason| reason);
+    Check { check, result, numbers, codes: raised.iter().map(|finding| finding.code.clone()).collect() }
+}
+
+fn wal_header(examined: &Examined) -> Result<String, String> {
+    let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
+    let header = wal.header.ok_or_else(|| format!("no header: {} bytes", wal.file_size))?;
+    let checksum = if header.checksum_ok { "right" } else { "wrong" };
+    Ok(format!("version {}, pages of {} bytes, checksum {checksum}", header.format_version, header.page_size))
+}
+
+fn wal_frames(examined: &Examined) -> Result<String, String> {
+    let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
+    if wal.frames.in_file == 0 {
+        return Err("no frames".to_owned());
+    }
+    let frames = &wal.frames;
+    Ok(format!(
+        "{} frames: {} follow by checksum, {} of them committed in {} commits",
+        frames.in_file, frames.valid, frames.committed, wal.commits
+    ))
+}
+
+fn shm_headers(examined: &Examined) -> Result<String, String> {
+    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm".to_owned());
+    let head = examined.shm.as_ref().ok_or_else(absent)?;
+    let [first, second] = &head.headers;
+    let right = [first, second].iter().filter(|header| header.checksum_ok).count();
+    Ok(format!(
+        "copies {}, {right} of 2 checksums right, mxFrame {} and {}",
+        if head.headers_agree { "agree" } else { "differ" },
+        first.mx_frame,
+        second.mx_frame
+    ))
+}
+
+fn shm_against_wal(examined: &Examined) -> Result<String, String> {
+    let header = examined.trusted().ok_or("no wal-index header that a reader would use")?;
+    let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
+    if header.mx_frame == 0 {
+        return Err("mxFrame is 0: it says nothing about the WAL".to_owned());
+    }
+    Ok(format!(
+        "mxFrame {}, last commit {}, {} pages, salts {}{}",
+        header.mx_frame,
+        wal.frames.committed,
+        header.database_pages,
+        if examined.same_generation() { "equal" } else { "differ" },
+        if examined.in_use() && !examined.settled { "; changing while it was read" } else { "" }
+    ))
+}
+
+fn shm_pages(examined: &Examined) -> Result<String, String> {
+    let index = examined.index.as_ref().map_err(String::clone)?;
+    Ok(format!("{} entries compared, {} name another page", index.compared, index.wrong_pages))
+}
+
+fn shm_hash(examined: &Examined) -> Result<String, String> {
+    let index = examined.index.as_ref().map_err(String::clone)?;
+    Ok(format!(
+        "{} blocks: {} frames not found, {} without an entry, {} slots twice",
+        index.blocks, index.unreachable, index.unindexed, index.duplicate_slots
+    ))
+}
+
+fn database(examined: &Examined) -> Result<String, String> {
+    let absent = || examined.database_fault.clone().unwrap_or_else(|| "no database".to_owned());
+    match examined.database.as_ref().ok_or_else(absent)? {
+        DatabaseHead::Plain(header) => Ok(format!(
+            "versions {} and {}, pages of {} bytes, SQLite {}",
+            header.write_version, header.read_version, header.page_size, header.sqlite_version
+        )),
+        DatabaseHead::Opaque => Ok("no SQLite header".to_owned()),
+        DatabaseHead::Empty => Ok("0 bytes".to_owned()),
+    }
+}
+
+fn wal_against_database(examined: &Examined) -> Result<String, String> {
+    let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
+    if wal.frames.committed == 0 {
+        return Err("nothing is committed in the WAL".to_owned());
+    }
+    let Some(DatabaseHead::Plain(header)) = &examined.database else {
+        return Err("no database header to compare with".to_owned());
+    };
+    let one = match &examined.wal_page_one {
+        Some(DatabaseHead::Plain(one)) => {
+            format!("change counter {} and {} in the WAL's page 1", header.change_counter, one.change_counter)
+        }
+        Some(_) => "page 1 in the WAL has no header".to_owned(),
+        None => "no page 1 in the WAL".to_owned(),
+    };
+    let of_wal = wal.page_size().unwrap_or(0);
+    Ok(format!("page size {} and {of_wal}, {one}", header.page_size))
+}
+
+fn backfilled(examined: &Examined) -> Result<String, String> {
+    let copied = examined.backfill.as_ref().map_err(String::clone)?;
+    let size = examined.database_size.map_or_else(|| ", only page 1 was there".to_owned(), |_| String::new());
+    Ok(format!(
+        "nBackfill {}: {} pages compared, {} not in the database{size}",
+        copied.up_to, copied.pages, copied.missing
+    ))
+}
+
+fn journal(facts: &Facts<'_>) -> Result<String, String> {
+    Ok(if facts.hot_journal { "with content" } else { "none with content" }.to_owned())
+}

@@ -1,0 +1,242 @@
+//! The wal-index against its WAL.
+//!
+//! What is wrong in a wal-index is an error only while somebody uses it and it stood still to be judged: a `-shm` that
+//! nobody has open is rebuilt by the next opener, whatever it says.
+
+use serde_json::{Value, json};
+
+use crate::analysis::examine::Examined;
+use crate::analysis::wal::WalFacts;
+use crate::finding::{Finding, Severity};
+use crate::format::checksum::ChecksumOrder;
+use crate::format::shm::IndexHeader;
+
+/// What to do about a live wal-index that is wrong.
+const LIVE: &str = "Copy the database, -wal and -shm before anything closes or checkpoints it; then stop every process \
+                    that has it open, and let the next one rebuild the wal-index from the WAL.";
+/// What to do about one that nobody was seen to use.
+const LEFT: &str =
+    "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
+
+pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
+    let wal = examined.wal.as_ref();
+    let behind_break = wal.and_then(|wal| commits_behind_break(examined, wal));
+    // A WAL in use can restart between two looks: only looks that agree say something about it.
+    if examined.in_use() && !examined.settled {
+        return behind_break.into_iter().collect();
+    }
+    // Without a header that a reader would use there is nothing to hold against the WAL.
+    let of_header = examined.trusted().filter(|header| header.mx_frame > 0).zip(wal);
+    let of_header = of_header.map(|(header, wal)| against_wal(examined, header, wal)).unwrap_or_default();
+    let of_entries = [pages_wrong(examined), frames_unreachable(examined), slots_duplicate(examined)];
+    of_header.into_iter().chain(of_entries.into_iter().flatten()).chain(behind_break).collect()
+}
+
+fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
+    let backfill = backfill_beyond(examined, header);
+    if !examined.same_generation() {
+        return std::iter::once(other_wal(examined, header, wal)).chain(backfill).collect();
+    }
+    [beyond_wal(examined, header, wal), ahead(examined, wal), contradicts(examined, header, wal), backfill]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn severity(examined: &Examined) -> Severity {
+    if examined.must_hold() { Severity::Error } else { Severity::Notice }
+}
+
+fn finding(examined: &Examined, code: &str, title: &str, detail: String) -> Finding {
+    let severity = severity(examined);
+    let advice = if severity == Severity::Error { LIVE } else { LEFT };
+    Finding::new(code, severity, title, detail, advice)
+}
+
+fn other_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Finding {
+    let has = match wal.header {
+        Some(found) => format!("the WAL's header has {:08x} {:08x}", found.salt1, found.salt2),
+        None => format!("there is no WAL header ({} bytes)", wal.file_size),
+    };
+    finding(
+        examined,
+        "shm_of_other_wal",
+        "The wal-index speaks of another WAL",
+        format!(
+            "It counts {} frames under the salts {:08x} {:08x}, but {has}.",
+            header.mx_frame, header.salts[0], header.salts[1]
+        ),
+    )
+    .with("mx_frame", header.mx_frame)
+    .with("shm_salts", header.salts.to_vec())
+    .with("wal_salts", wal.header.map_or(Value::Null, |wal| json!(wal.salts())))
+    .with("in_use", examined.in_use())
+}
+
+fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+    let committed = wal.frames.committed;
+    if u64::from(header.mx_frame) <= committed {
+        return None;
+    }
+    Some(
+        finding(
+            examined,
+            "shm_beyond_wal",
+            "The wal-index counts frames that the WAL does not have",
+            format!(
+                "mxFrame is {}, and the WAL's last commit is frame {committed}. Frames behind it are missing or damaged.",
+                header.mx_frame
+            ),
+        )
+        .with("mx_frame", header.mx_frame)
+        .with("committed", committed)
+        .with("end_frame", wal.end_frame)
+        .with("end_reason", json!(wal.end_reason)),
+    )
+}
+
+/// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
+fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
+    let shown = u64::from(examined.mx_frame_after?);
+    let committed = wal.frames.committed;
+    if !examined.must_hold() || committed <= shown {
+        return None;
+    }
+    let writing = examined.locks.as_ref().is_some_and(|locks| locks.write.held());
+    let severity = if writing { Severity::Info } else { Severity::Notice };
+    Some(
+        Finding::new(
+            "wal_ahead_of_shm",
+            severity,
+            "The WAL holds a commit that the wal-index does not show yet",
+            format!("The WAL's last commit is frame {committed}, and mxFrame is {shown}: readers see the state before."),
+            "Usual while a commit is being synced. If it stays so with no writer at work, a writer died there: the commit was never confirmed, and the next writer overwrites it.",
+        )
+        .with("committed", committed)
+        .with("mx_frame", shown),
+    )
+}
+
+/// What the header repeats of the WAL, where it repeats it otherwise.
+fn contradicts(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+    if u64::from(header.mx_frame) > wal.frames.committed {
+        return None;
+    }
+    let (frame, of_wal) = (examined.at_mx_frame?, wal.header?);
+    let big_endian = of_wal.checksum_order() == Some(ChecksumOrder::Big);
+    let differing: Vec<(&str, Value, Value)> = [
+        ("commit_frame", json!(true), json!(frame.is_commit())),
+        ("database_pages", json!(header.database_pages), json!(frame.commit_pages)),
+        ("frame_checksum", json!(header.frame_checksum), json!(frame.checksums())),
+        ("page_size", json!(header.page_size), json!(of_wal.page_size)),
+        ("big_endian_checksums", json!(header.big_endian_checksums != 0), json!(big_endian)),
+    ]
+    .into_iter()
+    .filter(|(_, shm, wal)| shm != wal)
+    .collect();
+    if differing.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = differing.iter().map(|(name, ..)| *name).collect();
+    let mut found = finding(
+        examined,
+        "shm_header_contradicts_wal",
+        "The wal-index header contradicts the frame it names",
+        format!("It names frame {} as the last commit and differs from it in {}.", header.mx_frame, names.join(", ")),
+    )
+    .with("mx_frame", header.mx_frame);
+    for (name, shm, wal) in differing {
+        found = found.with(name, json!({"shm": shm, "wal": wal}));
+    }
+    Some(found)
+}
+
+fn backfill_beyond(examined: &Examined, header: &IndexHeader) -> Option<Finding> {
+    let backfilled = examined.shm.as_ref()?.checkpoint.backfilled;
+    if backfilled <= header.mx_frame {
+        return None;
+    }
+    Some(
+        finding(
+            examined,
+            "shm_backfill_beyond_mx_frame",
+            "More frames are claimed to be copied than there are",
+            format!(
+                "nBackfill is {backfilled}, and mxFrame is {}: the next {} frames would never be copied.",
+                header.mx_frame,
+                backfilled - header.mx_frame
+            ),
+        )
+        .with("backfilled", backfilled)
+        .with("mx_frame", header.mx_frame),
+    )
+}
+
+fn pages_wrong(examined: &Examined) -> Option<Finding> {
+    let index = examined.index.as_ref().ok().filter(|index| index.wrong_pages > 0)?;
+    let listed: Vec<Value> =
+        index.wrong_listed.iter().map(|(frame, shm, wal)| json!({"frame": frame, "shm": shm, "wal": wal})).collect();
+    Some(
+        finding(
+            examined,
+            "shm_pages_wrong",
+            "The wal-index names other pages than the frames do",
+            format!("{} of {} frames hold another page than their entry says.", index.wrong_pages, index.compared),
+        )
+        .with("wrong", index.wrong_pages)
+        .with("compared", index.compared)
+        .with("frames", listed),
+    )
+}
+
+fn frames_unreachable(examined: &Examined) -> Option<Finding> {
+    let index = examined.index.as_ref().ok().filter(|index| index.unreachable > 0 || index.unindexed > 0)?;
+    Some(
+        finding(
+            examined,
+            "shm_frames_unreachable",
+            "Readers cannot find frames that the wal-index counts",
+            format!(
+                "A search by page misses {} frames, and {} have no entry because the file is too short: readers get older content for them.",
+                index.unreachable, index.unindexed
+            ),
+        )
+        .with("unreachable", index.unreachable)
+        .with("unindexed", index.unindexed)
+        .with("frames", index.unreachable_listed.clone()),
+    )
+}
+
+fn slots_duplicate(examined: &Examined) -> Option<Finding> {
+    let index = examined.index.as_ref().ok().filter(|index| index.duplicate_slots > 0)?;
+    // A search takes the last that it comes across: a second slot for the same entry changes no answer.
+    let severity = severity(examined).min(Severity::Warning);
+    Some(
+        Finding::new(
+            "shm_slots_duplicate",
+            severity,
+            "Several hash slots lead to one frame",
+            format!("{} slots repeat another; SQLite never leaves that behind.", index.duplicate_slots),
+            if severity == Severity::Warning { LIVE } else { LEFT },
+        )
+        .with("duplicate_slots", index.duplicate_slots),
+    )
+}
+
+fn commits_behind_break(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
+    let commits = Some(examined.commits_behind_break).filter(|commits| *commits > 0 && wal.page_size().is_some())?;
+    Some(
+        Finding::new(
+            "wal_commits_behind_break",
+            Severity::Notice,
+            "Commits behind a break in the WAL",
+            format!(
+                "Frame {} does not follow the one before it; behind it {commits} commit frames of the same generation stand, and SQLite does not read them.",
+                wal.end_frame
+            ),
+            "If a disk or a copy damaged that frame, keep the file before anything opens the database: recovery drops what is behind. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same.",
+        )
+        .with("end_frame", wal.end_frame)
+        .with("commits", commits),
+    )
+}

@@ -1,0 +1,27 @@
+//! `walscope verify`: every checksum again, every file held against the others.
+
+use walscope::report::verify;
+
+use crate::args::{FailOn, Global};
+use crate::examined::Look;
+use crate::exit::Exit;
+use crate::output;
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// A database, a -wal or -shm alone, or a bundle
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Exit with 1 when a finding is at least this grave
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    fail_on: FailOn,
+}
+
+/// Runs it.
+pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
+    let look = Look::at(&args.source, global)?;
+    let document = verify::build(look.source.clone(), &look.facts(), look.reasons.clone());
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(args.fail_on.judge(&document.findings))
+}

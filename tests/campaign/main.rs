@@ -1,0 +1,112 @@
+//! The campaign: seeded histories, written by SQLite in other processes, while walscope looks on. At many points of each
+//! history SQLite is asked to do what walscope foretold.
+//!
+//! `WALSCOPE_HISTORIES=10000 cargo test --test campaign` runs more of them, `WALSCOPE_SEED=n` one; see docs/reliability.md.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod accidents;
+mod check;
+mod child;
+mod history;
+mod look;
+mod model;
+mod random;
+mod rest;
+mod tally;
+
+use std::env;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::history::{Crew, History};
+use crate::tally::Tally;
+
+const HISTORIES: u64 = 500;
+/// What must have been seen, at least once in so many histories each.
+const COVERAGE: &[(&str, u64)] = &[
+    ("state Empty", 20),
+    ("state Pending", 5),
+    ("state Blocked", 5),
+    ("state Complete", 5),
+    ("state Restarted", 20),
+    ("state InProgress", 20),
+    ("state Interrupted", 20),
+    ("at rest Pending", 20),
+    ("at rest Complete", 50),
+    ("at rest Interrupted", 250),
+    ("at rest NoWal", 5),
+    ("read0 held", 5),
+    ("read1 held", 5),
+    ("read2 held", 5),
+    ("read3 held", 20),
+    ("read4 held", 50),
+    ("slots shared by processes", 10),
+    ("leftover marks that block nothing", 20),
+    ("foretold PASSIVE stopped by slot 0", 50),
+    ("foretold PASSIVE stopped by a mark", 10),
+    ("foretold PASSIVE copied all", 5),
+    ("foretold PASSIVE 1|-1|-1", 20),
+    ("foretold the next writer restarts", 5),
+    ("foretold the next writer does not restart", 5),
+    ("checkpoint cut, the process lives", 20),
+    ("checkpoint cut, the process dies", 20),
+    ("commit cut, the process lives", 50),
+    ("commit cut, the process dies", 50),
+    ("killed by update", 50),
+    ("killed by commit", 50),
+    ("killed by wal", 50),
+    ("killed by progress", 50),
+    ("all killed, recovered", 20),
+    ("exclusive mode without -shm", 50),
+    ("exclusive mode with -shm", 50),
+    ("torn frame", 100),
+    ("uncommitted frames", 10),
+    ("vacuum", 20),
+    ("the command says the same", 50),
+];
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}: not a number")))
+}
+
+#[test]
+fn histories_agree_with_sqlite() {
+    if let Some(seed) = number("WALSCOPE_SEED") {
+        let mut tally = Tally::default();
+        History::run(seed, &mut Crew::start(), &mut tally);
+        println!("seed {seed}: {tally}");
+        return;
+    }
+    let histories = number("WALSCOPE_HISTORIES").unwrap_or(HISTORIES);
+    let (next, total) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let work = || {
+        let (mut crew, mut tally) = (Crew::start(), Tally::default());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= histories {
+                break;
+            }
+            History::run(seed, &mut crew, &mut tally);
+        }
+        total.lock().unwrap().add(tally);
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(8) {
+            scope.spawn(work);
+        }
+    });
+    let total = total.into_inner().unwrap();
+    println!("{total}");
+    assert_eq!(total.histories, histories);
+    for (what, often) in COVERAGE {
+        assert!(total.of(what) * often >= histories, "{what}: only {} times\n{total}", total.of(what));
+    }
+}
+
+/// Not a test: the processes that use SQLite.
+#[test]
+fn campaign_child() {
+    child::serve();
+}

@@ -1,0 +1,243 @@
+//! Every code: a case that raises it and nothing else, a heading in the docs, silence on a clean file.
+
+use std::collections::BTreeSet;
+
+use walscope::analysis::findings::{CODES, Facts, findings};
+use walscope::finding::Severity;
+use walscope::{analysis, compare};
+
+use crate::support::{Shm, WalWriter};
+use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
+
+/// The world of one fault.
+fn changed(change: impl FnOnce(&mut World)) -> World {
+    let mut world = healthy();
+    change(&mut world);
+    world
+}
+
+fn reindexed(change: impl FnOnce(&mut Shm)) -> World {
+    changed(|world| world.reindex(change))
+}
+
+/// Where block 0 keeps the first slot of a page's search.
+fn slot(page: usize) -> usize {
+    16384 + page * 383 % 8192 * 2
+}
+
+/// A code, how grave it is in use, and a world that raises it.
+fn cases() -> Vec<(&'static str, Severity, World)> {
+    use Severity::{Error, Info, Notice, Warning};
+    let nothing_copied = |world: &mut World| world.reindex(|shm| shm.backfilled = 0);
+    vec![
+        ("backfill_not_in_database", Error, changed(|world| world.database()[1024] ^= 1)),
+        ("database_opaque", Notice, with_page_one(&[0xe5; 512])),
+        (
+            "database_too_short",
+            Error,
+            changed(|world| {
+                world.wal().frame(3, 5, 7);
+                world.database()[512..1024].fill(9);
+                world.database()[1024..1536].fill(7);
+                world.reindex(|shm| {
+                    *shm = Shm {
+                        mx_frame: 5,
+                        database_pages: 5,
+                        backfilled: 5,
+                        pages: vec![1, 2, 3, 2, 3],
+                        ..shm.clone()
+                    };
+                });
+            }),
+        ),
+        ("database_wal2", Error, with_page_one(&page_one(3, 5, 3_053_000))),
+        (
+            "page_size_differs",
+            Error,
+            changed(|world| {
+                nothing_copied(world);
+                world.database()[16..18].copy_from_slice(&[4, 0]);
+            }),
+        ),
+        ("shm_backfill_beyond_mx_frame", Error, reindexed(|shm| shm.backfilled = 5)),
+        (
+            "shm_beyond_wal",
+            Error,
+            reindexed(|shm| *shm = Shm { mx_frame: 5, pages: vec![1, 2, 3, 2, 3], ..shm.clone() }),
+        ),
+        ("shm_frames_unreachable", Error, changed(|world| world.shm()[slot(3)..slot(3) + 2].fill(0))),
+        ("shm_header_checksum_wrong", Warning, changed(|world| (world.shm()[41], world.shm()[89]) = (0xaa, 0xaa))),
+        ("shm_header_contradicts_wal", Error, reindexed(|shm| shm.database_pages = 9)),
+        ("shm_header_copies_differ", Warning, changed(|world| world.shm()[8] ^= 1)),
+        ("shm_of_other_wal", Error, reindexed(|shm| shm.salts = [11, 23])),
+        ("shm_pages_wrong", Error, reindexed(|shm| shm.pages[2] = 7)),
+        (
+            "shm_slots_duplicate",
+            Warning,
+            changed(|world| world.shm()[slot(3) + 2..slot(3) + 4].copy_from_slice(&3u16.to_le_bytes())),
+        ),
+        (
+            "wal_ahead_of_shm",
+            Notice,
+            changed(|world| {
+                let mut before = WalWriter::new(512, false, crate::world::SALTS);
+                before.frame_of(1, 0, &page_one(2, 5, 3_053_000)).frame(2, 0, 2).frame(3, 4, 3);
+                let checksum = before.checksum();
+                world.reindex(|shm| {
+                    *shm = Shm { mx_frame: 3, frame_checksum: checksum, pages: vec![1, 2, 3], ..shm.clone() };
+                });
+            }),
+        ),
+        ("wal_beside_rollback_database", Warning, with_page_one(&page_one(1, 5, 3_053_000))),
+        (
+            "wal_commits_behind_break",
+            Notice,
+            changed(|world| {
+                world.wal().frame(3, 4, 1).frame(2, 4, 1);
+                let at = world.wal().offset(5) + 100;
+                world.wal().bytes[at] ^= 1;
+            }),
+        ),
+        (
+            "wal_header_unusable",
+            Warning,
+            changed(|world| {
+                world.shm = None;
+                world.wal().bytes[27] ^= 1;
+            }),
+        ),
+        (
+            "wal_of_other_database",
+            Warning,
+            changed(|world| {
+                nothing_copied(world);
+                world.database()[27] += 1;
+            }),
+        ),
+        (
+            "wal_version_unsupported",
+            Error,
+            changed(|world| {
+                world.shm = None;
+                world.wal().set_header_field(4, 3_007_001);
+            }),
+        ),
+        ("wal_without_database", Warning, changed(|world| (world.database, world.shm) = (None, None))),
+        ("written_in_wal_reset_range", Info, with_page_one(&page_one(2, 5, 3_040_001))),
+    ]
+}
+
+/// Codes of what was seen around the files, not in them.
+fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
+    let moved: &'static [String] = Box::leak(Box::new(["a.db".to_owned()]));
+    vec![
+        ("access_time_moved", Severity::Notice, Facts { access_time_moved: moved, ..Facts::default() }),
+        ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
+        ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
+        ("hot_journal", Severity::Notice, Facts { hot_journal: true, ..Facts::default() }),
+    ]
+}
+
+#[test]
+fn every_code_has_a_case_that_raises_it_and_nothing_else() {
+    let mut raised = BTreeSet::new();
+    for (code, severity, world) in cases() {
+        assert_eq!(world.codes(), [(code.to_owned(), severity)], "the case of {code}");
+        raised.insert(code);
+    }
+    for (code, severity, facts) in cases_of_circumstances() {
+        let found: Vec<_> = findings(&facts).into_iter().map(|finding| (finding.code, finding.severity)).collect();
+        assert_eq!(found, [(code.to_owned(), severity)]);
+        raised.insert(code);
+    }
+    let mut examined = healthy().examine();
+    examined.wal.as_mut().unwrap().file_size = 64 << 20;
+    let found = findings(&Facts::of(&examined));
+    assert_eq!((found[0].code.as_str(), found[0].severity), ("wal_large_little_live", Severity::Notice));
+    raised.insert("wal_large_little_live");
+    assert_eq!(raised, CODES.iter().copied().collect());
+}
+
+#[test]
+fn a_clean_database_raises_nothing() {
+    let mut world = healthy();
+    for locks in [Some(open()), Some(writing()), Some(at_rest()), None] {
+        world.locks = locks;
+        assert_eq!(world.codes(), []);
+        let examined = world.examine();
+        assert_eq!(examined.backfill.unwrap().pages, 2, "pages 1 and 3 are compared, page 2 has a later frame");
+        assert_eq!(examined.index.unwrap().compared, 4);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_wal_index_that_nobody_uses_is_a_notice() {
+    for (code, severity, mut world) in cases().into_iter().filter(|(code, ..)| code.starts_with("shm_")) {
+        for locks in [Some(at_rest()), None] {
+            world.locks = locks;
+            assert_eq!(world.codes(), [(code.to_owned(), Severity::Notice)], "{severity:?}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_were_never_copied_are_an_error_at_rest_too_if_the_index_belongs_to_the_wal_to_the_frame() {
+    let mut world = changed(|world| world.database()[1024] ^= 1);
+    for locks in [Some(at_rest()), None] {
+        world.locks = locks;
+        assert_eq!(world.codes(), [("backfill_not_in_database".to_owned(), Severity::Error)]);
+    }
+    let finding = world.findings().remove(0);
+    assert_eq!(finding.evidence["pages"], serde_json::json!([{"page": 3, "frame": 3}]));
+    // The WAL goes on behind what the index knows: the next opener recovers, nobody believes nBackfill.
+    world.wal().frame(3, 4, 1);
+    assert_eq!(world.codes(), []);
+}
+
+#[test]
+fn a_database_that_ends_too_soon_does_not_hold_what_was_copied() {
+    let world = changed(|world| world.database().truncate(1024));
+    assert_eq!(world.codes(), [("backfill_not_in_database".to_owned(), Severity::Error)]);
+}
+
+#[test]
+fn an_empty_database_is_as_bad_to_a_wal_as_none() {
+    let world = changed(|world| (world.database, world.shm) = (Some(Vec::new()), None));
+    assert_eq!(world.codes(), [("wal_without_database".to_owned(), Severity::Warning)]);
+}
+
+#[test]
+fn a_wal_deleted_under_its_connections_is_an_error() {
+    let world = changed(|world| world.wal = None);
+    assert_eq!(world.codes(), [("shm_of_other_wal".to_owned(), Severity::Error)]);
+}
+
+#[test]
+fn an_index_too_short_for_its_frames_is_told() {
+    let world = changed(|world| {
+        for _ in 0..4059 {
+            world.wal().frame(2, 4, 9);
+        }
+        world.reindex(|shm| {
+            let mut pages = vec![1, 2, 3];
+            pages.resize(4062, 2);
+            *shm = Shm { mx_frame: 4063, pages, ..shm.clone() };
+        });
+    });
+    let found = world.findings();
+    assert_eq!((found[0].code.as_str(), &found[0].evidence["unindexed"]), ("shm_frames_unreachable", &1.into()));
+}
+
+#[test]
+fn the_codes_stand_in_the_documents_and_nothing_else_does() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md")).unwrap();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let codes: BTreeSet<&str> = analysis::findings::CODES.iter().chain(compare::findings::CODES).copied().collect();
+    assert_eq!(headings, codes.iter().copied().collect::<Vec<_>>());
+    insta::assert_snapshot!(codes.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_lists_of_codes_are_sorted() {
+    assert!(CODES.is_sorted() && compare::findings::CODES.is_sorted());
+}

@@ -1,0 +1,17 @@
+//! The cross-checks: every code has a case that raises it and nothing else, what is normal raises nothing, and files
+//! that change while they are read are not called damaged.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../cli/mod.rs"]
+mod cli;
+mod codes;
+mod footprint;
+mod innocent;
+mod schedules;
+mod sqlite;
+#[path = "../support/sqlite_child.rs"]
+#[allow(dead_code)]
+mod sqlite_child;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;

@@ -1,0 +1,92 @@
+//! Files that change while they are read: what a healthy SQLite does meanwhile must not look like damage.
+
+use walscope::analysis::examine::{Examined, examine};
+use walscope::analysis::findings::{Facts, findings};
+use walscope::finding::Severity;
+
+use crate::support::Shm;
+use crate::world::{Moment, Moving, World, healthy};
+
+fn look(world: Moving) -> Examined {
+    let examined = examine(&world).unwrap();
+    assert!(world.happened(), "the moment did not come");
+    examined
+}
+
+fn codes(examined: &Examined) -> Vec<(String, Severity)> {
+    findings(&Facts::of(examined)).into_iter().map(|finding| (finding.code, finding.severity)).collect()
+}
+
+/// A commit of one more frame for page 3, copied at once.
+fn commit_and_copy(world: &mut World) {
+    world.wal().frame(3, 4, 77);
+    world.database()[1024..1536].fill(77);
+    world.database()[512..1024].fill(9);
+    world.reindex(|shm| {
+        *shm = Shm { mx_frame: 5, change: 3, backfilled: 5, pages: vec![1, 2, 3, 2, 3], ..shm.clone() };
+    });
+}
+
+#[test]
+fn a_commit_and_a_checkpoint_between_wal_and_database_are_no_damage() {
+    for at in [Moment::Wal, Moment::DatabasePage, Moment::WalAgain] {
+        let examined = look(Moving::new(healthy(), at, commit_and_copy));
+        assert!(examined.settled);
+        assert!(codes(&examined).iter().all(|(_, severity)| *severity <= Severity::Notice), "{:?}", codes(&examined));
+        assert_eq!(examined.backfill.unwrap().missing, 0);
+    }
+}
+
+#[test]
+fn a_vacuum_that_cuts_the_database_meanwhile_is_no_damage() {
+    let examined = look(Moving::new(healthy(), Moment::DatabasePage, |world| {
+        world.wal().frame(2, 2, 55);
+        world.database()[512..1024].fill(55);
+        world.database().truncate(1024);
+        world.reindex(|shm| {
+            *shm = Shm {
+                mx_frame: 5,
+                change: 3,
+                backfilled: 5,
+                pages: vec![1, 2, 3, 2, 2],
+                database_pages: 2,
+                ..shm.clone()
+            };
+        });
+    }));
+    assert!(examined.settled);
+    assert_eq!(examined.backfill.as_ref().unwrap().missing, 0);
+    assert!(codes(&examined).iter().all(|(_, severity)| *severity <= Severity::Notice), "{:?}", codes(&examined));
+}
+
+#[test]
+fn a_restart_meanwhile_leaves_no_claim() {
+    for at in [Moment::Wal, Moment::DatabasePage, Moment::WalAgain] {
+        let examined = look(Moving::new(healthy(), at, |world| {
+            commit_and_copy(world);
+            world.wal().set_salts([12, 99]);
+            world.wal().frame_at(1, 3, 4, 200);
+            world.reindex(|shm| {
+                *shm = Shm { mx_frame: 1, salts: [12, 99], backfilled: 0, pages: vec![3], ..shm.clone() }
+            });
+        }));
+        assert!(!examined.settled);
+        assert!(examined.backfill.is_err());
+        assert_eq!(codes(&examined), []);
+    }
+}
+
+#[test]
+fn real_damage_is_found_though_a_commit_comes_meanwhile() {
+    let mut world = healthy();
+    world.database()[5] ^= 1;
+    let examined = look(Moving::new(world, Moment::DatabasePage, commit_and_copy));
+    assert_eq!(codes(&examined).remove(0).0, "backfill_not_in_database");
+    assert_eq!(examined.backfill.unwrap().listed, [(1, 1)]);
+}
+
+#[test]
+fn a_recovery_meanwhile_is_waited_for() {
+    let examined = look(Moving::new(healthy(), Moment::DatabasePage, |world| world.reindex(|shm| shm.change = 0)));
+    assert!(!examined.settled, "recovery counts iChange from 0");
+}
