@@ -21,6 +21,12 @@ const BLOCK: u64 = 256 << 10;
 /// One way to pass over the WAL: a name, and what it takes.
 type Pass<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);
 
+/// What this process has had of the processors so far, all threads together.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 pub fn run(shape: &Shape, gate: Option<f64>) {
     let folder = shape.folder();
     let wal = shape.generate(folder.path());
@@ -36,26 +42,34 @@ pub fn run(shape: &Shape, gate: Option<f64>) {
         ("memory sum, 2 threads", Box::new(|| sum(&memory, 2, wal.bytes))),
     ];
     let mut times = vec![Vec::new(); passes.len()];
+    let mut cpu_times = times.clone();
     for round in 0..=shape.rounds {
-        for ((_, pass), times) in passes.iter().zip(&mut times) {
+        for ((_, pass), (times, cpu_times)) in passes.iter().zip(times.iter_mut().zip(&mut cpu_times)) {
+            let before = cpu_time();
             let time = pass();
             // The first round warms the caches.
             if round > 0 {
                 times.push(time.as_secs_f64());
+                cpu_times.push((cpu_time() - before).as_secs_f64());
             }
         }
     }
     let ratio = |of: &[f64], to: &[f64]| median(of.iter().zip(to).map(|(of, to)| to / of).collect());
-    println!("{:32}{:>10}{:>12}{:>12}{:>16}", "", "ms", "MB/s", "x SQLite", "x pread alike");
-    for ((name, _), of) in passes.iter().zip(&times) {
+    println!(
+        "{:32}{:>10}{:>10}{:>12}{:>16}{:>10}{:>18}",
+        "", "ms", "MB/s", "x SQLite", "x pread alike", "cpu ms", "x SQLite, by cpu"
+    );
+    for ((name, _), (of, cpu)) in passes.iter().zip(times.iter().zip(&cpu_times)) {
         let alike = if name.contains("2 threads") { &times[2] } else { &times[1] };
         let time = median(of.clone());
         println!(
-            "{name:32}{:>10.1}{:>12.0}{:>12.2}{:>16.2}",
+            "{name:32}{:>10.1}{:>10.0}{:>12.2}{:>16.2}{:>10.1}{:>18.2}",
             time * 1e3,
             wal.bytes as f64 / time / 1e6,
             ratio(of, &times[0]),
-            ratio(of, alike)
+            ratio(of, alike),
+            median(cpu.clone()) * 1e3,
+            ratio(cpu, &cpu_times[0]),
         );
     }
     let one_thread = ratio(&times[3], &times[0]);

@@ -74,7 +74,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         (false, true) => {
             let mut out = output::lines();
-            listing.each_block(&mut |row| output::write_line(&mut out, row))?;
+            listing.each_block(&mut |row| out.line(row))?;
             out.flush()?;
         }
         (false, false) => {

@@ -160,9 +160,9 @@ impl Listing<'_> {
     fn json_lines(&self) -> anyhow::Result<()> {
         let mut out = output::lines();
         if self.args.transactions {
-            self.each_transaction(PAGES_LISTED, &mut |row| output::write_line(&mut out, row))?;
+            self.each_transaction(PAGES_LISTED, &mut |row| out.line(row))?;
         } else {
-            self.each_frame(&mut |row, _| output::write_line(&mut out, row))?;
+            self.each_frame(&mut |row, _| out.line(row))?;
         }
         Ok(out.flush()?)
     }
