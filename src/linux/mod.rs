@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::evidence::{
     ClockSample, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation,
@@ -15,6 +16,7 @@ use crate::evidence::{
 
 pub mod cgroup;
 pub mod clocks;
+mod elsewhere;
 pub mod fdinfo;
 pub mod host;
 pub mod lock_view;
@@ -25,6 +27,7 @@ pub mod mountinfo;
 pub mod namespaces;
 pub mod open;
 pub mod procfs;
+mod settle;
 pub mod stat;
 mod sys;
 
@@ -97,19 +100,29 @@ pub fn host_view(files: &OpenedFiles) -> HostView {
     host::view(&proc, &mounts(&proc), &used)
 }
 
-/// Which visible processes map the opened `-shm`, or another file under its path: looked for by path also when there is
-/// no `-shm` to open.
+/// Which visible processes map the opened `-shm`, or another wal-index for the same path or the same database: looked
+/// for by path also when there is no `-shm` to open. Where a process seems cut off, this looks several times, over a
+/// quarter of a second.
 #[must_use]
 pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
     let proc = system();
-    mappings::scan(&proc, &wanted(&proc, files))
+    let wanted = wanted(&proc, files);
+    let look = || {
+        let leads = open::shm_leads(files);
+        (leads, mappings::scan(&proc, &wanted, leads))
+    };
+    settle::settle(look, || std::thread::sleep(Duration::from_millis(settle::PAUSE)))
 }
 
 fn wanted(proc: &Proc, files: &OpenedFiles) -> mappings::Wanted {
     let identity: Option<InodeId> = files.shm.value().and_then(|file| maps::identity(proc, file).value().copied());
     let mut path = files.database_path.as_os_str().as_bytes().to_vec();
     path.extend(b"-shm");
-    mappings::Wanted::new(proc, identity, &path)
+    let file = |file: &Observation<Arc<File>>| file.value().and_then(|file| stat::device_and_inode(file).ok());
+    let mut wanted = mappings::Wanted::new(proc, identity, &path);
+    wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
+    wanted.database = file(&files.database);
+    wanted
 }
 
 /// Who holds SQLite's locks now. Takes no lock.

@@ -15,7 +15,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, opena
 use thiserror::Error;
 
 use crate::evidence::Observation;
+use crate::linux::mappings::Leads;
 use crate::linux::procfs::unseen;
+use crate::linux::stat;
 
 /// As many symbolic links as the kernel follows in one path.
 const LINK_LIMIT: u32 = 40;
@@ -147,6 +149,21 @@ pub(super) fn unchanged(files: &OpenedFiles) -> bool {
         && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
             .iter()
             .all(|(suffix, file)| name(suffix).is_some_and(|path| entry_unchanged(&path, file)))
+}
+
+/// Where the path of the `-shm` leads now.
+pub(super) fn shm_leads(files: &OpenedFiles) -> Leads {
+    let path = with_suffix(files.database_path.as_os_str(), "-shm");
+    match (fs::symlink_metadata(path), files.shm.value()) {
+        (Ok(now), Some(opened))
+            if opened.metadata().is_ok_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino())) =>
+        {
+            Leads::Here
+        }
+        (Ok(now), _) => Leads::Elsewhere(stat::device(now.dev()), now.ino()),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Leads::Nowhere,
+        (Err(_), _) => Leads::Unknown,
+    }
 }
 
 fn entry_unchanged(path: &Path, opened: &Observation<Arc<File>>) -> bool {

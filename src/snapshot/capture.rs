@@ -25,21 +25,28 @@ const FULL_WAL_AT_MOST: u64 = 64 << 20;
 /// Bounds of [`Options::chunk_size`].
 const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
 
-/// See [`super::write_bundle`].
+/// See [`super::write_bundle`]. The first attempt is made with the files that are given; the descriptors that the
+/// manifest speaks of come back open.
 pub(super) fn write_bundle(
     path: &Path,
+    mut given: Option<OpenedFiles>,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
-) -> Result<Manifest, SnapshotError> {
+) -> Result<(Manifest, OpenedFiles), SnapshotError> {
     let mtime = u64::try_from(linux::clock_sample().realtime.seconds).unwrap_or(0);
     let mut writer = Writer::new(out, mtime);
     let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
     writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
     let mut number = 1;
-    let manifest = loop {
+    let (manifest, files) = loop {
         let mut hook = |step| hook(number, step);
-        let attempt = Attempt::run(path, options, number, &mut writer, &mut hook)?;
+        hook(Step::Before);
+        let files = match given.take() {
+            Some(files) => files,
+            None => linux::open_database(path, options.strict_atime)?,
+        };
+        let attempt = Attempt::run(files, options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
             break attempt.conclude(path, options, &mut writer)?;
@@ -50,7 +57,7 @@ pub(super) fn write_bundle(
         .map_err(|e| SnapshotError::Unusable { path: path.to_owned(), message: format!("{MANIFEST}: {e}") })?;
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
-    Ok(manifest)
+    Ok((manifest, files))
 }
 
 /// The prefix of the names of an attempt's members.
@@ -58,7 +65,7 @@ pub(super) fn prefix(attempt: u32) -> String {
     if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
 }
 
-/// One attempt, from opening the files to the verdict on it. Its descriptors stay open until it is dropped.
+/// One attempt, from the open files to the verdict on it. Its descriptors stay open until it is dropped.
 struct Attempt {
     number: u32,
     begun: ClockSample,
@@ -74,15 +81,14 @@ struct Attempt {
 
 impl Attempt {
     fn run(
-        path: &Path,
+        files: OpenedFiles,
         options: &Options,
         number: u32,
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        hook(Step::Before);
+        // Behind the opening: two captures whose times overlap held their files open at one moment.
         let begun = linux::clock_sample();
-        let files = linux::open_database(path, options.strict_atime)?;
         let watch = Watch::start([&files.database, &files.wal].into_iter().filter_map(|f| f.value()).map(Arc::as_ref));
         let before = Moment::take(&files)?;
 
@@ -118,7 +124,12 @@ impl Attempt {
     }
 
     /// Gathers the evidence and says what the bundle holds.
-    fn conclude(mut self, path: &Path, options: &Options, writer: &mut Writer<'_>) -> Result<Manifest, SnapshotError> {
+    fn conclude(
+        mut self,
+        path: &Path,
+        options: &Options,
+        writer: &mut Writer<'_>,
+    ) -> Result<(Manifest, OpenedFiles), SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
@@ -134,8 +145,10 @@ impl Attempt {
                 }
             }
         }
+        // Once more, behind the processes: what they map is compared with what the paths lead to.
+        let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
         let [_, between, _] = &self.looks;
-        Ok(Manifest {
+        let manifest = Manifest {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -153,12 +166,13 @@ impl Attempt {
                 ended: linux::clock_sample(),
                 host,
                 files: self.identities,
-                paths_unchanged: self.paths_unchanged,
+                paths_unchanged,
                 mappings,
                 locks,
                 samples: self.looks.iter().filter_map(|look| look.sample).collect(),
             },
-        })
+        };
+        Ok((manifest, self.files))
     }
 }
 

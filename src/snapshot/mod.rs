@@ -12,6 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::bytes::ReadAt;
+use crate::linux::{self, OpenedFiles};
 
 mod archive;
 mod bundle;
@@ -174,7 +175,7 @@ pub fn write_bundle(
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
 ) -> Result<Manifest, SnapshotError> {
-    capture::write_bundle(path, options, out, hook)
+    capture::write_bundle(path, None, options, out, hook).map(|(manifest, _)| manifest)
 }
 
 /// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
@@ -182,12 +183,25 @@ pub fn write_bundle(
 /// # Errors
 /// As [`write_bundle`].
 pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotError> {
+    capture_opened(linux::open_database(path, options.strict_atime)?, options).map(|(capture, _)| capture)
+}
+
+/// The same from descriptors that are open already. An unstable capture is tried again with the files that the path
+/// leads to then; the descriptors that the capture in the end is of come back open with it.
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn capture_opened(files: OpenedFiles, options: &Options) -> Result<(Capture, OpenedFiles), SnapshotError> {
+    let path = files.asked.clone();
     let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
-    write_bundle(path, options, &mut out, &mut |_, _| {})?;
+    let (_, files) = capture::write_bundle(&path, Some(files), options, &mut out, &mut |_, _| {})?;
     drop(out);
-    Capture::from_file(&path.display().to_string(), Arc::new(file))
+    let mut capture = Capture::from_file(&path.display().to_string(), Arc::new(file))?;
+    // The scratch file has no name by which others could open it.
+    capture.readable_by_others = false;
+    Ok((capture, files))
 }
 
 /// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:

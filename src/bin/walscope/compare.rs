@@ -55,8 +55,8 @@ enum Opened {
     Live(OpenedFiles),
 }
 
-/// Captures every side. Simultaneous: all are live, were held open together from before the first capture, and each
-/// path still led to its file after the last. While a file is held open, its inode number cannot be given to another.
+/// Captures every side. Simultaneous: all are live, and when the last had been captured each path still led to the
+/// files that its capture is of, all of them open. While a file is held open, its inode number cannot be given to another.
 fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Capture>, bool)> {
     let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
     let options = Options { strict_atime, ..Options::default() };
@@ -66,9 +66,9 @@ fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Ca
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
+                let (capture, files) = snapshot::capture_opened(files, &options)?;
                 held.push(files);
-                // The scratch file of a live side has no name by which others could open it.
-                Capture { readable_by_others: false, ..snapshot::capture_live(Path::new(source), &options)? }
+                capture
             }
         };
         capture.label = unique(&short(source, sources), &captures);
