@@ -199,6 +199,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 mounts: Observation::seen(vec![mount(5, 5)]),
             },
             files: FilesView {
+                links_followed: 0,
                 database_path: "/data/t.db".into(),
                 directory: Observation::seen(FileView { links: 2, ..file(2) }),
                 database: Observation::seen(file(75)),

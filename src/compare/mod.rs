@@ -257,6 +257,21 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
     }
 }
 
+/// What the running processes of one side say by themselves: whether they are cut off from whoever opens the path next.
+#[must_use]
+pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
+    let side = Side {
+        label: label.to_owned(),
+        stable: true,
+        evidence: evidence.clone(),
+        shm: None,
+        wal: WalFacts::absent(),
+        wal_captured: false,
+        frame_headers: None,
+    };
+    findings::of_side(&side)
+}
+
 /// Two sides to be judged.
 #[derive(Clone, Copy)]
 struct Pair<'a> {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::analysis::wal::{self as wal_scan, Frame};
@@ -11,7 +10,7 @@ use crate::evidence::{ClockSample, Evidence, FilesView, Observation, WalIndexSam
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
-use crate::linux::{self, OpenedFiles};
+use crate::linux::{self, OpenedFiles, Target};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
 use super::look::{Look, Moment, sibling};
@@ -27,7 +26,7 @@ const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
 
 /// See [`super::write_bundle`].
 pub(super) fn write_bundle(
-    path: &Path,
+    target: &Target,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
@@ -42,25 +41,25 @@ pub(super) fn write_bundle(
         let mut hook = |step| hook(number, step);
         hook(Step::Before);
         let begun = linux::clock_sample();
-        let files = match (linux::open_database(path, options.strict_atime), last) {
+        let files = match (linux::open_database(target.clone(), options.strict_atime), last) {
             (Ok(files), _) => files,
             // What was captured stays in the bundle, which has to end as one.
             (Err(gone), Some(attempt)) => {
                 hook(Step::Evidence);
-                break attempt.and_then_gone(&gone).conclude(path, options, &mut writer)?;
+                break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
             }
             (Err(error), None) => return Err(error.into()),
         };
         let attempt = Attempt::run((begun, files), options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
-            break attempt.conclude(path, options, &mut writer)?;
+            break attempt.conclude(target, options, &mut writer)?;
         }
         last = Some(attempt);
         number += 1;
     };
     let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| SnapshotError::Unusable { path: path.to_owned(), message: format!("{MANIFEST}: {e}") })?;
+        .map_err(|e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") })?;
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
     Ok(manifest)
@@ -136,7 +135,12 @@ impl Attempt {
     }
 
     /// Gathers the evidence and says what the bundle holds.
-    fn conclude(mut self, path: &Path, options: &Options, writer: &mut Writer<'_>) -> Result<Manifest, SnapshotError> {
+    fn conclude(
+        mut self,
+        target: &Target,
+        options: &Options,
+        writer: &mut Writer<'_>,
+    ) -> Result<Manifest, SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
@@ -164,7 +168,7 @@ impl Attempt {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
-            path: path.display().to_string(),
+            path: target.to_string(),
             stability: Stability { stable: self.verdict.is_ok(), reason: self.verdict.err(), attempts: self.number },
             wal_mode: self.wal_mode,
             mx_frame: between.mx_frame(),

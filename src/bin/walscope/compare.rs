@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::analysis::findings::{self, Facts};
+use walscope::analysis::surroundings;
 use walscope::compare::{self, Answer, LivePair, Side};
 use walscope::finding::Finding;
 use walscope::linux::{self, OpenedFiles};
@@ -20,7 +21,7 @@ use crate::{live, output};
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
-    /// Two or more bundles or databases
+    /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", required = true, num_args = 2..)]
     sources: Vec<OsString>,
 }
@@ -80,7 +81,7 @@ fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captu
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
                 // The scratch file of a live side has no name by which others could open it.
-                let captured = snapshot::capture_live(Path::new(source), &options)?;
+                let captured = snapshot::capture_live(files.target.clone(), &options)?;
                 held.push((at, files));
                 Capture { readable_by_others: false, ..captured }
             }
@@ -137,6 +138,8 @@ fn about_capture(capture: &Capture) -> Vec<Finding> {
         access_time_moved: &capture.manifest.access_time_moved,
         ..Facts::default()
     });
+    found.extend(surroundings::findings(&capture.manifest.evidence));
+    found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
     for finding in &mut found {
         finding.detail = format!("{}: {}", capture.label, finding.detail);
         finding.evidence.insert("source".to_owned(), capture.label.clone().into());

@@ -9,15 +9,21 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::analysis::findings::Facts;
+use walscope::analysis::surroundings;
+use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::{FileBytes, ReadAt};
-use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::compare;
+use walscope::evidence::{Evidence, LocksView, Observation, ShmLocks};
+use walscope::finding::Finding;
 use walscope::format::shm::IndexHead;
+use walscope::linux::{self, OpenedFiles};
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{self, Files, Source};
 
 use crate::args::Global;
 use crate::look::{seen, why_absent};
+use crate::pass::pass;
 
 /// How often files in use are looked at until they stand still: a WAL restarts now and then, not all the time.
 const LOOKS: u32 = 5;
@@ -35,14 +41,15 @@ pub struct Look {
     access_time_moved: Vec<String>,
     unstable: Option<String>,
     readable_by_others: bool,
+    around: Vec<Finding>,
 }
 
 impl Look {
     /// Opens and looks.
     pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
         match source::open(argument, global.strict_atime)? {
-            Source::Files(files) => of_files(&files),
-            Source::Bundle(capture) => of_bundle(&capture),
+            Source::Files(files) => of_files(&files, global),
+            Source::Bundle(capture) => of_bundle(&capture, global),
         }
     }
 
@@ -53,14 +60,15 @@ impl Look {
             access_time_moved: &self.access_time_moved,
             unstable: self.unstable.as_deref(),
             readable_by_others: self.readable_by_others,
+            around: &self.around,
             ..Facts::of(&self.examined)
         }
     }
 }
 
-fn of_files(files: &Files) -> anyhow::Result<Look> {
+fn of_files(files: &Files, global: &Global) -> anyhow::Result<Look> {
     let mut reasons = why_absent(files)?;
-    let live = Live { files, locks: files.shm.is_some().then(|| files.locks()) };
+    let live = Live { files, global, locks: files.shm.is_some().then(|| files.locks()) };
     let mut looks = 1;
     let mut examined = examine(&live).with_context(|| files.label.clone())?;
     while examined.in_use() && !examined.settled && looks < LOOKS {
@@ -92,12 +100,14 @@ fn of_files(files: &Files) -> anyhow::Result<Look> {
         access_time_moved: files.access_time_moved.clone(),
         unstable: None,
         readable_by_others: false,
+        around: files.opened.as_ref().map(|opened| around_live(&files.label, opened)).unwrap_or_default(),
     })
 }
 
 /// Files of this machine, each time with the length that they have then.
 struct Live<'a> {
     files: &'a Files,
+    global: &'a Global,
     locks: Option<Observation<LocksView>>,
 }
 
@@ -139,16 +149,20 @@ impl Sight for Live<'_> {
         self.now(|files| &files.shm, self.files.shm.as_ref())
     }
 
+    fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        pass(wal, self.global, |scan| scan.frames_outside_of_holes(each))
+    }
+
     fn locks(&self) -> Option<ShmLocks> {
         self.locks.as_ref().and_then(Observation::value).map(|view| view.shm.clone())
     }
 }
 
-fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
     let mut reasons = BTreeMap::new();
-    let examined = examine(&Captured(capture)).with_context(|| capture.label.clone())?;
+    let examined = examine(&Captured(capture, global)).with_context(|| capture.label.clone())?;
     explain_faults(&examined, &mut reasons);
     seen(&manifest.evidence.locks, &mut reasons);
     if examined.wal.is_none() {
@@ -174,11 +188,27 @@ fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
         access_time_moved: manifest.access_time_moved.clone(),
         unstable: (!manifest.stability.stable).then(unstable),
         readable_by_others: capture.readable_by_others,
+        around: around(&capture.label, &manifest.evidence),
     })
 }
 
+/// The same of files that are looked at now; of a container's, also whether its user can write.
+fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
+    let evidence = linux::evidence(opened);
+    let mut found = around(label, &evidence);
+    found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
+    found
+}
+
+/// How the files are mounted, linked and owned, and whether running processes have others mapped.
+fn around(label: &str, evidence: &Evidence) -> Vec<Finding> {
+    let mut found = compare::of_one(label, evidence);
+    found.extend(surroundings::findings(evidence));
+    found
+}
+
 /// A bundle: what was captured, the same each time. Its database was read before its `-shm`.
-struct Captured<'a>(&'a Capture);
+struct Captured<'a>(&'a Capture, &'a Global);
 
 impl Sight for Captured<'_> {
     fn database(&self) -> io::Result<DatabaseSight> {
@@ -207,6 +237,10 @@ impl Sight for Captured<'_> {
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
         Ok(self.0.shm.clone())
+    }
+
+    fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        pass(wal, self.1, |scan| scan.frames_outside_of_holes(each))
     }
 
     fn locks(&self) -> Option<ShmLocks> {

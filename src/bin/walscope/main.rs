@@ -13,7 +13,9 @@ mod lab;
 mod live;
 mod look;
 mod output;
+mod pass;
 mod probe;
+mod ps;
 mod schema;
 mod shm;
 mod snapshot;
@@ -42,6 +44,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Probe(args) => probe::run(args, &cli.global),
+        Command::Ps(args) => ps::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -5,6 +5,7 @@ use walscope::report::compare::CompareDocument;
 use walscope::report::explain::ExplainDocument;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::probe::ProbeDocument;
+use walscope::report::ps::PsDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::verify::VerifyDocument;
@@ -32,6 +33,7 @@ const DOCUMENTS: &[Document] = &[
     ("explain", of::<ExplainDocument>),
     ("compare", of::<CompareDocument>),
     ("probe", of::<ProbeDocument>),
+    ("ps", of::<PsDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
 ];

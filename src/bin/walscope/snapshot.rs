@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use walscope::linux::OpenedFiles;
 use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::snapshot::{self, Manifest, Options, WalMode};
+use walscope::source;
 
 use crate::args::Global;
 use crate::bundle_file::{BundleFile, folder};
@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Arguments of `snapshot`.
 #[derive(Debug, clap::Args)]
 pub struct SnapshotArgs {
-    /// The database
+    /// The database: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Where to: a new file (mode 0600), or - for standard output
@@ -104,7 +104,7 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
     }
     let _held = await_files(args, options, Destination::Stdout, || Ok(()))?;
     let mut out = io::BufWriter::new(out);
-    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})
+    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
         // Elsewhere a reader that went away is no error; here it is left with half a bundle.
@@ -161,7 +161,7 @@ fn await_files(
 
 fn capture(args: &SnapshotArgs, options: &Options, file: &mut BundleFile) -> anyhow::Result<Manifest> {
     let mut out = io::BufWriter::new(file);
-    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})?;
+    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})?;
     out.flush().with_context(|| args.output.display().to_string())?;
     Ok(manifest)
 }
@@ -182,16 +182,15 @@ fn found(manifest: &Manifest) -> Vec<Finding> {
 
 /// Waits until the database and both siblings exist. Ctrl-C ends it.
 fn wait_for(database: &Path) -> anyhow::Result<()> {
+    let target = source::target(database.as_os_str())?;
     let mut watch = None;
     let mut said = false;
     loop {
-        // SQLite puts the siblings beside the target of a symbolic link.
-        let target = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-        if watch.is_none() {
-            watch = watch_folder(&target);
+        if watch.is_none() && target.pid().is_none() {
+            // SQLite puts the siblings beside the target of a symbolic link.
+            watch = watch_folder(&fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()));
         }
-        let siblings = [target.clone(), sibling(&target, "-wal"), sibling(&target, "-shm")];
-        if siblings.iter().all(|path| path.symlink_metadata().is_ok()) {
+        if target.complete() {
             return Ok(());
         }
         if !said {
@@ -206,12 +205,6 @@ fn wait_for(database: &Path) -> anyhow::Result<()> {
             None => std::thread::sleep(LOOK_AGAIN),
         }
     }
-}
-
-fn sibling(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(std::ffi::OsStr::from_bytes(suffix.as_bytes()));
-    PathBuf::from(name)
 }
 
 /// A watch for new names beside the database; none where the folder is missing or the kernel refuses.
