@@ -10,6 +10,10 @@ pub mod live;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod mapped;
+
+pub use mapped::{Leads, Mapped, MappedIndex, MappingProcess};
+
 /// Something that was looked at: seen, or not seen for a reason.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
@@ -217,8 +221,11 @@ pub struct FileView {
 /// The files of one database as one side sees them, and the directory that SQLite would create siblings in.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FilesView {
-    /// The database's path with symbolic links resolved, as the capturing process sees it.
+    /// The database's path with symbolic links resolved, as the process whose files they are sees it.
     pub database_path: String,
+    /// How many symbolic links the name of the database itself led through.
+    #[serde(default)]
+    pub links_followed: u32,
     /// The directory of the resolved path.
     pub directory: Observation<FileView>,
     /// The database.
@@ -274,18 +281,18 @@ pub struct Container {
     pub id: String,
 }
 
-/// Who this side is: kernel, namespaces, container, user.
+/// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HostView {
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Observation<String>,
     /// Kernel release, uname(2).
     pub kernel_release: Observation<String>,
-    /// Host name, uname(2); a container's short id, usually.
+    /// Host name, uname(2); a container's short id, usually. Missing for another process's files.
     pub host_name: Observation<String>,
-    /// The capturing process.
+    /// The process whose files were looked at, in the PID namespace of the observer: the capturing one, or another.
     pub pid: u32,
-    /// Its effective user.
+    /// Its effective user; 4294967295 where it could not be seen.
     pub uid: u32,
     /// Its effective group.
     pub gid: u32,

@@ -1,13 +1,15 @@
 //! The SOURCE syntax: which files a command looks at, wherever they are.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{LocksView, Observation};
-use crate::linux::{self, OpenedFiles};
+use crate::linux::{self, OpenedFiles, Target, runtimes};
 use crate::snapshot::{self, Capture, SnapshotError};
 
 /// A SOURCE, resolved.
@@ -53,25 +55,88 @@ impl Files {
     }
 }
 
-/// Opens a SOURCE: a path to a database, a `-wal` or a `-shm` (told by content), or to a bundle.
+/// Where a SOURCE that is no bundle is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place<'a> {
+    /// `PATH`.
+    Here(&'a Path),
+    /// `pid:N:/path`.
+    Process(u32, &'a Path),
+    /// `NAME:/path`.
+    Container(&'a str, &'a Path),
+}
+
+/// What a SOURCE's text means. A file that is called so wins over everything.
+fn place(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Place<'_> {
+    let here = Place::Here(Path::new(argument));
+    // Folders and `.` cannot begin another form, and what is not UTF-8 can only be a path.
+    let (Some((whose, path)), false) = (split(argument), exists(Path::new(argument))) else { return here };
+    match whose.strip_prefix("pid:").map(str::parse) {
+        Some(Ok(pid)) => Place::Process(pid, path),
+        None if runtimes::is_name(whose) => Place::Container(whose, path),
+        _ => here,
+    }
+}
+
+/// `WHOSE:/path`, at the first colon before a slash.
+fn split(argument: &OsStr) -> Option<(&str, &Path)> {
+    let bytes = argument.as_bytes();
+    let at = bytes.windows(2).position(|pair| pair == b":/")?;
+    let whose = std::str::from_utf8(bytes.get(..at)?).ok()?;
+    Some((whose, Path::new(OsStr::from_bytes(bytes.get(at + 1..)?))))
+}
+
+/// Where a SOURCE is: a path here, `pid:N:/path` as process N sees it, or `NAME:/path` as the first process of a
+/// running container (docker, podman or nerdctl; by name or id) sees it.
+///
+/// # Errors
+/// When there is no such process or container, or it may not be looked into.
+pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
+    let refused = |why: linux::OpenError, instead: String| match why.why.kind() {
+        io::ErrorKind::PermissionDenied => SnapshotError::NotPermitted { why, instead },
+        _ => SnapshotError::Open(why),
+    };
+    match place(argument, |path| path.symlink_metadata().is_ok()) {
+        Place::Here(path) => Ok(Target::from(path)),
+        Place::Process(pid, path) => Target::of_process(pid, path)
+            .map_err(|why| refused(why, format!("run walscope as the user of process {pid}, or inside its container"))),
+        Place::Container(name, path) => {
+            runtimes::target(name, path).map(|(target, _)| target).map_err(|why| refused(why, inside(name, path)))
+        }
+    }
+}
+
+fn inside(name: &str, path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+,=@".contains(&byte));
+    let path = if plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) };
+    format!(
+        "run inside: docker exec {name} walscope snapshot {path} -o - > {name}.walsnap, and give {name}.walsnap in place of {name}:{path}"
+    )
+}
+
+/// Opens a SOURCE: a database, a `-wal` or a `-shm` (told by content), or a bundle; here, as process N sees it
+/// (`pid:N:/path`), or in a running container (`NAME:/path`).
 ///
 /// # Errors
 /// When it cannot be read or is none of these.
-pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError> {
-    let path = Path::new(argument);
+pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let target = target(argument)?;
+    let label = &*argument.to_string_lossy();
     // The database may be missing while its siblings are there: then there is no content to tell it by.
-    if std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-        return database(argument, path, strict_atime);
+    if !target.exists() {
+        return database(label, target, strict_atime);
     }
-    let opened = linux::open_regular(path, strict_atime)?;
+    let opened = linux::open_regular(target.clone(), strict_atime)?;
+    let path = target.path();
     let unreadable = |source| SnapshotError::Io { path: path.to_owned(), action: "read", source };
     let bytes = FileBytes::whole(Arc::clone(&opened.file)).map_err(unreadable)?;
     let mut head = [0; 512];
     let n = bytes.read_at(&mut head, 0).map_err(unreadable)?;
     let alone = |wal, shm| {
-        let access_time_moved = if opened.access_time_may_move { vec![argument.to_owned()] } else { Vec::new() };
+        let access_time_moved = if opened.access_time_may_move { vec![label.to_owned()] } else { Vec::new() };
         Source::Files(Box::new(Files {
-            label: argument.to_owned(),
+            label: label.to_owned(),
             database_path: path.to_owned(),
             database: None,
             wal,
@@ -82,15 +147,15 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
         }))
     };
     match kind(head.get(..n).unwrap_or_default()) {
-        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(argument, opened.file)?))),
+        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
-        Kind::Database => database(argument, path, strict_atime),
+        Kind::Database => database(label, target, strict_atime),
     }
 }
 
-fn database(label: &str, path: &Path, strict_atime: bool) -> Result<Source, SnapshotError> {
-    let opened = linux::open_database(path, strict_atime)?;
+fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let opened = linux::open_database(target, strict_atime)?;
     let bytes = |file: &Observation<Arc<File>>| -> Result<Option<Arc<dyn ReadAt>>, SnapshotError> {
         let Some(file) = file.value() else { return Ok(None) };
         match FileBytes::whole(Arc::clone(file)) {
@@ -140,6 +205,40 @@ fn kind(head: &[u8]) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_says_whose_path_it_is_unless_a_file_is_called_so() {
+        let meant = |text: &'static str| place(OsStr::new(text), |_| false);
+        let path = Path::new("/data/t.db");
+        assert_eq!(meant("writer:/data/t.db"), Place::Container("writer", path));
+        assert_eq!(meant("0a1b2c3d4e5f:/data/t.db"), Place::Container("0a1b2c3d4e5f", path));
+        assert_eq!(meant("pid:31:/data/t.db"), Place::Process(31, path));
+        assert_eq!(meant("writer:/a:/b.db"), Place::Container("writer", Path::new("/a:/b.db")));
+        for text in [
+            "t.db",
+            "/data/t.db",
+            "C:/t.db",
+            "./a:/t.db",
+            "/x:/t.db",
+            "writer:t.db",
+            "pid:x:/t.db",
+            ":/t.db",
+            "",
+            "-x:/t.db",
+        ] {
+            assert_eq!(meant(text), Place::Here(Path::new(text)), "{text}");
+        }
+        assert_eq!(place(OsStr::new("writer:/data/t.db"), |_| true), Place::Here(Path::new("writer:/data/t.db")));
+    }
+
+    #[test]
+    fn the_command_to_run_inside_can_be_pasted() {
+        assert!(
+            inside("w1", Path::new("/data/t.db"))
+                .contains("docker exec w1 walscope snapshot /data/t.db -o - > w1.walsnap")
+        );
+        assert!(inside("w1", Path::new("/my $x's")).contains(r"snapshot '/my $x'\''s' -o"));
+    }
 
     #[test]
     fn files_are_told_by_content() {

@@ -6,5 +6,6 @@ pub mod examine;
 pub mod findings;
 pub mod frames;
 pub mod shm;
+pub mod surroundings;
 pub mod transactions;
 pub mod wal;

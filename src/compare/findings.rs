@@ -5,18 +5,70 @@ use serde_json::{Map, Value, json};
 use super::identity::{self, Identity};
 use super::mappings::{self, Mapped, Split};
 use super::verdict::Judged;
-use super::{Answer, Side};
+use super::{Answer, Pair, Side};
+use crate::analysis::surroundings;
 use crate::finding::{Finding, Severity};
 
 /// Every code that comparing can give, sorted.
-pub const CODES: &[&str] =
-    &["bundle_unstable", "database_shared_wal_index_not", "different_databases", "shm_deleted", "split_brain"];
+pub const CODES: &[&str] = &[
+    "bundle_unstable",
+    "database_shared_wal_index_not",
+    "different_databases",
+    "shm_deleted",
+    "split_brain",
+    "two_mounts_of_one_file_system",
+];
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     let of_sides = sides.iter().flat_map(|side| [split_brain(side), shm_deleted(side), unstable(side)]);
-    let of_pairs = pairs.iter().map(|pair| shared_database(pair).or_else(|| different_databases(pair)));
+    let of_pairs = pairs.iter().map(|pair| {
+        let two_mounts = || (pair.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
+        shared_database(pair).or_else(two_mounts).or_else(|| different_databases(pair))
+    });
     of_sides.chain(of_pairs).flatten().collect()
+}
+
+/// What one side's processes and path say.
+pub(super) fn of_side(side: &Side) -> Vec<Finding> {
+    [split_brain(side), shm_deleted(side)].into_iter().flatten().collect()
+}
+
+/// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
+/// the same source or the same size and time of the database. Signs, no proof: so it never decides a verdict.
+fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
+    let view = |side: &Side| {
+        let files = &side.evidence.files;
+        let database = files.database.value()?.clone();
+        let system = database.file_system.value()?.name.clone();
+        let mounts = side.evidence.host.mounts.value();
+        let mount = mounts.and_then(|all| all.iter().find(|mount| Some(&mount.id) == database.mount_id.value()));
+        // An overlay's source is the word overlay.
+        let source = mount.map(|mount| mount.source.clone()).filter(|source| *source != system);
+        Some((files.directory.value()?.inode, database, system, source))
+    };
+    let (a, b) = (view(pair.a)?, view(pair.b)?);
+    identity::same_kernel(pair).ok()?;
+    let why = surroundings::needs_care(&a.2)?;
+    let same_numbers = a.0 == b.0 && a.1.inode == b.1.inode && a.2 == b.2 && a.1.device != b.1.device;
+    let same_source = a.3.is_some() && a.3 == b.3;
+    let same_content = (a.1.size, a.1.modified) == (b.1.size, b.1.modified);
+    (same_numbers && (same_source || same_content)).then(|| Finding {
+        code: "two_mounts_of_one_file_system".to_owned(),
+        severity: Severity::Warning,
+        title: "What looks like one folder is reached through two mounts".to_owned(),
+        detail: format!(
+            "{} and {} have the same inode numbers on two devices, {} and {}, both {}: {why}.",
+            pair.a.label, pair.b.label, a.1.device, b.1.device, a.2
+        ),
+        evidence: evidence([
+            ("sides", json!([pair.a.label, pair.b.label])),
+            ("file_system", json!(a.2)),
+            ("devices", json!([a.1.device.to_string(), b.1.device.to_string()])),
+            ("inode", json!(a.1.inode.to_string())),
+        ]),
+        advice: "Mount it once on the machine, and give that one mount to every container.".to_owned(),
+    })
 }
 
 fn split_brain(side: &Side) -> Option<Finding> {

@@ -200,6 +200,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 mounts: Observation::seen(vec![mount(5, 5)]),
             },
             files: FilesView {
+                links_followed: 0,
                 database_path: "/data/t.db".into(),
                 directory: Observation::seen(FileView { links: 2, ..file(2) }),
                 database: Observation::seen(file(75)),
@@ -219,6 +220,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
         },
         shm: Some(index(9, SALTS)),
         wal: wal(9, SALTS, 0),
+        wal_captured: true,
         frame_headers: Some(headers(9, SALTS)),
     }
 }

@@ -53,6 +53,8 @@ pub struct Side {
     pub shm: Option<IndexHead>,
     /// The `-wal`.
     pub wal: WalFacts,
+    /// Whether what `wal` says is about the side. Not where the `-wal` was left out of the capture.
+    pub wal_captured: bool,
     /// Frame headers to look up by number, when they were captured.
     pub frame_headers: Option<FrameHeaders>,
 }
@@ -253,6 +255,21 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
         findings: findings::findings(sides, &pairs),
         verdict,
     }
+}
+
+/// What the running processes of one side say by themselves: whether they are cut off from whoever opens the path next.
+#[must_use]
+pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
+    let side = Side {
+        label: label.to_owned(),
+        stable: true,
+        evidence: evidence.clone(),
+        shm: None,
+        wal: WalFacts::absent(),
+        wal_captured: false,
+        frame_headers: None,
+    };
+    findings::of_side(&side)
 }
 
 /// Two sides to be judged.

@@ -1,37 +1,54 @@
 //! Which kernel and user this is.
 
+use std::io;
+
 use rustix::process::{getegid, geteuid};
 use rustix::system::uname;
 
 use crate::evidence::{Container, HostView, Mount, Observation};
-use crate::linux::procfs::Proc;
+use crate::linux::procfs::{Proc, Process, unseen};
+use crate::linux::target::Target;
 use crate::linux::{cgroup, namespaces};
 
 /// Where the boot id is.
 pub(super) const BOOT_ID: &str = "sys/kernel/random/boot_id";
 
-/// Kernel, namespaces, container and user; `all` are this process's mounts, `used` the ids of those worth keeping.
+/// Kernel, namespaces, container and user of the target's process; `all` are its mounts, `used` the ids of those worth
+/// keeping.
 #[must_use]
-pub fn view(proc: &Proc, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
+pub fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
     let kernel = uname();
+    let process = target.process(proc);
+    let other = target.pid().and(process.as_ref().ok());
+    let (uid, gid) = match other {
+        Some(other) => other.effective_ids().unwrap_or((u32::MAX, u32::MAX)),
+        None => (geteuid().as_raw(), getegid().as_raw()),
+    };
     let text = |text: &std::ffi::CStr| Observation::seen(text.to_string_lossy().into_owned());
     let keep = |mounts: Vec<Mount>| mounts.into_iter().filter(|mount| used.contains(&mount.id)).collect();
     HostView {
         boot_id: proc.observe(BOOT_ID).map(|text| String::from_utf8_lossy(text.trim_ascii()).into_owned()),
         kernel_release: text(kernel.release()),
-        host_name: text(kernel.nodename()),
-        pid: std::process::id(),
-        uid: geteuid().as_raw(),
-        gid: getegid().as_raw(),
-        namespaces: namespaces::own(proc),
-        container: container(proc, all),
+        host_name: match other {
+            // uname(2) tells one's own only.
+            Some(_) => Observation::missing("not to be had of another process"),
+            None => text(kernel.nodename()),
+        },
+        pid: target.pid().unwrap_or_else(std::process::id),
+        uid,
+        gid,
+        namespaces: namespaces::of(&process),
+        container: container(&process, all),
         mounts: all.clone().map(keep),
     }
 }
 
 /// By cgroup path, else by the mounts that a runtime makes.
-fn container(proc: &Proc, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
-    let cgroup = proc.observe("self/cgroup");
+pub(super) fn container(process: &io::Result<Process>, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
+    let cgroup = match process {
+        Ok(process) => process.observe("cgroup"),
+        Err(error) => unseen("cgroup", error),
+    };
     let by_cgroup = cgroup.value().and_then(|text| cgroup::container(text));
     let by_mounts = || mounts.value().and_then(|mounts| cgroup::container_of_mounts(mounts));
     match (by_cgroup.or_else(by_mounts), cgroup.reason()) {
@@ -60,7 +77,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("sys/kernel/random")).unwrap();
         std::fs::write(root.path().join(BOOT_ID), "5f2e\n").unwrap();
-        let view = view(&Proc::new(root.path()), &Observation::denied("closed"), &[]);
+        let view = view(&Proc::new(root.path()), &Target::from("/"), &Observation::denied("closed"), &[]);
         assert_eq!(view.boot_id.value().map(String::as_str), Some("5f2e"));
         assert!(view.container.reason().unwrap().contains("cgroup"));
         assert_eq!(view.mounts.reason(), Some("closed"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::evidence::{ByteLock, Holder, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::locks::{LockKind, LockLine, LockedFile};
 use crate::linux::procfs::{Proc, unseen};
-use crate::linux::{fdinfo, locks, mappings, stat, sys};
+use crate::linux::{fdinfo, locks, mappings, runtimes, stat, sys};
 
 /// First lock byte of a `-shm`: WRITE (`UNIX_SHM_BASE` in os_unix.c).
 pub const SHM_LOCKS: u64 = 120;
@@ -31,7 +31,7 @@ pub fn view(
     let mut bytes: Vec<Byte> = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1)).collect();
     bytes.push(Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE));
     let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
-    let lines = listed(|| proc.read("locks").ok());
+    let lines = listed(proc);
     for (index, byte) in bytes.iter_mut().enumerate() {
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(&keys, index));
     }
@@ -43,17 +43,35 @@ pub fn view(
         }
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
-    let mut next = || locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    Observation::seen(LocksView {
-        shm: ShmLocks {
-            write: next(),
-            checkpoint: next(),
-            recover: next(),
-            read: [next(), next(), next(), next(), next()],
-            dead_man_switch: next(),
-        },
-        database: next(),
-    })
+    let shm = by_name(&mut locks);
+    let database = locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    Observation::seen(LocksView { shm, database })
+}
+
+/// Who holds the locks of one `-shm`, by what the kernel says and what `lines` of `/proc/locks` name: for a look at many,
+/// so without a search through the descriptors of every process, which alone would tell who holds locks of open file
+/// descriptions.
+#[must_use]
+pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mount>>, lines: &[LockLine]) -> ShmLocks {
+    let file = Observation::seen(Arc::clone(file));
+    let keys = keys(proc, &file, mounts);
+    let mut bytes = (0..9).map(|slot| Byte::ask("-shm", &file, SHM_LOCKS + slot, 1)).map(|mut byte| {
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
+        byte.finish(proc)
+    });
+    by_name(&mut bytes)
+}
+
+/// The nine bytes of a `-shm` in the order of their offsets.
+fn by_name(bytes: &mut impl Iterator<Item = ByteLock>) -> ShmLocks {
+    let mut next = || bytes.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    ShmLocks {
+        write: next(),
+        checkpoint: next(),
+        recover: next(),
+        read: [next(), next(), next(), next(), next()],
+        dead_man_switch: next(),
+    }
 }
 
 /// A text that is surely of one moment: it came in one read.
@@ -68,7 +86,11 @@ const READS: usize = 3;
 /// read several times, and what one of them shows counts: a lock is named only where the kernel said that one is held.
 /// fs/locks.c (`locks_start`), fs/seq_file.c; seen on Linux with 70 locks, one look in a hundred; held by
 /// `a_lock_that_one_reading_left_out_is_found_in_another`.
-fn listed(mut read: impl FnMut() -> Option<Vec<u8>>) -> Vec<LockLine> {
+pub(super) fn listed(proc: &Proc) -> Vec<LockLine> {
+    of_readings(|| proc.read("locks").ok())
+}
+
+fn of_readings(mut read: impl FnMut() -> Option<Vec<u8>>) -> Vec<LockLine> {
     let mut lines = Vec::new();
     for _ in 0..READS {
         let Some(text) = read() else { break };
@@ -162,8 +184,7 @@ fn holder(proc: &Proc, pid: u32) -> Holder {
     Holder {
         pid: Some(pid),
         command: process.as_ref().and_then(super::procfs::Process::command),
-        // As `docker ps` shows ids.
-        container: container.map(|container| container.id.chars().take(12).collect()),
+        container: container.as_ref().map(runtimes::name_of),
     }
 }
 
@@ -206,11 +227,11 @@ mod tests {
             pids.map(|pid| format!("1: POSIX  ADVISORY  READ {pid} fe:00:7 127 128\n")).collect()
         };
         let mut texts = [text(1..99), text(2..100), text(2..99)].into_iter();
-        let lines = listed(|| texts.next().map(String::into_bytes));
+        let lines = of_readings(|| texts.next().map(String::into_bytes));
         let pids: BTreeSet<u32> = lines.iter().filter_map(LockLine::visible_pid).collect();
         assert_eq!(pids, (1..100).collect());
         let mut once = [text(1..5)].into_iter();
-        assert_eq!(listed(|| Some(once.next().expect("a short text is read once").into_bytes())).len(), 4);
+        assert_eq!(of_readings(|| Some(once.next().expect("a short text is read once").into_bytes())).len(), 4);
     }
 
     #[test]

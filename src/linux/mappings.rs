@@ -1,9 +1,12 @@
 //! Which processes map a wal-index.
 
+use std::os::unix::ffi::OsStrExt;
+
 use crate::evidence::{Container, InodeId, Mapping, MappingsView, Observation};
+use crate::linux::cgroup;
 use crate::linux::maps::{MapsLine, escaped, parse};
 use crate::linux::procfs::{Proc, Process, refused, unseen, vanished};
-use crate::linux::{cgroup, namespaces};
+use crate::linux::target::Target;
 
 /// SQLite maps a wal-index in blocks of 32 KiB (`WALINDEX_PGSZ` in wal.c). A shorter mapping is none in use, but a look
 /// at its identity such as walscope's own.
@@ -16,16 +19,25 @@ pub struct Wanted {
     pub identity: Option<InodeId>,
     /// Its path, escaped as `maps` prints it.
     path: Vec<u8>,
-    /// The observer's mount namespace.
+    /// What stands before paths of the target's process when they are read from here.
+    prefix: Vec<u8>,
+    /// The mount namespace of the target's process.
     mount_namespace: Option<String>,
 }
 
 impl Wanted {
-    /// The `-shm` at `path`, as seen from this process's mount namespace.
+    /// The `-shm` at a canonical path, as seen from the mount namespace of the target's process.
     #[must_use]
-    pub fn new(proc: &Proc, identity: Option<InodeId>, path: &[u8]) -> Self {
-        let mount_namespace = namespaces::own_link(proc, "ns/mnt").value().cloned();
-        Self { identity, path: escaped(path), mount_namespace }
+    pub fn new(proc: &Proc, identity: Option<InodeId>, shm: &Target) -> Self {
+        let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
+        let prefix = escaped(shm.prefix().as_os_str().as_bytes());
+        let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
+        Self { identity, path, prefix, mount_namespace }
+    }
+
+    /// A path column as the target's process would read it, where it is of the same namespace.
+    fn shown(&self, path: &[u8]) -> String {
+        String::from_utf8_lossy(path.strip_prefix(self.prefix.as_slice()).unwrap_or(path)).into_owned()
     }
 
     /// A mapping of the same inode, or one under the same path in the same mount namespace. In another mount namespace
@@ -84,7 +96,7 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted) -> Result<Vec<Map
             offset: line.offset,
             length: line.length(),
             shared: line.shared,
-            path: String::from_utf8_lossy(line.path).into_owned(),
+            path: wanted.shown(line.path),
             deleted_suffix: line.deleted_suffix,
         })
         .collect())
@@ -139,7 +151,7 @@ mod tests {
 
     fn pids(root: &Path, identity: Option<InodeId>) -> Vec<(u32, u64, bool)> {
         let proc = Proc::new(root);
-        let view = scan(&proc, &Wanted::new(&proc, identity, b"/data/t.db-shm"));
+        let view = scan(&proc, &Wanted::new(&proc, identity, &Target::from("/data/t.db-shm")));
         view.value().unwrap().mappings.iter().map(|map| (map.pid, map.inode.inode, map.deleted_suffix)).collect()
     }
 
@@ -168,7 +180,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         process(root.path(), "10", "mnt:[1]", &line(7, BLOCK, "/data/t.db-shm"));
         let proc = Proc::new(root.path());
-        let wanted = Wanted::new(&proc, Some(ID), b"/data/t.db-shm");
+        let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
         let view = scan(&proc, &wanted);
         let found = &view.value().unwrap().mappings[0];
         assert_eq!((found.command.as_deref(), found.start_time), (Some("app"), Some(77)));
@@ -184,7 +196,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         process(root.path(), "10", "mnt:[1]", "rubbish\n");
         let proc = Proc::new(root.path());
-        let view = scan(&proc, &Wanted::new(&proc, Some(ID), b"/x"));
+        let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from("/x")));
         let view = view.value().unwrap();
         assert_eq!((view.processes_read, view.processes_denied), (0, 1));
         assert!(view.denied_reason.as_ref().unwrap().contains("rubbish"));

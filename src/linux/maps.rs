@@ -53,7 +53,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<MapsLine<'_>>, LineError> {
 }
 
 /// `7f2c4a000000-7f2c4a008000 rw-s 00000000 fe:00 1234       /data/t.db-shm (deleted)`
-fn parse_line(line: &[u8]) -> Option<MapsLine<'_>> {
+pub(super) fn parse_line(line: &[u8]) -> Option<MapsLine<'_>> {
     let mut fields = (
         terminated(separated_pair(hex, char('-'), hex), char(' ')),
         terminated(take(4_usize), char(' ')),

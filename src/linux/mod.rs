@@ -6,7 +6,6 @@
 //! same files even when the paths are replaced meanwhile.
 
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::evidence::{
@@ -29,12 +28,16 @@ pub mod namespaces;
 pub mod open;
 pub mod pagemap;
 pub mod procfs;
+pub mod ps;
+pub mod runtimes;
 pub mod stat;
 mod sys;
+pub mod target;
 pub mod trial;
 
 pub use open::{OpenError, Opened, OpenedFiles, open_database, open_regular};
 pub use procfs::Proc;
+pub use target::Target;
 
 /// Where Linux mounts its proc file system.
 fn system() -> Proc {
@@ -45,7 +48,7 @@ fn system() -> Proc {
 #[must_use]
 pub fn identities(files: &OpenedFiles) -> FilesView {
     let proc = system();
-    let mounts = mounts(&proc);
+    let mounts = mounts(&proc, &files.target);
     let look = |file: &Observation<Arc<File>>| and_then(file, |file| file_view(&proc, file, &mounts));
     let mut shm = look(&files.shm);
     if let (Observation::Seen { value: view }, Some(file)) = (&mut shm, files.shm.value()) {
@@ -53,6 +56,7 @@ pub fn identities(files: &OpenedFiles) -> FilesView {
     }
     FilesView {
         database_path: files.database_path.to_string_lossy().into_owned(),
+        links_followed: files.links_followed,
         directory: file_view(&proc, &files.directory, &mounts),
         database: look(&files.database),
         wal: look(&files.wal),
@@ -78,10 +82,15 @@ fn and_then<T, U>(first: &Observation<T>, then: impl FnOnce(&T) -> Observation<U
     }
 }
 
-fn mounts(proc: &Proc) -> Observation<Vec<Mount>> {
-    and_then(&proc.observe("self/mountinfo"), |text| match mountinfo::parse(text) {
+/// The mounts of the target's process.
+fn mounts(proc: &Proc, target: &Target) -> Observation<Vec<Mount>> {
+    let text = match target.process(proc) {
+        Ok(process) => process.observe("mountinfo"),
+        Err(error) => procfs::unseen("mountinfo", &error),
+    };
+    and_then(&text, |text| match mountinfo::parse(text) {
         Ok(mounts) => Observation::seen(mounts),
-        Err(error) => Observation::unsupported(format!("self/mountinfo: {error}")),
+        Err(error) => Observation::unsupported(format!("mountinfo: {error}")),
     })
 }
 
@@ -92,14 +101,14 @@ pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     open::unchanged(files)
 }
 
-/// Kernel, namespaces, container and user of this process, and the mounts that the files were reached through.
+/// Kernel, namespaces, container and user of the process whose files they are, and the mounts they were reached through.
 #[must_use]
 pub fn host_view(files: &OpenedFiles) -> HostView {
     let proc = system();
     let opened = [&files.database, &files.wal, &files.shm, &files.journal].into_iter().filter_map(Observation::value);
     let opened = opened.map(Arc::as_ref).chain([&files.directory]);
     let used: Vec<u64> = opened.filter_map(|file| stat::mount_id(&proc, file).value().copied()).collect();
-    host::view(&proc, &mounts(&proc), &used)
+    host::view(&proc, &files.target, &mounts(&proc, &files.target), &used)
 }
 
 /// Which visible processes map the opened `-shm`, or another file under its path: looked for by path also when there is
@@ -112,31 +121,14 @@ pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
 
 fn wanted(proc: &Proc, files: &OpenedFiles) -> mappings::Wanted {
     let identity: Option<InodeId> = files.shm.value().and_then(|file| maps::identity(proc, file).value().copied());
-    mappings::Wanted::new(proc, identity, &shm_path(files))
+    mappings::Wanted::new(proc, identity, &files.target.at(shm_path(files)))
 }
 
-fn shm_path(files: &OpenedFiles) -> Vec<u8> {
-    let mut path = files.database_path.as_os_str().as_bytes().to_vec();
-    path.extend(b"-shm");
-    path
-}
-
-/// What the descriptors and this process say without a look at other processes: no mappings, no locks, no samples.
-#[must_use]
-pub fn evidence(files: &OpenedFiles) -> Evidence {
-    let begun = clock_sample();
-    let (host, identities) = (host_view(files), identities(files));
-    Evidence {
-        begun,
-        ended: clock_sample(),
-        host,
-        files: identities,
-        paths_unchanged: paths_unchanged(files),
-        mappings: Observation::missing("not looked at"),
-        locks: Observation::missing("not looked at"),
-        samples: Vec::new(),
-        page_tables: Observation::missing("not looked at"),
-    }
+/// The path of the `-shm` as the side sees it.
+fn shm_path(files: &OpenedFiles) -> std::path::PathBuf {
+    let mut path = files.database_path.clone().into_os_string();
+    path.push("-shm");
+    path.into()
 }
 
 /// A side that is looked at now.
@@ -171,7 +163,7 @@ pub fn page_tables(side: &LiveSide<'_>) -> Observation<Vec<live::PageTable>> {
 #[must_use]
 pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
     let proc = system();
-    lock_view::view(&proc, &files.shm, &files.database, &mounts(&proc))
+    lock_view::view(&proc, &files.shm, &files.database, &mounts(&proc, &files.target))
 }
 
 /// The clocks, now.
@@ -180,14 +172,42 @@ pub fn clock_sample() -> ClockSample {
     clocks::sample(&system())
 }
 
+/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let mappings = mappings_view(files);
+    let locks = locks_view(files);
+    let identities = identities(files);
+    Evidence {
+        begun,
+        host: host_view(files),
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        mappings,
+        locks,
+        samples: Vec::new(),
+        page_tables: Observation::missing("not looked at"),
+        ended: clock_sample(),
+    }
+}
+
 /// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,
 /// `locks`, `412/maps`) or `uname`. Of other processes' `maps` only the lines that [`mappings_view`] looks at. They are
-/// read anew, so a process of the view may have ended. Each is bounded by [`procfs::TEXT_LIMIT`].
+/// read anew, so a process of the view may have ended. Of another process's files the names begin with its pid instead of `self`. Each is bounded by [`procfs::TEXT_LIMIT`].
 #[must_use]
 pub fn raw_texts(files: &OpenedFiles, mappings: &Observation<MappingsView>) -> Vec<(String, Observation<Vec<u8>>)> {
     let proc = system();
-    let texts = ["self/mountinfo", "locks", "self/cgroup", host::BOOT_ID, "self/timens_offsets"];
+    let texts = ["locks", host::BOOT_ID, "self/timens_offsets"];
     let mut texts: Vec<_> = texts.iter().map(|name| ((*name).to_owned(), proc.observe(name))).collect();
+    let whose = files.target.pid().map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    texts.extend(["mountinfo", "cgroup"].map(|name| {
+        let text = match files.target.process(&proc) {
+            Ok(process) => process.observe(name),
+            Err(error) => procfs::unseen(name, &error),
+        };
+        (format!("{whose}/{name}"), text)
+    }));
     texts.push(("uname".to_owned(), Observation::seen(host::uname_text())));
     let wanted = wanted(&proc, files);
     let mut pids: Vec<u32> = mappings.value().iter().flat_map(|view| &view.mappings).map(|found| found.pid).collect();

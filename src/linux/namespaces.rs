@@ -1,12 +1,17 @@
 //! The namespaces of a process (man 7 namespaces).
 
-use crate::evidence::{Namespaces, Observation};
-use crate::linux::procfs::{Proc, unseen};
+use std::io;
 
-/// The namespaces of this process.
+use crate::evidence::{Namespaces, Observation};
+use crate::linux::procfs::{Proc, Process, unseen};
+
+/// The namespaces of a process, or why it could not be looked at.
 #[must_use]
-pub fn own(proc: &Proc) -> Namespaces {
-    let link = |name: &str| own_link(proc, name);
+pub fn of(process: &io::Result<Process>) -> Namespaces {
+    let link = |name: &str| match process {
+        Ok(process) => process.link(name),
+        Err(error) => unseen("the process", error),
+    };
     Namespaces { mount: link("ns/mnt"), pid: link("ns/pid"), user: link("ns/user"), time: link("ns/time") }
 }
 
@@ -25,9 +30,9 @@ mod tests {
 
     #[test]
     fn own_namespaces_read_as_the_kernel_names_them() {
-        let namespaces = own(&Proc::new("/proc"));
+        let namespaces = of(&Proc::new("/proc").this_process());
         assert!(namespaces.mount.value().unwrap().starts_with("mnt:["));
         assert!(namespaces.pid.value().unwrap().starts_with("pid:["));
-        assert!(own(&Proc::new("/nowhere")).user.reason().is_some());
+        assert!(of(&Proc::new("/nowhere").this_process()).user.reason().is_some());
     }
 }

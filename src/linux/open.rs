@@ -4,18 +4,20 @@
 //! opening a FIFO would wait for a writer, opening a tape would rewind it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::evidence::Observation;
 use crate::linux::procfs::unseen;
+use crate::linux::target::Target;
 
 /// As many symbolic links as the kernel follows in one path.
 const LINK_LIMIT: u32 = 40;
@@ -33,7 +35,7 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    fn new(path: &Path, what: &'static str, why: io::Error) -> Self {
+    pub(super) fn new(path: &Path, what: &'static str, why: io::Error) -> Self {
         Self { path: path.to_owned(), what, why }
     }
 }
@@ -50,10 +52,12 @@ pub struct Opened {
 /// The files of one database, opened together beside the resolved database.
 #[derive(Debug)]
 pub struct OpenedFiles {
-    /// The path that was asked for.
-    pub asked: PathBuf,
-    /// The database's path with symbolic links resolved, whether or not there is a database.
+    /// The path that was asked for, and whose it is.
+    pub target: Target,
+    /// The database's path with symbolic links resolved, whether or not there is a database; as its process sees it.
     pub database_path: PathBuf,
+    /// How many symbolic links the name of the database itself led through.
+    pub links_followed: u32,
     /// The folder that holds them all.
     pub directory: File,
     /// The database.
@@ -68,7 +72,7 @@ pub struct OpenedFiles {
     pub access_time_moved: Vec<String>,
 }
 
-/// Opens a database with its siblings as SQLite would find them: symbolic links of the database are resolved, the
+/// Opens a database with its siblings as SQLite would find them, from here or in another process's root: symbolic links of the database are resolved, the
 /// siblings lie beside the target and are not followed. Each of the files may be missing, but one of database, `-wal`
 /// and `-shm` must be there.
 ///
@@ -77,13 +81,14 @@ pub struct OpenedFiles {
 /// # Errors
 /// When nothing can be opened, when the database is no regular file, or, with `strict_atime`, when reading one of the
 /// files might move its access time.
-pub fn open_database(path: &Path, strict_atime: bool) -> Result<OpenedFiles, OpenError> {
-    let place = Place::resolve(path)?;
+pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<OpenedFiles, OpenError> {
+    let target = target.into();
+    let place = Place::resolve(&target)?;
     let mut moved = Vec::new();
     let mut entry = |suffix: &str| {
         let name = with_suffix(&place.name, suffix);
         let path = place.folder_path.join(&name);
-        match open_entry(place.folder.as_fd(), &name, OFlags::NOFOLLOW) {
+        match open_entry(|flags| place.open(&name, flags)) {
             Ok(opened) if opened.access_time_may_move && strict_atime => Err(access_time_would_move(&path)),
             Ok(opened) => {
                 if opened.access_time_may_move {
@@ -106,10 +111,11 @@ pub fn open_database(path: &Path, strict_atime: bool) -> Result<OpenedFiles, Ope
             _ => io::ErrorKind::Other,
         };
         let why = io::Error::new(kind, format!("{reason}, and no -wal or -shm beside it can be read"));
-        return Err(OpenError::new(path, "opening the database", why));
+        return Err(OpenError::new(Path::new(&target.to_string()), "opening the database", why));
     }
     Ok(OpenedFiles {
-        asked: path.to_owned(),
+        target,
+        links_followed: place.links_followed,
         database_path: place.folder_path.join(&place.name),
         directory: place.folder,
         database,
@@ -124,11 +130,13 @@ pub fn open_database(path: &Path, strict_atime: bool) -> Result<OpenedFiles, Ope
 ///
 /// # Errors
 /// When it cannot be opened, is no regular file, or, with `strict_atime`, when reading might move its access time.
-pub fn open_regular(path: &Path, strict_atime: bool) -> Result<Opened, OpenError> {
-    let opened = open_entry(CWD, path.as_os_str(), OFlags::empty())
-        .map_err(|error| OpenError::new(path, "opening for examination", error))?;
+pub fn open_regular(target: impl Into<Target>, strict_atime: bool) -> Result<Opened, OpenError> {
+    let target = target.into();
+    let path = PathBuf::from(target.to_string());
+    let opened = open_entry(|flags| target.open(flags))
+        .map_err(|error| OpenError::new(&path, "opening for examination", error))?;
     if strict_atime && opened.access_time_may_move {
-        return Err(access_time_would_move(path));
+        return Err(access_time_would_move(&path));
     }
     Ok(opened)
 }
@@ -138,21 +146,26 @@ fn access_time_would_move(path: &Path) -> OpenError {
     OpenError::new(path, "refused by strict access times", io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
+/// Whether database, `-wal` and `-shm` are all there.
+pub(super) fn complete(target: &Target) -> bool {
+    let Ok(place) = Place::resolve(target) else { return false };
+    ["", "-wal", "-shm"].iter().all(|suffix| place.open(&with_suffix(&place.name, suffix), OFlags::PATH).is_ok())
+}
+
 /// Whether every path still leads to what was opened, and what was missing still is.
 pub(super) fn unchanged(files: &OpenedFiles) -> bool {
-    let Ok(place) = Place::resolve(&files.asked) else { return false };
-    let name = |suffix| files.database_path.parent().map(|folder| folder.join(with_suffix(&place.name, suffix)));
+    let Ok(place) = Place::resolve(&files.target) else { return false };
     place.folder_path.join(&place.name) == files.database_path
         && same_file(&place.folder, &files.directory)
         && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
             .iter()
-            .all(|(suffix, file)| name(suffix).is_some_and(|path| entry_unchanged(&path, file)))
+            .all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
 }
 
-fn entry_unchanged(path: &Path, opened: &Observation<Arc<File>>) -> bool {
-    match (fs::symlink_metadata(path), opened) {
+fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>) -> bool {
+    match (place.open(name, OFlags::PATH).map(File::from), opened) {
         (Ok(now), Observation::Seen { value }) => {
-            value.metadata().is_ok_and(|then| then.nlink() > 0 && (then.dev(), then.ino()) == (now.dev(), now.ino()))
+            value.metadata().is_ok_and(|then| then.nlink() > 0) && same_file(&now, value)
         }
         (Err(error), Observation::Missing { .. }) => error.kind() == io::ErrorKind::NotFound,
         (now, Observation::Denied { .. } | Observation::Unsupported { .. }) => now.is_ok(),
@@ -160,7 +173,7 @@ fn entry_unchanged(path: &Path, opened: &Observation<Arc<File>>) -> bool {
     }
 }
 
-fn same_file(a: &File, b: &File) -> bool {
+pub(super) fn same_file(a: &File, b: &File) -> bool {
     match (a.metadata(), b.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,
@@ -172,53 +185,54 @@ struct Place {
     folder: File,
     folder_path: PathBuf,
     name: OsString,
+    links_followed: u32,
 }
 
 impl Place {
-    fn resolve(path: &Path) -> Result<Self, OpenError> {
-        let target = follow(path)?;
-        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            let why = match path.as_os_str().is_empty() {
+    fn resolve(target: &Target) -> Result<Self, OpenError> {
+        let (found, links_followed) = follow(target)?;
+        let (Some(parent), Some(name)) = (found.path().parent(), found.path().file_name()) else {
+            let why = match target.path().as_os_str().is_empty() {
                 true => io::Error::from(io::ErrorKind::NotFound),
                 false => wrong_kind(FileType::Directory),
             };
-            return Err(OpenError::new(path, "cannot be examined", why));
+            return Err(OpenError::new(Path::new(&target.to_string()), "cannot be examined", why));
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let folder = open_folder(parent).map_err(|error| OpenError::new(parent, "opening the folder", error))?;
-        Ok(Self { folder_path: resolved(parent, &folder), folder, name: name.to_owned() })
+        let at = found.at(parent.to_owned());
+        let folder = open_folder(&at)
+            .map_err(|error| OpenError::new(Path::new(&at.to_string()), "opening the folder", error))?;
+        let folder_path = at.canonical(&folder).or_else(|| std::path::absolute(parent).ok());
+        let folder_path = folder_path.unwrap_or_else(|| parent.to_owned());
+        Ok(Self { folder_path, folder, name: name.to_owned(), links_followed })
+    }
+
+    /// Opens a name in the folder; a link there is not followed.
+    fn open(&self, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat(&self.folder, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 }
 
-/// Follows the symbolic links that the last component is; a dangling one leads to where a database would be made.
-fn follow(path: &Path) -> Result<PathBuf, OpenError> {
-    let mut path = path.to_owned();
-    for _ in 0..LINK_LIMIT {
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+/// Follows the symbolic links that the last component is; a dangling one leads to where a database would be made. Says
+/// how many there were.
+fn follow(target: &Target) -> Result<(Target, u32), OpenError> {
+    let mut found = target.clone();
+    for links in 0..LINK_LIMIT {
+        match found.read_link() {
+            Ok(link) => found = found.at(found.path().parent().unwrap_or(Path::new("")).join(link)),
             // EINVAL: no symbolic link. Anything else will be told by the opening.
-            Err(_) => return Ok(path),
+            Err(_) => return Ok((found, links)),
         }
     }
     let why = io::Error::other(format!("more than {LINK_LIMIT} symbolic links"));
-    Err(OpenError::new(&path, "resolving the database", why))
-}
-
-/// The folder's canonical path.
-///
-/// folklore: `realpath` reads `/proc/PID/root` as a link to `/` and ends in another folder than the kernel does. So
-/// what it says is checked by identity. man 5 proc_pid_root; held by `a_path_through_another_root_stays_there`.
-fn resolved(path: &Path, folder: &File) -> PathBuf {
-    let canonical = fs::canonicalize(path).ok();
-    let same = canonical.filter(|canonical| open_folder(canonical).is_ok_and(|other| same_file(&other, folder)));
-    same.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_owned())
+    Err(OpenError::new(Path::new(&found.to_string()), "resolving the database", why))
 }
 
 /// A folder, readable if it may be read, else as a mere place: search permission is enough.
-fn open_folder(path: &Path) -> io::Result<File> {
-    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let place = openat(CWD, path, flags | OFlags::PATH, Mode::empty())?;
-    Ok(File::from(openat(&place, ".", flags | OFlags::RDONLY, Mode::empty()).unwrap_or(place)))
+fn open_folder(target: &Target) -> io::Result<File> {
+    let place = target.open(OFlags::DIRECTORY | OFlags::PATH)?;
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(File::from(openat(&place, ".", flags, Mode::empty()).unwrap_or(place)))
 }
 
 fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
@@ -227,8 +241,9 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
     name
 }
 
-fn open_entry(folder: BorrowedFd<'_>, name: &OsStr, follow: OFlags) -> io::Result<Opened> {
-    let place = File::from(openat(folder, name, OFlags::PATH | OFlags::CLOEXEC | follow, Mode::empty())?);
+/// Opens one regular file for reading. `by_name` opens it with flags.
+pub(super) fn open_entry(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Opened> {
+    let place = File::from(by_name(OFlags::PATH)?);
     let kind = FileType::from_raw_mode(place.metadata()?.mode());
     if kind != FileType::RegularFile {
         return Err(wrong_kind(kind));
@@ -237,16 +252,15 @@ fn open_entry(folder: BorrowedFd<'_>, name: &OsStr, follow: OFlags) -> io::Resul
     let reopen = |flags: OFlags| {
         // Leads to the very inode that was looked at. Where proc is not mounted the name must do.
         match openat(CWD, format!("/proc/self/fd/{}", place.as_raw_fd()), reading | flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {
-                openat(folder, name, reading | flags | follow, Mode::empty())
-            }
-            other => other,
+            Err(Errno::NOENT | Errno::NOTDIR) => by_name(reading | flags),
+            other => Ok(other?),
         }
     };
     let (file, noatime) = match reopen(OFlags::NOATIME) {
-        Err(rustix::io::Errno::PERM) => (File::from(reopen(OFlags::empty())?), false),
-        other => (File::from(other?), true),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => (reopen(OFlags::empty())?, false),
+        other => (other?, true),
     };
+    let file = File::from(file);
     if !same_file(&place, &file) {
         return Err(io::Error::other("replaced by another file while it was being opened"));
     }

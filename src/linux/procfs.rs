@@ -109,6 +109,40 @@ impl Proc {
 }
 
 impl Process {
+    /// Another descriptor of the same process.
+    ///
+    /// # Errors
+    /// When there are no more descriptors to be had.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { pid: self.pid, folder: self.folder.try_clone()? })
+    }
+
+    /// Its root folder, as a place to start looking from.
+    ///
+    /// # Errors
+    /// EACCES without the permission to trace the process; ENOENT or ESRCH when it has ended.
+    pub(super) fn open_root(&self) -> io::Result<OwnedFd> {
+        Ok(openat(&self.folder, "root", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// The file behind one of its mappings, by `START-END` as `maps` prints them.
+    ///
+    /// # Errors
+    /// EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the initial user namespace.
+    pub(super) fn open_mapped(&self, range: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat(&self.folder, format!("map_files/{range}"), flags | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// Effective user and group, from `status`.
+    #[must_use]
+    pub fn effective_ids(&self) -> Option<(u32, u32)> {
+        let text = self.read("status").ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let id =
+            |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
+        Some((id("Uid:")?, id("Gid:")?))
+    }
+
     /// Reads one of its texts.
     ///
     /// # Errors
@@ -123,6 +157,15 @@ impl Process {
     /// As [`Process::read`].
     pub fn open(&self, relative: &str) -> io::Result<File> {
         Ok(File::from(openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    /// Reads one of its texts as an observation.
+    #[must_use]
+    pub fn observe(&self, relative: &str) -> Observation<Vec<u8>> {
+        match self.read(relative) {
+            Ok(text) => Observation::seen(text),
+            Err(error) => unseen(&format!("{}/{relative}", self.pid), &error),
+        }
     }
 
     /// The text of one of its links.

@@ -12,6 +12,7 @@ pub mod inspect;
 mod inspect_page;
 pub mod picture;
 pub mod probe;
+pub mod ps;
 pub mod rows;
 pub mod shm;
 pub mod shm_blocks;

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::analysis::wal::{self as wal_scan, Frame};
@@ -11,7 +10,7 @@ use crate::evidence::{ClockSample, Evidence, FilesView, Observation, WalIndexSam
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
-use crate::linux::{self, OpenedFiles};
+use crate::linux::{self, OpenedFiles, Target};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
 use super::look::{Look, Moment, sibling};
@@ -27,7 +26,7 @@ const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
 
 /// See [`super::write_bundle`].
 pub(super) fn write_bundle(
-    path: &Path,
+    target: &Target,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
@@ -37,17 +36,30 @@ pub(super) fn write_bundle(
     let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
     writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
     let mut number = 1;
+    let mut last: Option<Attempt> = None;
     let manifest = loop {
         let mut hook = |step| hook(number, step);
-        let attempt = Attempt::run(path, options, number, &mut writer, &mut hook)?;
+        hook(Step::Before);
+        let begun = linux::clock_sample();
+        let files = match (linux::open_database(target.clone(), options.strict_atime), last) {
+            (Ok(files), _) => files,
+            // What was captured stays in the bundle, which has to end as one.
+            (Err(gone), Some(attempt)) => {
+                hook(Step::Evidence);
+                break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let attempt = Attempt::run((begun, files), options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
-            break attempt.conclude(path, options, &mut writer)?;
+            break attempt.conclude(target, options, &mut writer)?;
         }
+        last = Some(attempt);
         number += 1;
     };
     let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| SnapshotError::Unusable { path: path.to_owned(), message: format!("{MANIFEST}: {e}") })?;
+        .map_err(|e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") })?;
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
     Ok(manifest)
@@ -74,16 +86,14 @@ struct Attempt {
 
 impl Attempt {
     fn run(
-        path: &Path,
+        (begun, files): (ClockSample, OpenedFiles),
         options: &Options,
         number: u32,
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        hook(Step::Before);
-        let begun = linux::clock_sample();
-        let files = linux::open_database(path, options.strict_atime)?;
-        let watch = Watch::start([&files.database, &files.wal].into_iter().filter_map(|f| f.value()).map(Arc::as_ref));
+        let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
+        let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
         let before = Moment::take(&files)?;
 
         let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
@@ -101,24 +111,36 @@ impl Attempt {
         let members = copy.members;
 
         let identities = linux::identities(&files);
-        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watch.
+        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
         let paths_unchanged = linux::paths_unchanged(&files);
-        let disturbed = watch.disturbed();
         let verdict = stability::judge(&stability::Attempt {
             before: &before,
             between: &between,
             after: &after,
             paths_unchanged,
             padded: members.iter().any(|member| member.padded > 0),
-            disturbed,
+            database_alone: options.with_db && wal_mode != WalMode::Full,
+            database_disturbed: database_watch.disturbed(),
+            wal_disturbed: wal_watch.disturbed(),
             refused: refused(&files),
         });
         let looks = [before.look, between, after.look];
         Ok(Self { number, begun, files, members, looks, wal_mode, wal_summary, identities, paths_unchanged, verdict })
     }
 
+    /// An unstable attempt behind which there was nothing left to try again with.
+    fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
+        self.verdict = self.verdict.map_err(|reason| format!("{reason}; before the next attempt: {gone}"));
+        self
+    }
+
     /// Gathers the evidence and says what the bundle holds.
-    fn conclude(mut self, path: &Path, options: &Options, writer: &mut Writer<'_>) -> Result<Manifest, SnapshotError> {
+    fn conclude(
+        mut self,
+        target: &Target,
+        options: &Options,
+        writer: &mut Writer<'_>,
+    ) -> Result<Manifest, SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
@@ -146,7 +168,7 @@ impl Attempt {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
-            path: path.display().to_string(),
+            path: target.to_string(),
             stability: Stability { stable: self.verdict.is_ok(), reason: self.verdict.err(), attempts: self.number },
             wal_mode: self.wal_mode,
             mx_frame: between.mx_frame(),
@@ -258,8 +280,9 @@ impl Copy<'_, '_> {
             return Ok((asked.unwrap_or(WalMode::Full), None));
         };
         let size = self.size(file, "-wal")?;
-        let by_size = if size <= FULL_WAL_AT_MOST { WalMode::Full } else { WalMode::Headers };
-        let mode = asked.unwrap_or(by_size);
+        // A whole database wants the pages that are not yet, or only half, in it.
+        let full = self.options.with_db || size <= FULL_WAL_AT_MOST;
+        let mode = asked.unwrap_or(if full { WalMode::Full } else { WalMode::Headers });
         let mut summary = None;
         match mode {
             WalMode::Full => {

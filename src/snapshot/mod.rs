@@ -13,6 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::bytes::ReadAt;
+use crate::linux::Target;
 
 mod archive;
 mod bundle;
@@ -45,6 +46,14 @@ pub enum SnapshotError {
     /// It could not be opened for examination.
     #[error(transparent)]
     Open(#[from] crate::linux::OpenError),
+    /// Another process or container may not be looked into by this user.
+    #[error("{why}. Looking into it from outside takes root (CAP_SYS_PTRACE); as it is, {instead}")]
+    NotPermitted {
+        /// What was refused.
+        why: crate::linux::OpenError,
+        /// What can be done instead.
+        instead: String,
+    },
     /// The file is of no kind that can be captured or read.
     #[error("{path}: {message}")]
     Unusable {
@@ -58,7 +67,7 @@ pub enum SnapshotError {
 /// What to capture.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How much of the `-wal`; `None`: full up to 64 MiB, else headers.
+    /// How much of the `-wal`; `None`: full up to 64 MiB or with `with_db`, else headers.
     pub wal: Option<WalMode>,
     /// The whole database instead of its first page.
     pub with_db: bool,
@@ -176,31 +185,32 @@ impl Capture {
     }
 }
 
-/// Captures the database at `path` with its siblings and streams the bundle to `out`. `hook` is called before each step
+/// Captures the database at `target` with its siblings and streams the bundle to `out`. `hook` is called before each step
 /// with the attempt's number (1 for the first).
 ///
 /// # Errors
 /// When nothing can be captured, or `out` fails.
 pub fn write_bundle(
-    path: &Path,
+    target: impl Into<Target>,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
 ) -> Result<Manifest, SnapshotError> {
-    capture::write_bundle(path, options, out, hook)
+    capture::write_bundle(&target.into(), options, out, hook)
 }
 
 /// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
 ///
 /// # Errors
 /// As [`write_bundle`].
-pub fn capture_live(path: &Path, options: &Options) -> Result<Capture, SnapshotError> {
+pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
+    let target = target.into();
     let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
-    write_bundle(path, options, &mut out, &mut |_, _| {})?;
-    drop(out);
-    Capture::from_file(&path.display().to_string(), Arc::new(file))
+    capture::write_bundle(&target, options, &mut out, &mut |_, _| {})?;
+    out.into_inner().map_err(|error| scratch(error.into_error()))?;
+    Capture::from_file(&target.to_string(), Arc::new(file))
 }
 
 /// What the wal-index of an opened database says now, with the clocks around it; `None` when it cannot be trusted.

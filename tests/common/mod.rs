@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod docker;
+pub mod sqlite;
 
 /// Whether something a test needs is here. If not, the test is skipped aloud, unless `WALSCOPE_REQUIRE` forbids that
 /// (a list such as `docker,fuse,root,userns`).

@@ -68,6 +68,8 @@ pub struct Facts<'a> {
     pub unstable: Option<&'a str>,
     /// Whether the bundle's file can be read by others than its owner.
     pub readable_by_others: bool,
+    /// What was found about the files' surroundings: mounts, links, owners, processes.
+    pub around: &'a [Finding],
 }
 
 impl<'a> Facts<'a> {
@@ -104,6 +106,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         found.extend(index::findings(examined));
         found.extend(database::findings(examined));
     }
+    found.extend(facts.around.iter().cloned());
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }

@@ -1,6 +1,7 @@
 //! One look at a SOURCE: what `inspect` and `verify` judge, and why parts of it are not there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -8,9 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::analysis::findings::Facts;
+use walscope::analysis::surroundings;
 use walscope::bytes::{FileBytes, ReadAt};
-use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::compare;
+use walscope::evidence::{Evidence, LocksView, Observation, ShmLocks};
+use walscope::finding::Finding;
 use walscope::format::shm::IndexHead;
+use walscope::linux::{self, OpenedFiles};
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{self, Files, Source};
@@ -34,11 +39,12 @@ pub struct Look {
     access_time_moved: Vec<String>,
     unstable: Option<String>,
     readable_by_others: bool,
+    around: Vec<Finding>,
 }
 
 impl Look {
     /// Opens and looks.
-    pub fn at(argument: &str, global: &Global) -> anyhow::Result<Self> {
+    pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
         match source::open(argument, global.strict_atime)? {
             Source::Files(files) => of_files(&files),
             Source::Bundle(capture) => of_bundle(&capture),
@@ -52,6 +58,7 @@ impl Look {
             access_time_moved: &self.access_time_moved,
             unstable: self.unstable.as_deref(),
             readable_by_others: self.readable_by_others,
+            around: &self.around,
             ..Facts::of(&self.examined)
         }
     }
@@ -91,6 +98,7 @@ fn of_files(files: &Files) -> anyhow::Result<Look> {
         access_time_moved: files.access_time_moved.clone(),
         unstable: None,
         readable_by_others: false,
+        around: files.opened.as_ref().map(|opened| around_live(&files.label, opened)).unwrap_or_default(),
     })
 }
 
@@ -173,7 +181,23 @@ fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
         access_time_moved: manifest.access_time_moved.clone(),
         unstable: (!manifest.stability.stable).then(unstable),
         readable_by_others: capture.readable_by_others,
+        around: around(&capture.label, &manifest.evidence),
     })
+}
+
+/// The same of files that are looked at now; of a container's, also whether its user can write.
+fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
+    let evidence = linux::evidence(opened);
+    let mut found = around(label, &evidence);
+    found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
+    found
+}
+
+/// How the files are mounted, linked and owned, and whether running processes have others mapped.
+fn around(label: &str, evidence: &Evidence) -> Vec<Finding> {
+    let mut found = compare::of_one(label, evidence);
+    found.extend(surroundings::findings(evidence));
+    found
 }
 
 /// A bundle: what was captured, the same each time. Its database was read before its `-shm`.

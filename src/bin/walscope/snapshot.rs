@@ -1,8 +1,7 @@
 //! `walscope snapshot`: bytes and evidence of one side into one bundle.
 
 use std::fs;
-use std::io::{self, IsTerminal, Seek, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,12 +10,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use walscope::analysis::findings::{self, Facts};
 use walscope::finding::Finding;
+use walscope::linux::OpenedFiles;
 use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::snapshot::{self, Manifest, Options, WalMode};
+use walscope::source;
 
 use crate::args::Global;
+use crate::bundle_file::{BundleFile, folder};
 use crate::exit::{self, Exit};
+use crate::forbidden::{self, Destination};
 use crate::output;
 
 /// Between two looks for files that make no event here, as on a file system that another kernel writes to.
@@ -25,13 +28,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Arguments of `snapshot`.
 #[derive(Debug, clap::Args)]
 pub struct SnapshotArgs {
-    /// The database
+    /// The database: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Where to: a new file (mode 0600), or - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How much of the -wal [default: full up to 64 MiB, else headers]
+    /// How much of the -wal [default: full up to 64 MiB or with --with-db, else headers]
     #[arg(long, value_enum)]
     wal: Option<WalArg>,
     /// The whole database, not only its first page
@@ -99,11 +102,9 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
             "a bundle is binary and holds a database's content: it is not written to a terminal; use -o FILE, or redirect"
         );
     }
-    if args.wait {
-        wait_for(&args.source)?;
-    }
+    let _held = await_files(args, options, Destination::Stdout, || Ok(()))?;
     let mut out = io::BufWriter::new(out);
-    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})
+    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
         // Elsewhere a reader that went away is no error; here it is left with half a bundle.
@@ -117,44 +118,50 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
     Ok(SnapshotDocument::new(&manifest, None, found(&manifest)))
 }
 
-/// Written under a temporary name in the same folder and renamed when whole: nobody ever sees half a bundle.
 fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
     let name = args.output.display().to_string();
-    if !args.force && args.output.symlink_metadata().is_ok() {
-        bail!("{name}: exists already; choose another name, or --force to replace it");
-    }
-    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if args.wait {
-        wait_for(&args.source)?;
-    }
-    // O_EXCL and mode 0600 are this crate's promise.
-    let mut file = tempfile::Builder::new()
-        .prefix(".walscope-")
-        .suffix(".part")
-        .tempfile_in(folder)
+    let _held = await_files(args, options, Destination::File(&args.output), || {
+        if !args.force && args.output.symlink_metadata().is_ok() {
+            bail!("{name}: exists already; choose another name, or --force to replace it");
+        }
+        Ok(())
+    })?;
+    let mut file = BundleFile::create(folder(&args.output))
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
     let mut manifest = capture(args, options, &mut file)?;
     while args.wait && !has_wal_index(&manifest) {
         // The last connection closed between the look and the capture, and took both files with it.
         wait_for(&args.source)?;
-        file.as_file().set_len(0).with_context(|| name.clone())?;
-        file.rewind().with_context(|| name.clone())?;
+        file.restart().with_context(|| name.clone())?;
         manifest = capture(args, options, &mut file)?;
     }
-    file.as_file().sync_all().with_context(|| name.clone())?;
-    let size = file.as_file().metadata().with_context(|| name.clone())?.len();
-    if args.force {
-        file.persist(&args.output).map_err(|error| error.error)
-    } else {
-        file.persist_noclobber(&args.output).map_err(|error| error.error)
-    }
-    .with_context(|| format!("{name}: cannot be given its name"))?;
+    let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
     Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
 }
 
-fn capture(args: &SnapshotArgs, options: &Options, file: &mut impl Write) -> anyhow::Result<Manifest> {
+/// Opens what is captured. What can be refused is refused before the waiting.
+fn await_files(
+    args: &SnapshotArgs,
+    options: &Options,
+    destination: Destination<'_>,
+    check: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<OpenedFiles> {
+    let open = || forbidden::open(&args.source, options.strict_atime, destination);
+    if !args.wait {
+        let files = open()?;
+        return check().map(|()| files);
+    }
+    if args.source.exists() {
+        open()?;
+    }
+    check()?;
+    wait_for(&args.source)?;
+    open()
+}
+
+fn capture(args: &SnapshotArgs, options: &Options, file: &mut BundleFile) -> anyhow::Result<Manifest> {
     let mut out = io::BufWriter::new(file);
-    let manifest = snapshot::write_bundle(&args.source, options, &mut out, &mut |_, _| {})?;
+    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})?;
     out.flush().with_context(|| args.output.display().to_string())?;
     Ok(manifest)
 }
@@ -175,16 +182,15 @@ fn found(manifest: &Manifest) -> Vec<Finding> {
 
 /// Waits until the database and both siblings exist. Ctrl-C ends it.
 fn wait_for(database: &Path) -> anyhow::Result<()> {
+    let target = source::target(database.as_os_str())?;
     let mut watch = None;
     let mut said = false;
     loop {
-        // SQLite puts the siblings beside the target of a symbolic link.
-        let target = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-        if watch.is_none() {
-            watch = watch_folder(&target);
+        if watch.is_none() && target.pid().is_none() {
+            // SQLite puts the siblings beside the target of a symbolic link.
+            watch = watch_folder(&fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()));
         }
-        let siblings = [target.clone(), sibling(&target, "-wal"), sibling(&target, "-shm")];
-        if siblings.iter().all(|path| path.symlink_metadata().is_ok()) {
+        if target.complete() {
             return Ok(());
         }
         if !said {
@@ -201,18 +207,11 @@ fn wait_for(database: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn sibling(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(std::ffi::OsStr::from_bytes(suffix.as_bytes()));
-    PathBuf::from(name)
-}
-
 /// A watch for new names beside the database; none where the folder is missing or the kernel refuses.
 fn watch_folder(database: &Path) -> Option<rustix::fd::OwnedFd> {
-    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
     let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&watch, folder, events).ok()?;
+    inotify::add_watch(&watch, folder(database), events).ok()?;
     Some(watch)
 }
 

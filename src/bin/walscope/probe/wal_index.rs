@@ -36,7 +36,7 @@ struct Challenged {
 
 impl Challenged {
     fn open(source: &str, global: &Global) -> anyhow::Result<Self> {
-        let files = match source::open(source, global.strict_atime)? {
+        let files = match source::open(source.as_ref(), global.strict_atime)? {
             Source::Files(files) => files.opened,
             Source::Bundle(_) => None,
         };
@@ -59,6 +59,7 @@ impl Challenged {
             evidence,
             shm: None,
             wal: WalFacts::absent(),
+            wal_captured: false,
             frame_headers: None,
         };
         Ok(Self { files, shm, digest, side })

@@ -1,0 +1,71 @@
+//! Every wal-index that visible processes have mapped.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{InodeId, Observation, ShmLocks};
+
+/// All that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Mapped {
+    /// By identity.
+    pub indexes: Vec<MappedIndex>,
+    /// Processes whose maps could be read.
+    pub processes_read: u32,
+    /// Processes whose maps could not be read.
+    pub processes_denied: u32,
+    /// Why the first of them could not be read.
+    pub denied_reason: Option<String>,
+    /// Whether every process of the machine is in sight, as far as PID namespaces go. `None`: not known.
+    pub every_process_in_sight: Option<bool>,
+    /// Files of which it was not looked at whether they are wal-indexes: there were too many.
+    pub files_not_looked_at: u64,
+}
+
+/// One wal-index, by what is really mapped.
+#[derive(Debug, Clone)]
+pub struct MappedIndex {
+    /// As the kernel prints it for the mappings.
+    pub identity: InodeId,
+    /// Who maps it; one entry a process and path.
+    pub processes: Vec<MappingProcess>,
+    /// Processes left out of `processes`: there were too many.
+    pub processes_not_listed: u64,
+    /// Its first 136 bytes, or why they could not be read. What is called `-shm` and could not be read is kept.
+    pub head: Observation<Vec<u8>>,
+    /// Bytes of the file.
+    pub size: Option<u64>,
+    /// Locks by name.
+    pub locks: ShmLocks,
+}
+
+/// A process that maps a wal-index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingProcess {
+    /// Process, in the PID namespace of the observer.
+    pub pid: u32,
+    /// `/proc/PID/comm`.
+    pub command: Option<String>,
+    /// The container's name, or its short id.
+    pub container: Option<String>,
+    /// The process's mount namespace.
+    pub mount_namespace: Observation<String>,
+    /// The path as the process sees it, without ` (deleted)`.
+    pub path: String,
+    /// What is under that path now.
+    pub path_leads_to: Leads,
+}
+
+/// What is now under the path that a wal-index was mapped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leads {
+    /// The file that is mapped.
+    Here,
+    /// Another file: whoever opens the database next has another wal-index.
+    Elsewhere,
+    /// Nothing: the file was deleted, and the next opener makes another.
+    Nowhere,
+    /// Could not be looked at.
+    Unknown,
+}

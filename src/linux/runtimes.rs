@@ -1,0 +1,229 @@
+//! Container runtimes, asked through their command lines: which process a name stands for, which name an id has.
+//!
+//! Argument lists only, never a shell; names are checked before, answers after. A runtime that does not answer in time
+//! is no runtime.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::evidence::Container;
+use crate::linux::open::OpenError;
+use crate::linux::target::Target;
+use crate::linux::{host, mounts, system};
+
+/// In the order in which they are asked.
+const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
+/// How long a question for one container may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long the list of names may take: it is an adornment.
+const NAMES_WITHIN: Duration = Duration::from_secs(2);
+/// Longest answer that is read, bytes.
+const ANSWER_LIMIT: u64 = 4 << 20;
+
+/// Whether a text can be a container's name or id, as the runtimes define them: at least two characters, so that
+/// `C:/t.db` is none.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// A running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Running {
+    pid: u32,
+    id: String,
+}
+
+/// A path in a running container, by the container's name or id.
+///
+/// # Errors
+/// When no runtime knows it, it does not run, its first process is not to be seen here, or may not be looked into.
+pub fn target(name: &str, path: &Path) -> Result<(Target, &'static str), OpenError> {
+    let shown = format!("{name}:{}", path.display());
+    let error = |what, why| OpenError::new(Path::new(&shown), what, why);
+    let (runtime, running) = find(name).map_err(|why| error("finding the container", why))?;
+    let target = Target::of_process(running.pid, path)
+        .map_err(|open| error(looking(runtime), io::Error::new(open.why.kind(), open.why)))?;
+    // The engine may count processes in another PID namespace, or live on another machine: then the pid means somebody
+    // else here. The process is held by now, so that what it says is said by the one whose files will be opened.
+    let proc = system();
+    let container = host::container(&target.process(&proc), &mounts(&proc, &target));
+    if container.value().is_none_or(|container| container.id != running.id) {
+        let why = format!(
+            "process {} here is not seen to be of container {:.12}: the engine seems to run elsewhere, or in another PID namespace",
+            running.pid, running.id
+        );
+        return Err(error(looking(runtime), io::Error::other(why)));
+    }
+    Ok((target, runtime))
+}
+
+fn looking(runtime: &str) -> &'static str {
+    match runtime {
+        "podman" => "looking into the podman container",
+        "nerdctl" => "looking into the nerdctl container",
+        _ => "looking into the docker container",
+    }
+}
+
+/// Asks each runtime that is installed.
+fn find(name: &str) -> io::Result<(&'static str, Running)> {
+    let mut said = Vec::new();
+    let mut kind = io::ErrorKind::NotFound;
+    for runtime in RUNTIMES {
+        let format = "{{.State.Pid}} {{.Id}}";
+        match ask(runtime, &["container", "inspect", "--format", format, "--", name], ANSWER_WITHIN) {
+            Ok(text) => match running(&text) {
+                Some(running) if running.pid > 0 => return Ok((runtime, running)),
+                Some(_) => return Err(io::Error::other(format!("{runtime} says that it is not running"))),
+                None => said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let error = error.to_string();
+                // The engine's socket is not for this user.
+                if error.to_ascii_lowercase().contains("permission denied") {
+                    kind = io::ErrorKind::PermissionDenied;
+                }
+                said.push(format!("{runtime}: {error}"));
+            }
+        }
+    }
+    if said.is_empty() {
+        said.push("there is neither such a file nor docker, podman or nerdctl to ask for such a container".to_owned());
+    }
+    Err(io::Error::new(kind, said.join("; ")))
+}
+
+fn running(answer: &str) -> Option<Running> {
+    let (pid, id) = answer.trim().split_once(' ')?;
+    let known = id.len() >= 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    known.then_some(Running { pid: pid.parse().ok()?, id: id.to_owned() })
+}
+
+/// A container's name for people: as its runtime has it, else the first twelve digits of its id, as `docker ps` shows it.
+/// Each runtime is asked once.
+#[must_use]
+pub fn name_of(container: &Container) -> String {
+    static NAMES: [OnceLock<BTreeMap<String, String>>; 3] = [const { OnceLock::new() }; 3];
+    let runtime = match container.runtime.as_str() {
+        "docker" => Some(0),
+        "podman" => Some(1),
+        "containerd" => Some(2),
+        _ => None,
+    };
+    let known = runtime.and_then(|index| Some(NAMES.get(index)?.get_or_init(|| names(RUNTIMES.get(index)))));
+    let name = known.and_then(|names| names.get(&container.id));
+    name.cloned().unwrap_or_else(|| container.id.chars().take(12).collect())
+}
+
+fn names(runtime: Option<&&str>) -> BTreeMap<String, String> {
+    let Some(runtime) = runtime else { return BTreeMap::new() };
+    let answer = ask(runtime, &["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}"], NAMES_WITHIN);
+    listed(&answer.unwrap_or_default())
+}
+
+fn listed(answer: &str) -> BTreeMap<String, String> {
+    let pairs = answer.lines().filter_map(|line| line.trim().split_once(' '));
+    // Of several names the first is the container's own; the others are links to it.
+    let own = pairs.map(|(id, names)| (id, names.split(',').next().unwrap_or_default()));
+    own.filter(|(_, name)| is_name(name)).map(|(id, name)| (id.to_owned(), name.to_owned())).collect()
+}
+
+/// Runs a runtime's command line and returns what it printed.
+fn ask(runtime: &str, arguments: &[&str], within: Duration) -> io::Result<String> {
+    let mut child = Command::new(runtime)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (sender, answers) = mpsc::channel();
+    collect(child.stdout.take(), true, &sender);
+    collect(child.stderr.take(), false, &sender);
+    drop(sender);
+    let (mut out, mut complaint) = (String::new(), String::new());
+    for _ in 0..2 {
+        match answers.recv_timeout(within) {
+            Ok((true, text)) => out = text,
+            Ok((false, text)) => complaint = text,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                give_up(&mut child);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within:?}")));
+            }
+        }
+    }
+    if child.wait()?.success() {
+        return Ok(out);
+    }
+    let complaint = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it failed and said nothing");
+    Err(io::Error::other(complaint.trim().to_owned()))
+}
+
+/// Reads a pipe to its end in a thread of its own.
+fn collect(pipe: Option<impl Read + Send + 'static>, answer: bool, to: &mpsc::Sender<(bool, String)>) {
+    let to = to.clone();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(pipe) = pipe {
+            // What came before an error is all there is.
+            let _ = pipe.take(ANSWER_LIMIT).read_to_end(&mut bytes);
+        }
+        let _ = to.send((answer, String::from_utf8_lossy(&bytes).into_owned()));
+    });
+}
+
+fn give_up(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_runtimes_take_for_names() {
+        for name in ["writer", "my_app.1-x", "0a1b2c3d4e5f"] {
+            assert!(is_name(name), "{name}");
+        }
+        for text in ["", "C", "-rm", "--help", "a b", "../x", "x/y", "caf\u{e9}", "x\u{1b}[2J", "_x"] {
+            assert!(!is_name(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_none() {
+        let id = "ab".repeat(32);
+        assert_eq!(running(&format!("412 {id}\n")), Some(Running { pid: 412, id: id.clone() }));
+        for answer in ["", "412", "412 short", "x 0a1b2c3d4e5f", "412 0a1b2c3d4e5f; rm"] {
+            assert_eq!(running(answer), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn names_with_anything_odd_in_them_are_not_taken() {
+        let names = listed("aa writer,other/link\nbb \u{1b}[2Jx\n\ncc\ndd reader\n");
+        assert_eq!(
+            names.into_iter().collect::<Vec<_>>(),
+            [("aa", "writer"), ("dd", "reader")].map(|(a, b)| (a.into(), b.into()))
+        );
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_hangs_or_fails_is_no_answer() {
+        assert_eq!(ask("no-such-runtime", &[], ANSWER_WITHIN).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let hung = ask("sleep", &["60"], Duration::from_millis(50)).unwrap_err();
+        assert_eq!(hung.kind(), io::ErrorKind::TimedOut);
+        assert!(ask("ls", &["/no/such/folder"], ANSWER_WITHIN).unwrap_err().to_string().contains("/no/such/folder"));
+        assert_eq!(ask("echo", &["a", "b"], ANSWER_WITHIN).unwrap(), "a b\n");
+    }
+}

@@ -1,0 +1,325 @@
+//! `walscope/ps/1`: every wal-index mapped on this host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::shm::{Lock, by_name};
+use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
+use super::{line, table};
+use crate::analysis::surroundings;
+use crate::evidence::{InodeId, Leads, LockState, Mapped, MappedIndex, MappingProcess};
+use crate::finding::Finding;
+use crate::format::shm::{self, IndexHead};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/ps/1";
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+pub struct PsDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// How far one could look.
+    pub sight: Sight,
+    /// By identity: what the kernel says is mapped.
+    pub wal_indexes: Vec<WalIndex>,
+    /// Findings, the gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// How far one could look.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Sight {
+    /// Processes whose mappings could be read.
+    pub processes_read: u32,
+    /// Processes whose mappings could not be read.
+    pub processes_denied: u32,
+    /// Whether the processes of the whole machine are in sight, by PID namespace; null: not known.
+    pub every_process: Option<bool>,
+    /// What cannot be seen from here, in words; null when nothing is known to be out of sight.
+    pub unseen: Option<String>,
+}
+
+/// One wal-index.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct WalIndex {
+    /// Device and inode as the kernel prints them for mappings.
+    pub identity: InodeId,
+    /// The database, as the processes that map it see it: the path without `-shm`; one for each different path.
+    pub databases: Vec<String>,
+    /// What the paths lead to now.
+    pub state: State,
+    /// Other wal-indexes that are mapped under the same path in the same mount namespace.
+    pub split_with: Vec<InodeId>,
+    /// Bytes of the file; null when it could not be opened.
+    pub size: Option<u64>,
+    /// `mxFrame`; null when the header could not be trusted or read.
+    pub mx_frame: Option<u32>,
+    /// `nBackfill`; null like `mx_frame`.
+    pub backfilled: Option<u32>,
+    /// Lock bytes by name.
+    pub locks: Vec<Lock>,
+    /// Read marks, by slot; null is unused. Empty when the head could not be read.
+    pub read_marks: Vec<Option<u32>>,
+    /// Who maps it.
+    pub processes: Vec<Process>,
+    /// Processes that are not listed, there being too many.
+    pub processes_not_listed: u64,
+    /// Why something above is null or unknown.
+    pub reasons: BTreeMap<String, String>,
+}
+
+/// What the paths of a mapped wal-index lead to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// To it.
+    Current,
+    /// To nothing: it was deleted.
+    Deleted,
+    /// To another file.
+    Replaced,
+    /// Could not be looked at.
+    Unknown,
+}
+
+/// A process that maps it.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Process {
+    /// Process, in the PID namespace of the observer.
+    pub pid: u32,
+    /// Its command.
+    pub command: Option<String>,
+    /// Its container, by name where the runtime tells, else the short id.
+    pub container: Option<String>,
+    /// Its mount namespace.
+    pub mount_namespace: Option<String>,
+    /// Path of the `-shm` as the process sees it.
+    pub path: String,
+    /// What is under that path now.
+    pub path_leads_to: Leads,
+}
+
+impl PsDocument {
+    /// From what was found.
+    #[must_use]
+    pub fn new(mapped: &Mapped) -> Self {
+        let splits = surroundings::splits(mapped);
+        let split_with = |index: &MappedIndex| {
+            let mine = splits.values().filter(|split| split.iter().any(|one| one.identity == index.identity));
+            let others: BTreeSet<InodeId> = mine.flatten().map(|other| other.identity).collect();
+            others.into_iter().filter(|other| *other != index.identity).collect()
+        };
+        let mut findings = surroundings::of_mapped(mapped);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Self {
+            schema: SCHEMA,
+            sight: Sight::new(mapped),
+            wal_indexes: mapped.indexes.iter().map(|index| WalIndex::new(index, split_with(index))).collect(),
+            findings,
+        }
+    }
+
+    /// The page, at most `width` columns wide.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let mut out = String::new();
+        for index in &self.wal_indexes {
+            out.push_str(&index.draw(width));
+            out.push('\n');
+        }
+        if !self.findings.is_empty() {
+            out.push_str(&text::findings(&self.findings, width));
+            out.push('\n');
+        }
+        let seen = format!(
+            "{} mapped, by the maps of {}.",
+            match self.wal_indexes.len() {
+                0 => "No wal-index is".to_owned(),
+                1 => "1 wal-index is".to_owned(),
+                n => format!("{} wal-indexes are", count(n as u64)),
+            },
+            match self.sight.processes_read {
+                1 => "1 process".to_owned(),
+                n => format!("{} processes", count(n.into())),
+            }
+        );
+        let unseen = self.sight.unseen.as_deref().map(|unseen| format!(" Not seen: {}.", line(unseen)));
+        out.push_str(&text::wrap(&format!("{seen}{}", unseen.unwrap_or_default()), width, "", ""));
+        out
+    }
+}
+
+impl Sight {
+    fn new(mapped: &Mapped) -> Self {
+        let mut unseen = Vec::new();
+        if mapped.every_process_in_sight == Some(false) {
+            unseen.push(
+                "processes outside of this PID namespace, which other containers' are; look from the host".to_owned(),
+            );
+        }
+        if mapped.processes_denied > 0 {
+            let why = mapped.denied_reason.as_deref().unwrap_or("no permission");
+            unseen.push(format!(
+                "what {} may have mapped ({why})",
+                match mapped.processes_denied {
+                    1 => "1 process".to_owned(),
+                    n => format!("{} processes", count(n.into())),
+                }
+            ));
+        }
+        if mapped.files_not_looked_at > 0 {
+            unseen.push(format!("whether {} are wal-indexes", many(mapped.files_not_looked_at, "more mapped file")));
+        }
+        Self {
+            processes_read: mapped.processes_read,
+            processes_denied: mapped.processes_denied,
+            every_process: mapped.every_process_in_sight,
+            unseen: (!unseen.is_empty()).then(|| unseen.join("; ")),
+        }
+    }
+}
+
+impl WalIndex {
+    fn new(index: &MappedIndex, split_with: Vec<InodeId>) -> Self {
+        let mut reasons = BTreeMap::new();
+        let head = match &index.head {
+            crate::evidence::Observation::Seen { value } => match shm::parse_head(value) {
+                Ok(head) => Some(head),
+                Err(error) => {
+                    reasons.insert("mx_frame".to_owned(), error.to_string());
+                    None
+                }
+            },
+            unseen => {
+                reasons.insert("mx_frame".to_owned(), unseen.reason().unwrap_or_default().to_owned());
+                None
+            }
+        };
+        if let Some(reason) = &index.locks.write.reason {
+            reasons.insert("locks".to_owned(), reason.clone());
+        }
+        let trusted = head.as_ref().and_then(IndexHead::trusted);
+        if head.is_some() && trusted.is_none() {
+            reasons.insert("mx_frame".to_owned(), "the header copies differ, or their checksum is wrong".to_owned());
+        }
+        let databases: BTreeSet<String> = index.processes.iter().map(|process| database(&process.path)).collect();
+        Self {
+            identity: index.identity,
+            databases: databases.into_iter().collect(),
+            state: State::of(&index.processes),
+            split_with,
+            size: index.size,
+            mx_frame: trusted.map(|header| header.mx_frame),
+            backfilled: head.as_ref().filter(|_| trusted.is_some()).map(|head| head.checkpoint.backfilled),
+            locks: by_name(&index.locks)
+                .map(|(name, byte)| Lock { name, lock: byte.state, holders: byte.holders.clone() })
+                .collect(),
+            read_marks: head.iter().flat_map(|head| head.checkpoint.read_marks).collect(),
+            processes: index.processes.iter().map(Process::from).collect(),
+            processes_not_listed: index.processes_not_listed,
+            reasons,
+        }
+    }
+
+    fn draw(&self, width: usize) -> String {
+        let state = match self.state {
+            State::Current => String::new(),
+            State::Deleted => format!(", {}", styled(RED, "deleted: the path leads to no file any more")),
+            State::Replaced => format!(", {}", styled(RED, "replaced: the path leads to another file")),
+            State::Unknown => ", whether the path still leads to it is not known".to_owned(),
+        };
+        let split: Vec<String> = self.split_with.iter().map(ToString::to_string).collect();
+        let split = match split.is_empty() {
+            true => String::new(),
+            false => format!(", {} {}", styled(RED, "split with"), split.join(", ")),
+        };
+        let frames = match (self.mx_frame, self.backfilled) {
+            (Some(mx_frame), Some(backfilled)) => {
+                format!("{}, {} of them in the database", many(mx_frame.into(), "frame"), count(backfilled.into()))
+            }
+            _ => self.reasons.get("mx_frame").map_or_else(|| "not read".to_owned(), |reason| line(reason)),
+        };
+        let databases: Vec<String> = self.databases.iter().map(|database| line(database)).collect();
+        let mut out = entry("Database", &styled(BOLD, &databases.join(", ")), width);
+        out.push_str(&entry("wal-index", &format!("{}{state}{split}: {frames}", self.identity), width));
+        out.push_str(&entry("Locks", &self.locks_in_words(), width));
+        let rows: Vec<Vec<String>> = self.processes.iter().map(|process| self.row(process)).collect();
+        out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));
+        if self.processes_not_listed > 0 {
+            out.push_str(&text::wrap(&format!("and {} more", count(self.processes_not_listed)), width, "", ""));
+        }
+        out
+    }
+
+    fn locks_in_words(&self) -> String {
+        if self.locks.iter().all(|lock| lock.lock == LockState::Unknown) {
+            let reason = self.reasons.get("locks").map_or_else(|| "not seen".to_owned(), |reason| line(reason));
+            return styled(YELLOW, &format!("unknown: {reason}"));
+        }
+        let held = self.locks.iter().filter(|lock| matches!(lock.lock, LockState::Shared | LockState::Exclusive));
+        let held: Vec<String> = held
+            .map(|lock| {
+                let slot = lock.name.strip_prefix("read").and_then(|slot| slot.parse::<usize>().ok());
+                let mark = slot.and_then(|slot| *self.read_marks.get(slot)?);
+                let mark = mark.map(|mark| format!(" at frame {}", count(mark.into()))).unwrap_or_default();
+                format!("{} {}{mark}", lock.name.replace('_', " "), words(&lock.lock))
+            })
+            .collect();
+        if held.is_empty() { "none held".to_owned() } else { held.join(", ") }
+    }
+
+    fn row(&self, process: &Process) -> Vec<String> {
+        let holds = self.locks.iter().filter(|lock| lock.holders.iter().any(|holder| holder.pid == Some(process.pid)));
+        // Everyone who has it open holds the dead-man switch.
+        let holds = holds.map(|lock| lock.name).filter(|name| *name != "dead_man_switch");
+        let path = match process.path_leads_to {
+            Leads::Here => process.path.clone(),
+            Leads::Elsewhere => format!("{} (leads elsewhere)", process.path),
+            Leads::Nowhere => format!("{} (gone)", process.path),
+            Leads::Unknown => format!("{} (not looked at)", process.path),
+        };
+        vec![
+            process.pid.to_string(),
+            process.command.clone().unwrap_or_default(),
+            process.container.clone().unwrap_or_default(),
+            holds.collect::<Vec<_>>().join(", "),
+            path,
+        ]
+    }
+}
+
+impl State {
+    /// One path that leads to it makes it current.
+    fn of(processes: &[MappingProcess]) -> Self {
+        let any = |leads| processes.iter().any(|process| process.path_leads_to == leads);
+        if any(Leads::Here) {
+            Self::Current
+        } else if any(Leads::Elsewhere) {
+            Self::Replaced
+        } else if any(Leads::Nowhere) {
+            Self::Deleted
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl From<&MappingProcess> for Process {
+    fn from(process: &MappingProcess) -> Self {
+        Self {
+            pid: process.pid,
+            command: process.command.clone(),
+            container: process.container.clone(),
+            mount_namespace: process.mount_namespace.value().cloned(),
+            path: process.path.clone(),
+            path_leads_to: process.path_leads_to,
+        }
+    }
+}
+
+fn database(shm: &str) -> String {
+    shm.strip_suffix("-shm").unwrap_or(shm).to_owned()
+}

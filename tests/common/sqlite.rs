@@ -1,0 +1,89 @@
+//! Real SQLite in a process of its own, statement by statement: this very test binary, run again.
+//!
+//! The test file has `#[test] fn sqlite_in_a_child() { common::sqlite::serve() }`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
+
+/// A connection in another process; killed on drop, so that -wal and -shm stay.
+pub struct Sqlite {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Sqlite {
+    /// Opens a database in WAL mode, with a table `t(x)`.
+    pub fn open(database: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sqlite_in_a_child", "--nocapture"])
+            .env(DATABASE, database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut sqlite = Self { child, input, output };
+        sqlite.wait();
+        sqlite
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs statements to their end.
+    pub fn run(&mut self, sql: &str) {
+        writeln!(self.input, "{sql}").unwrap();
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let mut line = String::new();
+        // libtest writes `test name ... ` without a newline before the first answer.
+        while !line.trim_end().ends_with("done") {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the child has ended");
+            assert!(!line.contains("failed: "), "{line}");
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The child's part; returns at once in the parent.
+pub fn serve() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let db = rusqlite::Connection::open(database).unwrap();
+    db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE IF NOT EXISTS t(x);").unwrap();
+    println!("done");
+    for line in std::io::stdin().lines() {
+        let mut sql = line.unwrap();
+        // A row is fetched, so that a read transaction begins where one is asked for.
+        if let Some(query) = sql.strip_prefix("BEGIN; ") {
+            db.execute_batch("BEGIN").unwrap();
+            sql = query.to_owned();
+        }
+        let mut statement = db.prepare(&sql);
+        let ran = match &mut statement {
+            Ok(statement) if statement.column_count() > 0 => statement.query_row([], |_| Ok(())),
+            Ok(statement) => statement.execute([]).map(|_| ()),
+            Err(error) => {
+                println!("failed: {error}");
+                continue;
+            }
+        };
+        match ran {
+            Ok(()) => println!("done"),
+            Err(error) => println!("failed: {error}"),
+        }
+    }
+}
