@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use walscope::analysis::wal::WalFacts;
 use walscope::compare::{Met, Side, probe};
 use walscope::evidence::Observation;
@@ -20,6 +21,9 @@ use crate::args::Global;
 use crate::compare::exit_of;
 use crate::exit::Exit;
 use crate::output;
+
+/// How often a holder looks whether its files are still in place.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// A database that is challenged.
 struct Challenged {
@@ -106,11 +110,8 @@ pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Re
     let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
     output::document(global, &shown, |width| shown.draw(width))?;
     io::stdout().flush()?;
-    match time {
-        Some(time) => std::thread::sleep(time),
-        None => until_input_ends()?,
-    }
-    let throughout = before && beacon::is_held(&held.shm, seat, nonce) && linux::paths_unchanged(&held.files);
+    let in_place = wait(time, &|| linux::paths_unchanged(&held.files))?;
+    let throughout = before && in_place && beacon::is_held(&held.shm, seat, nonce);
     if throughout {
         output::complain("walscope: held throughout\n");
         return Ok(Exit::Good);
@@ -121,24 +122,35 @@ pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Re
     Ok(Exit::Undecided)
 }
 
-fn until_input_ends() -> io::Result<()> {
-    let mut input = io::stdin().lock();
-    let mut buffer = [0; 256];
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+/// Waits for the end of the time, or of standard input where there is none; no longer than the files stay in place: a
+/// beacon on a file that the path does not lead to any more would mislead. Whether they did to the end.
+fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let input = io::stdin();
+    while time.is_none_or(|time| begun.elapsed() < time) {
+        if !in_place() {
+            return Ok(false);
+        }
+        let left = time.map_or(GLANCE, |time| time.saturating_sub(begun.elapsed()).min(GLANCE));
+        if time.is_some() {
+            std::thread::sleep(left);
+            continue;
+        }
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&Timespec::try_from(left)?)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if input.lock().read(&mut [0; 256])? == 0 => break,
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(io::Error::from(error)).context("waiting for the end of standard input"),
         }
     }
+    Ok(in_place())
 }
 
 /// Looks for a beacon.
 pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let seat = beacon::seat_of(nonce);
-    let mut live = Live::untried("this side did not hold a beacon");
+    let mut live = Live::untried("this side holds no beacon when it seeks");
     let mut digest = None;
     match Locked::look(&here.shm, seat, 2 * PATTERN) {
         Ok(locked) => {
