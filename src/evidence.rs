@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+pub mod live;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -487,6 +489,13 @@ pub struct Evidence {
     pub locks: Observation<LocksView>,
     /// The wal-index at several moments, oldest first.
     pub samples: Vec<WalIndexSample>,
+    /// Page tables of the mappings of the `-shm`. From two captures they say nothing: page frames are used again at once.
+    #[serde(default = "not_recorded")]
+    pub page_tables: Observation<Vec<live::PageTable>>,
+}
+
+fn not_recorded() -> Observation<Vec<live::PageTable>> {
+    Observation::missing("the walscope that made this capture did not look")
 }
 
 #[cfg(test)]

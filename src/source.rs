@@ -120,11 +120,12 @@ fn inside(name: &str, path: &Path) -> String {
 ///
 /// # Errors
 /// When it cannot be read or is none of these.
-pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError> {
-    let target = target(OsStr::new(argument))?;
+pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let target = target(argument)?;
+    let label = &*argument.to_string_lossy();
     // The database may be missing while its siblings are there: then there is no content to tell it by.
     if !target.exists() {
-        return database(argument, target, strict_atime);
+        return database(label, target, strict_atime);
     }
     let opened = linux::open_regular(target.clone(), strict_atime)?;
     let path = target.path();
@@ -133,9 +134,9 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
     let mut head = [0; 512];
     let n = bytes.read_at(&mut head, 0).map_err(unreadable)?;
     let alone = |wal, shm| {
-        let access_time_moved = if opened.access_time_may_move { vec![argument.to_owned()] } else { Vec::new() };
+        let access_time_moved = if opened.access_time_may_move { vec![label.to_owned()] } else { Vec::new() };
         Source::Files(Box::new(Files {
-            label: argument.to_owned(),
+            label: label.to_owned(),
             database_path: path.to_owned(),
             database: None,
             wal,
@@ -146,10 +147,10 @@ pub fn open(argument: &str, strict_atime: bool) -> Result<Source, SnapshotError>
         }))
     };
     match kind(head.get(..n).unwrap_or_default()) {
-        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(argument, opened.file)?))),
+        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
-        Kind::Database => database(argument, target, strict_atime),
+        Kind::Database => database(label, target, strict_atime),
     }
 }
 

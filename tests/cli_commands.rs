@@ -100,9 +100,12 @@ fn a_reader_in_the_way_is_named_with_slot_frame_and_process() {
     assert_eq!(blocker["holders"][0]["pid"], std::process::id());
     let text = walscope(folder.path(), &["inspect", "t.db"]).text();
     assert!(text.contains(&format!("at frame {mark}, locked by pid {}", std::process::id())), "{text}");
+    assert!(text.contains("cannot be copied: read") && text.contains("Readers"), "{text}");
 
     reader.execute_batch("COMMIT").unwrap();
     assert_eq!(inspect(folder.path(), "t.db")["checkpoint"]["state"], "pending");
+    let text = walscope(folder.path(), &["inspect", "t.db"]).text();
+    assert!(text.contains("leftover mark") && text.contains("no lock"), "{text}");
     writer.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").unwrap();
     assert_eq!(inspect(folder.path(), "t.db")["checkpoint"]["state"], "complete");
 }

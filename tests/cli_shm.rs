@@ -226,3 +226,31 @@ fn hostile_numbers_are_shown_and_do_not_hurt() {
     let shown = text(folder.path(), &["t-shm"]);
     assert!(shown.contains("mxFrame 4,294,967,295 needs 1,048,577 blocks"), "{shown}");
 }
+
+#[test]
+fn slots_that_mislead_a_search_are_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = Shm { mx_frame: 3, database_pages: 9, pages: vec![5, 5, 9, 6], ..Shm::default() }.bytes(false);
+    let mut set = |slot: usize, position: u16| {
+        bytes[16384 + 2 * slot..][..2].copy_from_slice(&position.to_le_bytes());
+    };
+    // Page 5 begins at 1915: without its first slot, the second is behind an empty one.
+    set(1915, 0);
+    set(100, 3);
+    set(101, 5000);
+    fs::write(folder.path().join("t-shm"), bytes).unwrap();
+    let shown = text(folder.path(), &["t-shm", "--hash"]);
+    let note = |slot: &str| {
+        let row = |line: &&str| line.split_whitespace().nth(1) == Some(slot) && line.trim_start().starts_with("0 ");
+        let line = shown.lines().rfind(row).unwrap_or_else(|| panic!("{slot}: {shown}"));
+        line.split_whitespace().skip(7).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(note("1916"), "unreachable");
+    // The first slot of frame 3 is the one at 100; its proper one comes second.
+    assert_eq!(note("100"), "unreachable");
+    assert_eq!(note("3447"), "duplicate");
+    assert_eq!(note("101"), "garbage");
+    assert_eq!(note("2298"), "noise");
+    assert!(shown.contains("no search for its page comes across frame 1, 2"), "{shown}");
+    assert!(shown.contains("1 slot points to an entry that another slot points to"), "{shown}");
+}

@@ -258,7 +258,7 @@ fn an_absent_wal_is_an_answer() {
 fn a_source_is_told_by_content_whatever_it_is_called() {
     let (folder, path, _writer) = live();
     let file = folder.path().join("innocent.txt");
-    let open = |path: &Path| source::open(path.to_str().unwrap(), false).unwrap();
+    let open = |path: &Path| source::open(path.as_os_str(), false).unwrap();
     let shape = |source: Source| match source {
         Source::Files(f) => {
             format!("{:?}", [f.database.is_some(), f.wal.is_some(), f.shm.is_some(), f.opened.is_some()])
@@ -283,8 +283,8 @@ fn siblings_without_their_database_are_a_source_and_nothing_at_all_is_none() {
     let (folder, path, writer) = live();
     writer.kill();
     std::fs::remove_file(&path).unwrap();
-    let Source::Files(files) = source::open(path.to_str().unwrap(), false).unwrap() else { panic!("files") };
+    let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("files") };
     assert!(files.database.is_none() && files.wal.is_some() && files.shm.is_some());
-    assert!(source::open(folder.path().join("none.db").to_str().unwrap(), false).is_err());
-    assert!(source::open(folder.path().to_str().unwrap(), false).is_err(), "a directory");
+    assert!(source::open(folder.path().join("none.db").as_os_str(), false).is_err());
+    assert!(source::open(folder.path().as_os_str(), false).is_err(), "a directory");
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("bytes.rs", &[]),
     ("evidence.rs", &[]),
+    ("evidence", &["evidence"]),
     ("finding.rs", &[]),
     ("format", &["format"]),
     ("analysis", &["analysis", "format", "finding", "evidence", "bytes"]),

@@ -1,5 +1,6 @@
 //! What was checked, check by check: the numbers, and how grave what came out is.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::examine::Examined;
@@ -8,7 +9,7 @@ use crate::finding::{Finding, Severity};
 use crate::format::db::DatabaseHead;
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckResult {
     /// Checked, nothing to report.
@@ -22,7 +23,7 @@ pub enum CheckResult {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Check {
     /// Stable name in snake case.
     pub check: &'static str,
@@ -142,8 +143,12 @@ fn shm_pages(examined: &Examined) -> Result<String, String> {
 fn shm_hash(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
     Ok(format!(
-        "{} blocks: {} frames not found, {} without an entry, {} slots twice",
-        index.blocks, index.unreachable, index.unindexed, index.duplicate_slots
+        "{} block{}: {} frames not found, {} without an entry, {} slots twice",
+        index.blocks,
+        if index.blocks == 1 { "" } else { "s" },
+        index.unreachable,
+        index.unindexed,
+        index.duplicate_slots
     ))
 }
 
@@ -152,7 +157,10 @@ fn database(examined: &Examined) -> Result<String, String> {
     match examined.database.as_ref().ok_or_else(absent)? {
         DatabaseHead::Plain(header) => Ok(format!(
             "versions {} and {}, pages of {} bytes, SQLite {}",
-            header.write_version, header.read_version, header.page_size, header.sqlite_version
+            header.write_version,
+            header.read_version,
+            header.page_size,
+            header.sqlite_release()
         )),
         DatabaseHead::Opaque => Ok("no SQLite header".to_owned()),
         DatabaseHead::Empty => Ok("0 bytes".to_owned()),

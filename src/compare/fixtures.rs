@@ -215,9 +215,11 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
             }),
             locks: Observation::seen(locks(LockState::Shared)),
             samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
+            page_tables: Observation::missing("not looked at"),
         },
         shm: Some(index(9, SALTS)),
         wal: wal(9, SALTS, 0),
+        wal_captured: true,
         frame_headers: Some(headers(9, SALTS)),
     }
 }

@@ -1,14 +1,15 @@
 //! More than two sides: every pair is judged, proven pairs make groups.
 
 use super::verdict::{self, Judged};
-use super::{Answer, Because, Kind, Pair, Side, Subject, Verdict};
+use super::{Answer, Because, Kind, LivePair, Pair, Side, Subject, Verdict};
 
 /// Judges every pair.
-pub(super) fn pairs(sides: &[Side], simultaneous: bool) -> Vec<Judged<'_>> {
+pub(super) fn pairs<'a>(sides: &'a [Side], simultaneous: bool, live: &'a [LivePair]) -> Vec<Judged<'a>> {
     let mut pairs = Vec::new();
     for (i, a) in sides.iter().enumerate() {
         for (j, b) in sides.iter().enumerate().skip(i + 1) {
-            pairs.push(verdict::judge(Pair { a, b, simultaneous }, (i, j)));
+            let live = live.iter().find(|live| live.at == (i, j)).map(|found| &found.live);
+            pairs.push(verdict::judge(Pair { a, b, simultaneous, live }, (i, j)));
         }
     }
     pairs

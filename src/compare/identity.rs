@@ -74,6 +74,12 @@ fn promise(file_system: &FileSystem) -> Promise {
     }
 }
 
+/// Whether the `-shm` of a side is on a file system of the allow-list.
+pub(super) fn shm_is_local(side: &Side) -> bool {
+    let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
+    file_system.is_some_and(|found| matches!(promise(found), Promise::Local | Promise::LocalWithoutGeneration))
+}
+
 /// One side's look at one file.
 struct Look<'a> {
     side: &'a Side,

@@ -11,18 +11,14 @@ const RESTARTS: u32 = 1024;
 pub(super) fn lineage(pair: &Pair<'_>) -> Lineage {
     let (a, b) = (history::end(pair.a), history::end(pair.b));
     let (Some(x), Some(y)) = (a, b) else {
-        let without: Vec<&str> = [(a, pair.a), (b, pair.b)]
-            .iter()
-            .filter(|(end, _)| end.is_none())
-            .map(|(_, side)| side.label.as_str())
+        let without = [(a, pair.a), (b, pair.b)].into_iter().filter(|(end, _)| end.is_none());
+        let reasons: Vec<String> = without
+            .map(|(_, side)| {
+                let wal = if side.wal_captured { "no usable -wal" } else { "the -wal was not captured," };
+                format!("{}: {wal} and no wal-index in use, so nothing is known about its commits", side.label)
+            })
             .collect();
-        return told(
-            None,
-            format!(
-                "{}: no usable -wal and no wal-index in use, so nothing is known about its commits",
-                without.join(" and ")
-            ),
-        );
+        return told(None, reasons.join("; "));
     };
     match history::common(pair, &x, &y) {
         Common::UpTo(frame) => same_past(pair, &x, &y, frame),

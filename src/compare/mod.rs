@@ -4,6 +4,7 @@
 //! the next opener would reach (`paths`), or what the running processes have mapped (`mappings`). Every piece of
 //! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
 
+mod beacon;
 mod directory;
 pub mod findings;
 #[cfg(test)]
@@ -13,6 +14,8 @@ mod history;
 mod identity;
 mod lineage;
 mod mappings;
+mod pages;
+mod probe;
 #[cfg(test)]
 mod properties;
 mod sentence;
@@ -31,8 +34,11 @@ use serde::Serialize;
 use crate::analysis::wal::WalFacts;
 use crate::bytes::ReadAt;
 use crate::evidence::Evidence;
+use crate::evidence::live::Live;
 use crate::finding::Finding;
 use crate::format::shm::IndexHead;
+
+pub use probe::{Met, probe};
 
 /// One side of a comparison.
 #[derive(Clone)]
@@ -47,6 +53,8 @@ pub struct Side {
     pub shm: Option<IndexHead>,
     /// The `-wal`.
     pub wal: WalFacts,
+    /// Whether what `wal` says is about the side. Not where the `-wal` was left out of the capture.
+    pub wal_captured: bool,
     /// Frame headers to look up by number, when they were captured.
     pub frame_headers: Option<FrameHeaders>,
 }
@@ -218,14 +226,29 @@ pub struct Comparison {
 /// Of fewer than two sides nothing can be said: undecided.
 #[must_use]
 pub fn compare(sides: &[Side], simultaneous: bool) -> Comparison {
-    let pairs = groups::pairs(sides, simultaneous);
+    compare_live(sides, simultaneous, &[])
+}
+
+/// What two live sides showed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePair {
+    /// Positions of the two among the sides, the lower one first.
+    pub at: (usize, usize),
+    /// What was tried.
+    pub live: Live,
+}
+
+/// The same with what live sides showed together.
+#[must_use]
+pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Comparison {
+    let pairs = groups::pairs(sides, simultaneous, live);
     let verdict = groups::verdict(sides, &pairs);
     Comparison {
         explanation: sentence::explain(sides, &verdict, &pairs),
         lineage: sides
             .windows(2)
             .filter_map(|pair| match pair {
-                [a, b] => Some(lineage::lineage(&Pair { a, b, simultaneous })),
+                [a, b] => Some(lineage::lineage(&Pair { a, b, simultaneous, live: None })),
                 _ => None,
             })
             .collect(),
@@ -243,6 +266,7 @@ pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
         evidence: evidence.clone(),
         shm: None,
         wal: WalFacts::absent(),
+        wal_captured: false,
         frame_headers: None,
     };
     findings::of_side(&side)
@@ -254,6 +278,7 @@ struct Pair<'a> {
     a: &'a Side,
     b: &'a Side,
     simultaneous: bool,
+    live: Option<&'a Live>,
 }
 
 impl Because {

@@ -2,7 +2,7 @@
 
 use super::identity::Identity;
 use super::verdict::Judged;
-use super::{Answer, Because, Kind, Says, Side, Subject, Verdict};
+use super::{About, Answer, Because, Kind, Says, Side, Subject, Verdict};
 
 /// Explains a verdict.
 pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -> String {
@@ -45,12 +45,17 @@ fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
     let refuting = pairs.iter().filter(|pair| pair.sharing == Answer::Refuted);
     let (mut facts, mut path_level) = (Vec::new(), false);
     for pair in refuting.take(3) {
-        path_level |= pair.because.iter().any(|item| item.says == Says::Refutes && item.kind != Kind::ProcessMappings);
+        let of_processes = |item: &Because| match item.kind {
+            Kind::ProcessMappings => true,
+            Kind::PhysicalPages => pair.pages_of_processes,
+            _ => false,
+        };
+        path_level |= pair.because.iter().any(|item| item.says == Says::Refutes && !of_processes(item));
         // Two inodes explain best why mappings differ; what else speaks against paths says nothing about mappings.
         let of_subject = |item: &&Because| {
             item.says == Says::Refutes
                 && (verdict.subject == Subject::Paths
-                    || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings))
+                    || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings | Kind::PhysicalPages))
         };
         facts.extend(pair.because.iter().find(of_subject).map(|item| item.detail.clone()));
     }
@@ -97,7 +102,16 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
 
 /// What to say when one pair has a proof and a refutation.
 fn conflict(pair: &Judged<'_>) -> Option<String> {
-    let (proof, refutation) = pair.first(Says::Proves).zip(pair.first(Says::Refutes))?;
+    let touching =
+        |other: About, item: &Because| item.about == other || item.about == About::Both || other == About::Both;
+    // Shared memory and locks apart, or the other way, is no contradiction.
+    let refutations = pair.because.iter().filter(|item| item.says == Says::Refutes);
+    let (proof, refutation) = refutations
+        .filter_map(|refutation| {
+            let proofs = pair.because.iter().filter(|item| item.says == Says::Proves);
+            Some((proofs.filter(|item| touching(refutation.about, item)).next()?, refutation))
+        })
+        .next()?;
     if refutation.kind == Kind::ProcessMappings {
         return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
     }

@@ -14,7 +14,7 @@ impl Side {
     /// Decodes what a capture holds of the `-shm` and the `-wal`.
     ///
     /// Where only frame headers were captured, the facts are those of the scan at capture; without any of the `-wal`,
-    /// they are those of an absent one.
+    /// they are those of an absent one, and `wal_captured` tells which.
     ///
     /// # Errors
     /// Only what reading reported; bad content is part of the facts.
@@ -26,6 +26,7 @@ impl Side {
             evidence: capture.manifest.evidence.clone(),
             shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),
             wal,
+            wal_captured: !matches!(capture.wal, WalBytes::NotCaptured),
             frame_headers,
         })
     }

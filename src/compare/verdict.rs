@@ -1,7 +1,7 @@
 //! From evidence to a verdict about two sides.
 
 use super::identity::{self, Identity};
-use super::{About, Answer, Because, Kind, Pair, Says, Subject, directory, history, mappings, temporal};
+use super::{About, Answer, Because, Kind, Pair, Says, Subject, beacon, directory, history, mappings, pages, temporal};
 
 /// The verdict about one pair, and what it was drawn from.
 pub(super) struct Judged<'a> {
@@ -23,14 +23,20 @@ pub(super) struct Judged<'a> {
     pub decided_by: Vec<Kind>,
     /// All evidence.
     pub because: Vec<Because>,
+    /// What page frames say was seen between running processes.
+    pub pages_of_processes: bool,
 }
 
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let shm = identity::judge(&pair, identity::SHM);
-    let mut because = identity::because(&shm);
+    let pages = pages::judge(&pair);
+    let mut because = pages.because;
+    because.extend(identity::because(&shm));
     because.push(directory::because(&pair, &shm));
     because.push(mappings::because(&pair, &shm));
+    because.extend(beacon::because(&pair.a.label, &pair.b.label, pair.live));
+    because.extend(pair.live.and_then(beacon::coherence));
     because.push(temporal::because(&pair));
     because.push(history::content(&pair));
     because.push(history::equal_bytes(&pair));
@@ -38,7 +44,7 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let locks = answer(&because, About::Locks);
     let sharing = together(memory, locks);
     Judged {
-        subject: subject(&because, sharing),
+        subject: subject(&because, sharing, pages.of_processes),
         decided_by: decided_by(&because, sharing, memory, locks),
         pair,
         at,
@@ -47,11 +53,12 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
         locks,
         sharing,
         because,
+        pages_of_processes: pages.of_processes,
     }
 }
 
 /// One aspect: a refuting fact wins, then a proof.
-fn answer(because: &[Because], aspect: About) -> Answer {
+pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
     let any = |says| because.iter().any(|item| item.says == says && touches(item, aspect));
     if any(Says::Refutes) {
         Answer::Refuted
@@ -75,18 +82,30 @@ pub(super) fn together(memory: Answer, locks: Answer) -> Answer {
     }
 }
 
-fn subject(because: &[Because], sharing: Answer) -> Subject {
+/// `pages_of_processes`: what page frames say was seen between running processes of both sides.
+fn subject(because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
     let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
     let mappings = match sharing {
         // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
-        Answer::Proven => says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves),
-        Answer::Refuted => says(Kind::ProcessMappings, Says::Refutes),
+        Answer::Proven => {
+            says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
+                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves)
+        }
+        Answer::Refuted => {
+            let of_mappings = |item: &Because| match item.kind {
+                Kind::ProcessMappings => true,
+                Kind::PhysicalPages => pages_of_processes,
+                _ => false,
+            };
+            let refuting = || because.iter().filter(|item| item.says == Says::Refutes);
+            says(Kind::ProcessMappings, Says::Refutes) || refuting().all(of_mappings)
+        }
         Answer::Undecided => false,
     };
     if mappings { Subject::Mappings } else { Subject::Paths }
 }
 
-fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answer) -> Vec<Kind> {
+pub(super) fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answer) -> Vec<Kind> {
     let mut kinds = Vec::new();
     for item in because {
         let decides = match (sharing, item.says) {
@@ -102,11 +121,4 @@ fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answe
         }
     }
     kinds
-}
-
-impl Judged<'_> {
-    /// The first item that says so.
-    pub(super) fn first(&self, says: Says) -> Option<&Because> {
-        self.because.iter().find(|item| item.says == says)
-    }
 }

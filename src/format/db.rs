@@ -57,6 +57,13 @@ pub struct DatabaseHeader {
 }
 
 impl DatabaseHeader {
+    /// The release that wrote last, as people write it: `3.40.1`.
+    #[must_use]
+    pub fn sqlite_release(&self) -> String {
+        let v = self.sqlite_version;
+        format!("{}.{}.{}", v / 1_000_000, v / 1_000 % 1_000, v % 1_000)
+    }
+
     /// What bytes 18 and 19 say.
     #[must_use]
     pub fn journal_mode(&self) -> JournalMode {

@@ -21,6 +21,8 @@ pub struct MapsLine<'a> {
     pub end: u64,
     /// `s` in the permissions, not `p`.
     pub shared: bool,
+    /// `w` in the permissions.
+    pub writable: bool,
     /// Offset in the file, bytes.
     pub offset: u64,
     /// What is mapped; inode 0 for anonymous memory.
@@ -65,8 +67,18 @@ pub(super) fn parse_line(line: &[u8]) -> Option<MapsLine<'_>> {
         Some(path) => (path, true),
         None => (path, false),
     };
-    let shared = permissions.last() == Some(&b's');
-    Some(MapsLine { start, end, shared, offset, inode: InodeId { device, inode }, path, deleted_suffix, text: line })
+    let (shared, writable) = (permissions.last() == Some(&b's'), permissions.get(1) == Some(&b'w'));
+    Some(MapsLine {
+        start,
+        end,
+        shared,
+        writable,
+        offset,
+        inode: InodeId { device, inode },
+        path,
+        deleted_suffix,
+        text: line,
+    })
 }
 
 /// A hexadecimal number of at most 64 bits.

@@ -9,9 +9,11 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::evidence::{
-    ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation,
+    ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation, live,
 };
 
+pub mod beacon;
+mod card;
 pub mod cgroup;
 pub mod clocks;
 pub mod fdinfo;
@@ -20,15 +22,18 @@ pub mod lock_view;
 pub mod locks;
 pub mod mappings;
 pub mod maps;
+pub mod meet;
 pub mod mountinfo;
 pub mod namespaces;
 pub mod open;
+pub mod pagemap;
 pub mod procfs;
 pub mod ps;
 pub mod runtimes;
 pub mod stat;
 mod sys;
 pub mod target;
+pub mod trial;
 
 pub use open::{OpenError, Opened, OpenedFiles, open_database, open_regular};
 pub use procfs::Proc;
@@ -116,9 +121,68 @@ pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
 
 fn wanted(proc: &Proc, files: &OpenedFiles) -> mappings::Wanted {
     let identity: Option<InodeId> = files.shm.value().and_then(|file| maps::identity(proc, file).value().copied());
+    mappings::Wanted::new(proc, identity, &shm_target(files))
+}
+
+/// The `-shm` by its canonical path.
+fn shm_target(files: &OpenedFiles) -> Target {
     let mut path = files.database_path.clone().into_os_string();
     path.push("-shm");
-    mappings::Wanted::new(proc, identity, &files.target.at(path.into()))
+    files.target.at(path.into())
+}
+
+/// All that [`evidence`] has, and what other processes have mapped and locked.
+#[must_use]
+pub fn evidence_with_processes(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let (mappings, locks) = (mappings_view(files), locks_view(files));
+    Evidence { begun, mappings, locks, ..evidence(files) }
+}
+
+/// What the descriptors and this process say without a look at other processes: no mappings, no locks, no samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let (host, identities) = (host_view(files), identities(files));
+    Evidence {
+        begun,
+        ended: clock_sample(),
+        host,
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        mappings: Observation::missing("not looked at"),
+        locks: Observation::missing("not looked at"),
+        samples: Vec::new(),
+        page_tables: Observation::missing("not looked at"),
+    }
+}
+
+/// A side that is looked at now.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveSide<'a> {
+    /// Its open descriptors.
+    pub files: &'a OpenedFiles,
+    /// The mappings that were found for them.
+    pub mappings: &'a Observation<MappingsView>,
+    /// The mount namespace that counts as its own.
+    pub mount_namespace: &'a Observation<String>,
+}
+
+/// Tries two live sides against each other: page frames read in turn, a lock beacon both ways. Nothing is written, and no
+/// byte that SQLite uses is locked.
+#[must_use]
+pub fn live(a: &LiveSide<'_>, b: &LiveSide<'_>) -> live::Live {
+    live::Live {
+        pages: pagemap::in_turn(&system(), a, b),
+        beacon: beacon::challenge(a.files, b.files),
+        coherence: None,
+    }
+}
+
+/// The page tables of one side's mappings, read once.
+#[must_use]
+pub fn page_tables(side: &LiveSide<'_>) -> Observation<Vec<live::PageTable>> {
+    pagemap::once(&system(), side)
 }
 
 /// Who holds SQLite's locks now. Takes no lock.
@@ -132,25 +196,6 @@ pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
 #[must_use]
 pub fn clock_sample() -> ClockSample {
     clocks::sample(&system())
-}
-
-/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
-#[must_use]
-pub fn evidence(files: &OpenedFiles) -> Evidence {
-    let begun = clock_sample();
-    let mappings = mappings_view(files);
-    let locks = locks_view(files);
-    let identities = identities(files);
-    Evidence {
-        begun,
-        host: host_view(files),
-        files: identities,
-        paths_unchanged: paths_unchanged(files),
-        mappings,
-        locks,
-        samples: Vec::new(),
-        ended: clock_sample(),
-    }
 }
 
 /// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,

@@ -148,8 +148,15 @@ impl Process {
     /// # Errors
     /// As [`Proc::read`]; ESRCH when the process has ended.
     pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
-        let file = openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        read_bounded(File::from(file))
+        read_bounded(self.open(relative)?)
+    }
+
+    /// Opens one of its files for reading.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn open(&self, relative: &str) -> io::Result<File> {
+        Ok(File::from(openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// Reads one of its texts as an observation.

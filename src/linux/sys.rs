@@ -15,6 +15,10 @@ pub struct Conflict {
     /// `l_pid`: the holder of a POSIX lock in this PID namespace; 0 when it is not visible from here; -1 for an open
     /// file description lock.
     pub pid: i32,
+    /// First byte of the lock.
+    pub start: u64,
+    /// Bytes of it; 0: to the end of everything.
+    pub length: u64,
 }
 
 /// F_OFD_GETLK with F_WRLCK on `length` bytes at `start`: takes no lock, works through a read-only descriptor, and
@@ -23,14 +27,7 @@ pub struct Conflict {
 /// # Errors
 /// What fcntl(2) said: EINVAL where the kernel knows no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE.
 pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option<Conflict>> {
-    let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    // The constants are small integers whose C type differs from the fields' types between libcs.
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = libc::off_t::try_from(start).map_err(too_far)?;
-    lock.l_len = libc::off_t::try_from(length).map_err(too_far)?;
+    let mut lock = flock(libc::F_WRLCK, start, length)?;
     // SAFETY: the descriptor is open as long as `file` lives; the kernel reads and writes one `flock` at the pointer,
     // which is valid and exclusive for the call.
     let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
@@ -41,7 +38,51 @@ pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option
     if found == libc::c_int::from(libc::F_UNLCK as libc::c_short) {
         return Ok(None);
     }
-    Ok(Some(Conflict { exclusive: found == libc::c_int::from(libc::F_WRLCK as libc::c_short), pid: lock.l_pid }))
+    Ok(Some(Conflict {
+        exclusive: found == libc::c_int::from(libc::F_WRLCK as libc::c_short),
+        pid: lock.l_pid,
+        start: u64::try_from(lock.l_start).unwrap_or(0),
+        length: u64::try_from(lock.l_len).unwrap_or(0),
+    }))
+}
+
+/// F_OFD_SETLK with F_RDLCK: a shared lock that belongs to this descriptor's open file description. It needs no more
+/// than a read-only descriptor, and goes when the last descriptor of the description is closed, also by a crash.
+///
+/// Never call this on a byte that SQLite uses.
+///
+/// # Errors
+/// As [`first_conflict`].
+pub fn lock_shared(file: &File, start: u64, length: u64) -> io::Result<()> {
+    set_lock(file, libc::F_RDLCK, start, length)
+}
+
+/// Gives up locks of this open file description in a range.
+///
+/// # Errors
+/// As [`first_conflict`].
+pub fn unlock(file: &File, start: u64, length: u64) -> io::Result<()> {
+    set_lock(file, libc::F_UNLCK, start, length)
+}
+
+fn set_lock(file: &File, kind: libc::c_int, start: u64, length: u64) -> io::Result<()> {
+    let lock = flock(kind, start, length)?;
+    // SAFETY: the descriptor is open as long as `file` lives; the kernel reads one `flock` at the pointer, which is
+    // valid for the call.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn flock(kind: libc::c_int, start: u64, length: u64) -> io::Result<libc::flock> {
+    let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    // The constants are small integers whose C type differs from the fields' types between libcs.
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = libc::off_t::try_from(start).map_err(too_far)?;
+    lock.l_len = libc::off_t::try_from(length).map_err(too_far)?;
+    Ok(lock)
 }
 
 /// FS_IOC_GETVERSION: the inode's generation, which tells a reused inode number from the file before it.
@@ -84,6 +125,22 @@ pub(super) mod tests {
         lock.l_len = 1;
         // SAFETY: the descriptor is open; the kernel reads one `flock` at the pointer.
         assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
+    }
+
+    #[test]
+    fn a_shared_lock_is_seen_through_another_description_with_its_range() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let holder = File::open(file.path()).unwrap();
+        let other = File::open(file.path()).unwrap();
+        let far = 1 << 40;
+        lock_shared(&holder, far, 2).unwrap();
+        let seen = first_conflict(&other, far - 10, 100).unwrap().unwrap();
+        assert_eq!((seen.exclusive, seen.start, seen.length), (false, far, 2));
+        assert_eq!(first_conflict(&holder, far, 2).unwrap(), None, "one's own locks are no conflict");
+        unlock(&holder, far, 1).unwrap();
+        assert_eq!(first_conflict(&other, far, 2).unwrap().unwrap().start, far + 1);
+        drop(holder);
+        assert_eq!(first_conflict(&other, far, 2).unwrap(), None);
     }
 
     #[test]

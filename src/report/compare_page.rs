@@ -5,7 +5,7 @@ use textwrap::core::display_width;
 use super::compare::{CompareDocument, SideModel};
 use super::text::{self, BOLD, GREEN, RED, YELLOW, count, entry, styled, words};
 use super::{line, table};
-use crate::compare::{Answer, Subject};
+use crate::compare::{Answer, Because, Subject};
 
 /// Columns of a box's content at least.
 const BOX_MIN: usize = 14;
@@ -22,7 +22,7 @@ impl CompareDocument {
         out.push('\n');
         out.push_str(&self.verdict_table(width));
         out.push('\n');
-        out.push_str(&self.evidence_table(width));
+        out.push_str(&evidence_table(&self.verdict.because, width));
         out.push('\n');
         for lineage in &self.lineages {
             let relation = lineage.relation.map_or_else(|| "unknown".to_owned(), |relation| words(&relation));
@@ -64,22 +64,6 @@ impl CompareDocument {
             }
         }
         table::draw(&["question", "answer"], &rows, width)
-    }
-
-    fn evidence_table(&self, width: usize) -> String {
-        let rows: Vec<Vec<String>> = self
-            .verdict
-            .because
-            .iter()
-            .map(|item| {
-                let detail = match &item.reason {
-                    Some(reason) if *reason != item.detail => format!("{} ({reason})", item.detail),
-                    _ => item.detail.clone(),
-                };
-                vec![words(&item.kind), words(&item.about), words(&item.says), detail]
-            })
-            .collect();
-        table::draw(&["evidence", "about", "says", "detail"], &rows, width)
     }
 
     /// Where each side's checkpoint stood.
@@ -187,6 +171,21 @@ impl CompareDocument {
     }
 }
 
+/// Every piece of evidence, the silent ones with their reason.
+pub(super) fn evidence_table(because: &[Because], width: usize) -> String {
+    let rows: Vec<Vec<String>> = because
+        .iter()
+        .map(|item| {
+            let detail = match &item.reason {
+                Some(reason) if *reason != item.detail => format!("{} ({reason})", item.detail),
+                _ => item.detail.clone(),
+            };
+            vec![words(&item.kind), words(&item.about), words(&item.says), detail]
+        })
+        .collect();
+    table::draw(&["evidence", "about", "says", "detail"], &rows, width)
+}
+
 fn caption(answer: Answer) -> &'static str {
     match answer {
         Answer::Proven => "one wal-index",
@@ -195,7 +194,7 @@ fn caption(answer: Answer) -> &'static str {
     }
 }
 
-fn style(answer: Answer) -> anstyle::Style {
+pub(super) fn style(answer: Answer) -> anstyle::Style {
     match answer {
         Answer::Proven => GREEN,
         Answer::Refuted => RED,

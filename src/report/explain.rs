@@ -1,5 +1,6 @@
 //! `walscope/explain/1`: what findings mean. The text is that of `docs/findings.md`, so the two cannot drift.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::table;
@@ -12,7 +13,7 @@ pub const SCHEMA: &str = "walscope/explain/1";
 const FINDINGS: &str = include_str!("../../docs/findings.md");
 
 /// What one code means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Explanation {
     /// The code.
     pub code: String,
@@ -29,7 +30,7 @@ pub struct Explanation {
 }
 
 /// The document: all findings, or the one that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ExplainDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,

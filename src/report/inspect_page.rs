@@ -27,6 +27,9 @@ impl InspectDocument {
         if let Some(checkpoint) = &self.checkpoint {
             out.push('\n');
             out.push_str(&entry("Checkpoint", &self.diagnosis(checkpoint), width));
+            if let Some(leftovers) = self.leftovers() {
+                out.push_str(&entry("", &leftovers, width));
+            }
         }
         if let Some(shm) = &self.shm {
             out.push('\n');
@@ -100,13 +103,19 @@ impl InspectDocument {
     pub(super) fn bar(&self, width: usize) -> String {
         let Some(wal) = &self.wal else { return String::new() };
         let room = width.saturating_sub(text::indent(width));
-        let lines = picture::draw(&parts(wal, self.checkpoint.as_ref()), &self.marks(), room);
+        let marks = self.marks();
+        let lines = picture::draw(&parts(wal, self.checkpoint.as_ref()), &marks, room);
         let margin = " ".repeat(text::indent(width));
         let mut out = String::new();
         for (i, line) in lines.iter().enumerate() {
             out.push_str(if i == 0 { "\n" } else { "" });
-            if i == 0 && text::indent(width) == text::LABEL {
-                out.push_str(&format!("{}{}", styled(BOLD, "WAL"), " ".repeat(text::LABEL - 3)));
+            let label = match i {
+                0 => "WAL",
+                1 if !marks.is_empty() => "Readers",
+                _ => "",
+            };
+            if !label.is_empty() && text::indent(width) == text::LABEL {
+                out.push_str(&format!("{}{}", styled(BOLD, label), " ".repeat(text::LABEL - label.len())));
             } else {
                 out.push_str(&margin);
             }
@@ -142,11 +151,26 @@ impl InspectDocument {
             _ => GREEN,
         };
         let rollback = self.database.as_ref().and_then(|database| database.header.as_ref());
-        let aside = match rollback.filter(|header| header.journal_mode == "rollback") {
+        // A -wal with commits is replayed whatever the mode says; a finding tells that.
+        let rollback = rollback.filter(|header| header.journal_mode == "rollback" && checkpoint.committed == 0);
+        let aside = match rollback {
             Some(_) => " The database is in rollback-journal mode: it does not use a WAL.",
             None => "",
         };
         format!("{}. {}{aside}", styled(style, &words(&checkpoint.state)), line(&checkpoint.explanation))
+    }
+
+    /// Marks that look like readers and are none. Slot 0 always has one.
+    fn leftovers(&self) -> Option<String> {
+        let marks = self.shm.iter().flat_map(|shm| &shm.checkpoint.read_marks);
+        let left = marks.filter(|mark| mark.slot > 0 && mark.mark.is_some() && mark.lock == LockState::Free);
+        let slots: Vec<String> = left.map(|mark| mark.slot.to_string()).collect();
+        let (last, others) = slots.split_last()?;
+        Some(if others.is_empty() {
+            format!("Slot {last} holds a leftover mark: no lock, it blocks nothing.")
+        } else {
+            format!("Slots {} and {last} hold leftover marks: no lock, they block nothing.", others.join(", "))
+        })
     }
 
     fn locks(&self, shm: &Shm, width: usize) -> String {

@@ -11,6 +11,7 @@ pub mod hex;
 pub mod inspect;
 mod inspect_page;
 pub mod picture;
+pub mod probe;
 pub mod ps;
 pub mod rows;
 pub mod shm;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::inspect::{Source, SourceKind};
@@ -15,7 +16,7 @@ use crate::finding::{Finding, Severity};
 pub const SCHEMA: &str = "walscope/verify/1";
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct VerifyDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,

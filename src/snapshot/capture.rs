@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::analysis::wal::{self as wal_scan, Frame};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{ClockSample, Evidence, FilesView, Observation};
+use crate::evidence::{ClockSample, Evidence, FilesView, Observation, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
@@ -36,13 +36,26 @@ pub(super) fn write_bundle(
     let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
     writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
     let mut number = 1;
+    let mut last: Option<Attempt> = None;
     let manifest = loop {
         let mut hook = |step| hook(number, step);
-        let attempt = Attempt::run(target, options, number, &mut writer, &mut hook)?;
+        hook(Step::Before);
+        let begun = linux::clock_sample();
+        let files = match (linux::open_database(target.clone(), options.strict_atime), last) {
+            (Ok(files), _) => files,
+            // What was captured stays in the bundle, which has to end as one.
+            (Err(gone), Some(attempt)) => {
+                hook(Step::Evidence);
+                break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let attempt = Attempt::run((begun, files), options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
             break attempt.conclude(target, options, &mut writer)?;
         }
+        last = Some(attempt);
         number += 1;
     };
     let json = serde_json::to_vec_pretty(&manifest)
@@ -73,16 +86,14 @@ struct Attempt {
 
 impl Attempt {
     fn run(
-        target: &Target,
+        (begun, files): (ClockSample, OpenedFiles),
         options: &Options,
         number: u32,
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        hook(Step::Before);
-        let begun = linux::clock_sample();
-        let files = linux::open_database(target.clone(), options.strict_atime)?;
-        let watch = Watch::start([&files.database, &files.wal].into_iter().filter_map(|f| f.value()).map(Arc::as_ref));
+        let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
+        let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
         let before = Moment::take(&files)?;
 
         let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
@@ -100,20 +111,27 @@ impl Attempt {
         let members = copy.members;
 
         let identities = linux::identities(&files);
-        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watch.
+        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
         let paths_unchanged = linux::paths_unchanged(&files);
-        let disturbed = watch.disturbed();
         let verdict = stability::judge(&stability::Attempt {
             before: &before,
             between: &between,
             after: &after,
             paths_unchanged,
             padded: members.iter().any(|member| member.padded > 0),
-            disturbed,
+            database_alone: options.with_db && wal_mode != WalMode::Full,
+            database_disturbed: database_watch.disturbed(),
+            wal_disturbed: wal_watch.disturbed(),
             refused: refused(&files),
         });
         let looks = [before.look, between, after.look];
         Ok(Self { number, begun, files, members, looks, wal_mode, wal_summary, identities, paths_unchanged, verdict })
+    }
+
+    /// An unstable attempt behind which there was nothing left to try again with.
+    fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
+        self.verdict = self.verdict.map_err(|reason| format!("{reason}; before the next attempt: {gone}"));
+        self
     }
 
     /// Gathers the evidence and says what the bundle holds.
@@ -126,6 +144,11 @@ impl Attempt {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
+        let page_tables = linux::page_tables(&linux::LiveSide {
+            files: &self.files,
+            mappings: &mappings,
+            mount_namespace: &host.namespaces.mount,
+        });
         let mut missing_texts = std::collections::BTreeMap::new();
         for (name, text) in linux::raw_texts(&self.files, &mappings) {
             match text {
@@ -138,6 +161,8 @@ impl Attempt {
                 }
             }
         }
+        let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
+        samples.extend(more_samples(&self.files, options)?);
         let [_, between, _] = &self.looks;
         Ok(Manifest {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
@@ -160,10 +185,21 @@ impl Attempt {
                 paths_unchanged: self.paths_unchanged,
                 mappings,
                 locks,
-                samples: self.looks.iter().filter_map(|look| look.sample).collect(),
+                samples,
+                page_tables,
             },
         })
     }
+}
+
+/// Looks at the wal-index again and again: two sides that do so at the same time show in which order things happened.
+fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSample>, SnapshotError> {
+    let mut samples = Vec::new();
+    for _ in 0..options.samples {
+        std::thread::sleep(options.interval);
+        samples.extend(Look::take(files)?.sample);
+    }
+    Ok(samples)
 }
 
 /// Why the database or its `-wal` could not be opened although it is there.
@@ -244,8 +280,9 @@ impl Copy<'_, '_> {
             return Ok((asked.unwrap_or(WalMode::Full), None));
         };
         let size = self.size(file, "-wal")?;
-        let by_size = if size <= FULL_WAL_AT_MOST { WalMode::Full } else { WalMode::Headers };
-        let mode = asked.unwrap_or(by_size);
+        // A whole database wants the pages that are not yet, or only half, in it.
+        let full = self.options.with_db || size <= FULL_WAL_AT_MOST;
+        let mode = asked.unwrap_or(if full { WalMode::Full } else { WalMode::Headers });
         let mut summary = None;
         match mode {
             WalMode::Full => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{Observation, WalIndexSample};
-use crate::format::shm::{self, HEAD_SIZE, IndexHead, IndexHeader};
+use crate::format::shm::{self, CheckpointInfo, HEAD_SIZE, IndexHead, IndexHeader};
 use crate::format::wal::{self, WalHeader};
 use crate::linux::{self, OpenedFiles};
 
@@ -28,6 +28,8 @@ pub(super) struct Look {
     pub(super) head: Vec<u8>,
     /// The header both copies of which were equal and right, or why there is none.
     pub(super) index: Result<IndexHeader, String>,
+    /// How far the checkpoint is, beside a header that could be trusted.
+    pub(super) checkpoint: Option<CheckpointInfo>,
     /// The same with the clocks around it.
     pub(super) sample: Option<WalIndexSample>,
     /// The `-wal`.
@@ -66,6 +68,7 @@ impl Look {
             absent => Self {
                 head: Vec::new(),
                 index: Err(absent.reason().unwrap_or("there is none").to_owned()),
+                checkpoint: None,
                 sample: None,
                 wal: None,
             },
@@ -82,6 +85,11 @@ impl Look {
         let wal = self.wal.as_ref().filter(|wal| wal.size > wal::HEADER_SIZE as u64)?;
         let header = wal.header.filter(|header| header.checksum_ok)?;
         (wal.page_size().is_some() && [header.salt1, header.salt2] == salts).then_some(salts)
+    }
+
+    /// `nBackfill` and `nBackfillAttempted`: they move before and after a checkpoint writes to the database.
+    pub(super) fn backfill(&self) -> Option<[u32; 2]> {
+        self.checkpoint.map(|checkpoint| [checkpoint.backfilled, checkpoint.backfill_attempted])
     }
 
     /// `mxFrame`, when the header could be trusted.
@@ -110,12 +118,13 @@ fn read_index(shm: &Arc<File>) -> std::io::Result<Look> {
                 frame_checksum: header.frame_checksum,
                 backfilled: index.checkpoint.backfilled,
             };
-            return Ok(Look { head, index: Ok(header), sample: Some(sample), wal: None });
+            let checkpoint = Some(index.checkpoint);
+            return Ok(Look { head, index: Ok(header), checkpoint, sample: Some(sample), wal: None });
         }
         retries += 1;
         if parsed.is_err() || retries > TEAR_RETRIES {
             let why = parsed.map_or_else(|error| error.to_string(), |index| untrusted(&index).to_owned());
-            return Ok(Look { head, index: Err(why), sample: None, wal: None });
+            return Ok(Look { head, index: Err(why), checkpoint: None, sample: None, wal: None });
         }
         std::thread::yield_now();
     }

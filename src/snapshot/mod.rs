@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -66,7 +67,7 @@ pub enum SnapshotError {
 /// What to capture.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How much of the `-wal`; `None`: full up to 64 MiB, else headers.
+    /// How much of the `-wal`; `None`: full up to 64 MiB or with `with_db`, else headers.
     pub wal: Option<WalMode>,
     /// The whole database instead of its first page.
     pub with_db: bool,
@@ -76,11 +77,23 @@ pub struct Options {
     pub strict_atime: bool,
     /// Bytes that are copied at once; between two chunks of the database and of the `-wal` the hook is called.
     pub chunk_size: usize,
+    /// Samples of the wal-index that are taken after the capture, besides those of the capture itself.
+    pub samples: u32,
+    /// Time between two of them.
+    pub interval: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wal: None, with_db: false, attempts: 5, strict_atime: false, chunk_size: 1 << 20 }
+        Self {
+            wal: None,
+            with_db: false,
+            attempts: 5,
+            strict_atime: false,
+            chunk_size: 1 << 20,
+            samples: 0,
+            interval: Duration::from_millis(100),
+        }
     }
 }
 
@@ -196,8 +209,16 @@ pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capt
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
     capture::write_bundle(&target, options, &mut out, &mut |_, _| {})?;
-    drop(out);
+    out.into_inner().map_err(|error| scratch(error.into_error()))?;
     Capture::from_file(&target.to_string(), Arc::new(file))
+}
+
+/// What the wal-index of an opened database says now, with the clocks around it; `None` when it cannot be trusted.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sample(files: &crate::linux::OpenedFiles) -> Result<Option<crate::evidence::WalIndexSample>, SnapshotError> {
+    Ok(look::Look::take(files)?.sample)
 }
 
 /// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:

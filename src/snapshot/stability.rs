@@ -3,7 +3,8 @@
 //! No lock is taken. In one generation of the WAL committed frames are never overwritten, and a checkpoint copies into
 //! the database only what stands in frames up to `mxFrame`. So a database copied first, and after it the WAL up to the
 //! `mxFrame` read in between, fit together if the generation did not change. Without a generation the database itself
-//! is all there is, and it must not have been written to.
+//! is all there is, and it must not have been written to; nor may it where the WAL's pages, which would mend what a
+//! checkpoint has written half, are left out.
 
 use super::look::{Look, Moment};
 
@@ -19,8 +20,12 @@ pub(super) struct Attempt<'a> {
     pub(super) paths_unchanged: bool,
     /// Whether a member had to be padded.
     pub(super) padded: bool,
-    /// Why it is not certain that nobody wrote to the database or its WAL.
-    pub(super) disturbed: Option<String>,
+    /// Whether the whole database was copied, without the pages of its WAL.
+    pub(super) database_alone: bool,
+    /// Why it is not certain that nobody wrote to the database.
+    pub(super) database_disturbed: Option<String>,
+    /// The same of the `-wal`.
+    pub(super) wal_disturbed: Option<String>,
     /// Why the database or the `-wal` could not be opened although they exist.
     pub(super) refused: Option<String>,
 }
@@ -50,7 +55,10 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), String> {
         return Err(format!("the -wal became shorter during the capture: {sizes:?} bytes"));
     }
     match [before.look.generation(), between.generation(), after.look.generation()] {
-        [Some(a), Some(c), Some(e)] if a == c && c == e => whole_wal(between),
+        [Some(a), Some(c), Some(e)] if a == c && c == e => {
+            whole_wal(between)?;
+            if attempt.database_alone { not_checkpointed(attempt) } else { Ok(()) }
+        }
         [Some(_), _, Some(_)] => Err("the -wal was restarted during the capture".to_owned()),
         [None, _, None] => unwritten(attempt),
         _ => Err("a generation of the -wal began or ended during the capture".to_owned()),
@@ -70,6 +78,25 @@ fn whole_wal(between: &Look) -> Result<(), String> {
     }
 }
 
+/// A database without the pages of its WAL has nothing to mend it: no checkpoint may have written to it meanwhile.
+fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), String> {
+    let Attempt { before, between, after, .. } = attempt;
+    let [a, c, e] = [&before.look, between, &after.look].map(Look::backfill);
+    if a != c || c != e {
+        return Err(
+            "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle".to_owned()
+        );
+    }
+    database_unwritten(attempt)
+}
+
+fn database_unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
+    if attempt.before.database != attempt.after.database {
+        return Err("the database changed during the capture".to_owned());
+    }
+    attempt.database_disturbed.clone().map_or(Ok(()), Err)
+}
+
 /// Without a generation on either end nothing may have been written. That includes files at rest, a `-wal` without a
 /// usable `-shm` among them: they are as a crash would have left them, and SQLite recovers from that.
 fn unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
@@ -80,11 +107,9 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
             return Err(format!("the -shm counts {frames} frames of another -wal than the one that is there"));
         }
     }
-    if before.database != after.database {
-        return Err("the database changed during the capture".to_owned());
-    }
+    database_unwritten(attempt)?;
     if before.wal != after.wal {
         return Err("the -wal changed during the capture".to_owned());
     }
-    attempt.disturbed.clone().map_or(Ok(()), Err)
+    attempt.wal_disturbed.clone().map_or(Ok(()), Err)
 }

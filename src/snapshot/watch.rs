@@ -17,15 +17,16 @@ const UNTOLD: [(u64, &str); 6] = [
     (0x00c3_6400, "Ceph"),
 ];
 
-/// A watch on some files. Without a reason it was set up and can be asked.
+/// A watch on one file. Without a reason it was set up and can be asked.
 pub(super) struct Watch {
+    name: &'static str,
     set_up: Result<OwnedFd, String>,
 }
 
 impl Watch {
-    /// Begins to watch.
-    pub(super) fn start<'a>(files: impl Iterator<Item = &'a File>) -> Self {
-        Self { set_up: set_up(files) }
+    /// Begins to watch a file, which a reason will call `name`; where there is none, nobody can write to it.
+    pub(super) fn start(name: &'static str, file: Option<&File>) -> Self {
+        Self { name, set_up: set_up(file) }
     }
 
     /// Why it is not certain that nothing was written since the start; `None` when it is.
@@ -37,17 +38,17 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 512];
         // Any event tells: writes, or a queue that overflowed.
         match Reader::new(queue, &mut buffer).next() {
-            Ok(_) => Some("the database or its -wal was written to during the capture".to_owned()),
+            Ok(_) => Some(format!("the {} was written to during the capture", self.name)),
             Err(Errno::WOULDBLOCK) => None,
             Err(e) => Some(format!("writes could not be watched: inotify: {e}")),
         }
     }
 }
 
-fn set_up<'a>(files: impl Iterator<Item = &'a File>) -> Result<OwnedFd, String> {
+fn set_up(file: Option<&File>) -> Result<OwnedFd, String> {
     let unwatched = |e: Errno| format!("writes could not be watched: inotify: {e}");
     let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(unwatched)?;
-    for file in files {
+    if let Some(file) = file {
         let magic = rustix::fs::fstatfs(file).map_err(unwatched)?.f_type as u64 & 0xffff_ffff;
         if let Some((_, name)) = UNTOLD.iter().find(|(untold, _)| *untold == magic) {
             return Err(format!("writes could not be watched: {name} does not report those of other mounts"));
@@ -69,17 +70,17 @@ mod tests {
     fn a_write_through_another_descriptor_disturbs_and_reading_does_not() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let opened = File::open(file.path()).unwrap();
-        let watch = Watch::start([&opened].into_iter());
+        let watch = Watch::start("database", Some(&opened));
         std::fs::read(file.path()).unwrap();
         assert_eq!(watch.disturbed(), None);
         file.as_file().write_all(b"x").unwrap();
-        assert!(watch.disturbed().unwrap().contains("was written to"));
+        assert!(watch.disturbed().unwrap().contains("the database was written to"));
     }
 
     #[test]
     fn a_truncation_of_an_unlinked_file_disturbs() {
         let file = tempfile::tempfile().unwrap();
-        let watch = Watch::start([&file].into_iter());
+        let watch = Watch::start("-wal", Some(&file));
         file.set_len(10).unwrap();
         assert!(watch.disturbed().is_some());
     }

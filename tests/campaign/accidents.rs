@@ -75,7 +75,9 @@ impl History<'_> {
         let index = self.index();
         let begins_anew = index.backfilled == index.mx_frame && index.can_restart();
         let frames = if begins_anew { 0 } else { u64::from(index.mx_frame) };
-        let bytes = 32 + frames * frame + self.random.below(3 * frame);
+        // The repeated commit frames behind a commit are part of it: cut there, the WAL is ahead of the wal-index.
+        let reach = if self.padded { 8 } else { 3 };
+        let bytes = 32 + frames * frame + self.random.below(reach * frame);
         let sql = format!("BEGIN; {}; COMMIT", self.some_rows());
         self.note(format!("victim, {at_limit:?} at {bytes}: {sql}"));
         let salts = raw(&self.path).unwrap().salts;

@@ -29,6 +29,7 @@ impl Known<'_> {
         self.check_numbers(look);
         let state = self.check_state(look);
         self.check_restart(look, tally);
+        self.check_blockers(look);
         look.check_findings();
         assert!(!look.facts.explanation.is_empty());
         tally.count(format!("state {state:?}"));
@@ -115,6 +116,33 @@ impl Known<'_> {
         }
     }
 
+    /// Who is named as standing in the way of copying or, when all is copied, of restarting.
+    fn check_blockers(&self, look: &Look) {
+        let index = self.index;
+        let end = Some(index.mx_frame);
+        let mut expected: Vec<String> = self.checkpointing.map(|_| "checkpoint".to_owned()).into_iter().collect();
+        for slot in (0..5).filter(|slot| !index.readers[*slot].is_empty()) {
+            let in_the_way = if index.backfilled < index.mx_frame {
+                slot == 0 || index.marks[slot] < end
+            } else {
+                slot > 0 && index.mx_frame > 0 && !self.writers_own(slot)
+            };
+            if in_the_way {
+                expected.push(format!("read{slot}"));
+            }
+        }
+        let named: Vec<&str> = look.facts.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect();
+        assert_eq!(named, expected, "blocked_by");
+        for blocker in &look.facts.blocked_by {
+            let Some(slot) = blocker.slot else { continue };
+            let mark = &look.marks[usize::from(slot)];
+            assert_eq!((blocker.mark, &blocker.holders), (mark.mark, &mark.holders), "blocked_by {slot}");
+            let says = &look.facts.explanation;
+            let named = blocker.holders.iter().all(|holder| says.contains(&format!("pid {}", holder.pid.unwrap())));
+            assert!(named, "{says} should name {blocker:?}");
+        }
+    }
+
     /// Who holds WRITE: all checkpoints but PASSIVE take it too, as soon as they can have it.
     fn writing(&self) -> Option<u32> {
         self.index.writer.map(|writer| writer.pid).or(self.checkpointing)
@@ -122,14 +150,14 @@ impl Known<'_> {
 
     /// Whether slots 1 to 4 are held by the writer's process alone, at the end of the WAL.
     fn writers_own_slot(&self) -> bool {
-        let index = self.index;
-        let Some(writing) = self.writing() else { return false };
-        let held: Vec<usize> = (1..5).filter(|slot| !index.readers[*slot].is_empty()).collect();
-        !held.is_empty()
-            && held.iter().all(|slot| {
-                index.marks[*slot] == Some(index.mx_frame)
-                    && index.readers[*slot].iter().all(|reader| reader.pid == writing)
-            })
+        let mut held = (1..5).filter(|slot| !self.index.readers[*slot].is_empty()).peekable();
+        held.peek().is_some() && held.all(|slot| self.writers_own(slot))
+    }
+
+    /// Whether a held slot may be nothing but the writer's own.
+    fn writers_own(&self, slot: usize) -> bool {
+        let at_the_end = self.index.marks[slot] == Some(self.index.mx_frame);
+        at_the_end && self.index.readers[slot].iter().all(|reader| Some(reader.pid) == self.writing())
     }
 }
 

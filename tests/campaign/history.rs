@@ -15,7 +15,7 @@ use crate::tally::Tally;
 /// Rows that no step deletes; each fills about a page.
 pub const ROWS: u64 = 14;
 /// Connections a process.
-pub const CONNECTIONS: usize = 3;
+pub const CONNECTIONS: usize = 4;
 
 /// The processes that serve one history after the other.
 pub struct Crew {
@@ -43,6 +43,8 @@ pub struct History<'a> {
     pub path: PathBuf,
     pub page_size: u64,
     pub padded: bool,
+    /// Many readers at many frames, until no slot is free.
+    crowded: bool,
     pub synchronous: &'static str,
     /// The wal-index as SQLite must have it; `None` while nobody has it open.
     pub index: Option<Index>,
@@ -80,7 +82,10 @@ impl<'a> History<'a> {
         // Without powersafe overwrite, and with full synchronisation, commits are padded to the sector boundary.
         let padded = random.one_in(8) && page_size <= 4096;
         let synchronous = if padded { "FULL" } else { random.pick(&["OFF", "OFF", "OFF", "NORMAL", "FULL", "EXTRA"]) };
+        tally.count(format!("page size {page_size}"));
+        tally.count(format!("synchronous={synchronous}"));
         let mut history = Self {
+            crowded: random.one_in(6),
             path: folder.path().join("t.db"),
             _folder: folder,
             index: None,
@@ -211,6 +216,9 @@ impl<'a> History<'a> {
         if look.wal.frames.uncommitted > 0 {
             self.tally.count("uncommitted frames");
         }
+        if look.wal.frames.committed > look.facts.committed {
+            self.tally.count("WAL ahead of the wal-index");
+        }
         if look.wal.frames.torn_bytes > 0 {
             self.tally.count("torn frame");
         }
@@ -225,7 +233,8 @@ impl<'a> History<'a> {
         if self.index.is_none() {
             self.open();
         }
-        match self.random.below(32) {
+        let crowded = self.crowded && !self.random.one_in(5);
+        match self.random.below(if crowded { 12 } else { 34 }) {
             0..=6 => self.write(),
             7..=11 => self.begin_read(),
             12 | 13 => self.end_read(),
@@ -233,7 +242,7 @@ impl<'a> History<'a> {
             16 | 17 => self.end_write(),
             18..=20 => self.checkpoint("PASSIVE"),
             21 => {
-                let mode = self.random.pick(&["FULL", "RESTART", "TRUNCATE"]);
+                let mode = self.random.pick(&["NOOP", "FULL", "RESTART", "TRUNCATE"]);
                 self.checkpoint(mode);
             }
             22 => self.waiting_checkpoint(),
@@ -244,6 +253,7 @@ impl<'a> History<'a> {
             28 => self.cut_commit(),
             29 => self.killed_by_hook(),
             30 => self.kill_all(),
+            31 | 32 => self.write_after_reading(),
             _ => self.exclusive(),
         }
         if self.index.is_some() {
@@ -303,8 +313,31 @@ impl<'a> History<'a> {
         let Some(connection) = self.idle() else { return };
         self.sql(connection, "BEGIN; SELECT count(*) FROM t");
         let who = self.who(connection);
-        self.index().begin_read(who, false);
+        let index = self.index();
+        index.begin_read(who, false);
+        if index.slot_of(who).is_some_and(|slot| slot > 0 && index.marks[slot] < Some(index.mx_frame)) {
+            self.tally.count("reader on a mark below its own frame");
+        }
         self.doing[connection] = Doing::Reading;
+    }
+
+    /// A reader that goes on to write: possible upon the newest snapshot only.
+    fn write_after_reading(&mut self) {
+        let Some(connection) = self.any(Doing::Reading).filter(|_| self.which(Doing::Writing).is_empty()) else {
+            return;
+        };
+        let command = format!("sql {connection} PRAGMA cache_spill=OFF; {}", self.some_rows());
+        self.note(&command);
+        match self.crew.children[connection / CONNECTIONS].ask(&command) {
+            Reply::Done(_) => {
+                let who = self.who(connection);
+                self.index().writer = Some(who);
+                self.doing[connection] = Doing::Writing;
+                self.tally.count("a reader became the writer");
+            }
+            Reply::Failed(_) => self.tally.count("a reader was too old to write"),
+            other => panic!("{command}: {other:?}"),
+        }
     }
 
     fn end_read(&mut self) {
@@ -360,8 +393,10 @@ impl<'a> History<'a> {
         let (log, copied) = report.split_once('|').unwrap().1.split_once('|').unwrap();
         if !truncated {
             assert_eq!(log, foretold.committed.to_string(), "wal_checkpoint({mode}) of {foretold:?}");
-            assert_eq!(Some(copied), foretold.safe_to.map(|n| n.to_string()).as_deref(), "wal_checkpoint({mode})");
+            let expected = if mode == "NOOP" { Some(foretold.backfilled) } else { foretold.safe_to };
+            assert_eq!(Some(copied), expected.map(|n| n.to_string()).as_deref(), "wal_checkpoint({mode})");
         }
+        self.tally.count(format!("wal_checkpoint({mode})"));
         if mode == "PASSIVE" && foretold.pending > 0 {
             let by_slot_0 = foretold.blocked_by.iter().any(|blocker| blocker.slot == Some(0));
             let how = match by_slot_0 {
@@ -408,6 +443,7 @@ impl<'a> History<'a> {
         let Reply::Done(report) = reply else { panic!("wal_checkpoint({mode}): {reply:?}") };
         let expected = self.index().checkpoint(mode);
         assert_eq!(report, expected, "wal_checkpoint({mode}) that waited, foretold {foretold:?}");
+        self.tally.count(format!("wal_checkpoint({mode}) with a busy handler"));
     }
 
     fn close(&mut self) {

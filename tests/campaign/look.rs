@@ -23,7 +23,7 @@ pub struct Look {
 
 impl Look {
     pub fn at(path: &Path) -> Self {
-        let Source::Files(files) = source::open(path.to_str().unwrap(), false).unwrap() else { panic!("a bundle") };
+        let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
         let head = |bytes: &dyn ReadAt, len: usize| {
             let mut head = vec![0; len];
             let n = bytes.read_at(&mut head, 0).unwrap();

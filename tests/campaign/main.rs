@@ -61,6 +61,27 @@ const COVERAGE: &[(&str, u64)] = &[
     ("all killed, recovered", 20),
     ("exclusive mode without -shm", 50),
     ("exclusive mode with -shm", 50),
+    ("reader on a mark below its own frame", 100),
+    ("a reader became the writer", 20),
+    ("a reader was too old to write", 20),
+    ("WAL ahead of the wal-index", 250),
+    ("page size 512", 100),
+    ("page size 1024", 100),
+    ("page size 2048", 250),
+    ("page size 4096", 100),
+    ("page size 8192", 250),
+    ("page size 16384", 250),
+    ("page size 32768", 250),
+    ("page size 65536", 250),
+    ("synchronous=OFF", 10),
+    ("synchronous=NORMAL", 50),
+    ("synchronous=FULL", 50),
+    ("synchronous=EXTRA", 50),
+    ("wal_checkpoint(NOOP)", 50),
+    ("wal_checkpoint(PASSIVE)", 5),
+    ("wal_checkpoint(FULL)", 50),
+    ("wal_checkpoint(RESTART)", 50),
+    ("wal_checkpoint(TRUNCATE)", 50),
     ("torn frame", 100),
     ("uncommitted frames", 10),
     ("vacuum", 20),
@@ -100,7 +121,8 @@ fn histories_agree_with_sqlite() {
     let total = total.into_inner().unwrap();
     println!("{total}");
     assert_eq!(total.histories, histories);
-    for (what, often) in COVERAGE {
+    // A few histories cannot meet everything.
+    for (what, often) in COVERAGE.iter().filter(|_| histories >= HISTORIES) {
         assert!(total.of(what) * often >= histories, "{what}: only {} times\n{total}", total.of(what));
     }
 }

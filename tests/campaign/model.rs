@@ -127,6 +127,9 @@ impl Index {
 
     /// A checkpoint that waits for nobody; returns what it reports. `TRUNCATE` restarts, if it can.
     pub fn checkpoint(&mut self, mode: &str) -> String {
+        if mode == "NOOP" {
+            return format!("0|{}|{}", self.mx_frame, self.backfilled);
+        }
         // Without the WRITE lock everything else becomes PASSIVE, and busy.
         let mut busy = mode != "PASSIVE" && self.writer.is_some();
         if let Some(safe) = self.raise_marks()
@@ -169,6 +172,7 @@ impl Index {
     pub fn adopt(&mut self, raw: &Raw) {
         (self.mx_frame, self.backfilled, self.attempted) = (raw.mx_frame, raw.backfilled, raw.attempted);
         self.marks = raw.marks;
+        self.cut &= self.attempted > self.backfilled;
     }
 }
 

@@ -37,9 +37,16 @@ fn database(version: u8) -> Vec<u8> {
     page
 }
 
+/// A WAL whose page 1 is that of the database.
+fn writer(page_size: usize, big: bool, salts: [u32; 2]) -> WalWriter {
+    let mut wal = WalWriter::new(page_size, big, salts);
+    wal.page_one = Some(database(2));
+    wal
+}
+
 /// Two transactions: pages 1 and 2, then page 2 again and page 3.
 fn two_transactions() -> WalWriter {
-    let mut wal = WalWriter::new(PAGE, false, NOW);
+    let mut wal = writer(PAGE, false, NOW);
     wal.frame(1, 0, 0x11).frame(2, 2, 0x12).frame(2, 0, 0x22).frame(3, 3, 0x23);
     wal
 }
@@ -153,13 +160,18 @@ fn wal_frames() -> Vec<Case> {
             wal.set_salts([NOW[0] + 1, 0x3333_3333]);
             wal.bytes
         }),
-        wal_case("wal-checksum-mismatch", "One bit in the page of frame 3 is flipped.", &[], || {
-            let mut wal = two_transactions();
-            let at = wal.offset(3) + 24 + 100;
-            wal.bytes[at] ^= 0x40;
-            wal.bytes
-        }),
-        wal_case("wal-page-zero", "Frame 5 says page 0; its checksum is right.", &[], || {
+        wal_case(
+            "wal-checksum-mismatch",
+            "One bit in the page of frame 3 is flipped.",
+            &["wal_commits_behind_break"],
+            || {
+                let mut wal = two_transactions();
+                let at = wal.offset(3) + 24 + 100;
+                wal.bytes[at] ^= 0x40;
+                wal.bytes
+            },
+        ),
+        wal_case("wal-page-zero", "Frame 5 says page 0; its checksum is right.", &["wal_commits_behind_break"], || {
             two_transactions().frame(0, 3, 0x30).bytes.clone()
         }),
         wal_case("wal-uncommitted-tail", "Three valid frames behind the last commit.", &[], || {
@@ -172,7 +184,7 @@ fn wal_frames() -> Vec<Case> {
             || residue(two_transactions()).bytes,
         ),
         wal_case("wal-stale-tail", "Two committed frames, and behind them four of the generation before.", &[], || {
-            let mut wal = WalWriter::new(PAGE, false, BEFORE);
+            let mut wal = writer(PAGE, false, BEFORE);
             for page in 1..=6 {
                 wal.frame(page, page, 0x40 + page as u8);
             }
@@ -201,7 +213,7 @@ fn wal_frames() -> Vec<Case> {
             || two_transactions().frame(1, 1, 0x31).bytes.clone(),
         ),
         wal_case("wal-big-endian", "The checksums are over big-endian words, as the magic says.", &[], || {
-            let mut wal = WalWriter::new(PAGE, true, NOW);
+            let mut wal = writer(PAGE, true, NOW);
             wal.frame(1, 0, 0x11).frame(2, 2, 0x12).bytes.clone()
         }),
     ]
@@ -243,7 +255,12 @@ fn shm() -> Vec<Case> {
     let beyond = Shm { mx_frame: 5000, ..index_of_two() }.bytes(false);
     vec![
         shm_case("shm-short", "The wal-index is 3 bytes long, as an opener leaves it for a moment.", &[], cut(3)),
-        shm_case("shm-cut-block", "The wal-index ends within the hash table of its only block.", &[], cut(20000)),
+        shm_case(
+            "shm-cut-block",
+            "The wal-index ends within the hash table of its only block.",
+            &["shm_frames_unreachable"],
+            cut(20000),
+        ),
         shm_case(
             "shm-headers-differ",
             "Copy 0 of the header is a transaction older than copy 1: a writer was cut off between the two.",
@@ -262,10 +279,25 @@ fn shm() -> Vec<Case> {
             &[],
             garbage,
         ),
-        shm_case("shm-lost-slot", "The slot of frame 4 is empty: a search for page 3 finds nothing.", &[], lost),
-        shm_case("shm-other-salts", "The wal-index is of another generation than the WAL beside it.", &[], other),
+        shm_case(
+            "shm-lost-slot",
+            "The slot of frame 4 is empty: a search for page 3 finds nothing.",
+            &["shm_frames_unreachable"],
+            lost,
+        ),
+        shm_case(
+            "shm-other-salts",
+            "The wal-index is of another generation than the WAL beside it.",
+            &["shm_of_other_wal"],
+            other,
+        ),
         shm_case("shm-oversized", "One block more than mxFrame needs, and 100 bytes of a third.", &[], oversized),
-        shm_case("shm-missing-block", "mxFrame 5000 needs two blocks, the file has one.", &[], beyond),
+        shm_case(
+            "shm-missing-block",
+            "mxFrame 5000 needs two blocks, the file has one.",
+            &["shm_beyond_wal", "shm_frames_unreachable"],
+            beyond,
+        ),
         shm_case(
             "shm-big-endian",
             "The wal-index was written by a big-endian machine.",
@@ -285,8 +317,13 @@ fn db() -> Vec<Case> {
             &["database_opaque"],
             opaque,
         ),
-        db_case("db-rollback", "The database is in rollback-journal mode, with a WAL beside it.", &[], database(1)),
-        db_case("db-empty", "The database has no bytes, its WAL has frames.", &[], Vec::new()),
+        db_case(
+            "db-rollback",
+            "The database is in rollback-journal mode, with a WAL beside it.",
+            &["wal_beside_rollback_database"],
+            database(1),
+        ),
+        db_case("db-empty", "The database has no bytes, its WAL has frames.", &["wal_without_database"], Vec::new()),
     ]
 }
 
@@ -311,7 +348,7 @@ pub const SIX_CLASSES: [&str; 16] = [
 ];
 
 fn six_classes() -> Case {
-    let mut wal = WalWriter::new(PAGE, false, BEFORE);
+    let mut wal = writer(PAGE, false, BEFORE);
     for page in 1..=14 {
         wal.frame(page, page, 0x40 + page as u8);
     }
@@ -339,11 +376,13 @@ fn six_classes() -> Case {
         marks: [0, 6, 4, u32::MAX, u32::MAX],
         pages: vec![1, 2, 2, 3, 4, 5, 6, 7],
     };
+    // The checkpoint up to frame 4 left pages 1 to 3.
+    let copied = [database(2), vec![0x22; PAGE], vec![0x23; PAGE]].concat();
     Case {
         name: "six-classes-wal",
         about: "A WAL with committed, uncommitted, residue, stale and unwritten frames, and a torn one.",
         source: "t.db",
-        files: vec![("t.db", database(2)), ("t.db-wal", wal.bytes), ("t.db-shm", shm.bytes(false))],
+        files: vec![("t.db", copied), ("t.db-wal", wal.bytes), ("t.db-shm", shm.bytes(false))],
         commands: &["wal", "shm"],
         findings: &[],
     }

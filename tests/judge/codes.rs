@@ -190,7 +190,7 @@ fn frames_that_were_never_copied_are_an_error_at_rest_too_if_the_index_belongs_t
     let finding = world.findings().remove(0);
     assert_eq!(finding.evidence["pages"], serde_json::json!([{"page": 3, "frame": 3}]));
     // The WAL goes on behind what the index knows: the next opener recovers, nobody believes nBackfill.
-    world.wal().frame(3, 4, 1);
+    world.wal().frame(2, 4, 1);
     assert_eq!(world.codes(), []);
 }
 

@@ -90,3 +90,31 @@ fn a_recovery_meanwhile_is_waited_for() {
     let examined = look(Moving::new(healthy(), Moment::DatabasePage, |world| world.reindex(|shm| shm.change = 0)));
     assert!(!examined.settled, "recovery counts iChange from 0");
 }
+
+#[test]
+fn another_header_of_the_wal_alone_leaves_no_claim() {
+    let mut world = healthy();
+    world.database()[1024] ^= 1;
+    let examined = look(Moving::new(world, Moment::DatabasePage, |world| world.wal().set_salts([12, 99])));
+    assert!(!examined.settled && examined.backfill.is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_get_an_answer(at in 0usize..40_000, byte: u8, file in 0..3, cut in 0usize..40_000) {
+        let mut world = healthy();
+        let bytes = match file {
+            0 => world.database(),
+            1 => &mut world.wal().bytes,
+            _ => world.shm(),
+        };
+        let len = bytes.len();
+        bytes[at % len] = byte;
+        if cut % 4 == 0 {
+            bytes.truncate(cut % len);
+        }
+        world.findings();
+        world.reindex(|shm| *shm = Shm { mx_frame: u32::MAX, backfilled: u32::MAX, database_pages: u32::MAX, ..shm.clone() });
+        world.findings();
+    }
+}

@@ -10,6 +10,8 @@ use byteorder::{BigEndian, ByteOrder, LittleEndian};
 pub struct WalWriter {
     pub bytes: Vec<u8>,
     pub page_size: usize,
+    /// The content of every frame of page 1; else it is filled like any other.
+    pub page_one: Option<Vec<u8>>,
     big: bool,
     salts: [u32; 2],
     running: (u32, u32),
@@ -22,7 +24,7 @@ impl WalWriter {
         BigEndian::write_u32(&mut head[4..], 3_007_000);
         BigEndian::write_u32(&mut head[8..], page_size as u32);
         BigEndian::write_u32(&mut head[12..], 7);
-        let mut writer = Self { bytes: head.to_vec(), page_size, big, salts, running: (0, 0) };
+        let mut writer = Self { bytes: head.to_vec(), page_size, page_one: None, big, salts, running: (0, 0) };
         writer.set_salts(salts);
         writer
     }
@@ -80,7 +82,8 @@ impl WalWriter {
     }
 
     fn make(&mut self, page: u32, commit: u32, fill: u8) -> Vec<u8> {
-        self.make_of(page, commit, vec![fill; self.page_size])
+        let one = self.page_one.clone().filter(|_| page == 1);
+        self.make_of(page, commit, one.unwrap_or_else(|| vec![fill; self.page_size]))
     }
 
     fn make_of(&mut self, page: u32, commit: u32, content: Vec<u8>) -> Vec<u8> {

@@ -154,14 +154,16 @@ fn blocked(facts: &CheckpointFacts) -> String {
             held_by(blocked_by)
         );
     }
-    let reach = match facts.safe_to {
-        Some(safe_to) if safe_to > *backfilled => format!("a checkpoint copies up to frame {safe_to} and no further"),
-        Some(_) => "a checkpoint copies nothing now".to_owned(),
-        None => "a checkpoint cannot copy them all".to_owned(),
+    let (first, until) = match facts.safe_to {
+        Some(safe_to) if safe_to > *backfilled => (safe_to + 1, format!(" A checkpoint copies up to frame {safe_to}.")),
+        Some(safe_to) => (safe_to + 1, String::new()),
+        None => (backfilled + 1, String::new()),
     };
     format!(
-        "{pending} of {} wait and {reach}: {}. End that read transaction, then run PRAGMA wal_checkpoint.",
+        "{pending} of {} wait, and {} cannot be copied: {}. End that read transaction, then run PRAGMA \
+         wal_checkpoint.{until}",
         frames(*committed),
+        if first == *committed { format!("frame {first}") } else { format!("frames {first} to {committed}") },
         held_by(blocked_by)
     )
 }

@@ -14,7 +14,7 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{self, IndexHead, IndexHeader};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
 
-use super::wal::{Frame, WalFacts, scan};
+use super::wal::{Frame, Scan, WalFacts};
 
 mod backfill;
 mod index;
@@ -76,6 +76,14 @@ pub trait Sight {
     /// was read after the database, an earlier sample has the number.
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
         Some(head.checkpoint.backfilled)
+    }
+    /// Passes over the WAL; an implementation may use threads and show progress. Frames in a hole of a sparse file need
+    /// not be handed out: none of them is valid.
+    ///
+    /// # Errors
+    /// As [`Sight::database`].
+    fn scan(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        Scan::new(wal).frames_outside_of_holes(each)
     }
     /// Whether what is seen can be of one moment at all; an unstable bundle cannot.
     fn may_be_settled(&self) -> bool {
@@ -161,7 +169,7 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
 
     let wal = sight.wal()?;
     let mut pass = Pass::new(&wal, before.as_ref(), index.as_deref(), claimed > 0)?;
-    let facts = pass.run(&wal)?;
+    let facts = pass.run(sight, &wal)?;
     let in_use = locks.as_ref().is_some_and(|locks| locks.dead_man_switch.held());
     let claim = match &facts {
         Some(facts) => backfill::claim(trusted.as_ref(), facts, claimed, in_use),
@@ -312,12 +320,12 @@ impl<'a> Pass<'a> {
         })
     }
 
-    fn run(&mut self, wal: &WalSight) -> io::Result<Option<WalFacts>> {
+    fn run(&mut self, sight: &dyn Sight, wal: &WalSight) -> io::Result<Option<WalFacts>> {
         match wal {
             WalSight::NotSeen => Ok(None),
             WalSight::Absent => Ok(Some(WalFacts::absent())),
             WalSight::Headers(facts) => Ok(Some((**facts).clone())),
-            WalSight::Whole(bytes) => scan(bytes.as_ref(), &mut |frame| self.take(frame)).map(Some),
+            WalSight::Whole(bytes) => sight.scan(bytes.as_ref(), &mut |frame| self.take(frame)).map(Some),
         }
     }
 

@@ -13,14 +13,14 @@ pub(super) fn written_in_wal_reset_range(header: &DatabaseHeader) -> Option<Find
     if header.journal_mode() != JournalMode::Wal || !affected {
         return None;
     }
-    let name = format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000);
     Some(
         Finding::new(
             "written_in_wal_reset_range",
             Severity::Info,
             "Last written by a SQLite in the range of the wal-reset bug",
             format!(
-                "The database was last written by SQLite {name}. From 3.7.0 to 3.51.2, a checkpoint that meets a restart of the WAL can claim frames that were never copied. The number cannot tell whether a distribution, such as Debian, fixed it under the same number, nor who else writes."
+                "SQLite {} wrote last. A checkpoint of 3.7.0 to 3.51.2 that meets a restart of the WAL can claim frames that were never copied; the number cannot tell whether a distribution, such as Debian, fixed that under it, nor who else writes.",
+                header.sqlite_release()
             ),
             "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once.",
         )

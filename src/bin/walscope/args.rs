@@ -88,6 +88,8 @@ pub enum Command {
     Compare(crate::compare::CompareArgs),
     /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
     Ps(crate::ps::PsArgs),
+    /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
+    Probe(crate::probe::ProbeArgs),
     /// Say what a finding means, what it rests on, its innocent causes, and what to do
     Explain(crate::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it

@@ -1,11 +1,13 @@
 //! `walscope compare`: do two or more sides share one wal-index.
 
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::analysis::findings::{self, Facts};
 use walscope::analysis::surroundings;
-use walscope::compare::{self, Answer, Side};
+use walscope::compare::{self, Answer, LivePair, Side};
 use walscope::finding::Finding;
 use walscope::linux::{self, OpenedFiles};
 use walscope::report::compare::CompareDocument;
@@ -14,27 +16,30 @@ use walscope::source::{self, Source};
 
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::output;
+use crate::{live, output};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", required = true, num_args = 2..)]
-    sources: Vec<String>,
+    sources: Vec<OsString>,
 }
+
+/// How the name of a bundle ends.
+const BUNDLE: &[u8] = b".walsnap";
 
 /// Runs it.
 pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.sources.len() < 2 {
         bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
     }
-    let (captures, simultaneous) = capture_all(&args.sources, global.strict_atime)?;
+    let Captured { captures, simultaneous, live } = capture_all(&args.sources, global.strict_atime)?;
     let mut sides = Vec::with_capacity(captures.len());
     for capture in &captures {
         sides.push(Side::from_capture(capture).with_context(|| capture.label.clone())?);
     }
-    let mut comparison = compare::compare(&sides, simultaneous);
+    let mut comparison = compare::compare_live(&sides, simultaneous, &live);
     comparison.findings.extend(captures.iter().flat_map(about_capture));
     let document = CompareDocument::new(&sides, &comparison, simultaneous);
     output::document(global, &document, |width| document.draw(width))?;
@@ -56,46 +61,67 @@ enum Opened {
     Live(OpenedFiles),
 }
 
-/// Captures every side. Simultaneous: all are live, were held open together from before the first capture, and each
-/// path still led to its file after the last. While a file is held open, its inode number cannot be given to another.
-fn capture_all(sources: &[String], strict_atime: bool) -> anyhow::Result<(Vec<Capture>, bool)> {
+/// Every side, and what live ones showed together.
+struct Captured {
+    captures: Vec<Capture>,
+    /// All are live, were held open together from before the first capture, and each path still led to its file after
+    /// the last. While a file is held open, its inode number cannot be given to another.
+    simultaneous: bool,
+    live: Vec<LivePair>,
+}
+
+/// Captures every side, then tries the live ones against each other.
+fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
     let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
     let options = Options { strict_atime, ..Options::default() };
     let mut captures = Vec::with_capacity(sources.len());
     let mut held = Vec::new();
-    for (source, opened) in sources.iter().zip(opened) {
+    for (at, (source, opened)) in sources.iter().zip(opened).enumerate() {
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
-                let captured = snapshot::capture_live(files.target.clone(), &options)?;
-                held.push(files);
                 // The scratch file of a live side has no name by which others could open it.
+                let captured = snapshot::capture_live(files.target.clone(), &options)?;
+                held.push((at, files));
                 Capture { readable_by_others: false, ..captured }
             }
         };
-        capture.label = unique(&short(source, sources), &captures);
+        capture.label = unique(&label(source, sources), &captures);
         captures.push(capture);
     }
-    let simultaneous = held.len() == sources.len() && held.iter().all(linux::paths_unchanged);
-    Ok((captures, simultaneous))
+    let live = live::tried(&held, &mut captures)?;
+    let simultaneous = held.len() == sources.len() && held.iter().all(|(_, files)| linux::paths_unchanged(files));
+    Ok(Captured { captures, simultaneous, live })
 }
 
-fn open(source: &str, strict_atime: bool) -> anyhow::Result<Opened> {
+fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {
     match source::open(source, strict_atime)? {
         Source::Bundle(capture) => Ok(Opened::Bundle(capture)),
         Source::Files(files) => match files.opened {
             Some(opened) => Ok(Opened::Live(opened)),
-            None => bail!("{source}: found a -wal or -shm alone; compare needs a database or a bundle"),
+            None => bail!("{}: found a -wal or -shm alone; compare needs a database or a bundle", source.display()),
         },
     }
 }
 
-/// What a side is called: a bundle by its bare name where no other has the same, everything else as it was given.
-fn short(source: &str, all: &[String]) -> String {
-    let bare = |source: &str| Some(Path::new(source).file_name()?.to_str()?.strip_suffix(".walsnap")?.to_owned());
-    let Some(name) = bare(source).filter(|name| !name.is_empty()) else { return source.to_owned() };
-    let alone = all.iter().filter(|other| bare(other).as_deref() == Some(&name)).count() == 1;
-    if alone { name } else { source.to_owned() }
+/// What a side is called: a bundle by its bare name, or with as many folders before it as tell it from all others;
+/// everything else as it was given.
+fn label(source: &OsStr, all: &[OsString]) -> String {
+    let own = names(source);
+    let others: Vec<_> = all.iter().filter(|other| *other != source).map(|other| names(other)).collect();
+    let is_bundle = source.as_bytes().ends_with(BUNDLE);
+    let mut suffixes = (1..=own.len()).filter(|_| is_bundle).filter_map(|count| own.get(own.len() - count..));
+    let told = suffixes.find(|suffix| !others.iter().any(|other| other.ends_with(suffix)));
+    told.map(|suffix| suffix.iter().collect::<PathBuf>().to_string_lossy().into_owned())
+        .filter(|label| !label.is_empty())
+        .unwrap_or_else(|| source.to_string_lossy().into_owned())
+}
+
+/// The components of a path, without those that name nothing, and without the ending of bundles.
+fn names(source: &OsStr) -> Vec<Component<'_>> {
+    let bytes = source.as_bytes();
+    let path = Path::new(OsStr::from_bytes(bytes.strip_suffix(BUNDLE).unwrap_or(bytes)));
+    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 /// Verdicts name sides by label, so that one given twice needs two.

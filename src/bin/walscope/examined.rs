@@ -1,6 +1,7 @@
 //! One look at a SOURCE: what `inspect` and `verify` judge, and why parts of it are not there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct Look {
 
 impl Look {
     /// Opens and looks.
-    pub fn at(argument: &str, global: &Global) -> anyhow::Result<Self> {
+    pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
         match source::open(argument, global.strict_atime)? {
             Source::Files(files) => of_files(&files),
             Source::Bundle(capture) => of_bundle(&capture),
@@ -186,7 +187,7 @@ fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
 
 /// The same of files that are looked at now; of a container's, also whether its user can write.
 fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
-    let evidence = linux::evidence(opened);
+    let evidence = linux::evidence_with_processes(opened);
     let mut found = around(label, &evidence);
     found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
     found

@@ -1,15 +1,19 @@
 //! The command line. Each command has a file of its own; this one is the table of contents.
 
 mod args;
+mod bundle_file;
 mod compare;
 mod examined;
 mod exit;
 mod explain;
+mod forbidden;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
+mod live;
 mod look;
 mod output;
+mod probe;
 mod ps;
 mod schema;
 mod shm;
@@ -39,6 +43,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Ps(args) => ps::run(args, &cli.global),
+        Command::Probe(args) => probe::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),

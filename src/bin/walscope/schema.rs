@@ -2,10 +2,13 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 use walscope::report::compare::CompareDocument;
+use walscope::report::explain::ExplainDocument;
 use walscope::report::inspect::InspectDocument;
+use walscope::report::probe::ProbeDocument;
 use walscope::report::ps::PsDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
+use walscope::report::verify::VerifyDocument;
 use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
 use walscope::snapshot::Manifest;
 
@@ -26,8 +29,11 @@ const DOCUMENTS: &[Document] = &[
     ("shm", of::<ShmDocument<'static, Vec<BlockRow>>>),
     ("snapshot", of::<SnapshotDocument>),
     ("manifest", of::<Manifest>),
+    ("verify", of::<VerifyDocument>),
+    ("explain", of::<ExplainDocument>),
     ("compare", of::<CompareDocument>),
     ("ps", of::<PsDocument>),
+    ("probe", of::<ProbeDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
 ];

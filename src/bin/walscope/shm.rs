@@ -1,6 +1,7 @@
 //! `walscope shm`: the wal-index, both header copies, locks, and every block of it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use walscope::analysis::shm::{IndexError, WalIndex, frames_that_count};
@@ -22,7 +23,7 @@ const BLOCKS_DRAWN: u64 = 16;
 pub struct ShmArgs {
     /// A database, a -shm alone, or a bundle
     #[arg(value_name = "SOURCE")]
-    source: String,
+    source: PathBuf,
     /// List the page of each frame, block by block
     #[arg(long)]
     pages: bool,
@@ -42,7 +43,7 @@ pub struct ShmArgs {
 
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(&args.source, global.strict_atime)?;
+    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
     let Look { document: whole, shm: head, .. } = look(&source, None)?;
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
@@ -51,7 +52,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     if let (None, Source::Files(files)) = (bytes, &source)
         && files.opened.is_none()
     {
-        bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source);
+        bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source.display());
     }
     // Too little of it for a head is an answer, which the document has.
     let index = match (bytes, &head) {
@@ -62,7 +63,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     if let Some(block) = args.block
         && u64::from(block) >= blocks
     {
-        bail!("{}: block {block}: the wal-index has {blocks} blocks, counted from 0", args.source);
+        bail!("{}: block {block}: the wal-index has {blocks} blocks, counted from 0", args.source.display());
     }
     let noise_behind = head.as_ref().and_then(frames_that_count);
     let listing = Listing { args, index, noise_behind, blocks };

@@ -1,7 +1,7 @@
 //! `walscope snapshot`: bytes and evidence of one side into one bundle.
 
 use std::fs;
-use std::io::{self, IsTerminal, Seek, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,13 +10,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use walscope::analysis::findings::{self, Facts};
 use walscope::finding::Finding;
+use walscope::linux::OpenedFiles;
 use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::snapshot::{self, Manifest, Options, WalMode};
 use walscope::source;
 
 use crate::args::Global;
+use crate::bundle_file::{BundleFile, folder};
 use crate::exit::{self, Exit};
+use crate::forbidden::{self, Destination};
 use crate::output;
 
 /// Between two looks for files that make no event here, as on a file system that another kernel writes to.
@@ -31,7 +34,7 @@ pub struct SnapshotArgs {
     /// Where to: a new file (mode 0600), or - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How much of the -wal [default: full up to 64 MiB, else headers]
+    /// How much of the -wal [default: full up to 64 MiB or with --with-db, else headers]
     #[arg(long, value_enum)]
     wal: Option<WalArg>,
     /// The whole database, not only its first page
@@ -43,6 +46,12 @@ pub struct SnapshotArgs {
     /// How often to try when the files change meanwhile
     #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
+    /// Sample the wal-index so often after the capture: two sides that do so at the same time show the order of things
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    samples: u32,
+    /// Milliseconds between two samples
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    interval: u32,
     /// Replace FILE
     #[arg(long)]
     force: bool,
@@ -69,6 +78,8 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         }),
         with_db: args.with_db,
         attempts: args.attempts,
+        samples: args.samples,
+        interval: Duration::from_millis(args.interval.into()),
         strict_atime: global.strict_atime,
         ..Options::default()
     };
@@ -91,11 +102,9 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
             "a bundle is binary and holds a database's content: it is not written to a terminal; use -o FILE, or redirect"
         );
     }
-    if args.wait {
-        wait_for(&args.source)?;
-    }
+    let held = await_files(args, options, Destination::Stdout, || Ok(()))?;
     let mut out = io::BufWriter::new(out);
-    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})
+    let manifest = snapshot::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
         // Elsewhere a reader that went away is no error; here it is left with half a bundle.
@@ -109,44 +118,55 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
     Ok(SnapshotDocument::new(&manifest, None, found(&manifest)))
 }
 
-/// Written under a temporary name in the same folder and renamed when whole: nobody ever sees half a bundle.
 fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
     let name = args.output.display().to_string();
-    if !args.force && args.output.symlink_metadata().is_ok() {
-        bail!("{name}: exists already; choose another name, or --force to replace it");
-    }
-    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if args.wait {
-        wait_for(&args.source)?;
-    }
-    // O_EXCL and mode 0600 are this crate's promise.
-    let mut file = tempfile::Builder::new()
-        .prefix(".walscope-")
-        .suffix(".part")
-        .tempfile_in(folder)
+    let held = await_files(args, options, Destination::File(&args.output), || {
+        if !args.force && args.output.symlink_metadata().is_ok() {
+            bail!("{name}: exists already; choose another name, or --force to replace it");
+        }
+        Ok(())
+    })?;
+    let mut file = BundleFile::create(folder(&args.output))
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
-    let mut manifest = capture(args, options, &mut file)?;
+    let mut manifest = capture(args, &held, options, &mut file)?;
     while args.wait && !has_wal_index(&manifest) {
         // The last connection closed between the look and the capture, and took both files with it.
         wait_for(&args.source)?;
-        file.as_file().set_len(0).with_context(|| name.clone())?;
-        file.rewind().with_context(|| name.clone())?;
-        manifest = capture(args, options, &mut file)?;
+        file.restart().with_context(|| name.clone())?;
+        manifest = capture(args, &held, options, &mut file)?;
     }
-    file.as_file().sync_all().with_context(|| name.clone())?;
-    let size = file.as_file().metadata().with_context(|| name.clone())?.len();
-    if args.force {
-        file.persist(&args.output).map_err(|error| error.error)
-    } else {
-        file.persist_noclobber(&args.output).map_err(|error| error.error)
-    }
-    .with_context(|| format!("{name}: cannot be given its name"))?;
+    let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
     Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
 }
 
-fn capture(args: &SnapshotArgs, options: &Options, file: &mut impl Write) -> anyhow::Result<Manifest> {
+/// Opens what is captured. What can be refused is refused before the waiting.
+fn await_files(
+    args: &SnapshotArgs,
+    options: &Options,
+    destination: Destination<'_>,
+    check: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<OpenedFiles> {
+    let open = || forbidden::open(&args.source, options.strict_atime, destination);
+    if !args.wait {
+        let files = open()?;
+        return check().map(|()| files);
+    }
+    if source::target(args.source.as_os_str())?.exists() {
+        open()?;
+    }
+    check()?;
+    wait_for(&args.source)?;
+    open()
+}
+
+fn capture(
+    args: &SnapshotArgs,
+    held: &OpenedFiles,
+    options: &Options,
+    file: &mut BundleFile,
+) -> anyhow::Result<Manifest> {
     let mut out = io::BufWriter::new(file);
-    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})?;
+    let manifest = snapshot::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})?;
     out.flush().with_context(|| args.output.display().to_string())?;
     Ok(manifest)
 }
@@ -194,10 +214,9 @@ fn wait_for(database: &Path) -> anyhow::Result<()> {
 
 /// A watch for new names beside the database; none where the folder is missing or the kernel refuses.
 fn watch_folder(database: &Path) -> Option<rustix::fd::OwnedFd> {
-    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
     let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&watch, folder, events).ok()?;
+    inotify::add_watch(&watch, folder(database), events).ok()?;
     Some(watch)
 }
 

@@ -1,5 +1,7 @@
 //! `walscope verify`: every checksum again, every file held against the others.
 
+use std::path::PathBuf;
+
 use walscope::report::verify;
 
 use crate::args::{FailOn, Global};
@@ -12,7 +14,7 @@ use crate::output;
 pub struct VerifyArgs {
     /// A database, a -wal or -shm alone, or a bundle
     #[arg(value_name = "SOURCE")]
-    source: String,
+    source: PathBuf,
     /// Exit with 1 when a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
@@ -20,7 +22,7 @@ pub struct VerifyArgs {
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let look = Look::at(&args.source, global)?;
+    let look = Look::at(args.source.as_os_str(), global)?;
     let document = verify::build(look.source.clone(), &look.facts(), look.reasons.clone());
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))

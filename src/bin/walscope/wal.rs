@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use anyhow::bail;
 use walscope::analysis::frames::{self, FrameBytes, INDEXED_UNASKED, Prologue, Start, Visited};
@@ -33,7 +34,7 @@ const PAGES_DRAWN: usize = 1000;
 pub struct WalArgs {
     /// A database, a -wal alone, or a bundle
     #[arg(value_name = "SOURCE")]
-    source: String,
+    source: PathBuf,
     /// List committed transactions instead of frames
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,
@@ -79,7 +80,7 @@ fn frame_range(text: &str) -> Result<RangeInclusive<u64>, String> {
 
 /// Runs it.
 pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(&args.source, global.strict_atime)?;
+    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
     let frames = args.frame.clone().unwrap_or(1..=u64::MAX);
     let indexed = match (args.transactions, args.superseded) {
         (true, _) => 0,
@@ -91,7 +92,7 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         look(&source, Some(&mut |frame, identity| prologue.push(frame, identity)))?;
     let Some(facts) = wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
-        bail!("{}: the -wal: {why}", args.source);
+        bail!("{}: the -wal: {why}", args.source.display());
     };
     let start = prologue.finish(&facts);
     let bytes = frame_bytes(&source);

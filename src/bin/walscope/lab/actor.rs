@@ -1,5 +1,6 @@
 //! One side of the experiment: opens the database through SQLite and does what it is told, line by line.
 
+use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,8 +16,10 @@ use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
 /// How long SQLite waits for a lock that the other side holds.
 const BUSY: Duration = Duration::from_secs(20);
 
-/// Obeys standard input until it ends.
-pub fn run() -> anyhow::Result<()> {
+/// Obeys standard input until it ends. `side`: `writer` or `reader`.
+pub fn run(side: &str) -> anyhow::Result<()> {
+    // What is found holding locks and mappings here is the experiment, not the tool that looks.
+    rustix::thread::set_name(&CString::new(format!("lab-{side}"))?)?;
     let mut actor = Actor { connection: None };
     reply(&Reply::Ready)?;
     for line in io::stdin().lock().lines() {
@@ -48,7 +51,7 @@ impl Actor {
     fn obey(&mut self, request: Request) -> anyhow::Result<Reply> {
         Ok(match request {
             Request::Open { path } => {
-                self.connection = Some(open(&path)?);
+                self.connection = Some(open(Path::new(&path))?);
                 Reply::Done
             }
             Request::Create => {
@@ -76,7 +79,7 @@ impl Actor {
                 Reply::Done
             }
             Request::Snapshot { program, database, bundle } => {
-                snapshot(&program, &database, &bundle)?;
+                snapshot(Path::new(&program), Path::new(&database), Path::new(&bundle))?;
                 Reply::Done
             }
         })

@@ -121,7 +121,7 @@ impl Runtime for Docker {
             let folder = self.docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &self.name(other)])?;
             run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target=/data/{DATABASE}")]);
         }
-        run.args([&self.image(), PROGRAM, "lab", "actor"]);
+        run.args([&self.image(), PROGRAM, "lab", "actor", view.name]);
         match Peer::start(view.name, &mut run, &self.interrupt)? {
             Start::Ready(peer) => Ok(peer),
             Start::Unavailable(reason) => bail!("{}: {reason}", view.name),

@@ -197,7 +197,7 @@ impl Experiment<'_> {
 
     fn open(&self, is_writer: bool) -> Request {
         let view = if is_writer { &self.scenario.writer } else { &self.scenario.reader };
-        Request::Open { path: self.runtime.database(view) }
+        Request::Open { path: self.runtime.database(view).into() }
     }
 
     fn batch(&self) -> String {

@@ -69,7 +69,7 @@ pub struct LabArgs {
 enum Role {
     /// Opens the database and obeys standard input.
     #[command(hide = true)]
-    Actor,
+    Actor { side: String },
     /// Copies a database.
     #[command(hide = true)]
     Copy { from: PathBuf, to: PathBuf },
@@ -91,7 +91,7 @@ pub fn run(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
 
 fn play(role: &Role) -> anyhow::Result<Exit> {
     match role {
-        Role::Actor => actor::run(),
+        Role::Actor { side } => actor::run(side),
         Role::Copy { from, to } => output::write_json(std::io::stdout(), &actor::copy(from, to)?),
         Role::Enter { inside } => namespaces::enter(inside),
         Role::Inside { inside } => namespaces::inside(inside),

@@ -30,10 +30,12 @@ const BUNDLES: &str = "/bundles";
 /// What the inside of one container looks like.
 #[derive(Debug, Serialize, Deserialize)]
 struct Inside {
+    /// `writer` or `reader`.
+    side: String,
     /// An empty folder that becomes the root.
-    root: PathBuf,
+    root: OsString,
     /// Files and folders to mount, outside and inside, in this order.
-    mounts: Vec<(PathBuf, PathBuf)>,
+    mounts: Vec<(OsString, OsString)>,
 }
 
 /// Namespaces.
@@ -65,8 +67,8 @@ impl Namespaces {
         // The two devices are what SQLite draws its salts from, and where a child's standard input comes from.
         let devices = ["/dev/null", "/dev/urandom"].map(|device| (PathBuf::from(device), PathBuf::from(device)));
         let files = self.payload.files.iter().map(|(inside, outside)| (outside.clone(), inside.clone()));
-        let mounts = files.chain(devices).chain(own).collect();
-        let inside = serde_json::to_string(&Inside { root: self.root.clone(), mounts })?;
+        let mounts = files.chain(devices).chain(own).map(|(outside, inside)| (outside.into(), inside.into())).collect();
+        let inside = serde_json::to_string(&Inside { side: name.to_owned(), root: self.root.clone().into(), mounts })?;
         let mut command = Command::new(std::env::current_exe()?);
         Peer::start(name, command.args(["lab", "enter", &inside]), &self.interrupt)
     }
@@ -104,8 +106,8 @@ impl Runtime for Namespaces {
         let name = format!("{}.part", view.name);
         let request = Request::Snapshot {
             program: PROGRAM.into(),
-            database: self.database(view),
-            bundle: Path::new(BUNDLES).join(&name),
+            database: self.database(view).into(),
+            bundle: Path::new(BUNDLES).join(&name).into(),
         };
         peer.demand(&request)?;
         deliver(&self.bundles.join(name), bundle)
@@ -137,7 +139,7 @@ pub fn inside(inside: &str) -> anyhow::Result<()> {
         return unavailable(&error);
     }
     let error = Command::new(PROGRAM)
-        .args(["lab", "actor"])
+        .args(["lab", "actor", &inside.side])
         .env_clear()
         .env("LD_LIBRARY_PATH", OsString::from(LIBRARIES))
         .exec();
@@ -175,13 +177,13 @@ fn write(path: &str, text: &str) -> anyhow::Result<()> {
 
 /// Mounts everything below the new root and moves into it.
 fn build(inside: &Inside) -> anyhow::Result<()> {
-    let root = &inside.root;
+    let root = Path::new(&inside.root);
     // Nothing that is mounted here may reach the outside.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .context("mount --make-rprivate /")?;
     mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, c"mode=0755").context("mounting a tmpfs")?;
     for (outside, target) in &inside.mounts {
-        bind(outside, &below(root, target)?)?;
+        bind(Path::new(outside), &below(root, Path::new(target))?)?;
     }
     // While the old /proc is still there: the kernel refuses a new one to a user namespace that sees none.
     let proc = below(root, Path::new("/proc"))?;

@@ -47,7 +47,7 @@ impl Runtime for Processes {
             fs::hard_link(&from, &to).with_context(|| format!("{} as {}", from.display(), to.display()))?;
         }
         let program = std::env::current_exe()?;
-        match Peer::start(view.name, Command::new(program).args(["lab", "actor"]), &self.interrupt)? {
+        match Peer::start(view.name, Command::new(program).args(["lab", "actor", view.name]), &self.interrupt)? {
             Start::Ready(peer) => Ok(peer),
             Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
         }
@@ -58,7 +58,7 @@ impl Runtime for Processes {
     }
 
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
-        let program = std::env::current_exe()?;
-        peer.demand(&Request::Snapshot { program, database: self.database(view), bundle: bundle.to_owned() })
+        let program = std::env::current_exe()?.into();
+        peer.demand(&Request::Snapshot { program, database: self.database(view).into(), bundle: bundle.into() })
     }
 }

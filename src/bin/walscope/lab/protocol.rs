@@ -1,8 +1,10 @@
 //! What the driver and the two actors say to each other: one JSON object a line, a reply to every request.
 //!
+//! Paths are `OsString`: as JSON these may be any bytes.
+//!
 //! The replies are the only synchronisation of the experiment: a step is over when its reply has arrived.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ pub enum Request {
     /// Open the database through SQLite.
     Open {
         /// Its path, as the actor sees it.
-        path: PathBuf,
+        path: OsString,
     },
     /// Switch the open database to WAL mode and create the table.
     Create,
@@ -37,11 +39,11 @@ pub enum Request {
     /// Run another walscope process here that takes a snapshot.
     Snapshot {
         /// The executable, as the actor sees it.
-        program: PathBuf,
+        program: OsString,
         /// The database.
-        database: PathBuf,
+        database: OsString,
         /// Where the bundle goes; must not exist.
-        bundle: PathBuf,
+        bundle: OsString,
     },
 }
 

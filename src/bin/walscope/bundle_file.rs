@@ -1,0 +1,155 @@
+//! The file that a bundle goes to. It has no name until it is whole: so nobody ever sees half a bundle, and neither a
+//! signal nor a full disk leaves anything behind.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use tempfile::TempPath;
+
+/// A bundle in the making.
+pub struct BundleFile {
+    file: File,
+    /// The name that it has meanwhile, where the file system makes no file without one.
+    temporary: Option<Temporary>,
+}
+
+impl BundleFile {
+    /// A file of mode 0600 on the file system of `folder`.
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        if let Some(file) = nameless(folder) {
+            return Ok(Self { file, temporary: None });
+        }
+        let (temporary, file) = Temporary::make(folder, |path| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            Ok(File::from(openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?))
+        })?;
+        Ok(Self { file, temporary: Some(temporary) })
+    }
+
+    /// Drops what was written.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()
+    }
+
+    /// Gives the whole bundle its name; its size. What has that name already is replaced only when `replace` says so.
+    pub fn publish(self, output: &Path, replace: bool) -> io::Result<u64> {
+        self.file.sync_all()?;
+        let size = self.file.metadata()?.len();
+        match self.temporary {
+            Some(temporary) => temporary.publish(output, replace)?,
+            None => match link(&self.file, output) {
+                // No call gives a file without a name the name of another.
+                Err(error) if replace && error.kind() == io::ErrorKind::AlreadyExists => {
+                    let (temporary, ()) = Temporary::make(folder(output), |path| link(&self.file, path))?;
+                    temporary.publish(output, replace)?;
+                }
+                linked => linked?,
+            },
+        }
+        Ok(size)
+    }
+}
+
+impl Write for BundleFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The folder of a path.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file without a name, if it can be had and be given one later.
+fn nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = File::from(openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR).ok()?);
+    let (own, found) = (file.metadata().ok()?, fs::metadata(magic_link(&file)).ok()?);
+    ((own.dev(), own.ino()) == (found.dev(), found.ino())).then_some(file)
+}
+
+/// What leads to an open file, whatever its name: man 2 open, O_TMPFILE.
+fn magic_link(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn link(file: &File, name: &Path) -> io::Result<()> {
+    Ok(linkat(CWD, magic_link(file), CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// A name that goes when it is dropped, and when a signal ends the process.
+struct Temporary {
+    path: TempPath,
+    known: Known,
+}
+
+/// The name as the thread knows it that waits for signals. While it is locked a signal waits.
+#[derive(Clone, Default)]
+struct Known(Arc<Mutex<Option<PathBuf>>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Temporary {
+    /// Makes a file under a name of its own in `folder`.
+    fn make<T>(folder: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<(Self, T)> {
+        let known = Known::default();
+        remove_on_signal(known.clone())?;
+        let mut name = known.lock();
+        let made = tempfile::Builder::new().prefix(".walscope-").suffix(".part").make_in(folder, make)?;
+        let (made, path) = made.into_parts();
+        *name = Some(path.to_path_buf());
+        drop(name);
+        Ok((Self { path, known }, made))
+    }
+
+    fn publish(self, output: &Path, replace: bool) -> io::Result<()> {
+        let mut name = self.known.lock();
+        if replace { self.path.persist(output) } else { self.path.persist_noclobber(output) }.map_err(|e| e.error)?;
+        *name = None;
+        Ok(())
+    }
+}
+
+/// From now on a signal that ends the process removes the name first.
+fn remove_on_signal(known: Known) -> io::Result<()> {
+    let ignored = ignored_signals();
+    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let mut signals = Signals::new(ending)?;
+    thread::Builder::new().spawn(move || {
+        for signal in &mut signals {
+            // Held from here on: no name is made or given any more.
+            let mut name = known.lock();
+            if let Some(path) = name.take() {
+                let _ = fs::remove_file(path);
+            }
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Signals that this process was told to ignore, as nohup(1) does, by bit: `SigIgn` of /proc/self/status.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

@@ -1,0 +1,40 @@
+//! What live sides show together: sampled in turn, then tried in pairs.
+
+use walscope::compare::LivePair;
+use walscope::linux::{self, LiveSide, OpenedFiles};
+use walscope::snapshot::{self, Capture};
+
+/// Samples of each side, taken in turn.
+const SAMPLES: usize = 8;
+/// Sides that are tried in pairs; more would take a time that grows with the square.
+const SIDES: usize = 16;
+
+/// Tries every two of the sides that are live. `held` are their descriptors and positions among the captures; the samples
+/// go to the captures.
+pub fn tried(held: &[(usize, OpenedFiles)], captures: &mut [Capture]) -> anyhow::Result<Vec<LivePair>> {
+    if held.len() < 2 {
+        return Ok(Vec::new());
+    }
+    for _ in 0..SAMPLES {
+        for (at, files) in held {
+            let sample = snapshot::sample(files)?;
+            if let Some(capture) = captures.get_mut(*at) {
+                capture.manifest.evidence.samples.extend(sample);
+            }
+        }
+    }
+    let sides: Vec<_> =
+        held.iter().take(SIDES).filter_map(|(at, files)| Some((*at, side(files, captures.get(*at)?)))).collect();
+    let mut pairs = Vec::new();
+    for (i, (x, a)) in sides.iter().enumerate() {
+        for (y, b) in sides.iter().skip(i + 1) {
+            pairs.push(LivePair { at: (*x, *y), live: linux::live(a, b) });
+        }
+    }
+    Ok(pairs)
+}
+
+fn side<'a>(files: &'a OpenedFiles, capture: &'a Capture) -> LiveSide<'a> {
+    let evidence = &capture.manifest.evidence;
+    LiveSide { files, mappings: &evidence.mappings, mount_namespace: &evidence.host.namespaces.mount }
+}

@@ -1,0 +1,196 @@
+//! Beacons on the `-shm` of a database: nothing is written, and no byte that SQLite uses is locked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use walscope::analysis::wal::WalFacts;
+use walscope::compare::{Met, Side, probe};
+use walscope::evidence::Observation;
+use walscope::evidence::live::{BeaconLook, Live, Sight};
+use walscope::linux::beacon::{self, Locked, PATTERN, Word};
+use walscope::linux::{self, OpenedFiles, meet as meeting};
+use walscope::report::probe::{Action, On, ProbeDocument, SCHEMA, nonce as written};
+use walscope::source::{self, Source};
+
+use super::Stop;
+use crate::args::Global;
+use crate::compare::exit_of;
+use crate::exit::Exit;
+use crate::output;
+
+/// A database that is challenged.
+struct Challenged {
+    files: OpenedFiles,
+    shm: Arc<File>,
+    /// Kernel identity of the `-shm`, as a beacon carries it.
+    digest: Option<u64>,
+    side: Side,
+}
+
+impl Challenged {
+    fn open(source: &str, global: &Global) -> anyhow::Result<Self> {
+        let files = match source::open(source.as_ref(), global.strict_atime)? {
+            Source::Files(files) => files.opened,
+            Source::Bundle(_) => None,
+        };
+        let Some(files) = files else {
+            bail!("{source}: a probe needs a live database, found a bundle, a -wal or a -shm alone");
+        };
+        let shm = match &files.shm {
+            Observation::Seen { value } => Arc::clone(value),
+            absent => bail!(
+                "{source}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                absent.reason().unwrap_or_default()
+            ),
+        };
+        let evidence = linux::evidence(&files);
+        let file = evidence.files.shm.value();
+        let digest = file.and_then(|file| beacon::digest(&evidence.host, file));
+        let side = Side {
+            label: "this side".to_owned(),
+            stable: true,
+            evidence,
+            shm: None,
+            wal: WalFacts::absent(),
+            wal_captured: false,
+            frame_headers: None,
+        };
+        Ok(Self { files, shm, digest, side })
+    }
+
+    /// Judges what was seen of the other side; `digest` is what its beacon carried.
+    fn judge(&mut self, live: &Live, digest: Option<u64>) -> (walscope::compare::Verdict, String) {
+        self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
+        let met = match (self.digest, digest) {
+            (Some(mine), Some(theirs)) if mine == theirs => Met::SameIdentity(&self.side),
+            (Some(_), Some(_)) => Met::Unknown("the other side sees another identity, or sees less of it"),
+            (None, _) => Met::Unknown("the identity of the -shm was not seen here"),
+            (_, None) => Met::Unknown("no identity was read from a beacon of the other side"),
+        };
+        probe(met, live)
+    }
+}
+
+fn document(action: Action, source: &str, nonce: u64) -> ProbeDocument {
+    ProbeDocument {
+        schema: SCHEMA,
+        action,
+        on: On::WalIndex,
+        source: source.to_owned(),
+        nonce: written(nonce),
+        peer_nonce: None,
+        acknowledged: None,
+        held_throughout: None,
+        latency: None,
+        verdict: None,
+        explanation: String::new(),
+        left_behind: Vec::new(),
+    }
+}
+
+/// Holds a beacon until standard input ends, or for a while.
+pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
+    let held = Challenged::open(source, global)?;
+    let nonce = beacon::nonce().context("drawing a nonce")?;
+    let seat = beacon::seat_of(nonce);
+    let refused = || format!("{source}: locks of open file descriptions on the -shm");
+    if let Some(digest) = held.digest {
+        beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
+    }
+    beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
+    let before = beacon::is_held(&held.shm, seat, nonce);
+    let next = format!("Held. On the other side: walscope probe seek SOURCE {}", written(nonce));
+    let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
+    output::document(global, &shown, |width| shown.draw(width))?;
+    io::stdout().flush()?;
+    match time {
+        Some(time) => std::thread::sleep(time),
+        None => until_input_ends()?,
+    }
+    let throughout = before && beacon::is_held(&held.shm, seat, nonce) && linux::paths_unchanged(&held.files);
+    if throughout {
+        output::complain("walscope: held throughout\n");
+        return Ok(Exit::Good);
+    }
+    output::complain(
+        "walscope: not held throughout, or the -shm was replaced meanwhile: that it was not seen says nothing\n",
+    );
+    Ok(Exit::Undecided)
+}
+
+fn until_input_ends() -> io::Result<()> {
+    let mut input = io::stdin().lock();
+    let mut buffer = [0; 256];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Looks for a beacon.
+pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
+    let mut here = Challenged::open(source, global)?;
+    let seat = beacon::seat_of(nonce);
+    let mut live = Live::untried("this side did not hold a beacon");
+    let mut digest = None;
+    match Locked::look(&here.shm, seat, 2 * PATTERN) {
+        Ok(locked) => {
+            let sight = match locked.word(seat) {
+                Word::Is(seen) if seen == nonce => Sight::Seen,
+                Word::Free => Sight::NotSeen,
+                Word::Is(_) | Word::Garbled => Sight::Garbled,
+            };
+            if let (Sight::Seen, Word::Is(seen)) = (sight, locked.word(seat + PATTERN)) {
+                digest = Some(seen);
+            }
+            // Whether it was held all the time, the holder alone knows: not seen says nothing here.
+            let look = BeaconLook { nonce, sight, held_throughout: false, files_in_place: false };
+            live.beacon.back = Observation::seen(look);
+        }
+        Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
+    }
+    let (verdict, explanation) = here.judge(&live, digest);
+    let sharing = verdict.sharing;
+    let document = ProbeDocument { verdict: Some(verdict), explanation, ..document(Action::Seek, source, nonce) };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(sharing))
+}
+
+/// Meets another side through beacons alone.
+pub fn meet(source: &str, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+    let mut here = Challenged::open(source, global)?;
+    let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
+    let mut live = Live::untried("nobody else was seen");
+    let mut shown = document(Action::Meet, source, 0);
+    let mut digest = None;
+    match met {
+        Ok(met) => {
+            let look = |nonce| BeaconLook { nonce, sight: Sight::Seen, held_throughout: true, files_in_place: true };
+            if let Some(peer) = met.peer {
+                live.beacon.back = Observation::seen(look(peer));
+                live.beacon.forth = if met.acknowledged {
+                    Observation::seen(look(met.nonce))
+                } else {
+                    Observation::missing("the other side went away before it answered")
+                };
+            }
+            digest = met.peer_digest;
+            shown.nonce = written(met.nonce);
+            shown.peer_nonce = met.peer.map(written);
+            shown.acknowledged = met.peer.map(|_| met.acknowledged);
+        }
+        Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
+    }
+    let (verdict, explanation) = here.judge(&live, digest);
+    let sharing = verdict.sharing;
+    let document = ProbeDocument { verdict: Some(verdict), explanation, ..shown };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(sharing))
+}

@@ -1,0 +1,230 @@
+//! Is it one page frame behind the mappings of both sides?
+//!
+//! Frames were read in turn, so that a frame which was the same before and after another was read was there at that
+//! moment. Equal frames at one moment are one memory on any file system; different ones, again and again, are two.
+
+use super::identity;
+use super::{About, Because, Kind, Pair, Says, Side};
+use crate::evidence::live::{Live, Mapper, NoFrame, PageTable, PagesView};
+
+/// How often two mappings of one page must be seen apart. While the kernel moves a page they can be for a moment.
+const APART: u32 = 3;
+/// Overlays: what a read-only descriptor shows may be left behind by the first writer, so that it tells nothing about
+/// who opens next. overlay, aufs.
+const STACKED: [u64; 2] = [0x794c_7630, 0x6175_6673];
+
+/// What the page frames came to.
+pub(super) struct Pages {
+    /// As evidence: a proof and a refutation can stand side by side.
+    pub because: Vec<Because>,
+    /// What decides was seen between running processes of both sides.
+    pub of_processes: bool,
+}
+
+/// One page of two mappings.
+enum Relation {
+    /// One frame at one moment: page and frame.
+    One(usize, u64),
+    /// Two frames, again and again: page and both.
+    Two(usize, u64, u64),
+    /// Nothing can be said, for this reason.
+    Unknown(String),
+}
+
+/// A table and whose it is.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    side: &'a Side,
+    table: &'a PageTable,
+}
+
+/// Page frames as evidence.
+pub(super) fn judge(pair: &Pair<'_>) -> Pages {
+    let silent = |reason: String| {
+        let detail = "page frames decide nothing here";
+        let because = vec![Because::silent(Kind::PhysicalPages, About::Memory, reason, detail)];
+        Pages { because, of_processes: false }
+    };
+    let Some(Live { pages, .. }) = pair.live else {
+        return silent(
+            "frames are used again within milliseconds: only one compare of two live sides can read them".to_owned(),
+        );
+    };
+    match pages.value() {
+        Some(view) => weigh(pair, view).unwrap_or_else(silent),
+        None => silent(pages.reason().unwrap_or_default().to_owned()),
+    }
+}
+
+fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
+    let local = [pair.a, pair.b].into_iter().all(identity::shm_is_local);
+    let (a, b) = (tables(pair.a, &view.a, local), tables(pair.b, &view.b, local));
+    let mut pairs = Vec::new();
+    for x in &a {
+        for y in &b {
+            pairs.push((*x, *y, relation(x.table, y.table)));
+        }
+    }
+    let mut because = Vec::new();
+    // Within one side, too: a process that has other pages than the path leads to is cut off.
+    let within = [&a, &b].into_iter().flat_map(|tables| neighbours(tables));
+    let apart: Vec<_> = pairs
+        .iter()
+        .map(|(x, y, relation)| (*x, *y, relation))
+        .filter(|(_, _, relation)| matches!(relation, Relation::Two(..)))
+        .collect();
+    let inner: Vec<_> = within.filter(|(_, _, relation)| matches!(relation, Relation::Two(..))).collect();
+    let proof = proof(&a, &b, &pairs, local);
+    if let Some((says, detail, _)) = &proof {
+        because.push(Because::new(Kind::PhysicalPages, About::Memory, *says, detail));
+    }
+    let differing = apart.first().copied().or_else(|| inner.first().map(|(x, y, relation)| (*x, *y, relation)));
+    let mut of_processes = proof.is_some_and(|(_, _, of_processes)| of_processes);
+    if let Some((x, y, Relation::Two(page, p, q))) = differing {
+        because.push(Because::new(
+            Kind::PhysicalPages,
+            About::Memory,
+            Says::Refutes,
+            format!(
+                "page {page} of the -shm is page frame {p} for {} and {q} for {}, {APART} times and more",
+                named(x),
+                named(y)
+            ),
+        ));
+        of_processes = apart.iter().all(|(x, y, _)| is_process(x) || is_process(y));
+    }
+    if because.is_empty() {
+        return Err(why_not(&a, &b, &pairs));
+    }
+    Ok(Pages { because, of_processes })
+}
+
+/// The tables of one side that count.
+fn tables<'a>(side: &'a Side, tables: &'a [PageTable], local: bool) -> Vec<Seen<'a>> {
+    let counts = |seen: &Seen<'_>| match seen.table.mapper {
+        Mapper::Descriptor => !stacked(side),
+        // Elsewhere than on the allow-list equal numbers are not one inode: the path has to be the side's own.
+        Mapper::Process { .. } => local || seen.table.same_path,
+    };
+    tables.iter().map(|table| Seen { side, table }).filter(counts).collect()
+}
+
+type Related<'a> = (Seen<'a>, Seen<'a>, Relation);
+
+fn neighbours<'a>(tables: &[Seen<'a>]) -> Vec<Related<'a>> {
+    let mut pairs = Vec::new();
+    for (i, x) in tables.iter().enumerate() {
+        for y in tables.iter().skip(i + 1) {
+            pairs.push((*x, *y, relation(x.table, y.table)));
+        }
+    }
+    pairs
+}
+
+/// What equal frames of both sides say: with whether it is about running processes.
+fn proof(a: &[Seen<'_>], b: &[Seen<'_>], pairs: &[Related<'_>], local: bool) -> Option<(Says, String, bool)> {
+    let one = |x: &Seen<'_>, y: &Seen<'_>, relation: &Relation| match relation {
+        Relation::One(page, frame) => {
+            Some(format!("page {page} of the -shm is page frame {frame} for {} and {}", named(*x), named(*y)))
+        }
+        _ => None,
+    };
+    let processes = |x: &Seen<'_>, y: &Seen<'_>| is_process(x) && is_process(y) && x.table.writable && y.table.writable;
+    let found = |wanted: &dyn Fn(&Seen<'_>, &Seen<'_>) -> bool| {
+        pairs.iter().filter(|(x, y, _)| wanted(x, y)).find_map(|(x, y, relation)| one(x, y, relation))
+    };
+    if let Some(detail) = found(&processes) {
+        // Elsewhere nothing else says that what one process maps is what the others of its side map.
+        let met = |seen: &Seen<'_>| {
+            pairs.iter().any(|(x, y, relation)| {
+                matches!(relation, Relation::One(..))
+                    && processes(x, y)
+                    && (std::ptr::eq(x.table, seen.table) || std::ptr::eq(y.table, seen.table))
+            })
+        };
+        let all = a.iter().chain(b).filter(|seen| is_process(seen)).all(met);
+        return Some((if local || all { Says::Proves } else { Says::Supports }, detail, true));
+    }
+    let descriptors = |x: &Seen<'_>, y: &Seen<'_>| !is_process(x) && !is_process(y);
+    if let Some(detail) = found(&descriptors) {
+        return Some((if local { Says::Proves } else { Says::Supports }, detail, false));
+    }
+    found(&|_, _| true).map(|detail| (Says::Supports, detail, false))
+}
+
+fn is_process(seen: &Seen<'_>) -> bool {
+    matches!(seen.table.mapper, Mapper::Process { .. })
+}
+
+fn stacked(side: &Side) -> bool {
+    let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
+    file_system.is_none_or(|found| STACKED.contains(&found.magic))
+}
+
+/// Compares page by page. `x` was read before `y`, and again after it.
+fn relation(x: &PageTable, y: &PageTable) -> Relation {
+    let (reads_x, reads_y) = match (x.reads.value(), y.reads.value()) {
+        (Some(x), Some(y)) => (x, y),
+        (None, _) => return Relation::Unknown(x.reads.reason().unwrap_or_default().to_owned()),
+        (_, None) => return Relation::Unknown(y.reads.reason().unwrap_or_default().to_owned()),
+    };
+    let pages = reads_x.iter().chain(reads_y).map(Vec::len).min().unwrap_or(0);
+    let (mut two, mut reason) = (None, "no page was read three times in turn");
+    for page in 0..pages {
+        let mut apart = 0;
+        let mut last = None;
+        let mut together = None;
+        for ((before, between), after) in reads_x.iter().zip(reads_y).zip(reads_x.iter().skip(1)) {
+            let frame = |read: &[crate::evidence::live::PageEntry]| {
+                read.get(page).map_or(Err(NoFrame::NotResident), |entry| entry.frame())
+            };
+            match (frame(before), frame(between), frame(after)) {
+                (Ok(p), Ok(q), Ok(r)) if p == r && p == q => together = Some(p),
+                (Ok(p), Ok(q), Ok(r)) if p == r => {
+                    apart += 1;
+                    last = Some((p, q));
+                }
+                (Ok(_), Ok(_), Ok(_)) => reason = "the pages were moved while they were looked at",
+                (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => reason = in_words(why),
+            }
+        }
+        if let Some(frame) = together {
+            return Relation::One(page, frame);
+        }
+        if let Some((p, q)) = last.filter(|_| apart >= APART) {
+            two.get_or_insert((page, p, q));
+        }
+    }
+    two.map_or_else(|| Relation::Unknown(reason.to_owned()), |(page, p, q)| Relation::Two(page, p, q))
+}
+
+fn in_words(why: NoFrame) -> &'static str {
+    match why {
+        NoFrame::NotResident => "no page is in the page tables of both: idle processes have not touched it lately",
+        NoFrame::NotOfFile => "what is mapped are no pages of a file",
+        NoFrame::Hidden => "page frames are shown only to CAP_SYS_ADMIN in the initial user namespace",
+    }
+}
+
+fn why_not(a: &[Seen<'_>], b: &[Seen<'_>], pairs: &[Related<'_>]) -> String {
+    if a.is_empty() || b.is_empty() {
+        return "on an overlay only the mappings of running processes count, and none was seen on both sides"
+            .to_owned();
+    }
+    let reason = pairs.iter().find_map(|(_, _, relation)| match relation {
+        Relation::Unknown(reason) => Some(reason.clone()),
+        _ => None,
+    });
+    reason.unwrap_or_default()
+}
+
+fn named(seen: Seen<'_>) -> String {
+    let label = &seen.side.label;
+    match &seen.table.mapper {
+        Mapper::Descriptor => format!("whoever opens {label}"),
+        Mapper::Process { pid, command, .. } => {
+            let command = command.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("process {pid}{command} on {label}")
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What was tried on two live sides together. It belongs to the pair, not to a side, and cannot come from bundles.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Observation;
+
+/// Evidence about two sides that were live at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Live {
+    /// Page frames behind mappings of both sides' `-shm`.
+    pub pages: Observation<PagesView>,
+    /// Lock patterns held by one side and looked for by the other.
+    pub beacon: BeaconView,
+    /// Numbers written through one mapping and read through another; `None` where that is no part of the trial, because
+    /// an examined file is never written to.
+    pub coherence: Option<Observation<CoherenceView>>,
+}
+
+impl Live {
+    /// Nothing was tried, for one reason.
+    #[must_use]
+    pub fn untried(reason: &str) -> Self {
+        Self {
+            pages: Observation::missing(reason),
+            beacon: BeaconView { forth: Observation::missing(reason), back: Observation::missing(reason) },
+            coherence: None,
+        }
+    }
+}
+
+/// Page tables of both sides. They were read in turn, all of `a`, all of `b`, all of `a`, and so on, each list in its
+/// order: between two reads of one table every other table was read once.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct PagesView {
+    /// Bytes a page.
+    pub page_size: u64,
+    /// Tables of the first side.
+    pub a: Vec<PageTable>,
+    /// Tables of the second side.
+    pub b: Vec<PageTable>,
+}
+
+/// Who has the `-shm` mapped.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mapper {
+    /// walscope itself, through the descriptor that it opened by the side's path.
+    Descriptor,
+    /// A process of the side.
+    Process {
+        /// In the PID namespace of the observer.
+        pid: u32,
+        /// `/proc/PID/comm`.
+        command: Option<String>,
+        /// Field 22 of `/proc/PID/stat`.
+        start_time: Option<u64>,
+    },
+}
+
+/// The beginning of one mapping of a `-shm`, as page tables show it.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct PageTable {
+    /// Whose.
+    pub mapper: Mapper,
+    /// Whether the mapping can be written through. What a read-only one shows on an overlay may be left behind by the
+    /// first writer.
+    pub writable: bool,
+    /// Whether `maps` names the mapping by the side's own path.
+    pub same_path: bool,
+    /// The entries of the first pages, in file order from offset 0, one list for each time they were read. Not seen when
+    /// they could not be read, or when the mapping was another afterwards.
+    pub reads: Observation<Vec<Vec<PageEntry>>>,
+}
+
+/// One entry of `/proc/PID/pagemap` (Documentation/admin-guide/mm/pagemap.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageEntry(pub u64);
+
+/// Why an entry names no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoFrame {
+    /// Bit 63 is not set: the process has not touched the page since it was last taken away.
+    NotResident,
+    /// Bit 61 is not set: the page of a private copy, or the zero page, which stands for every hole.
+    NotOfFile,
+    /// The frame reads as 0: the reader has no CAP_SYS_ADMIN in the initial user namespace.
+    Hidden,
+}
+
+impl PageEntry {
+    /// The page frame number.
+    ///
+    /// # Errors
+    /// Why there is none that means anything.
+    pub fn frame(self) -> Result<u64, NoFrame> {
+        let bit = |bit: u32| self.0 & (1 << bit) != 0;
+        if !bit(63) {
+            return Err(NoFrame::NotResident);
+        }
+        if !bit(61) {
+            return Err(NoFrame::NotOfFile);
+        }
+        match self.0 & ((1 << 55) - 1) {
+            0 => Err(NoFrame::Hidden),
+            frame => Ok(frame),
+        }
+    }
+}
+
+impl JsonSchema for PageEntry {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PageEntry".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+$", "description": "64 bits of pagemap, decimal." })
+    }
+}
+
+impl Serialize for PageEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        super::decimal::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PageEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::decimal::deserialize(deserializer).map(Self)
+    }
+}
+
+/// A lock beacon, tried in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct BeaconView {
+    /// The first side held, the second looked.
+    pub forth: Observation<BeaconLook>,
+    /// The second side held, the first looked.
+    pub back: Observation<BeaconLook>,
+}
+
+/// One pattern of locks that one side held, and what the other saw of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct BeaconLook {
+    /// What the pattern says: drawn at random.
+    #[serde(with = "super::decimal")]
+    #[schemars(with = "String")]
+    pub nonce: u64,
+    /// What the other side saw.
+    pub sight: Sight,
+    /// Whether the holder knows that it held from before the look until after it: another descriptor of its own file
+    /// showed the pattern both times.
+    pub held_throughout: bool,
+    /// Whether afterwards the path still named the file on both sides.
+    pub files_in_place: bool,
+}
+
+/// What was seen where a pattern was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// The pattern, bit for bit.
+    Seen,
+    /// No lock at all.
+    NotSeen,
+    /// Other locks lay there too.
+    Garbled,
+}
+
+/// A trial on a scratch file that both sides had mapped.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct CoherenceView {
+    /// What was written through the first side's mapping was there in the second's. `None`: not known.
+    pub forth: Option<bool>,
+    /// The same the other way.
+    pub back: Option<bool>,
+    /// Round trips there and back, nanoseconds; empty on the side that only answered.
+    pub round_trips: Vec<u64>,
+    /// Round trips that were wanted.
+    pub wanted: u32,
+    /// Round trips that were made.
+    pub made: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_resident_page_of_a_file_has_a_frame() {
+        const FILE: u64 = 1 << 61;
+        const HERE: u64 = 1 << 63;
+        assert_eq!(PageEntry(HERE | FILE | 7).frame(), Ok(7));
+        assert_eq!(PageEntry(HERE | FILE | 1 << 55 | 7).frame(), Ok(7));
+        assert_eq!(PageEntry(FILE | 7).frame(), Err(NoFrame::NotResident));
+        assert_eq!(PageEntry(HERE | 7).frame(), Err(NoFrame::NotOfFile));
+        assert_eq!(PageEntry(HERE | FILE).frame(), Err(NoFrame::Hidden));
+        assert_eq!(PageEntry(0).frame(), Err(NoFrame::NotResident));
+    }
+
+    #[test]
+    fn entries_travel_as_strings() {
+        let json = serde_json::to_string(&PageEntry(u64::MAX)).unwrap();
+        assert_eq!(json, "\"18446744073709551615\"");
+        assert_eq!(serde_json::from_str::<PageEntry>(&json).unwrap(), PageEntry(u64::MAX));
+    }
+}

@@ -1,0 +1,285 @@
+//! Lock beacons: a pattern of shared locks far behind every byte that SQLite uses, held through a read-only descriptor
+//! of one side and looked for through one of the other.
+//!
+//! Open file description locks need no capability, work across PID namespaces, write nothing, and go when their
+//! descriptor is closed, also by a crash. Bit `i` of a word is a lock on byte `2 i` of its pattern when it is 0, on
+//! byte `2 i + 1` when it is 1: so that a word is told from nothing, and from two words on top of each other.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use crate::evidence::live::{BeaconLook, BeaconView, Sight};
+use crate::evidence::{FileView, HostView, Observation};
+use crate::linux::procfs::unseen;
+use crate::linux::{OpenedFiles, open, sys};
+
+/// Where beacons begin. SQLite locks bytes below 2^31 only, of a `-shm` bytes 120 to 128.
+pub const BASE: u64 = 1 << 40;
+/// Bytes of one pattern: two for each bit of a word.
+pub const PATTERN: u64 = 128;
+/// Bytes of one seat: the patterns of one beacon, and room.
+pub const SEAT: u64 = 512;
+/// Seats that single beacons are spread over, so that two at once do not meet.
+const SPREAD: u64 = 1 << 20;
+/// Locks that are told apart in one range. Each costs two system calls; more are put there by nobody but an enemy.
+const MOST_LOCKS: usize = 100_000;
+
+/// What stands in a pattern's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// No lock.
+    Free,
+    /// A word.
+    Is(u64),
+    /// Locks that make no word.
+    Garbled,
+}
+
+/// Locked bytes, in ranges of first and last.
+#[derive(Debug, Default)]
+pub struct Locked(Vec<(u64, u64)>);
+
+impl Locked {
+    /// Bytes in `start .. start + length` that others than this open file description hold.
+    ///
+    /// # Errors
+    /// What fcntl(2) said.
+    pub fn look(file: &File, start: u64, length: u64) -> io::Result<Self> {
+        let mut found = Vec::new();
+        let mut open = vec![(start, start.saturating_add(length))];
+        while let Some((from, to)) = open.pop() {
+            if from >= to {
+                continue;
+            }
+            let Some(lock) = sys::first_conflict(file, from, to - from)? else { continue };
+            let end = if lock.length == 0 { u64::MAX } else { lock.start.saturating_add(lock.length) };
+            let (low, high) = (lock.start.max(from), end.min(to));
+            if low >= high || found.len() >= MOST_LOCKS {
+                return Err(io::Error::other("the locks behind 2^40 were not understood"));
+            }
+            found.push((low, high - 1));
+            open.push((from, low));
+            open.push((high, to));
+        }
+        Ok(Self(found))
+    }
+
+    /// Whether a byte is among them.
+    #[must_use]
+    pub fn has(&self, byte: u64) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&byte))
+    }
+
+    /// Whether any of these bytes is among them.
+    #[must_use]
+    pub fn touches(&self, start: u64, length: u64) -> bool {
+        self.0.iter().any(|(first, last)| *first < start.saturating_add(length) && *last >= start)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The word of the pattern at `start`.
+    #[must_use]
+    pub fn word(&self, start: u64) -> Word {
+        let (mut word, mut bits) = (0, 0);
+        for bit in 0..u64::from(u64::BITS) {
+            match (self.has(start + 2 * bit), self.has(start + 2 * bit + 1)) {
+                (false, false) => {}
+                (true, true) => return Word::Garbled,
+                (_, one) => {
+                    bits += 1;
+                    word |= u64::from(one) << bit;
+                }
+            }
+        }
+        match bits {
+            0 => Word::Free,
+            u64::BITS => Word::Is(word),
+            _ => Word::Garbled,
+        }
+    }
+}
+
+/// Holds the pattern of a word. On an error none of it is left.
+///
+/// # Errors
+/// What fcntl(2) said.
+pub fn hold(file: &File, start: u64, word: u64) -> io::Result<()> {
+    for bit in 0..u64::from(u64::BITS) {
+        let byte = start + 2 * bit + (word >> bit & 1);
+        if let Err(error) = sys::lock_shared(file, byte, 1) {
+            let _ = release(file, start);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Gives a pattern up.
+///
+/// # Errors
+/// What fcntl(2) said.
+pub fn release(file: &File, start: u64) -> io::Result<()> {
+    sys::unlock(file, start, PATTERN)
+}
+
+/// The seat of a beacon that both sides know the nonce of.
+#[must_use]
+pub fn seat_of(nonce: u64) -> u64 {
+    BASE + fnv(&nonce.to_be_bytes()) % SPREAD * SEAT
+}
+
+/// A random word.
+///
+/// # Errors
+/// What getrandom(2) said.
+pub fn nonce() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    let n = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if n == bytes.len() { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::other("getrandom: too few bytes")) }
+}
+
+/// Tries a beacon both ways between the `-shm` of two sides that this process has open.
+#[must_use]
+pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
+    let (shm_a, shm_b) = match (&a.shm, &b.shm) {
+        (Observation::Seen { value: a }, Observation::Seen { value: b }) => (a, b),
+        (absent, Observation::Seen { .. }) | (_, absent) => {
+            let reason = format!("there is no -shm to lock: {}", absent.reason().unwrap_or_default());
+            return BeaconView { forth: Observation::missing(&reason), back: Observation::missing(&reason) };
+        }
+    };
+    let (forth, back) = (one_way(shm_a, shm_b), one_way(shm_b, shm_a));
+    let files_in_place = open::unchanged(a) && open::unchanged(b);
+    let look = |look: io::Result<BeaconLook>| match look {
+        Ok(look) => Observation::seen(BeaconLook { files_in_place, ..look }),
+        Err(error) => unseen("F_OFD_SETLK and F_OFD_GETLK on the -shm", &error),
+    };
+    BeaconView { forth: look(forth), back: look(back) }
+}
+
+fn one_way(holder: &Arc<File>, seeker: &Arc<File>) -> io::Result<BeaconLook> {
+    let nonce = nonce()?;
+    let seat = seat_of(nonce);
+    hold(holder, seat, nonce)?;
+    let looked = || -> io::Result<BeaconLook> {
+        let before = is_held(holder, seat, nonce);
+        let sight = sight(seeker, seat, nonce)?;
+        let held_throughout = before && is_held(holder, seat, nonce);
+        Ok(BeaconLook { nonce, sight, held_throughout, files_in_place: false })
+    };
+    let looked = looked();
+    release(holder, seat)?;
+    looked
+}
+
+/// What is seen of a word through a descriptor.
+///
+/// # Errors
+/// What fcntl(2) said.
+pub fn sight(file: &File, start: u64, word: u64) -> io::Result<Sight> {
+    Ok(match Locked::look(file, start, PATTERN)?.word(start) {
+        Word::Is(seen) if seen == word => Sight::Seen,
+        Word::Free => Sight::NotSeen,
+        Word::Is(_) | Word::Garbled => Sight::Garbled,
+    })
+}
+
+/// Whether another open file description of the very same file sees what is held here. Not, where locks are accepted
+/// and then forgotten.
+#[must_use]
+pub fn is_held(file: &File, start: u64, word: u64) -> bool {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .and_then(|again| sight(&again, start, word))
+        .is_ok_and(|sight| sight == Sight::Seen)
+}
+
+/// Kernel identity of a file as one word, for a beacon to carry: equal words mean equal observations. `None` when the
+/// kernel or the inode was not seen.
+#[must_use]
+pub fn digest(host: &HostView, file: &FileView) -> Option<u64> {
+    let (boot, inode, system) = (host.boot_id.value()?, file.maps_identity.value()?, file.file_system.value()?);
+    // What was not seen differs from everything that was; its reason is of no matter.
+    let text = format!(
+        "{boot}\n{inode}\n{}\n{:x}\n{}\n{:?}\n{:?}",
+        system.name,
+        system.magic,
+        system.fsid,
+        file.generation.value(),
+        file.birth_time.value().map(|time| (time.seconds, time.nanoseconds))
+    );
+    Some(fnv(text.as_bytes()))
+}
+
+/// FNV-1a, 64 bits: the same in every build, which the standard library's hash is not.
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> (tempfile::NamedTempFile, File, File) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (a, b) = (File::open(file.path()).unwrap(), File::open(file.path()).unwrap());
+        (file, a, b)
+    }
+
+    #[test]
+    fn a_word_is_read_back_bit_for_bit_and_gone_when_released() {
+        let (_file, a, b) = two();
+        for word in [0, u64::MAX, 0x0123_4567_89ab_cdef, 1, 1 << 63] {
+            hold(&a, BASE, word).unwrap();
+            assert_eq!(Locked::look(&b, BASE, PATTERN).unwrap().word(BASE), Word::Is(word));
+            assert_eq!(sight(&b, BASE, word).unwrap(), Sight::Seen);
+            assert_eq!(sight(&b, BASE, word ^ 2).unwrap(), Sight::Garbled);
+            release(&a, BASE).unwrap();
+            assert_eq!(sight(&b, BASE, word).unwrap(), Sight::NotSeen);
+        }
+    }
+
+    #[test]
+    fn two_words_in_one_place_are_none() {
+        let (file, a, b) = two();
+        let third = File::open(file.path()).unwrap();
+        hold(&a, BASE, 5).unwrap();
+        hold(&b, BASE, 6).unwrap();
+        assert_eq!(Locked::look(&third, BASE, PATTERN).unwrap().word(BASE), Word::Garbled);
+        release(&b, BASE).unwrap();
+        assert_eq!(sight(&third, BASE, 5).unwrap(), Sight::Seen);
+        sys::unlock(&a, BASE, 3).unwrap();
+        assert_eq!(sight(&third, BASE, 5).unwrap(), Sight::Garbled);
+    }
+
+    #[test]
+    fn a_lock_on_everything_is_no_beacon() {
+        let (_file, a, b) = two();
+        sys::lock_shared(&a, 0, 0).unwrap();
+        assert_eq!(sight(&b, BASE, 9).unwrap(), Sight::Garbled);
+    }
+
+    #[test]
+    fn another_file_does_not_see_it_and_the_holder_does() {
+        let (_file, a, _b) = two();
+        let other = tempfile::tempfile().unwrap();
+        let (a, other) = (Arc::new(a), Arc::new(other));
+        let look = one_way(&a, &other).unwrap();
+        assert_eq!((look.sight, look.held_throughout), (Sight::NotSeen, true));
+        assert!(Locked::look(&File::open(_file.path()).unwrap(), 0, 1 << 60).unwrap().is_empty());
+    }
+
+    #[test]
+    fn beacons_lie_behind_every_byte_that_sqlite_uses() {
+        for nonce in [0, 1, u64::MAX] {
+            let seat = seat_of(nonce);
+            assert!(seat >= BASE && seat + SEAT <= BASE + SPREAD * SEAT);
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! A trial on a folder: both sides map one scratch file and write to it through their mappings. It answers on any file
+//! system, before there is a database, and is the only thing in walscope that writes beside one.
+//!
+//! The sides find each other by file names, because names are what even two mounts without common pages and locks have
+//! in common. Each side has one *card*, a file that it alone renames and removes: `.walscope-meet-WORD.NONCE.PEER.STATE`.
+//! The card of the side that came first is the scratch file. A side writes its nonce through its mapping before its card
+//! says so, and the other had the page in memory before: what it does not see then is not shared, whatever the clock says.
+//!
+//! Mappings are read and written through `/proc/self/mem`: the kernel then goes through the page table as a load would,
+//! and a file that a stranger cuts off gives an error instead of SIGBUS.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
+
+use crate::evidence::Observation;
+use crate::evidence::live::{BeaconLook, BeaconView, CoherenceView, Live};
+use crate::linux::procfs::unseen;
+use crate::linux::{beacon, card};
+use card::{Card, Stage, State};
+
+/// Round trips of the trial.
+const ROUNDS: u32 = 32;
+/// Bytes of the scratch file.
+const SIZE: u64 = 4096;
+/// Between two looks at the folder.
+const GLANCE: Duration = Duration::from_millis(5);
+/// How long the other may take for a step, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a mapping is looked at for what must be there already.
+const LOOKS: u32 = 1000;
+/// How many listings in a row may miss a card that is there.
+const MISSES: u32 = 20;
+
+/// How a trial went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// This side's nonce.
+    pub nonce: u64,
+    /// The other's; `None`: nobody came.
+    pub peer: Option<u64>,
+    /// What was found; this side is the first.
+    pub live: Live,
+    /// Nonces on cards of meetings that nobody seems to be at any more.
+    pub left_behind: Vec<u64>,
+}
+
+/// Waits for another side in a folder and tries it. `stop` ends that early.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub fn meet(folder: &File, token: &str, timeout: Duration, stop: &dyn Fn() -> bool) -> io::Result<Trial> {
+    let nonce = beacon::nonce()?;
+    let mut meeting = Meeting { folder, token: card::word(token), nonce, stop, dead: Vec::new() };
+    let found = meeting.find(Instant::now() + timeout)?;
+    let (peer, live) = match found {
+        Some(pair) => (Some(pair.peer), pair.sit(&meeting)?),
+        None => (None, Live::untried("nobody else came to the meeting")),
+    };
+    Ok(Trial { nonce, peer, live, left_behind: meeting.dead })
+}
+
+/// A side at a meeting.
+struct Meeting<'a> {
+    folder: &'a File,
+    token: String,
+    nonce: u64,
+    stop: &'a dyn Fn() -> bool,
+    /// Nonces whose card did not move.
+    dead: Vec<u64>,
+}
+
+/// This side's card; removed when dropped.
+struct Own<'a> {
+    folder: &'a File,
+    card: Card,
+}
+
+impl<'a> Own<'a> {
+    fn create(meeting: &Meeting<'a>, peer: Option<u64>) -> io::Result<(Self, File)> {
+        let card = Card { token: meeting.token.clone(), nonce: meeting.nonce, peer, state: State::WAITING };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = openat(meeting.folder, card.name().as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+        let (own, file) = (Self { folder: meeting.folder, card }, File::from(file));
+        admit_others(meeting.folder, &file)?;
+        Ok((own, file))
+    }
+
+    fn show(&mut self, peer: u64, state: State) -> io::Result<()> {
+        let next = Card { peer: Some(peer), state, ..self.card.clone() };
+        renameat(self.folder, self.card.name().as_str(), self.folder, next.name().as_str())?;
+        self.card = next;
+        Ok(())
+    }
+}
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        let _ = unlinkat(self.folder, self.card.name().as_str(), AtFlags::empty());
+    }
+}
+
+/// Whoever may make files in the folder may open the card: it holds random numbers only.
+fn admit_others(folder: &File, file: &File) -> io::Result<()> {
+    let place = folder.metadata()?;
+    if place.mode() & 0o022 != 0 {
+        return file.set_permissions(Permissions::from_mode(0o666));
+    }
+    // As root in another's folder: the owner is who else can be expected. As anybody else it is refused, and needless.
+    let _ = std::os::unix::fs::fchown(file, Some(place.uid()), Some(place.gid()));
+    Ok(())
+}
+
+impl<'a> Meeting<'a> {
+    /// The cards of the others, the lowest nonce first.
+    fn cards(&self) -> io::Result<Vec<Card>> {
+        let mut cards = Vec::new();
+        // Opened anew each time: a descriptor's listing goes on where it was.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for entry in Dir::read_from(openat(self.folder, ".", flags, Mode::empty())?)? {
+            let entry = entry?;
+            let card = entry.file_name().to_str().ok().and_then(|name| Card::parse(name, &self.token));
+            cards.extend(card.filter(|card| card.nonce != self.nonce));
+        }
+        cards.sort_by_key(|card| card.nonce);
+        Ok(cards)
+    }
+
+    /// Waits, or joins one who waits. Of two who wait, the higher nonce joins the lower.
+    fn find(&mut self, deadline: Instant) -> io::Result<Option<Pair<'a>>> {
+        let mut waiting: Option<(Own<'a>, Table)> = None;
+        while !(self.stop)() && Instant::now() < deadline {
+            let cards = self.cards()?;
+            let guest = cards.iter().find(|card| card.peer == Some(self.nonce));
+            if let Some(guest) = guest
+                && let Some((own, table)) = waiting.take()
+            {
+                return Ok(Some(Pair { own, table, peer: guest.nonce }));
+            }
+            let host = cards.iter().find(|card| {
+                let free = card.peer.is_none() && !self.dead.contains(&card.nonce);
+                free && (waiting.is_none() || card.nonce < self.nonce)
+            });
+            if let Some(host) = host {
+                waiting = None;
+                if let Some(pair) = self.join(host)? {
+                    return Ok(Some(pair));
+                }
+            } else if waiting.is_none() {
+                let (own, file) = Own::create(self, None)?;
+                file.set_len(SIZE)?;
+                waiting = Some((own, Table::new(file, Place::Host)?));
+            } else {
+                std::thread::sleep(GLANCE);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Comes to one who waits; `None` when it went away, took another or does not answer.
+    fn join(&mut self, host: &Card) -> io::Result<Option<Pair<'a>>> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match openat(self.folder, host.name().as_str(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            self.dead.push(host.nonce);
+            return Ok(None);
+        }
+        if metadata.len() != SIZE {
+            // Just made.
+            std::thread::sleep(GLANCE);
+            return Ok(None);
+        }
+        let table = Table::new(file, Place::Guest)?;
+        let (own, _) = Own::create(self, Some(host.nonce))?;
+        let chosen = self.await_card(host.nonce, |card| card.peer.is_some())?;
+        match chosen {
+            Some(card) if card.peer == Some(self.nonce) => Ok(Some(Pair { own, table, peer: host.nonce })),
+            Some(_) => Ok(None),
+            None => {
+                self.dead.push(host.nonce);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The other's card once it is as wanted; `None` when it went away, or does not move.
+    fn await_card(&self, peer: u64, wanted: impl Fn(&Card) -> bool) -> io::Result<Option<Card>> {
+        let patience = Instant::now() + PATIENCE;
+        let mut misses = 0;
+        while Instant::now() < patience && !(self.stop)() {
+            match self.cards()?.into_iter().find(|card| card.nonce == peer) {
+                Some(card) if wanted(&card) => return Ok(Some(card)),
+                Some(_) => misses = 0,
+                // folklore: a listing taken while a name is changed can miss both the old and the new one. POSIX
+                // readdir; held by `two_meet_in_a_folder`.
+                None => misses += 1,
+            }
+            if misses > MISSES {
+                break;
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(None)
+    }
+}
+
+/// Who came first has made the scratch file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Host,
+    Guest,
+}
+
+/// The scratch file, mapped, with this side's place at it.
+struct Table {
+    file: File,
+    place: Place,
+    mapping: MmapRaw,
+    memory: File,
+}
+
+impl Table {
+    fn new(file: File, place: Place) -> io::Result<Self> {
+        let mapping = MmapOptions::new().len(usize::try_from(SIZE).unwrap_or(0)).map_raw(&file)?;
+        let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+        let table = Self { file, place, mapping, memory };
+        // The page is in memory from here on: what the other writes later is seen only if it is the same page.
+        table.load(Place::Host)?;
+        Ok(table)
+    }
+
+    fn address(&self, of: Place) -> u64 {
+        let cell = if of == Place::Host { 0 } else { SIZE / 2 };
+        self.mapping.as_ptr().addr() as u64 + cell
+    }
+
+    fn load(&self, of: Place) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        self.memory.read_exact_at(&mut bytes, self.address(of))?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+
+    fn store(&self, value: u64) -> io::Result<()> {
+        self.memory.write_all_at(&value.to_ne_bytes(), self.address(self.place))
+    }
+
+    fn other(&self) -> Place {
+        if self.place == Place::Host { Place::Guest } else { Place::Host }
+    }
+
+    fn seat(&self, of: Place) -> u64 {
+        if of == Place::Host { beacon::BASE } else { beacon::BASE + beacon::SEAT }
+    }
+
+    /// Waits until the other's cell has a value.
+    fn await_value(&self, value: u64) -> io::Result<bool> {
+        let patience = Instant::now() + PATIENCE;
+        while self.load(self.other())? != value {
+            if Instant::now() >= patience {
+                return Ok(false);
+            }
+            std::thread::yield_now();
+        }
+        Ok(true)
+    }
+
+    /// Whether the other's cell has a value that was written before this was asked.
+    fn sees(&self, value: u64) -> io::Result<bool> {
+        for _ in 0..LOOKS {
+            if self.load(self.other())? == value {
+                return Ok(true);
+            }
+            std::thread::yield_now();
+        }
+        Ok(false)
+    }
+
+    /// Round trips: the host asks, the guest answers. Ends with the first that gets no answer.
+    fn round_trips(&self, nonce: u64, peer: u64) -> io::Result<(u32, Vec<u64>)> {
+        let mut times = Vec::new();
+        for round in 1..=ROUNDS {
+            let (mine, theirs) = (nonce.wrapping_add(round.into()), peer.wrapping_add(round.into()));
+            let begun = Instant::now();
+            if self.place == Place::Host {
+                self.store(mine)?;
+            }
+            if !self.await_value(theirs)? {
+                return Ok((round - 1, times));
+            }
+            if self.place == Place::Guest {
+                self.store(mine)?;
+            } else {
+                times.push(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            }
+        }
+        Ok((ROUNDS, times))
+    }
+}
+
+/// Two sides who have found each other.
+struct Pair<'a> {
+    own: Own<'a>,
+    table: Table,
+    peer: u64,
+}
+
+impl Pair<'_> {
+    /// The trial, from the moment when both have the file mapped.
+    fn sit(mut self, meeting: &Meeting<'_>) -> io::Result<Live> {
+        let (nonce, peer) = (meeting.nonce, self.peer);
+        let table = &self.table;
+        let (own_seat, other_seat) = (table.seat(table.place), table.seat(table.other()));
+        table.store(nonce)?;
+        let held = beacon::hold(&table.file, own_seat, nonce);
+        let before = held.is_ok() && beacon::is_held(&table.file, own_seat, nonce);
+        let mut state = State { stage: Stage::Wrote, ..State::WAITING };
+        self.own.show(peer, state)?;
+        let at = |stage: Stage| move |card: &Card| card.peer == Some(nonce) && card.state.stage >= stage;
+        let gone = || Ok(Live::untried("the other side went away, or did not go on"));
+
+        let Some(_) = meeting.await_card(peer, at(Stage::Wrote))? else { return gone() };
+        let sight = beacon::sight(&table.file, other_seat, peer);
+        state = State { stage: Stage::Looked, sees: table.sees(peer)?, sight: sight.as_ref().ok().copied(), ..state };
+        self.own.show(peer, state)?;
+
+        let Some(theirs) = meeting.await_card(peer, at(Stage::Looked))? else { return gone() };
+        let both_see = state.sees && theirs.state.sees;
+        let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
+        let held_throughout = before && beacon::is_held(&table.file, own_seat, nonce);
+        state = State { stage: Stage::Done, held: held_throughout, ..state };
+        self.own.show(peer, state)?;
+
+        let done = meeting.await_card(peer, at(Stage::Done))?;
+        state.stage = Stage::Leaving;
+        self.own.show(peer, state)?;
+        // Until the other has read it; that it is gone says the same.
+        meeting.await_card(peer, at(Stage::Leaving))?;
+
+        let files_in_place = table.file.metadata().is_ok_and(|file| file.nlink() > 0);
+        let look = |nonce, sight, held_throughout| BeaconLook { nonce, sight, held_throughout, files_in_place };
+        let forth = match (held, theirs.state.sight) {
+            (Ok(()), Some(sight)) => Observation::seen(look(nonce, sight, held_throughout)),
+            (Ok(()), None) => Observation::unsupported("the other side cannot ask for locks here"),
+            (Err(error), _) => unseen("F_OFD_SETLK on the scratch file", &error),
+        };
+        let back = match sight {
+            Ok(sight) => Observation::seen(look(peer, sight, done.is_some_and(|card| card.state.held))),
+            Err(error) => unseen("F_OFD_GETLK on the scratch file", &error),
+        };
+        let coherence =
+            CoherenceView { forth: Some(theirs.state.sees), back: Some(state.sees), round_trips, wanted: ROUNDS, made };
+        Ok(Live {
+            pages: Observation::missing("the trial looks at no page tables"),
+            beacon: BeaconView { forth, back },
+            coherence: Some(Observation::seen(coherence)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::live::Sight;
+
+    fn party(folder: &std::path::Path, tokens: &[&str], timeout: Duration) -> Vec<Trial> {
+        std::thread::scope(|scope| {
+            let each = tokens.iter().map(|token| {
+                let folder = File::open(folder).unwrap();
+                scope.spawn(move || meet(&folder, token, timeout, &|| false).unwrap())
+            });
+            let each: Vec<_> = each.collect();
+            each.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    fn coherence(trial: &Trial) -> &CoherenceView {
+        trial.live.coherence.as_ref().unwrap().value().unwrap()
+    }
+
+    #[test]
+    fn two_meet_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..5 {
+            let trials = party(folder.path(), &["word", "word"], Duration::from_secs(60));
+            let [a, b] = trials.as_slice() else { panic!() };
+            assert_eq!((a.peer, b.peer), (Some(b.nonce), Some(a.nonce)));
+            for trial in [a, b] {
+                let found = coherence(trial);
+                assert_eq!((found.forth, found.back, found.made), (Some(true), Some(true), ROUNDS));
+                for look in [&trial.live.beacon.forth, &trial.live.beacon.back] {
+                    let look = look.value().unwrap();
+                    assert!(look.sight == Sight::Seen && look.held_throughout && look.files_in_place, "{look:?}");
+                }
+            }
+            assert_eq!(coherence(a).round_trips.len() + coherence(b).round_trips.len(), ROUNDS as usize);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        }
+    }
+
+    #[test]
+    fn who_is_alone_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = party(folder.path(), &["one", "two"], Duration::from_millis(100));
+        for trial in trials {
+            assert_eq!(trial.peer, None);
+            assert_eq!(trial.live.coherence, None);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_under_a_card_s_name_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = tempfile::NamedTempFile::new().unwrap();
+        target.as_file().set_len(SIZE).unwrap();
+        let card = Card { token: card::word("word"), nonce: 0, peer: None, state: State::WAITING };
+        std::os::unix::fs::symlink(target.path(), folder.path().join(card.name())).unwrap();
+        let open = File::open(folder.path()).unwrap();
+        assert!(meet(&open, "word", Duration::from_millis(100), &|| false).is_err());
+    }
+}

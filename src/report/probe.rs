@@ -1,0 +1,138 @@
+//! `walscope/probe/1`: what a live challenge between two sides came to.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::compare_page::{evidence_table, style};
+use super::text::{BOLD, count, entry, styled, words};
+use super::{line, table};
+use crate::compare::Verdict;
+use crate::evidence::live::{CoherenceView, Live};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/probe/1";
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Held a beacon.
+    Hold,
+    /// Looked for one.
+    Seek,
+    /// Met another side.
+    Meet,
+}
+
+/// What it was done on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// The `-shm` of a database, read-only.
+    WalIndex,
+    /// A scratch file in a folder.
+    ScratchFile,
+}
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct ProbeDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// What was done.
+    pub action: Action,
+    /// What it was done on.
+    pub on: On,
+    /// The source or folder, as it was given.
+    pub source: String,
+    /// This side's nonce, 16 hexadecimal digits: held by it, or looked for.
+    pub nonce: String,
+    /// The other side's nonce, of a meeting; null when nobody was met.
+    pub peer_nonce: Option<String>,
+    /// Whether the other side said that it saw this one; null where it cannot say.
+    pub acknowledged: Option<bool>,
+    /// Whether a beacon that was held was there until the end; null for other actions.
+    pub held_throughout: Option<bool>,
+    /// Times for a number to go there and back through the mappings; null on the side that only answered.
+    pub latency: Option<Latency>,
+    /// The verdict; null for a beacon that is only held.
+    pub verdict: Option<Verdict>,
+    /// The verdict, or what to do next, in a sentence.
+    pub explanation: String,
+    /// Nonces on files of earlier meetings that were left behind in the folder: remove them.
+    pub left_behind: Vec<String>,
+}
+
+/// Round trips, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Latency {
+    /// How many.
+    pub round_trips: u64,
+    /// The fastest.
+    pub fastest_ns: u64,
+    /// Half were faster.
+    pub median_ns: u64,
+}
+
+/// A nonce as it is written.
+#[must_use]
+pub fn nonce(nonce: u64) -> String {
+    format!("{nonce:016x}")
+}
+
+impl Latency {
+    /// Of a trial; `None` when this side made no round trips.
+    #[must_use]
+    pub fn of(live: &Live) -> Option<Self> {
+        let found: &CoherenceView = live.coherence.as_ref()?.value()?;
+        let mut times = found.round_trips.clone();
+        times.sort_unstable();
+        let (fastest_ns, median_ns) = (*times.first()?, *times.get(times.len() / 2)?);
+        Some(Self { round_trips: times.len() as u64, fastest_ns, median_ns })
+    }
+}
+
+impl ProbeDocument {
+    /// The page, at most `width` columns wide, with colour.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let on = match self.on {
+            On::WalIndex => "the -shm of",
+            On::ScratchFile => "a scratch file in",
+        };
+        let mut out = entry("Probe", &format!("{} on {on} {}", words(&self.action), line(&self.source)), width);
+        out.push_str(&entry("Nonce", &self.nonce, width));
+        if let Some(peer) = &self.peer_nonce {
+            let seen = if self.acknowledged == Some(true) { "and it saw this side" } else { "one way only" };
+            out.push_str(&entry("Met", &format!("{peer}, {seen}"), width));
+        }
+        if let Some(latency) = self.latency {
+            let text = format!(
+                "{} round trips, fastest {} ns, median {} ns",
+                latency.round_trips,
+                count(latency.fastest_ns),
+                count(latency.median_ns)
+            );
+            out.push_str(&entry("Latency", &text, width));
+        }
+        let Some(verdict) = &self.verdict else {
+            out.push_str(&entry("", &line(&self.explanation), width));
+            return out;
+        };
+        let answer = styled(style(verdict.sharing), &words(&verdict.sharing));
+        out.push_str(&entry("Verdict", &format!("{answer}. {}", line(&self.explanation)), width));
+        out.push('\n');
+        let rows = [("memory", verdict.memory), ("locks", verdict.locks), ("sharing", verdict.sharing)];
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|(what, answer)| vec![(*what).to_owned(), words(answer)]).collect();
+        out.push_str(&table::draw(&["question", "answer"], &rows, width));
+        out.push('\n');
+        out.push_str(&evidence_table(&verdict.because, width));
+        if !self.left_behind.is_empty() {
+            let text = format!("files of earlier meetings, with {}: remove them", self.left_behind.join(", "));
+            out.push('\n');
+            out.push_str(&entry(&styled(BOLD, "Left"), &text, width));
+        }
+        out
+    }
+}
