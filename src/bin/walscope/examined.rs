@@ -194,7 +194,7 @@ fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
 
 /// The same of files that are looked at now; of a container's, also whether its user can write.
 fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
-    let evidence = linux::evidence_with_processes(opened);
+    let evidence = linux::evidence(opened);
     let mut found = around(label, &evidence);
     found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
     found
