@@ -88,7 +88,10 @@ fn a_bundle_records_page_tables_and_draws_nothing_from_them() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
     for name in ["a.walsnap", "b.walsnap"] {
-        assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", name, "--samples", "3", "--interval", "1"]).code, 0);
+        assert_eq!(
+            walscope(folder.path(), &["snapshot", "t.db", "-o", name, "--samples", "3", "--interval", "1"]).code,
+            0
+        );
     }
     let capture = walscope::snapshot::Capture::open(&folder.path().join("a.walsnap")).unwrap();
     let evidence = capture.manifest.evidence;
@@ -245,7 +248,10 @@ impl Drop for Mounts {
 
 fn fuse() -> bool {
     let there = root() && Path::new("/dev/fuse").exists();
-    common::have("fuse", there && Command::new("bindfs").arg("--version").output().is_ok_and(|out| out.status.success()))
+    common::have(
+        "fuse",
+        there && Command::new("bindfs").arg("--version").output().is_ok_and(|out| out.status.success()),
+    )
 }
 
 #[test]
