@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,18 +36,19 @@ struct Challenged {
 }
 
 impl Challenged {
-    fn open(source: &str, global: &Global) -> anyhow::Result<Self> {
-        let files = match source::open(source.as_ref(), global.strict_atime)? {
+    fn open(source: &Path, global: &Global) -> anyhow::Result<Self> {
+        let files = match source::open(source.as_os_str(), global.strict_atime)? {
             Source::Files(files) => files.opened,
             Source::Bundle(_) => None,
         };
         let Some(files) = files else {
-            bail!("{source}: a probe needs a live database, found a bundle, a -wal or a -shm alone");
+            bail!("{}: a probe needs a live database, found a bundle, a -wal or a -shm alone", source.display());
         };
         let shm = match &files.shm {
             Observation::Seen { value } => Arc::clone(value),
             absent => bail!(
-                "{source}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                "{}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                source.display(),
                 absent.reason().unwrap_or_default()
             ),
         };
@@ -78,12 +80,12 @@ impl Challenged {
     }
 }
 
-fn document(action: Action, source: &str, nonce: u64) -> ProbeDocument {
+fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
     ProbeDocument {
         schema: SCHEMA,
         action,
         on: On::WalIndex,
-        source: source.to_owned(),
+        source: source.display().to_string(),
         nonce: written(nonce),
         peer_nonce: None,
         acknowledged: None,
@@ -96,11 +98,11 @@ fn document(action: Action, source: &str, nonce: u64) -> ProbeDocument {
 }
 
 /// Holds a beacon until standard input ends, or for a while.
-pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
+pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
     let held = Challenged::open(source, global)?;
     let nonce = beacon::nonce().context("drawing a nonce")?;
     let seat = beacon::seat_of(nonce);
-    let refused = || format!("{source}: locks of open file descriptions on the -shm");
+    let refused = || format!("{}: locks of open file descriptions on the -shm", source.display());
     if let Some(digest) = held.digest {
         beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
     }
@@ -147,7 +149,7 @@ fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<b
 }
 
 /// Looks for a beacon.
-pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
+pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let seat = beacon::seat_of(nonce);
     let mut live = Live::untried("this side holds no beacon when it seeks");
@@ -176,7 +178,7 @@ pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Meets another side through beacons alone.
-pub fn meet(source: &str, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
     let mut live = Live::untried("nobody else was seen");
