@@ -283,6 +283,81 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
     assert_eq!(fs::read_dir(here.join("source")).unwrap().count(), 3, "t.db, -wal and -shm");
 }
 
+/// Two overlays over one lower folder, unmounted on drop.
+struct Overlays(tempfile::TempDir);
+
+impl Overlays {
+    const NAMES: [&str; 2] = ["o1", "o2"];
+
+    fn new() -> Option<Self> {
+        let overlays = Self(tempfile::tempdir().unwrap());
+        let here = overlays.0.path();
+        fs::create_dir(here.join("lower")).unwrap();
+        // In WAL mode, with the sidecars that a process left which was killed: so that all three are copied up.
+        drop(database(&here.join("made.db")));
+        fs::rename(here.join("made.db"), here.join("lower/t.db")).unwrap();
+        let mounted = Self::NAMES.iter().all(|name| {
+            for part in ["", "-upper", "-work"] {
+                fs::create_dir(here.join(format!("{name}{part}"))).unwrap();
+            }
+            let options =
+                format!("lowerdir={0}/lower,upperdir={0}/{name}-upper,workdir={0}/{name}-work", here.display());
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "overlay", "overlay", "-o", &options]).arg(here.join(name));
+            mount.status().unwrap().success()
+        });
+        common::have("overlay", mounted).then_some(overlays)
+    }
+}
+
+impl Drop for Overlays {
+    fn drop(&mut self) {
+        for name in Self::NAMES {
+            let _ = Command::new("umount").arg("-l").arg(self.0.path().join(name)).status();
+        }
+    }
+}
+
+fn count(db: &rusqlite::Connection) -> u32 {
+    db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn two_overlays_over_one_folder_are_refuted_and_one_is_proven() {
+    if !common::have("root", root()) {
+        return;
+    }
+    let Some(overlays) = Overlays::new() else { return };
+    let here = overlays.0.path();
+    let connections = ["o1", "o1", "o2"].map(|name| cli::connect(&here.join(name).join("t.db")));
+    assert!(connections.iter().all(|db| count(db) == 1));
+    let apart = walscope(here, &["compare", "o1/t.db", "o2/t.db", "--json"]).json();
+    assert_eq!(apart["verdict"]["sharing"], "refuted", "{apart:#}");
+    assert_eq!(says(&apart, "physical_pages"), ["refutes"]);
+    assert_eq!(says(&apart, "lock_beacon"), ["refutes"]);
+
+    let one = walscope(here, &["compare", "o1/t.db", "o1/t.db", "--json"]).json();
+    assert_eq!(one["verdict"]["sharing"], "proven", "{one:#}");
+    assert_eq!(one["verdict"]["decided_by"], serde_json::json!(["physical_pages", "lock_beacon"]));
+}
+
+#[test]
+fn an_overlay_and_its_own_upper_folder_share_memory_without_locks() {
+    if !common::have("root", root()) {
+        return;
+    }
+    let Some(overlays) = Overlays::new() else { return };
+    let here = overlays.0.path();
+    let above = cli::connect(&here.join("o1/t.db"));
+    above.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    let below = cli::connect(&here.join("o1-upper/t.db"));
+    assert_eq!((count(&above), count(&below)), (2, 2));
+    let document = walscope(here, &["compare", "o1/t.db", "o1-upper/t.db", "--json"]).json();
+    assert_eq!(says(&document, "physical_pages"), ["proves"], "{document:#}");
+    assert_eq!(document["verdict"]["locks"], "refuted");
+    assert_eq!(document["verdict"]["sharing"], "refuted");
+}
+
 #[test]
 fn what_a_probe_cannot_use_is_said() {
     let folder = tempfile::tempdir().unwrap();

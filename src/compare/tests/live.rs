@@ -93,13 +93,11 @@ fn a_page_that_moves_between_two_looks_says_nothing() {
     }
     assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
     // Twice apart is not often enough.
-    for tables in [&mut seen(&mut live.pages).a] {
-        for table in tables {
-            let mut reads = moving.clone();
-            reads[1] = entries(&[100]);
-            reads[2] = entries(&[100]);
-            table.reads = Observation::seen(reads);
-        }
+    for table in &mut pages(&mut live).a {
+        let mut reads = moving.clone();
+        reads[1] = entries(&[100]);
+        reads[2] = entries(&[100]);
+        table.reads = Observation::seen(reads);
     }
     assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
 }
@@ -132,7 +130,7 @@ fn on_an_overlay_one_s_own_descriptor_counts_neither_way() {
 #[test]
 fn a_read_only_mapping_is_no_proof() {
     let mut live = live();
-    seen(&mut live.pages).a[1].writable = false;
+    pages(&mut live).a[1].writable = false;
     assert_ne!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Proves);
 }
 
