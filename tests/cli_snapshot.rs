@@ -139,7 +139,7 @@ fn ended_by(signal: &str, syscall: &str, when: u32, folder: &Path, prepare: &str
     let inject = format!("inject={syscall}:signal={signal}:when={when}");
     let force = if force { "--force" } else { "" };
     let line =
-        format!("{prepare} exec strace -f -qq -o /dev/null -e {inject} {EXE} snapshot t.db -o b.walsnap {force}");
+        format!("{prepare} exec strace -f -qq -o /dev/null -e '{inject}' {EXE} snapshot t.db -o b.walsnap {force}");
     let mut command = Command::new("sh");
     if !prepare.is_empty() {
         command = Command::new("unshare");

@@ -7,12 +7,23 @@ use super::{About, Answer, Because, Kind, Says, Side, Subject, Verdict};
 /// Explains a verdict.
 pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -> String {
     let all = names(sides);
+    if let [only] = pairs
+        && only.same_capture
+    {
+        return format!(
+            "Whether {all} share one wal-index is undecided. These are one and the same capture: it says nothing about two sides. Give a capture of each side."
+        );
+    }
     let mut sentences = match verdict.sharing {
         Answer::Proven => proven(&all, verdict, pairs),
         Answer::Refuted => refuted(&all, verdict, pairs),
         Answer::Undecided => undecided(&all, verdict, pairs),
     };
     sentences.extend(pairs.iter().find_map(conflict));
+    sentences.extend(pairs.iter().filter(|pair| pair.same_capture).map(|pair| {
+        let (a, b) = (&pair.pair.a.label, &pair.pair.b.label);
+        format!("{a} and {b} are one and the same capture: it says nothing about two sides.")
+    }));
     if sides.iter().any(|side| !side.stable) {
         sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
     }
@@ -80,18 +91,33 @@ fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
 fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
     let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
     let half = match (verdict.memory, verdict.locks) {
+        (Answer::Proven, Answer::Proven) => Some("Memory and locks of one wal-index are shared."),
         (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),
         (_, Answer::Proven) => Some("Locks are shared; about the memory nothing is proven."),
         _ => None,
     };
     sentences.extend(half.map(str::to_owned));
-    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided) {
+    if let Some((pair, Identity::Alike(why))) =
+        pairs.iter().find(|pair| pair.apart.is_some()).map(|pair| (pair, &pair.shm))
+    {
+        sentences.push(format!(
+            "{} and {} have one -shm, but what it should belong to is two: {why}. Stop the writers before content is lost, and mount the folder that holds the database, with everything in it, from one place into every container.",
+            pair.pair.a.label, pair.pair.b.label
+        ));
+        return sentences;
+    }
+    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided && !pair.same_capture) {
         sentences.extend(match &pair.shm {
             Identity::Alike(why) | Identity::MadeAnew(why) | Identity::Unknown(why) => {
                 Some(format!("Kernel identity does not decide it: {why}."))
             }
             Identity::One(_) | Identity::Two(_) | Identity::LocksApart(_) => None,
         });
+    }
+    if let Some(doubt) =
+        pairs.iter().filter(|pair| pair.sharing == Answer::Undecided).find_map(|pair| pair.doubt.as_ref())
+    {
+        sentences.push(format!("Whether database and -wal are one is not known: {doubt}."));
     }
     sentences.push(
         "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."
@@ -105,10 +131,10 @@ fn conflict(pair: &Judged<'_>) -> Option<String> {
     let touching =
         |other: About, item: &Because| item.about == other || item.about == About::Both || other == About::Both;
     // Shared memory and locks apart, or the other way, is no contradiction.
-    let all = |says| pair.because.iter().filter(move |item| item.says == says);
-    let (proof, refutation) = all(Says::Refutes).find_map(|refutation| {
-        let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;
-        Some((proof, refutation))
+    let mut refutations = pair.because.iter().filter(|item| item.says == Says::Refutes);
+    let (proof, refutation) = refutations.find_map(|refutation| {
+        let proves = |item: &&Because| item.says == Says::Proves && touching(refutation.about, item);
+        Some((pair.because.iter().find(proves)?, refutation))
     })?;
     if refutation.kind == Kind::ProcessMappings {
         return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());

@@ -29,6 +29,9 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+    /// Threads that verify a long WAL [default: one a core, at most 8]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
     /// Refuse to read a file where reading would move its access time
     #[arg(long, global = true)]
     pub strict_atime: bool,

@@ -13,6 +13,7 @@ mod lab;
 mod live;
 mod look;
 mod output;
+mod pass;
 mod probe;
 mod ps;
 mod schema;
