@@ -178,6 +178,19 @@ fn locks_without_memory_and_memory_without_locks_are_no_contradiction() {
     assert!(!comparison.explanation.contains("contradicts"), "{}", comparison.explanation);
 }
 
+#[test]
+fn one_wal_index_beside_two_databases_is_not_called_shared() {
+    for sides in [pair(), fuse()] {
+        let mut sides = sides;
+        sides[1].evidence.files.database = Observation::seen(file(79));
+        let comparison = compare_two(&sides, &live());
+        assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Proven));
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        sides[1].evidence.files.database = Observation::denied("EACCES");
+        assert_eq!(compare_two(&sides, &live()).verdict.sharing, Answer::Undecided);
+    }
+}
+
 fn trial(forth: Option<bool>, back: Option<bool>, made: u32) -> Verdict {
     let found = CoherenceView { forth, back, round_trips: vec![900; made as usize], wanted: 4, made };
     probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() }).0
