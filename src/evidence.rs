@@ -151,6 +151,14 @@ pub struct Timestamp {
     pub nanoseconds: u32,
 }
 
+impl Timestamp {
+    /// Nanoseconds since 1970.
+    #[must_use]
+    pub fn since_1970(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
+    }
+}
+
 /// An inode as `/proc/PID/maps` prints it for a mapping of the file.
 ///
 /// This is not always what `stat` says: on btrfs subvolumes the devices differ.
@@ -366,6 +374,20 @@ pub struct Mapping {
     pub path: String,
     /// Whether the path column ended with ` (deleted)`. OpenZFS prints that for live inodes too.
     pub deleted_suffix: bool,
+    /// What the process is cut off from, when it kept this mapping through several looks. A process that closes a
+    /// database removes the `-shm` first and unmaps it afterwards: seen once, that says nothing.
+    #[serde(default)]
+    pub cut_off: Option<CutOff>,
+}
+
+/// Why whoever opens the path does not meet the process that has another wal-index mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutOff {
+    /// It was mapped under the side's path, which leads to another file now, or to none.
+    Path,
+    /// The process has the side's database open, and maps this file as its wal-index instead of the side's `-shm`.
+    Database,
 }
 
 /// Every mapping found, and how far one could look.
@@ -379,6 +401,9 @@ pub struct MappingsView {
     pub processes_denied: u32,
     /// Why the first of them could not be read.
     pub denied_reason: Option<String>,
+    /// Mappings that seemed cut off and were gone, or reachable again, at a further look; they are left out.
+    #[serde(default)]
+    pub passing: u32,
 }
 
 /// State of one lock byte.
@@ -473,9 +498,9 @@ pub struct LocksView {
 /// Everything one side saw besides the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Clocks before the first look.
+    /// Clocks when the files had been opened, before the first look at them.
     pub begun: ClockSample,
-    /// Clocks after the last.
+    /// Clocks after the last look, for which the paths were checked: the descriptors were open from `begun` to here.
     pub ended: ClockSample,
     /// Kernel, namespaces, container, user.
     pub host: HostView,

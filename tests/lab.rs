@@ -160,6 +160,12 @@ fn kept_bundles_are_private_give_the_same_verdict_and_are_never_overwritten() {
     for bundle in &bundles {
         assert_eq!(fs::metadata(bundle).unwrap().permissions().mode() & 0o777, 0o600);
     }
+    // Whoever has the database open is the experiment, and is not called as the tool is.
+    for (bundle, actor) in bundles.iter().zip(["lab-writer", "lab-reader"]) {
+        let capture = walscope::snapshot::Capture::open(bundle).unwrap();
+        let view = capture.manifest.evidence.mappings.value().unwrap();
+        assert!(view.mappings.iter().any(|mapping| mapping.command.as_deref() == Some(actor)), "{view:?}");
+    }
     let compared = Command::new(WALSCOPE).arg("compare").args(&bundles).output().unwrap();
     assert_eq!(compared.status.code(), Some(1), "{}", String::from_utf8_lossy(&compared.stdout));
 

@@ -87,8 +87,21 @@ fn without_with_db_the_first_page_is_taken_and_without_the_wal_nothing_of_it() {
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::None), ..Options::default() });
     let capture = read(&written).unwrap();
     assert!(matches!(capture.wal, WalBytes::NotCaptured));
+    assert!(!walscope::compare::Side::from_capture(&capture).unwrap().wal_captured);
     let DatabaseBytes::FirstPage(page) = capture.database else { panic!("a first page") };
     assert_eq!(bytes(page.as_ref()), sibling(&path, "")[..1024]);
+}
+
+#[test]
+fn a_whole_database_comes_with_its_whole_wal_whatever_its_size() {
+    let (_folder, path, _writer) = live();
+    let wal = std::fs::OpenOptions::new().write(true).open(format!("{}-wal", path.display())).unwrap();
+    wal.set_len((64 << 20) + 1).unwrap();
+    for (with_db, mode) in [(false, WalMode::Headers), (true, WalMode::Full)] {
+        let options = Options { with_db, ..Options::default() };
+        let manifest = write_bundle(&path, &options, &mut std::io::sink(), &mut |_, _| {}).unwrap();
+        assert_eq!(manifest.wal_mode, mode);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use sqlite_child::SqliteChild;
 use tempfile::TempDir;
-use walscope::snapshot::{Capture, Options, Step, write_bundle};
+use walscope::snapshot::{Capture, Options, Stability, Step, WalMode, write_bundle};
 
 #[test]
 fn sqlite_child_entry() {
@@ -27,13 +27,15 @@ struct Scene {
     path: PathBuf,
     writer: SqliteChild,
     states: Vec<u64>,
+    /// How much of the WAL is captured.
+    wal: Option<WalMode>,
 }
 
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.db");
-        Self { folder, path, writer: SqliteChild::start("sqlite_child_entry"), states: Vec::new() }
+        Self { folder, path, writer: SqliteChild::start("sqlite_child_entry"), states: Vec::new(), wal: None }
     }
 
     /// Runs commands separated by `; `.
@@ -66,7 +68,7 @@ impl Scene {
     /// the beginning of its last attempt.
     fn capture(&mut self, attempts: u32, interfere: &mut dyn FnMut(&mut Self, u32, u32, Step)) -> (Capture, usize) {
         let mut bundle = Vec::new();
-        let options = Options { with_db: true, attempts, chunk_size: 16 << 10, ..Options::default() };
+        let options = Options { wal: self.wal, with_db: true, attempts, chunk_size: 16 << 10, ..Options::default() };
         let path = self.path.clone();
         let mut first_state = 0;
         let mut calls = 0;
@@ -260,6 +262,55 @@ fn a_database_that_shrinks_while_it_is_copied_is_padded_and_labelled() {
     let stability = capture.manifest.stability;
     assert_eq!(stability.reason.as_deref(), Some("a file became shorter while it was copied"));
     assert!(capture.manifest.members.iter().any(|member| member.name == "db" && member.padded > 0));
+}
+
+/// Stability of a capture without the WAL's pages, of one attempt or two, while something is done at the first.
+fn without_wal_pages(wal: WalMode, attempts: u32, action: &str) -> Stability {
+    let mut scene = Scene::new();
+    scene.wal = Some(wal);
+    scene.begin("frames, some of them checkpointed");
+    let (capture, _) = scene.capture(attempts, &mut |scene, attempt, _, step| {
+        if attempt == 1 && step == Step::DatabaseChunk(1) {
+            scene.play(action);
+        }
+    });
+    capture.manifest.stability
+}
+
+#[test]
+fn a_database_without_the_pages_of_its_wal_is_unstable_while_it_is_checkpointed_into() {
+    for wal in [WalMode::None, WalMode::Headers] {
+        let first = without_wal_pages(wal, 1, "checkpoint PASSIVE");
+        assert!(!first.stable, "a mixed database was called stable");
+        assert!(first.reason.as_deref().unwrap().contains("checkpoint"), "{:?}", first.reason);
+        let second = without_wal_pages(wal, 2, "checkpoint PASSIVE");
+        assert_eq!((second.stable, second.attempts), (true, 2), "{:?}", second.reason);
+        // Commits only lengthen the WAL.
+        let beside = without_wal_pages(wal, 1, "insert 3; update");
+        assert!(beside.stable, "{:?}", beside.reason);
+    }
+    // With the pages the same checkpoint is harmless.
+    assert!(without_wal_pages(WalMode::Full, 1, "checkpoint PASSIVE").stable);
+}
+
+#[test]
+fn a_database_that_is_gone_before_the_next_attempt_leaves_a_whole_bundle_labelled_unstable() {
+    let mut scene = Scene::new();
+    scene.begin("frames, some of them checkpointed");
+    let (capture, _) = scene.capture(3, &mut |scene, attempt, _, step| match (attempt, step) {
+        (1, Step::WalChunk(1)) => scene.play("checkpoint RESTART; update"),
+        (2, Step::Before) => {
+            for suffix in ["", "-wal", "-shm"] {
+                std::fs::remove_file(format!("{}{suffix}", scene.path.display())).unwrap();
+            }
+        }
+        _ => {}
+    });
+    let stability = capture.manifest.stability;
+    assert_eq!((stability.stable, stability.attempts), (false, 1));
+    let reason = stability.reason.unwrap();
+    assert!(reason.contains("restarted") && reason.contains("No such file"), "{reason}");
+    assert!(matches!(capture.database, walscope::snapshot::DatabaseBytes::Full(_)));
 }
 
 #[test]

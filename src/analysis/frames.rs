@@ -7,12 +7,13 @@ use crate::bytes::ReadAt;
 use crate::format::checksum::ChecksumOrder;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header};
 
+use super::frame_index::FrameIndex;
 use super::transactions::Transactions;
 use super::wal::{Frame, FrameClass, WalFacts};
 
 /// About as many bytes are read at once, in whole frames.
 const BLOCK_BYTES: usize = 256 * 1024;
-/// Committed frames of which the newest of each page is looked up without being asked: 8 MiB of memory.
+/// Committed frames of which the newest of each page is looked up without being asked: some 8 MiB of memory.
 pub const INDEXED_UNASKED: usize = 1 << 20;
 
 /// Where the bytes of frames are.
@@ -219,7 +220,7 @@ impl Prologue {
     /// For a listing that begins with frame `first`; the index of newest frames holds at most `indexed` frames.
     #[must_use]
     pub fn new(first: u64, indexed: usize) -> Self {
-        let newest = NewestFrames { entries: Vec::new(), limit: indexed, overflown: false };
+        let newest = NewestFrames::new(indexed);
         let grouping = Transactions::new(0);
         Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
     }
@@ -251,34 +252,37 @@ impl Prologue {
     }
 }
 
-/// The newest committed frame of each page, 8 bytes a committed frame while it is made.
+/// The newest committed frame of each page. 4 bytes a frame are collected, and 4 more while the index is made of them.
 ///
 /// folklore: SQLite counts frames in 32 bits; frames beyond the 2^32nd supersede nothing.
 #[derive(Debug)]
 pub struct NewestFrames {
-    /// Page and frame.
-    entries: Vec<(u32, u32)>,
+    /// The page of each valid frame, from frame 1 on.
+    pages: Vec<u32>,
     limit: usize,
     overflown: bool,
+    index: FrameIndex,
 }
 
 impl NewestFrames {
+    fn new(limit: usize) -> Self {
+        Self { pages: Vec::new(), limit, overflown: false, index: FrameIndex::default() }
+    }
+
     fn push(&mut self, frame: &Frame) {
-        let Ok(number) = u32::try_from(frame.number) else { return };
-        if self.entries.len() < self.limit {
-            self.entries.push((frame.header.page, number));
+        if self.pages.len() < self.limit {
+            self.pages.push(frame.header.page);
         } else if !self.overflown {
             self.overflown = true;
-            self.entries = Vec::new();
+            self.pages = Vec::new();
             self.limit = 0;
         }
     }
 
     fn finish(mut self, committed: u64) -> Self {
-        self.entries.retain(|(_, frame)| u64::from(*frame) <= committed);
-        // The newest of each page first, and then it alone.
-        self.entries.sort_unstable_by_key(|(page, frame)| (*page, std::cmp::Reverse(*frame)));
-        self.entries.dedup_by_key(|(page, _)| *page);
+        self.pages.truncate(usize::try_from(committed).unwrap_or(usize::MAX));
+        self.index = FrameIndex::of(&self.pages);
+        self.pages = Vec::new();
         self
     }
 
@@ -295,8 +299,7 @@ impl NewestFrames {
         if self.overflown || visited.class != FrameClass::Committed {
             return None;
         }
-        let page = visited.frame.header.page;
-        let at = self.entries.binary_search_by_key(&page, |(page, _)| *page).ok()?;
-        self.entries.get(at).map(|(_, newest)| visited.frame.number < u64::from(*newest))
+        let newest = self.index.frames(visited.frame.header.page).last()?;
+        Some(visited.frame.number < u64::from(*newest))
     }
 }

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod checks;
 pub mod examine;
 pub mod findings;
+pub mod frame_index;
 pub mod frames;
 pub mod shm;
 pub mod surroundings;

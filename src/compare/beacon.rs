@@ -45,7 +45,7 @@ fn why_not(look: &Observation<BeaconLook>) -> String {
             "other locks lay over the pattern; try again".to_owned()
         }
         Observation::Seen { value } if !value.files_in_place => {
-            "it was not seen, but a -shm was deleted or replaced meanwhile".to_owned()
+            "it was not seen, but a file was deleted or replaced meanwhile, or nobody knows".to_owned()
         }
         Observation::Seen { .. } => "it was not seen, but the holder does not see its own locks either".to_owned(),
         unseen => unseen.reason().unwrap_or_default().to_owned(),

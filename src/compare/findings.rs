@@ -5,26 +5,33 @@ use serde_json::{Map, Value, json};
 use super::identity::{self, Identity};
 use super::mappings::{self, Mapped, Split};
 use super::verdict::Judged;
-use super::{Answer, Pair, Side};
+use super::{Answer, Pair, Side, continuity, history, temporal};
 use crate::analysis::surroundings;
 use crate::finding::{Finding, Severity};
 
 /// Every code that comparing can give, sorted.
 pub const CODES: &[&str] = &[
     "bundle_unstable",
+    "captures_diverged",
     "database_shared_wal_index_not",
     "different_databases",
     "shm_deleted",
     "split_brain",
     "two_mounts_of_one_file_system",
+    "wal_index_shared_database_not",
+    "wal_index_shared_wal_not",
 ];
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     let of_sides = sides.iter().flat_map(|side| [split_brain(side), shm_deleted(side), unstable(side)]);
-    let of_pairs = pairs.iter().map(|pair| {
+    let of_pairs = pairs.iter().filter(|pair| !pair.same_capture).flat_map(|pair| {
         let two_mounts = || (pair.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
-        shared_database(pair).or_else(two_mounts).or_else(|| different_databases(pair))
+        let files = shared_wal_index(pair)
+            .or_else(|| shared_database(pair))
+            .or_else(two_mounts)
+            .or_else(|| different_databases(pair));
+        [files, diverged(pair)]
     });
     of_sides.chain(of_pairs).flatten().collect()
 }
@@ -77,12 +84,17 @@ fn split_brain(side: &Side) -> Option<Finding> {
         code: "split_brain".to_owned(),
         severity: Severity::Error,
         title: "Running processes use another wal-index than the path leads to".to_owned(),
-        detail: format!("{}. Whoever opens the database next does not see their commits and locks.", split.detail(side)),
+        detail: format!(
+            "{}. Whoever opens the database next does not see their commits and locks.",
+            split.detail(side)
+        ),
         evidence: split_evidence(side, &split),
-        advice: "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. A process caught in closing looks the same for a moment: capture twice."
-            .to_owned(),
+        advice: if split.by_database() { ONE_NAME } else { START_AGAIN }.to_owned(),
     })
 }
+
+const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace a -shm in use.";
+const ONE_NAME: &str = "Stop every process that has the database open, keep a copy of the database and of every -wal and -shm, then start them again so that all reach the database in one folder under one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind.";
 
 fn split_evidence(side: &Side, split: &Split<'_>) -> Map<String, Value> {
     let inodes: Vec<String> = split.inodes().iter().map(ToString::to_string).collect();
@@ -127,6 +139,45 @@ fn unstable(side: &Side) -> Option<Finding> {
         ),
         evidence: evidence([("side", json!(side.label))]),
         advice: "Capture again, when there is less traffic or while a connection stays open.".to_owned(),
+    })
+}
+
+/// One wal-index over two databases, or over two logs.
+fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
+    let (part, apart) = judged.apart.as_ref()?;
+    let Identity::Alike(detail) = &judged.shm else { return None };
+    let (code, title) = if part.name == identity::DATABASE.name {
+        ("wal_index_shared_database_not", "One wal-index, but each side has its own database")
+    } else {
+        ("wal_index_shared_wal_not", "One wal-index, but each side has its own -wal")
+    };
+    Some(Finding {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        title: title.to_owned(),
+        detail: format!("{detail}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost."),
+        evidence: of_pair(judged, [("apart", json!(part.name)), ("detail", json!(apart))]),
+        advice: "Stop every process that has either database open and keep a copy of all files. Then mount the folder that holds the database, with everything in it, from one place into every container; never mount or link a -shm by itself."
+            .to_owned(),
+    })
+}
+
+/// Content that does not fit, from captures between which too much may have happened.
+fn diverged(judged: &Judged<'_>) -> Option<Finding> {
+    let pair = &judged.pair;
+    let detail = history::parted(pair).or_else(|| temporal::fell_behind(pair))?;
+    let why = continuity::unbroken(pair).err()?;
+    Some(Finding {
+        code: "captures_diverged".to_owned(),
+        severity: Severity::Warning,
+        title: "The captures do not continue each other".to_owned(),
+        detail: format!(
+            "{detail}. Two writers on two wal-indexes leave that behind; {}, and {why}.",
+            continuity::LOST_TAIL
+        ),
+        evidence: of_pair(judged, [("detail", json!(detail)), ("not_refuted_because", json!(why))]),
+        advice: "Capture both sides again while a connection stays open on each, or compare the live databases."
+            .to_owned(),
     })
 }
 

@@ -67,6 +67,19 @@ pub fn mapping(pid: u32, namespace: &str, inode: u64) -> Mapping {
         shared: true,
         path: "/data/t.db-shm".into(),
         deleted_suffix: false,
+        cut_off: None,
+    }
+}
+
+/// A mapping that stayed cut off from the side's path.
+pub fn cut_off(pid: u32, namespace: &str, inode: u64) -> Mapping {
+    Mapping { cut_off: Some(CutOff::Path), ..mapping(pid, namespace, inode) }
+}
+
+/// The side's processes started `at` seconds of uptime.
+pub fn started(side: &mut Side, at: u64) {
+    for mapping in &mut seen(&mut side.evidence.mappings).mappings {
+        mapping.start_time = Some(at * 100);
     }
 }
 

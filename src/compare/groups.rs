@@ -24,13 +24,15 @@ pub(super) fn verdict(sides: &[Side], pairs: &[Judged<'_>]) -> Verdict {
     let sharing = over_all(sides.len(), pairs, |pair| pair.sharing);
     let deciding: Vec<&Judged<'_>> = pairs.iter().filter(|pair| pair.sharing == sharing).collect();
     let mappings = sharing != Answer::Undecided && deciding.iter().all(|pair| pair.subject == Subject::Mappings);
+    let (groups, undecided) = if several { grouped(sides, pairs) } else { Default::default() };
     Verdict {
         sharing,
         memory,
         locks,
         subject: if mappings { Subject::Mappings } else { Subject::Paths },
         decided_by: kinds(&deciding),
-        groups: if several { labels(sides, &partition(sides.len(), pairs, |pair| pair.sharing)) } else { Vec::new() },
+        groups,
+        undecided,
         because: pairs.iter().flat_map(|pair| listed(pair, several)).collect(),
     }
 }
@@ -62,12 +64,25 @@ fn partition(sides: usize, pairs: &[Judged<'_>], of: impl Fn(&Judged<'_>) -> Ans
     group
 }
 
-fn labels(sides: &[Side], partition: &[usize]) -> Vec<Vec<String>> {
-    let of = |group: usize| {
-        let members = sides.iter().zip(partition).filter(|(_, of)| **of == group);
-        members.map(|(side, _)| side.label.clone()).collect::<Vec<_>>()
+/// Labels by proven group, and of the sides that belong to none. A side alone is a group of its own only if every other
+/// was refuted.
+fn grouped(sides: &[Side], pairs: &[Judged<'_>]) -> (Vec<Vec<String>>, Vec<String>) {
+    let partition = partition(sides.len(), pairs, |pair| pair.sharing);
+    let open = |side: usize| {
+        let mut of_side = pairs.iter().filter(|pair| pair.at.0 == side || pair.at.1 == side);
+        of_side.any(|pair| pair.sharing == Answer::Undecided)
     };
-    (0..sides.len()).map(of).filter(|group| !group.is_empty()).collect()
+    let (mut groups, mut undecided) = (Vec::new(), Vec::new());
+    for group in 0..sides.len() {
+        let members = sides.iter().zip(&partition).filter(|(_, of)| **of == group);
+        let labels: Vec<String> = members.map(|(side, _)| side.label.clone()).collect();
+        match labels.len() {
+            0 => {}
+            1 if open(group) => undecided.extend(labels),
+            _ => groups.push(labels),
+        }
+    }
+    (groups, undecided)
 }
 
 fn kinds(deciding: &[&Judged<'_>]) -> Vec<Kind> {

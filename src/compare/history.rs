@@ -1,6 +1,6 @@
 //! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
 
-use super::{About, Because, Kind, Pair, Says, Side};
+use super::{About, Because, Kind, Pair, Says, Side, continuity};
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_frame_header};
@@ -129,6 +129,18 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     }
 }
 
+fn different(frame: u64) -> String {
+    format!("same generation, but frame {frame} was committed with different content on the two sides")
+}
+
+/// Whether one generation holds different frames on the two sides, within one life or not.
+pub(super) fn parted(pair: &Pair<'_>) -> Option<String> {
+    match common(pair, &end(pair.a)?, &end(pair.b)?) {
+        Common::DifferentAt(frame) => Some(different(frame)),
+        _ => None,
+    }
+}
+
 /// Content as evidence: it can refute, but what agrees may be a copy.
 pub(super) fn content(pair: &Pair<'_>) -> Because {
     let kind = Kind::ContentLineage;
@@ -144,12 +156,13 @@ pub(super) fn content(pair: &Pair<'_>) -> Because {
             Says::Supports,
             format!("same generation and same content up to frame {frame}; a copy looks the same"),
         ),
-        Common::DifferentAt(frame) => Because::new(
-            kind,
-            About::Both,
-            Says::Refutes,
-            format!("same generation, but frame {frame} was committed with different content on the two sides"),
-        ),
+        Common::DifferentAt(frame) => {
+            let detail = different(frame);
+            match continuity::unbroken(pair) {
+                Ok(()) => Because::new(kind, About::Both, Says::Refutes, detail),
+                Err(why) => silent(format!("{detail}; but {why}, and {}", continuity::LOST_TAIL)),
+            }
+        }
         Common::Unknown(frame) => silent(format!("the checksum of frame {frame} was not captured on both sides")),
         Common::OtherSalts => silent("the generations differ, so frames cannot be compared".to_owned()),
     }

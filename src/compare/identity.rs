@@ -3,7 +3,7 @@
 //! One inode on a file system of the allow-list has one page cache and one list of locks. Equal numbers alone are not
 //! one inode: numbers are reused, and elsewhere (FUSE, overlay) one inode number stood for memory that was not shared.
 
-use super::{About, Because, Kind, Pair, Says, Side};
+use super::{About, Because, Kind, Pair, Says, Side, continuity};
 use crate::evidence::{Evidence, FileSystem, FileView, FilesView, InodeId, Observation, Timestamp};
 
 /// What two looks at a file come to.
@@ -298,7 +298,8 @@ fn unseen(a: &Look<'_>, b: &Look<'_>, what: &str, reason: fn(&FileView) -> Optio
     })
 }
 
-/// Whether both inodes provably existed at one moment.
+/// Whether both inodes provably were what their paths led to at one moment: the lifetimes of both say that they existed,
+/// and the life of what is open on the later side that it did not take the other's place.
 ///
 /// # Errors
 /// Why that cannot be said.
@@ -314,7 +315,9 @@ fn at_one_moment(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Res
     let two = differ(birth(a), birth(b)) || differ(generation(a), generation(b));
     let overlap = two && order(a, b).is_some_and(|order| order.born.is_some_and(|born| born < order.begun));
     if overlap {
-        return Ok(());
+        return continuity::unbroken(pair).map_err(|why| {
+            format!("the {} differs ({} and {}), but {why}; {}", part.name, a.id, b.id, continuity::MOVED)
+        });
     }
     Err(format!(
         "the {} differs ({} and {}), but the captures are of different times and it may have been made anew between them: take both while a connection stays open",
@@ -344,7 +347,7 @@ fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
     let mut differences = Vec::with_capacity(4);
     for look in [a, b] {
         for clock in [look.side.evidence.begun, look.side.evidence.ended] {
-            differences.push(nanoseconds(clock.realtime) - i128::from(clock.host_boottime()?));
+            differences.push(clock.realtime.since_1970() - i128::from(clock.host_boottime()?));
         }
     }
     let drift = differences.iter().max()? - differences.iter().min()?;
@@ -352,14 +355,10 @@ fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
         return None;
     }
     Some(Order {
-        born: later.file.birth_time.value().map(|time| nanoseconds(*time)),
-        begun: nanoseconds(earlier.side.evidence.begun.realtime) - drift - TICK,
-        ended: nanoseconds(earlier.side.evidence.ended.realtime) + drift,
+        born: later.file.birth_time.value().map(|time| time.since_1970()),
+        begun: earlier.side.evidence.begun.realtime.since_1970() - drift - TICK,
+        ended: earlier.side.evidence.ended.realtime.since_1970() + drift,
     })
-}
-
-fn nanoseconds(time: Timestamp) -> i128 {
-    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
 }
 
 /// In UTC, to the nanosecond; as a number where no calendar reaches.

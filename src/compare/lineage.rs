@@ -2,7 +2,7 @@
 
 use super::history::{self, Common, End};
 use super::identity::{self, Identity};
-use super::{Lineage, Pair, Relation, Side};
+use super::{Lineage, Pair, Relation, Side, continuity};
 
 /// A restart counts salt-1 up by one; more than this many between two captures is taken for chance.
 const RESTARTS: u32 = 1024;
@@ -22,12 +22,14 @@ pub(super) fn lineage(pair: &Pair<'_>) -> Lineage {
     };
     match history::common(pair, &x, &y) {
         Common::UpTo(frame) => same_past(pair, &x, &y, frame),
-        Common::DifferentAt(frame) => told(
-            Some(Relation::Diverged),
-            format!(
-                "the same generation, but at frame {frame} the content is different: two writers went on separately"
-            ),
-        ),
+        Common::DifferentAt(frame) => {
+            let why = match continuity::unbroken(pair) {
+                Ok(()) => "two writers went on separately".to_owned(),
+                Err(_) => format!("two writers went on separately, or {}", continuity::LOST_TAIL),
+            };
+            let explanation = format!("the same generation, but at frame {frame} the content is different: {why}");
+            told(Some(Relation::Diverged), explanation)
+        }
         Common::Unknown(frame) => {
             told(None, format!("the same generation, but the checksum of frame {frame} was not captured on both sides"))
         }

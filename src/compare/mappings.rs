@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::identity::{self, Identity};
-use super::{About, Because, Kind, Pair, Says, Side};
-use crate::evidence::{InodeId, Mapping, Observation};
+use super::{About, Because, Kind, Pair, Says, Side, continuity};
+use crate::evidence::{CutOff, InodeId, Mapping, Observation};
 
 /// What a look at one side's processes came to.
 #[derive(Debug)]
@@ -22,13 +22,14 @@ pub(super) enum Mapped<'a> {
 pub(super) struct Split<'a> {
     /// Their mappings.
     pub mappings: Vec<&'a Mapping>,
-    /// What the path led to: `None` when there was no `-shm`, or when the mapped one was deleted or replaced.
+    /// What the path led to: `None` when there was no `-shm`, or it was deleted or replaced.
     pub path_leads_to: Option<InodeId>,
 }
 
 /// Looks at the visible processes of one side.
 ///
-/// Only processes of the side's own mount namespace count: elsewhere the same path is another file.
+/// Only processes of the side's own mount namespace count for its path: elsewhere the same path is another file. Whoever
+/// has the side's database open counts everywhere.
 pub(super) fn mapped(side: &Side) -> Mapped<'_> {
     let evidence = &side.evidence;
     let Some(view) = evidence.mappings.value() else {
@@ -39,51 +40,53 @@ pub(super) fn mapped(side: &Side) -> Mapped<'_> {
         let reason = evidence.host.namespaces.mount.reason().unwrap_or_default();
         return Mapped::Unseen(format!("the mount namespace of {} was not seen: {reason}", side.label));
     };
-    let path = format!("{}-shm", evidence.files.database_path);
-    let own: Vec<&Mapping> = view
-        .mappings
-        .iter()
-        .filter(|mapping| mapping.shared && mapping.mount_namespace.value() == Some(namespace))
-        .collect();
-    let at_path = |mapping: &&Mapping| mapping.path == path;
-    let nobody = || {
-        let denied = match (view.processes_denied, view.denied_reason.as_deref()) {
-            (0, _) => String::new(),
-            (n, reason) => format!(", and {n} could not be looked at: {}", reason.unwrap_or("no permission")),
-        };
-        Mapped::Unseen(format!("no process of {} was seen that maps the -shm{denied}", side.label))
-    };
-    let file = match &evidence.files.shm {
-        Observation::Seen { value } => value,
-        Observation::Missing { .. } => {
-            let cut_off: Vec<_> = own.into_iter().filter(at_path).filter(|mapping| mapping.deleted_suffix).collect();
-            if cut_off.is_empty() || !evidence.paths_unchanged {
-                return nobody();
+    let mappings = || view.mappings.iter().filter(|mapping| mapping.shared);
+    let own = || mappings().filter(|mapping| mapping.mount_namespace.value() == Some(namespace));
+    let shm = &evidence.files.shm;
+    let id = match shm {
+        Observation::Seen { value } => match &value.maps_identity {
+            Observation::Seen { value } => Some(*value),
+            unseen => {
+                let reason = unseen.reason().unwrap_or_default();
+                let label = &side.label;
+                return Mapped::Unseen(format!("the identity as mapped of the -shm of {label} was not seen: {reason}"));
             }
-            return Mapped::Split(Split { mappings: cut_off, path_leads_to: None });
-        }
-        other => {
-            let reason = other.reason().unwrap_or_default();
+        },
+        Observation::Missing { .. } => None,
+        unseen => {
+            let reason = unseen.reason().unwrap_or_default();
             return Mapped::Unseen(format!("the -shm of {} was not seen: {reason}", side.label));
         }
     };
-    let Some(id) = file.maps_identity.value() else {
-        let reason = file.maps_identity.reason().unwrap_or_default();
-        return Mapped::Unseen(format!("the identity as mapped of the -shm of {} was not seen: {reason}", side.label));
+    let cut_off: Vec<&Mapping> = mappings().filter(|mapping| mapping.cut_off.is_some()).collect();
+    let reachable = shm.value().is_some_and(|file| identity::reachable(evidence, file));
+    if !cut_off.is_empty() {
+        return Mapped::Split(Split { mappings: cut_off, path_leads_to: id.filter(|_| reachable) });
+    }
+    if shm.value().is_some() && !reachable {
+        return Mapped::Unseen(format!("the -shm of {} was deleted or replaced while it was captured", side.label));
+    }
+    // `maps` escapes a newline and nothing else.
+    let path = format!("{}-shm", evidence.files.database_path).replace('\n', "\\012");
+    if own().any(|mapping| Some(mapping.inode) != id && mapping.path == path) {
+        return Mapped::Unseen(format!(
+            "on {} a process was seen once that maps another file under the path of the -shm, and nobody looked again: it may have been closing",
+            side.label
+        ));
+    }
+    let this: Vec<&Mapping> = own().filter(|mapping| Some(mapping.inode) == id).collect();
+    if !this.is_empty() {
+        return Mapped::This(this);
+    }
+    let denied = match (view.processes_denied, view.denied_reason.as_deref()) {
+        (0, _) => String::new(),
+        (n, reason) => format!(", and {n} could not be looked at: {}", reason.unwrap_or("no permission")),
     };
-    let (this, other): (Vec<_>, Vec<_>) = own.into_iter().partition(|mapping| mapping.inode == *id);
-    if !identity::reachable(evidence, file) {
-        if this.is_empty() {
-            // A mapping of another inode is no split then: it may be the one that took the place of the deleted one.
-            return Mapped::Unseen(format!("the -shm of {} was deleted or replaced while it was captured", side.label));
-        }
-        return Mapped::Split(Split { mappings: this, path_leads_to: None });
-    }
-    let other: Vec<_> = other.into_iter().filter(at_path).collect();
-    if !other.is_empty() {
-        return Mapped::Split(Split { mappings: other, path_leads_to: Some(*id) });
-    }
-    if this.is_empty() { nobody() } else { Mapped::This(this) }
+    let passing = match view.passing {
+        0 => String::new(),
+        n => format!(", but for {n} that came and went"),
+    };
+    Mapped::Unseen(format!("no process of {} was seen that maps the -shm{passing}{denied}", side.label))
 }
 
 /// The mappings as evidence. `shm` is what the identity of the `-shm` came to.
@@ -126,7 +129,10 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
         unseen_others(pair.b)
     );
     match shm {
-        Identity::One(_) => Because::new(kind, About::Both, Says::Supports, format!("{detail}: one inode")),
+        Identity::One(_) => match continuity::together(pair, &a, &b) {
+            Ok(()) => Because::new(kind, About::Both, Says::Supports, format!("{detail}: one inode")),
+            Err(reason) => Because::silent(kind, About::Both, reason, detail),
+        },
         Identity::Two(_) => Because::new(kind, About::Both, Says::Refutes, format!("{detail}: two inodes")),
         _ => Because::silent(kind, About::Both, "whether what is mapped is one inode was not decided", detail),
     }
@@ -150,15 +156,45 @@ impl Split<'_> {
         self.mappings.iter().map(|mapping| mapping.pid).collect()
     }
 
+    /// Whether somebody is cut off although the side's path leads where it always did: the database has another name.
+    pub(super) fn by_database(&self) -> bool {
+        self.of(CutOff::Database).next().is_some()
+    }
+
+    fn of(&self, cut_off: CutOff) -> impl Iterator<Item = &Mapping> {
+        self.mappings.iter().copied().filter(move |mapping| mapping.cut_off == Some(cut_off))
+    }
+
     /// The facts in a sentence.
     pub(super) fn detail(&self, side: &Side) -> String {
-        let inodes: Vec<String> = self.inodes().iter().take(LISTED).map(ToString::to_string).collect();
         let leads = match self.path_leads_to {
             Some(id) => format!("while the path leads to {id}"),
             None => "which was deleted or replaced: no path leads to it any more".to_owned(),
         };
-        format!("on {} {} maps {}, {leads}", side.label, processes(&self.mappings), inodes.join(", "))
+        let by_path: Vec<&Mapping> = self.of(CutOff::Path).collect();
+        let by_database: Vec<&Mapping> = self.of(CutOff::Database).collect();
+        let mut facts = Vec::new();
+        if !by_path.is_empty() {
+            facts.push(format!("on {} {} maps {}, {leads}", side.label, processes(&by_path), inodes(&by_path)));
+        }
+        if let Some(first) = by_database.first() {
+            let deleted = if first.deleted_suffix { ", deleted" } else { "" };
+            facts.push(format!(
+                "{} has the database of {} open, and maps {} ({}{deleted}) as its wal-index, not the -shm of {}",
+                processes(&by_database),
+                side.label,
+                inodes(&by_database),
+                first.path,
+                side.label
+            ));
+        }
+        facts.join("; ")
     }
+}
+
+fn inodes(mappings: &[&Mapping]) -> String {
+    let inodes: BTreeSet<InodeId> = mappings.iter().map(|mapping| mapping.inode).collect();
+    inodes.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Processes named in one sentence.

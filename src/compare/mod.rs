@@ -5,6 +5,7 @@
 //! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
 
 mod beacon;
+mod continuity;
 mod directory;
 pub mod findings;
 #[cfg(test)]
@@ -168,8 +169,12 @@ pub struct Verdict {
     pub subject: Subject,
     /// The kinds that decided.
     pub decided_by: Vec<Kind>,
-    /// Labels of the sides, by sharing group; of more than two sides.
+    /// Labels of the sides, by sharing group; of more than two sides. A group is proven: its sides share, or a side
+    /// shares with none of the others.
     pub groups: Vec<Vec<String>>,
+    /// Labels of the sides that were proven to share with none, and with one or more neither proven nor refuted; of more
+    /// than two sides.
+    pub undecided: Vec<String>,
     /// All evidence.
     pub because: Vec<Because>,
 }

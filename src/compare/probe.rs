@@ -42,6 +42,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> (Verdict, String) {
         subject: Subject::Paths,
         decided_by: decided_by(&because, sharing, memory, locks),
         groups: Vec::new(),
+        undecided: Vec::new(),
         because,
     };
     let explanation = explain(&verdict, matches!(met, Met::Folder));

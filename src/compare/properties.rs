@@ -7,9 +7,9 @@ use super::*;
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 16;
+const VARIATIONS: u32 = 20;
 /// Pieces of evidence that can go missing, on each side.
-const REMOVALS: u32 = 22;
+const REMOVALS: u32 = 24;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -29,9 +29,20 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         12 => b.wal = wal(12, SALTS, 0),
         13 => {
             if let Observation::Seen { value } = &mut a.evidence.mappings {
-                value.mappings.push(mapping(13, "mnt:[11]", 70));
+                value.mappings.push(cut_off(13, "mnt:[11]", 70));
             }
         }
+        16 => {
+            if let Observation::Seen { value } = &mut b.evidence.mappings {
+                value.mappings.iter_mut().for_each(|mapping| mapping.start_time = Some(150 * 100));
+            }
+        }
+        17 => {
+            // The captures overlap.
+            b.evidence.begun = clock(100 * SECOND + SECOND / 2);
+        }
+        18 => b.evidence.files.wal = Observation::seen(file(80)),
+        19 => a.evidence = b.evidence.clone(),
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }
@@ -69,7 +80,13 @@ fn remove(side: &mut Side, which: u32) {
         18 => evidence.samples.clear(),
         19 => side.shm = None,
         20 => side.wal = crate::analysis::wal::WalFacts::absent(),
-        _ => evidence.ended.boottime_offset = None,
+        21 => evidence.ended.boottime_offset = None,
+        22 => evidence.begun.boottime_offset = None,
+        _ => {
+            if let Observation::Seen { value } = &mut evidence.mappings {
+                value.mappings.iter_mut().for_each(|mapping| mapping.start_time = None);
+            }
+        }
     }
 }
 

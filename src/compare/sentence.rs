@@ -7,12 +7,23 @@ use super::{About, Answer, Because, Kind, Says, Side, Subject, Verdict};
 /// Explains a verdict.
 pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -> String {
     let all = names(sides);
+    if let [only] = pairs
+        && only.same_capture
+    {
+        return format!(
+            "Whether {all} share one wal-index is undecided. These are one and the same capture: it says nothing about two sides. Give a capture of each side."
+        );
+    }
     let mut sentences = match verdict.sharing {
         Answer::Proven => proven(&all, verdict, pairs),
         Answer::Refuted => refuted(&all, verdict, pairs),
         Answer::Undecided => undecided(&all, verdict, pairs),
     };
     sentences.extend(pairs.iter().find_map(conflict));
+    sentences.extend(pairs.iter().filter(|pair| pair.same_capture).map(|pair| {
+        let (a, b) = (&pair.pair.a.label, &pair.pair.b.label);
+        format!("{a} and {b} are one and the same capture: it says nothing about two sides.")
+    }));
     if sides.iter().any(|side| !side.stable) {
         sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
     }
@@ -85,7 +96,16 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
         _ => None,
     };
     sentences.extend(half.map(str::to_owned));
-    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided) {
+    if let Some((pair, Identity::Alike(why))) =
+        pairs.iter().find(|pair| pair.apart.is_some()).map(|pair| (pair, &pair.shm))
+    {
+        sentences.push(format!(
+            "{} and {} have one -shm, but what it should belong to is two: {why}. Stop the writers before content is lost, and mount the folder that holds the database, with everything in it, from one place into every container.",
+            pair.pair.a.label, pair.pair.b.label
+        ));
+        return sentences;
+    }
+    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided && !pair.same_capture) {
         sentences.extend(match &pair.shm {
             Identity::Alike(why) | Identity::MadeAnew(why) | Identity::Unknown(why) => {
                 Some(format!("Kernel identity does not decide it: {why}."))
@@ -108,8 +128,8 @@ fn conflict(pair: &Judged<'_>) -> Option<String> {
     let refutations = pair.because.iter().filter(|item| item.says == Says::Refutes);
     let (proof, refutation) = refutations
         .filter_map(|refutation| {
-            let proofs = pair.because.iter().filter(|item| item.says == Says::Proves);
-            Some((proofs.filter(|item| touching(refutation.about, item)).next()?, refutation))
+            let mut proofs = pair.because.iter().filter(|item| item.says == Says::Proves);
+            Some((proofs.find(|item| touching(refutation.about, item))?, refutation))
         })
         .next()?;
     if refutation.kind == Kind::ProcessMappings {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::analysis::wal::{self, WalFacts};
+use crate::analysis::wal::{Scan, WalFacts};
 use crate::bytes::ReadAt;
 use crate::format::shm::{self, IndexHead};
 use crate::snapshot::{Capture, WalBytes};
@@ -43,7 +43,7 @@ fn wal_of(bytes: &WalBytes) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
     Ok(match bytes {
         WalBytes::Missing | WalBytes::NotCaptured => (WalFacts::absent(), None),
         WalBytes::Full(bytes) => {
-            let facts = wal::scan(bytes.as_ref(), &mut |_| {})?;
+            let facts = Scan::new(bytes.as_ref()).facts()?;
             let headers = facts.page_size().map(|page_size| FrameHeaders {
                 bytes: Arc::clone(bytes),
                 stride: crate::format::wal::FRAME_HEADER_SIZE as u64 + u64::from(page_size),

@@ -1,6 +1,6 @@
 //! What the sides showed in time: one memory cannot be behind what it had already shown.
 
-use super::{About, Because, Kind, Pair, Says, Side, identity};
+use super::{About, Because, Kind, Pair, Says, Side, continuity, identity};
 use crate::evidence::WalIndexSample;
 
 /// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
@@ -39,22 +39,11 @@ pub(super) fn because(pair: &Pair<'_>) -> Because {
     }
     // `b_after_a`: samples of b that were taken wholly after one of a.
     let (b_after_a, a_after_b) = (follow(&a, &b), follow(&b, &a));
-    for (order, ahead, behind) in [(&b_after_a, pair.a, pair.b), (&a_after_b, pair.b, pair.a)] {
-        if let Some((earlier, later)) = order.behind {
-            return Because::new(
-                Kind::Temporal,
-                About::Memory,
-                Says::Refutes,
-                format!(
-                    "{} showed frame {} of the same generation, and {} us later {} still showed frame {}",
-                    ahead.label,
-                    earlier.sample.mx_frame,
-                    later.from.saturating_sub(earlier.to) / 1_000,
-                    behind.label,
-                    later.sample.mx_frame
-                ),
-            );
-        }
+    if let Some(detail) = behind(pair, &b_after_a, &a_after_b) {
+        return match continuity::unbroken(pair) {
+            Ok(()) => Because::new(Kind::Temporal, About::Memory, Says::Refutes, detail),
+            Err(why) => silent(format!("{detail}; but {why}, and {}", continuity::LOST_TAIL)),
+        };
     }
     if b_after_a.followed && a_after_b.followed && (b_after_a.advanced || a_after_b.advanced) {
         let detail = "interleaved samples of both sides advance together";
@@ -64,6 +53,28 @@ pub(super) fn because(pair: &Pair<'_>) -> Because {
         return silent("the samples do not interleave while frames are added".to_owned());
     }
     silent("no two samples are of the same generation and one wholly after the other".to_owned())
+}
+
+/// Whether one side showed less than the other had shown before, within one life or not.
+pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<String> {
+    identity::same_kernel(pair).ok()?;
+    let (a, b) = (moments(pair.a), moments(pair.b));
+    behind(pair, &follow(&a, &b), &follow(&b, &a))
+}
+
+fn behind(pair: &Pair<'_>, b_after_a: &Order, a_after_b: &Order) -> Option<String> {
+    let sides = [(b_after_a, pair.a, pair.b), (a_after_b, pair.b, pair.a)];
+    sides.into_iter().find_map(|(order, ahead, behind)| {
+        let (earlier, later) = order.behind?;
+        Some(format!(
+            "{} showed frame {} of the same generation, and {} us later {} still showed frame {}",
+            ahead.label,
+            earlier.sample.mx_frame,
+            later.from.saturating_sub(earlier.to) / 1_000,
+            behind.label,
+            later.sample.mx_frame
+        ))
+    })
 }
 
 fn moments(side: &Side) -> Vec<Moment> {

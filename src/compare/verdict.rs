@@ -1,7 +1,10 @@
 //! From evidence to a verdict about two sides.
 
-use super::identity::{self, Identity};
-use super::{About, Answer, Because, Kind, Pair, Says, Subject, beacon, directory, history, mappings, pages, temporal};
+use super::identity::{self, Identity, Part};
+use super::{
+    About, Answer, Because, Kind, Pair, Says, Side, Subject, beacon, directory, history, mappings, pages, temporal,
+};
+use crate::evidence::{ClockSample, Observation};
 
 /// The verdict about one pair, and what it was drawn from.
 pub(super) struct Judged<'a> {
@@ -11,6 +14,10 @@ pub(super) struct Judged<'a> {
     pub at: (usize, usize),
     /// What the identity of the `-shm` came to.
     pub shm: Identity,
+    /// The sides have two databases or two `-wal` files behind one `-shm`: the file and how it is known.
+    pub apart: Option<(Part, String)>,
+    /// Both sides are one and the same capture.
+    pub same_capture: bool,
     /// The `-shm` pages.
     pub memory: Answer,
     /// The locks.
@@ -30,30 +37,79 @@ pub(super) struct Judged<'a> {
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let shm = identity::judge(&pair, identity::SHM);
+    let (shm, apart) = beside(&pair, shm);
+    let same_capture = capture(pair.a) == capture(pair.b);
     let pages = pages::judge(&pair);
-    let mut because = pages.because;
-    because.extend(identity::because(&shm));
-    because.push(directory::because(&pair, &shm));
-    because.push(mappings::because(&pair, &shm));
-    because.extend(beacon::because(&pair.a.label, &pair.b.label, pair.live));
-    because.extend(pair.live.and_then(beacon::coherence));
-    because.push(temporal::because(&pair));
-    because.push(history::content(&pair));
-    because.push(history::equal_bytes(&pair));
+    let of_processes = pages.of_processes;
+    let because = if same_capture { vec![nothing_said()] } else { evidence(&pair, &shm, pages.because) };
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
-    let sharing = together(memory, locks);
+    let sharing = match together(memory, locks) {
+        // One wal-index is no sharing that anybody wants while the databases are two.
+        Answer::Proven if apart.is_some() => Answer::Undecided,
+        sharing => sharing,
+    };
     Judged {
-        subject: subject(&because, sharing, pages.of_processes),
+        subject: subject(&because, sharing, of_processes),
         decided_by: decided_by(&because, sharing, memory, locks),
         pair,
         at,
         shm,
+        apart,
+        same_capture,
         memory,
         locks,
         sharing,
         because,
-        pages_of_processes: pages.of_processes,
+        pages_of_processes: of_processes,
+    }
+}
+
+/// All evidence, that of physical pages first.
+fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because> {
+    let mut because = pages;
+    because.extend(identity::because(shm));
+    because.push(directory::because(pair, shm));
+    because.push(mappings::because(pair, shm));
+    because.extend(beacon::because(&pair.a.label, &pair.b.label, pair.live));
+    because.extend(pair.live.and_then(beacon::coherence));
+    because.push(temporal::because(pair));
+    because.push(history::content(pair));
+    because.push(history::equal_bytes(pair));
+    because
+}
+
+/// What names a capture: when it began and ended, to the nanosecond, and who made it.
+fn capture(side: &Side) -> impl PartialEq + use<> {
+    let of = |clock: ClockSample| (clock.boottime, clock.realtime);
+    (of(side.evidence.begun), of(side.evidence.ended), side.evidence.host.pid)
+}
+
+/// All there is to say about a capture beside itself.
+fn nothing_said() -> Because {
+    let reason = "these are one and the same capture: it says nothing about two sides";
+    Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
+}
+
+/// What one `-shm` is worth beside the database and the `-wal`: a proof only where these are not two. What was not seen of
+/// them might have spoken against it, and takes the proof away as well.
+fn beside(pair: &Pair<'_>, shm: Identity) -> (Identity, Option<(Part, String)>) {
+    let Identity::One(one) = shm else { return (shm, None) };
+    let mut doubt = None;
+    for part in [identity::DATABASE, identity::WAL] {
+        let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
+        match identity::judge(pair, part) {
+            Identity::Two(detail) | Identity::LocksApart(detail) => {
+                return (Identity::Alike(format!("{one}, but {detail}")), Some((part, detail)));
+            }
+            Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
+            Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
+            Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
+        }
+    }
+    match doubt {
+        Some(reason) => (Identity::Alike(format!("{one}, but {reason}")), None),
+        None => (Identity::One(one), None),
     }
 }
 

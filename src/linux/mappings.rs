@@ -2,11 +2,11 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::evidence::{Container, InodeId, Mapping, MappingsView, Observation};
-use crate::linux::cgroup;
+use crate::evidence::{Container, CutOff, Device, InodeId, Mapping, MappingsView, Observation};
 use crate::linux::maps::{MapsLine, escaped, parse};
 use crate::linux::procfs::{Proc, Process, refused, unseen, vanished};
 use crate::linux::target::Target;
+use crate::linux::{cgroup, elsewhere};
 
 /// SQLite maps a wal-index in blocks of 32 KiB (`WALINDEX_PGSZ` in wal.c). A shorter mapping is none in use, but a look
 /// at its identity such as walscope's own.
@@ -17,12 +17,38 @@ pub const BLOCK: u64 = 32 * 1024;
 pub struct Wanted {
     /// The `-shm` as `maps` prints it, if there is one.
     pub identity: Option<InodeId>,
-    /// Its path, escaped as `maps` prints it.
-    path: Vec<u8>,
+    /// `st_dev` and inode of the `-shm`, where `maps` does not tell it from files of other subvolumes (btrfs).
+    pub exact: Option<(Device, u64)>,
+    /// `st_dev` and inode of the database, if there is one.
+    pub database: Option<(Device, u64)>,
+    /// Path of the `-shm`, escaped as `maps` prints it.
+    pub(super) path: Vec<u8>,
     /// What stands before paths of the target's process when they are read from here.
     prefix: Vec<u8>,
     /// The mount namespace of the target's process.
     mount_namespace: Option<String>,
+}
+
+/// Where the path of the `-shm` leads at the moment of a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leads {
+    /// To the file that was opened.
+    Here,
+    /// To another file than the one that was opened, or to one where there was none.
+    Elsewhere(Device, u64),
+    /// To none.
+    Nowhere,
+    /// That could not be seen.
+    Unknown,
+}
+
+/// What a line of `maps` is to the `-shm` in question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// Its inode.
+    This,
+    /// Another file, mapped under its path in the observer's mount namespace.
+    SamePath,
 }
 
 impl Wanted {
@@ -31,7 +57,7 @@ impl Wanted {
     pub fn new(proc: &Proc, identity: Option<InodeId>, shm: &Target) -> Self {
         let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
         let prefix = escaped(shm.prefix().as_os_str().as_bytes());
-        Self { identity, path: shm.as_printed(), prefix, mount_namespace }
+        Self { identity, exact: None, database: None, path: shm.as_printed(), prefix, mount_namespace }
     }
 
     /// A path column as the target's process would read it, where it is of the same namespace.
@@ -39,19 +65,63 @@ impl Wanted {
         String::from_utf8_lossy(path.strip_prefix(self.prefix.as_slice()).unwrap_or(path)).into_owned()
     }
 
+    fn own(&self, mount_namespace: &Observation<String>) -> bool {
+        self.mount_namespace.is_some() && self.mount_namespace.as_ref() == mount_namespace.value()
+    }
+
     /// A mapping of the same inode, or one under the same path in the same mount namespace. In another mount namespace
     /// the same path means nothing: two containers' own `/data/t.db-shm` read alike here.
-    fn wants(&self, line: &MapsLine<'_>, mount_namespace: &Observation<String>) -> bool {
-        let same_namespace = self.mount_namespace.is_some() && self.mount_namespace.as_ref() == mount_namespace.value();
-        line.length() >= BLOCK
-            && (self.identity == Some(line.inode)
-                || (same_namespace && line.inode.inode != 0 && line.path == self.path))
+    ///
+    /// # Errors
+    /// Why it could not be told whether it is the same inode.
+    fn claim(
+        &self,
+        process: &Process,
+        line: &MapsLine<'_>,
+        mount_namespace: &Observation<String>,
+    ) -> Result<Option<Claim>, String> {
+        if line.length() < BLOCK || line.inode.inode == 0 {
+            return Ok(None);
+        }
+        if self.identity == Some(line.inode) && self.is_exactly(process, line)? {
+            return Ok(Some(Claim::This));
+        }
+        Ok((self.own(mount_namespace) && line.path == self.path).then_some(Claim::SamePath))
+    }
+
+    /// folklore: `maps` prints one device for all subvolumes of a btrfs, and a snapshot of a subvolume keeps the inode
+    /// numbers. fs/proc/task_mmu.c prints the superblock's device; held by
+    /// `on_btrfs_a_mapping_counts_only_if_the_file_behind_it_is_the_same`.
+    fn is_exactly(&self, process: &Process, line: &MapsLine<'_>) -> Result<bool, String> {
+        let Some(exact) = self.exact else { return Ok(true) };
+        match process.file_behind(&format!("map_files/{:x}-{:x}", line.start, line.end)) {
+            Ok(found) => Ok(found == exact),
+            // What the path leads to speaks for it; against it that says nothing, the file may have been replaced.
+            Err(_) if process.file_beneath_root(line.path).is_ok_and(|found| found == exact) => Ok(true),
+            Err(error) => Err(format!(
+                "{}: maps prints one device for all subvolumes of a btrfs, and the file behind a mapping could not be looked at: {error}",
+                process.pid
+            )),
+        }
+    }
+
+    /// What a mapping seems to be cut off from, while the path leads there.
+    fn cut_off(&self, claim: Claim, line: &MapsLine<'_>, own: bool, leads: Leads) -> Option<CutOff> {
+        let cut_off = line.shared
+            && match (claim, leads) {
+                (Claim::This, Leads::Elsewhere(..) | Leads::Nowhere) => own,
+                (Claim::SamePath, Leads::Here) => true,
+                (Claim::SamePath, Leads::Nowhere) => self.identity.is_none() && line.deleted_suffix,
+                _ => false,
+            };
+        cut_off.then_some(CutOff::Path)
     }
 }
 
-/// Looks at every visible process. Processes that end meanwhile are left out.
+/// Looks once at every visible process, while the path of the `-shm` leads where `leads` says. Processes that end
+/// meanwhile are left out. What seems cut off may be a process in closing: see [`crate::linux::settle`].
 #[must_use]
-pub fn scan(proc: &Proc, wanted: &Wanted) -> Observation<MappingsView> {
+pub fn scan(proc: &Proc, wanted: &Wanted, leads: Leads) -> Observation<MappingsView> {
     let pids = match proc.pids() {
         Ok(pids) => pids,
         Err(error) => return unseen("listing the processes", &error),
@@ -60,7 +130,7 @@ pub fn scan(proc: &Proc, wanted: &Wanted) -> Observation<MappingsView> {
     for pid in pids {
         let maps = proc.process(pid).and_then(|process| Ok((process.read("maps")?, process)));
         match maps {
-            Ok((text, process)) => match of_process(&process, &text, wanted) {
+            Ok((text, process)) => match of_process(&process, &text, wanted, leads) {
                 Ok(found) => {
                     view.processes_read = view.processes_read.saturating_add(1);
                     view.mappings.extend(found);
@@ -80,25 +150,41 @@ fn deny(view: &mut MappingsView, reason: String) {
     view.denied_reason.get_or_insert(reason);
 }
 
-fn of_process(process: &Process, text: &[u8], wanted: &Wanted) -> Result<Vec<Mapping>, String> {
+fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> Result<Vec<Mapping>, String> {
     let lines = parse(text).map_err(|error| format!("{}/maps: {error}", process.pid))?;
     let mount_namespace = process.link("ns/mnt");
-    let lines = lines.iter().filter(|line| wanted.wants(line, &mount_namespace));
-    Ok(lines
-        .map(|line| Mapping {
-            pid: process.pid,
-            command: process.command(),
-            start_time: process.start_time(),
-            mount_namespace: mount_namespace.clone(),
-            container: container(process),
-            inode: line.inode,
-            offset: line.offset,
-            length: line.length(),
-            shared: line.shared,
-            path: wanted.shown(line.path),
-            deleted_suffix: line.deleted_suffix,
-        })
-        .collect())
+    let own = wanted.own(&mount_namespace);
+    let mut found = Vec::new();
+    let mut this = false;
+    for line in &lines {
+        if let Some(claim) = wanted.claim(process, line, &mount_namespace)? {
+            this |= claim == Claim::This;
+            found.push((line, wanted.cut_off(claim, line, own, leads)));
+        }
+    }
+    if !this {
+        for line in elsewhere::of_database(process, &lines, wanted) {
+            match found.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, cut_off)) => *cut_off = cut_off.or(Some(CutOff::Database)),
+                None => found.push((line, Some(CutOff::Database))),
+            }
+        }
+    }
+    let mapping = |(line, cut_off): (&MapsLine<'_>, Option<CutOff>)| Mapping {
+        pid: process.pid,
+        command: process.command(),
+        start_time: process.start_time(),
+        mount_namespace: mount_namespace.clone(),
+        container: container(process),
+        inode: line.inode,
+        offset: line.offset,
+        length: line.length(),
+        shared: line.shared,
+        path: wanted.shown(line.path),
+        deleted_suffix: line.deleted_suffix,
+        cut_off,
+    };
+    Ok(found.into_iter().map(mapping).collect())
 }
 
 /// The container of a process, as its cgroup path reads from here.
@@ -119,22 +205,24 @@ pub fn raw_lines(proc: &Proc, pid: u32, wanted: &Wanted) -> Observation<Vec<u8>>
         Err(error) => return Observation::unsupported(format!("{pid}/maps: {error}")),
     };
     let mount_namespace = process.link("ns/mnt");
-    let kept = lines.iter().filter(|line| wanted.wants(line, &mount_namespace));
+    let elsewhere = elsewhere::of_database(&process, &lines, wanted);
+    let kept = lines.iter().filter(|line| {
+        elsewhere.contains(line) || wanted.claim(&process, line, &mount_namespace).is_ok_and(|claim| claim.is_some())
+    });
     Observation::seen(kept.flat_map(|line| line.text.iter().chain(b"\n")).copied().collect())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt, symlink};
     use std::path::Path;
 
     use super::*;
-    use crate::evidence::Device;
 
-    const ID: InodeId = InodeId { device: Device { major: 254, minor: 0 }, inode: 7 };
+    pub(in crate::linux) const ID: InodeId = InodeId { device: Device { major: 254, minor: 0 }, inode: 7 };
 
-    fn process(root: &Path, pid: &str, mount: &str, maps: &str) {
+    pub(in crate::linux) fn process(root: &Path, pid: &str, mount: &str, maps: &str) {
         let folder = root.join(pid);
         fs::create_dir_all(folder.join("ns")).unwrap();
         fs::write(folder.join("maps"), maps).unwrap();
@@ -144,13 +232,19 @@ mod tests {
         symlink(mount, folder.join("ns/mnt")).unwrap();
     }
 
-    fn line(inode: u64, length: u64, path: &str) -> String {
+    pub(in crate::linux) fn line(inode: u64, length: u64, path: &str) -> String {
         format!("10000-{:x} rw-s 00000000 fe:00 {inode}      {path}\n", 0x10000 + length)
+    }
+
+    /// Device and inode as `stat` says.
+    pub(in crate::linux) fn file_at(path: &Path) -> (Device, u64) {
+        let metadata = fs::metadata(path).unwrap();
+        (crate::linux::stat::device(metadata.dev()), metadata.ino())
     }
 
     fn pids(root: &Path, identity: Option<InodeId>) -> Vec<(u32, u64, bool)> {
         let proc = Proc::new(root);
-        let view = scan(&proc, &Wanted::new(&proc, identity, &Target::from("/data/t.db-shm")));
+        let view = scan(&proc, &Wanted::new(&proc, identity, &Target::from("/data/t.db-shm")), Leads::Here);
         view.value().unwrap().mappings.iter().map(|map| (map.pid, map.inode.inode, map.deleted_suffix)).collect()
     }
 
@@ -180,7 +274,7 @@ mod tests {
         process(root.path(), "10", "mnt:[1]", &line(7, BLOCK, "/data/t.db-shm"));
         let proc = Proc::new(root.path());
         let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
-        let view = scan(&proc, &wanted);
+        let view = scan(&proc, &wanted, Leads::Here);
         let found = &view.value().unwrap().mappings[0];
         assert_eq!((found.command.as_deref(), found.start_time), (Some("app"), Some(77)));
         assert_eq!(found.container.as_ref().unwrap().runtime, "docker");
@@ -195,9 +289,58 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         process(root.path(), "10", "mnt:[1]", "rubbish\n");
         let proc = Proc::new(root.path());
-        let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from("/x")));
+        let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from("/x")), Leads::Here);
         let view = view.value().unwrap();
         assert_eq!((view.processes_read, view.processes_denied), (0, 1));
         assert!(view.denied_reason.as_ref().unwrap().contains("rubbish"));
+    }
+
+    #[test]
+    fn what_is_cut_off_depends_on_where_the_path_leads() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        process(root.path(), "10", "mnt:[1]", &line(7, BLOCK, "/data/t.db-shm"));
+        process(root.path(), "11", "mnt:[1]", &line(8, BLOCK, "/data/t.db-shm (deleted)"));
+        process(root.path(), "12", "mnt:[2]", &line(7, BLOCK, "/data/t.db-shm"));
+        let proc = Proc::new(root.path());
+        let cut_off = |identity, leads| {
+            let view = scan(&proc, &Wanted::new(&proc, identity, &Target::from("/data/t.db-shm")), leads);
+            let found = view.value().unwrap().mappings.iter();
+            found.filter(|map| map.cut_off == Some(CutOff::Path)).map(|map| map.pid).collect::<Vec<_>>()
+        };
+        let replaced = Leads::Elsewhere(ID.device, 9);
+        assert_eq!(cut_off(Some(ID), Leads::Here), [11]);
+        assert_eq!(cut_off(Some(ID), Leads::Nowhere), [10]);
+        assert_eq!(cut_off(Some(ID), replaced), [10]);
+        assert_eq!(cut_off(Some(ID), Leads::Unknown), [0; 0]);
+        assert_eq!(cut_off(None, Leads::Nowhere), [11]);
+        assert_eq!(cut_off(None, replaced), [0; 0]);
+    }
+
+    #[test]
+    fn on_btrfs_a_mapping_counts_only_if_the_file_behind_it_is_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let (ours, copy) = (root.path().join("ours-shm"), root.path().join("copy-shm"));
+        fs::write(&ours, "").unwrap();
+        fs::write(&copy, "").unwrap();
+        for pid in ["10", "11", "12", "13"] {
+            process(root.path(), pid, "mnt:[2]", &line(7, BLOCK, "/ours-shm"));
+        }
+        for (pid, file) in [("10", &ours), ("11", &copy)] {
+            fs::create_dir(root.path().join(pid).join("map_files")).unwrap();
+            symlink(file, root.path().join(pid).join("map_files/10000-18000")).unwrap();
+        }
+        symlink(root.path(), root.path().join("12/root")).unwrap();
+        let proc = Proc::new(root.path());
+        let mut wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
+        let pids = |wanted: &Wanted| {
+            let view = scan(&proc, wanted, Leads::Here).value().unwrap().clone();
+            (view.mappings.iter().map(|map| map.pid).collect::<Vec<_>>(), view.processes_denied, view.denied_reason)
+        };
+        assert_eq!(pids(&wanted).0, [10, 11, 12, 13]);
+        wanted.exact = Some(file_at(&ours));
+        let (seen, denied, reason) = pids(&wanted);
+        assert_eq!((seen, denied), (vec![10, 12], 1));
+        assert!(reason.unwrap().contains("one device for all subvolumes"));
     }
 }

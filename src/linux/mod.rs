@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::evidence::{
     ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation, live,
@@ -16,6 +17,7 @@ pub mod beacon;
 mod card;
 pub mod cgroup;
 pub mod clocks;
+mod elsewhere;
 pub mod fdinfo;
 pub mod host;
 pub mod lock_view;
@@ -30,6 +32,7 @@ pub mod pagemap;
 pub mod procfs;
 pub mod ps;
 pub mod runtimes;
+mod settle;
 pub mod stat;
 mod sys;
 pub mod target;
@@ -111,50 +114,34 @@ pub fn host_view(files: &OpenedFiles) -> HostView {
     host::view(&proc, &files.target, &mounts(&proc, &files.target), &used)
 }
 
-/// Which visible processes map the opened `-shm`, or another file under its path: looked for by path also when there is
-/// no `-shm` to open.
+/// Which visible processes map the opened `-shm`, or another wal-index for the same path or the same database: looked
+/// for by path also when there is no `-shm` to open. Where a process seems cut off, this looks several times, over a
+/// quarter of a second.
 #[must_use]
 pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
     let proc = system();
-    mappings::scan(&proc, &wanted(&proc, files))
+    let wanted = wanted(&proc, files);
+    let look = || {
+        let leads = open::shm_leads(files);
+        (leads, mappings::scan(&proc, &wanted, leads))
+    };
+    settle::settle(look, || std::thread::sleep(Duration::from_millis(settle::PAUSE)))
 }
 
 fn wanted(proc: &Proc, files: &OpenedFiles) -> mappings::Wanted {
     let identity: Option<InodeId> = files.shm.value().and_then(|file| maps::identity(proc, file).value().copied());
-    mappings::Wanted::new(proc, identity, &shm_target(files))
+    let file = |file: &Observation<Arc<File>>| file.value().and_then(|file| stat::device_and_inode(file).ok());
+    let mut wanted = mappings::Wanted::new(proc, identity, &files.target.at(shm_path(files)));
+    wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
+    wanted.database = file(&files.database);
+    wanted
 }
 
-/// The `-shm` by its canonical path.
-fn shm_target(files: &OpenedFiles) -> Target {
+/// The path of the `-shm` as the side sees it.
+fn shm_path(files: &OpenedFiles) -> std::path::PathBuf {
     let mut path = files.database_path.clone().into_os_string();
     path.push("-shm");
-    files.target.at(path.into())
-}
-
-/// All that [`evidence`] has, and what other processes have mapped and locked.
-#[must_use]
-pub fn evidence_with_processes(files: &OpenedFiles) -> Evidence {
-    let begun = clock_sample();
-    let (mappings, locks) = (mappings_view(files), locks_view(files));
-    Evidence { begun, mappings, locks, ..evidence(files) }
-}
-
-/// What the descriptors and this process say without a look at other processes: no mappings, no locks, no samples.
-#[must_use]
-pub fn evidence(files: &OpenedFiles) -> Evidence {
-    let begun = clock_sample();
-    let (host, identities) = (host_view(files), identities(files));
-    Evidence {
-        begun,
-        ended: clock_sample(),
-        host,
-        files: identities,
-        paths_unchanged: paths_unchanged(files),
-        mappings: Observation::missing("not looked at"),
-        locks: Observation::missing("not looked at"),
-        samples: Vec::new(),
-        page_tables: Observation::missing("not looked at"),
-    }
+    path.into()
 }
 
 /// A side that is looked at now.
@@ -196,6 +183,26 @@ pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
 #[must_use]
 pub fn clock_sample() -> ClockSample {
     clocks::sample(&system())
+}
+
+/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    let begun = clock_sample();
+    let mappings = mappings_view(files);
+    let locks = locks_view(files);
+    let identities = identities(files);
+    Evidence {
+        begun,
+        host: host_view(files),
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        mappings,
+        locks,
+        samples: Vec::new(),
+        page_tables: Observation::missing("not looked at"),
+        ended: clock_sample(),
+    }
 }
 
 /// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,

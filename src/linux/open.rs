@@ -16,7 +16,9 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::evidence::Observation;
+use crate::linux::mappings::Leads;
 use crate::linux::procfs::unseen;
+use crate::linux::stat;
 use crate::linux::target::Target;
 
 /// As many symbolic links as the kernel follows in one path.
@@ -160,6 +162,22 @@ pub(super) fn unchanged(files: &OpenedFiles) -> bool {
         && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
             .iter()
             .all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
+}
+
+/// Where the path of the `-shm` leads now.
+pub(super) fn shm_leads(files: &OpenedFiles) -> Leads {
+    let Ok(place) = Place::resolve(&files.target) else { return Leads::Unknown };
+    let now = place.open(&with_suffix(&place.name, "-shm"), OFlags::PATH);
+    match (now.map(File::from).and_then(|file| file.metadata()), files.shm.value()) {
+        (Ok(now), Some(opened))
+            if opened.metadata().is_ok_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino())) =>
+        {
+            Leads::Here
+        }
+        (Ok(now), _) => Leads::Elsewhere(stat::device(now.dev()), now.ino()),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Leads::Nowhere,
+        (Err(_), _) => Leads::Unknown,
+    }
 }
 
 fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>) -> bool {

@@ -14,7 +14,7 @@ use crate::evidence::{InodeId, Mapping, Observation};
 use crate::linux::mappings::BLOCK;
 use crate::linux::maps::{self, MapsLine};
 use crate::linux::procfs::{Proc, Process, unseen};
-use crate::linux::{LiveSide, shm_target, sys};
+use crate::linux::{LiveSide, shm_path, sys};
 
 /// How often each table is read.
 const PASSES: usize = 6;
@@ -100,7 +100,7 @@ impl Tables {
         }
         let mut all = vec![Table::own(proc, shm, pages)];
         if let Some(inode) = maps::identity(proc, shm).value() {
-            let path = shm_target(side.files).as_printed();
+            let path = side.files.target.at(shm_path(side.files)).as_printed();
             all.extend(mapped(side, *inode).into_iter().map(|mapping| Table::of_process(proc, mapping, &path)));
         }
         Ok(Self { all, pages: usize::try_from(pages).unwrap_or(1) })

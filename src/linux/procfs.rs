@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat};
 use thiserror::Error;
 
-use crate::evidence::Observation;
+use crate::evidence::{Device, Observation};
+use crate::linux::stat::device;
 
 /// Longest text that is read from one file of `/proc`. A process may have 65,530 mappings, each with a path.
 pub const TEXT_LIMIT: u64 = 32 << 20;
@@ -187,6 +188,28 @@ impl Process {
         let entries = rustix::fs::Dir::read_from(folder)?;
         let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
         Ok(names.filter(|name| name != "." && name != "..").collect())
+    }
+
+    /// Device and inode (fstat) of the file behind one of its links, which is followed: `fd/3`, `map_files/1000-9000`.
+    ///
+    /// # Errors
+    /// What the system said: for `map_files` EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
+    pub fn file_behind(&self, link: &str) -> io::Result<(Device, u64)> {
+        let found = statat(&self.folder, link, AtFlags::empty())?;
+        Ok((device(found.st_dev), found.st_ino))
+    }
+
+    /// Device and inode of the file that a path leads to beneath the root of this process, and never out of it.
+    ///
+    /// # Errors
+    /// What the system said: EACCES without the permission to trace the process.
+    pub fn file_beneath_root(&self, path: &[u8]) -> io::Result<(Device, u64)> {
+        let place = OFlags::PATH | OFlags::CLOEXEC;
+        let root = openat(&self.folder, "root", place | OFlags::DIRECTORY, Mode::empty())?;
+        let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let file = openat2(&root, path, place | OFlags::NOFOLLOW, Mode::empty(), within)?;
+        let found = fstat(&file)?;
+        Ok((device(found.st_dev), found.st_ino))
     }
 
     /// `comm`: the command's name, at most 15 bytes.

@@ -46,6 +46,25 @@ pub fn device(number: u64) -> Device {
     Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }
 }
 
+/// `st_dev` and inode.
+///
+/// # Errors
+/// When fstat(2) fails.
+pub fn device_and_inode(file: &File) -> io::Result<(Device, u64)> {
+    let stat = file.metadata()?;
+    Ok((device(stat.dev()), stat.ino()))
+}
+
+/// Whether the file is on a btrfs, as far as statfs(2) says. One that cannot be asked counts as such: then more is asked
+/// of mappings of it.
+#[must_use]
+pub fn is_btrfs(file: &File) -> bool {
+    fstatfs(file).map_or(true, |stat| u64::from(stat.f_type as u32) == BTRFS)
+}
+
+/// `BTRFS_SUPER_MAGIC` of linux/magic.h.
+const BTRFS: u64 = 0x9123_683e;
+
 /// The mount with this id.
 #[must_use]
 pub fn mount_of<'a>(mount_id: &Observation<u64>, mounts: &'a Observation<Vec<Mount>>) -> Option<&'a Mount> {
@@ -108,7 +127,7 @@ fn name_of(magic: u64) -> &'static str {
     match magic {
         0xef53 => "ext2/ext3/ext4",
         0x5846_5342 => "xfs",
-        0x9123_683e => "btrfs",
+        BTRFS => "btrfs",
         0x0102_1994 => "tmpfs",
         0xf2f5_2010 => "f2fs",
         0x794c_7630 => "overlay",

@@ -336,6 +336,8 @@ impl Pair<'_> {
         let both_see = state.sees && theirs.state.sees;
         let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
         let held_throughout = before && beacon::is_held(&table.file, own_seat, nonce);
+        // Before the host hears that it may remove the file.
+        let files_in_place = table.file.metadata().is_ok_and(|file| file.nlink() > 0);
         state = State { stage: Stage::Done, held: held_throughout, ..state };
         self.own.show(peer, state)?;
 
@@ -345,7 +347,6 @@ impl Pair<'_> {
         // Until the other has read it; that it is gone says the same.
         meeting.await_card(peer, at(Stage::Leaving))?;
 
-        let files_in_place = table.file.metadata().is_ok_and(|file| file.nlink() > 0);
         let look = |nonce, sight, held_throughout| BeaconLook { nonce, sight, held_throughout, files_in_place };
         let forth = match (held, theirs.state.sight) {
             (Ok(()), Some(sight)) => Observation::seen(look(nonce, sight, held_throughout)),

@@ -62,6 +62,9 @@ impl CompareDocument {
             for (i, group) in self.verdict.groups.iter().enumerate() {
                 rows.push(vec![format!("group {}", i + 1), group.join(", ")]);
             }
+            if !self.verdict.undecided.is_empty() {
+                rows.push(vec!["undecided".to_owned(), self.verdict.undecided.join(", ")]);
+            }
         }
         table::draw(&["question", "answer"], &rows, width)
     }
@@ -131,7 +134,7 @@ impl CompareDocument {
         let mut before: Option<&SideModel> = None;
         for side in self.by_group() {
             if let Some(before) = before {
-                let answer = if self.same_group(before, side) { Answer::Proven } else { self.apart() };
+                let answer = self.between(before, side);
                 let glyph = match answer {
                     Answer::Proven => "║",
                     Answer::Refuted => "╳",
@@ -150,7 +153,7 @@ impl CompareDocument {
 
     fn by_group(&self) -> Vec<&SideModel> {
         let mut sides: Vec<&SideModel> = self.sides.iter().collect();
-        sides.sort_by_key(|side| self.group_of(side));
+        sides.sort_by_key(|side| (self.group_of(side).is_none(), self.group_of(side)));
         sides
     }
 
@@ -158,16 +161,16 @@ impl CompareDocument {
         self.verdict.groups.iter().position(|group| group.contains(&side.label))
     }
 
-    fn same_group(&self, a: &SideModel, b: &SideModel) -> bool {
+    /// What is between two neighbours.
+    fn between(&self, a: &SideModel, b: &SideModel) -> Answer {
         if self.sides.len() == 2 {
-            return self.verdict.sharing == Answer::Proven;
+            return self.verdict.sharing;
         }
-        self.group_of(a).is_some_and(|group| Some(group) == self.group_of(b))
-    }
-
-    /// What is between two groups.
-    fn apart(&self) -> Answer {
-        if self.verdict.sharing == Answer::Refuted { Answer::Refuted } else { Answer::Undecided }
+        match (self.group_of(a), self.group_of(b)) {
+            (Some(a), Some(b)) if a == b => Answer::Proven,
+            (Some(_), Some(_)) if self.verdict.sharing == Answer::Refuted => Answer::Refuted,
+            _ => Answer::Undecided,
+        }
     }
 }
 

@@ -24,24 +24,29 @@ const FULL_WAL_AT_MOST: u64 = 64 << 20;
 /// Bounds of [`Options::chunk_size`].
 const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
 
-/// See [`super::write_bundle`].
+/// See [`super::write_bundle`]. The first attempt is made with the files that are given; the descriptors that the
+/// manifest speaks of come back open.
 pub(super) fn write_bundle(
     target: &Target,
+    mut given: Option<OpenedFiles>,
     options: &Options,
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
-) -> Result<Manifest, SnapshotError> {
+) -> Result<(Manifest, OpenedFiles), SnapshotError> {
     let mtime = u64::try_from(linux::clock_sample().realtime.seconds).unwrap_or(0);
     let mut writer = Writer::new(out, mtime);
     let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
     writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
     let mut number = 1;
     let mut last: Option<Attempt> = None;
-    let manifest = loop {
+    let (manifest, files) = loop {
         let mut hook = |step| hook(number, step);
         hook(Step::Before);
-        let begun = linux::clock_sample();
-        let files = match (linux::open_database(target.clone(), options.strict_atime), last) {
+        let opened = match given.take() {
+            Some(files) => Ok(files),
+            None => linux::open_database(target.clone(), options.strict_atime),
+        };
+        let files = match (opened, last) {
             (Ok(files), _) => files,
             // What was captured stays in the bundle, which has to end as one.
             (Err(gone), Some(attempt)) => {
@@ -50,7 +55,7 @@ pub(super) fn write_bundle(
             }
             (Err(error), None) => return Err(error.into()),
         };
-        let attempt = Attempt::run((begun, files), options, number, &mut writer, &mut hook)?;
+        let attempt = Attempt::run(files, options, number, &mut writer, &mut hook)?;
         if attempt.verdict.is_ok() || number >= options.attempts {
             hook(Step::Evidence);
             break attempt.conclude(target, options, &mut writer)?;
@@ -62,7 +67,7 @@ pub(super) fn write_bundle(
         .map_err(|e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") })?;
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
-    Ok(manifest)
+    Ok((manifest, files))
 }
 
 /// The prefix of the names of an attempt's members.
@@ -70,7 +75,7 @@ pub(super) fn prefix(attempt: u32) -> String {
     if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
 }
 
-/// One attempt, from opening the files to the verdict on it. Its descriptors stay open until it is dropped.
+/// One attempt, from the open files to the verdict on it. Its descriptors stay open until it is dropped.
 struct Attempt {
     number: u32,
     begun: ClockSample,
@@ -86,12 +91,14 @@ struct Attempt {
 
 impl Attempt {
     fn run(
-        (begun, files): (ClockSample, OpenedFiles),
+        files: OpenedFiles,
         options: &Options,
         number: u32,
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
+        // Behind the opening: two captures whose times overlap held their files open at one moment.
+        let begun = linux::clock_sample();
         let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
         let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
         let before = Moment::take(&files)?;
@@ -140,7 +147,7 @@ impl Attempt {
         target: &Target,
         options: &Options,
         writer: &mut Writer<'_>,
-    ) -> Result<Manifest, SnapshotError> {
+    ) -> Result<(Manifest, OpenedFiles), SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let locks = linux::locks_view(&self.files);
@@ -163,8 +170,10 @@ impl Attempt {
         }
         let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
         samples.extend(more_samples(&self.files, options)?);
+        // Once more, behind the processes: what they map is compared with what the paths lead to.
+        let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
         let [_, between, _] = &self.looks;
-        Ok(Manifest {
+        let manifest = Manifest {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -182,13 +191,14 @@ impl Attempt {
                 ended: linux::clock_sample(),
                 host,
                 files: self.identities,
-                paths_unchanged: self.paths_unchanged,
+                paths_unchanged,
                 mappings,
                 locks,
                 samples,
                 page_tables,
             },
-        })
+        };
+        Ok((manifest, self.files))
     }
 }
 

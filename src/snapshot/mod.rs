@@ -13,7 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::bytes::ReadAt;
-use crate::linux::Target;
+use crate::linux::{self, OpenedFiles, Target};
 
 mod archive;
 mod bundle;
@@ -196,7 +196,7 @@ pub fn write_bundle(
     out: &mut dyn Write,
     hook: &mut dyn FnMut(u32, Step),
 ) -> Result<Manifest, SnapshotError> {
-    capture::write_bundle(&target.into(), options, out, hook)
+    capture::write_bundle(&target.into(), None, options, out, hook).map(|(manifest, _)| manifest)
 }
 
 /// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
@@ -204,20 +204,32 @@ pub fn write_bundle(
 /// # Errors
 /// As [`write_bundle`].
 pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
-    let target = target.into();
+    capture_opened(linux::open_database(target, options.strict_atime)?, options).map(|(capture, _)| capture)
+}
+
+/// The same from descriptors that are open already. An unstable capture is tried again with the files that the path
+/// leads to then; the descriptors that the capture in the end is of come back open with it.
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn capture_opened(files: OpenedFiles, options: &Options) -> Result<(Capture, OpenedFiles), SnapshotError> {
+    let target = files.target.clone();
     let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
     let file = unnamed_file().map_err(scratch)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, &file);
-    capture::write_bundle(&target, options, &mut out, &mut |_, _| {})?;
+    let (_, files) = capture::write_bundle(&target, Some(files), options, &mut out, &mut |_, _| {})?;
     out.into_inner().map_err(|error| scratch(error.into_error()))?;
-    Capture::from_file(&target.to_string(), Arc::new(file))
+    let mut capture = Capture::from_file(&target.to_string(), Arc::new(file))?;
+    // The scratch file has no name by which others could open it.
+    capture.readable_by_others = false;
+    Ok((capture, files))
 }
 
 /// What the wal-index of an opened database says now, with the clocks around it; `None` when it cannot be trusted.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn sample(files: &crate::linux::OpenedFiles) -> Result<Option<crate::evidence::WalIndexSample>, SnapshotError> {
+pub fn sample(files: &OpenedFiles) -> Result<Option<crate::evidence::WalIndexSample>, SnapshotError> {
     Ok(look::Look::take(files)?.sample)
 }
 

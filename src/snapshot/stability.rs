@@ -113,3 +113,63 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
     }
     attempt.wal_disturbed.clone().map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::look::WalLook;
+    use super::*;
+    use crate::format::shm::{CheckpointInfo, HEAD_SIZE, IndexHeader, parse_head};
+    use crate::format::wal::WalHeader;
+
+    /// A look at one frame of one generation, `backfilled` of it checkpointed and `attempted` to be.
+    fn look(backfilled: u32, attempted: u32) -> Look {
+        let mut bytes = [0; HEAD_SIZE];
+        bytes[..4].copy_from_slice(&3_007_000u32.to_ne_bytes());
+        let blank = parse_head(&bytes).unwrap();
+        let index = IndexHeader { salts: [1, 2], mx_frame: 1, page_size: 512, ..blank.headers[0] };
+        let header = WalHeader {
+            magic: 0x377f_0682,
+            format_version: 3_007_000,
+            page_size: 512,
+            checkpoint_sequence: 0,
+            salt1: 1,
+            salt2: 2,
+            checksum1: 0,
+            checksum2: 0,
+            checksum_ok: true,
+        };
+        let checkpoint = CheckpointInfo { backfilled, backfill_attempted: attempted, ..blank.checkpoint };
+        let wal = Some(WalLook { size: 32 + 536, header: Some(header) });
+        Look { head: Vec::new(), index: Ok(index), checkpoint: Some(checkpoint), sample: None, wal }
+    }
+
+    fn verdict(looks: [Look; 3], database_alone: bool) -> Result<(), String> {
+        let [before, between, after] = looks;
+        let moment = |look| Moment { look, database: None, wal: None, hot_journal: false };
+        judge(&Attempt {
+            before: &moment(before),
+            between: &between,
+            after: &moment(after),
+            paths_unchanged: true,
+            padded: false,
+            database_alone,
+            database_disturbed: None,
+            wal_disturbed: Some("commits".to_owned()),
+            refused: None,
+        })
+    }
+
+    #[test]
+    fn a_checkpoint_that_moves_at_any_look_disturbs_a_database_without_its_wal() {
+        let still = || look(0, 0);
+        assert_eq!(verdict([still(), still(), still()], true), Ok(()));
+        for moved in [look(1, 1), look(0, 1)] {
+            for at in 0..3 {
+                let mut looks = [still(), still(), still()];
+                looks[at] = moved.clone();
+                assert_eq!(verdict(looks.clone(), false), Ok(()));
+                assert!(verdict(looks, true).unwrap_err().starts_with("a checkpoint went on"));
+            }
+        }
+    }
+}

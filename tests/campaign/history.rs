@@ -213,6 +213,12 @@ impl<'a> History<'a> {
             padded: self.padded,
         };
         known.check(&look, self.tally);
+        if look.index_compared {
+            self.tally.count("wal-index held against the WAL");
+        }
+        if look.backfill_compared {
+            self.tally.count("copied frames held against the database");
+        }
         if look.wal.frames.uncommitted > 0 {
             self.tally.count("uncommitted frames");
         }

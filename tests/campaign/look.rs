@@ -1,16 +1,18 @@
 //! What walscope says about a database, by the same steps as `inspect` takes.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use walscope::analysis::checkpoint::{CheckpointFacts, ReadMark, diagnose, read_marks};
+use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
 use walscope::analysis::findings::{Facts, findings};
-use walscope::analysis::wal::{WalFacts, scan};
+use walscope::analysis::wal::WalFacts;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, ShmLocks};
 use walscope::finding::{Finding, Severity};
-use walscope::format::{db, shm};
-use walscope::source::{self, Source};
+use walscope::source::{self, Files, Source};
 
 /// One look.
 pub struct Look {
@@ -19,43 +21,53 @@ pub struct Look {
     pub marks: Vec<ReadMark>,
     pub locks: Option<ShmLocks>,
     pub findings: Vec<Finding>,
+    /// The wal-index was held against the WAL, entry by entry.
+    pub index_compared: bool,
+    /// The frames that are said to be copied were held against the database.
+    pub backfill_compared: bool,
+}
+
+/// The files as they were opened: nobody works while this looks.
+struct Still(Files);
+
+impl Sight for Still {
+    fn database(&self) -> io::Result<DatabaseSight> {
+        Ok(self.0.database.clone().map_or(DatabaseSight::Absent, DatabaseSight::Whole))
+    }
+
+    fn wal(&self) -> io::Result<WalSight> {
+        Ok(self.0.wal.clone().map_or(WalSight::Absent, WalSight::Whole))
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        Ok(self.0.shm.clone())
+    }
+
+    fn locks(&self) -> Option<ShmLocks> {
+        let locks = self.0.shm.as_ref().map(|_| self.0.locks())?;
+        Some(locks.value().expect("locks can be seen").shm.clone())
+    }
 }
 
 impl Look {
     pub fn at(path: &Path) -> Self {
         let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
-        let head = |bytes: &dyn ReadAt, len: usize| {
-            let mut head = vec![0; len];
-            let n = bytes.read_at(&mut head, 0).unwrap();
-            head.truncate(n);
-            head
-        };
-        let database = files.database.as_deref().and_then(|bytes| db::parse_head(&head(bytes, 100)).ok());
-        let shm = files.shm.as_deref().and_then(|bytes| shm::parse_head(&head(bytes, shm::HEAD_SIZE)).ok());
-        let locks = files.shm.as_ref().map(|_| files.locks());
-        let wal = match &files.wal {
-            Some(wal) => scan(wal.as_ref(), &mut |_| {}).unwrap(),
-            None => WalFacts::absent(),
-        };
-        // Nobody works while this looks: a second look at the -shm must say the same.
-        let after = files.shm.as_deref().and_then(|bytes| shm::parse_head(&head(bytes, shm::HEAD_SIZE)).ok());
-        assert_eq!(shm, after, "the -shm moved under the look");
-        let locks = locks.map(|locks| locks.value().expect("locks can be seen").shm.clone());
+        let still = Still(*files);
+        let seen = examine(&still).unwrap();
         let found = findings(&Facts {
-            database: database.as_ref(),
-            wal: Some(&wal),
-            shm: shm.as_ref(),
-            locks: locks.as_ref(),
-            hot_journal: files.hot_journal,
-            access_time_moved: &files.access_time_moved,
-            ..Facts::default()
+            hot_journal: still.0.hot_journal,
+            access_time_moved: &still.0.access_time_moved,
+            ..Facts::of(&seen)
         });
+        let wal = seen.wal.expect("a look at the WAL");
         Self {
-            facts: diagnose(&wal, shm.as_ref(), locks.as_ref()),
-            marks: shm.as_ref().map(|shm| read_marks(shm, locks.as_ref())).unwrap_or_default(),
+            facts: diagnose(&wal, seen.shm.as_ref(), seen.locks.as_ref()),
+            marks: seen.shm.as_ref().map(|shm| read_marks(shm, seen.locks.as_ref())).unwrap_or_default(),
             wal,
-            locks,
+            locks: seen.locks,
             findings: found,
+            index_compared: seen.index.is_ok(),
+            backfill_compared: seen.backfill.is_ok_and(|backfill| backfill.pages > 0),
         }
     }
 
@@ -66,7 +78,7 @@ impl Look {
         }
     }
 
-    /// The command itself says the same.
+    /// The command itself says the same, and `verify` finds nothing.
     pub fn check_command(&self, path: &Path) {
         let output = Command::new(env!("CARGO_BIN_EXE_walscope"))
             .args(["inspect", "--json", "--fail-on", "warning"])
@@ -76,6 +88,12 @@ impl Look {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let verified = Command::new(env!("CARGO_BIN_EXE_walscope"))
+            .args(["verify", "--fail-on", "warning"])
+            .arg(path)
+            .output()
+            .unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
         assert_eq!(json["checkpoint"], serde_json::to_value(&self.facts).unwrap(), "inspect --json: checkpoint");
         let committed = json["wal"]["frames"]["committed"].as_u64();
         assert_eq!(committed.unwrap_or_default(), self.wal.frames.committed, "inspect --json: committed");

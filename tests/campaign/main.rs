@@ -82,6 +82,8 @@ const COVERAGE: &[(&str, u64)] = &[
     ("wal_checkpoint(FULL)", 50),
     ("wal_checkpoint(RESTART)", 50),
     ("wal_checkpoint(TRUNCATE)", 50),
+    ("wal-index held against the WAL", 1),
+    ("copied frames held against the database", 2),
     ("torn frame", 100),
     ("uncommitted frames", 10),
     ("vacuum", 20),

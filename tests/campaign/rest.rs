@@ -104,6 +104,7 @@ impl History<'_> {
         look.check_findings();
         let facts = &look.facts;
         assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Pending), "in exclusive mode");
+        assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
         assert!(facts.safe_to.is_none_or(|safe_to| safe_to == frames), "{facts:?}");
         assert_eq!(self.ask(0, "checkpoint 0", "PASSIVE"), format!("0|{frames}|{frames}"));
         self.ask(0, "close 0", "");

@@ -77,12 +77,12 @@ pub trait Sight {
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
         Some(head.checkpoint.backfilled)
     }
-    /// Passes over the WAL; an implementation may use threads and show progress. Frames in a hole of a sparse file need
-    /// not be handed out: none of them is valid.
+    /// Passes once over the `-wal`: hands on every frame but those of zero bytes in holes of a sparse file. With how many
+    /// threads is chosen here.
     ///
     /// # Errors
     /// As [`Sight::database`].
-    fn scan(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+    fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
         Scan::new(wal).frames_outside_of_holes(each)
     }
     /// Whether what is seen can be of one moment at all; an unstable bundle cannot.
@@ -325,7 +325,7 @@ impl<'a> Pass<'a> {
             WalSight::NotSeen => Ok(None),
             WalSight::Absent => Ok(Some(WalFacts::absent())),
             WalSight::Headers(facts) => Ok(Some((**facts).clone())),
-            WalSight::Whole(bytes) => sight.scan(bytes.as_ref(), &mut |frame| self.take(frame)).map(Some),
+            WalSight::Whole(bytes) => sight.pass(bytes.as_ref(), &mut |frame| self.take(frame)).map(Some),
         }
     }
 

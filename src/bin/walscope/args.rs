@@ -29,6 +29,9 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+    /// Threads that verify a long WAL [default: one a core, at most 8]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
     /// Refuse to read a file where reading would move its access time
     #[arg(long, global = true)]
     pub strict_atime: bool,
@@ -86,10 +89,10 @@ pub enum Command {
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
     Compare(crate::compare::CompareArgs),
-    /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
-    Ps(crate::ps::PsArgs),
     /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
     Probe(crate::probe::ProbeArgs),
+    /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
+    Ps(crate::ps::PsArgs),
     /// Say what a finding means, what it rests on, its innocent causes, and what to do
     Explain(crate::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it

@@ -64,8 +64,8 @@ enum Opened {
 /// Every side, and what live ones showed together.
 struct Captured {
     captures: Vec<Capture>,
-    /// All are live, were held open together from before the first capture, and each path still led to its file after
-    /// the last. While a file is held open, its inode number cannot be given to another.
+    /// All are live, and when the last had been captured each path still led to the files that its capture is of, all of
+    /// them open. While a file is held open, its inode number cannot be given to another.
     simultaneous: bool,
     live: Vec<LivePair>,
 }
@@ -80,10 +80,9 @@ fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captu
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
-                // The scratch file of a live side has no name by which others could open it.
-                let captured = snapshot::capture_live(files.target.clone(), &options)?;
+                let (capture, files) = snapshot::capture_opened(files, &options)?;
                 held.push((at, files));
-                Capture { readable_by_others: false, ..captured }
+                capture
             }
         };
         capture.label = unique(&label(source, sources), &captures);

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::analysis::findings::Facts;
 use walscope::analysis::surroundings;
+use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::{FileBytes, ReadAt};
 use walscope::compare;
 use walscope::evidence::{Evidence, LocksView, Observation, ShmLocks};
@@ -22,6 +23,7 @@ use walscope::source::{self, Files, Source};
 
 use crate::args::Global;
 use crate::look::{seen, why_absent};
+use crate::pass::pass;
 
 /// How often files in use are looked at until they stand still: a WAL restarts now and then, not all the time.
 const LOOKS: u32 = 5;
@@ -46,8 +48,8 @@ impl Look {
     /// Opens and looks.
     pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
         match source::open(argument, global.strict_atime)? {
-            Source::Files(files) => of_files(&files),
-            Source::Bundle(capture) => of_bundle(&capture),
+            Source::Files(files) => of_files(&files, global),
+            Source::Bundle(capture) => of_bundle(&capture, global),
         }
     }
 
@@ -64,9 +66,9 @@ impl Look {
     }
 }
 
-fn of_files(files: &Files) -> anyhow::Result<Look> {
+fn of_files(files: &Files, global: &Global) -> anyhow::Result<Look> {
     let mut reasons = why_absent(files)?;
-    let live = Live { files, locks: files.shm.is_some().then(|| files.locks()) };
+    let live = Live { files, global, locks: files.shm.is_some().then(|| files.locks()) };
     let mut looks = 1;
     let mut examined = examine(&live).with_context(|| files.label.clone())?;
     while examined.in_use() && !examined.settled && looks < LOOKS {
@@ -105,6 +107,7 @@ fn of_files(files: &Files) -> anyhow::Result<Look> {
 /// Files of this machine, each time with the length that they have then.
 struct Live<'a> {
     files: &'a Files,
+    global: &'a Global,
     locks: Option<Observation<LocksView>>,
 }
 
@@ -146,16 +149,20 @@ impl Sight for Live<'_> {
         self.now(|files| &files.shm, self.files.shm.as_ref())
     }
 
+    fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        pass(wal, self.global, |scan| scan.frames_outside_of_holes(each))
+    }
+
     fn locks(&self) -> Option<ShmLocks> {
         self.locks.as_ref().and_then(Observation::value).map(|view| view.shm.clone())
     }
 }
 
-fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
     let mut reasons = BTreeMap::new();
-    let examined = examine(&Captured(capture)).with_context(|| capture.label.clone())?;
+    let examined = examine(&Captured(capture, global)).with_context(|| capture.label.clone())?;
     explain_faults(&examined, &mut reasons);
     seen(&manifest.evidence.locks, &mut reasons);
     if examined.wal.is_none() {
@@ -187,7 +194,7 @@ fn of_bundle(capture: &Capture) -> anyhow::Result<Look> {
 
 /// The same of files that are looked at now; of a container's, also whether its user can write.
 fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
-    let evidence = linux::evidence_with_processes(opened);
+    let evidence = linux::evidence(opened);
     let mut found = around(label, &evidence);
     found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
     found
@@ -201,7 +208,7 @@ fn around(label: &str, evidence: &Evidence) -> Vec<Finding> {
 }
 
 /// A bundle: what was captured, the same each time. Its database was read before its `-shm`.
-struct Captured<'a>(&'a Capture);
+struct Captured<'a>(&'a Capture, &'a Global);
 
 impl Sight for Captured<'_> {
     fn database(&self) -> io::Result<DatabaseSight> {
@@ -230,6 +237,10 @@ impl Sight for Captured<'_> {
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
         Ok(self.0.shm.clone())
+    }
+
+    fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        pass(wal, self.1, |scan| scan.frames_outside_of_holes(each))
     }
 
     fn locks(&self) -> Option<ShmLocks> {

@@ -7,13 +7,16 @@ use std::io;
 use anyhow::{Context, bail};
 use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes};
-use walscope::analysis::wal::{self, Frame, WalFacts};
+use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::ReadAt;
 use walscope::evidence::{LocksView, Observation, ShmLocks};
 use walscope::format::{ParseError, db, shm};
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{Files, Source};
+
+use crate::args::Global;
+use crate::pass::pass;
 
 /// What one look found.
 pub struct Look {
@@ -28,26 +31,53 @@ pub struct Look {
 /// Takes a frame of the pass over the WAL, and bytes that are equal for equal pages.
 pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 
-/// Looks, and hands each frame of the pass over the WAL to `each`. Without `each` the WAL, which can be long, is left out.
-pub fn look(source: &Source, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+/// What of the WAL is looked at.
+pub enum Wal<'a> {
+    /// Nothing: it can be long.
+    LeftOut,
+    /// Every frame.
+    Frames(EachFrame<'a>),
+}
+
+impl Wal<'_> {
+    /// One pass over its bytes.
+    fn pass(self, bytes: &dyn ReadAt, global: &Global) -> io::Result<Option<WalFacts>> {
+        match self {
+            Self::LeftOut => Ok(None),
+            Self::Frames(each) => pass(bytes, global, |scan| scan.pages(each)).map(Some),
+        }
+    }
+
+    /// The frame headers of a bundle without pages; the facts are those of its capture.
+    fn headers(self, bytes: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<WalFacts>> {
+        let Self::Frames(each) = self else { return Ok(None) };
+        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, &mut |seen| {
+            each(&seen.frame, seen.content.identity());
+            Ok(())
+        })?;
+        Ok(Some(facts.clone()))
+    }
+}
+
+/// Looks.
+pub fn look(source: &Source, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look> {
     match source {
-        Source::Files(files) => of_files(files, each),
-        Source::Bundle(capture) => of_bundle(capture, each),
+        Source::Files(files) => of_files(files, wal, global),
+        Source::Bundle(capture) => of_bundle(capture, wal, global),
     }
 }
 
 /// Live files: the `-shm` before the WAL, so that a commit in between leaves the WAL ahead, as it does in SQLite too.
-fn of_files(files: &Files, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look> {
     let name = || files.label.clone();
     let mut reasons = why_absent(files)?;
     let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
     let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let locks = files.shm.as_ref().map(|_| files.locks());
-    let wal = match (&files.wal, each) {
-        (Some(wal), Some(each)) => Some(wal::scan_pages(wal.as_ref(), each).with_context(name)?),
-        (Some(_), None) => None,
+    let wal = match &files.wal {
+        Some(bytes) => wal.pass(bytes.as_ref(), global).with_context(name)?,
         // Of a -shm alone nothing is known about the -wal.
-        (None, _) => files.opened.as_ref().map(|_| WalFacts::absent()),
+        None => files.opened.as_ref().map(|_| WalFacts::absent()),
     };
     let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
     let shm = settled(before, after);
@@ -101,7 +131,7 @@ pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(reasons)
 }
 
-fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look> {
     let name = || capture.label.clone();
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
@@ -112,22 +142,12 @@ fn of_bundle(capture: &Capture, each: Option<EachFrame<'_>>) -> anyhow::Result<L
     };
     let database = database_head(bytes, &mut reasons).with_context(name)?;
     let shm = shm_head(capture.shm.as_deref(), &mut reasons).with_context(name)?;
-    let wal = match (&capture.wal, each) {
-        (WalBytes::Missing, _) if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => {
-            None
-        }
-        (WalBytes::Missing, _) => Some(WalFacts::absent()),
-        (WalBytes::NotCaptured, _) | (_, None) => None,
-        (WalBytes::Full(bytes), Some(each)) => Some(wal::scan_pages(bytes.as_ref(), each).with_context(name)?),
-        (WalBytes::Headers { bytes, facts }, Some(each)) => {
-            let all = FrameBytes::Headers(bytes.as_ref());
-            let mut hand_on = |seen: &frames::Visited<'_>| {
-                each(&seen.frame, seen.content.identity());
-                Ok(())
-            };
-            frames::visit(all, facts, 1..=u64::MAX, &mut hand_on).with_context(name)?;
-            Some((**facts).clone())
-        }
+    let wal = match &capture.wal {
+        WalBytes::Missing if matches!(files.wal, Observation::Denied { .. } | Observation::Unsupported { .. }) => None,
+        WalBytes::Missing => Some(WalFacts::absent()),
+        WalBytes::NotCaptured => None,
+        WalBytes::Full(bytes) => wal.pass(bytes.as_ref(), global).with_context(name)?,
+        WalBytes::Headers { bytes, facts } => wal.headers(bytes.as_ref(), facts).with_context(name)?,
     };
     if wal.is_none() {
         let why = files.wal.reason().unwrap_or("left out of this bundle");

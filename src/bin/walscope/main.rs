@@ -13,6 +13,7 @@ mod lab;
 mod live;
 mod look;
 mod output;
+mod pass;
 mod probe;
 mod ps;
 mod schema;
@@ -42,8 +43,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Shm(args) => shm::run(args, &cli.global),
         Command::Snapshot(args) => snapshot::run(args, &cli.global),
         Command::Compare(args) => compare::run(args, &cli.global),
-        Command::Ps(args) => ps::run(args, &cli.global),
         Command::Probe(args) => probe::run(args, &cli.global),
+        Command::Ps(args) => ps::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -47,15 +47,34 @@ pub fn page(global: &Global) -> impl Write {
     io::BufWriter::new(anstream::AutoStream::new(io::stdout(), choice).lock())
 }
 
-/// Standard output for one JSON value a line. To be flushed at the end.
-pub fn lines() -> impl Write {
-    io::BufWriter::new(io::stdout().lock())
+/// Bytes of JSON lines that are collected before they are written.
+const LINES_AT_ONCE: usize = 64 * 1024;
+
+/// Standard output for one JSON value a line. Values are put together in memory and written many at a time.
+pub struct Lines {
+    out: io::StdoutLock<'static>,
+    buffer: Vec<u8>,
 }
 
-/// Writes one JSON value as a line of its own.
-pub fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+/// Opens it. To be flushed at the end.
+pub fn lines() -> Lines {
+    Lines { out: io::stdout().lock(), buffer: Vec::with_capacity(2 * LINES_AT_ONCE) }
+}
+
+impl Lines {
+    /// Writes one JSON value as a line of its own.
+    pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.buffer, value).map_err(io::Error::from)?;
+        self.buffer.push(b'\n');
+        if self.buffer.len() < LINES_AT_ONCE { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what is left.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.buffer);
+        self.buffer.clear();
+        written.and_then(|()| self.out.flush())
+    }
 }
 
 /// What a walk hands its elements to.

@@ -32,8 +32,8 @@ const DOCUMENTS: &[Document] = &[
     ("verify", of::<VerifyDocument>),
     ("explain", of::<ExplainDocument>),
     ("compare", of::<CompareDocument>),
-    ("ps", of::<PsDocument>),
     ("probe", of::<ProbeDocument>),
+    ("ps", of::<PsDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
 ];

@@ -12,7 +12,7 @@ use walscope::source::{self, Source};
 
 use crate::args::{FailOn, Global};
 use crate::exit::Exit;
-use crate::look::{Look, look};
+use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
@@ -44,7 +44,7 @@ pub struct ShmArgs {
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(args.source.as_os_str(), global.strict_atime)?;
-    let Look { document: whole, shm: head, .. } = look(&source, None)?;
+    let Look { document: whole, shm: head, .. } = look(&source, Wal::LeftOut, global)?;
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
         Source::Bundle(capture) => capture.shm.as_deref(),
@@ -75,7 +75,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         (false, true) => {
             let mut out = output::lines();
-            listing.each_block(&mut |row| output::write_line(&mut out, row))?;
+            listing.each_block(&mut |row| out.line(row))?;
             out.flush()?;
         }
         (false, false) => {

@@ -21,7 +21,7 @@ use walscope::source::{self, Source};
 
 use crate::args::{FailOn, Global};
 use crate::exit::Exit;
-use crate::look::{Look, look};
+use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 
 /// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
@@ -89,7 +89,7 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     let mut prologue = Prologue::new(*frames.start(), indexed);
     let Look { document: mut whole, wal, .. } =
-        look(&source, Some(&mut |frame, identity| prologue.push(frame, identity)))?;
+        look(&source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
     let Some(facts) = wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());
@@ -161,9 +161,9 @@ impl Listing<'_> {
     fn json_lines(&self) -> anyhow::Result<()> {
         let mut out = output::lines();
         if self.args.transactions {
-            self.each_transaction(PAGES_LISTED, &mut |row| output::write_line(&mut out, row))?;
+            self.each_transaction(PAGES_LISTED, &mut |row| out.line(row))?;
         } else {
-            self.each_frame(&mut |row, _| output::write_line(&mut out, row))?;
+            self.each_frame(&mut |row, _| out.line(row))?;
         }
         Ok(out.flush()?)
     }

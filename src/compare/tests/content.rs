@@ -36,3 +36,33 @@ fn equal_bytes_are_always_listed_and_always_silent() {
     assert_eq!(item.says, Says::Silent);
     assert!(item.reason.as_deref().unwrap().contains("prove nothing"));
 }
+
+#[test]
+fn other_content_of_captures_apart_refutes_only_beside_a_process_older_than_both() {
+    let different = || {
+        let mut sides = pair();
+        sides[1].wal.last_commit.as_mut().unwrap().checksum = [1, 1];
+        sides
+    };
+    for (at, refuted) in [(99, true), (100, false), (150, false)] {
+        let mut sides = different();
+        started(&mut sides[1], at);
+        let comparison = compare(&sides, false);
+        assert_eq!(says(&comparison, Kind::ContentLineage) == Says::Refutes, refuted, "{at}");
+        assert_eq!(comparison.verdict.sharing == Answer::Refuted, refuted);
+        assert_eq!(comparison.lineage[0].relation, Some(Relation::Diverged));
+        let expected: &[&str] = if refuted { &[] } else { &["captures_diverged"] };
+        assert_eq!(codes(&comparison), expected);
+        assert_eq!(compare(&sides, true).verdict.sharing, Answer::Refuted);
+    }
+    // A -shm made since: the process was there all along, its connection was not.
+    let mut sides = different();
+    with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+    let comparison = compare(&sides, false);
+    assert_eq!(says(&comparison, Kind::ContentLineage), Says::Silent);
+    assert_eq!(codes(&comparison), ["captures_diverged"]);
+    // Another kernel, or one that cannot be told.
+    let mut sides = different();
+    sides[1].evidence.host.boot_id = Observation::seen("another".into());
+    assert_eq!(says(&compare(&sides, false), Kind::ContentLineage), Says::Silent);
+}

@@ -25,6 +25,7 @@ fn one_refuted_pair_refutes_all() {
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert_eq!(comparison.verdict.groups, [vec!["writer", "reader"], vec!["third"]]);
+    assert!(comparison.verdict.undecided.is_empty());
 }
 
 #[test]
@@ -59,7 +60,33 @@ fn a_side_without_a_proven_pair_leaves_all_undecided() {
     sides[2].evidence.host.boot_id = Observation::denied("EACCES");
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Undecided);
-    assert_eq!(comparison.verdict.groups, [vec!["writer", "reader"], vec!["third"]]);
+    assert_eq!(comparison.verdict.groups, [["writer", "reader"]]);
+    assert_eq!(comparison.verdict.undecided, ["third"]);
+}
+
+#[test]
+fn a_side_refuted_by_one_and_undecided_with_another_is_in_no_group() {
+    let mut sides = three();
+    own_shm(&mut sides[2], 78);
+    sides[1].evidence.host.boot_id = Observation::denied("EACCES");
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+    assert!(comparison.verdict.groups.is_empty());
+    assert_eq!(comparison.verdict.undecided, ["writer", "reader", "third"]);
+}
+
+#[test]
+fn one_and_the_same_capture_says_nothing_about_two_sides() {
+    for simultaneous in [false, true] {
+        let [writer, reader] = pair();
+        let twice = Side { label: "copy".into(), ..writer.clone() };
+        let comparison = compare(&[writer.clone(), twice.clone()], simultaneous);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert_eq!(comparison.verdict.memory, Answer::Undecided);
+        assert!(comparison.explanation.contains("one and the same capture: it says nothing about two sides"));
+        let comparison = compare(&[writer, twice, reader], simultaneous);
+        assert!(comparison.explanation.contains("writer and copy are one and the same capture"));
+    }
 }
 
 #[test]

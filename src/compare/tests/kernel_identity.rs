@@ -132,14 +132,102 @@ fn two_inodes_at_one_time_refute_memory_and_locks() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     unmap(&mut sides);
-    for simultaneous in [false, true] {
-        let comparison = compare(&sides, simultaneous);
+    let overlapping = {
+        let mut sides = sides.clone();
+        sides[1].evidence.begun = clock(100 * SECOND + SECOND / 2);
+        compare(&sides, false)
+    };
+    for comparison in [compare(&sides, true), overlapping] {
         assert_eq!(comparison.verdict.sharing, Answer::Refuted);
         assert_eq!(comparison.verdict.memory, Answer::Refuted);
         assert_eq!(comparison.verdict.locks, Answer::Refuted);
         assert_eq!(comparison.verdict.subject, Subject::Paths);
         assert_eq!(comparison.verdict.decided_by, [Kind::KernelIdentity]);
     }
+}
+
+#[test]
+fn two_inodes_of_captures_apart_refute_only_beside_a_process_older_than_both() {
+    for (at, says_then) in [(99, Says::Refutes), (100, Says::Silent), (150, Says::Silent)] {
+        let mut sides = pair();
+        own_shm(&mut sides[1], 78);
+        started(&mut sides[1], at);
+        let comparison = compare(&sides, false);
+        assert_eq!(says(&comparison, Kind::KernelIdentity), says_then, "{at}");
+        let sharing = if says_then == Says::Refutes { Answer::Refuted } else { Answer::Undecided };
+        assert_eq!(comparison.verdict.sharing, sharing);
+        let moved = comparison.explanation.contains("a folder moved or a volume switched");
+        assert_eq!(moved, says_then == Says::Silent, "{}", comparison.explanation);
+    }
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    unmap(&mut sides);
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Undecided);
+}
+
+#[test]
+fn an_old_process_cut_off_or_on_another_inode_tells_nothing_about_the_shm() {
+    for change in 0..3 {
+        let mut sides = pair();
+        own_shm(&mut sides[1], 78);
+        let mapping = &mut seen(&mut sides[1].evidence.mappings).mappings[0];
+        match change {
+            0 => mapping.inode.inode = 79,
+            1 => mapping.shared = false,
+            _ => mapping.start_time = None,
+        }
+        assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Silent);
+    }
+}
+
+/// One `-shm`, mounted or linked by itself, beside another database or `-wal` on each side.
+fn one_shm_beside_two(which: usize) -> [Side; 2] {
+    let mut sides = pair();
+    let files = &mut sides[1].evidence.files;
+    let other = Observation::seen(file(80));
+    match which {
+        0 => files.database = other,
+        _ => files.wal = other,
+    }
+    sides
+}
+
+#[test]
+fn one_shm_beside_two_databases_or_two_wals_is_no_sharing() {
+    for (which, code) in [(0, "wal_index_shared_database_not"), (1, "wal_index_shared_wal_not")] {
+        for simultaneous in [false, true] {
+            let comparison = compare(&one_shm_beside_two(which), simultaneous);
+            assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+            assert_eq!(comparison.verdict.subject, Subject::Paths);
+            assert_eq!(items(&comparison, Kind::KernelIdentity), [(About::Both, Says::Supports)]);
+            assert_eq!(codes(&comparison), [code]);
+            assert!(comparison.explanation.contains("Stop the writers"), "{}", comparison.explanation);
+            assert!(!comparison.explanation.contains("nothing to do"));
+        }
+    }
+}
+
+#[test]
+fn a_database_that_may_have_been_replaced_or_was_not_seen_leaves_one_shm_without_a_proof() {
+    for change in 0..2 {
+        let mut sides = one_shm_beside_two(0);
+        match change {
+            0 => started(&mut sides[1], 150),
+            _ => sides[1].evidence.files.database = Observation::denied("EACCES"),
+        }
+        let comparison = compare(&sides, false);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert!(!codes(&comparison).contains(&"wal_index_shared_database_not"));
+    }
+}
+
+#[test]
+fn one_shm_with_no_wal_on_either_side_is_proven() {
+    let mut sides = pair();
+    for side in &mut sides {
+        side.evidence.files.wal = Observation::missing("ENOENT");
+    }
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
 }
 
 #[test]

@@ -126,5 +126,16 @@ fn without_a_wal_on_a_side_nothing_is_claimed() {
     sides[1].shm = None;
     let lineage = told(&sides);
     assert_eq!(lineage.relation, None);
-    assert!(lineage.explanation.contains("reader"));
+    assert!(lineage.explanation.contains("reader: no usable -wal"), "{}", lineage.explanation);
+}
+
+#[test]
+fn a_wal_that_was_not_captured_is_not_called_absent() {
+    let mut sides = pair();
+    sides[1].wal = crate::analysis::wal::WalFacts::absent();
+    sides[1].wal_captured = false;
+    sides[1].shm = None;
+    let lineage = told(&sides);
+    assert_eq!(lineage.relation, None);
+    assert!(lineage.explanation.contains("reader: the -wal was not captured"), "{}", lineage.explanation);
 }

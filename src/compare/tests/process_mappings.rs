@@ -1,6 +1,7 @@
 //! What running processes have mapped.
 
 use super::*;
+use crate::evidence::CutOff;
 
 #[test]
 fn a_process_seen_on_each_side_makes_mappings_the_subject() {
@@ -38,7 +39,7 @@ fn private_mappings_and_other_mount_namespaces_do_not_count() {
 #[test]
 fn a_process_on_another_inode_under_the_same_path_refutes_as_split_brain() {
     let mut sides = pair();
-    seen(&mut sides[0].evidence.mappings).mappings.push(mapping(13, "mnt:[11]", 70));
+    seen(&mut sides[0].evidence.mappings).mappings.push(cut_off(13, "mnt:[11]", 70));
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert_eq!(comparison.verdict.memory, Answer::Refuted);
@@ -49,6 +50,76 @@ fn a_process_on_another_inode_under_the_same_path_refutes_as_split_brain() {
     assert_eq!(comparison.findings[0].evidence["pids"], serde_json::json!([13]));
     assert_eq!(comparison.findings[0].evidence["mapped"], serde_json::json!(["254:1 inode 70"]));
     assert!(comparison.explanation.contains("paths lead to one wal-index"), "{}", comparison.explanation);
+}
+
+#[test]
+fn a_mapping_under_the_same_path_that_was_seen_once_neither_refutes_nor_lets_mappings_be_proven() {
+    let mut sides = pair();
+    seen(&mut sides[0].evidence.mappings).mappings.push(mapping(13, "mnt:[11]", 70));
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert_eq!(comparison.verdict.subject, Subject::Paths);
+    assert!(comparison.explanation.contains("nobody looked again"), "{}", comparison.explanation);
+}
+
+#[test]
+fn a_newline_in_the_path_is_compared_as_maps_prints_it() {
+    let mut sides = pair();
+    sides[0].evidence.files.database_path = "/da\nta/t.db".into();
+    let other = crate::evidence::Mapping { path: "/da\\012ta/t.db-shm".into(), ..mapping(13, "mnt:[11]", 70) };
+    seen(&mut sides[0].evidence.mappings).mappings.push(other);
+    assert_eq!(compare(&sides, false).verdict.subject, Subject::Paths);
+}
+
+#[test]
+fn a_process_that_uses_another_wal_index_for_the_same_database_refutes_from_any_mount_namespace() {
+    let mut sides = pair();
+    let other = crate::evidence::Mapping {
+        path: "/alias/u.db-shm".into(),
+        cut_off: Some(CutOff::Database),
+        ..mapping(13, "mnt:[99]", 70)
+    };
+    seen(&mut sides[0].evidence.mappings).mappings.push(other);
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+    assert_eq!(comparison.verdict.decided_by, [Kind::ProcessMappings]);
+    assert_eq!(codes(&comparison), ["split_brain"]);
+    let finding = &comparison.findings[0];
+    assert!(finding.detail.contains("has the database of writer open, and maps 254:1 inode 70 (/alias/u.db-shm)"));
+    assert!(finding.advice.contains("under one name"), "{}", finding.advice);
+}
+
+#[test]
+fn processes_that_were_never_at_work_together_leave_the_subject_at_paths() {
+    for (at, subject) in
+        [(90, Subject::Mappings), (100, Subject::Mappings), (101, Subject::Paths), (150, Subject::Paths)]
+    {
+        let mut sides = pair();
+        started(&mut sides[1], at);
+        let comparison = compare(&sides, false);
+        assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, subject), "{at}");
+        assert_eq!(compare(&sides, true).verdict.subject, Subject::Mappings);
+        // Whenever they started: the earlier capture was still under way when the later one had its files open.
+        sides[1].evidence.begun = clock(100 * SECOND + SECOND / 2);
+        assert_eq!(compare(&sides, false).verdict.subject, Subject::Mappings);
+    }
+}
+
+#[test]
+fn a_process_without_a_start_on_a_comparable_clock_leaves_the_subject_at_paths() {
+    let mut sides = pair();
+    seen(&mut sides[1].evidence.mappings).mappings[0].start_time = None;
+    assert_eq!(compare(&sides, false).verdict.subject, Subject::Paths);
+    let mut sides = pair();
+    started(&mut sides[1], 99);
+    // On the clock of its time namespace; in truth it started at 149.
+    for clock in [&mut sides[1].evidence.begun, &mut sides[1].evidence.ended] {
+        clock.boottime -= 50 * SECOND;
+        clock.boottime_offset = Some(-50 * i64::try_from(SECOND).unwrap());
+    }
+    assert_eq!(compare(&sides, false).verdict.subject, Subject::Paths);
+    sides[1].evidence.begun.boottime_offset = None;
+    assert_eq!(compare(&sides, false).verdict.subject, Subject::Paths);
 }
 
 #[test]
@@ -67,9 +138,10 @@ fn another_path_or_another_namespace_is_no_split_brain() {
 }
 
 #[test]
-fn a_process_that_maps_a_deleted_shm_refutes() {
+fn a_process_that_stays_on_a_deleted_shm_refutes() {
     for how in 0..2 {
         let mut sides = pair();
+        seen(&mut sides[0].evidence.mappings).mappings[0].cut_off = Some(CutOff::Path);
         match how {
             0 => with_shm(&mut sides[0], |shm| shm.links = 0),
             _ => sides[0].evidence.paths_unchanged = false,
@@ -82,10 +154,24 @@ fn a_process_that_maps_a_deleted_shm_refutes() {
 }
 
 #[test]
+fn a_process_that_had_a_shm_mapped_while_it_was_deleted_refutes_nothing() {
+    for how in 0..2 {
+        let mut sides = pair();
+        match how {
+            0 => with_shm(&mut sides[0], |shm| shm.links = 0),
+            _ => sides[0].evidence.paths_unchanged = false,
+        }
+        let comparison = compare(&sides, false);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert_eq!(codes(&comparison), ["shm_deleted"]);
+    }
+}
+
+#[test]
 fn a_process_that_keeps_a_shm_which_is_no_longer_there_refutes() {
     let mut sides = pair();
     sides[0].evidence.files.shm = Observation::missing("ENOENT");
-    seen(&mut sides[0].evidence.mappings).mappings[0].deleted_suffix = true;
+    seen(&mut sides[0].evidence.mappings).mappings[0].cut_off = Some(CutOff::Path);
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert_eq!(codes(&comparison), ["split_brain"]);

@@ -63,3 +63,16 @@ fn standing_still_supports_nothing() {
     let sides = samples(&[(100, 9), (300, 9)], &[(200, 9), (400, 9)]);
     assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
 }
+
+#[test]
+fn falling_behind_between_captures_apart_refutes_only_beside_a_process_older_than_both() {
+    for (at, refuted) in [(99, true), (150, false)] {
+        let mut sides = pair();
+        sides[1].evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = 8);
+        started(&mut sides[1], at);
+        let comparison = compare(&sides, false);
+        assert_eq!(says(&comparison, Kind::Temporal) == Says::Refutes, refuted, "{at}");
+        let expected: &[&str] = if refuted { &[] } else { &["captures_diverged"] };
+        assert_eq!(codes(&comparison), expected);
+    }
+}

@@ -1,0 +1,136 @@
+//! Does a process have the database open and use another wal-index for it? The same database under another name: a hard
+//! link, a bind mount of the file alone, a rename.
+
+use crate::linux::mappings::{BLOCK, Wanted};
+use crate::linux::maps::{MapsLine, escaped};
+use crate::linux::procfs::Process;
+
+/// Descriptors looked at in one process.
+const DESCRIPTOR_LIMIT: usize = 65_536;
+
+/// The lines that map another wal-index for the wanted database. Only for a process that does not map the wanted one.
+/// Descriptors are looked at only where some `-shm` is mapped at all.
+///
+/// A wal-index belongs to a database that the process has open, as a rule the one of the same path. So a mapping counts
+/// if no other open database accounts for it, and it lies beside the name under which this one is open, has the base
+/// name of this one's, or is deleted.
+pub(super) fn of_database<'l, 't>(
+    process: &Process,
+    lines: &'l [MapsLine<'t>],
+    wanted: &Wanted,
+) -> Vec<&'l MapsLine<'t>> {
+    let Some(database) = wanted.database else { return Vec::new() };
+    let candidates: Vec<(&MapsLine<'_>, &[u8])> = lines
+        .iter()
+        .filter(|line| line.shared && line.length() >= BLOCK && Some(line.inode) != wanted.identity)
+        .filter_map(|line| Some((line, line.path.strip_suffix(b"-shm")?)))
+        .collect();
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let (mut this, mut others) = (Vec::new(), Vec::new());
+    for name in process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTOR_LIMIT) {
+        let link = format!("fd/{name}");
+        let (Ok(file), Some(path)) = (process.file_behind(&link), process.link(&link).value().cloned()) else {
+            continue;
+        };
+        let path = escaped(path.strip_suffix(" (deleted)").unwrap_or(&path).as_bytes());
+        if file == database { this.push(path) } else { others.push(path) }
+    }
+    if this.is_empty() {
+        return Vec::new();
+    }
+    let named = |paths: &[Vec<u8>], path: &[u8]| paths.iter().any(|known| known == path);
+    let counts = |(line, beside): &(&MapsLine<'_>, &[u8])| {
+        named(&this, beside)
+            || (!named(&others, beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
+    };
+    candidates.into_iter().filter(counts).map(|(line, _)| line).collect()
+}
+
+fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use crate::evidence::CutOff;
+    use crate::linux::Proc;
+    use crate::linux::mappings::tests::{ID, file_at, line, process};
+    use crate::linux::mappings::{BLOCK, Leads, Wanted, scan};
+    use crate::linux::target::Target;
+
+    /// A fake proc beside a database with two names, and another database.
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for name in ["t.db", "other.db"] {
+                fs::write(root.path().join(name), "").unwrap();
+            }
+            fs::hard_link(root.path().join("t.db"), root.path().join("alias.db")).unwrap();
+            Self(root)
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.path().join(name).display().to_string()
+        }
+
+        /// A process in another mount namespace with these databases open and these wal-indexes mapped.
+        fn process(&self, pid: &str, open: &[&str], mapped: &[(u64, &str)]) {
+            let maps: String = mapped.iter().map(|(inode, path)| line(*inode, BLOCK, &self.path(path))).collect();
+            process(self.0.path(), pid, "mnt:[2]", &maps);
+            let fd = self.0.path().join(pid).join("fd");
+            fs::create_dir(&fd).unwrap();
+            for (number, name) in open.iter().enumerate() {
+                symlink(self.path(name), fd.join(number.to_string())).unwrap();
+            }
+        }
+
+        fn cut_off(&self) -> Vec<(u32, u64)> {
+            let proc = Proc::new(self.0.path());
+            let mut wanted = Wanted::new(&proc, Some(ID), &Target::from(&self.path("t.db-shm")));
+            wanted.database = Some(file_at(Path::new(&self.path("t.db"))));
+            let view = scan(&proc, &wanted, Leads::Here);
+            let found = view.value().unwrap().mappings.iter();
+            let cut_off = found.filter(|found| found.cut_off == Some(CutOff::Database));
+            cut_off.map(|found| (found.pid, found.inode.inode)).collect()
+        }
+    }
+
+    #[test]
+    fn a_database_open_under_another_name_is_seen_with_its_wal_index() {
+        let world = World::new();
+        world.process("10", &["alias.db"], &[(8, "alias.db-shm")]);
+        assert_eq!(world.cut_off(), [(10, 8)]);
+    }
+
+    #[test]
+    fn a_deleted_wal_index_and_one_of_the_same_base_name_belong_to_the_database_that_is_open() {
+        let world = World::new();
+        world.process("10", &["alias.db"], &[(8, "before-the-rename.db-shm (deleted)")]);
+        world.process("11", &["alias.db"], &[(9, "elsewhere/t.db-shm")]);
+        world.process("12", &["alias.db"], &[(10, "unknown.db-shm")]);
+        assert_eq!(world.cut_off(), [(10, 8), (11, 9)]);
+    }
+
+    #[test]
+    fn the_wal_index_of_another_open_database_is_its_own_business() {
+        let world = World::new();
+        world.process("10", &["t.db", "other.db"], &[(8, "other.db-shm (deleted)")]);
+        world.process("11", &["other.db"], &[(8, "other.db-shm")]);
+        assert_eq!(world.cut_off(), []);
+    }
+
+    #[test]
+    fn a_process_that_maps_the_wanted_wal_index_is_not_cut_off_from_it() {
+        let world = World::new();
+        world.process("10", &["t.db", "alias.db"], &[(7, "t.db-shm"), (8, "alias.db-shm")]);
+        assert_eq!(world.cut_off(), []);
+    }
+}

@@ -1,0 +1,137 @@
+//! From looks at the processes to what stands: a mapping that seems cut off counts only when it stays so.
+//!
+//! folklore: at the last close SQLite unlinks the `-shm` first and unmaps it afterwards (`unixShmUnmap` in os_unix.c),
+//! while the next process may have made a new one already. One look at a busy database shows such processes again and
+//! again. Held by `a_process_in_closing_is_no_split` and `short_lived_processes_never_look_like_a_split`.
+
+use std::collections::BTreeSet;
+
+use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
+use crate::linux::mappings::Leads;
+
+/// Further looks when a mapping seems cut off.
+const LOOKS: u32 = 5;
+/// Time before each of them, milliseconds.
+pub(super) const PAUSE: u64 = 50;
+
+/// Looks until it is clear what is cut off. `look` says where the path of the `-shm` leads and what is mapped.
+///
+/// Kept is what every look showed, of the same process and inode, while the path led to the same place; the rest of
+/// what seemed cut off is left out and counted.
+pub(super) fn settle(
+    mut look: impl FnMut() -> (Leads, Observation<MappingsView>),
+    mut pause: impl FnMut(),
+) -> Observation<MappingsView> {
+    let (leads, mut first) = look();
+    let Observation::Seen { value: view } = &mut first else { return first };
+    let mut standing = suspects(view);
+    for _ in 0..LOOKS {
+        if standing.is_empty() {
+            break;
+        }
+        pause();
+        let (leads_now, now) = look();
+        let now = now.value().filter(|_| leads_now == leads).map(suspects).unwrap_or_default();
+        standing.retain(|suspect| now.contains(suspect));
+    }
+    let before = view.mappings.len();
+    view.mappings
+        .retain(|mapping| mapping.cut_off.is_none() || suspect(mapping).is_some_and(|key| standing.contains(&key)));
+    view.passing = u32::try_from(before - view.mappings.len()).unwrap_or(u32::MAX);
+    first
+}
+
+/// One process, by pid and start, and an inode.
+type Suspect = (u32, u64, InodeId);
+
+fn suspects(view: &MappingsView) -> BTreeSet<Suspect> {
+    view.mappings.iter().filter(|mapping| mapping.cut_off.is_some()).filter_map(suspect).collect()
+}
+
+/// Without its start a process cannot be told from the next one under its pid.
+fn suspect(mapping: &Mapping) -> Option<Suspect> {
+    Some((mapping.pid, mapping.start_time?, mapping.inode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{CutOff, Device};
+
+    fn mapping(pid: u32, inode: u64, cut_off: Option<CutOff>) -> Mapping {
+        Mapping {
+            pid,
+            command: None,
+            start_time: Some(5),
+            mount_namespace: Observation::seen("mnt:[1]".into()),
+            container: None,
+            inode: InodeId { device: Device { major: 8, minor: 1 }, inode },
+            offset: 0,
+            length: 32_768,
+            shared: true,
+            path: "/data/t.db-shm".into(),
+            deleted_suffix: false,
+            cut_off,
+        }
+    }
+
+    fn view(mappings: Vec<Mapping>) -> Observation<MappingsView> {
+        Observation::seen(MappingsView { mappings, ..MappingsView::default() })
+    }
+
+    /// Pids that are kept, how many were left out, and how often was looked.
+    fn settled(look: impl Fn(usize) -> (Leads, Observation<MappingsView>)) -> (Vec<u32>, u32, usize) {
+        let mut looks = 0;
+        let seen = settle(
+            || {
+                looks += 1;
+                look(looks)
+            },
+            || {},
+        );
+        let seen = seen.value().unwrap();
+        (seen.mappings.iter().map(|mapping| mapping.pid).collect(), seen.passing, looks)
+    }
+
+    const CUT: Option<CutOff> = Some(CutOff::Path);
+
+    #[test]
+    fn without_a_suspicion_one_look_is_enough() {
+        assert_eq!(settled(|_| (Leads::Here, view(vec![mapping(1, 7, None)]))), (vec![1], 0, 1));
+    }
+
+    #[test]
+    fn what_stays_cut_off_counts() {
+        let both = || view(vec![mapping(1, 7, None), mapping(2, 8, CUT)]);
+        assert_eq!(settled(|_| (Leads::Here, both())), (vec![1, 2], 0, 6));
+    }
+
+    #[test]
+    fn a_process_in_closing_is_no_split() {
+        for last in 1..=5 {
+            let looks = |look| if look <= last { vec![mapping(2, 8, CUT)] } else { vec![] };
+            assert_eq!(settled(|look| (Leads::Here, view(looks(look)))), (vec![], 1, last + 1));
+        }
+    }
+
+    #[test]
+    fn another_process_under_the_same_pid_another_inode_and_a_path_that_moved_are_no_confirmation() {
+        let next = |change: fn(&mut Mapping)| {
+            let mut next = mapping(2, 8, CUT);
+            change(&mut next);
+            settled(move |look| (Leads::Here, view(vec![if look == 1 { mapping(2, 8, CUT) } else { next.clone() }])))
+        };
+        assert_eq!(next(|_| {}).0, [2]);
+        assert_eq!(next(|next| next.start_time = Some(6)), (vec![], 1, 2));
+        assert_eq!(next(|next| next.inode.inode = 9), (vec![], 1, 2));
+        assert_eq!(next(|next| next.cut_off = None), (vec![], 1, 2));
+        let moved = |look| if look < 3 { Leads::Here } else { Leads::Nowhere };
+        assert_eq!(settled(|look| (moved(look), view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 3));
+    }
+
+    #[test]
+    fn a_process_without_a_start_cannot_be_recognised_again() {
+        let nameless = || Mapping { start_time: None, ..mapping(2, 8, CUT) };
+        assert_eq!(settled(|_| (Leads::Here, view(vec![nameless()]))), (vec![], 1, 1));
+    }
+}

@@ -1,0 +1,247 @@
+//! Where a bundle goes: never over what is examined, and nothing is left of one that was not finished.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod cli;
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cli::{EXE, database, walscope};
+
+/// Every name in a folder, with what is in it.
+fn listing(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+/// The same of files that SQLite has open in this process: reading them here would drop its locks.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A database with a `-wal` and a `-shm` that nobody has open, as a crash leaves them.
+fn left_alone(folder: &Path) {
+    let work = tempfile::tempdir().unwrap();
+    let db = database(&work.path().join("t.db"));
+    let copied = Command::new("cp").arg("-r").arg(work.path().join(".")).arg(folder).status().unwrap();
+    assert!(copied.success());
+    drop(db);
+}
+
+#[test]
+fn an_examined_file_is_never_replaced_by_its_bundle_under_any_of_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    symlink("t.db-wal", at("soft")).unwrap();
+    fs::hard_link(at("t.db-shm"), at("hard")).unwrap();
+    fs::create_dir(at("elsewhere")).unwrap();
+    symlink("../t.db", at("elsewhere/link.db")).unwrap();
+    symlink("../t.db-journal", at("elsewhere/nowhere")).unwrap();
+    symlink(".", at("same")).unwrap();
+    let before = listing(folder.path());
+    for (output, word) in [
+        ("t.db", "is the database"),
+        ("t.db-wal", "is the database's -wal"),
+        ("t.db-shm", "is the database's -shm"),
+        ("t.db-journal", "would become the database's -journal"),
+        ("same/t.db-journal", "would become the database's -journal"),
+        ("./t.db", "is the database"),
+        ("soft", "is the database's -wal"),
+        ("hard", "is the database's -shm"),
+        ("elsewhere/link.db", "is the database"),
+        ("elsewhere/nowhere", "would become the database's -journal"),
+    ] {
+        for source in ["t.db", "elsewhere/link.db"] {
+            for force in [[].as_slice(), &["--force"]] {
+                let ran = walscope(folder.path(), &[&["snapshot", source, "-o", output], force].concat());
+                assert_eq!(ran.code, 2, "{source} {output} {force:?}: {}", ran.stderr);
+                assert!(ran.stderr.contains(word) && ran.stderr.contains("choose another name"), "{}", ran.stderr);
+                assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+            }
+        }
+        assert!(listing(folder.path()) == before, "{output}");
+        assert!(fs::symlink_metadata(at("elsewhere/nowhere")).unwrap().is_symlink());
+    }
+    // A name that only begins the same is free.
+    assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", "t.db-wal2"]).code, 0);
+}
+
+#[test]
+fn what_would_become_a_missing_sibling_is_refused_too() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(&folder.path().join("t.db")));
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let ran = walscope(folder.path(), &["snapshot", "t.db", "-o", &format!("t.db{suffix}")]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("would become the database's {suffix}")), "{}", ran.stderr);
+    }
+    assert_eq!(names(folder.path()), ["t.db"]);
+}
+
+#[test]
+fn standard_output_redirected_into_an_examined_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    let before = listing(folder.path());
+    for name in ["t.db", "t.db-wal", "t.db-shm"] {
+        let out = fs::OpenOptions::new().append(true).open(folder.path().join(name)).unwrap();
+        let mut command = Command::new(EXE);
+        let command = command.args(["snapshot", "t.db", "-o", "-"]).current_dir(folder.path());
+        let output = command.stdout(out).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("standard output is the database"), "{said}");
+        assert!(listing(folder.path()) == before, "{name}");
+    }
+}
+
+#[test]
+fn a_wal_a_shm_and_a_bundle_are_told_from_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", "b.walsnap"]).code, 0);
+    for (source, sentence) in [
+        ("t.db-wal", "t.db-wal: is a -wal; give the database it belongs to"),
+        ("t.db-shm", "t.db-shm: is a -shm; give the database it belongs to"),
+        ("b.walsnap", "b.walsnap: is a bundle; give a database"),
+    ] {
+        for wait in [[].as_slice(), &["--wait"]] {
+            let ran = walscope(folder.path(), &[&["snapshot", source, "-o", "never.walsnap"], wait].concat());
+            assert_eq!(ran.code, 2, "{source}");
+            assert_eq!(ran.stderr.trim_end(), format!("walscope: {sentence}"));
+        }
+    }
+    assert!(!folder.path().join("never.walsnap").exists());
+}
+
+/// Runs `snapshot` under strace with a signal at the `when`-th call of `syscall`, through a shell line that may prepare
+/// namespaces; whether the signal ended it.
+fn ended_by(signal: &str, syscall: &str, when: u32, folder: &Path, prepare: &str, force: bool) -> bool {
+    let inject = format!("inject={syscall}:signal={signal}:when={when}");
+    let force = if force { "--force" } else { "" };
+    let line =
+        format!("{prepare} exec strace -f -qq -o /dev/null -e {inject} {EXE} snapshot t.db -o b.walsnap {force}");
+    let mut command = Command::new("sh");
+    if !prepare.is_empty() {
+        command = Command::new("unshare");
+        command.args(["-Urm", "sh"]);
+    }
+    let status = command.args(["-c", &line]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    status.status().unwrap().signal().is_some()
+}
+
+/// After a signal at any moment the folder is as it was, or holds the new bundle, whole.
+fn signals_leave_nothing(prepare: &str, force: bool) -> u32 {
+    let mut ended = 0;
+    // `link`, `rename`: which of the calls a file gets its name by depends on the library; those that are not made do not matter.
+    let naming = "/^(link|rename)";
+    for (syscall, whens) in
+        [("openat", [20, 40].as_slice()), ("write", &[1, 3, 5]), ("fsync", &[1]), (naming, &[1, 2, 3])]
+    {
+        for (when, signal) in whens.iter().zip(["SIGTERM", "SIGINT", "SIGHUP"]) {
+            let folder = tempfile::tempdir().unwrap();
+            left_alone(folder.path());
+            if force {
+                fs::write(folder.path().join("b.walsnap"), b"what was there").unwrap();
+            }
+            let before = listing(folder.path());
+            let killed = ended_by(signal, syscall, *when, folder.path(), prepare, force);
+            ended += u32::from(killed);
+            let mut after = listing(folder.path());
+            let what = format!("{signal} at {syscall} {when}, force {force}, {prepare:?}: {:?}", after.keys());
+            if after.get("b.walsnap") != before.get("b.walsnap") {
+                let whole = walscope(folder.path(), &["inspect", "b.walsnap"]);
+                assert_eq!(whole.code, 0, "{what}: {}", whole.stderr);
+                after.remove("b.walsnap");
+                after.extend(before.get_key_value("b.walsnap").map(|(name, bytes)| (name.clone(), bytes.clone())));
+            } else {
+                assert!(killed, "{what}: neither ended nor written");
+            }
+            assert!(after == before, "{what}");
+        }
+    }
+    ended
+}
+
+fn have_strace() -> bool {
+    common::have("strace", Command::new("strace").arg("-V").output().is_ok())
+}
+
+#[test]
+fn a_signal_at_any_moment_leaves_the_folder_as_it_was() {
+    if have_strace() {
+        for force in [false, true] {
+            let ended = signals_leave_nothing("", force);
+            assert!(ended >= 6, "only {ended} runs were ended: the signals came too late");
+        }
+    }
+}
+
+#[test]
+fn where_files_must_have_a_name_a_signal_leaves_nothing_either() {
+    // Without /proc a file that has no name cannot be given one.
+    let hide = "mount -t tmpfs none /proc &&";
+    let there = Command::new("unshare").args(["-Urm", "sh", "-c", &format!("{hide} true")]).status();
+    if common::have("userns", there.is_ok_and(|status| status.success())) && have_strace() {
+        for force in [false, true] {
+            let ended = signals_leave_nothing(hide, force);
+            assert!(ended >= 6, "only {ended} runs were ended: the signals came too late");
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_stays_ignored() {
+    if !have_strace() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    fs::write(folder.path().join("b.walsnap"), b"what was there").unwrap();
+    // The second naming call of a replacement, behind the handlers' setting up.
+    let killed = ended_by("SIGHUP", "/^(link|rename)", 2, folder.path(), "trap '' HUP; true &&", true);
+    assert!(!killed);
+    assert_eq!(walscope(folder.path(), &["inspect", "b.walsnap"]).code, 0);
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_bundle() {
+    // The mount goes with its namespace, and the folder is listed inside.
+    let line = format!(
+        "mount -t tmpfs -o size=48k none small && {{ {EXE} snapshot t.db -o small/b.walsnap {{}}; echo \"code $?\"; ls -A small; }}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    fs::create_dir(folder.path().join("small")).unwrap();
+    for (prepare, option) in [("", ""), ("", "--force"), ("mount -t tmpfs none /proc && ", "")] {
+        let line = format!("{prepare}{}", line.replace("{}", option));
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &line]).current_dir(folder.path()).output();
+        let there = output.as_ref().is_ok_and(|output| !output.stdout.is_empty());
+        if !common::have("root", there) {
+            return;
+        }
+        let output = output.unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(out, "code 2\n", "{prepare:?} {option:?}: {err}");
+        assert!(err.contains("No space left"), "{err}");
+    }
+}
