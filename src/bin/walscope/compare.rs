@@ -80,11 +80,7 @@ fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captu
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
-<<<<<<< HEAD
                 let (capture, files) = snapshot::capture_opened(*files, &options)?;
-=======
-                let (capture, files) = snapshot::capture_opened(files, &options)?;
->>>>>>> host
                 held.push((at, files));
                 capture
             }
