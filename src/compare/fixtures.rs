@@ -221,6 +221,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 journal: Observation::missing("ENOENT"),
             },
             paths_unchanged: true,
+            folder_unchanged: true,
             mappings: Observation::seen(MappingsView {
                 mappings: vec![mapping(pid, &namespace, SHM_INODE)],
                 processes_read: 3,
