@@ -125,13 +125,11 @@ fn conflict(pair: &Judged<'_>) -> Option<String> {
     let touching =
         |other: About, item: &Because| item.about == other || item.about == About::Both || other == About::Both;
     // Shared memory and locks apart, or the other way, is no contradiction.
-    let refutations = pair.because.iter().filter(|item| item.says == Says::Refutes);
-    let (proof, refutation) = refutations
-        .filter_map(|refutation| {
-            let proofs = pair.because.iter().filter(|item| item.says == Says::Proves);
-            Some((proofs.filter(|item| touching(refutation.about, item)).next()?, refutation))
-        })
-        .next()?;
+    let all = |says| pair.because.iter().filter(move |item| item.says == says);
+    let (proof, refutation) = all(Says::Refutes).find_map(|refutation| {
+        let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;
+        Some((proof, refutation))
+    })?;
     if refutation.kind == Kind::ProcessMappings {
         return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
     }

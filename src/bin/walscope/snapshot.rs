@@ -102,9 +102,9 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
             "a bundle is binary and holds a database's content: it is not written to a terminal; use -o FILE, or redirect"
         );
     }
-    let _held = await_files(args, options, Destination::Stdout, || Ok(()))?;
+    let held = await_files(args, options, Destination::Stdout, || Ok(()))?;
     let mut out = io::BufWriter::new(out);
-    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})
+    let manifest = snapshot::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
         // Elsewhere a reader that went away is no error; here it is left with half a bundle.
@@ -120,7 +120,7 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
 
 fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
     let name = args.output.display().to_string();
-    let _held = await_files(args, options, Destination::File(&args.output), || {
+    let held = await_files(args, options, Destination::File(&args.output), || {
         if !args.force && args.output.symlink_metadata().is_ok() {
             bail!("{name}: exists already; choose another name, or --force to replace it");
         }
@@ -128,12 +128,12 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
     })?;
     let mut file = BundleFile::create(folder(&args.output))
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
-    let mut manifest = capture(args, options, &mut file)?;
+    let mut manifest = capture(args, &held, options, &mut file)?;
     while args.wait && !has_wal_index(&manifest) {
         // The last connection closed between the look and the capture, and took both files with it.
         wait_for(&args.source)?;
         file.restart().with_context(|| name.clone())?;
-        manifest = capture(args, options, &mut file)?;
+        manifest = capture(args, &held, options, &mut file)?;
     }
     let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
     Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
@@ -151,7 +151,7 @@ fn await_files(
         let files = open()?;
         return check().map(|()| files);
     }
-    if args.source.exists() {
+    if source::target(args.source.as_os_str())?.exists() {
         open()?;
     }
     check()?;
@@ -159,9 +159,14 @@ fn await_files(
     open()
 }
 
-fn capture(args: &SnapshotArgs, options: &Options, file: &mut BundleFile) -> anyhow::Result<Manifest> {
+fn capture(
+    args: &SnapshotArgs,
+    held: &OpenedFiles,
+    options: &Options,
+    file: &mut BundleFile,
+) -> anyhow::Result<Manifest> {
     let mut out = io::BufWriter::new(file);
-    let manifest = snapshot::write_bundle(source::target(args.source.as_os_str())?, options, &mut out, &mut |_, _| {})?;
+    let manifest = snapshot::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})?;
     out.flush().with_context(|| args.output.display().to_string())?;
     Ok(manifest)
 }
