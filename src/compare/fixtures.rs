@@ -270,6 +270,7 @@ pub fn live() -> Live {
             page_size: 4096,
             a: vec![table(Mapper::Descriptor, &[70, 71]), by_process(11, &[70, 71])],
             b: vec![table(Mapper::Descriptor, &[70, 71]), by_process(12, &[70, 71])],
+            files_in_place: true,
         }),
         beacon: BeaconView { forth: Observation::seen(look(5)), back: Observation::seen(look(6)) },
         coherence: None,
