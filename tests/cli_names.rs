@@ -38,16 +38,19 @@ fn every_command_takes_names_that_are_not_utf8_and_shows_them_readably() {
         &[os("inspect"), &wal],
         &[os("wal"), name],
         &[os("shm"), name],
+        &[os("verify"), name],
+        &[os("probe"), os("seek"), name, os("0123456789abcdef")],
         &[os("compare"), name, name],
         &[os("compare"), bundle, name],
     ] {
         let ran = ran(folder.path(), args);
-        assert_eq!(ran.code, 0, "{args:?}: {}", ran.stderr);
-        assert!(ran.text().contains("caf\u{fffd}") || args[0] == "wal" || args[0] == "shm", "{args:?}: {}", ran.text());
+        assert_eq!(ran.code, if args[0] == "probe" { 3 } else { 0 }, "{args:?}: {} {}", ran.text(), ran.stderr);
+        let unnamed = ["wal", "shm", "probe"].map(os).contains(&args[0]);
+        assert!(ran.text().contains("caf\u{fffd}") || unnamed, "{args:?}: {}", ran.text());
         assert!(!ran.text().contains('\u{1b}') && ran.stderr.is_empty(), "{args:?}: {}", ran.stderr);
     }
     let missing = OsStr::from_bytes(b"\xff.db");
-    for command in ["inspect", "wal", "shm", "snapshot", "compare"] {
+    for command in ["inspect", "wal", "shm", "verify", "snapshot", "compare"] {
         let mut args = vec![os(command), missing];
         match command {
             "snapshot" => args.extend([os("-o"), os("x")]),

@@ -15,6 +15,7 @@ pub struct Cost {
 }
 
 /// Runs to the end, output thrown away; panics if it fails.
+#[allow(clippy::zombie_processes, reason = "wait4 below waits for it, and counts what it used")]
 pub fn cost(command: &mut Command) -> Cost {
     let begun = Instant::now();
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

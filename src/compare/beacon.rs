@@ -24,7 +24,9 @@ pub(super) fn because(a: &str, b: &str, live: Option<&Live>) -> Vec<Because> {
     because.extend(seen.map(|detail| Because::new(Kind::LockBeacon, About::Locks, Says::Proves, detail)));
     because.extend(unseen.map(|detail| Because::new(Kind::LockBeacon, About::Locks, Says::Refutes, detail)));
     if because.is_empty() {
-        let reason = looks.iter().map(|(_, _, look)| why_not(look)).find(|reason| !reason.is_empty());
+        // What somebody looked for in vain says more than what nobody tried.
+        let (tried, untried): (Vec<_>, Vec<_>) = looks.iter().partition(|(_, _, look)| look.value().is_some());
+        let reason = tried.iter().chain(&untried).map(|(_, _, look)| why_not(look)).next();
         because.push(silent(reason.unwrap_or_default()));
     }
     because
@@ -44,10 +46,9 @@ fn why_not(look: &Observation<BeaconLook>) -> String {
         Observation::Seen { value } if value.sight == Sight::Garbled => {
             "other locks lay over the pattern; try again".to_owned()
         }
-        Observation::Seen { value } if !value.files_in_place => {
-            "it was not seen, but a file was deleted or replaced meanwhile, or nobody knows".to_owned()
+        Observation::Seen { .. } => {
+            "it was not seen, which counts only where the holder is known to have held throughout, and both paths still name the file".to_owned()
         }
-        Observation::Seen { .. } => "it was not seen, but the holder does not see its own locks either".to_owned(),
         unseen => unseen.reason().unwrap_or_default().to_owned(),
     }
 }

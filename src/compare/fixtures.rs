@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{FrameHeaders, Side};
+use super::{Comparison, FrameHeaders, LivePair, Side, compare_live};
 use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
+use crate::evidence::live::*;
 use crate::evidence::*;
 use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
 use crate::format::wal::WalHeader;
@@ -240,6 +241,43 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
 /// A writer and a reader, one after the other, on one volume.
 pub fn pair() -> [Side; 2] {
     [side("writer", 11, 100), side("reader", 12, 200)]
+}
+
+/// Page entries as pagemap shows them for these frames.
+pub fn entries(frames: &[u64]) -> Vec<PageEntry> {
+    frames.iter().map(|frame| PageEntry(1 << 63 | 1 << 61 | frame)).collect()
+}
+
+/// The page table of a process, read six times.
+pub fn table(mapper: Mapper, frames: &[u64]) -> PageTable {
+    let writable = mapper != Mapper::Descriptor;
+    PageTable { mapper, writable, same_path: true, reads: Observation::seen(vec![entries(frames); 6]) }
+}
+
+pub fn by_process(pid: u32, frames: &[u64]) -> PageTable {
+    table(Mapper::Process { pid, command: Some("sqlite3".into()), start_time: Some(1) }, frames)
+}
+
+pub fn look(nonce: u64) -> BeaconLook {
+    BeaconLook { nonce, sight: Sight::Seen, held_throughout: true, files_in_place: true }
+}
+
+/// Both sides of [`pair`] live: one memory, one list of locks.
+pub fn live() -> Live {
+    Live {
+        pages: Observation::seen(PagesView {
+            page_size: 4096,
+            a: vec![table(Mapper::Descriptor, &[70, 71]), by_process(11, &[70, 71])],
+            b: vec![table(Mapper::Descriptor, &[70, 71]), by_process(12, &[70, 71])],
+        }),
+        beacon: BeaconView { forth: Observation::seen(look(5)), back: Observation::seen(look(6)) },
+        coherence: None,
+    }
+}
+
+/// Compares two live sides.
+pub fn compare_two(sides: &[Side; 2], live: &Live) -> Comparison {
+    compare_live(sides, true, &[LivePair { at: (0, 1), live: live.clone() }])
 }
 
 /// Changes the `-shm` of a side, if it has one.

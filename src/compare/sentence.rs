@@ -91,6 +91,7 @@ fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
 fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
     let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
     let half = match (verdict.memory, verdict.locks) {
+        (Answer::Proven, Answer::Proven) => Some("Memory and locks of one wal-index are shared."),
         (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),
         (_, Answer::Proven) => Some("Locks are shared; about the memory nothing is proven."),
         _ => None,
@@ -113,6 +114,11 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
             Identity::One(_) | Identity::Two(_) | Identity::LocksApart(_) => None,
         });
     }
+    if let Some(doubt) =
+        pairs.iter().filter(|pair| pair.sharing == Answer::Undecided).find_map(|pair| pair.doubt.as_ref())
+    {
+        sentences.push(format!("Whether database and -wal are one is not known: {doubt}."));
+    }
     sentences.push(
         "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."
             .to_owned(),
@@ -125,13 +131,11 @@ fn conflict(pair: &Judged<'_>) -> Option<String> {
     let touching =
         |other: About, item: &Because| item.about == other || item.about == About::Both || other == About::Both;
     // Shared memory and locks apart, or the other way, is no contradiction.
-    let refutations = pair.because.iter().filter(|item| item.says == Says::Refutes);
-    let (proof, refutation) = refutations
-        .filter_map(|refutation| {
-            let mut proofs = pair.because.iter().filter(|item| item.says == Says::Proves);
-            Some((proofs.find(|item| touching(refutation.about, item))?, refutation))
-        })
-        .next()?;
+    let all = |says| pair.because.iter().filter(move |item| item.says == says);
+    let (proof, refutation) = all(Says::Refutes).find_map(|refutation| {
+        let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;
+        Some((proof, refutation))
+    })?;
     if refutation.kind == Kind::ProcessMappings {
         return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
     }

@@ -16,6 +16,8 @@ pub(super) struct Judged<'a> {
     pub shm: Identity,
     /// The sides have two databases or two `-wal` files behind one `-shm`: the file and how it is known.
     pub apart: Option<(Part, String)>,
+    /// Why it is not known whether database and `-wal` are one.
+    pub doubt: Option<String>,
     /// Both sides are one and the same capture.
     pub same_capture: bool,
     /// The `-shm` pages.
@@ -37,7 +39,7 @@ pub(super) struct Judged<'a> {
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let shm = identity::judge(&pair, identity::SHM);
-    let (shm, apart) = beside(&pair, shm);
+    let Beside { shm, apart, doubt } = beside(&pair, shm);
     let same_capture = capture(pair.a) == capture(pair.b);
     let pages = pages::judge(&pair);
     let of_processes = pages.of_processes;
@@ -45,8 +47,8 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
     let sharing = match together(memory, locks) {
-        // One wal-index is no sharing that anybody wants while the databases are two.
-        Answer::Proven if apart.is_some() => Answer::Undecided,
+        // One wal-index is no sharing that anybody wants while the databases are two, or may be.
+        Answer::Proven if apart.is_some() || doubt.is_some() => Answer::Undecided,
         sharing => sharing,
     };
     Judged {
@@ -56,6 +58,7 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
         at,
         shm,
         apart,
+        doubt,
         same_capture,
         memory,
         locks,
@@ -91,26 +94,37 @@ fn nothing_said() -> Because {
     Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
 }
 
-/// What one `-shm` is worth beside the database and the `-wal`: a proof only where these are not two. What was not seen of
-/// them might have spoken against it, and takes the proof away as well.
-fn beside(pair: &Pair<'_>, shm: Identity) -> (Identity, Option<(Part, String)>) {
-    let Identity::One(one) = shm else { return (shm, None) };
-    let mut doubt = None;
+/// What one `-shm` is worth beside the database and the `-wal`.
+struct Beside {
+    /// Its identity: a proof only where those are not two.
+    shm: Identity,
+    /// They are two: the file and how it is known.
+    apart: Option<(Part, String)>,
+    /// Why it is not known whether they are.
+    doubt: Option<String>,
+}
+
+/// What was not seen of database and `-wal` might have spoken against one wal-index, and takes a proof away as well.
+fn beside(pair: &Pair<'_>, shm: Identity) -> Beside {
+    let (mut apart, mut doubt) = (None, None);
     for part in [identity::DATABASE, identity::WAL] {
         let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
         match identity::judge(pair, part) {
-            Identity::Two(detail) | Identity::LocksApart(detail) => {
-                return (Identity::Alike(format!("{one}, but {detail}")), Some((part, detail)));
-            }
+            Identity::Two(detail) | Identity::LocksApart(detail) => apart = apart.or(Some((part, detail))),
             Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
             Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
             Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
         }
     }
-    match doubt {
-        Some(reason) => (Identity::Alike(format!("{one}, but {reason}")), None),
-        None => (Identity::One(one), None),
-    }
+    let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());
+    let is_one = matches!(shm, Identity::One(_));
+    let shm = match (shm, but) {
+        (Identity::One(one), Some(but)) => Identity::Alike(format!("{one}, but {but}")),
+        (shm, _) => shm,
+    };
+    // Where the -shm is not known to be one by its identity, the two are a doubt about whatever else proves it.
+    let doubt = doubt.or_else(|| apart.as_ref().filter(|_| !is_one).map(|(_, detail)| detail.clone()));
+    Beside { apart: apart.filter(|_| is_one), shm, doubt }
 }
 
 /// One aspect: a refuting fact wins, then a proof.

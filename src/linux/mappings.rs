@@ -57,7 +57,8 @@ impl Wanted {
     pub fn new(proc: &Proc, identity: Option<InodeId>, shm: &Target) -> Self {
         let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
         let prefix = escaped(shm.prefix().as_os_str().as_bytes());
-        Self { identity, exact: None, database: None, path: shm.as_printed(), prefix, mount_namespace }
+        let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
+        Self { identity, exact: None, database: None, path, prefix, mount_namespace }
     }
 
     /// A path column as the target's process would read it, where it is of the same namespace.

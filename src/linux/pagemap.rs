@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use memmap2::{Advice, Mmap};
@@ -100,7 +101,7 @@ impl Tables {
         }
         let mut all = vec![Table::own(proc, shm, pages)];
         if let Some(inode) = maps::identity(proc, shm).value() {
-            let path = side.files.target.at(shm_path(side.files)).as_printed();
+            let path = maps::escaped(shm_path(side.files).as_os_str().as_bytes());
             all.extend(mapped(side, *inode).into_iter().map(|mapping| Table::of_process(proc, mapping, &path)));
         }
         Ok(Self { all, pages: usize::try_from(pages).unwrap_or(1) })

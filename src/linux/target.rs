@@ -7,14 +7,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use crate::linux::maps::escaped;
 use crate::linux::open::OpenError;
 use crate::linux::procfs::{Proc, Process};
 
@@ -149,12 +148,6 @@ impl Target {
         };
         let other = self.at(canonical.clone()).open(OFlags::PATH | OFlags::DIRECTORY).ok()?;
         super::open::same_file(&File::from(other), folder).then_some(canonical)
-    }
-
-    /// The path as `maps` would print it for this process.
-    pub(super) fn as_printed(&self) -> Vec<u8> {
-        let part = |path: &Path| escaped(path.as_os_str().as_bytes());
-        [part(self.prefix()), part(&self.path)].concat()
     }
 
     /// What the kernel prints before paths of this process when they are read from here.

@@ -336,12 +336,12 @@ impl Pair<'_> {
         let both_see = state.sees && theirs.state.sees;
         let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
         let held_throughout = before && beacon::is_held(&table.file, own_seat, nonce);
-        // Before the host hears that it may remove the file.
-        let files_in_place = table.file.metadata().is_ok_and(|file| file.nlink() > 0);
         state = State { stage: Stage::Done, held: held_throughout, ..state };
         self.own.show(peer, state)?;
 
         let done = meeting.await_card(peer, at(Stage::Done))?;
+        // The scratch file has the host's card for a name, and only the host renames or removes it.
+        let files_in_place = done.is_some();
         state.stage = Stage::Leaving;
         self.own.show(peer, state)?;
         // Until the other has read it; that it is gone says the same.

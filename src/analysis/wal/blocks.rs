@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::ReadAt;
 use crate::format::checksum::{ChecksumOrder, Kernel};
-use crate::format::wal::{FrameHeader, HEADER_SIZE, frame_checksum_by, parse_frame_header};
+use crate::format::wal::{FrameHeader, HEADER_SIZE, frame_checksum_by};
 
 /// About as many bytes are read at once, in whole frames.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -282,7 +282,7 @@ impl<'a> Worker<'a> {
         block.links.clear();
         let bytes = self.buffer.get(..got).unwrap_or_default();
         for frame in bytes.chunks_exact(reading.frame_size) {
-            let Ok(header) = parse_frame_header(frame, at) else { break };
+            let Some(header) = frame.first_chunk().map(FrameHeader::of) else { break };
             let follows = frame_checksum_by(reading.kernel, reading.order, seed, frame) == header.checksums();
             seed = header.checksums();
             block.links.push(Link { header, follows });

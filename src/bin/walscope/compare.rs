@@ -58,7 +58,7 @@ pub fn exit_of(sharing: Answer) -> Exit {
 /// A side that was opened and not yet captured.
 enum Opened {
     Bundle(Box<Capture>),
-    Live(OpenedFiles),
+    Live(Box<OpenedFiles>),
 }
 
 /// Every side, and what live ones showed together.
@@ -80,7 +80,7 @@ fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captu
         let mut capture = match opened {
             Opened::Bundle(capture) => *capture,
             Opened::Live(files) => {
-                let (capture, files) = snapshot::capture_opened(files, &options)?;
+                let (capture, files) = snapshot::capture_opened(*files, &options)?;
                 held.push((at, files));
                 capture
             }
@@ -97,7 +97,7 @@ fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {
     match source::open(source, strict_atime)? {
         Source::Bundle(capture) => Ok(Opened::Bundle(capture)),
         Source::Files(files) => match files.opened {
-            Some(opened) => Ok(Opened::Live(opened)),
+            Some(opened) => Ok(Opened::Live(Box::new(opened))),
             None => bail!("{}: found a -wal or -shm alone; compare needs a database or a bundle", source.display()),
         },
     }

@@ -6,6 +6,7 @@ mod findings;
 mod groups;
 mod kernel_identity;
 mod lineage;
+mod live;
 mod process_mappings;
 mod temporal;
 

@@ -1,6 +1,7 @@
 //! A trial on a folder, for a volume that has no database yet.
 
 use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,17 +16,17 @@ use crate::exit::Exit;
 use crate::output;
 
 /// Meets another side in a folder.
-pub fn meet(source: &str, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
-    let folder = File::open(source).with_context(|| source.to_owned())?;
+pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+    let folder = File::open(source).with_context(|| source.display().to_string())?;
     let trial = trial::meet(&folder, token, timeout, &|| stop.asked())
-        .with_context(|| format!("{source}: a scratch file in it"))?;
+        .with_context(|| format!("{}: a scratch file in it", source.display()))?;
     let (verdict, explanation) = probe(Met::Folder, &trial.live);
     let sharing = verdict.sharing;
     let document = ProbeDocument {
         schema: SCHEMA,
         action: Action::Meet,
         on: On::ScratchFile,
-        source: source.to_owned(),
+        source: source.display().to_string(),
         nonce: nonce(trial.nonce),
         peer_nonce: trial.peer.map(nonce),
         acknowledged: trial.peer.map(|_| trial.live.coherence.is_some()),

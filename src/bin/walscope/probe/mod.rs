@@ -3,7 +3,7 @@
 mod folder;
 mod wal_index;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,7 +29,7 @@ enum Action {
     /// Hold a lock beacon on the -shm and print its nonce, until standard input ends
     Hold {
         /// The database
-        source: String,
+        source: PathBuf,
         /// Hold for so long instead, whatever standard input does
         #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
         seconds: Option<u32>,
@@ -37,7 +37,7 @@ enum Action {
     /// Look once for the beacon that another side holds
     Seek {
         /// The database
-        source: String,
+        source: PathBuf,
         /// What `probe hold` printed there
         #[arg(value_parser = parse_nonce)]
         nonce: u64,
@@ -45,7 +45,7 @@ enum Action {
     /// Run on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
     Meet {
         /// A database; or a folder, where a scratch file is made, mapped by both sides, and removed
-        source: String,
+        source: PathBuf,
         /// The word that both sides are given, where several meet
         #[arg(long, value_name = "WORD", default_value = "walscope")]
         token: String,
@@ -65,7 +65,7 @@ pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
         Action::Meet { source, token, timeout } => {
             let timeout = Duration::from_secs((*timeout).into());
             let stop = Stop::listen()?;
-            if Path::new(source).is_dir() {
+            if source.is_dir() {
                 folder::meet(source, token, timeout, &stop, global)
             } else {
                 wal_index::meet(source, token, timeout, &stop, global)

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use walscope::analysis::wal::WalFacts;
 use walscope::compare::{Met, Side, probe};
 use walscope::evidence::Observation;
@@ -21,6 +23,9 @@ use crate::compare::exit_of;
 use crate::exit::Exit;
 use crate::output;
 
+/// How often a holder looks whether its files are still in place.
+const GLANCE: Duration = Duration::from_millis(500);
+
 /// A database that is challenged.
 struct Challenged {
     files: OpenedFiles,
@@ -31,24 +36,24 @@ struct Challenged {
 }
 
 impl Challenged {
-    fn open(source: &str, global: &Global) -> anyhow::Result<Self> {
-        let files = match source::open(source.as_ref(), global.strict_atime)? {
+    fn open(source: &Path, global: &Global) -> anyhow::Result<Self> {
+        let files = match source::open(source.as_os_str(), global.strict_atime)? {
             Source::Files(files) => files.opened,
             Source::Bundle(_) => None,
         };
         let Some(files) = files else {
-            bail!("{source}: a probe needs a live database, found a bundle, a -wal or a -shm alone");
+            bail!("{}: a probe needs a live database, found a bundle, a -wal or a -shm alone", source.display());
         };
         let shm = match &files.shm {
             Observation::Seen { value } => Arc::clone(value),
             absent => bail!(
-                "{source}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                "{}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                source.display(),
                 absent.reason().unwrap_or_default()
             ),
         };
         let evidence = linux::evidence(&files);
-        let file = evidence.files.shm.value();
-        let digest = file.and_then(|file| beacon::digest(&evidence.host, file));
+        let digest = beacon::digest(&evidence.host, &evidence.files);
         let side = Side {
             label: "this side".to_owned(),
             stable: true,
@@ -74,12 +79,12 @@ impl Challenged {
     }
 }
 
-fn document(action: Action, source: &str, nonce: u64) -> ProbeDocument {
+fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
     ProbeDocument {
         schema: SCHEMA,
         action,
         on: On::WalIndex,
-        source: source.to_owned(),
+        source: source.display().to_string(),
         nonce: written(nonce),
         peer_nonce: None,
         acknowledged: None,
@@ -92,11 +97,11 @@ fn document(action: Action, source: &str, nonce: u64) -> ProbeDocument {
 }
 
 /// Holds a beacon until standard input ends, or for a while.
-pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
+pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
     let held = Challenged::open(source, global)?;
     let nonce = beacon::nonce().context("drawing a nonce")?;
     let seat = beacon::seat_of(nonce);
-    let refused = || format!("{source}: locks of open file descriptions on the -shm");
+    let refused = || format!("{}: locks of open file descriptions on the -shm", source.display());
     if let Some(digest) = held.digest {
         beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
     }
@@ -106,11 +111,8 @@ pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Re
     let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
     output::document(global, &shown, |width| shown.draw(width))?;
     io::stdout().flush()?;
-    match time {
-        Some(time) => std::thread::sleep(time),
-        None => until_input_ends()?,
-    }
-    let throughout = before && beacon::is_held(&held.shm, seat, nonce) && linux::paths_unchanged(&held.files);
+    let in_place = wait(time, &|| linux::paths_unchanged(&held.files))?;
+    let throughout = before && in_place && beacon::is_held(&held.shm, seat, nonce);
     if throughout {
         output::complain("walscope: held throughout\n");
         return Ok(Exit::Good);
@@ -121,24 +123,35 @@ pub fn hold(source: &str, time: Option<Duration>, global: &Global) -> anyhow::Re
     Ok(Exit::Undecided)
 }
 
-fn until_input_ends() -> io::Result<()> {
-    let mut input = io::stdin().lock();
-    let mut buffer = [0; 256];
-    loop {
-        match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+/// Waits for the end of the time, or of standard input where there is none; no longer than the files stay in place: a
+/// beacon on a file that the path does not lead to any more would mislead. Whether they did to the end.
+fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let input = io::stdin();
+    while time.is_none_or(|time| begun.elapsed() < time) {
+        if !in_place() {
+            return Ok(false);
+        }
+        let left = time.map_or(GLANCE, |time| time.saturating_sub(begun.elapsed()).min(GLANCE));
+        if time.is_some() {
+            std::thread::sleep(left);
+            continue;
+        }
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&Timespec::try_from(left)?)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if input.lock().read(&mut [0; 256])? == 0 => break,
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(io::Error::from(error)).context("waiting for the end of standard input"),
         }
     }
+    Ok(in_place())
 }
 
 /// Looks for a beacon.
-pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
+pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let seat = beacon::seat_of(nonce);
-    let mut live = Live::untried("this side did not hold a beacon");
+    let mut live = Live::untried("this side holds no beacon when it seeks");
     let mut digest = None;
     match Locked::look(&here.shm, seat, 2 * PATTERN) {
         Ok(locked) => {
@@ -164,7 +177,7 @@ pub fn seek(source: &str, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Meets another side through beacons alone.
-pub fn meet(source: &str, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
     let mut live = Live::untried("nobody else was seen");

@@ -1,0 +1,220 @@
+//! What two live sides show together: page frames, beacons, trials.
+
+use super::*;
+use crate::evidence::live::{CoherenceView, Live, Mapper, PageEntry, Sight};
+
+fn fuse() -> [Side; 2] {
+    let mut sides = pair();
+    on(&mut sides, &named("fuse.bindfs", 0x6573_5546));
+    sides
+}
+
+fn pages(live: &mut Live) -> &mut crate::evidence::live::PagesView {
+    seen(&mut live.pages)
+}
+
+#[test]
+fn two_live_sides_are_decided_by_three_independent_proofs() {
+    let verdict = compare_two(&pair(), &live()).verdict;
+    assert_eq!(verdict.sharing, Answer::Proven);
+    assert_eq!(verdict.subject, Subject::Mappings);
+    assert_eq!(verdict.decided_by, [Kind::PhysicalPages, Kind::KernelIdentity, Kind::LockBeacon]);
+}
+
+#[test]
+fn without_live_sides_pages_and_beacon_are_listed_as_silent() {
+    let comparison = compare(&pair(), false);
+    for kind in [Kind::PhysicalPages, Kind::LockBeacon] {
+        assert_eq!(says(&comparison, kind), Says::Silent);
+    }
+}
+
+#[test]
+fn on_fuse_pages_prove_memory_and_the_beacon_locks() {
+    let comparison = compare_two(&fuse(), &live());
+    assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert_eq!(comparison.verdict.subject, Subject::Mappings);
+    assert_eq!(comparison.verdict.decided_by, [Kind::PhysicalPages, Kind::LockBeacon]);
+}
+
+#[test]
+fn on_fuse_equal_pages_of_walscope_s_own_descriptors_only_support() {
+    let mut live = live();
+    pages(&mut live).a.truncate(1);
+    pages(&mut live).b.truncate(1);
+    let comparison = compare_two(&fuse(), &live);
+    assert_eq!(says(&comparison, Kind::PhysicalPages), Says::Supports);
+    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Undecided, Answer::Proven));
+    assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Proves);
+}
+
+#[test]
+fn on_fuse_a_process_whose_pages_were_not_seen_leaves_it_open() {
+    let mut live = live();
+    pages(&mut live).b.push(by_process(13, &[0, 0]));
+    let comparison = compare_two(&fuse(), &live);
+    assert_eq!(says(&comparison, Kind::PhysicalPages), Says::Supports);
+    assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Proves);
+}
+
+#[test]
+fn different_frames_refute_memory_whatever_the_identity_says() {
+    let mut live = live();
+    for table in &mut pages(&mut live).b {
+        table.reads = Observation::seen(vec![entries(&[80, 81]); 6]);
+    }
+    for sides in [pair(), fuse()] {
+        let comparison = compare_two(&sides, &live);
+        assert_eq!(items(&comparison, Kind::PhysicalPages), [(About::Memory, Says::Refutes)]);
+        assert_eq!((comparison.verdict.memory, comparison.verdict.sharing), (Answer::Refuted, Answer::Refuted));
+    }
+    assert_eq!(compare_two(&fuse(), &live).verdict.locks, Answer::Proven);
+}
+
+#[test]
+fn a_process_with_other_pages_than_its_own_path_leads_to_refutes() {
+    let mut live = live();
+    pages(&mut live).b.push(by_process(13, &[90, 91]));
+    let comparison = compare_two(&fuse(), &live);
+    assert_eq!(comparison.verdict.memory, Answer::Refuted);
+    assert_eq!(comparison.verdict.subject, Subject::Mappings);
+}
+
+#[test]
+fn a_page_that_moves_between_two_looks_says_nothing() {
+    let mut live = live();
+    let moving: Vec<_> = (0..6).map(|round| entries(&[100 + round])).collect();
+    for table in &mut pages(&mut live).a {
+        table.reads = Observation::seen(moving.clone());
+    }
+    for table in &mut pages(&mut live).b {
+        table.reads = Observation::seen(vec![entries(&[80]); 6]);
+    }
+    assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
+    // Twice apart is not often enough.
+    for table in &mut pages(&mut live).a {
+        let mut reads = moving.clone();
+        reads[1] = entries(&[100]);
+        reads[2] = entries(&[100]);
+        table.reads = Observation::seen(reads);
+    }
+    assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
+}
+
+#[test]
+fn frames_that_read_as_zero_are_no_equal_frames() {
+    for entry in [0, 1 << 63, 1 << 63 | 1 << 61, 1 << 63 | 70] {
+        let mut live = live();
+        let view = pages(&mut live);
+        for table in view.a.iter_mut().chain(&mut view.b) {
+            table.reads = Observation::seen(vec![vec![PageEntry(entry)]; 6]);
+        }
+        let comparison = compare_two(&pair(), &live);
+        assert_eq!(says(&comparison, Kind::PhysicalPages), Says::Silent, "{entry:x}");
+    }
+}
+
+#[test]
+fn on_an_overlay_one_s_own_descriptor_counts_neither_way() {
+    let mut sides = pair();
+    on(&mut sides, &named("overlay", 0x794c_7630));
+    let mut live = live();
+    pages(&mut live).a.truncate(1);
+    pages(&mut live).b.truncate(1);
+    assert_eq!(says(&compare_two(&sides, &live), Kind::PhysicalPages), Says::Silent);
+    pages(&mut live).b[0] = table(Mapper::Descriptor, &[90]);
+    assert_eq!(says(&compare_two(&sides, &live), Kind::PhysicalPages), Says::Silent);
+}
+
+#[test]
+fn a_read_only_mapping_is_no_proof() {
+    let mut live = live();
+    pages(&mut live).a[1].writable = false;
+    assert_ne!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Proves);
+}
+
+#[test]
+fn off_the_allow_list_a_process_counts_only_under_the_side_s_own_path() {
+    let mut live = live();
+    pages(&mut live).b[1].same_path = false;
+    assert_eq!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Supports);
+    assert_eq!(compare_two(&pair(), &live).verdict.sharing, Answer::Proven);
+}
+
+#[test]
+fn an_unseen_beacon_refutes_only_when_it_was_surely_there() {
+    let mut live = live();
+    let not_seen = crate::evidence::live::BeaconLook { sight: Sight::NotSeen, ..look(5) };
+    live.beacon.forth = Observation::seen(not_seen);
+    live.beacon.back = live.beacon.forth.clone();
+    let comparison = compare_two(&fuse(), &live);
+    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Refuted));
+    for change in 0..3 {
+        let mut look = not_seen;
+        match change {
+            0 => look.held_throughout = false,
+            1 => look.files_in_place = false,
+            _ => look.sight = Sight::Garbled,
+        }
+        live.beacon.forth = Observation::seen(look);
+        live.beacon.back = live.beacon.forth.clone();
+        assert_eq!(says(&compare_two(&fuse(), &live), Kind::LockBeacon), Says::Silent, "{change}");
+    }
+    live.beacon.forth = Observation::unsupported("EINVAL");
+    live.beacon.back = Observation::unsupported("EINVAL");
+    let comparison = compare_two(&fuse(), &live);
+    assert_eq!(says(&comparison, Kind::LockBeacon), Says::Silent);
+    assert_eq!(comparison.verdict.locks, Answer::Undecided);
+}
+
+#[test]
+fn locks_without_memory_and_memory_without_locks_are_no_contradiction() {
+    let mut live = live();
+    for table in &mut pages(&mut live).b {
+        table.reads = Observation::seen(vec![entries(&[80, 81]); 6]);
+    }
+    let comparison = compare_two(&fuse(), &live);
+    assert!(!comparison.explanation.contains("contradicts"), "{}", comparison.explanation);
+}
+
+#[test]
+fn one_wal_index_beside_two_databases_is_not_called_shared() {
+    for sides in [pair(), fuse()] {
+        let mut sides = sides;
+        sides[1].evidence.files.database = Observation::seen(file(79));
+        let comparison = compare_two(&sides, &live());
+        assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Proven));
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        sides[1].evidence.files.database = Observation::denied("EACCES");
+        assert_eq!(compare_two(&sides, &live()).verdict.sharing, Answer::Undecided);
+    }
+}
+
+fn trial(forth: Option<bool>, back: Option<bool>, made: u32) -> Verdict {
+    let found = CoherenceView { forth, back, round_trips: vec![900; made as usize], wanted: 4, made };
+    probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() }).0
+}
+
+#[test]
+fn a_trial_proves_memory_only_when_every_number_came_back() {
+    assert_eq!(trial(Some(true), Some(true), 4).memory, Answer::Proven);
+    assert_eq!(trial(Some(true), Some(true), 4).sharing, Answer::Proven);
+    assert_eq!(trial(Some(true), Some(true), 3).memory, Answer::Undecided);
+    assert_eq!(trial(None, Some(true), 4).memory, Answer::Undecided);
+    assert_eq!(trial(Some(true), Some(false), 0).memory, Answer::Refuted);
+    assert_eq!(trial(Some(false), None, 0).memory, Answer::Refuted);
+}
+
+#[test]
+fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
+    let [side, _] = pair();
+    let (verdict, _) = probe(Met::Unknown("no digest"), &live());
+    assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
+    let (verdict, _) = probe(Met::SameIdentity(&side), &live());
+    assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, Subject::Paths));
+    assert_eq!(verdict.decided_by, [Kind::KernelIdentity, Kind::LockBeacon]);
+    let [side, _] = fuse();
+    let (verdict, _) = probe(Met::SameIdentity(&side), &live());
+    assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
+}
