@@ -508,6 +508,9 @@ pub struct Evidence {
     pub files: FilesView,
     /// Whether at the end each path still led to the file that had been opened. `false` for a `-shm` that was replaced.
     pub paths_unchanged: bool,
+    /// Whether at the end the path still led to the same name in the same folder, whatever became of the files.
+    #[serde(default)]
+    pub folder_unchanged: bool,
     /// Processes that map the `-shm`.
     pub mappings: Observation<MappingsView>,
     /// Locks.

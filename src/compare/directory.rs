@@ -1,6 +1,7 @@
 //! Would both sides look up and create the `-shm` in the same directory?
 //!
-//! Speaks where there is no `-shm` to compare: it is missing on a side, or it was made anew between the captures.
+//! Speaks where there is no `-shm` to compare: it is missing on a side, or it was made anew between the captures or while one was
+//! under way.
 
 use super::identity::{self, Identity};
 use super::{About, Because, Kind, Pair, Says, Side};

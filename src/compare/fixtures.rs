@@ -222,6 +222,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 journal: Observation::missing("ENOENT"),
             },
             paths_unchanged: true,
+            folder_unchanged: true,
             mappings: Observation::seen(MappingsView {
                 mappings: vec![mapping(pid, &namespace, SHM_INODE)],
                 processes_read: 3,
@@ -269,6 +270,7 @@ pub fn live() -> Live {
             page_size: 4096,
             a: vec![table(Mapper::Descriptor, &[70, 71]), by_process(11, &[70, 71])],
             b: vec![table(Mapper::Descriptor, &[70, 71]), by_process(12, &[70, 71])],
+            files_in_place: true,
         }),
         beacon: BeaconView { forth: Observation::seen(look(5)), back: Observation::seen(look(6)) },
         coherence: None,

@@ -17,7 +17,7 @@ pub(super) enum Identity {
     Two(String),
     /// Behind at least one overlay: the inodes that hold the locks are two; the pages may still be shared.
     LocksApart(String),
-    /// Another inode took the place of the first, after the first was looked at.
+    /// Another inode took the place of the first, after the first was looked at or while it was.
     MadeAnew(String),
     /// Cannot be told.
     Unknown(String),
@@ -30,18 +30,22 @@ pub(super) struct Part {
     pub name: &'static str,
     /// Where it stands.
     pub of: fn(&FilesView) -> &Observation<FileView>,
-    /// Device and inode as the kernel prints them for a mapping; else as stat(2) says.
+    /// Device and inode as the kernel prints them for a mapping; else as stat(2) says. The `-shm`.
     pub by_mapping: bool,
+    /// It is the folder.
+    pub is_directory: bool,
 }
 
 /// The `-shm`, by the numbers that the kernel prints for a mapping of it.
-pub(super) const SHM: Part = Part { name: "-shm", of: |files| &files.shm, by_mapping: true };
+pub(super) const SHM: Part = Part { name: "-shm", of: |files| &files.shm, by_mapping: true, is_directory: false };
 /// The `-wal`.
-pub(super) const WAL: Part = Part { name: "-wal", of: |files| &files.wal, by_mapping: false };
+pub(super) const WAL: Part = Part { name: "-wal", of: |files| &files.wal, by_mapping: false, is_directory: false };
 /// The database.
-pub(super) const DATABASE: Part = Part { name: "database", of: |files| &files.database, by_mapping: false };
+pub(super) const DATABASE: Part =
+    Part { name: "database", of: |files| &files.database, by_mapping: false, is_directory: false };
 /// The directory.
-pub(super) const DIRECTORY: Part = Part { name: "directory", of: |files| &files.directory, by_mapping: false };
+pub(super) const DIRECTORY: Part =
+    Part { name: "directory", of: |files| &files.directory, by_mapping: false, is_directory: true };
 
 /// Clock differences up to this are put down to reading two clocks one after the other and to slewing.
 const CLOCKS_AGREE: i128 = 1_000_000_000;
@@ -115,15 +119,19 @@ pub(super) fn reachable(evidence: &Evidence, file: &FileView) -> bool {
     evidence.paths_unchanged && file.links > 0
 }
 
+/// Whether the path still led to this part when the capture ended. A folder stays where its files come and go.
+fn still_there(evidence: &Evidence, file: &FileView, part: Part) -> bool {
+    reachable(evidence, file) || part.is_directory && evidence.folder_unchanged && file.links > 0
+}
+
 fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, String> {
     same_kernel(pair)?;
     let (a, b) = (look(pair.a, part)?, look(pair.b, part)?);
     for side in [&a, &b] {
-        if !reachable(&side.side.evidence, side.file) {
-            return Err(format!(
-                "the {} of {} was deleted or replaced while it was captured",
-                part.name, side.side.label
-            ));
+        if !still_there(&side.side.evidence, side.file, part) {
+            let gone =
+                format!("the {} of {} was deleted or replaced while it was captured", part.name, side.side.label);
+            return if part.by_mapping { Ok(Identity::MadeAnew(gone)) } else { Err(gone) };
         }
     }
     match (a.promise, b.promise) {

@@ -57,6 +57,9 @@ pub(super) fn judge(pair: &Pair<'_>) -> Pages {
 }
 
 fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
+    if !view.files_in_place {
+        return Err("the -shm of a side was deleted or replaced while page tables were read".to_owned());
+    }
     let local = [pair.a, pair.b].into_iter().all(identity::shm_is_local);
     let (a, b) = (tables(pair.a, &view.a, local), tables(pair.b, &view.b, local));
     let mut pairs = Vec::new();

@@ -8,7 +8,7 @@ use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, Sight};
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 20;
+const VARIATIONS: u32 = 21;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
@@ -23,6 +23,10 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         1 => with_shm(b, |shm| shm.birth_time = Observation::seen(time(150 * SECOND))),
         2 => with_shm(a, |shm| shm.links = 0),
         3 => a.evidence.paths_unchanged = false,
+        20 => {
+            a.evidence.paths_unchanged = false;
+            a.evidence.folder_unchanged = false;
+        }
         4 => with_shm(b, |shm| shm.generation = Observation::seen(1)),
         5 => with_shm(b, |shm| shm.file_system = Observation::seen(named("overlay", 0x794c_7630))),
         6 => with_shm(a, |shm| shm.file_system = Observation::seen(named("fuse.bindfs", 0x6573_5546))),

@@ -39,6 +39,8 @@ pub struct PagesView {
     pub a: Vec<PageTable>,
     /// Tables of the second side.
     pub b: Vec<PageTable>,
+    /// Whether both paths led to the `-shm` that was opened when the last had been read.
+    pub files_in_place: bool,
 }
 
 /// Who has the `-shm` mapped.

@@ -104,6 +104,12 @@ pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     open::unchanged(files)
 }
 
+/// Whether the path still leads to the same name in the same folder, whatever became of the files.
+#[must_use]
+pub fn folder_unchanged(files: &OpenedFiles) -> bool {
+    open::folder_unchanged(files)
+}
+
 /// Kernel, namespaces, container and user of the process whose files they are, and the mounts they were reached through.
 #[must_use]
 pub fn host_view(files: &OpenedFiles) -> HostView {
@@ -197,6 +203,7 @@ pub fn evidence(files: &OpenedFiles) -> Evidence {
         host: host_view(files),
         files: identities,
         paths_unchanged: paths_unchanged(files),
+        folder_unchanged: folder_unchanged(files),
         mappings,
         locks,
         samples: Vec::new(),

@@ -157,11 +157,19 @@ pub(super) fn complete(target: &Target) -> bool {
 /// Whether every path still leads to what was opened, and what was missing still is.
 pub(super) fn unchanged(files: &OpenedFiles) -> bool {
     let Ok(place) = Place::resolve(&files.target) else { return false };
-    place.folder_path.join(&place.name) == files.database_path
-        && same_file(&place.folder, &files.directory)
+    same_place(&place, files)
         && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
             .iter()
             .all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
+}
+
+/// Whether the path still leads to the same name in the same folder.
+pub(super) fn folder_unchanged(files: &OpenedFiles) -> bool {
+    Place::resolve(&files.target).is_ok_and(|place| same_place(&place, files))
+}
+
+fn same_place(place: &Place, files: &OpenedFiles) -> bool {
+    place.folder_path.join(&place.name) == files.database_path && same_file(&place.folder, &files.directory)
 }
 
 /// Where the path of the `-shm` leads now.

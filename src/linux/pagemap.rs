@@ -12,10 +12,10 @@ use memmap2::{Advice, Mmap};
 
 use crate::evidence::live::{Mapper, PageEntry, PageTable, PagesView};
 use crate::evidence::{InodeId, Mapping, Observation};
-use crate::linux::mappings::BLOCK;
+use crate::linux::mappings::{BLOCK, Leads};
 use crate::linux::maps::{self, MapsLine};
 use crate::linux::procfs::{Proc, Process, unseen};
-use crate::linux::{LiveSide, shm_path, sys};
+use crate::linux::{LiveSide, open, shm_path, sys};
 
 /// How often each table is read.
 const PASSES: usize = 6;
@@ -27,13 +27,15 @@ const ENTRY: u64 = 8;
 /// Reads the tables of both sides in turn.
 #[must_use]
 pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<PagesView> {
+    let sides = [a, b];
     match (Tables::of(proc, a), Tables::of(proc, b)) {
         (Ok(mut a), Ok(mut b)) => {
             for _ in 0..PASSES {
                 a.read();
                 b.read();
             }
-            Observation::seen(PagesView { page_size: page_size(), a: a.conclude(), b: b.conclude() })
+            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files) == Leads::Here);
+            Observation::seen(PagesView { page_size: page_size(), a: a.conclude(), b: b.conclude(), files_in_place })
         }
         (Err(unseen), _) | (_, Err(unseen)) => unseen,
     }

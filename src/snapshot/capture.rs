@@ -192,6 +192,7 @@ impl Attempt {
                 host,
                 files: self.identities,
                 paths_unchanged,
+                folder_unchanged: linux::folder_unchanged(&self.files),
                 mappings,
                 locks,
                 samples,

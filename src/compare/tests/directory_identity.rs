@@ -55,6 +55,17 @@ fn a_shm_born_while_the_other_side_was_captured_decides_nothing() {
 }
 
 #[test]
+fn files_that_came_and_went_during_a_capture_leave_the_word_to_the_directory_while_it_stayed() {
+    let mut sides = pair();
+    sides[0].evidence.paths_unchanged = false;
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
+    assert_eq!(comparison.verdict.subject, Subject::Paths);
+    sides[0].evidence.folder_unchanged = false;
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Undecided);
+}
+
+#[test]
 fn a_file_with_a_mount_of_its_own_silences_the_directory() {
     let mut sides = at_rest();
     seen(&mut sides[0].evidence.files.database).mount_id = Observation::seen(6);

@@ -286,7 +286,7 @@ fn a_deleted_shm_neither_proves_nor_refutes_by_identity() {
         with_shm(&mut sides[1], |shm| shm.links = 0);
         let comparison = compare(&sides, true);
         assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
-        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
         assert_eq!(codes(&comparison), ["shm_deleted"]);
     }
 }

@@ -30,6 +30,16 @@ fn without_live_sides_pages_and_beacon_are_listed_as_silent() {
 }
 
 #[test]
+fn pages_of_a_shm_that_was_replaced_meanwhile_say_nothing() {
+    for frames in [[70, 71], [80, 81]] {
+        let mut live = live();
+        pages(&mut live).files_in_place = false;
+        pages(&mut live).b = vec![by_process(12, &frames)];
+        assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
+    }
+}
+
+#[test]
 fn on_fuse_pages_prove_memory_and_the_beacon_locks() {
     let comparison = compare_two(&fuse(), &live());
     assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);

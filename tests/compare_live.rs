@@ -1,0 +1,266 @@
+//! Live sides that come and go, have two names, or were put together from parts: what `compare` may say of them.
+#![cfg(target_os = "linux")]
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use walscope::linux::{self, open_database};
+use walscope::snapshot::{Options, Step, capture_opened, write_bundle};
+
+const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
+const SHORT_LIVED: &str = "WALSCOPE_TEST_SHORT_LIVED";
+
+/// SQLite in a process of its own: this very test binary. Killed when dropped.
+struct Sqlite(Child);
+
+impl Sqlite {
+    /// Holds the database open.
+    fn open(database: &Path) -> Self {
+        Self::start(database, "")
+    }
+
+    /// Opens it, inserts a row and closes it, again and again.
+    fn short_lived(database: &Path) -> Self {
+        Self::start(database, "1")
+    }
+
+    fn start(database: &Path, short_lived: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sqlite_in_a_child", "--nocapture"])
+            .env(DATABASE, database)
+            .env(SHORT_LIVED, short_lived)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "the child has ended");
+        Self(child)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The child's side. As a test of its own it has nothing to do.
+#[test]
+fn sqlite_in_a_child() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let open = || {
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        // Whoever meets another in closing may be refused once; the next try is as good.
+        let sql = "PRAGMA journal_mode=wal; CREATE TABLE IF NOT EXISTS t(x); INSERT INTO t VALUES(1)";
+        connection.execute_batch(sql).ok().map(|()| connection)
+    };
+    let held = open();
+    println!("\nready");
+    if std::env::var(SHORT_LIVED).unwrap().is_empty() {
+        loop {
+            std::thread::park();
+        }
+    }
+    drop(held);
+    loop {
+        open();
+    }
+}
+
+fn database() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    (folder, path)
+}
+
+/// Exit code and document.
+fn compare(a: &Path, b: &Path) -> (i32, Value) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_walscope")).args(["compare", "--json"]).args([a, b]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    (output.status.code().unwrap(), document)
+}
+
+fn codes(document: &Value) -> Vec<&str> {
+    document["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn short_lived_processes_never_look_like_a_split() {
+    let (_folder, path) = database();
+    let _processes = [Sqlite::short_lived(&path), Sqlite::short_lived(&path)];
+    for _ in 0..25 {
+        let (code, document) = compare(&path, &path);
+        assert!(matches!(code, 0 | 3), "{code}: {document:#}");
+    }
+}
+
+#[test]
+fn a_process_that_stays_on_a_deleted_wal_index_refutes() {
+    let (folder, path) = database();
+    let _stale = Sqlite::open(&path);
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let _fresh = Sqlite::open(&path);
+    let (code, document) = compare(&path, &path);
+    assert_eq!(code, 1, "{document:#}");
+    assert_eq!(document["verdict"]["subject"], "mappings");
+    assert!(codes(&document).contains(&"split_brain"));
+}
+
+#[test]
+fn a_process_that_has_the_database_open_under_another_name_refutes() {
+    let (folder, path) = database();
+    let _one = Sqlite::open(&path);
+    let alias = folder.path().join("u.db");
+    fs::hard_link(&path, &alias).unwrap();
+    let other = Sqlite::open(&alias);
+    let (code, document) = compare(&path, &path);
+    assert_eq!(code, 1, "{document:#}");
+    assert_eq!(document["verdict"]["decided_by"], serde_json::json!(["process_mappings"]));
+    let explanation = document["explanation"].as_str().unwrap();
+    assert!(explanation.contains(&format!("process {}", other.0.id())), "{explanation}");
+    assert!(explanation.contains("u.db-shm"), "{explanation}");
+}
+
+#[test]
+fn one_wal_index_linked_beside_two_databases_is_an_error_and_no_sharing() {
+    let (folder, path) = database();
+    let _process = Sqlite::open(&path);
+    let apart = folder.path().join("apart");
+    fs::create_dir(&apart).unwrap();
+    fs::copy(&path, apart.join("t.db")).unwrap();
+    fs::copy(folder.path().join("t.db-wal"), apart.join("t.db-wal")).unwrap();
+    fs::hard_link(folder.path().join("t.db-shm"), apart.join("t.db-shm")).unwrap();
+    let (code, document) = compare(&path, &apart.join("t.db"));
+    assert_eq!(code, 3, "{document:#}");
+    assert!(codes(&document).contains(&"wal_index_shared_database_not"), "{document:#}");
+    assert!(!document["explanation"].as_str().unwrap().contains("nothing to do"));
+}
+
+#[test]
+fn a_bundle_beside_itself_or_its_copy_says_nothing() {
+    let (folder, path) = database();
+    let _process = Sqlite::open(&path);
+    let (bundle, copy) = (folder.path().join("a.walsnap"), folder.path().join("b.walsnap"));
+    let mut file = fs::File::create(&bundle).unwrap();
+    write_bundle(&path, &Options::default(), &mut file, &mut |_, _| {}).unwrap();
+    fs::copy(&bundle, &copy).unwrap();
+    for other in [&bundle, &copy] {
+        let (code, document) = compare(&bundle, other);
+        assert_eq!(code, 3, "{document:#}");
+        assert!(document["explanation"].as_str().unwrap().contains("one and the same capture"));
+    }
+}
+
+#[test]
+fn the_paths_are_looked_at_again_behind_the_processes() {
+    let unchanged = |change: &dyn Fn(&Path)| {
+        let (folder, path) = database();
+        let _process = Sqlite::open(&path);
+        let mut hook = |_, step| {
+            if step == Step::Evidence {
+                change(folder.path());
+            }
+        };
+        let manifest = write_bundle(&path, &Options::default(), &mut std::io::sink(), &mut hook).unwrap();
+        (manifest.evidence.paths_unchanged, manifest.evidence.folder_unchanged)
+    };
+    assert_eq!(unchanged(&|_| {}), (true, true));
+    assert_eq!(unchanged(&|folder| fs::remove_file(folder.join("t.db-shm")).unwrap()), (false, true));
+    let away = tempfile::tempdir().unwrap();
+    assert_eq!(unchanged(&|folder| fs::rename(folder, away.path().join("moved")).unwrap()), (false, false));
+}
+
+#[test]
+fn a_live_capture_is_of_the_descriptors_that_were_held() {
+    let (folder, path) = database();
+    fs::write(&path, "first").unwrap();
+    let inode = || fs::metadata(&path).unwrap().ino();
+    let first = inode();
+    let replaced = || {
+        let files = open_database(&path, false).unwrap();
+        fs::write(folder.path().join("next"), "second").unwrap();
+        fs::rename(folder.path().join("next"), &path).unwrap();
+        files
+    };
+    let once = Options { attempts: 1, ..Options::default() };
+    let (capture, files) = capture_opened(replaced(), &once).unwrap();
+    assert_eq!(capture.manifest.evidence.files.database.value().unwrap().inode, first);
+    assert!(!capture.manifest.evidence.paths_unchanged && !linux::paths_unchanged(&files));
+    // A further attempt opens anew, and those descriptors come back.
+    let (capture, files) = capture_opened(replaced(), &Options::default()).unwrap();
+    assert_eq!((capture.manifest.stability.attempts, capture.manifest.stability.stable), (2, true));
+    assert_eq!(files.database.value().unwrap().metadata().unwrap().ino(), inode());
+    assert!(linux::paths_unchanged(&files));
+}
+
+/// A btrfs in a file, mounted for one test.
+struct Btrfs {
+    folder: TempDir,
+}
+
+impl Btrfs {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |command: &str, arguments: &[&str]| {
+            let mut command = Command::new(command);
+            command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        fs::create_dir(folder.path().join("mnt")).unwrap();
+        fs::File::create(folder.path().join("image")).unwrap().set_len(256 << 20).unwrap();
+        let there = run("mkfs.btrfs", &["-q", "image"]) && run("mount", &["-o", "loop", "image", "mnt"]);
+        there.then_some(Self { folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("mnt").join(name)
+    }
+
+    fn subvolume(&self, arguments: &[&Path]) {
+        let verb = if arguments.len() == 1 { "create" } else { "snapshot" };
+        let output = Command::new("btrfs").args(["subvolume", verb]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Btrfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.folder.path().join("mnt")).status();
+    }
+}
+
+#[test]
+fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_same() {
+    let btrfs = Btrfs::mount();
+    if !common::have("btrfs", btrfs.is_some()) {
+        return;
+    }
+    let btrfs = btrfs.unwrap();
+    let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
+    btrfs.subvolume(&[&one]);
+    let _process = Sqlite::open(&one.join("t.db"));
+    btrfs.subvolume(&[&one, &copy]);
+    let view = |path: &Path| {
+        let files = open_database(&path.join("t.db"), false).unwrap();
+        let id = *linux::identities(&files).shm.value().unwrap().maps_identity.value().unwrap();
+        let view = linux::mappings_view(&files);
+        (id, view.value().unwrap().mappings.len())
+    };
+    let ((of_one, on_one), (of_copy, on_copy)) = (view(&one), view(&copy));
+    assert_eq!(of_one, of_copy, "the ground for all this");
+    assert_eq!((on_one, on_copy), (1, 0));
+}
