@@ -116,7 +116,7 @@ fn a_database_that_is_mounted_as_a_single_file_is_named_from_one_side_alone() {
     let mounted = elsewhere.path().join("t.db");
     fs::write(&mounted, "").unwrap();
     let setup = format!("mount --bind {} {}", database.display(), mounted.display());
-    // The process that has the database open uses the wal-index beside its own name: that is the damage already.
+    // The connection that is open has the other wal-index mapped.
     assert_eq!(in_a_mount_namespace(&setup, &mounted), ["split_brain", "database_file_mount"]);
     // A mount of the folder is how it should be.
     let folder = database.parent().unwrap();
