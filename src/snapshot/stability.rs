@@ -87,6 +87,15 @@ fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), String> {
             "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle".to_owned()
         );
     }
+    // One that stands still between two pages writes nothing for a while and leaves no less of a mixture. Held by
+    // `a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal`.
+    if a.is_some_and(|[backfilled, attempted]| attempted > backfilled) {
+        return Err(
+            "a checkpoint was begun and not ended before the capture, or the wal-index was recovered since the last \
+             one, and the pages of the -wal are not in the bundle"
+                .to_owned(),
+        );
+    }
     database_unwritten(attempt)
 }
 
@@ -171,5 +180,15 @@ mod tests {
                 assert!(verdict(looks, true).unwrap_err().starts_with("a checkpoint went on"));
             }
         }
+    }
+    #[test]
+    fn a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal() {
+        for (backfilled, attempted) in [(0, 1), (1, 2)] {
+            let looks = || [(); 3].map(|()| look(backfilled, attempted));
+            assert!(verdict(looks(), true).unwrap_err().starts_with("a checkpoint was begun"));
+            assert_eq!(verdict(looks(), false), Ok(()));
+        }
+        // All that was begun is in the database.
+        assert_eq!(verdict([(); 3].map(|()| look(1, 1)), true), Ok(()));
     }
 }
