@@ -37,17 +37,30 @@ pub(super) struct Judged<'a> {
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let shm = identity::judge(&pair, identity::SHM);
-    let (shm, apart) = beside(&pair, shm);
+    let company = company(&pair);
+    let one = matches!(shm, Identity::One(_));
+    let shm = match (shm, &company) {
+        (Identity::One(one), Company::Two(_, why) | Company::Unknown(why)) => {
+            Identity::Alike(format!("{one}, but {why}"))
+        }
+        (shm, _) => shm,
+    };
     let same_capture = capture(pair.a) == capture(pair.b);
     let pages = pages::judge(&pair);
     let of_processes = pages.of_processes;
     let because = if same_capture { vec![nothing_said()] } else { evidence(&pair, &shm, pages.because) };
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
-    let sharing = match together(memory, locks) {
-        // One wal-index is no sharing that anybody wants while the databases are two.
-        Answer::Proven if apart.is_some() => Answer::Undecided,
-        sharing => sharing,
+    let wal_index = together(memory, locks);
+    // One folder and one name: whatever the next opener finds there, it is the same on both sides.
+    let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
+    let sharing = match (wal_index, &company) {
+        (Answer::Proven, Company::Two(..) | Company::Unknown(_)) if !by_folder => Answer::Undecided,
+        (wal_index, _) => wal_index,
+    };
+    let apart = match company {
+        Company::Two(part, why) if !by_folder && (one || wal_index == Answer::Proven) => Some((part, why)),
+        _ => None,
     };
     Judged {
         subject: subject(&because, sharing, of_processes),
@@ -91,26 +104,29 @@ fn nothing_said() -> Because {
     Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
 }
 
-/// What one `-shm` is worth beside the database and the `-wal`: a proof only where these are not two. What was not seen of
-/// them might have spoken against it, and takes the proof away as well.
-fn beside(pair: &Pair<'_>, shm: Identity) -> (Identity, Option<(Part, String)>) {
-    let Identity::One(one) = shm else { return (shm, None) };
-    let mut doubt = None;
+/// What lies beside the `-shm` of both sides: the database and the `-wal`. One wal-index is shared in earnest only if
+/// these are not two. What was not seen of them might have shown that, and takes the proof away as well.
+enum Company {
+    /// Nothing speaks against one of each.
+    One,
+    /// Two files, provably: which, and how that is known.
+    Two(Part, String),
+    /// It was not seen whether they are two.
+    Unknown(String),
+}
+
+fn company(pair: &Pair<'_>) -> Company {
+    let mut company = Company::One;
     for part in [identity::DATABASE, identity::WAL] {
         let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
         match identity::judge(pair, part) {
-            Identity::Two(detail) | Identity::LocksApart(detail) => {
-                return (Identity::Alike(format!("{one}, but {detail}")), Some((part, detail)));
-            }
+            Identity::Two(why) | Identity::LocksApart(why) => return Company::Two(part, why),
             Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
-            Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
-            Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
+            Identity::Unknown(why) if matches!(company, Company::One) => company = Company::Unknown(why),
+            Identity::Unknown(_) | Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
         }
     }
-    match doubt {
-        Some(reason) => (Identity::Alike(format!("{one}, but {reason}")), None),
-        None => (Identity::One(one), None),
-    }
+    company
 }
 
 /// One aspect: a refuting fact wins, then a proof.
