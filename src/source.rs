@@ -100,9 +100,7 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
         Place::Here(path) => Ok(Target::from(path)),
         Place::Process(pid, path) => Target::of_process(pid, path)
             .map_err(|why| refused(why, format!("run walscope as the user of process {pid}, or inside its container"))),
-        Place::Container(name, path) => {
-            runtimes::target(name, path).map(|(target, _)| target).map_err(|why| refused(why, inside(name, path)))
-        }
+        Place::Container(name, path) => runtimes::target(name, path).map_err(|why| refused(why, inside(name, path))),
     }
 }
 

@@ -91,15 +91,15 @@ fn refuted(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
 fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
     let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
     let half = match (verdict.memory, verdict.locks) {
-        (Answer::Proven, Answer::Proven) => Some(
-            "Memory and locks of the -shm are shared; that the database and the -wal beside it are not two was not seen.",
-        ),
+        (Answer::Proven, Answer::Proven) => Some("Memory and locks of one wal-index are shared."),
         (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),
         (_, Answer::Proven) => Some("Locks are shared; about the memory nothing is proven."),
         _ => None,
     };
     sentences.extend(half.map(str::to_owned));
-    if let Some((pair, (_, why))) = pairs.iter().find_map(|pair| Some((pair, pair.apart.as_ref()?))) {
+    if let Some((pair, Identity::Alike(why))) =
+        pairs.iter().find(|pair| pair.apart.is_some()).map(|pair| (pair, &pair.shm))
+    {
         sentences.push(format!(
             "{} and {} have one -shm, but what it should belong to is two: {why}. Stop the writers before content is lost, and mount the folder that holds the database, with everything in it, from one place into every container.",
             pair.pair.a.label, pair.pair.b.label
@@ -113,6 +113,11 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
             }
             Identity::One(_) | Identity::Two(_) | Identity::LocksApart(_) => None,
         });
+    }
+    if let Some(doubt) =
+        pairs.iter().filter(|pair| pair.sharing == Answer::Undecided).find_map(|pair| pair.doubt.as_ref())
+    {
+        sentences.push(format!("Whether database and -wal are one is not known: {doubt}."));
     }
     sentences.push(
         "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."

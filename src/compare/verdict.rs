@@ -16,6 +16,8 @@ pub(super) struct Judged<'a> {
     pub shm: Identity,
     /// The sides have two databases or two `-wal` files behind one `-shm`: the file and how it is known.
     pub apart: Option<(Part, String)>,
+    /// Why it is not known whether database and `-wal` are one.
+    pub doubt: Option<String>,
     /// Both sides are one and the same capture.
     pub same_capture: bool,
     /// The `-shm` pages.
@@ -37,30 +39,19 @@ pub(super) struct Judged<'a> {
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let shm = identity::judge(&pair, identity::SHM);
-    let company = company(&pair);
-    let one = matches!(shm, Identity::One(_));
-    let shm = match (shm, &company) {
-        (Identity::One(one), Company::Two(_, why) | Company::Unknown(why)) => {
-            Identity::Alike(format!("{one}, but {why}"))
-        }
-        (shm, _) => shm,
-    };
+    let Beside { shm, apart, doubt } = beside(&pair, shm);
     let same_capture = capture(pair.a) == capture(pair.b);
     let pages = pages::judge(&pair);
     let of_processes = pages.of_processes;
     let because = if same_capture { vec![nothing_said()] } else { evidence(&pair, &shm, pages.because) };
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
-    let wal_index = together(memory, locks);
     // One folder and one name: whatever the next opener finds there, it is the same on both sides.
     let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
-    let sharing = match (wal_index, &company) {
-        (Answer::Proven, Company::Two(..) | Company::Unknown(_)) if !by_folder => Answer::Undecided,
-        (wal_index, _) => wal_index,
-    };
-    let apart = match company {
-        Company::Two(part, why) if !by_folder && (one || wal_index == Answer::Proven) => Some((part, why)),
-        _ => None,
+    let sharing = match together(memory, locks) {
+        // One wal-index is no sharing that anybody wants while the databases are two, or may be.
+        Answer::Proven if !by_folder && (apart.is_some() || doubt.is_some()) => Answer::Undecided,
+        sharing => sharing,
     };
     Judged {
         subject: subject(&because, sharing, of_processes),
@@ -69,6 +60,7 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
         at,
         shm,
         apart,
+        doubt,
         same_capture,
         memory,
         locks,
@@ -104,29 +96,37 @@ fn nothing_said() -> Because {
     Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
 }
 
-/// What lies beside the `-shm` of both sides: the database and the `-wal`. One wal-index is shared in earnest only if
-/// these are not two. What was not seen of them might have shown that, and takes the proof away as well.
-enum Company {
-    /// Nothing speaks against one of each.
-    One,
-    /// Two files, provably: which, and how that is known.
-    Two(Part, String),
-    /// It was not seen whether they are two.
-    Unknown(String),
+/// What one `-shm` is worth beside the database and the `-wal`.
+struct Beside {
+    /// Its identity: a proof only where those are not two.
+    shm: Identity,
+    /// They are two: the file and how it is known.
+    apart: Option<(Part, String)>,
+    /// Why it is not known whether they are.
+    doubt: Option<String>,
 }
 
-fn company(pair: &Pair<'_>) -> Company {
-    let mut company = Company::One;
+/// What was not seen of database and `-wal` might have spoken against one wal-index, and takes a proof away as well.
+fn beside(pair: &Pair<'_>, shm: Identity) -> Beside {
+    let (mut apart, mut doubt) = (None, None);
     for part in [identity::DATABASE, identity::WAL] {
         let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
         match identity::judge(pair, part) {
-            Identity::Two(why) | Identity::LocksApart(why) => return Company::Two(part, why),
+            Identity::Two(detail) | Identity::LocksApart(detail) => apart = apart.or(Some((part, detail))),
             Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
-            Identity::Unknown(why) if matches!(company, Company::One) => company = Company::Unknown(why),
-            Identity::Unknown(_) | Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
+            Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
+            Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
         }
     }
-    company
+    let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());
+    let is_one = matches!(shm, Identity::One(_));
+    let shm = match (shm, but) {
+        (Identity::One(one), Some(but)) => Identity::Alike(format!("{one}, but {but}")),
+        (shm, _) => shm,
+    };
+    // Where the -shm is not known to be one by its identity, the two are a doubt about whatever else proves it.
+    let doubt = doubt.or_else(|| apart.as_ref().filter(|_| !is_one).map(|(_, detail)| detail.clone()));
+    Beside { apart: apart.filter(|_| is_one), shm, doubt }
 }
 
 /// One aspect: a refuting fact wins, then a proof.

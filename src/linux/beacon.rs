@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use crate::evidence::live::{BeaconLook, BeaconView, Sight};
-use crate::evidence::{FileView, HostView, Observation};
+use crate::evidence::{FilesView, HostView, Observation};
 use crate::linux::procfs::unseen;
 use crate::linux::{OpenedFiles, open, sys};
 
@@ -200,20 +200,21 @@ pub fn is_held(file: &File, start: u64, word: u64) -> bool {
         .is_ok_and(|sight| sight == Sight::Seen)
 }
 
-/// Kernel identity of a file as one word, for a beacon to carry: equal words mean equal observations. `None` when the
-/// kernel or the inode was not seen.
+/// Kernel identity of a `-shm`, and of the database and `-wal` it belongs to, as one word for a beacon to carry: equal
+/// words mean equal observations. `None` when the kernel or the inode was not seen.
 #[must_use]
-pub fn digest(host: &HostView, file: &FileView) -> Option<u64> {
-    let (boot, inode, system) = (host.boot_id.value()?, file.maps_identity.value()?, file.file_system.value()?);
-    // What was not seen differs from everything that was; its reason is of no matter.
-    let text = format!(
-        "{boot}\n{inode}\n{}\n{:x}\n{}\n{:?}\n{:?}",
-        system.name,
-        system.magic,
-        system.fsid,
-        file.generation.value(),
-        file.birth_time.value().map(|time| (time.seconds, time.nanoseconds))
-    );
+pub fn digest(host: &HostView, files: &FilesView) -> Option<u64> {
+    let shm = files.shm.value()?;
+    let (boot, inode, system) = (host.boot_id.value()?, shm.maps_identity.value()?, shm.file_system.value()?);
+    let mut text = format!("{boot}\n{inode}\n{}\n{:x}\n{}\n", system.name, system.magic, system.fsid);
+    for file in [&files.shm, &files.database, &files.wal].map(Observation::value) {
+        // What was not seen differs from everything that was; its reason is of no matter.
+        let identity = file.map(|file| {
+            let birth = file.birth_time.value().map(|time| (time.seconds, time.nanoseconds));
+            (file.device, file.inode, file.generation.value(), birth)
+        });
+        text.push_str(&format!("{identity:?}\n"));
+    }
     Some(fnv(text.as_bytes()))
 }
 

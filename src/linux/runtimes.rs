@@ -22,6 +22,8 @@ const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long the list of names may take: it is an adornment.
 const NAMES_WITHIN: Duration = Duration::from_secs(2);
+/// What was being done when the container's process could not be looked into.
+const LOOKING: &str = "looking into the container";
 /// Longest answer that is read, bytes.
 const ANSWER_LIMIT: u64 = 4 << 20;
 
@@ -45,12 +47,12 @@ struct Running {
 ///
 /// # Errors
 /// When no runtime knows it, it does not run, its first process is not to be seen here, or may not be looked into.
-pub fn target(name: &str, path: &Path) -> Result<(Target, &'static str), OpenError> {
+pub fn target(name: &str, path: &Path) -> Result<Target, OpenError> {
     let shown = format!("{name}:{}", path.display());
     let error = |what, why| OpenError::new(Path::new(&shown), what, why);
-    let (runtime, running) = find(name).map_err(|why| error("finding the container", why))?;
+    let running = find(name).map_err(|why| error("finding the container", why))?;
     let target = Target::of_process(running.pid, path)
-        .map_err(|open| error(looking(runtime), io::Error::new(open.why.kind(), open.why)))?;
+        .map_err(|open| error(LOOKING, io::Error::new(open.why.kind(), open.why)))?;
     // The engine may count processes in another PID namespace, or live on another machine: then the pid means somebody
     // else here. The process is held by now, so that what it says is said by the one whose files will be opened.
     let proc = system();
@@ -60,28 +62,20 @@ pub fn target(name: &str, path: &Path) -> Result<(Target, &'static str), OpenErr
             "process {} here is not seen to be of container {:.12}: the engine seems to run elsewhere, or in another PID namespace",
             running.pid, running.id
         );
-        return Err(error(looking(runtime), io::Error::other(why)));
+        return Err(error(LOOKING, io::Error::other(why)));
     }
-    Ok((target, runtime))
-}
-
-fn looking(runtime: &str) -> &'static str {
-    match runtime {
-        "podman" => "looking into the podman container",
-        "nerdctl" => "looking into the nerdctl container",
-        _ => "looking into the docker container",
-    }
+    Ok(target)
 }
 
 /// Asks each runtime that is installed.
-fn find(name: &str) -> io::Result<(&'static str, Running)> {
+fn find(name: &str) -> io::Result<Running> {
     let mut said = Vec::new();
     let mut kind = io::ErrorKind::NotFound;
     for runtime in RUNTIMES {
         let format = "{{.State.Pid}} {{.Id}}";
         match ask(runtime, &["container", "inspect", "--format", format, "--", name], ANSWER_WITHIN) {
             Ok(text) => match running(&text) {
-                Some(running) if running.pid > 0 => return Ok((runtime, running)),
+                Some(running) if running.pid > 0 => return Ok(running),
                 Some(_) => return Err(io::Error::other(format!("{runtime} says that it is not running"))),
                 None => said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim())),
             },

@@ -142,10 +142,9 @@ proptest! {
 fn of_a_hole_little_is_read() {
     let mut wal = WalWriter::new(4096, false, [1, 2]);
     wal.frame(1, 1, 1).unwritten(10_000);
-    let hole = (32 + 4120)..wal.bytes.len() as u64;
-    let holes = std::iter::once(hole).collect::<Vec<_>>();
+    let hole = 32 + 4120..wal.bytes.len() as u64;
     for threads in THREADS {
-        let sparse = Sparse { bytes: wal.bytes.clone(), holes: holes.clone(), read: AtomicU64::new(0) };
+        let sparse = Sparse { bytes: wal.bytes.clone(), holes: [hole.clone()].into(), read: AtomicU64::new(0) };
         let facts = Scan::new(&sparse).threads(threads).facts().unwrap();
         assert_eq!((facts.frames.valid, facts.frames.unwritten), (1, 10_000));
         assert_eq!(facts.frames.torn_bytes, 0);

@@ -40,21 +40,6 @@ fn pages_of_a_shm_that_was_replaced_meanwhile_say_nothing() {
 }
 
 #[test]
-fn one_memory_and_one_list_of_locks_beside_two_databases_is_no_sharing() {
-    let mut sides = pair();
-    sides[1].evidence.files.database = Observation::seen(file(80));
-    let comparison = compare_two(&sides, &live());
-    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Proven));
-    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
-    assert_eq!(comparison.verdict.subject, Subject::Paths);
-    assert_eq!(codes(&comparison), ["wal_index_shared_database_not"]);
-    sides[1].evidence.files.database = Observation::denied("EACCES");
-    let comparison = compare_two(&sides, &live());
-    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
-    assert!(comparison.explanation.contains("are not two was not seen"), "{}", comparison.explanation);
-}
-
-#[test]
 fn on_fuse_pages_prove_memory_and_the_beacon_locks() {
     let comparison = compare_two(&fuse(), &live());
     assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
@@ -201,6 +186,19 @@ fn locks_without_memory_and_memory_without_locks_are_no_contradiction() {
     }
     let comparison = compare_two(&fuse(), &live);
     assert!(!comparison.explanation.contains("contradicts"), "{}", comparison.explanation);
+}
+
+#[test]
+fn one_wal_index_beside_two_databases_is_not_called_shared() {
+    for sides in [pair(), fuse()] {
+        let mut sides = sides;
+        sides[1].evidence.files.database = Observation::seen(file(79));
+        let comparison = compare_two(&sides, &live());
+        assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Proven));
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        sides[1].evidence.files.database = Observation::denied("EACCES");
+        assert_eq!(compare_two(&sides, &live()).verdict.sharing, Answer::Undecided);
+    }
 }
 
 fn trial(forth: Option<bool>, back: Option<bool>, made: u32) -> Verdict {

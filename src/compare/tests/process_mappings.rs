@@ -163,7 +163,8 @@ fn a_process_that_had_a_shm_mapped_while_it_was_deleted_refutes_nothing() {
         }
         let comparison = compare(&sides, false);
         assert_eq!(says(&comparison, Kind::ProcessMappings), Says::Silent);
-        assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, Subject::Paths));
+        assert_ne!(comparison.verdict.sharing, Answer::Refuted);
+        assert_eq!(comparison.verdict.subject, Subject::Paths);
         assert_eq!(codes(&comparison), ["shm_deleted"]);
     }
 }
