@@ -145,7 +145,6 @@ fn unstable(side: &Side) -> Option<Finding> {
 /// One wal-index over two databases, or over two logs.
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     let (part, apart) = judged.apart.as_ref()?;
-    let Identity::Alike(detail) = &judged.shm else { return None };
     let (code, title) = if part.name == identity::DATABASE.name {
         ("wal_index_shared_database_not", "One wal-index, but each side has its own database")
     } else {
@@ -155,7 +154,7 @@ fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
         code: code.to_owned(),
         severity: Severity::Error,
         title: title.to_owned(),
-        detail: format!("{detail}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost."),
+        detail: format!("The sides share one -shm, but {apart}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost."),
         evidence: of_pair(judged, [("apart", json!(part.name)), ("detail", json!(apart))]),
         advice: "Stop every process that has either database open and keep a copy of all files. Then mount the folder that holds the database, with everything in it, from one place into every container; never mount or link a -shm by itself."
             .to_owned(),

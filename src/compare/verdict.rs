@@ -46,9 +46,11 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let because = if same_capture { vec![nothing_said()] } else { evidence(&pair, &shm, pages.because) };
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
+    // One folder and one name: whatever the next opener finds there, it is the same on both sides.
+    let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
     let sharing = match together(memory, locks) {
         // One wal-index is no sharing that anybody wants while the databases are two, or may be.
-        Answer::Proven if apart.is_some() || doubt.is_some() => Answer::Undecided,
+        Answer::Proven if !by_folder && (apart.is_some() || doubt.is_some()) => Answer::Undecided,
         sharing => sharing,
     };
     Judged {
