@@ -120,7 +120,7 @@ impl Wanted {
 }
 
 /// Looks once at every visible process, while the path of the `-shm` leads where `leads` says. Processes that end
-/// meanwhile are left out. What seems cut off may be a process in closing: see [`crate::linux::settle`].
+/// meanwhile are left out. What seems cut off may be a process in closing: `mappings_view` looks again.
 #[must_use]
 pub fn scan(proc: &Proc, wanted: &Wanted, leads: Leads) -> Observation<MappingsView> {
     let pids = match proc.pids() {
