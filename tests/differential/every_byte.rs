@@ -99,6 +99,16 @@ fn small_wals() -> Vec<(&'static str, Vec<u8>)> {
                 wal.bytes[..second.bytes.len()].copy_from_slice(&second.bytes);
             }),
         ),
+        // In files that SQLite wrote the broken chain hides a missing salt test: no checksum covers the salts, so only a
+        // frame like this one, which the chain accepts, tells whether salts are looked at.
+        (
+            "other salts, right chain",
+            make(false, &|wal| {
+                wal.frame(1, 1, 1).frame(2, 2, 2).frame(3, 3, 3);
+                let salt = wal.offset(2) + 8;
+                wal.bytes[salt] ^= 1;
+            }),
+        ),
         (
             "stale tail",
             make(true, &|wal| {
@@ -147,12 +157,6 @@ fn small_wals() -> Vec<(&'static str, Vec<u8>)> {
             make(true, &|wal| {
                 wal.frame(1, 2, 1).frame(2, 2, 2).frame(3, 3, 3).set_salts([78, 6]);
                 wal.frame_at(1, 1, 0, 5);
-            }),
-        ),
-        (
-            "one transaction of many frames",
-            make(false, &|wal| {
-                wal.frame(1, 0, 1).frame(2, 0, 2).frame(3, 0, 3).frame(4, 4, 4);
             }),
         ),
     ]
