@@ -5,30 +5,40 @@
 //! that closes any descriptor of a file loses its POSIX locks on it, and a killed process leaves its `-shm` behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "support/mod.rs"]
+mod every_byte;
+mod history;
+mod model;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::Connection;
 use walscope::analysis::checkpoint::{CheckpointState, diagnose};
 use walscope::analysis::shm::{BlockFacts, Lookup, WalIndex};
 use walscope::analysis::transactions::transactions;
 use walscope::analysis::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
 use walscope::format::shm::block_of;
 
-use support::read_native_header;
+use history::{HISTORY, LONG};
+use support::{Shm, read_native_header};
 
-/// Names the folder and seed of a history to a child.
-const HISTORY: &str = "WALSCOPE_TEST_HISTORY";
 /// Names the folder with copies to a child.
 const JUDGE: &str = "WALSCOPE_TEST_JUDGE";
-const HISTORIES: u64 = 50;
-const CUTS: u64 = 10;
+/// Commit frames behind which every history is cut; of more, a seeded sample of this many.
+const COMMIT_CUTS: usize = 60;
+/// Cuts elsewhere, behind any frame or anywhere.
+const CUTS: u64 = 5;
+
+/// Histories to write: 50, or what the environment asks for.
+fn histories() -> u64 {
+    std::env::var("WALSCOPE_DIFFERENTIAL")
+        .map_or(50, |number| number.parse().expect("WALSCOPE_DIFFERENTIAL is a number"))
+}
 
 /// splitmix64: small, seeded, the same everywhere.
 struct Random(u64);
@@ -57,18 +67,24 @@ struct Seen {
     stale: u64,
     shrunk: u64,
     blocks: u64,
+    killed: u64,
+    /// Cut copies whose schema SQLite calls malformed: the only thing not asked of them is `PRAGMA page_count`.
+    malformed: u64,
+    cuts: u64,
+    frames: u64,
+    slots: u64,
 }
 
 #[test]
-fn fifty_random_histories_agree_with_sqlite() {
+fn random_histories_agree_with_sqlite() {
     let mut seen = Seen::default();
-    for seed in 0..HISTORIES {
+    for seed in 0..histories() {
         check_history(seed, &mut seen);
     }
     eprintln!("{seen:?}");
     assert!(seen.commits > 500, "{seen:?}");
     assert!(seen.padding > 0 && seen.uncommitted > 0 && seen.residue > 0 && seen.stale > 0, "{seen:?}");
-    assert!(seen.shrunk > 0, "{seen:?}");
+    assert!(seen.shrunk > 0 && seen.killed > 0, "{seen:?}");
 }
 
 #[test]
@@ -78,13 +94,11 @@ fn a_wal_index_of_three_blocks_agrees_with_sqlite() {
     assert!(seen.blocks >= 3, "{seen:?}");
 }
 
-/// A seed whose history is one long row of small commits.
-const LONG: u64 = 1_000_000;
-
 /// The whole of one history: written, decoded, judged.
 fn check_history(seed: u64, seen: &mut Seen) {
     let folder = tempfile::tempdir().unwrap();
-    run_child("writes_one_history", HISTORY, &format!("{seed}:{}", folder.path().display()));
+    seen.killed +=
+        u64::from(!run_child("history::writes_one_history", HISTORY, &format!("{seed}:{}", folder.path().display())));
     let database = folder.path().join("t.db");
     let wal = fs::read(folder.path().join("t.db-wal")).unwrap();
     let shm = fs::read(folder.path().join("t.db-shm")).unwrap();
@@ -104,37 +118,56 @@ fn check_history(seed: u64, seen: &mut Seen) {
     let copies = tempfile::tempdir().unwrap();
     let mut random = Random(seed ^ 0xc0ffee);
     let mut cuts = vec![wal.len()];
+    let mut commits = model::commit_frames(&wal);
+    let found: Vec<u64> = commit_points(&wal);
+    assert_eq!(found, commits.iter().map(|(frame, _)| *frame).collect::<Vec<_>>(), "seed {seed}: commit points");
+    while commits.len() > COMMIT_CUTS {
+        commits.swap_remove(random.below(commits.len() as u64) as usize);
+    }
+    cuts.extend(commits.iter().map(|(_, end)| *end));
     for _ in 0..CUTS.min(wal.len() as u64) {
         cuts.push(cut(&wal, &frames, &mut random));
     }
+    seen.cuts += cuts.len() as u64;
     for (n, length) in cuts.iter().enumerate() {
-        copy(&copies.path().join(format!("cut-{n:02}")), &database, &wal[..*length]);
+        copy(&copies.path().join(format!("cut-{n:03}")), &database, &wal[..*length]);
     }
     let checkpointed = copies.path().join("checkpoint");
     copy(&checkpointed, &database, &wal);
-    run_child("judges_the_copies", JUDGE, &copies.path().display().to_string());
+    assert!(run_child("judges_the_copies", JUDGE, &copies.path().display().to_string()));
     for (n, length) in cuts.iter().enumerate() {
-        check_recovery(&copies.path().join(format!("cut-{n:02}")), &wal[..*length], seed);
+        check_recovery(&copies.path().join(format!("cut-{n:03}")), &wal[..*length], seed, seen);
     }
     check_checkpoint(&checkpointed, &wal, &facts, seed);
 }
 
-/// A length to cut a WAL at: behind a commit frame, behind any frame, or anywhere.
+/// Every frame that, by `transactions`, recovery can end at.
+fn commit_points(wal: &Vec<u8>) -> Vec<u64> {
+    let mut points = Vec::new();
+    transactions(wal, 0, &mut |transaction| points.extend(transaction.commit_frame..=transaction.last_frame)).unwrap();
+    points
+}
+
+/// A length to cut a WAL at: behind any frame, or anywhere.
 fn cut(wal: &[u8], frames: &[Frame], random: &mut Random) -> usize {
     let end = |frame: &Frame| frames.get(frame.number as usize).map_or(wal.len(), |next| next.offset as usize);
-    let commits: Vec<&Frame> = frames.iter().filter(|frame| frame.valid && frame.header.is_commit()).collect();
-    match random.below(4) {
-        0 | 1 if !commits.is_empty() => end(commits[random.below(commits.len() as u64) as usize]),
-        2 if !frames.is_empty() => end(&frames[random.below(frames.len() as u64) as usize]),
-        _ => random.below(wal.len() as u64 + 1) as usize,
+    if !frames.is_empty() && random.one_in(2) {
+        end(&frames[random.below(frames.len() as u64) as usize])
+    } else {
+        random.below(wal.len() as u64 + 1) as usize
     }
 }
 
-fn check_recovery(folder: &Path, wal: &[u8], seed: u64) {
-    let facts = scan(&wal.to_vec(), &mut |_| ()).unwrap();
+fn check_recovery(folder: &Path, wal: &[u8], seed: u64, seen: &mut Seen) {
+    let mut frames = Vec::new();
+    let facts = scan(&wal.to_vec(), &mut |frame| frames.push(*frame)).unwrap();
     let what = format!("seed {seed}, {} at {} bytes", folder.display(), wal.len());
     let shm = fs::read(folder.join("t.db-shm")).unwrap();
     let sqlite = read_native_header(&shm);
+    let classes: Vec<FrameClass> = frames.iter().map(|frame| facts.class_of(frame)).collect();
+    assert_eq!(classes, model::classes(wal, sqlite.mx_frame), "{what}: classes");
+    seen.frames += frames.len() as u64;
+    seen.slots += check_slots(&shm, wal, &what);
     let Some(last) = facts.last_commit else {
         assert_eq!(sqlite.mx_frame, 0, "{what}");
         return;
@@ -144,8 +177,13 @@ fn check_recovery(folder: &Path, wal: &[u8], seed: u64) {
     assert_eq!(sqlite.frame_checksum, last.checksum, "{what}: aFrameCksum");
     assert_eq!(Some(sqlite.page_size), facts.page_size(), "{what}: szPage");
     assert_eq!(Some(sqlite.salts), facts.header.map(|header| header.salts()), "{what}: aSalt");
-    let page_count: u32 = fs::read_to_string(folder.join("page_count")).unwrap().parse().unwrap();
-    assert_eq!(page_count, last.database_pages, "{what}: PRAGMA page_count");
+    let page_count = fs::read_to_string(folder.join("page_count")).unwrap();
+    if page_count == "malformed" {
+        seen.malformed += 1;
+    } else {
+        assert_eq!(page_count, last.database_pages.to_string(), "{what}: PRAGMA page_count");
+    }
+    check_index(&shm, &frames, last.frame, seed);
     // Recovery sets nBackfillAttempted to mxFrame; that is no interrupted checkpoint.
     let head = WalIndex::open(&shm).unwrap().head;
     assert_eq!(diagnose(&facts, Some(&head), None).state, CheckpointState::Pending, "{what}");
@@ -172,6 +210,29 @@ fn check_checkpoint(folder: &Path, wal: &Vec<u8>, facts: &WalFacts, seed: u64) {
         let at = (*page as usize - 1) * image.len();
         assert!(database[at..at + image.len()] == image[..], "seed {seed}: page {page} after the checkpoint");
     }
+}
+
+/// Every entry and every slot of a recovered -shm, as SQLite wrote it, as the model expects it, and as the library reads
+/// it. Returns the slots compared. Recovery indexes every valid frame, also those behind the last commit.
+fn check_slots(shm: &Vec<u8>, wal: &[u8], what: &str) -> u64 {
+    let pages = model::valid_pages(wal);
+    if pages.is_empty() {
+        return 0;
+    }
+    let expected = Shm { pages, ..Shm::default() }.bytes(cfg!(target_endian = "big"));
+    assert!(shm[136..expected.len()] == expected[136..], "{what}: entries and slots that SQLite wrote");
+    let index = WalIndex::open(shm).unwrap();
+    let mut slots = 0;
+    for (number, block) in (0u32..).zip(expected.chunks(32_768)) {
+        let read = index.block(number).unwrap();
+        let stored = block[16_384..].chunks(2).map(|two| u16::from_ne_bytes([two[0], two[1]]));
+        assert!(read.hash_slots.iter().copied().eq(stored), "{what}: slots of block {number}");
+        let array = &block[if number == 0 { 136 } else { 0 }..16_384];
+        let stored = array.chunks(4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
+        assert!(read.page_numbers.iter().copied().eq(stored), "{what}: entries of block {number}");
+        slots += 8_192;
+    }
+    slots
 }
 
 /// Every entry and every lookup of a -shm that SQLite wrote.
@@ -216,15 +277,28 @@ fn copy(folder: &Path, database: &Path, wal: &[u8]) {
     fs::write(folder.join("t.db-wal"), wal).unwrap();
 }
 
-/// Runs one of the tests below, which are no tests, in a process of its own that ends by aborting.
-fn run_child(name: &str, variable: &str, value: &str) {
+/// Runs one of the tests below, which are no tests, in a process of its own that ends by aborting. Whether it
+/// did its work to the end; else it was killed by SIGKILL.
+fn run_child(name: &str, variable: &str, value: &str) -> bool {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--ignored", "--nocapture"])
         .env(variable, value)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains(DONE), "{name} {value}: {text}");
+    let done = text.contains(DONE);
+    assert!(done || output.status.signal() == Some(9), "{name} {value}: {text}");
+    done
+}
+
+/// The answer, or none from a database that SQLite calls malformed; any other error fails the child.
+fn malformed_or<T>(answer: rusqlite::Result<T>) -> Option<T> {
+    let malformed = [rusqlite::ErrorCode::DatabaseCorrupt, rusqlite::ErrorCode::NotADatabase];
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(error) if error.sqlite_error_code().is_some_and(|code| malformed.contains(&code)) => None,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// What a child says right before it dies with its files open.
@@ -237,28 +311,12 @@ fn die() -> ! {
 
 #[test]
 #[ignore = "a child of the tests above"]
-fn writes_one_history() {
-    let task = std::env::var(HISTORY).unwrap();
-    let (seed, folder) = task.split_once(':').unwrap();
-    let seed: u64 = seed.parse().unwrap();
-    let path = PathBuf::from(folder).join("t.db");
-    let mut history = History::begin(&path, seed);
-    if seed == LONG {
-        history.write_long()
-    } else {
-        history.write()
-    }
-    // `history` still lives: its connections are never closed.
-    die();
-}
-
-#[test]
-#[ignore = "a child of the tests above"]
 fn judges_the_copies() {
     for entry in fs::read_dir(std::env::var(JUDGE).unwrap()).unwrap() {
         let folder = entry.unwrap().path();
         let connection = Connection::open(folder.join("t.db")).unwrap();
-        connection.execute_batch("PRAGMA synchronous=OFF").unwrap();
+        // The first statement recovers the WAL, and also reads the schema, which a cut can have made malformed.
+        malformed_or(connection.execute_batch("PRAGMA synchronous=OFF"));
         if folder.ends_with("checkpoint") {
             let row = connection
                 .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
@@ -268,121 +326,11 @@ fn judges_the_copies() {
             fs::write(folder.join("result"), row).unwrap();
         } else {
             // A cut WAL beside a database that was checkpointed further is no consistent database; recovery does not care.
-            let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap_or(0);
-            fs::write(folder.join("page_count"), pages.to_string()).unwrap();
+            let pages = malformed_or(connection.query_row("PRAGMA page_count", [], |row| row.get::<_, u32>(0)));
+            fs::write(folder.join("page_count"), pages.map_or("malformed".to_owned(), |n| n.to_string())).unwrap();
         }
         // Closing would checkpoint and delete what is to be looked at.
         std::mem::forget(connection);
     }
     die();
-}
-
-/// A writer at work.
-struct History {
-    random: Random,
-    writer: Connection,
-    reader: Connection,
-    reading: bool,
-    page_size: u64,
-}
-
-impl History {
-    fn begin(path: &Path, seed: u64) -> Self {
-        let mut random = Random(seed);
-        let page_size = 512 << (seed % 8);
-        // Without powersafe overwrite, and with full synchronisation, commits are padded to the sector boundary.
-        let padded = seed.is_multiple_of(5) && seed != LONG;
-        let uri = format!("file:{}?psow={}", path.display(), u8::from(!padded));
-        let open = || Connection::open_with_flags(&uri, OpenFlags::default() | OpenFlags::SQLITE_OPEN_URI).unwrap();
-        let (writer, reader) = (open(), open());
-        // A checkpoint that meets a reader is to come back busy, not to wait for it.
-        writer.busy_timeout(Duration::ZERO).unwrap();
-        let synchronous = if padded { "FULL" } else { "OFF" };
-        writer
-            .execute_batch(&format!(
-                "PRAGMA synchronous={synchronous}; PRAGMA page_size={page_size}; PRAGMA auto_vacuum={};
-                 PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=8;
-                 CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB); INSERT INTO t(b) VALUES (x'00');",
-                random.below(3)
-            ))
-            .unwrap();
-        Self { random, writer, reader, reading: false, page_size }
-    }
-
-    /// Many single-page commits: more frames than two blocks of the wal-index hold.
-    fn write_long(&self) {
-        let mut insert = self.writer.prepare("INSERT INTO t(b) VALUES (?1)").unwrap();
-        for n in 0..8_300 {
-            insert.execute(params![n]).unwrap();
-        }
-    }
-
-    fn write(&mut self) {
-        for _ in 0..30 + self.random.below(40) {
-            self.step();
-        }
-        if self.random.one_in(2) {
-            self.run("BEGIN");
-            self.insert(40);
-        }
-    }
-
-    fn step(&mut self) {
-        match self.random.below(16) {
-            0..=4 => {
-                let rows = 1 + self.random.below(6);
-                self.run("BEGIN");
-                self.insert(rows);
-                self.run("COMMIT");
-            }
-            5 | 6 => {
-                let id = self.random.below(60);
-                let sql = format!("UPDATE t SET b = randomblob(length(b)) WHERE id BETWEEN {id} AND {}", id + 4);
-                self.run(&sql);
-            }
-            7 | 8 => {
-                let id = self.random.below(60);
-                let sql = format!("DELETE FROM t WHERE id BETWEEN {id} AND {}", id + 9);
-                self.run(&sql);
-            }
-            9 => {
-                self.run("BEGIN");
-                self.insert(30);
-                self.run("ROLLBACK");
-            }
-            10 => {
-                self.run("BEGIN");
-                self.insert(3);
-                self.run("SAVEPOINT s");
-                self.insert(20);
-                self.run("ROLLBACK TO s");
-                self.insert(2);
-                self.run("COMMIT");
-            }
-            11 => self.run("PRAGMA wal_checkpoint(PASSIVE)"),
-            12 => self.run("PRAGMA wal_checkpoint(RESTART)"),
-            13 => {
-                let sql = if self.random.one_in(3) { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "VACUUM" };
-                self.run(sql);
-            }
-            14 => self.run("PRAGMA incremental_vacuum"),
-            _ => {
-                let sql = if self.reading { "COMMIT" } else { "BEGIN; SELECT count(*) FROM t" };
-                self.reader.execute_batch(sql).unwrap();
-                self.reading = !self.reading;
-            }
-        }
-    }
-
-    fn run(&self, sql: &str) {
-        self.writer.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    }
-
-    fn insert(&mut self, rows: u64) {
-        let longest = (self.page_size * 2).min(20_000);
-        for _ in 0..rows {
-            let length = self.random.below(longest);
-            self.writer.execute("INSERT INTO t(b) VALUES (randomblob(?1))", params![length as i64]).unwrap();
-        }
-    }
 }

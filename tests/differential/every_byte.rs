@@ -1,0 +1,163 @@
+//! Small WALs cut at every byte: each time the commits found are SQLite's.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use walscope::analysis::wal::scan;
+
+use super::support::{WalWriter, read_native_header};
+use super::{die, malformed_or, model, run_child};
+
+/// Names the folder with the database and the whole WAL, and the first length, to a child.
+const CUTS: &str = "WALSCOPE_TEST_CUTS";
+/// Cuts a child makes; each leaves 32 KiB behind.
+const ROUND: usize = 1_000;
+
+#[test]
+fn small_wals_cut_at_every_byte_agree_with_sqlite() {
+    let every = std::env::var_os("WALSCOPE_DIFFERENTIAL").is_some();
+    let wals = small_wals();
+    assert_eq!(wals.len(), 10);
+    let mut cuts = 0;
+    for (name, wal) in wals.iter().take(if every { 10 } else { 2 }) {
+        let commits = model::commit_frames(wal);
+        for first in (0..=wal.len()).step_by(ROUND) {
+            cuts += check_cuts(name, wal, first);
+        }
+        eprintln!("{name}: {} bytes, {} commits", wal.len(), commits.len());
+    }
+    eprintln!("cuts at every byte: {cuts}");
+}
+
+fn check_cuts(name: &str, wal: &[u8], first: usize) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("whole"), wal).unwrap();
+    let task = format!("{first}:{}", folder.path().display());
+    assert!(run_child("every_byte::recovers_every_cut", CUTS, &task));
+    let lengths = first..(first + ROUND).min(wal.len() + 1);
+    for length in lengths.clone() {
+        let shm = fs::read(folder.path().join(format!("shm-{length}"))).unwrap();
+        let sqlite = u64::from(read_native_header(&shm).mx_frame);
+        let facts = scan(&wal[..length].to_vec(), &mut |_| ()).unwrap();
+        let commits = model::commit_frames(wal).iter().filter(|(frame, _)| *frame <= sqlite).count();
+        assert_eq!(facts.last_commit.map_or(0, |last| last.frame), sqlite, "{name} at {length} bytes: last commit");
+        assert_eq!(facts.commits, commits as u64, "{name} at {length} bytes: commits");
+    }
+    lengths.len()
+}
+
+#[test]
+#[ignore = "a child of the tests"]
+fn recovers_every_cut() {
+    let task = std::env::var(CUTS).unwrap();
+    let (first, folder) = task.split_once(':').unwrap();
+    let (first, folder) = (first.parse::<usize>().unwrap(), PathBuf::from(folder));
+    let wal = fs::read(folder.join("whole")).unwrap();
+    let database = empty_database(&folder.join("made.db"));
+    for length in first..(first + ROUND).min(wal.len() + 1) {
+        recover(&folder, &database, &wal[..length], length);
+    }
+    die();
+}
+
+/// Nothing but SQLite opens the -shm in this process: it is kept under a second name, which needs no descriptor.
+fn recover(folder: &Path, database: &[u8], wal: &[u8], length: usize) {
+    fs::write(folder.join("t.db"), database).unwrap();
+    fs::write(folder.join("t.db-wal"), wal).unwrap();
+    let connection = Connection::open(folder.join("t.db")).unwrap();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    // The first statement recovers the WAL, and then finds that the content of these frames is no database.
+    malformed_or(connection.execute_batch("PRAGMA synchronous=OFF"));
+    fs::hard_link(folder.join("t.db-shm"), folder.join(format!("shm-{length}"))).unwrap();
+    drop(connection);
+    // The next opener would empty the kept file too.
+    let _ = fs::remove_file(folder.join("t.db-shm"));
+}
+
+fn empty_database(path: &Path) -> Vec<u8> {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA page_size=512; PRAGMA journal_mode=WAL; CREATE TABLE t(a);").unwrap();
+    drop(connection);
+    fs::read(path).unwrap()
+}
+
+fn small_wals() -> Vec<(&'static str, Vec<u8>)> {
+    let new = |big| WalWriter::new(512, big, [77, 99]);
+    let make = |big, fill: &dyn Fn(&mut WalWriter)| {
+        let mut wal = new(big);
+        fill(&mut wal);
+        wal.bytes
+    };
+    vec![
+        (
+            "residue of a rollback",
+            make(false, &|wal| {
+                wal.frame(1, 2, 1).frame(2, 0, 2).frame(3, 0, 3).frame(4, 4, 4);
+                let mut second = new(false);
+                second.frame(1, 2, 1).frame(2, 2, 9);
+                wal.bytes[..second.bytes.len()].copy_from_slice(&second.bytes);
+            }),
+        ),
+        // In files that SQLite wrote the broken chain hides a missing salt test: no checksum covers the salts, so only a
+        // frame like this one, which the chain accepts, tells whether salts are looked at.
+        (
+            "other salts, right chain",
+            make(false, &|wal| {
+                wal.frame(1, 1, 1).frame(2, 2, 2).frame(3, 3, 3);
+                let salt = wal.offset(2) + 8;
+                wal.bytes[salt] ^= 1;
+            }),
+        ),
+        (
+            "stale tail",
+            make(true, &|wal| {
+                wal.frame(1, 2, 1).frame(2, 2, 2).frame(3, 3, 3).frame(2, 3, 4).set_salts([78, 5]);
+                wal.frame_at(1, 1, 0, 5).frame_at(2, 2, 3, 6);
+            }),
+        ),
+        (
+            "uncommitted tail",
+            make(false, &|wal| {
+                wal.frame(1, 2, 1).frame(2, 0, 2).frame(3, 0, 3);
+            }),
+        ),
+        (
+            "psow padding",
+            make(false, &|wal| {
+                wal.frame(1, 0, 1).frame(2, 2, 2).frame(2, 2, 2).frame(2, 2, 2);
+            }),
+        ),
+        (
+            "big-endian checksums",
+            make(true, &|wal| {
+                wal.frame(1, 1, 1).frame(2, 2, 2).frame(3, 3, 3);
+            }),
+        ),
+        (
+            "file grown ahead",
+            make(false, &|wal| {
+                wal.frame(1, 1, 1).frame(2, 2, 2).unwritten(2);
+            }),
+        ),
+        (
+            "page 0",
+            make(false, &|wal| {
+                wal.frame(1, 1, 1).frame(0, 2, 2).frame(2, 2, 3);
+            }),
+        ),
+        (
+            "shrinking commits",
+            make(false, &|wal| {
+                wal.frame(1, 9, 1).frame(2, 4, 2).frame(1, 1, 3);
+            }),
+        ),
+        (
+            "restarted, nothing committed",
+            make(true, &|wal| {
+                wal.frame(1, 2, 1).frame(2, 2, 2).frame(3, 3, 3).set_salts([78, 6]);
+                wal.frame_at(1, 1, 0, 5);
+            }),
+        ),
+    ]
+}
