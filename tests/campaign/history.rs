@@ -317,7 +317,7 @@ impl<'a> History<'a> {
 
     fn begin_read(&mut self) {
         let Some(connection) = self.idle() else { return };
-        self.sql(connection, "BEGIN; SELECT count(*) FROM t");
+        self.sql(connection, "PRAGMA cache_spill=OFF; BEGIN; SELECT count(*) FROM t");
         let who = self.who(connection);
         let index = self.index();
         index.begin_read(who, false);
@@ -332,7 +332,9 @@ impl<'a> History<'a> {
         let Some(connection) = self.any(Doing::Reading).filter(|_| self.which(Doing::Writing).is_empty()) else {
             return;
         };
-        let command = format!("sql {connection} PRAGMA cache_spill=OFF; {}", self.some_rows());
+        // folklore: within a transaction PRAGMA cache_spill changes nothing (setAllPagerFlags in pragma.c asks for
+        // autocommit), so the reader has switched it off before it began.
+        let command = format!("sql {connection} {}", self.some_rows());
         self.note(&command);
         match self.crew.children[connection / CONNECTIONS].ask(&command) {
             Reply::Done(_) => {
