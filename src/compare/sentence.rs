@@ -15,7 +15,7 @@ pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -
         );
     }
     let mut sentences = match verdict.sharing {
-        Answer::Proven => proven(&all, verdict, pairs),
+        Answer::Proven => proven(&all, verdict, pairs, sides.iter().all(|side| side.stable)),
         Answer::Refuted => refuted(&all, verdict, pairs),
         Answer::Undecided => undecided(&all, verdict, pairs),
     };
@@ -30,11 +30,15 @@ pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -
     sentences.join(" ")
 }
 
-fn proven(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> {
+/// `stable`: every capture is of one moment. Where one is not, there may be something to do after all.
+fn proven(all: &str, verdict: &Verdict, pairs: &[Judged<'_>], stable: bool) -> Vec<String> {
     if verdict.subject == Subject::Mappings {
         return vec![
             format!("The processes seen on {all} have one wal-index mapped: they share its memory and its locks."),
-            "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+            match stable {
+                true => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+                false => "Processes that were not seen are not judged.".to_owned(),
+            },
         ];
     }
     let unseen = pairs.iter().find_map(|pair| {

@@ -25,7 +25,13 @@ fn a_copy_is_named() {
 fn an_unstable_bundle_is_named() {
     let mut sides = pair();
     sides[0].stable = false;
-    assert_eq!(codes(&compare(&sides, true)), ["bundle_unstable"]);
+    let comparison = compare(&sides, true);
+    assert_eq!(codes(&comparison), ["bundle_unstable"]);
+    assert_eq!(comparison.verdict.sharing, Answer::Proven);
+    assert!(!comparison.explanation.contains("nothing to do"), "{}", comparison.explanation);
+    sides[1].stable = true;
+    sides[0].stable = true;
+    assert!(compare(&sides, true).explanation.contains("nothing to do"));
 }
 
 #[test]
