@@ -97,7 +97,8 @@ fn a_table_without_an_empty_slot_ends_the_search() {
     let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
     assert_eq!(find_in_block(&block, 5, 1), Lookup::NoEmptySlot);
     let facts = BlockFacts::of(&block, 1);
-    assert_eq!((facts.garbage_slots, facts.live_slots, facts.unreachable_frames), (8191, 1, 0));
+    assert_eq!((facts.garbage_slots, facts.live_slots, facts.unreachable_frames), (8191, 1, 1));
+    assert!(facts.full && !facts.sound());
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! walscope beside databases at work, and under faults: what it calls stable is a committed state, and whoever uses the
+//! database does not notice.
+//!
+//! `WALSCOPE_CAPTURES=10000 cargo test --release --test live -- --nocapture` is the long run; see docs/reliability.md.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod actor;
+mod captures;
+#[path = "../cli/mod.rs"]
+mod cli;
+mod crew;
+mod host;
+mod ledger;
+#[path = "../campaign/random.rs"]
+mod random;
+#[path = "../support/restore.rs"]
+mod restore;
+
+use actor::{Count, Role};
+use captures::{Tally, captures};
+
+/// Captures of a plain test run, half of them of each kind of history.
+const CAPTURES: u64 = 500;
+
+#[test]
+fn actor() {
+    actor::serve();
+}
+
+#[test]
+fn host() {
+    host::serve();
+}
+
+fn half() -> u64 {
+    let number = std::env::var("WALSCOPE_CAPTURES");
+    number.map_or(CAPTURES, |number| number.parse().expect("WALSCOPE_CAPTURES is a number")) / 2
+}
+
+/// A run that never met a kill, or never a torn capture, says nothing about them.
+fn report(name: &str, tally: &Tally, often: &[Count]) {
+    eprintln!("{name}: {tally:#?}");
+    assert!(tally.captures >= half());
+    let met = [tally.stable, tally.unstable, tally.by_command, tally.killed, tally.crashes, tally.at_rest];
+    assert!(met.iter().all(|number| *number > 0), "{tally:?}");
+    for count in often {
+        assert!(tally.counts[*count as usize] > 0, "{count:?}: {tally:?}");
+    }
+}
+
+#[test]
+fn captures_beside_writers_that_stay_are_of_one_committed_state_or_say_that_they_are_not() {
+    let roles = [Role::Writer(0), Role::Writer(1), Role::Reader];
+    let tally = captures(&roles, half(), 1);
+    use Count::{Committed, Full, Passive, Read, Restart, Rollback, Truncate, Vacuum};
+    report("writers that stay", &tally, &[Committed, Passive, Full, Restart, Truncate, Rollback, Vacuum, Read]);
+}
+
+#[test]
+fn captures_beside_writers_that_come_and_go_are_of_one_committed_state_or_say_that_they_are_not() {
+    let roles = [Role::ShortLived(0), Role::ShortLived(1)];
+    let tally = captures(&roles, half(), 1_000_001);
+    report("writers that come and go", &tally, &[Count::Committed, Count::Opened, Count::JournalMode]);
+}
