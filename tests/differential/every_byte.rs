@@ -17,6 +17,8 @@ const CUTS: &str = "WALSCOPE_TEST_CUTS";
 const FLIPS: &str = "WALSCOPE_TEST_FLIPS";
 /// Cuts or flips a child makes; each cut leaves 32 KiB behind.
 const ROUND: usize = 1_000;
+/// A WAL in which one bit of one salt is flipped, which no checksum covers.
+const SALT_FLIPPED: &str = "other salts, right chain";
 /// Both header copies of a -shm.
 const HEAD: usize = 96;
 
@@ -42,13 +44,16 @@ fn everything() -> bool {
 
 #[test]
 fn small_wals_with_any_bit_flipped_agree_with_sqlite() {
-    let (mut flips, mut fewer, mut as_before) = (0, 0, 0);
+    let (mut flips, mut fewer, mut as_before, mut more) = (0, 0, 0, 0);
     for (name, wal) in &small_wals() {
         let whole = scan(wal, &mut |_| ()).unwrap().commits;
         let bits: Vec<usize> = (0..wal.len() * 8).filter(|bit| everything() || sampled(*bit)).collect();
         for some in bits.chunks(ROUND) {
             for (bit, facts) in check_flips(name, wal, some) {
-                assert!(facts.commits <= whole, "{name}, bit {bit}: a flip has added a commit");
+                // One of the WALs was made by flipping a bit of a salt, and flipping it back makes it whole.
+                let mended = facts.commits > whole && *name == SALT_FLIPPED;
+                assert!(facts.commits <= whole || mended, "{name}, bit {bit}: a flip has added a commit");
+                more += u64::from(mended);
                 flips += 1;
                 fewer += u64::from(facts.commits < whole);
                 as_before += u64::from(facts.commits == whole);
@@ -56,7 +61,7 @@ fn small_wals_with_any_bit_flipped_agree_with_sqlite() {
         }
     }
     eprintln!("flipped bits of ten small WALs: {flips}, with fewer commits {fewer}, with as many {as_before}");
-    assert!(fewer > 100 && as_before > 100);
+    assert!(fewer > 100 && as_before > 100 && more <= 1);
 }
 
 /// Of the headers one bit in five, of the pages one in 331.
@@ -195,7 +200,7 @@ fn small_wals() -> Vec<(&'static str, Vec<u8>)> {
         // In files that SQLite wrote the broken chain hides a missing salt test: no checksum covers the salts, so only a
         // frame like this one, which the chain accepts, tells whether salts are looked at.
         (
-            "other salts, right chain",
+            SALT_FLIPPED,
             make(false, &|wal| {
                 wal.frame(1, 1, 1).frame(2, 2, 2).frame(3, 3, 3);
                 let salt = wal.offset(2) + 8;

@@ -19,7 +19,7 @@ const VARIABLE: &str = "WALSCOPE_TEST_LIVE_HOST";
 const REPLY: &str = "host: ";
 
 /// An application with a database open, in the middle of a read transaction.
-struct Host {
+pub struct Host {
     folder: TempDir,
     process: Child,
     to: ChildStdin,
@@ -27,7 +27,7 @@ struct Host {
 }
 
 impl Host {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["host", "--exact", "--nocapture", "--test-threads=1"])
@@ -42,8 +42,12 @@ impl Host {
         host
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join("t.db")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn ask(&mut self, what: &str) -> String {
@@ -126,7 +130,7 @@ pub fn serve() {
 }
 
 /// Every command that looks at files, as an operator would type it.
-fn commands(path: &Path) -> Vec<Vec<String>> {
+pub fn commands(path: &Path) -> Vec<Vec<String>> {
     let path = path.display().to_string();
     let shm = format!("{path}-shm");
     let wal = format!("{path}-wal");

@@ -9,13 +9,18 @@ mod actor;
 mod captures;
 #[path = "../cli/mod.rs"]
 mod cli;
+#[path = "../common/mod.rs"]
+mod common;
 mod crew;
+mod faults;
 mod host;
 mod ledger;
 #[path = "../campaign/random.rs"]
 mod random;
 #[path = "../support/restore.rs"]
 mod restore;
+#[path = "../support/mod.rs"]
+mod support;
 
 use actor::{Count, Role};
 use captures::{Tally, captures};

@@ -35,7 +35,7 @@ pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 pub enum Wal<'a> {
     /// Nothing: it can be long.
     LeftOut,
-    /// Every frame.
+    /// Every frame but those of zero bytes in holes of a sparse file: no valid one stands behind them.
     Frames(EachFrame<'a>),
 }
 
@@ -44,7 +44,7 @@ impl Wal<'_> {
     fn pass(self, bytes: &dyn ReadAt, global: &Global) -> io::Result<Option<WalFacts>> {
         match self {
             Self::LeftOut => Ok(None),
-            Self::Frames(each) => pass(bytes, global, |scan| scan.pages(each)).map(Some),
+            Self::Frames(each) => pass(bytes, global, |scan| scan.pages_outside_of_holes(each)).map(Some),
         }
     }
 
