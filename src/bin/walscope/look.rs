@@ -51,7 +51,7 @@ impl Wal<'_> {
     /// The frame headers of a bundle without pages; the facts are those of its capture.
     fn headers(self, bytes: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<WalFacts>> {
         let Self::Frames(each) = self else { return Ok(None) };
-        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, &mut |seen| {
+        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, 1, &mut |seen| {
             each(&seen.frame, seen.content.identity());
             Ok(())
         })?;
