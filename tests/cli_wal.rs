@@ -139,6 +139,20 @@ fn however_many_threads_are_asked_for_the_answers_are_the_same() {
 }
 
 #[test]
+fn of_a_sparse_file_of_a_tebibyte_a_few_frames_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path());
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("t.db-wal")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let frames = |range: &str| json(folder.path(), &["t.db-wal", "--frame", range])["frames"].clone();
+    assert_eq!(column(&frames("4..6"), "class"), ["committed", "committed", "unwritten"]);
+    assert_eq!(column(&frames("2000000000"), "class"), ["unwritten"]);
+    let transactions = json(folder.path(), &["t.db-wal", "--transactions"]);
+    assert_eq!(transactions["transactions"].as_array().unwrap().len(), 3);
+    assert_eq!(transactions["wal"]["frames"]["unwritten"], ((1_u64 << 40) - 32) / 536 - 5);
+}
+
+#[test]
 fn hex_shows_every_field_and_every_byte() {
     let folder = tempfile::tempdir().unwrap();
     let mut wal = WalWriter::new(512, false, SALTS);
