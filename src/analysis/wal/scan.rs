@@ -31,9 +31,8 @@ enum Each<'a> {
     /// Frames that were read; those in holes of the file are only counted.
     OutsideOfHoles(&'a mut dyn FnMut(&Frame)),
     All(&'a mut dyn FnMut(&Frame)),
-    /// The same two with pages.
-    PagesOutsideOfHoles(&'a mut dyn FnMut(&Frame, &[u8])),
     Pages(&'a mut dyn FnMut(&Frame, &[u8])),
+    PagesOutsideOfHoles(&'a mut dyn FnMut(&Frame, &[u8])),
 }
 
 impl<'a> Scan<'a> {
@@ -120,7 +119,9 @@ impl<'a> Scan<'a> {
             order,
             kernel: self.kernel,
             frame_size,
+            from: HEADER_SIZE as u64,
             seed: header.checksums(),
+            until: u64::MAX,
             threads: self.threads,
             pages: matches!(each, Each::Pages(_) | Each::PagesOutsideOfHoles(_)),
         };
@@ -131,6 +132,7 @@ impl<'a> Scan<'a> {
             if let Some(progress) = &mut progress {
                 progress(walk.facts.frames.in_file.saturating_mul(frame_size as u64));
             }
+            Ok(())
         })?;
         walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
         Ok(walk.finish(end))
@@ -147,7 +149,7 @@ impl Each<'_> {
             (Self::OutsideOfHoles(each) | Self::All(each), Run::Frames { links, .. }) => {
                 links.iter().for_each(|link| each(&walk.take(link)));
             }
-            (Self::PagesOutsideOfHoles(each) | Self::Pages(each), Run::Frames { links, bytes }) => {
+            (Self::Pages(each) | Self::PagesOutsideOfHoles(each), Run::Frames { links, bytes }) => {
                 for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
                     each(&walk.take(link), frame.get(FRAME_HEADER_SIZE..).unwrap_or_default());
                 }
