@@ -9,7 +9,7 @@ use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
 use walscope::analysis::findings::{Facts, findings};
 use walscope::analysis::shm::{BlockFacts, WalIndex};
 use walscope::bytes::ReadAt;
-use walscope::evidence::ShmLocks;
+use walscope::evidence::LocksView;
 use walscope::finding::Severity;
 
 use crate::cli::walscope;
@@ -52,8 +52,8 @@ impl Sight for Watched<'_> {
         Ok(self.0.shm.as_ref().map(|bytes| self.counted(bytes)))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
-        self.0.locks.clone()
+    fn locks(&self) -> Option<LocksView> {
+        Sight::locks(self.0)
     }
 }
 
