@@ -20,6 +20,7 @@ while IFS=$'\t' read -r file before after test; do
     my $n = () = /\Q$ENV{BEFORE}\E/g;
     die "\"$ENV{BEFORE}\" stands $n times in it\n" if $n != 1;
     s/\Q$ENV{BEFORE}\E/$ENV{AFTER}/' "$copy/$file" || { echo "$number: $file: the fault does not fit"; exit 2; }
+  touch "$copy/$file"
   log=$copy/log-$number
   # shellcheck disable=SC2086 # the test is several words
   if (cd "$copy" && timeout 900 cargo test --quiet $test) >"$log" 2>&1; then
