@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -112,7 +113,7 @@ fn a_denied_file_is_named_with_the_reason() {
     fs::write(folder.path().join("a.db-wal"), [0; 64]).unwrap();
     // The binary may lie where an ordinary user cannot reach it.
     let exe = folder.path().join("walscope");
-    fs::copy(EXE, &exe).unwrap();
+    common::copy_executable(EXE, &exe);
     let as_nobody = |name: &str| {
         let mut command = Command::new(&exe);
         command.args(["inspect", name]).current_dir(folder.path());

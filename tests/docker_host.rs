@@ -197,7 +197,7 @@ fn without_the_privilege_the_command_to_run_inside_is_said() {
     // The build folder need not be open to everybody.
     let folder = tempfile::tempdir().unwrap();
     let exe = folder.path().join("walscope");
-    fs::copy(EXE, &exe).unwrap();
+    common::copy_executable(EXE, &exe);
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let as_user = |source: &str| {
         let drop = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];

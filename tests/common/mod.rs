@@ -19,3 +19,12 @@ pub fn have(what: &str, there: bool) -> bool {
     }
     there
 }
+
+/// Copies an executable to run it from there.
+///
+/// Another process does it: a descriptor for writing in this one could be inherited by what another test starts at that
+/// moment, and the copy could not be run (ETXTBSY) until that had called exec.
+pub fn copy_executable(from: &str, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "cp {from}");
+}
