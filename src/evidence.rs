@@ -484,6 +484,14 @@ impl ShmLocks {
             dead_man_switch: byte(),
         }
     }
+
+    /// Leaves out the holders whose process is known and does not pass.
+    pub fn retain_holders(&mut self, passes: impl Fn(u32) -> bool) {
+        let named = [&mut self.write, &mut self.checkpoint, &mut self.recover, &mut self.dead_man_switch];
+        for byte in named.into_iter().chain(&mut self.read) {
+            byte.holders.retain(|holder| holder.pid.is_none_or(&passes));
+        }
+    }
 }
 
 /// The locks that were seen, both ways: by asking the kernel (F_OFD_GETLK) and by reading `/proc/locks`.

@@ -207,45 +207,9 @@ fn a_live_capture_is_of_the_descriptors_that_were_held() {
     assert!(linux::paths_unchanged(&files));
 }
 
-/// A btrfs in a file, mounted for one test.
-struct Btrfs {
-    folder: TempDir,
-}
-
-impl Btrfs {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |command: &str, arguments: &[&str]| {
-            let mut command = Command::new(command);
-            command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
-        };
-        fs::create_dir(folder.path().join("mnt")).unwrap();
-        fs::File::create(folder.path().join("image")).unwrap().set_len(256 << 20).unwrap();
-        let there = run("mkfs.btrfs", &["-q", "image"]) && run("mount", &["-o", "loop", "image", "mnt"]);
-        there.then_some(Self { folder })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("mnt").join(name)
-    }
-
-    fn subvolume(&self, arguments: &[&Path]) {
-        let verb = if arguments.len() == 1 { "create" } else { "snapshot" };
-        let output = Command::new("btrfs").args(["subvolume", verb]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Btrfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.folder.path().join("mnt")).status();
-    }
-}
-
 #[test]
 fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_same() {
-    let btrfs = Btrfs::mount();
+    let btrfs = common::btrfs::Btrfs::mount();
     if !common::have("btrfs", btrfs.is_some()) {
         return;
     }

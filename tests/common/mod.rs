@@ -1,6 +1,7 @@
 //! What several integration tests need: permission to skip, and containers without a registry.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod btrfs;
 pub mod docker;
 pub mod sqlite;
 
