@@ -5,7 +5,7 @@
 //! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
 
 use super::{Pair, Side, identity};
-use crate::evidence::{Mapping, Timestamp};
+use crate::evidence::{FileView, Mapping, Observation, Timestamp};
 
 /// What else explains that content differs.
 pub(super) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
@@ -75,6 +75,52 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether both looks at a file met one mounted file system. Numbers of an inode, its birth and the file system's own id
+/// are all copied with a disk: clones that are mounted one after the other under one device number differ in nothing else.
+///
+/// # Errors
+/// Why that cannot be said.
+pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Result<(), String> {
+    if pair.simultaneous || times(pair).is_ok_and(|times| times.overlap) {
+        return Ok(());
+    }
+    let disks = a.disk_sequence.value().zip(b.disk_sequence.value());
+    let mounts = a.unique_mount_id.value().zip(b.unique_mount_id.value());
+    if [disks, mounts].into_iter().flatten().any(|(x, y)| x == y) || alive_throughout(pair, a, b) {
+        return Ok(());
+    }
+    if let Some((x, y)) = disks {
+        return Err(format!(
+            "another disk was attached under this device number meanwhile: its sequence is {x} on {} and {y} on {}",
+            pair.a.label, pair.b.label
+        ));
+    }
+    let unseen = |what: &Observation<u64>| what.reason().map(str::to_owned);
+    let disk = unseen(&a.disk_sequence).or_else(|| unseen(&b.disk_sequence)).unwrap_or_default();
+    let mount = match mounts {
+        Some(_) => "the mounts differ".to_owned(),
+        None => unseen(&a.unique_mount_id).or_else(|| unseen(&b.unique_mount_id)).unwrap_or_default(),
+    };
+    Err(format!(
+        "nothing shows that both captures met one mounted file system, and clones of a disk mounted one after the other differ in nothing else (disk: {disk}; mount: {mount}; no process was seen in both captures that maps the -shm): capture again with this walscope, or compare live"
+    ))
+}
+
+/// Whether one process had the `-shm`, on the same device as the file, mapped in both captures.
+fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
+    let mapped = |side: &Side, file: &FileView| -> Vec<(u32, u64, String)> {
+        let shm = side.evidence.files.shm.value().filter(|shm| shm.device == file.device);
+        let id = shm.and_then(|shm| shm.maps_identity.value().copied());
+        let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+        mappings
+            .filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(mapping.inode) == id)
+            .filter_map(|mapping| Some((mapping.pid, mapping.start_time?, mapping.mount_namespace.value()?.clone())))
+            .collect()
+    };
+    let of_a = mapped(pair.a, a);
+    mapped(pair.b, b).iter().any(|process| of_a.contains(process))
 }
 
 /// Whether processes of both sides had their wal-index mapped at one moment.
