@@ -37,6 +37,7 @@ pub fn run(shape: &Shape, gate: Option<f64>) {
         ("plain pread, 2 threads", Box::new(|| pread(&wal, 2))),
         ("walscope, 1 thread", Box::new(|| scan(&wal, 1, Kernel::best()))),
         ("walscope, 2 threads", Box::new(|| scan(&wal, 2, Kernel::best()))),
+        ("walscope, 1 thread, no AVX2", Box::new(|| scan(&wal, 1, Kernel::DotProduct128))),
         ("walscope, 1 thread, recurrence", Box::new(|| scan(&wal, 1, Kernel::Recurrence))),
         ("memory sum, 1 thread", Box::new(|| sum(&memory, 1, wal.bytes))),
         ("memory sum, 2 threads", Box::new(|| sum(&memory, 2, wal.bytes))),

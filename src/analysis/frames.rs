@@ -4,15 +4,16 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use crate::bytes::ReadAt;
-use crate::format::checksum::ChecksumOrder;
+use crate::format::checksum::{ChecksumOrder, Kernel};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header};
 
 use super::frame_index::FrameIndex;
 use super::transactions::Transactions;
+use super::wal::blocks::{Reading, Run};
 use super::wal::{Frame, FrameClass, WalFacts};
 
-/// About as many bytes are read at once, in whole frames.
-const BLOCK_BYTES: usize = 256 * 1024;
+/// So many headers of a capture of headers are read at once.
+const HEADERS_AT_ONCE: usize = 8192;
 /// Committed frames of which the newest of each page is looked up without being asked: some 8 MiB of memory.
 pub const INDEXED_UNASKED: usize = 1 << 20;
 
@@ -66,8 +67,9 @@ pub struct Visit {
     pub changed: bool,
 }
 
-/// Hands frames of `range` to `each`, in order. `facts` are of a first pass over the same bytes: they tell the class of a
-/// frame, and how many there are. Only the frames of the range are read, and the header of the one before.
+/// Hands frames of `range` to `each`, in order, on this thread. `facts` are of a first pass over the same bytes: they tell
+/// the class of a frame, and how many there are. Only the frames of the range are read, and the header of the one before;
+/// with at most so many threads, of which the others read and check ahead.
 ///
 /// # Errors
 /// What reading reported, and what `each` returned: that ends the visit.
@@ -75,29 +77,18 @@ pub fn visit(
     bytes: FrameBytes<'_>,
     facts: &WalFacts,
     range: RangeInclusive<u64>,
+    threads: usize,
     each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
 ) -> io::Result<Visit> {
     let (first, last) = ((*range.start()).max(1), (*range.end()).min(facts.frames.in_file));
     let Some((header, order)) = usable(facts).filter(|_| first <= last) else { return Ok(Visit::default()) };
-    let mut walk = Walk::new(bytes, facts, header, order);
-    walk.begin(first)?;
-    let mut block = vec![0; (BLOCK_BYTES / walk.stride).max(1) * walk.stride];
-    let mut number = first;
-    while number <= last {
-        let got = walk.read(&mut block, number)?;
-        for stored in block.get(..got).unwrap_or_default().chunks_exact(walk.stride) {
-            if number > last {
-                break;
-            }
-            walk.frame(number, stored, each)?;
-            number += 1;
-        }
-        if got < block.len() {
-            break;
-        }
+    let mut walk = Walk { facts, header, order, number: first, last, seed: header.checksums(), changed: false };
+    match bytes {
+        FrameBytes::Whole(bytes) => walk.whole(bytes, threads, each)?,
+        FrameBytes::Headers(bytes) => walk.headers(bytes, each)?,
     }
     // A file that shrank ends early.
-    Ok(Visit { changed: walk.changed || number <= last })
+    Ok(Visit { changed: walk.changed || walk.number <= last })
 }
 
 /// The header, where magic and page size let frames be told apart at all.
@@ -107,45 +98,86 @@ fn usable(facts: &WalFacts) -> Option<(WalHeader, ChecksumOrder)> {
 }
 
 struct Walk<'a> {
-    bytes: &'a dyn ReadAt,
-    /// Of a capture of headers: a frame of zeros, whose checksum is what the seed alone comes to.
-    zeros: Option<Vec<u8>>,
     facts: &'a WalFacts,
     header: WalHeader,
     order: ChecksumOrder,
-    /// Bytes from one frame to the next where they are read.
-    stride: usize,
+    /// The next frame, and the last that is wanted.
+    number: u64,
+    last: u64,
+    /// The checksum stored in the frame before the next.
     seed: [u32; 2],
     changed: bool,
 }
 
-impl<'a> Walk<'a> {
-    fn new(bytes: FrameBytes<'a>, facts: &'a WalFacts, header: WalHeader, order: ChecksumOrder) -> Self {
-        let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
-        let (bytes, stride, zeros) = match bytes {
-            FrameBytes::Whole(bytes) => (bytes, frame_size, None),
-            FrameBytes::Headers(bytes) => (bytes, FRAME_HEADER_SIZE, Some(vec![0; frame_size])),
-        };
-        Self { bytes, zeros, facts, header, order, stride, seed: header.checksums(), changed: false }
+impl Walk<'_> {
+    fn frame_size(&self) -> usize {
+        FRAME_HEADER_SIZE + self.header.page_size as usize
     }
 
-    /// Where a frame's bytes are, by its number from 1.
-    fn place(&self, number: u64) -> u64 {
-        (number - 1).saturating_mul(self.stride as u64).saturating_add(HEADER_SIZE as u64)
+    fn whole(
+        &mut self,
+        wal: &dyn ReadAt,
+        threads: usize,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let frame_size = self.frame_size();
+        self.begin(wal, frame_size)?;
+        let (from, until) = (place(self.number, frame_size), place(self.last.saturating_add(1), frame_size));
+        let (order, kernel) = (self.order, Kernel::best());
+        let reading = Reading { wal, order, kernel, frame_size, from, seed: self.seed, until, threads, pages: true };
+        let zero_page = vec![0; self.header.page_size as usize];
+        reading.run(&mut |run| match run {
+            Run::Frames { links, bytes } => {
+                for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
+                    let page = frame.get(FRAME_HEADER_SIZE..).unwrap_or_default();
+                    self.frame(link.header, Some(link.follows), Content::Page(page), each)?;
+                }
+                Ok(())
+            }
+            Run::Hole { frames } => {
+                for _ in 0..frames {
+                    if self.number > self.last {
+                        break;
+                    }
+                    // Zero continued over zeros is zero, and nothing else is.
+                    let follows = self.seed == [0, 0];
+                    self.frame(FrameHeader::ZERO, Some(follows), Content::Page(&zero_page), each)?;
+                }
+                Ok(())
+            }
+        })?;
+        Ok(())
     }
 
-    fn read(&self, buffer: &mut [u8], number: u64) -> io::Result<usize> {
-        let offset = self.place(number);
-        self.bytes
-            .read_at(buffer, offset)
-            .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
+    fn headers(
+        &mut self,
+        headers: &dyn ReadAt,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.begin(headers, FRAME_HEADER_SIZE)?;
+        // A frame of zeros: its checksum is what the seed alone comes to.
+        let zeros = vec![0; self.frame_size()];
+        let mut block = vec![0; HEADERS_AT_ONCE * FRAME_HEADER_SIZE];
+        while self.number <= self.last {
+            let got = read(headers, &mut block, self.number, FRAME_HEADER_SIZE)?;
+            let (stored, _) = block.get(..got).unwrap_or_default().as_chunks();
+            for header in stored.iter().map(FrameHeader::of) {
+                let valid = self.number <= self.facts.frames.valid;
+                let content = self.contribution(&zeros, &header);
+                self.frame(header, valid.then_some(true), content, each)?;
+            }
+            if got < block.len() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The checksum that the first frame of the range continues.
-    fn begin(&mut self, first: u64) -> io::Result<()> {
-        if first > 1 {
+    fn begin(&mut self, bytes: &dyn ReadAt, stride: usize) -> io::Result<()> {
+        if self.number > 1 {
             let mut before = [0; FRAME_HEADER_SIZE];
-            let got = self.read(&mut before, first - 1)?;
+            let got = read(bytes, &mut before, self.number - 1, stride)?;
             match parse_frame_header(before.get(..got).unwrap_or_default(), 0) {
                 Ok(before) => self.seed = before.checksums(),
                 Err(_) => self.changed = true,
@@ -154,28 +186,25 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Takes the next frame, if it is wanted.
     fn frame(
         &mut self,
-        number: u64,
-        stored: &[u8],
+        header: FrameHeader,
+        checksum_ok: Option<bool>,
+        content: Content<'_>,
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let frame_size = (FRAME_HEADER_SIZE + self.header.page_size as usize) as u64;
-        let offset = (number - 1).saturating_mul(frame_size).saturating_add(HEADER_SIZE as u64);
-        let Ok(header) = parse_frame_header(stored, offset) else { return Ok(()) };
-        let valid = number <= self.facts.frames.valid;
-        let (checksum_ok, content) = match &self.zeros {
-            None => {
-                let page = stored.get(FRAME_HEADER_SIZE..).unwrap_or_default();
-                let follows = frame_checksum(self.order, self.seed, stored) == header.checksums();
-                (Some(follows), Content::Page(page))
-            }
-            Some(zeros) => (valid.then_some(true), self.contribution(zeros, &header)),
-        };
+        let number = self.number;
+        if number > self.last {
+            return Ok(());
+        }
+        self.number += 1;
         self.seed = header.checksums();
+        let valid = number <= self.facts.frames.valid;
         if valid && (checksum_ok != Some(true) || header.salts() != self.header.salts()) {
             self.changed = true;
         }
+        let offset = place(number, self.frame_size());
         let frame = Frame { number, offset, header, checksum_ok: checksum_ok == Some(true), valid };
         each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
     }
@@ -186,6 +215,18 @@ impl<'a> Walk<'a> {
         let [c1, c2] = [header.checksum1.wrapping_sub(alone1), header.checksum2.wrapping_sub(alone2)];
         Content::Contribution((u64::from(c1) << 32 | u64::from(c2)).to_be_bytes())
     }
+}
+
+/// Where a frame begins, by its number from 1, in a file with so many bytes from one to the next.
+fn place(number: u64, stride: usize) -> u64 {
+    (number - 1).saturating_mul(stride as u64).saturating_add(HEADER_SIZE as u64)
+}
+
+fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: u64, stride: usize) -> io::Result<usize> {
+    let offset = place(number, stride);
+    bytes
+        .read_at(buffer, offset)
+        .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
 }
 
 /// What the first pass keeps for listing frames from some frame on: the grouping into transactions as it stands there,

@@ -2,7 +2,7 @@
 //!
 //! Each link of the chain is checked from the checksum *stored* in the frame before it. Up to the first break that is
 //! the same as SQLite's running checksum, and behind the break it still tells frames that follow each other.
-mod blocks;
+pub(super) mod blocks;
 mod scan;
 
 use std::io;

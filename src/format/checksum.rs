@@ -19,6 +19,8 @@ pub enum Kernel {
     Recurrence,
     /// As two dot products with constant weights, several words at once; `format/checksum/dot.rs` explains it.
     DotProduct,
+    /// The same in vectors of 128 bits: for a processor without AVX2.
+    DotProduct128,
 }
 
 impl Kernel {
@@ -26,10 +28,15 @@ impl Kernel {
     #[must_use]
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
-        let vector_multiply = std::arch::is_x86_feature_detected!("avx2");
+        let (wide, narrow) =
+            (std::arch::is_x86_feature_detected!("avx2"), std::arch::is_x86_feature_detected!("sse4.1"));
         #[cfg(not(target_arch = "x86_64"))]
-        let vector_multiply = cfg!(target_arch = "aarch64");
-        if vector_multiply { Self::DotProduct } else { Self::Recurrence }
+        let (wide, narrow) = (false, cfg!(target_arch = "aarch64"));
+        match (wide, narrow) {
+            (true, _) => Self::DotProduct,
+            (false, true) => Self::DotProduct128,
+            (false, false) => Self::Recurrence,
+        }
     }
 
     /// As [`checksum`].
@@ -37,7 +44,8 @@ impl Kernel {
     pub fn checksum(self, order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
         match self {
             Self::Recurrence => checksum(order, seed, bytes),
-            Self::DotProduct => dot::checksum(order, seed, bytes),
+            Self::DotProduct => dot::checksum(order, seed, bytes, dot::Width::Widest),
+            Self::DotProduct128 => dot::checksum(order, seed, bytes, dot::Width::Bits128),
         }
     }
 }
@@ -94,8 +102,10 @@ mod tests {
     /// Every way at once: all must agree with the recurrence.
     fn agree(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) {
         let expected = checksum(order, seed, bytes);
-        let found = Kernel::DotProduct.checksum(order, seed, bytes);
-        assert_eq!(found, expected, "{order:?}, seed {seed:?}, {} bytes", bytes.len());
+        for kernel in [Kernel::DotProduct, Kernel::DotProduct128] {
+            let found = kernel.checksum(order, seed, bytes);
+            assert_eq!(found, expected, "{kernel:?}, {order:?}, seed {seed:?}, {} bytes", bytes.len());
+        }
     }
 
     const ORDERS: [ChecksumOrder; 2] = [ChecksumOrder::Little, ChecksumOrder::Big];

@@ -32,9 +32,12 @@ pub const BLOCK_FRAMES: usize = 4096;
 #[doc(alias = "HASHTABLE_NSLOT")]
 pub const HASH_SLOTS: usize = 8192;
 /// Bytes of a header under its checksum: all before `aCksum`.
-const HEADER_CHECKSUMMED: usize = 40;
-/// `READMARK_NOT_USED`.
-const READMARK_NOT_USED: u32 = 0xffff_ffff;
+pub const HEADER_CHECKSUMMED: usize = 40;
+/// Slots for readers, and as many read marks.
+#[doc(alias = "WAL_NREADER")]
+pub const READ_MARKS: usize = 5;
+/// A read mark that no reader has set since the wal-index was made.
+pub const READMARK_NOT_USED: u32 = 0xffff_ffff;
 
 /// The byte order of the machine that wrote a `-shm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,7 +116,7 @@ pub struct CheckpointInfo {
     pub backfilled: u32,
     /// `aReadMark`, `None` for 0xffffffff (unused).
     #[doc(alias = "aReadMark")]
-    pub read_marks: [Option<u32>; 5],
+    pub read_marks: [Option<u32>; READ_MARKS],
     /// The 8 lock bytes; their values mean nothing.
     pub lock_bytes: [u8; 8],
     /// `nBackfillAttempted`.

@@ -3,6 +3,8 @@
 //! Every field is big-endian on every machine. The offsets are in [`super::layout::WAL_HEADER`] and
 //! [`super::layout::FRAME_HEADER`]; the source is fileformat2, sections 4.1 and 4.2.
 
+use std::ops::RangeInclusive;
+
 use nom::number::complete::be_u32;
 use nom::{IResult, Parser};
 
@@ -18,8 +20,17 @@ pub const FRAME_HEADER_SIZE: usize = 24;
 /// `WAL_MAX_VERSION`: the only format version there has ever been.
 #[doc(alias = "WAL_MAX_VERSION")]
 pub const FORMAT_VERSION: u32 = 3_007_000;
+
+/// The magic of a WAL whose checksums are over little-endian words.
+pub const MAGIC_LITTLE: u32 = 0x377f_0682;
+
+/// The magic of a WAL whose checksums are over big-endian words.
+pub const MAGIC_BIG: u32 = 0x377f_0683;
+
+/// The page sizes that SQLite takes: of these bounds, the powers of two.
+pub const PAGE_SIZES: RangeInclusive<u32> = 512..=65536;
 /// Bytes of the header, and of a frame header, that a checksum covers; the salts of a frame are not among them.
-const HEADER_CHECKSUMMED: usize = 24;
+pub const HEADER_CHECKSUMMED: usize = 24;
 /// Bytes of a frame header under the frame's checksum: page number and commit field.
 const FRAME_CHECKSUMMED: usize = 8;
 
@@ -52,8 +63,8 @@ impl WalHeader {
     #[must_use]
     pub fn checksum_order(&self) -> Option<ChecksumOrder> {
         match self.magic {
-            0x377f_0682 => Some(ChecksumOrder::Little),
-            0x377f_0683 => Some(ChecksumOrder::Big),
+            MAGIC_LITTLE => Some(ChecksumOrder::Little),
+            MAGIC_BIG => Some(ChecksumOrder::Big),
             _ => None,
         }
     }
@@ -61,7 +72,7 @@ impl WalHeader {
     /// Whether the page size is a power of two from 512 to 65536, the only ones that SQLite takes.
     #[must_use]
     pub fn page_size_ok(&self) -> bool {
-        self.page_size.is_power_of_two() && (512..=65536).contains(&self.page_size)
+        self.page_size.is_power_of_two() && PAGE_SIZES.contains(&self.page_size)
     }
 
     /// Both salts.

@@ -379,7 +379,8 @@ impl<'a> History<'a> {
 
     fn end(&mut self, connection: usize, how: &str) {
         let who = self.who(connection);
-        if let Some(frames) = self.sql(connection, how) {
+        // A later transaction that spilled and was rolled back would restart the WAL behind the model's back.
+        if let Some(frames) = self.sql(connection, &format!("{how}; PRAGMA cache_spill=OFF")) {
             self.index().first_frame(who);
             self.index().commit(frames);
         }

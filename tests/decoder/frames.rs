@@ -2,8 +2,9 @@
 
 use std::io;
 
-use walscope::analysis::frames::{self, FrameBytes, Prologue, Visit, Visited};
+use walscope::analysis::frames::{self, Content, FrameBytes, Prologue, Visit, Visited};
 use walscope::analysis::wal::{FrameClass, WalFacts, scan, scan_pages};
+use walscope::bytes::ReadAt;
 
 use crate::support::WalWriter;
 
@@ -18,7 +19,7 @@ fn facts(bytes: &Vec<u8>) -> WalFacts {
 }
 
 fn visit(bytes: &Vec<u8>, facts: &WalFacts) -> Visit {
-    frames::visit(FrameBytes::Whole(bytes), facts, 1..=u64::MAX, &mut |_| Ok(())).unwrap()
+    frames::visit(FrameBytes::Whole(bytes), facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap()
 }
 
 #[test]
@@ -33,12 +34,73 @@ fn any_range_says_what_the_first_pass_said() {
                 seen.push(visited.frame);
                 Ok(())
             };
-            let end = frames::visit(FrameBytes::Whole(&bytes), &facts, first..=last, &mut keep).unwrap();
+            let end = frames::visit(FrameBytes::Whole(&bytes), &facts, first..=last, 1, &mut keep).unwrap();
             let part: Vec<_> =
                 expected.iter().copied().filter(|frame| (first..=last).contains(&frame.number)).collect();
             assert_eq!(seen, part, "{first}..{last}");
             assert!(!end.changed, "{first}..{last}");
         }
+    }
+}
+
+/// Big enough for several threads, over many blocks; behind its frames zeros, of which `data_ends` tells that they are a
+/// hole.
+struct Sparse {
+    bytes: Vec<u8>,
+    data_ends: u64,
+}
+
+impl ReadAt for Sparse {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.bytes.read_at(buffer, offset)
+    }
+
+    fn next_data(&self, offset: u64) -> u64 {
+        if offset < self.data_ends { offset } else { self.len() }
+    }
+}
+
+fn large() -> Sparse {
+    let mut wal = WalWriter::new(4096, false, [7, 8]);
+    for n in 1..=900_u32 {
+        wal.frame(1 + n % 50, if n.is_multiple_of(3) { 60 } else { 0 }, n as u8);
+    }
+    let data_ends = wal.bytes.len() as u64 + 2 * 4120;
+    let mut bytes = wal.bytes;
+    bytes.resize(bytes.len() + 600 * 4120, 0);
+    Sparse { bytes, data_ends }
+}
+
+#[test]
+fn however_many_threads_read_ahead_the_frames_are_the_same() {
+    let wal = large();
+    let mut expected = Vec::new();
+    let facts = scan_pages(&wal, &mut |frame, page| expected.push((*frame, page.to_vec()))).unwrap();
+    assert_eq!((facts.frames.committed, facts.frames.unwritten), (900, 600));
+    for threads in [1, 2, 3, 8] {
+        for (first, last) in [(1, u64::MAX), (1, 1), (2, 1499), (450, 905), (901, 1500), (903, 904), (1500, 1500)] {
+            let mut seen = Vec::new();
+            let mut keep = |visited: &Visited<'_>| {
+                let Content::Page(page) = visited.content else { panic!("a page") };
+                seen.push((visited.frame, page.to_vec()));
+                Ok(())
+            };
+            let end = frames::visit(FrameBytes::Whole(&wal), &facts, first..=last, threads, &mut keep).unwrap();
+            assert!(!end.changed, "{threads} threads, {first}..{last}");
+            let part = &expected[first as usize - 1..last.min(1500) as usize];
+            assert!(seen == part, "{threads} threads, {first}..{last}");
+        }
+        let mut left = 700;
+        let mut stop = |_: &Visited<'_>| {
+            left -= 1;
+            if left == 0 { Err(io::Error::from(io::ErrorKind::BrokenPipe)) } else { Ok(()) }
+        };
+        let error = frames::visit(FrameBytes::Whole(&wal), &facts, 1..=1500, threads, &mut stop).unwrap_err();
+        assert_eq!((error.kind(), left), (io::ErrorKind::BrokenPipe, 0), "{threads} threads");
     }
 }
 
@@ -70,7 +132,7 @@ fn an_error_of_the_receiver_ends_the_visit() {
         seen += 1;
         Err(io::Error::from(io::ErrorKind::BrokenPipe))
     };
-    let error = frames::visit(FrameBytes::Whole(&bytes), &facts(&bytes), 1..=4, &mut stop).unwrap_err();
+    let error = frames::visit(FrameBytes::Whole(&bytes), &facts(&bytes), 1..=4, 1, &mut stop).unwrap_err();
     assert_eq!((error.kind(), seen), (io::ErrorKind::BrokenPipe, 1));
 }
 
@@ -89,7 +151,7 @@ fn nothing_is_said_of_superseded_frames_beyond_the_limit() {
             assert!(visited.class != FrameClass::Uncommitted || visited.frame.number == 4);
             Ok(())
         };
-        frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=4, &mut keep).unwrap();
+        frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=4, 1, &mut keep).unwrap();
         assert_eq!(superseded, expected, "limit {limit}");
     }
 }

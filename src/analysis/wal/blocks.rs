@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::ReadAt;
 use crate::format::checksum::{ChecksumOrder, Kernel};
-use crate::format::wal::{FrameHeader, HEADER_SIZE, frame_checksum_by};
+use crate::format::wal::{FrameHeader, frame_checksum_by};
 
 /// About as many bytes are read at once, in whole frames.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -24,13 +24,13 @@ const CHECKSUM_OFFSET: u64 = 16;
 
 /// One frame's header, and whether its checksum follows from the one stored before it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
-    pub(super) header: FrameHeader,
-    pub(super) follows: bool,
+pub(in crate::analysis) struct Link {
+    pub(in crate::analysis) header: FrameHeader,
+    pub(in crate::analysis) follows: bool,
 }
 
 /// Frames in the order of the file.
-pub(super) enum Run<'a> {
+pub(in crate::analysis) enum Run<'a> {
     /// Frames that were read; `bytes` is empty unless pages were asked for, and may be longer than the frames.
     Frames { links: &'a [Link], bytes: &'a [u8] },
     /// So many frames of zero bytes: they lie in a hole of the file.
@@ -38,25 +38,32 @@ pub(super) enum Run<'a> {
 }
 
 /// What is read, and how.
-pub(super) struct Reading<'a> {
-    pub(super) wal: &'a dyn ReadAt,
-    pub(super) order: ChecksumOrder,
-    pub(super) kernel: Kernel,
-    pub(super) frame_size: usize,
-    /// The checksum stored in the WAL header.
-    pub(super) seed: [u32; 2],
-    pub(super) threads: usize,
+pub(in crate::analysis) struct Reading<'a> {
+    pub(in crate::analysis) wal: &'a dyn ReadAt,
+    pub(in crate::analysis) order: ChecksumOrder,
+    pub(in crate::analysis) kernel: Kernel,
+    pub(in crate::analysis) frame_size: usize,
+    /// Where the first frame begins that is wanted.
+    pub(in crate::analysis) from: u64,
+    /// The checksum stored in the frame before it, or in the WAL header.
+    pub(in crate::analysis) seed: [u32; 2],
+    /// Frames that begin here or later are not wanted, though some may be handed on.
+    pub(in crate::analysis) until: u64,
+    pub(in crate::analysis) threads: usize,
     /// Whether the bytes of frames are handed on too.
-    pub(super) pages: bool,
+    pub(in crate::analysis) pages: bool,
 }
 
 impl Reading<'_> {
-    /// Hands every whole frame to `each`, in order, on this thread. Returns where the bytes end.
-    pub(super) fn run(self, each: &mut dyn FnMut(Run<'_>)) -> io::Result<u64> {
-        let len = self.wal.len();
-        let threads = self.threads.min(usize::try_from(len / BYTES_A_THREAD).unwrap_or(usize::MAX)).max(1);
+    /// Hands every whole frame to `each`, in order, on this thread, until it fails. Returns where the bytes end, or
+    /// where no more was wanted.
+    pub(in crate::analysis) fn run(self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
+        let len = self.wal.len().min(self.until);
+        let worth = len.saturating_sub(self.from) / BYTES_A_THREAD;
+        let threads = self.threads.min(usize::try_from(worth).unwrap_or(usize::MAX)).max(1);
         let blocks = if threads == 1 { 1 } else { threads.saturating_mul(BLOCKS_A_THREAD) };
-        let shared = Shared { reading: &self, len, plan: Mutex::new(Plan::new(blocks)), changed: Condvar::new() };
+        let shared =
+            Shared { reading: &self, len, plan: Mutex::new(Plan::new(self.from, blocks)), changed: Condvar::new() };
         std::thread::scope(|scope| {
             // Whatever ends this thread, the others end too.
             let _stop = Stop { shared: &shared, always: true };
@@ -103,9 +110,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(blocks: usize) -> Self {
+    fn new(at: u64, blocks: usize) -> Self {
         Self {
-            at: HEADER_SIZE as u64,
+            at,
             number: 0,
             turn: 0,
             done: BTreeMap::new(),
@@ -145,15 +152,15 @@ impl Shared<'_> {
     }
 
     /// What the thread does that asked: hands on whatever has its turn, else works.
-    fn lead(&self, each: &mut dyn FnMut(Run<'_>)) -> io::Result<u64> {
+    fn lead(&self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
         let mut worker = Worker::new(self.reading);
         loop {
             match self.next(true) {
                 Next::Check(task) => self.put(worker.check(task)),
                 Next::HandOn(Done::Failed(error)) => return Err(error),
-                Next::HandOn(Done::Hole { frames }) => each(Run::Hole { frames }),
+                Next::HandOn(Done::Hole { frames }) => each(Run::Hole { frames })?,
                 Next::HandOn(Done::Block(mut block)) => {
-                    each(Run::Frames { links: &block.links, bytes: &block.bytes });
+                    each(Run::Frames { links: &block.links, bytes: &block.bytes })?;
                     // A file that shrinks while it is read ends where the reading came short.
                     if let Some(end) = block.end.take() {
                         return Ok(end);
@@ -161,7 +168,7 @@ impl Shared<'_> {
                     self.plan().free.push(block);
                     self.changed.notify_one();
                 }
-                Next::Nothing => return Ok(self.len.max(HEADER_SIZE as u64)),
+                Next::Nothing => return Ok(self.len.max(self.reading.from)),
             }
         }
     }
@@ -263,11 +270,13 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(reading: &'a Reading<'a>) -> Self {
-        Self { reading, buffer: Vec::new(), last: (HEADER_SIZE as u64, reading.seed) }
+        Self { reading, buffer: Vec::new(), last: (reading.from, reading.seed) }
     }
 
     fn check(&mut self, mut task: Task) -> (u64, Done) {
-        let checked = self.read(task.at, &mut task.block);
+        let at = task.at;
+        let failed = |e: io::Error| io::Error::new(e.kind(), format!("frames at offset {at}: {e}"));
+        let checked = self.read(at, &mut task.block).map_err(failed);
         (task.number, checked.map_or_else(Done::Failed, |()| Done::Block(task.block)))
     }
 

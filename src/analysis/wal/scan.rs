@@ -110,7 +110,9 @@ impl<'a> Scan<'a> {
             order,
             kernel: self.kernel,
             frame_size,
+            from: HEADER_SIZE as u64,
             seed: header.checksums(),
+            until: u64::MAX,
             threads: self.threads,
             pages: matches!(each, Each::Pages(_)),
         };
@@ -121,6 +123,7 @@ impl<'a> Scan<'a> {
             if let Some(progress) = &mut progress {
                 progress(walk.facts.frames.in_file.saturating_mul(frame_size as u64));
             }
+            Ok(())
         })?;
         walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
         Ok(walk.finish(end))

@@ -9,7 +9,7 @@ use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes};
 use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::ReadAt;
-use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::evidence::{LocksView, Observation};
 use walscope::format::{ParseError, db, shm};
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
@@ -51,7 +51,7 @@ impl Wal<'_> {
     /// The frame headers of a bundle without pages; the facts are those of its capture.
     fn headers(self, bytes: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<WalFacts>> {
         let Self::Frames(each) = self else { return Ok(None) };
-        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, &mut |seen| {
+        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, 1, &mut |seen| {
             each(&seen.frame, seen.content.identity());
             Ok(())
         })?;
@@ -223,7 +223,7 @@ fn decoded<T>(
 }
 
 /// The locks, or why they are not known.
-pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a LocksView> {
     let reason = match locks.value() {
         Some(view) => view.shm.write.reason.as_deref(),
         None => locks.reason(),
@@ -231,5 +231,5 @@ pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String
     if let Some(reason) = reason {
         reasons.insert("shm.locks".to_owned(), reason.to_owned());
     }
-    locks.value().map(|view| &view.shm)
+    locks.value()
 }

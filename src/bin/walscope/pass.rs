@@ -22,14 +22,19 @@ pub fn pass(
     global: &Global,
     run: impl FnOnce(Scan<'_>) -> io::Result<WalFacts>,
 ) -> io::Result<WalFacts> {
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
-    let scan = Scan::new(wal).threads(global.threads.map_or_else(cores, usize::from));
+    let scan = Scan::new(wal).threads(threads(global));
     if !io::stderr().is_terminal() {
         return run(scan);
     }
     let mut progress = Progress { of: wal.len(), next: Instant::now() + PATIENCE, shown: false };
     let mut show = |bytes| progress.show(bytes);
     run(scan.progress(&mut show))
+}
+
+/// With how many threads a WAL is read.
+pub fn threads(global: &Global) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
+    global.threads.map_or_else(cores, usize::from)
 }
 
 /// One line on standard error, written over and taken away at the end.

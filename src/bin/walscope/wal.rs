@@ -23,6 +23,7 @@ use crate::args::{FailOn, Global};
 use crate::exit::Exit;
 use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
+use crate::pass;
 
 /// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
 const PAGES_LISTED: usize = 1 << 20;
@@ -97,8 +98,8 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     let start = prologue.finish(&facts);
     let bytes = frame_bytes(&source);
     note_reasons(&mut whole, args, &start, bytes);
-    let listing =
-        Listing { args, frames, whole: &whole, facts: &facts, start: &start, bytes, changed: Cell::new(false) };
+    let (threads, changed) = (pass::threads(global), Cell::new(false));
+    let listing = Listing { args, frames, whole: &whole, facts: &facts, start: &start, bytes, threads, changed };
     match (global.json, args.jsonl) {
         (true, _) => listing.json()?,
         (false, true) => listing.json_lines()?,
@@ -141,6 +142,7 @@ struct Listing<'a> {
     facts: &'a WalFacts,
     start: &'a Start,
     bytes: Option<FrameBytes<'a>>,
+    threads: usize,
     changed: Cell<bool>,
 }
 
@@ -215,7 +217,7 @@ impl Listing<'_> {
     fn each_frame(&self, each: &mut dyn FnMut(&FrameRow, &Visited<'_>) -> io::Result<()>) -> io::Result<()> {
         let Some(bytes) = self.bytes else { return Ok(()) };
         let mut grouping = self.start.grouping.clone();
-        let visit = frames::visit(bytes, self.facts, self.frames.clone(), &mut |visited| {
+        let visit = frames::visit(bytes, self.facts, self.frames.clone(), self.threads, &mut |visited| {
             grouping.push(&visited.frame, visited.content.identity());
             if self.args.page.is_some_and(|page| page != visited.frame.header.page) {
                 return Ok(());
@@ -235,7 +237,7 @@ impl Listing<'_> {
             let asked = transaction.first_frame <= last && transaction.last_frame >= first;
             if asked { each(&transaction.into()) } else { Ok(()) }
         };
-        let visit = frames::visit(bytes, self.facts, 1..=self.facts.frames.committed, &mut |visited| {
+        let visit = frames::visit(bytes, self.facts, 1..=self.facts.frames.committed, self.threads, &mut |visited| {
             grouping.push(&visited.frame, visited.content.identity()).map_or(Ok(()), &mut hand_on)
         })?;
         self.changed.set(visit.changed);

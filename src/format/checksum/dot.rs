@@ -53,36 +53,56 @@ const fn weights() -> [u32; BLOCK_WORDS + 2] {
     weights
 }
 
+/// How many words are multiplied at once.
+#[derive(Clone, Copy)]
+pub(super) enum Width {
+    /// What the processor has.
+    Widest,
+    Bits128,
+}
+
 /// As [`super::checksum`].
-pub(super) fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
+pub(super) fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8], width: Width) -> [u32; 2] {
     let (pairs, _) = bytes.as_chunks::<8>();
     pairs.as_flattened().chunks(4 * BLOCK_WORDS).fold(seed, |seed, block| {
         let (words, _) = block.as_chunks::<4>();
-        continued(order, seed, words)
+        continued(order, seed, words, width)
     })
 }
 
 /// Continues over at most [`BLOCK_WORDS`] words, of which there is an even number and at least two.
-fn continued(order: ChecksumOrder, [seed0, seed1]: [u32; 2], words: &[[u8; 4]]) -> [u32; 2] {
+fn continued(order: ChecksumOrder, [seed0, seed1]: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
     // The first weight here is F(n + 1), that of the seed's s1 in s1.
     let Some([first, weights @ ..]) = WEIGHTS.get(BLOCK_WORDS.saturating_sub(words.len())..) else { return [0, 0] };
     let Some([second, third, ..]) = weights.get(..2) else { return [0, 0] };
-    let [word0, word1] = match order {
-        ChecksumOrder::Little => little(words, weights),
-        ChecksumOrder::Big => big(words, weights),
+    let [word0, word1] = match (width, order) {
+        (Width::Widest, ChecksumOrder::Little) => little(words, weights),
+        (Width::Widest, ChecksumOrder::Big) => big(words, weights),
+        (Width::Bits128, ChecksumOrder::Little) => little_128(words, weights),
+        (Width::Bits128, ChecksumOrder::Big) => big_128(words, weights),
     };
     let s0 = seed0.wrapping_mul(*third).wrapping_add(seed1.wrapping_mul(*second)).wrapping_add(word0);
     let s1 = seed0.wrapping_mul(*second).wrapping_add(seed1.wrapping_mul(*first)).wrapping_add(word1);
     [s0, s1]
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn little(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
     dot(words, weights, u32::from_le_bytes)
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn big(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
+    dot(words, weights, u32::from_be_bytes)
+}
+
+#[multiversion(targets("x86_64+sse4.1"))]
+fn little_128(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
+    dot(words, weights, u32::from_le_bytes)
+}
+
+#[multiversion(targets("x86_64+sse4.1"))]
+fn big_128(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
     dot(words, weights, u32::from_be_bytes)
 }
 
