@@ -48,10 +48,9 @@ pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
     }
     if files.len() == 2
         && let Some(unseen) = files.remove(&None)
+        && let Some(seen) = files.values_mut().next()
     {
-        if let Some(seen) = files.values_mut().next() {
-            seen.extend(unseen);
-        }
+        seen.extend(unseen);
     }
     files.into_iter().map(|(subvolume, candidates)| OneFile { id, subvolume, candidates }).collect()
 }
