@@ -54,15 +54,7 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
     }
     let Times { later, begun, .. } = times;
     let shm = later.evidence.files.shm.value();
-    let id = shm.and_then(|shm| shm.maps_identity.value());
-    let view = later.evidence.mappings.value();
-    let mut mapping = view.iter().flat_map(|view| &view.mappings).filter(|mapping| {
-        mapping.shared
-            && mapping.cut_off.is_none()
-            && Some(&mapping.inode) == id
-            && started_before(later, mapping, begun)
-    });
-    if mapping.next().is_none() {
+    if !shm.is_some_and(|shm| maps_since(later, shm, begun)) {
         return Err(format!(
             "no process was seen on {} that maps its -shm and is older than the other capture",
             later.label
@@ -104,23 +96,30 @@ pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Re
         None => unseen(&a.unique_mount_id).or_else(|| unseen(&b.unique_mount_id)).unwrap_or_default(),
     };
     Err(format!(
-        "nothing shows that both captures met one mounted file system, and clones of a disk mounted one after the other differ in nothing else (disk: {disk}; mount: {mount}; no process was seen in both captures that maps the -shm): capture again with this walscope, or compare live"
+        "nothing shows that both captures met one mounted file system, and clones of a disk mounted one after the other differ in nothing else (disk: {disk}; mount: {mount}; no process was seen that maps the -shm of the later capture and is older than the earlier one): capture again with this walscope, or compare live"
     ))
 }
 
-/// Whether one process had the `-shm`, on the same device as the file, mapped in both captures.
+/// Whether a process that maps the `-shm` of the later side, on the same device as the file, is older than the earlier
+/// capture. A process keeps its mounts, and what it has open keeps its disk: at the earlier capture this one already was
+/// under the device number. One that closed it, had the disk switched beneath it and opened it again is not told apart.
 fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
-    let mapped = |side: &Side, file: &FileView| -> Vec<(u32, u64, String)> {
-        let shm = side.evidence.files.shm.value().filter(|shm| shm.device == file.device);
-        let id = shm.and_then(|shm| shm.maps_identity.value().copied());
-        let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
-        mappings
-            .filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(mapping.inode) == id)
-            .filter_map(|mapping| Some((mapping.pid, mapping.start_time?, mapping.mount_namespace.value()?.clone())))
-            .collect()
-    };
-    let of_a = mapped(pair.a, a);
-    mapped(pair.b, b).iter().any(|process| of_a.contains(process))
+    let Ok(Times { later, begun, .. }) = times(pair) else { return false };
+    let file = if std::ptr::eq(later, pair.a) { a } else { b };
+    let shm = later.evidence.files.shm.value().filter(|shm| shm.device == file.device);
+    shm.is_some_and(|shm| maps_since(later, shm, begun))
+}
+
+/// Whether a process was seen that maps the `-shm` and had started before a moment.
+fn maps_since(side: &Side, shm: &FileView, moment: u64) -> bool {
+    let id = shm.maps_identity.value();
+    let mut mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+    mappings.any(|mapping| {
+        mapping.shared
+            && mapping.cut_off.is_none()
+            && Some(&mapping.inode) == id
+            && started_before(side, mapping, moment)
+    })
 }
 
 /// Whether processes of both sides had their wal-index mapped at one moment.

@@ -359,6 +359,7 @@ fn tied_by(change: impl Fn(&mut [Side; 2])) -> Comparison {
     for side in &mut sides {
         with_shm(side, |shm| shm.disk_sequence = Observation::missing("/sys is not mounted"));
     }
+    started(&mut sides[1], 150);
     change(&mut sides);
     compare(&sides, false)
 }
@@ -392,15 +393,10 @@ fn one_mount_one_disk_one_process_or_one_moment_tie_two_captures_together() {
     };
     assert_eq!(mount([500, 500]).verdict.sharing, Answer::Proven);
     assert_eq!(mount([500, 501]).verdict.sharing, Answer::Undecided);
-    let process = |start: u64| {
-        tied_by(|sides| {
-            let mut seen_there = mapping(11, "mnt:[11]", SHM_INODE);
-            seen_there.start_time = Some(start);
-            seen(&mut sides[1].evidence.mappings).mappings.push(seen_there);
-        })
-    };
-    assert_eq!(process(1).verdict.sharing, Answer::Proven);
-    assert_eq!(process(2).verdict.sharing, Answer::Undecided, "the pid is another process's by now");
+    // A process of the later side that was there before the earlier capture.
+    let process = |at| tied_by(|sides| started(&mut sides[1], at));
+    assert_eq!(process(99).verdict.sharing, Answer::Proven);
+    assert_eq!(process(101).verdict.sharing, Answer::Undecided);
     let moment = tied_by(|sides| sides[1].evidence.begun = clock(100 * SECOND + SECOND / 2));
     assert_eq!(moment.verdict.sharing, Answer::Proven);
 }
