@@ -314,6 +314,11 @@ impl<'a> History<'a> {
             self.index().commit(frames);
         }
         self.index().end(who);
+        if sql == "VACUUM" {
+            // It forgets its connection's schema. Read anew at once, lest a PRAGMA does it later, as a reader of its own.
+            self.sql(connection, "SELECT count(*) FROM t");
+            self.index().touch(who);
+        }
     }
 
     fn begin_read(&mut self) {
