@@ -45,6 +45,12 @@ fn a_torn_or_wrong_header_is_not_trusted() {
     let head = parse_head(&torn).unwrap();
     assert!(head.headers_agree);
     assert_eq!(head.trusted(), None);
+    // A right first copy alone is no header either: the second is written first.
+    let mut ahead = filled().bytes(false);
+    ahead[48 + 16] ^= 1;
+    let head = parse_head(&ahead).unwrap();
+    assert!(head.headers[0].checksum_ok && !head.headers_agree);
+    assert_eq!(head.trusted(), None);
 }
 
 #[test]

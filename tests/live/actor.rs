@@ -25,6 +25,8 @@ pub enum Role {
     Writer(usize),
     /// Writes as 0 or 1, and opens and closes the database for every statement.
     ShortLived(usize),
+    /// The same, and changes to a rollback journal and back; never kills itself.
+    ModeChanger(usize),
     /// Reads in transactions of some length.
     Reader,
 }
@@ -86,6 +88,7 @@ pub fn start(role: Role, place: usize, seed: u64, page_size: u64, folder: &Path)
     let (name, writer) = match role {
         Role::Writer(n) => ("writer", n),
         Role::ShortLived(n) => ("short", n),
+        Role::ModeChanger(n) => ("mode", n),
         Role::Reader => ("reader", 0),
     };
     Command::new(std::env::current_exe().unwrap())
@@ -113,13 +116,14 @@ pub fn serve() {
         armed: None,
     };
     // Half of the processes die in the middle of something.
-    if actor.random.one_in(2) {
+    if words[0] != "mode" && actor.random.one_in(2) {
         actor.armed = Some((actor.random.below(LIFE), actor.random.below(4)));
     }
     match words[0] {
         "reader" => actor.read(),
         "writer" => actor.write(),
-        _ => actor.live_shortly(),
+        "short" => actor.live_shortly(false),
+        _ => actor.live_shortly(true),
     }
 }
 
@@ -204,13 +208,13 @@ impl Actor {
         }
     }
 
-    fn live_shortly(mut self) {
+    fn live_shortly(mut self, changes_mode: bool) {
         for operation in 0..LIFE / 8 {
             let Some(mut db) = self.open() else { continue };
             if let Some((_, hook)) = self.armed.take_if(|(at, _)| *at / 8 <= operation) {
                 self.arm(&mut db, hook);
             }
-            if self.random.one_in(25) {
+            if changes_mode && self.random.one_in(25) {
                 self.change_mode(&db);
             }
             self.operation(&db);

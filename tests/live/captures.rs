@@ -60,15 +60,23 @@ fn history(roles: &[Role], number: u64, seed: u64, tally: &mut Tally) {
         std::thread::yield_now();
     }
     while done < number {
-        crew.disturb();
+        crew.disturb(done % HISTORY == HISTORY / 2);
         crew.keep();
-        let (capture, bounds) = witness.capture(&crew, tally);
-        witness.judge(&capture, bounds, seed, done, tally);
+        let (capture, bounds) = witness.capture(&crew, done == 0, tally);
+        let judged = witness.judge(&capture, bounds, tally);
+        if let Err(wrong) = judged {
+            crew.end();
+            let live = witness.live();
+            panic!("seed {seed}, capture {done}: {wrong}; the database itself, when all had ended: {live:?}");
+        }
         tally.at_rest += u64::from(crew.rests());
         tally.captures += 1;
         done += 1;
     }
     let (counts, killed, crashes) = crew.end();
+    // What is captured must be worth capturing: nothing here may break SQLite itself.
+    let live = witness.live();
+    assert!(live.is_ok(), "seed {seed}: the database itself: {live:?}");
     tally.killed += killed;
     tally.crashes += crashes;
     tally.counts.iter_mut().zip(counts).for_each(|(sum, more)| *sum += more);
@@ -88,10 +96,10 @@ struct Witness {
 impl Witness {
     /// A capture, and the numbers of the transactions between which it must be: the last whose commit had returned before
     /// the capture's last attempt, and the last that was about to be committed after it.
-    fn capture(&mut self, crew: &Crew, tally: &mut Tally) -> (Capture, (i64, i64)) {
+    fn capture(&mut self, crew: &Crew, by_command: bool, tally: &mut Tally) -> (Capture, (i64, i64)) {
         let attempts = self.random.pick(&[1, 1, 2, 5]);
         let mut least = crew.highest(Count::Committed);
-        let capture = if self.random.one_in(50) {
+        let capture = if by_command || self.random.one_in(50) {
             tally.by_command += 1;
             self.by_command(attempts)
         } else {
@@ -128,23 +136,37 @@ impl Witness {
         capture
     }
 
-    fn judge(&self, capture: &Capture, bounds: (i64, i64), seed: u64, number: u64, tally: &mut Tally) {
+    /// What is wrong with a capture.
+    fn judge(&self, capture: &Capture, bounds: (i64, i64), tally: &mut Tally) -> Result<(), String> {
         let stability = &capture.manifest.stability;
-        let what = format!("seed {seed}, capture {number}, {stability:?}");
         let found = self.state_of(capture);
         if stability.stable {
             tally.stable += 1;
             tally.retried += u64::from(stability.attempts > 1);
-            let tx = found.unwrap_or_else(|error| panic!("{what}: called stable, and {error}"));
-            assert!(bounds.0 <= tx && tx <= bounds.1, "{what}: holds transaction {tx}, not one of {bounds:?}");
+            let tx = found.map_err(|error| format!("{stability:?}: called stable, and {error}"))?;
+            if tx < bounds.0 || tx > bounds.1 {
+                return Err(format!("{stability:?}: holds transaction {tx}, not one of {bounds:?}"));
+            }
         } else {
-            let reason = stability.reason.as_deref().unwrap_or_default();
-            assert!(!reason.is_empty(), "{what}");
+            let reason = stability.reason.as_deref().filter(|reason| !reason.is_empty()).ok_or("no reason is given")?;
             tally.unstable += 1;
             tally.torn += u64::from(!found.is_ok_and(|tx| bounds.0 <= tx && tx <= bounds.1));
             let kind: String = reason.split(':').next().unwrap().chars().filter(|c| !c.is_ascii_digit()).collect();
             *tally.reasons.entry(kind).or_default() += 1;
         }
+        Ok(())
+    }
+
+    /// The state of the live files, by SQLite, from a copy. Nobody may be using them.
+    fn live(&self) -> Result<i64, String> {
+        let copy = self.scratch.path().join("live.db");
+        for suffix in ["", "-wal", "-journal"] {
+            let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            let _ = std::fs::remove_file(beside(&copy));
+            let _ = std::fs::copy(beside(&self.path), beside(&copy));
+        }
+        let db = Connection::open(copy).map_err(|error| error.to_string())?;
+        ledger::judge(&db).map(|state| state.tx)
     }
 
     /// The transaction whose state the capture holds, by SQLite.

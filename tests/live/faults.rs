@@ -239,7 +239,7 @@ fn processes_that_vanish_while_they_are_looked_at_are_passed_over() {
     for _ in 0..12 {
         crew.keep();
         for words in [&["ps", "--json"][..], &["inspect", "t.db", "--json"], &["compare", "t.db", "t.db", "--json"]] {
-            crew.disturb();
+            crew.disturb(false);
             let ran = cli::walscope(folder.path(), words);
             assert!((0..=3).contains(&ran.code) && !ran.stderr.contains("panicked"), "{words:?}: {}", ran.stderr);
             assert_ne!(ran.code, 2, "{words:?}: {}", ran.stderr);

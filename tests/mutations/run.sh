@@ -10,6 +10,7 @@ mkdir -p "$copy"
 git ls-files -z | xargs -0 cp --parents --update --preserve=timestamps -t "$copy"
 
 number=0 missed=0
+# Read at once: the list may be edited meanwhile.
 while IFS=$'\t' read -r file before after test; do
   case $file in '' | '#'*) continue ;; esac
   number=$((number + 1))
@@ -34,6 +35,6 @@ while IFS=$'\t' read -r file before after test; do
   echo "$number: $file: $before -> $after: $result $test"
   cp "$file" "$copy/$file"
   touch "$copy/$file"
-done <"$faults"
+done < <(cat "$faults")
 echo "$missed not caught"
 [ "$missed" = 0 ]
