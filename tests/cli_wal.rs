@@ -84,9 +84,7 @@ fn superseded_is_every_committed_frame_with_a_later_one_of_its_page() {
 fn frames_are_chosen_by_number_and_by_page() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path());
-    for (range, numbers) in
-        [("2..4", vec![2, 3, 4]), ("4..", vec![4, 5]), ("..2", vec![1, 2]), ("3", vec![3]), ("9..12", vec![])]
-    {
+    for (range, numbers) in [("2..4", vec![2, 3, 4]), ("4..", vec![4, 5]), ("..2", vec![1, 2]), ("3", vec![3])] {
         let all = json(folder.path(), &["t.db-wal"]);
         let chosen = json(folder.path(), &["t.db-wal", "--frame", range]);
         assert_eq!(column(&chosen["frames"], "frame"), numbers, "{range}");
@@ -105,6 +103,26 @@ fn frames_are_chosen_by_number_and_by_page() {
 }
 
 #[test]
+fn frames_and_pages_that_cannot_be_there_are_said_to_be_out_of_range() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path());
+    let there = json(folder.path(), &["t.db-wal"])["frames"].as_array().unwrap().len();
+    for frames in ["4294967295..", "4294967295", &format!("{}..", there + 1)] {
+        for more in [[].as_slice(), &["--transactions"], &["--json"], &["--jsonl"], &["--hex"]] {
+            let ran = walscope(folder.path(), &[&["wal", "t.db-wal", "--frame", frames], more].concat());
+            assert_eq!(ran.code, 2, "{frames} {more:?}: {}", ran.text());
+            assert!(ran.stderr.contains(&format!("the -wal has {there} frames")), "{}", ran.stderr);
+            assert!(ran.stdout.is_empty() && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+        }
+    }
+    assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--frame", &format!("{there}..")]).code, 0);
+    let ran = walscope(folder.path(), &["wal", "t.db-wal", "--page", "0"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--page"), "{}", ran.stderr);
+    // A page that is in no frame is an answer.
+    assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--page", "4294967295"]).code, 0);
+}
+
+#[test]
 fn json_lines_are_the_elements_of_the_document() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path());
@@ -114,6 +132,42 @@ fn json_lines_are_the_elements_of_the_document() {
         let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(Value::from(lines), document[list]);
     }
+}
+
+#[test]
+fn however_many_threads_are_asked_for_the_answers_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wal = WalWriter::new(4096, false, SALTS);
+    for n in 1..=1500_u32 {
+        wal.frame(1 + n % 90, if n.is_multiple_of(4) { 91 } else { 0 }, n as u8);
+    }
+    fs::write(folder.path().join("t.db-wal"), &wal.bytes).unwrap();
+    let path = "t.db-wal";
+    for args in
+        [&["wal", path, "--jsonl"][..], &["wal", path, "--transactions", "--json"], &["inspect", path, "--json"]]
+    {
+        let with = |threads: &str| walscope(folder.path(), &[args, &["--threads", threads]].concat());
+        let one = with("1");
+        assert_eq!(one.code, 0, "{}", one.stderr);
+        for threads in ["2", "3", "64"] {
+            assert!(with(threads).text() == one.text(), "{args:?} with {threads} threads");
+        }
+    }
+    assert_eq!(walscope(folder.path(), &["wal", path, "--threads", "0"]).code, 2);
+}
+
+#[test]
+fn of_a_sparse_file_of_a_tebibyte_a_few_frames_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path());
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("t.db-wal")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let frames = |range: &str| json(folder.path(), &["t.db-wal", "--frame", range])["frames"].clone();
+    assert_eq!(column(&frames("4..6"), "class"), ["committed", "committed", "unwritten"]);
+    assert_eq!(column(&frames("2000000000"), "class"), ["unwritten"]);
+    let transactions = json(folder.path(), &["t.db-wal", "--transactions"]);
+    assert_eq!(transactions["transactions"].as_array().unwrap().len(), 3);
+    assert_eq!(transactions["wal"]["frames"]["unwritten"], ((1_u64 << 40) - 32) / 536 - 5);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sigh
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 21;
+const VARIATIONS: u32 = 23;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
 pub(super) const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-pub(super) const REMOVALS: u32 = 24;
+pub(super) const REMOVALS: u32 = 27;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -52,6 +52,11 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         }
         18 => b.evidence.files.wal = Observation::seen(file(80)),
         19 => a.evidence = b.evidence.clone(),
+        21 => with_shm(b, |shm| shm.disk_sequence = Observation::seen(10)),
+        22 => {
+            with_shm(a, |shm| shm.unique_mount_id = Observation::seen(500));
+            with_shm(b, |shm| shm.unique_mount_id = Observation::seen(500));
+        }
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }
@@ -89,6 +94,9 @@ pub(super) fn remove(side: &mut Side, which: u32) {
         18 => evidence.samples.clear(),
         19 => side.shm = None,
         20 => side.wal = crate::analysis::wal::WalFacts::absent(),
+        24 => of(&mut evidence.files.shm, |file| file.disk_sequence = gone()),
+        25 => of(&mut evidence.files.shm, |file| file.unique_mount_id = gone()),
+        26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),
         21 => evidence.ended.boottime_offset = None,
         22 => evidence.begun.boottime_offset = None,
         _ => {

@@ -44,7 +44,7 @@ impl Wal<'_> {
     fn pass(self, bytes: &dyn ReadAt, global: &Global) -> io::Result<Option<WalFacts>> {
         match self {
             Self::LeftOut => Ok(None),
-            Self::Frames(each) => pass(bytes, global, |scan| scan.pages(each)).map(Some),
+            Self::Frames(each) => pass(bytes, global, |scan| scan.pages_outside_of_holes(each)).map(Some),
         }
     }
 
