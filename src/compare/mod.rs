@@ -19,7 +19,8 @@ mod pages;
 mod probe;
 #[cfg(test)]
 mod properties;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod scenarios;
 mod sentence;
 #[cfg(target_os = "linux")]
