@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
-use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, Sight};
+use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sight};
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
@@ -12,9 +12,9 @@ const VARIATIONS: u32 = 23;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
-const LIVE_REMOVALS: u32 = 8;
+pub(super) const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-const REMOVALS: u32 = 27;
+pub(super) const REMOVALS: u32 = 27;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -62,7 +62,7 @@ fn vary(sides: &mut [Side; 2], which: u32) {
     }
 }
 
-fn remove(side: &mut Side, which: u32) {
+pub(super) fn remove(side: &mut Side, which: u32) {
     fn gone<T>() -> Observation<T> {
         Observation::denied("taken away")
     }
@@ -121,27 +121,34 @@ fn vary_live(live: &mut Live, which: u32) {
     }
 }
 
-fn remove_live(live: &mut Live, which: u32) {
+/// Of a side without that many tables nothing can go missing.
+fn hide(tables: &mut [PageTable], at: usize, reads: Observation<Vec<Vec<PageEntry>>>) {
+    if let Some(table) = tables.get_mut(at) {
+        table.reads = reads;
+    }
+}
+
+pub(super) fn remove_live(live: &mut Live, which: u32) {
     let gone = || Observation::denied("taken away");
     match (which, &mut live.pages) {
         (0, _) => live.pages = Observation::denied("taken away"),
         (1, _) => live.beacon.forth = Observation::denied("taken away"),
         (2, _) => live.beacon.back = Observation::denied("taken away"),
-        (3, Observation::Seen { value }) => value.a[0].reads = gone(),
-        (4, Observation::Seen { value }) => value.a[1].reads = gone(),
-        (5, Observation::Seen { value }) => value.b[0].reads = gone(),
-        (6, Observation::Seen { value }) => value.b[1].reads = gone(),
+        (3, Observation::Seen { value }) => hide(&mut value.a, 0, gone()),
+        (4, Observation::Seen { value }) => hide(&mut value.a, 1, gone()),
+        (5, Observation::Seen { value }) => hide(&mut value.b, 0, gone()),
+        (6, Observation::Seen { value }) => hide(&mut value.b, 1, gone()),
         (_, Observation::Seen { value }) => {
             // Frames hidden, as without CAP_SYS_ADMIN.
             let reads = vec![vec![PageEntry(1 << 63 | 1 << 61); 2]; 6];
-            value.b[1].reads = Observation::seen(reads);
+            hide(&mut value.b, 1, Observation::seen(reads));
         }
         _ => {}
     }
 }
 
 /// The kinds that prove an aspect.
-fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
+pub(super) fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
     let items = comparison.verdict.because.iter();
     items
         .filter(|item| item.says == Says::Proves && (item.about == aspect || item.about == About::Both))
