@@ -3,6 +3,8 @@
 //! One inode on a file system of the allow-list has one page cache and one list of locks. Equal numbers alone are not
 //! one inode: numbers are reused, and elsewhere (FUSE, overlay) one inode number stood for memory that was not shared.
 
+use std::cmp::Ordering;
+
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
 use crate::evidence::{Evidence, FileSystem, FileView, FilesView, InodeId, Observation, Timestamp};
 
@@ -348,10 +350,18 @@ struct Order {
     ended: i128,
 }
 
-/// Puts two captures in order. `None` when the clocks cannot be compared or the wall clock was set in between.
+/// Puts two captures in order. `None` when the clocks cannot be compared, when neither is the later one, or the wall clock
+/// was set in between.
 fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
-    let end = |look: &Look<'_>| look.side.evidence.ended.host_boottime();
-    let (earlier, later) = if end(a)? <= end(b)? { (a, b) } else { (b, a) };
+    let time = |look: &Look<'_>| {
+        let evidence = &look.side.evidence;
+        Some((evidence.ended.host_boottime()?, evidence.begun.host_boottime()?))
+    };
+    let (earlier, later) = match time(a)?.cmp(&time(b)?) {
+        Ordering::Less => (a, b),
+        Ordering::Greater => (b, a),
+        Ordering::Equal => return None,
+    };
     let mut differences = Vec::with_capacity(4);
     for look in [a, b] {
         for clock in [look.side.evidence.begun, look.side.evidence.ended] {
