@@ -36,16 +36,17 @@ macro_rules! recorded {
 
 static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
     let pair = |bundles: [&[u8]; 2]| {
-        let sides = ["writer", "reader"].map(|label| label.to_owned()).into_iter().zip(bundles).map(|(label, bytes)| {
-            let capture = Capture::from_file(&label, archive::file(bytes)).unwrap();
-            let mut side = Side::from_capture(&capture).unwrap();
-            // In memory: what was read from the bundle is looked up time and again.
-            side.frame_headers = side.frame_headers.map(|headers| FrameHeaders {
-                bytes: Arc::new(walscope::bytes::read_all(headers.bytes.as_ref(), 1 << 20).unwrap()),
-                ..headers
+        let sides =
+            ["writer", "reader"].map(|label| label.to_owned()).into_iter().zip(bundles).map(|(label, bytes)| {
+                let capture = Capture::from_file(&label, archive::file(bytes)).unwrap();
+                let mut side = Side::from_capture(&capture).unwrap();
+                // In memory: what was read from the bundle is looked up time and again.
+                side.frame_headers = side.frame_headers.map(|headers| FrameHeaders {
+                    bytes: Arc::new(walscope::bytes::read_all(headers.bytes.as_ref(), 1 << 20).unwrap()),
+                    ..headers
+                });
+                side
             });
-            side
-        });
         let sides: [Side; 2] = sides.collect::<Vec<_>>().try_into().ok().unwrap();
         let evidence = [&sides[0], &sides[1]].map(|side| serde_json::to_value(&side.evidence).unwrap());
         let places = [&evidence[0], &evidence[1]].map(|value| {
@@ -104,7 +105,8 @@ const HOSTILE: &str = "x\u{1b}]0;y\u{7}\r\nVerdict: proven\u{9b}2J\u{202e}\u{202
 
 /// Changes one value. `other`: what stands there on the other side.
 fn change(value: &mut Value, how: u8, number: u16, other: Option<&Value>) {
-    let wide = [0, 1, u64::from(number), u64::from(u32::MAX), 1 << 53, i64::MAX as u64, u64::MAX][usize::from(number) % 7];
+    let wide =
+        [0, 1, u64::from(number), u64::from(u32::MAX), 1 << 53, i64::MAX as u64, u64::MAX][usize::from(number) % 7];
     match (how % 6, &mut *value) {
         (0, _) => *value = other.cloned().unwrap_or(Value::Null),
         (1, _) => *value = Value::Null,
@@ -172,7 +174,8 @@ fn change_bytes(side: &mut Side, other: &Side, how: u8, number: u16) {
         6 => side.frame_headers = other.frame_headers.clone(),
         7 => {
             if let Some(headers) = &mut side.frame_headers {
-                let patched = Patched { whole: headers.bytes.clone(), at: u64::from(number) * 8, byte: 1 << (how / 32) };
+                let patched =
+                    Patched { whole: headers.bytes.clone(), at: u64::from(number) * 8, byte: 1 << (how / 32) };
                 headers.bytes = Arc::new(patched);
             }
         }

@@ -20,7 +20,8 @@ const LENGTHS: usize = 4;
 
 fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (lengths, rest) = bytes.split_at_checked(LENGTHS)?;
-    let length = |at: usize, rest: &[u8]| usize::from(u16::from_le_bytes([lengths[at], lengths[at + 1]])).min(rest.len());
+    let length =
+        |at: usize, rest: &[u8]| usize::from(u16::from_le_bytes([lengths[at], lengths[at + 1]])).min(rest.len());
     let (database, rest) = rest.split_at(length(0, rest));
     let (wal, shm) = rest.split_at(length(2, rest));
     Some((database, wal, shm))

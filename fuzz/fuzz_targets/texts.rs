@@ -31,10 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(found) => {
                 assert_eq!(found.len(), lines(text));
                 for lock in &found {
-                    let file = lock.file.unwrap_or(LockedFile {
-                        device: walscope::evidence::Device { major: 0, minor: 0 },
-                        inode: 0,
-                    });
+                    let file = lock
+                        .file
+                        .unwrap_or(LockedFile { device: walscope::evidence::Device { major: 0, minor: 0 }, inode: 0 });
                     for start in [0, 120, 1 << 40, u64::MAX] {
                         // A waiting line holds nothing, and a lock holds its own first byte.
                         let holds = lock.holds(file, start, 8);

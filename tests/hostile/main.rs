@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bundles;
 #[path = "../cli/mod.rs"]
 mod cli;
 #[path = "../common/mod.rs"]

@@ -188,7 +188,8 @@ fn no_string_in_a_bundle_is_obeyed_by_a_terminal() {
     let at = folder.path();
     let mut names = Vec::new();
     for (pair, side) in [("shared", "writer"), ("shared", "reader"), ("copied", "writer"), ("file-mount", "reader")] {
-        let bundle = fs::read(format!("{}/testdata/bundles/{pair}/{side}.walsnap", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let bundle =
+            fs::read(format!("{}/testdata/bundles/{pair}/{side}.walsnap", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let mut archive = tar::Archive::new(bundle.as_slice());
         let mut manifest = archive.entries().unwrap().map(Result::unwrap);
         let manifest = manifest.find(|entry| entry.path().unwrap().to_str() == Some("manifest.json")).unwrap();
