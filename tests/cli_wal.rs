@@ -117,6 +117,42 @@ fn json_lines_are_the_elements_of_the_document() {
 }
 
 #[test]
+fn however_many_threads_are_asked_for_the_answers_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wal = WalWriter::new(4096, false, SALTS);
+    for n in 1..=1500_u32 {
+        wal.frame(1 + n % 90, if n.is_multiple_of(4) { 91 } else { 0 }, n as u8);
+    }
+    fs::write(folder.path().join("t.db-wal"), &wal.bytes).unwrap();
+    let path = "t.db-wal";
+    for args in
+        [&["wal", path, "--jsonl"][..], &["wal", path, "--transactions", "--json"], &["inspect", path, "--json"]]
+    {
+        let with = |threads: &str| walscope(folder.path(), &[args, &["--threads", threads]].concat());
+        let one = with("1");
+        assert_eq!(one.code, 0, "{}", one.stderr);
+        for threads in ["2", "3", "64"] {
+            assert!(with(threads).text() == one.text(), "{args:?} with {threads} threads");
+        }
+    }
+    assert_eq!(walscope(folder.path(), &["wal", path, "--threads", "0"]).code, 2);
+}
+
+#[test]
+fn of_a_sparse_file_of_a_tebibyte_a_few_frames_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path());
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("t.db-wal")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let frames = |range: &str| json(folder.path(), &["t.db-wal", "--frame", range])["frames"].clone();
+    assert_eq!(column(&frames("4..6"), "class"), ["committed", "committed", "unwritten"]);
+    assert_eq!(column(&frames("2000000000"), "class"), ["unwritten"]);
+    let transactions = json(folder.path(), &["t.db-wal", "--transactions"]);
+    assert_eq!(transactions["transactions"].as_array().unwrap().len(), 3);
+    assert_eq!(transactions["wal"]["frames"]["unwritten"], ((1_u64 << 40) - 32) / 536 - 5);
+}
+
+#[test]
 fn hex_shows_every_field_and_every_byte() {
     let folder = tempfile::tempdir().unwrap();
     let mut wal = WalWriter::new(512, false, SALTS);

@@ -125,6 +125,116 @@ fn two_docker_containers_share_a_volume_and_nothing_else_and_leave_nothing_behin
 }
 
 #[test]
+fn a_reader_in_a_container_that_pins_a_frame_is_named_with_what_to_do() {
+    let Some(_engine) = have_docker() else { return };
+    if !common::have("root", root()) {
+        return;
+    }
+    let (code, document) = judged(&["--runtime", "docker", "--scenario", "pinned-reader"]);
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!(document["as_expected"], true, "{:#}", document["otherwise"]);
+    let diagnosis = &document["checkpoint"]["diagnosis"];
+    assert_eq!(diagnosis["state"], "blocked");
+    let blocker = &diagnosis["blocked_by"][0];
+    let holder = &blocker["holders"][0];
+    assert_eq!((&blocker["slot"], &holder["command"]), (&Value::from(1), &Value::from("lab-reader")));
+    let sentence = diagnosis["explanation"].as_str().unwrap();
+    let container = holder["container"].as_str().unwrap();
+    for part in [container, &format!("pid {}", holder["pid"]), &format!("at frame {}", blocker["mark"])] {
+        assert!(sentence.contains(part), "{part:?}: {sentence}");
+    }
+    assert!(sentence.contains("End that read transaction"), "{sentence}");
+}
+
+fn root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Root, a kernel with overlayfs, and bindfs.
+fn have_mounts() -> bool {
+    let bindfs = Command::new("bindfs").arg("--version").output().is_ok_and(|output| output.status.success());
+    common::have("root", root()) && common::have("fuse", bindfs && Path::new("/dev/fuse").exists())
+}
+
+/// Processes that have been given something in a folder.
+fn processes_at(folder: &Path) -> Vec<String> {
+    let all = fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(folder.to_str().unwrap())).collect()
+}
+
+#[test]
+fn every_scenario_comes_out_as_expected_and_nothing_is_proven_falsely() {
+    if !have_mounts() {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let mounts =
+        || fs::read_to_string("/proc/self/mountinfo").unwrap().matches(temporary.path().to_str().unwrap()).count();
+    let output = Command::new(WALSCOPE)
+        .args(["lab", "--all", "--require-all", "--runtime", "namespaces", "--rows", "10", "--json"])
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(document["schema"], "walscope/lab-all/1");
+    let scenarios = document["scenarios"].as_array().unwrap();
+    for ran in scenarios {
+        assert_eq!(ran["state"], "as_expected", "{}: {}", ran["scenario"], ran["reason"]);
+        assert_eq!(ran["run"]["not_live"], Value::Null);
+    }
+    assert_eq!((output.status.code(), document["as_expected"].as_u64()), (Some(0), Some(scenarios.len() as u64)));
+    let run = |name: &str| &scenarios.iter().find(|ran| ran["scenario"] == name).unwrap()["run"];
+    for name in ["shared", "pinned-reader", "killed-writer"] {
+        assert_eq!(run(name)["comparison"]["verdict"]["sharing"], "proven");
+        assert_eq!((&run(name)["rows"]["lost"], &run(name)["integrity_check"]["reader"]), (&0.into(), &"ok".into()));
+    }
+    for name in ["copied", "file-mount", "deleted-shm", "overlay", "copy-up", "fuse", "fuse-locks"] {
+        assert_eq!(run(name)["comparison"]["verdict"]["sharing"], "refuted");
+        assert_eq!(run(name)["comparison"]["verdict"]["memory"], "refuted");
+    }
+    let locks = |name: &str| &run(name)["comparison"]["verdict"]["locks"];
+    assert_eq!(
+        (locks("fuse"), locks("fuse-locks"), locks("copy-up")),
+        (&"refuted".into(), &"proven".into(), &"proven".into())
+    );
+    for name in ["fuse", "fuse-locks"] {
+        assert_eq!(run(name)["hex_dump_equal"], true);
+        let rows = &run(name)["rows"];
+        assert!(rows["lost"].as_u64().is_none_or(|lost| lost >= 10), "{rows:#}");
+    }
+    let stale = &run("copy-up")["rows"];
+    assert_eq!((&stale["lost"], &stale["unseen"]), (&0.into(), &20.into()));
+    assert_eq!((mounts(), processes_at(temporary.path())), (0, Vec::new()));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn where_no_mounts_can_be_made_scenarios_are_skipped_aloud() {
+    let lab = |all: &str| {
+        let refuse = format!(
+            "echo 0 > /proc/sys/user/max_mnt_namespaces && PATH= exec \"$0\" lab {all} --runtime processes --rows 5"
+        );
+        Command::new("unshare").args(["-Ur", "sh", "-c", &refuse, WALSCOPE]).output()
+    };
+    let there = lab("--scenario shared").is_ok_and(|output| output.status.code() == Some(0));
+    if !common::have("userns", there) {
+        return;
+    }
+    let output = lab("--all").unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("6 as expected, 4 skipped"), "{text}");
+    assert!(text.contains("fuse-locks: skipped: its mounts need root (unshare:"), "{text}");
+    assert_eq!(lab("--all --require-all").unwrap().status.code(), Some(2));
+    let alone = lab("--scenario overlay").unwrap();
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&alone.stderr).contains("its mounts need root"));
+}
+
+#[test]
 fn both_sides_see_the_rows_climb() {
     let (_, document) = judged(&["--runtime", "processes"]);
     let steps = document["steps"].as_array().unwrap();
@@ -203,9 +313,9 @@ fn where_no_namespaces_are_allowed_two_processes_are_taken_and_the_reason_is_sai
 }
 
 /// Runs the lab in a process group of its own and sends that group SIGINT, as a terminal does, after the k-th line.
-fn interrupted_after(k: usize, runtime: &str, temporary: &Path) {
+fn interrupted_after(k: usize, runtime: &str, scenario: &str, temporary: &Path) {
     let mut command = Command::new(WALSCOPE);
-    command.args(["lab", "--rows", "10", "--runtime", runtime]).env("TMPDIR", temporary);
+    command.args(["lab", "--rows", "10", "--runtime", runtime, "--scenario", scenario]).env("TMPDIR", temporary);
     let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let seen: Vec<String> = lines.by_ref().take(k).map(Result::unwrap).collect();
@@ -225,13 +335,30 @@ fn interrupted_after(k: usize, runtime: &str, temporary: &Path) {
 fn ctrl_c_after_any_line_leaves_no_folder_behind() {
     let temporary = tempfile::tempdir().unwrap();
     for k in 1..=10 {
-        interrupted_after(k, "processes", temporary.path());
+        interrupted_after(k, "processes", "shared", temporary.path());
     }
     if have_userns() {
         for k in 1..=10 {
-            interrupted_after(k, "namespaces", temporary.path());
+            interrupted_after(k, "namespaces", "shared", temporary.path());
         }
     }
+}
+
+#[test]
+fn ctrl_c_after_any_line_leaves_no_mount_and_no_daemon_behind() {
+    if !have_mounts() {
+        return;
+    }
+    // What ends a mount option is part of the path here.
+    let temporary = tempfile::Builder::new().prefix("lab,of:mounts").tempdir().unwrap();
+    for (runtime, scenario) in [("namespaces", "fuse"), ("processes", "fuse-locks"), ("namespaces", "overlay")] {
+        for k in (2..=10).step_by(2) {
+            interrupted_after(k, runtime, scenario, temporary.path());
+            assert_eq!(processes_at(temporary.path()), Vec::<String>::new(), "{scenario} after line {k}");
+        }
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(temporary.path().to_str().unwrap()), "{mounts}");
 }
 
 #[test]
@@ -240,7 +367,7 @@ fn ctrl_c_after_any_line_leaves_the_engine_as_it_was() {
     let temporary = tempfile::tempdir().unwrap();
     let before = inventory();
     for k in 1..=10 {
-        interrupted_after(k, "docker", temporary.path());
+        interrupted_after(k, "docker", "shared", temporary.path());
         assert_eq!(inventory(), before, "after line {k}");
     }
 }

@@ -224,7 +224,7 @@ fn a_folder_is_tried_by_two_users_and_left_as_it_was() {
 struct Mounts([PathBuf; 2], tempfile::TempDir);
 
 impl Mounts {
-    fn new() -> Self {
+    fn new(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("source");
         let mounts = ["m1", "m2"].map(|name| folder.path().join(name));
@@ -232,7 +232,7 @@ impl Mounts {
             fs::create_dir(path).unwrap();
         }
         for mount in &mounts {
-            assert!(Command::new("bindfs").args([&source, mount]).status().unwrap().success());
+            assert!(Command::new("bindfs").args(options).args([&source, mount]).status().unwrap().success());
         }
         Self(mounts, folder)
     }
@@ -259,7 +259,7 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
     if !fuse() {
         return;
     }
-    let mounts = Mounts::new();
+    let mounts = Mounts::new(&[]);
     let here = mounts.1.path();
     let (_a, _b) = (database(&here.join("m1/t.db")), cli::connect(&here.join("m2/t.db")));
     assert_eq!(_b.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0)).unwrap(), 1);
@@ -281,6 +281,21 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
         assert_eq!((ran.code, &ran.json()["verdict"]["sharing"]), (0, &Value::from("proven")), "{}", ran.text());
     }
     assert_eq!(fs::read_dir(here.join("source")).unwrap().count(), 3, "t.db, -wal and -shm");
+}
+
+#[test]
+fn fuse_mounts_with_lock_forwarding_share_locks_and_no_memory() {
+    if !fuse() {
+        return;
+    }
+    let mounts = Mounts::new(&["--enable-lock-forwarding", "--multithreaded"]);
+    let here = mounts.1.path();
+    let (_a, b) = (database(&here.join("m1/t.db")), cli::connect(&here.join("m2/t.db")));
+    assert_eq!(count(&b), 1);
+    let document = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json"]).json();
+    assert_eq!(says(&document, "lock_beacon"), ["proves"], "{document:#}");
+    assert_eq!(document["verdict"]["memory"], "refuted");
+    assert_eq!(document["verdict"]["sharing"], "refuted");
 }
 
 /// Two overlays over one lower folder, unmounted on drop.

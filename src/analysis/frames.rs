@@ -266,7 +266,7 @@ impl Prologue {
         Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
     }
 
-    /// Takes the next frame of the first pass, and bytes that are equal for equal pages.
+    /// Takes the next frame of the first pass, and bytes that are equal for equal pages. Frames in holes may be left out.
     pub fn push(&mut self, frame: &Frame, identity: &[u8]) {
         if frame.number == self.first {
             self.at_first = Some(self.grouping.clone());

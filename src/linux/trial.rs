@@ -320,8 +320,9 @@ impl Pair<'_> {
         let table = &self.table;
         let (own_seat, other_seat) = (table.seat(table.place), table.seat(table.other()));
         table.store(nonce)?;
+        let witness = beacon::Witness::of(&table.file);
         let held = beacon::hold(&table.file, own_seat, nonce);
-        let before = held.is_ok() && beacon::is_held(&table.file, own_seat, nonce);
+        let before = held.is_ok() && witness.sees(own_seat, nonce);
         let mut state = State { stage: Stage::Wrote, ..State::WAITING };
         self.own.show(peer, state)?;
         let at = |stage: Stage| move |card: &Card| card.peer == Some(nonce) && card.state.stage >= stage;
@@ -335,7 +336,7 @@ impl Pair<'_> {
         let Some(theirs) = meeting.await_card(peer, at(Stage::Looked))? else { return gone() };
         let both_see = state.sees && theirs.state.sees;
         let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
-        let held_throughout = before && beacon::is_held(&table.file, own_seat, nonce);
+        let held_throughout = before && witness.sees(own_seat, nonce);
         state = State { stage: Stage::Done, held: held_throughout, ..state };
         self.own.show(peer, state)?;
 

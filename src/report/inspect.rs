@@ -91,7 +91,7 @@ pub fn build(
         sizes,
         database: facts.database.map(Database::from),
         wal: facts.wal.map(Wal::from),
-        shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks)),
+        shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks.map(|locks| &locks.shm))),
         checkpoint,
         findings: findings::findings(facts),
         reasons,

@@ -37,7 +37,7 @@ impl Known<'_> {
     }
 
     fn check_locks(&self, look: &Look, tally: &mut Tally) {
-        let locks = look.locks.as_ref().expect("a -shm with locks");
+        let locks = &look.locks.as_ref().expect("a -shm with locks").shm;
         let raw = raw(self.path).expect("a -shm");
         let mut open = self.open.clone();
         open.sort_unstable();

@@ -10,7 +10,7 @@ use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
 use walscope::analysis::findings::{Facts, findings};
 use walscope::analysis::wal::WalFacts;
 use walscope::bytes::ReadAt;
-use walscope::evidence::{ByteLock, ShmLocks};
+use walscope::evidence::{ByteLock, LocksView};
 use walscope::finding::{Finding, Severity};
 use walscope::source::{self, Files, Source};
 
@@ -19,7 +19,7 @@ pub struct Look {
     pub facts: CheckpointFacts,
     pub wal: WalFacts,
     pub marks: Vec<ReadMark>,
-    pub locks: Option<ShmLocks>,
+    pub locks: Option<LocksView>,
     pub findings: Vec<Finding>,
     /// The wal-index was held against the WAL, entry by entry.
     pub index_compared: bool,
@@ -43,9 +43,9 @@ impl Sight for Still {
         Ok(self.0.shm.clone())
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
+    fn locks(&self) -> Option<LocksView> {
         let locks = self.0.shm.as_ref().map(|_| self.0.locks())?;
-        Some(locks.value().expect("locks can be seen").shm.clone())
+        Some(locks.value().expect("locks can be seen").clone())
     }
 }
 
@@ -62,7 +62,11 @@ impl Look {
         let wal = seen.wal.expect("a look at the WAL");
         Self {
             facts: diagnose(&wal, seen.shm.as_ref(), seen.locks.as_ref()),
-            marks: seen.shm.as_ref().map(|shm| read_marks(shm, seen.locks.as_ref())).unwrap_or_default(),
+            marks: seen
+                .shm
+                .as_ref()
+                .map(|shm| read_marks(shm, seen.locks.as_ref().map(|locks| &locks.shm)))
+                .unwrap_or_default(),
             wal,
             locks: seen.locks,
             findings: found,

@@ -61,6 +61,7 @@ const COVERAGE: &[(&str, u64)] = &[
     ("all killed, recovered", 20),
     ("exclusive mode without -shm", 50),
     ("exclusive mode with -shm", 50),
+    ("exclusive mode beside a left-over -shm", 50),
     ("reader on a mark below its own frame", 100),
     ("a reader became the writer", 20),
     ("a reader was too old to write", 20),

@@ -15,7 +15,7 @@ impl History<'_> {
         let facts = &look.facts;
         look.check_findings();
         if let Some(locks) = &look.locks {
-            assert_eq!(locks.dead_man_switch.state, LockState::Free);
+            assert_eq!(locks.shm.dead_man_switch.state, LockState::Free);
         }
         let committed = look.wal.frames.committed;
         assert_eq!((facts.committed, facts.pending), (committed, committed - facts.backfilled));
@@ -105,7 +105,11 @@ impl History<'_> {
         let facts = &look.facts;
         assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Pending), "in exclusive mode");
         assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
-        assert!(facts.safe_to.is_none_or(|safe_to| safe_to == frames), "{facts:?}");
+        assert_eq!((facts.safe_to, facts.can_restart), (None, None), "only that process knows: {facts:?}");
+        if look.locks.is_some() {
+            assert!(facts.explanation.contains("exclusive locking mode"), "{facts:?}");
+            self.tally.count("exclusive mode beside a left-over -shm");
+        }
         assert_eq!(self.ask(0, "checkpoint 0", "PASSIVE"), format!("0|{frames}|{frames}"));
         self.ask(0, "close 0", "");
         self.tally.count("exclusive mode without -shm");

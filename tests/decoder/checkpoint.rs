@@ -1,7 +1,7 @@
 //! The checkpoint: states, how far it may copy, who is in the way.
 use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
 use walscope::analysis::wal::{WalFacts, scan};
-use walscope::evidence::{ByteLock, Holder, LockState, ShmLocks};
+use walscope::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 use walscope::format::shm::{IndexHead, parse_head};
 
 use crate::support::{Shm, WalWriter};
@@ -60,8 +60,13 @@ fn reading(slot: usize) -> ShmLocks {
     locks
 }
 
+/// With nobody at the database itself.
+fn seen(locks: &ShmLocks) -> LocksView {
+    LocksView { shm: locks.clone(), database: free() }
+}
+
 fn judge(shm: &Shm, locks: &ShmLocks) -> CheckpointFacts {
-    diagnose(&wal(), Some(&head(shm)), Some(locks))
+    diagnose(&wal(), Some(&head(shm)), Some(&seen(locks)))
 }
 
 fn numbers(facts: &CheckpointFacts) -> (CheckpointState, u64, Option<u64>, Option<bool>) {
@@ -164,7 +169,7 @@ fn a_running_checkpoint_is_not_held_up_by_the_slots_it_takes_itself() {
 fn without_lock_evidence_nothing_is_safe_and_nobody_is_in_the_way() {
     let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], ..shm() };
     for locks in [None, Some(ShmLocks::unknown("EACCES"))] {
-        let facts = diagnose(&wal(), Some(&head(&shm)), locks.as_ref());
+        let facts = diagnose(&wal(), Some(&head(&shm)), locks.as_ref().map(seen).as_ref());
         assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, None, None));
         assert!(facts.blocked_by.is_empty());
     }
@@ -192,7 +197,7 @@ fn live_the_wal_index_says_what_is_committed_and_at_rest_the_wal() {
 fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
     let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
     for locks in [Some(at_rest()), None] {
-        let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), locks.as_ref());
+        let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), locks.as_ref().map(seen).as_ref());
         let facts = judged(&copied);
         assert_eq!((facts.state, facts.backfilled), (CheckpointState::Complete, 10));
         assert!(facts.explanation.contains("-shm says"), "{}", facts.explanation);
@@ -200,6 +205,17 @@ fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
         assert_eq!(judged(&Shm { mx_frame: 11, ..copied.clone() }).backfilled, 0);
         assert_eq!(judged(&Shm { backfilled: 11, ..copied.clone() }).backfilled, 0);
     }
+}
+
+#[test]
+fn of_a_database_that_is_open_without_its_shm_the_shm_tells_nothing() {
+    let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
+    let locks = LocksView { database: held(LockState::Exclusive, 77), ..seen(&at_rest()) };
+    let facts = diagnose(&wal(), Some(&head(&copied)), Some(&locks));
+    assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, None, None));
+    assert!(facts.explanation.contains("exclusive locking mode") && facts.explanation.contains("pid 77"));
+    let beside = LocksView { shm: open(), ..locks };
+    assert_eq!(diagnose(&wal(), Some(&head(&copied)), Some(&beside)).state, CheckpointState::Complete);
 }
 
 #[test]
@@ -230,7 +246,7 @@ fn a_restarted_wal_has_nothing_committed_and_nothing_to_do() {
     let mut wal = WalWriter::new(512, false, SALTS);
     wal.frame(1, 1, 1).frame(2, 2, 1).set_salts([2, 9]);
     wal.frame_at(1, 5, 0, 3);
-    let first_frame = diagnose(&facts(&wal), Some(&head(&restarted)), Some(&open()));
+    let first_frame = diagnose(&facts(&wal), Some(&head(&restarted)), Some(&seen(&open())));
     assert_eq!(first_frame.state, CheckpointState::Restarted);
     assert_eq!(diagnose(&facts(&wal), None, None).state, CheckpointState::Restarted);
 }
@@ -239,7 +255,7 @@ fn a_restarted_wal_has_nothing_committed_and_nothing_to_do() {
 fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
     let none = Shm { mx_frame: 0, ..shm() };
     for locks in [None, Some(open()), Some(at_rest())] {
-        let judged = |wal: &WalFacts| diagnose(wal, Some(&head(&none)), locks.as_ref());
+        let judged = |wal: &WalFacts| diagnose(wal, Some(&head(&none)), locks.as_ref().map(seen).as_ref());
         assert_eq!(judged(&WalFacts::absent()).state, CheckpointState::NoWal);
         assert_eq!(judged(&scan(&Vec::new(), &mut |_| ()).unwrap()).state, CheckpointState::Empty);
         assert_eq!(judged(&facts(&WalWriter::new(512, false, SALTS))).state, CheckpointState::Empty);
@@ -257,7 +273,7 @@ fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
 #[test]
 fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
     let unknown = |shm: Option<&IndexHead>, locks: &ShmLocks| {
-        let facts = diagnose(&wal(), shm, Some(locks));
+        let facts = diagnose(&wal(), shm, Some(&seen(locks)));
         assert_eq!((facts.state, facts.safe_to, facts.can_restart), (CheckpointState::Unknown, None, None));
         facts
     };

@@ -178,6 +178,8 @@ fn a_tebibyte_of_holes_is_counted_without_reading_it() {
     }
     let mut handed_out = 0_u64;
     let facts = Scan::new(&wal).frames_outside_of_holes(&mut |_| handed_out += 1).unwrap();
+    let with_pages = Scan::new(&wal).pages_outside_of_holes(&mut |_, _| handed_out += 1).unwrap();
+    assert_eq!(with_pages, facts);
     assert_eq!(facts.frames.valid, 2);
     assert!(handed_out < 1000, "{handed_out} frames");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::analysis::findings::{Facts, findings};
 use walscope::bytes::ReadAt;
-use walscope::evidence::{ByteLock, LockState, ShmLocks};
+use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
 use walscope::finding::{Finding, Severity};
 
 use crate::support::{Shm, WalWriter};
@@ -139,8 +139,8 @@ impl Sight for World {
         Ok(self.shm.as_deref().map(arc))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
-        self.locks.clone()
+    fn locks(&self) -> Option<LocksView> {
+        self.locks.clone().map(|shm| LocksView { shm, database: ByteLock::unknown("not of this test") })
     }
 }
 
@@ -231,7 +231,7 @@ impl Sight for Moving {
         Ok(Some(self.file(|world| world.shm.clone().unwrap(), false)))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
-        Some(open())
+    fn locks(&self) -> Option<LocksView> {
+        Some(LocksView { shm: open(), database: ByteLock::unknown("not of this test") })
     }
 }

@@ -84,6 +84,17 @@ pub(super) fn live(
     }
 }
 
+/// With somebody at the database who does not use the `-shm`.
+pub(super) fn without_index(committed: u64, holders: &[Holder]) -> String {
+    format!(
+        "The database is open ({}), but not its -shm: it is used in exclusive locking mode, or is only being opened. The \
+         -shm is a left-over and tells nothing; {} committed in the WAL, and what is copied of them, only that process \
+         knows.",
+        names(holders.iter()),
+        if committed == 1 { "1 frame is".to_owned() } else { format!("{} are", frames(committed)) },
+    )
+}
+
 /// With nobody known to have the `-shm` open. `attempted` of a leftover that belongs to this WAL; `seen`: the dead-man
 /// switch was seen to be free.
 pub(super) fn at_rest(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<u32>, seen: bool) -> String {

@@ -2,7 +2,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
+use crate::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 use crate::format::shm::{IndexHead, IndexHeader};
 
 use super::wal::{EndReason, WalFacts};
@@ -103,12 +103,13 @@ pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
 /// While somebody has the `-shm` open, its `mxFrame` is the truth. When nobody has, or nobody can know, the WAL's last
 /// commit is, and an `nBackfill` counts only if that `-shm` belongs to this WAL to the frame.
 #[must_use]
-pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&ShmLocks>) -> CheckpointFacts {
+pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>) -> CheckpointFacts {
     match (locks, openness(locks)) {
-        (Some(locks), Openness::Live) => match live_index(wal, shm, locks) {
+        (Some(LocksView { shm: locks, .. }), Openness::Live) => match live_index(wal, shm, locks) {
             Ok((shm, header)) => live(wal, shm, header, locks),
             Err(doubt) => unknown(wal, locks, doubt),
         },
+        (Some(LocksView { database, .. }), Openness::WithoutIndex) => without_index(wal, database),
         (_, openness) => at_rest(wal, shm, openness),
     }
 }
@@ -118,19 +119,21 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&ShmLocks
 enum Openness {
     /// The dead-man switch or another lock is held.
     Live,
-    /// The dead-man switch is free.
+    /// The dead-man switch is free, but the database is open.
+    WithoutIndex,
+    /// The dead-man switch is free, and the database is not seen to be open.
     AtRest,
     /// No evidence.
     Unknown,
 }
 
-fn openness(locks: Option<&ShmLocks>) -> Openness {
-    let Some(locks) = locks else { return Openness::Unknown };
+fn openness(locks: Option<&LocksView>) -> Openness {
+    let Some(LocksView { shm: locks, database }) = locks else { return Openness::Unknown };
     let held = [&locks.write, &locks.checkpoint, &locks.recover, &locks.dead_man_switch];
     if held.into_iter().chain(&locks.read).any(ByteLock::held) {
         Openness::Live
     } else if locks.dead_man_switch.state == LockState::Free {
-        Openness::AtRest
+        if database.held() { Openness::WithoutIndex } else { Openness::AtRest }
     } else {
         Openness::Unknown
     }
@@ -220,6 +223,25 @@ fn live(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader, locks: &ShmLocks)
     let attempted = shm.checkpoint.backfill_attempted;
     facts.explanation = explain::live(&facts, wal, attempted, &restart, readers.known_for_restart());
     facts
+}
+
+/// Somebody has the database open, and the `-shm` is not part of it.
+///
+/// folklore: in exclusive locking mode that was entered before the database was read, the wal-index is in the memory of
+/// that one process, and a left-over `-shm` stays as it was (wal.c, `WAL_HEAPMEMORY_MODE`). Between taking the lock on
+/// the database and the one on the wal-index an ordinary opener looks the same for a moment. Held by the campaign.
+fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
+    let committed = wal.frames.committed;
+    CheckpointFacts {
+        state: if committed == 0 { nothing_committed(wal, None) } else { CheckpointState::Pending },
+        committed,
+        backfilled: 0,
+        pending: committed,
+        safe_to: None,
+        can_restart: None,
+        blocked_by: Vec::new(),
+        explanation: explain::without_index(committed, &database.holders),
+    }
 }
 
 fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> CheckpointFacts {

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::bytes::ReadAt;
-use crate::evidence::ShmLocks;
+use crate::evidence::LocksView;
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{self, IndexHead, IndexHeader};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
@@ -71,7 +71,7 @@ pub trait Sight {
     /// As [`Sight::database`].
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>>;
     /// The locks, as far as seen.
-    fn locks(&self) -> Option<ShmLocks>;
+    fn locks(&self) -> Option<LocksView>;
     /// `nBackfill` as it was before the database was read; `head` is the wal-index as first looked at. In a bundle that
     /// was read after the database, an earlier sample has the number.
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
@@ -109,7 +109,7 @@ pub struct Examined {
     /// The head of the `-shm`; `None` when there is none, or too little of one.
     pub shm: Option<IndexHead>,
     /// Locks, as far as seen.
-    pub locks: Option<ShmLocks>,
+    pub locks: Option<LocksView>,
     /// Whether the `-shm` could be trusted, and spoke of one generation without a recovery, before and after the rest
     /// was read, and the WAL's header did not change meanwhile.
     pub settled: bool,
@@ -137,7 +137,7 @@ impl Examined {
     /// Whether somebody was seen to have the `-shm` open: the dead-man switch is held.
     #[must_use]
     pub fn in_use(&self) -> bool {
-        self.locks.as_ref().is_some_and(|locks| locks.dead_man_switch.held())
+        self.locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held())
     }
 
     /// Whether the wal-index must be right: somebody uses it, and it stood still enough to be judged.
@@ -170,7 +170,7 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     let wal = sight.wal()?;
     let mut pass = Pass::new(&wal, before.as_ref(), index.as_deref(), claimed > 0)?;
     let facts = pass.run(sight, &wal)?;
-    let in_use = locks.as_ref().is_some_and(|locks| locks.dead_man_switch.held());
+    let in_use = locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held());
     let claim = match &facts {
         Some(facts) => backfill::claim(trusted.as_ref(), facts, claimed, in_use),
         None => Err("the -wal was not looked at".to_owned()),

@@ -102,7 +102,7 @@ fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
     if !examined.must_hold() || committed <= shown {
         return None;
     }
-    let writing = examined.locks.as_ref().is_some_and(|locks| locks.write.held());
+    let writing = examined.locks.as_ref().is_some_and(|locks| locks.shm.write.held());
     let severity = if writing { Severity::Info } else { Severity::Notice };
     Some(
         Finding::new(

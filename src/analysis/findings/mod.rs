@@ -3,7 +3,7 @@
 //! Normal things stay silent. Traps that look wrong and are not (a `-shm` of three bytes, leftover read marks, other
 //! salts at `mxFrame` 0, frames of an older generation, noise behind `mxFrame`) raise nothing here.
 
-use crate::evidence::ShmLocks;
+use crate::evidence::LocksView;
 use crate::finding::Finding;
 use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
@@ -57,7 +57,7 @@ pub struct Facts<'a> {
     /// The head of the `-shm`.
     pub shm: Option<&'a IndexHead>,
     /// Locks, as far as seen.
-    pub locks: Option<&'a ShmLocks>,
+    pub locks: Option<&'a LocksView>,
     /// One file held against the other.
     pub examined: Option<&'a Examined>,
     /// Whether a `-journal` with content lies beside the database.
@@ -93,7 +93,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = [
         facts.database.and_then(lone::database),
         facts.wal.and_then(lone::wal),
-        facts.shm.and_then(|shm| lone::shm(shm, facts.locks)),
+        facts.shm.and_then(|shm| lone::shm(shm, facts.locks.map(|locks| &locks.shm))),
         facts.hot_journal.then(|| lone::hot_journal(facts.database)),
         facts.unstable.map(lone::bundle_unstable),
         facts.readable_by_others.then(lone::bundle_readable_by_others),

@@ -1,7 +1,7 @@
 //! What each file says by itself; what files say about each other is tested from outside, in `tests/judge`.
 use super::*;
 use crate::analysis::wal::{EndReason, scan};
-use crate::evidence::{ByteLock, LockState};
+use crate::evidence::{ByteLock, LockState, LocksView, ShmLocks};
 use crate::finding::Severity;
 use crate::format::shm;
 
@@ -32,7 +32,7 @@ fn shm(copies: [[u8; 48]; 2]) -> IndexHead {
     shm::parse_head(&bytes).unwrap()
 }
 
-fn locks(held: Option<&str>) -> ShmLocks {
+fn locks(held: Option<&str>) -> LocksView {
     let mut locks = ShmLocks::unknown("test");
     let byte = |name| ByteLock {
         state: if held == Some(name) { LockState::Shared } else { LockState::Free },
@@ -42,7 +42,7 @@ fn locks(held: Option<&str>) -> ShmLocks {
     locks.write = byte("write");
     locks.recover = byte("recover");
     locks.dead_man_switch = byte("dead_man_switch");
-    locks
+    LocksView { shm: locks, database: ByteLock::unknown("test") }
 }
 
 #[test]

@@ -32,6 +32,7 @@ enum Each<'a> {
     OutsideOfHoles(&'a mut dyn FnMut(&Frame)),
     All(&'a mut dyn FnMut(&Frame)),
     Pages(&'a mut dyn FnMut(&Frame, &[u8])),
+    PagesOutsideOfHoles(&'a mut dyn FnMut(&Frame, &[u8])),
 }
 
 impl<'a> Scan<'a> {
@@ -92,6 +93,14 @@ impl<'a> Scan<'a> {
         self.run(Each::Pages(each))
     }
 
+    /// As [`Scan::frames_outside_of_holes`], and hands out each frame's page too.
+    ///
+    /// # Errors
+    /// As [`Scan::facts`].
+    pub fn pages_outside_of_holes(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
+        self.run(Each::PagesOutsideOfHoles(each))
+    }
+
     fn run(self, mut each: Each<'_>) -> io::Result<WalFacts> {
         let mut head = [0; HEADER_SIZE];
         let got = self.wal.read_at(&mut head, 0)?;
@@ -114,7 +123,7 @@ impl<'a> Scan<'a> {
             seed: header.checksums(),
             until: u64::MAX,
             threads: self.threads,
-            pages: matches!(each, Each::Pages(_)),
+            pages: matches!(each, Each::Pages(_) | Each::PagesOutsideOfHoles(_)),
         };
         let zero_page = if reading.pages { vec![0; header.page_size as usize] } else { Vec::new() };
         let mut progress = self.progress;
@@ -140,12 +149,14 @@ impl Each<'_> {
             (Self::OutsideOfHoles(each) | Self::All(each), Run::Frames { links, .. }) => {
                 links.iter().for_each(|link| each(&walk.take(link)));
             }
-            (Self::Pages(each), Run::Frames { links, bytes }) => {
+            (Self::Pages(each) | Self::PagesOutsideOfHoles(each), Run::Frames { links, bytes }) => {
                 for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
                     each(&walk.take(link), frame.get(FRAME_HEADER_SIZE..).unwrap_or_default());
                 }
             }
-            (Self::Nobody | Self::OutsideOfHoles(_), Run::Hole { frames }) => walk.take_zeros(*frames, None),
+            (Self::Nobody | Self::OutsideOfHoles(_) | Self::PagesOutsideOfHoles(_), Run::Hole { frames }) => {
+                walk.take_zeros(*frames, None);
+            }
             (Self::All(each), Run::Hole { frames }) => walk.take_zeros(*frames, Some(each)),
             (Self::Pages(each), Run::Hole { frames }) => {
                 walk.take_zeros(*frames, Some(&mut |frame| each(frame, zero_page)));

@@ -34,14 +34,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.sources.len() < 2 {
         bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
     }
-    let Captured { captures, simultaneous, live } = capture_all(&args.sources, global.strict_atime)?;
-    let mut sides = Vec::with_capacity(captures.len());
-    for capture in &captures {
-        sides.push(Side::from_capture(capture).with_context(|| capture.label.clone())?);
-    }
-    let mut comparison = compare::compare_live(&sides, simultaneous, &live);
-    comparison.findings.extend(captures.iter().flat_map(about_capture));
-    let document = CompareDocument::new(&sides, &comparison, simultaneous);
+    let document = capture_all(&args.sources, global.strict_atime)?.document()?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(document.verdict.sharing))
 }
@@ -61,17 +54,32 @@ enum Opened {
     Live(Box<OpenedFiles>),
 }
 
-/// Every side, and what live ones showed together.
-struct Captured {
-    captures: Vec<Capture>,
+/// Every side, captured.
+pub struct Captured {
+    /// One for each side.
+    pub captures: Vec<Capture>,
     /// All are live, and when the last had been captured each path still led to the files that its capture is of, all of
     /// them open. While a file is held open, its inode number cannot be given to another.
-    simultaneous: bool,
-    live: Vec<LivePair>,
+    pub simultaneous: bool,
+    /// What live ones showed together.
+    pub live: Vec<LivePair>,
+}
+
+impl Captured {
+    /// Judges.
+    pub fn document(&self) -> anyhow::Result<CompareDocument> {
+        let mut sides = Vec::with_capacity(self.captures.len());
+        for capture in &self.captures {
+            sides.push(Side::from_capture(capture).with_context(|| capture.label.clone())?);
+        }
+        let mut comparison = compare::compare_live(&sides, self.simultaneous, &self.live);
+        comparison.findings.extend(self.captures.iter().flat_map(about_capture));
+        Ok(CompareDocument::new(&sides, &comparison, self.simultaneous))
+    }
 }
 
 /// Captures every side, then tries the live ones against each other.
-fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
+pub fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
     let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
     let options = Options { strict_atime, ..Options::default() };
     let mut captures = Vec::with_capacity(sources.len());

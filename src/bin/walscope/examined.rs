@@ -13,7 +13,7 @@ use walscope::analysis::surroundings;
 use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::{FileBytes, ReadAt};
 use walscope::compare;
-use walscope::evidence::{Evidence, LocksView, Observation, ShmLocks};
+use walscope::evidence::{Evidence, LocksView, Observation};
 use walscope::finding::Finding;
 use walscope::format::shm::IndexHead;
 use walscope::linux::{self, OpenedFiles};
@@ -153,8 +153,8 @@ impl Sight for Live<'_> {
         pass(wal, self.global, |scan| scan.frames_outside_of_holes(each))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
-        self.locks.as_ref().and_then(Observation::value).map(|view| view.shm.clone())
+    fn locks(&self) -> Option<LocksView> {
+        self.locks.as_ref().and_then(Observation::value).cloned()
     }
 }
 
@@ -243,8 +243,8 @@ impl Sight for Captured<'_> {
         pass(wal, self.1, |scan| scan.frames_outside_of_holes(each))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
-        self.0.manifest.evidence.locks.value().map(|view| view.shm.clone())
+    fn locks(&self) -> Option<LocksView> {
+        self.0.manifest.evidence.locks.value().cloned()
     }
 
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {

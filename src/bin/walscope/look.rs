@@ -9,7 +9,7 @@ use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes};
 use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::ReadAt;
-use walscope::evidence::{LocksView, Observation, ShmLocks};
+use walscope::evidence::{LocksView, Observation};
 use walscope::format::{ParseError, db, shm};
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
@@ -44,7 +44,7 @@ impl Wal<'_> {
     fn pass(self, bytes: &dyn ReadAt, global: &Global) -> io::Result<Option<WalFacts>> {
         match self {
             Self::LeftOut => Ok(None),
-            Self::Frames(each) => pass(bytes, global, |scan| scan.pages(each)).map(Some),
+            Self::Frames(each) => pass(bytes, global, |scan| scan.pages_outside_of_holes(each)).map(Some),
         }
     }
 
@@ -223,7 +223,7 @@ fn decoded<T>(
 }
 
 /// The locks, or why they are not known.
-pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a ShmLocks> {
+pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a LocksView> {
     let reason = match locks.value() {
         Some(view) => view.shm.write.reason.as_deref(),
         None => locks.reason(),
@@ -231,5 +231,5 @@ pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String
     if let Some(reason) = reason {
         reasons.insert("shm.locks".to_owned(), reason.to_owned());
     }
-    locks.value().map(|view| &view.shm)
+    locks.value()
 }

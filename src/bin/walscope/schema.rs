@@ -19,7 +19,7 @@ use crate::output;
 /// A document's name, and what makes its schema.
 type Document = (&'static str, fn() -> Schema);
 
-/// Documents by the command that prints them; `manifest` is the `manifest.json` of a bundle, `wal-frame` and
+/// Documents by the command that prints them; `lab-all` is that of `lab --all`, `manifest` is the `manifest.json` of a bundle, `wal-frame` and
 /// `wal-transaction` are the lines of `wal --jsonl`.
 const DOCUMENTS: &[Document] = &[
     ("inspect", of::<InspectDocument>),
@@ -36,6 +36,8 @@ const DOCUMENTS: &[Document] = &[
     ("ps", of::<PsDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
+    #[cfg(feature = "lab")]
+    ("lab-all", of::<crate::lab::LabAllDocument>),
 ];
 
 fn of<T: JsonSchema>() -> Schema {

@@ -16,12 +16,13 @@ use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
 /// How long SQLite waits for a lock that the other side holds.
 const BUSY: Duration = Duration::from_secs(20);
 
-/// Obeys standard input until it ends. `side`: `writer` or `reader`.
-pub fn run(side: &str) -> anyhow::Result<()> {
+/// Obeys standard input until it ends. `side`: `writer` or `reader`. `pid`: its number as the driver sees it, where that
+/// is another than its own.
+pub fn run(side: &str, pid: Option<u32>) -> anyhow::Result<()> {
     // What is found holding locks and mappings here is the experiment, not the tool that looks.
     rustix::thread::set_name(&CString::new(format!("lab-{side}"))?)?;
     let mut actor = Actor { connection: None };
-    reply(&Reply::Ready)?;
+    reply(&Reply::Ready { pid: pid.unwrap_or_else(std::process::id) })?;
     for line in io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?).context("a request of the lab")?;
         reply(&actor.obey(request).unwrap_or_else(|error| Reply::Failed { error: reason(&error) }))?;
@@ -50,10 +51,16 @@ struct Actor {
 impl Actor {
     fn obey(&mut self, request: Request) -> anyhow::Result<Reply> {
         Ok(match request {
-            Request::Open { path } => {
-                self.connection = Some(open(Path::new(&path))?);
+            Request::Open { path, read_only } => {
+                let path = Path::new(&path);
+                self.connection = Some(if read_only { open_read_only(path)? } else { open(path)? });
                 Reply::Done
             }
+            Request::Remove { path } => {
+                fs::remove_file(&path).with_context(|| path.display().to_string())?;
+                Reply::Done
+            }
+            Request::Spill => Reply::Spilled { wal_grew: spill(self.connection()?)? },
             Request::Create => {
                 create(self.connection()?)?;
                 Reply::Done
@@ -98,6 +105,31 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(connection)
+}
+
+/// A path, as SQLite's URIs have it; only what would end it is put in other words.
+fn open_read_only(path: &Path) -> anyhow::Result<Connection> {
+    let path = path.to_str().context("a path in UTF-8")?;
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{path}?mode=ro&readonly_shm=1"), flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// A cache of ten pages is soon full of changed ones, and SQLite then writes some to the `-wal` before the commit.
+fn spill(connection: &Connection) -> anyhow::Result<u64> {
+    let path: String = connection.query_row("PRAGMA database_list", [], |row| row.get(2))?;
+    // Asking for the size opens nothing: a descriptor closed here would take SQLite's locks along.
+    let size = || fs::metadata(format!("{path}-wal")).map(|file| file.len());
+    let before = size()?;
+    connection.execute_batch("PRAGMA cache_size = 10; BEGIN IMMEDIATE")?;
+    let mut rows = 0;
+    while size()? == before && rows < 10_000 {
+        connection.execute("INSERT INTO t (data) VALUES (randomblob(3000))", [])?;
+        rows += 1;
+    }
+    Ok(size()?.saturating_sub(before))
 }
 
 fn create(connection: &Connection) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Two Docker containers. The image is made on the spot of this very executable; everything carries a label of its own
 //! and is removed by it.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,11 @@ use super::actor;
 use super::command::{self, Ended, Feed};
 use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
-use super::peer::{Peer, Start};
+use super::peer::Peer;
 use super::progress::Progress;
 use super::protocol::CopiedFile;
 use super::runtime::{DATABASE, Kind, Runtime, View};
+use super::volume::Volume;
 use crate::output;
 
 /// How long an engine may take to say its version; one that hangs is none.
@@ -100,8 +102,11 @@ impl Runtime for Docker {
         Kind::Docker
     }
 
-    fn volume(&mut self, name: &'static str) -> anyhow::Result<()> {
-        self.docker(&["volume", "create", "--label", &self.label(), &self.name(name)]).map(drop)
+    fn volume(&mut self, volume: &Volume) -> anyhow::Result<()> {
+        if volume.is_mount() {
+            bail!("{}: an engine has no such volume", volume.name);
+        }
+        self.docker(&["volume", "create", "--label", &self.label(), &self.name(volume.name)]).map(drop)
     }
 
     fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>> {
@@ -122,10 +127,7 @@ impl Runtime for Docker {
             run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target=/data/{DATABASE}")]);
         }
         run.args([&self.image(), PROGRAM, "lab", "actor", view.name]);
-        match Peer::start(view.name, &mut run, &self.interrupt)? {
-            Start::Ready(peer) => Ok(peer),
-            Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
-        }
+        Peer::start(view.name, &mut run, &self.interrupt)?.ready()
     }
 
     fn database(&self, _view: &View) -> PathBuf {
@@ -141,6 +143,19 @@ impl Runtime for Docker {
         let ended = self.call(&exec, None, Some(file.into()))?;
         self.interrupt.check()?;
         actor::judge_snapshot(ended.status, &ended.stderr)
+    }
+
+    fn source(&self, _peer: &Peer, view: &View) -> OsString {
+        let mut source = OsString::from(format!("{}:", self.name(view.name)));
+        source.push(self.database(view));
+        source
+    }
+
+    fn kill(&mut self, peer: Peer, view: &View) -> anyhow::Result<()> {
+        self.docker(&["kill", &self.name(view.name)])?;
+        // The command line that was attached to it ends with it.
+        drop(peer);
+        self.docker(&["rm", &self.name(view.name)]).map(drop)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState};
 use walscope::compare::Answer;
 use walscope::report::{compare::CompareDocument, table};
 
 use super::experiment::{Both, Outcome, Step};
+use super::look::Looked;
 use super::protocol::CopiedFile;
 use super::runtime::Kind;
-use super::scenario::Scenario;
+use super::scenario::{Expected, Fate, Scenario};
 
 /// The document.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -25,8 +27,12 @@ pub struct LabDocument {
     pub scenario: &'static str,
     /// The verdict that was to be expected.
     pub expected: Answer,
-    /// Whether the verdict is that.
+    /// All that was to be expected.
+    pub expectation: Expected,
+    /// Whether all of it came.
     pub as_expected: bool,
+    /// What came otherwise, in sentences.
+    pub otherwise: Vec<String>,
     /// The steps.
     pub steps: Vec<Step>,
     /// The files that were copied at the start; empty in other scenarios.
@@ -39,8 +45,10 @@ pub struct LabDocument {
     pub hex_dump_equal: Option<bool>,
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// The comparison of the two snapshots.
+    /// The comparison of the two sides: live, from outside, and else of the two snapshots.
     pub comparison: CompareDocument,
+    /// Why it is of the snapshots; null when it is live.
+    pub not_live: Option<String>,
 }
 
 /// What became of the rows.
@@ -52,8 +60,13 @@ pub struct Rows {
     pub found: Option<u64>,
     /// What is missing of `written` even there.
     pub lost: Option<u64>,
+    /// What a side did not see of the rows that were not lost, in a fresh read transaction while both still had the
+    /// database open; the worse side's, null when it could not count.
+    pub unseen: Option<u64>,
     /// `written`, by side.
     pub written_by: Both<u64>,
+    /// Rows that each side saw last while both had the database open.
+    pub seen_by: Both<Option<u64>>,
     /// `found`, by side.
     pub found_by: Both<Option<u64>>,
 }
@@ -71,6 +84,8 @@ pub struct Checkpoint {
     pub mx_frame: Option<u32>,
     /// Its `nBackfill`.
     pub backfilled: Option<u32>,
+    /// What `walscope inspect` of the writer's database said of it, from outside; null where that cannot be had.
+    pub diagnosis: Option<CheckpointFacts>,
 }
 
 impl LabDocument {
@@ -79,33 +94,65 @@ impl LabDocument {
         (runtime, runtime_reason): (Kind, String),
         scenario: &Scenario,
         outcome: Outcome,
-        comparison: CompareDocument,
-        hex_dump_equal: Option<bool>,
+        looked: Looked,
     ) -> Self {
+        let comparison = looked.comparison;
         let position = comparison.sides.first().and_then(|side| side.position);
         let answer = outcome.checkpoint;
-        Self {
+        let mut document = Self {
             schema: "walscope/lab/1",
             runtime,
             runtime_reason,
             headline: headline(runtime, scenario),
             scenario: scenario.name,
-            expected: scenario.expected,
-            as_expected: comparison.verdict.sharing == scenario.expected,
+            expected: scenario.expected.sharing,
+            expectation: scenario.expected,
+            as_expected: true,
+            otherwise: Vec::new(),
             steps: outcome.steps,
             copied: outcome.copied,
-            rows: Rows::new(outcome.written, outcome.found),
+            rows: Rows::new(outcome.written, outcome.seen, outcome.found),
             integrity_check: outcome.integrity,
-            hex_dump_equal,
+            hex_dump_equal: looked.hex_dump_equal,
             checkpoint: Checkpoint {
                 busy: answer.map(|answer| answer.busy),
                 log: answer.map(|answer| answer.log),
                 checkpointed: answer.map(|answer| answer.checkpointed),
                 mx_frame: position.map(|position| position.mx_frame),
                 backfilled: position.map(|position| position.backfilled),
+                diagnosis: looked.checkpoint,
             },
             comparison,
+            not_live: looked.reason,
+        };
+        document.otherwise = document.deviations();
+        document.as_expected = document.otherwise.is_empty();
+        document
+    }
+
+    /// What is not as expected.
+    fn deviations(&self) -> Vec<String> {
+        let (wanted, verdict) = (&self.expectation, &self.comparison.verdict);
+        let mut out = Vec::new();
+        for (what, wanted, found) in [
+            ("sharing", wanted.sharing, verdict.sharing),
+            ("memory", wanted.memory, verdict.memory),
+            ("locks", wanted.locks, verdict.locks),
+        ] {
+            if wanted != found {
+                out.push(format!("{what} is expected to come out as {}, not as {}", words(wanted), words(found)));
+            }
         }
+        if self.rows.fate() != Some(wanted.rows) {
+            out.push(format!("the rows are expected to be {}: {}", wanted.rows.word(), self.rows.sentence()));
+        }
+        if wanted.hex_dump_equal.is_some() && wanted.hex_dump_equal != self.hex_dump_equal {
+            out.push(format!("of equal hex dumps another answer is expected: {}", hex_dumps(self.hex_dump_equal)));
+        }
+        if wanted.names_the_reader && !self.checkpoint.names("lab-reader", self.runtime == Kind::Docker) {
+            out.push("inspect is expected to name the reader that pins the checkpoint".to_owned());
+        }
+        out
     }
 
     /// What comes below the steps.
@@ -116,10 +163,8 @@ impl LabDocument {
             ("checkpoint", self.checkpoint.sentence()),
             ("hex dumps", hex_dumps(self.hex_dump_equal).to_owned()),
         ];
-        if !self.as_expected {
-            let (expected, found) = (words(self.expected), words(self.comparison.verdict.sharing));
-            rows.push(("unexpected", format!("this scenario is expected to come out as {expected}, not as {found}")));
-        }
+        rows.extend(self.checkpoint.diagnosis.as_ref().map(|found| ("inspect", found.explanation.clone())));
+        rows.extend(self.otherwise.iter().map(|deviation| ("unexpected", deviation.clone())));
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, text)| vec![name.to_owned(), text]).collect();
         format!("\n{}\n{}", self.comparison.draw(width), table::draw(&["afterwards", ""], &rows, width))
     }
@@ -143,17 +188,44 @@ pub fn headline(runtime: Kind, scenario: &Scenario) -> String {
 }
 
 impl Rows {
-    fn new(written_by: Both<u64>, found_by: Both<Option<u64>>) -> Self {
+    fn new(written_by: Both<u64>, seen_by: Both<Option<u64>>, found_by: Both<Option<u64>>) -> Self {
         let written = written_by.writer + written_by.reader;
         let found = found_by.writer.max(found_by.reader);
-        Self { written, found, lost: found.map(|found| written.saturating_sub(found)), written_by, found_by }
+        let seen = seen_by.writer.zip(seen_by.reader).map(|(writer, reader)| writer.min(reader));
+        let unseen = seen.zip(found).map(|(seen, found)| found.min(written).saturating_sub(seen));
+        let lost = found.map(|found| written.saturating_sub(found));
+        Self { written, found, lost, unseen, written_by, seen_by, found_by }
+    }
+
+    /// What became of them; `None` when too little could be counted.
+    fn fate(&self) -> Option<Fate> {
+        match (self.lost, self.unseen) {
+            (Some(0), Some(0)) => Some(Fate::Kept),
+            (Some(0), Some(_)) => Some(Fate::Unseen),
+            (Some(0), None) => None,
+            // Not even readable any more: that is a loss, too.
+            _ => Some(Fate::Lost),
+        }
+    }
+
+    /// For a cell.
+    pub fn cell(&self) -> String {
+        match (self.fate(), self.lost) {
+            (Some(Fate::Unseen), _) => format!("0, {} not seen", self.unseen.unwrap_or_default()),
+            (_, Some(lost)) => format!("{lost} of {}", self.written),
+            (_, None) => "all".to_owned(),
+        }
     }
 
     fn sentence(&self) -> String {
         let Both { writer, reader } = &self.found_by;
         let count = |count: &Option<u64>| count.map_or_else(|| "none readable".to_owned(), |count| count.to_string());
         let lost = match self.lost {
-            Some(0) => "none lost".to_owned(),
+            Some(0) => match self.unseen {
+                Some(0) => "none lost".to_owned(),
+                Some(unseen) => format!("none lost, but a side did not see {unseen} while it had the database open"),
+                None => "none lost, but a side could not count while it had the database open".to_owned(),
+            },
             Some(lost) => format!("{lost} lost, even on the side that finds more"),
             None => "no side can be read".to_owned(),
         };
@@ -168,7 +240,30 @@ impl Rows {
     }
 }
 
+impl Fate {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Unseen => "kept, but not seen by a side",
+            Self::Lost => "lost in part",
+        }
+    }
+}
+
 impl Checkpoint {
+    /// Whether the diagnosis says that a read transaction blocks it: at which frame, in which slot, of which process.
+    fn names(&self, command: &str, in_a_container: bool) -> bool {
+        self.diagnosis.as_ref().is_some_and(|found| {
+            let blockers = found.blocked_by.iter().filter(|blocker| blocker.slot.is_some() && blocker.mark.is_some());
+            let mut holders = blockers.flat_map(|blocker| &blocker.holders);
+            found.state == CheckpointState::Blocked
+                && holders.any(|holder| {
+                    let named = holder.pid.is_some() && holder.command.as_deref() == Some(command);
+                    named && (holder.container.is_some() || !in_a_container)
+                })
+        })
+    }
+
     fn sentence(&self) -> String {
         let pragma = match (self.busy, self.log, self.checkpointed) {
             (Some(busy), Some(log), Some(done)) => {
@@ -199,7 +294,8 @@ fn hex_dumps(equal: Option<bool>) -> &'static str {
     }
 }
 
-fn words(answer: Answer) -> &'static str {
+/// An answer in a word.
+pub fn words(answer: Answer) -> &'static str {
     match answer {
         Answer::Proven => "proven",
         Answer::Refuted => "refuted",
@@ -213,10 +309,16 @@ mod tests {
 
     #[test]
     fn rows_are_lost_that_neither_side_finds() {
-        let rows = Rows::new(Both { writer: 100, reader: 25 }, Both { writer: Some(100), reader: Some(50) });
-        assert_eq!((rows.written, rows.found, rows.lost), (125, Some(100), Some(25)));
-        let none = Rows::new(Both { writer: 1, reader: 0 }, Both { writer: None, reader: None });
-        assert_eq!((none.found, none.lost), (None, None));
+        let both = |writer, reader| Both { writer: Some(writer), reader: Some(reader) };
+        let rows = Rows::new(Both { writer: 100, reader: 25 }, both(100, 50), both(100, 50));
+        assert_eq!((rows.written, rows.found, rows.lost, rows.fate()), (125, Some(100), Some(25), Some(Fate::Lost)));
+        let stale = Rows::new(Both { writer: 100, reader: 0 }, both(100, 40), both(100, 100));
+        assert_eq!((stale.lost, stale.unseen, stale.fate()), (Some(0), Some(60), Some(Fate::Unseen)));
+        let kept = Rows::new(Both { writer: 9, reader: 1 }, both(10, 10), both(10, 10));
+        assert_eq!(kept.fate(), Some(Fate::Kept));
+        let nobody = Both { writer: None, reader: None };
+        let none = Rows::new(Both { writer: 1, reader: 0 }, nobody.clone(), nobody);
+        assert_eq!((none.found, none.lost, none.fate()), (None, None, Some(Fate::Lost)));
     }
 
     #[test]

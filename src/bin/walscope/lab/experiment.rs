@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Serialize;
 
+use super::look::{self, Looked};
 use super::peer::Peer;
 use super::progress::Progress;
 use super::protocol::{CheckpointAnswer, CopiedFile, Request};
-use super::runtime::Runtime;
-use super::scenario::Scenario;
+use super::runtime::{Runtime, View};
+use super::scenario::{Act, Scenario, Who};
 
 /// How old each `-shm` has to be when the first snapshot begins.
 ///
@@ -42,13 +43,25 @@ pub struct Both<T> {
     pub reader: T,
 }
 
-/// What the experiment showed, apart from the snapshots.
-#[derive(Debug, Default, schemars::JsonSchema, Serialize)]
+impl<T> Both<T> {
+    /// One side's.
+    pub fn of(&mut self, who: Who) -> &mut T {
+        match who {
+            Who::Writer => &mut self.writer,
+            Who::Reader => &mut self.reader,
+        }
+    }
+}
+
+/// What the experiment showed.
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The steps.
     pub steps: Vec<Step>,
     /// Rows that each side was told by SQLite it had committed.
     pub written: Both<u64>,
+    /// Rows that each side counted last, in no transaction, before both closed.
+    pub seen: Both<Option<u64>>,
     /// Rows found by a fresh open on each side after both had closed.
     pub found: Both<Option<u64>>,
     /// The integrity check of that fresh open.
@@ -57,102 +70,176 @@ pub struct Outcome {
     pub checkpoint: Option<CheckpointAnswer>,
     /// The files that were copied at the start.
     pub copied: Vec<CopiedFile>,
+    /// What walscope saw on both sides.
+    pub looked: Option<Looked>,
 }
 
 /// The experiment under way.
 pub struct Experiment<'a> {
-    /// Where.
-    pub runtime: &'a mut dyn Runtime,
-    /// What the sides see.
-    pub scenario: &'static Scenario,
-    /// Rows of each batch.
-    pub rows: u32,
-    /// Where the bundles go.
-    pub bundles: Both<PathBuf>,
-    /// Where progress goes.
-    pub progress: &'a Progress,
-    /// What was seen so far.
-    pub outcome: Outcome,
+    runtime: &'a mut dyn Runtime,
+    scenario: &'static Scenario,
+    rows: u32,
+    bundles: Both<PathBuf>,
+    progress: &'a Progress,
+    peers: Both<Option<Peer>>,
+    both_open: Option<Instant>,
+    outcome: Outcome,
+}
+
+/// Runs a scenario to its end, with `rows` rows in each batch; the snapshots go to `bundles`. Both actors have ended when
+/// this returns, whatever it returns.
+pub fn run(
+    runtime: &mut dyn Runtime,
+    scenario: &'static Scenario,
+    rows: u32,
+    bundles: Both<PathBuf>,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    let (peers, outcome) = (Both::default(), Outcome::default());
+    let mut experiment = Experiment { runtime, scenario, rows, bundles, progress, peers, both_open: None, outcome };
+    progress.heading()?;
+    for act in scenario.acts() {
+        experiment.act(act)?;
+    }
+    experiment.close_and_open_afresh()?;
+    Ok(experiment.outcome)
 }
 
 impl Experiment<'_> {
-    /// Runs it to its end. Both actors have ended when this returns, whatever it returns.
-    pub fn run(mut self) -> anyhow::Result<Outcome> {
-        for volume in self.scenario.volumes {
-            self.runtime.volume(volume)?;
+    fn act(&mut self, act: Act) -> anyhow::Result<()> {
+        match act {
+            Act::Volume(volume) => self.runtime.volume(volume),
+            Act::Seed(volume) => self.seed(volume),
+            Act::Open(who) => self.open(who, false),
+            Act::OpenReadOnly(who) => self.open(who, true),
+            Act::Create(who) => {
+                self.peer(who)?.demand(&Request::Create)?;
+                let note = self.insert(who)?;
+                self.step(format!("the {} creates the table and inserts {}", name(who), self.batch()), note)
+            }
+            Act::Insert(who) => {
+                let note = self.insert(who)?;
+                self.step(format!("the {} inserts {}", name(who), self.batch()), note)
+            }
+            Act::Checkpoint => self.checkpoint(),
+            Act::CopyFiles => self.copy(),
+            Act::DeleteShm => self.delete_shm(),
+            Act::BeginRead => {
+                let note = self.peer(Who::Reader)?.count(&Request::BeginRead)?.err();
+                self.step("the reader begins a read transaction".to_owned(), note)
+            }
+            Act::KillWriter => self.kill_writer(),
+            Act::Look => self.look(),
+            Act::EndRead => {
+                let note = self.peer(Who::Reader)?.attempt(&Request::EndRead)?;
+                self.step("the reader ends its transaction".to_owned(), note)
+            }
         }
-        let mut writer = self.runtime.start(&self.scenario.writer)?;
-        self.progress.note("the writer is up")?;
-        self.progress.heading()?;
-        writer.demand(&self.open(true))?;
-        writer.demand(&Request::Create)?;
-        let note = self.insert(&mut writer, true)?;
-        let action = format!("the writer creates the table and inserts {}", self.batch());
-        self.step(action, &mut writer, None, note)?;
-        // So that the reader finds the table, whichever files it is given.
-        let note = self.checkpoint(&mut writer)?;
-        self.step("the writer checkpoints".to_owned(), &mut writer, None, note)?;
-        self.copy(&mut writer)?;
-
-        let mut reader = self.runtime.start(&self.scenario.reader)?;
-        reader.demand(&self.open(false))?;
-        self.step("the reader opens the database".to_owned(), &mut writer, Some(&mut reader), None)?;
-        let both_are_open = Instant::now();
-        for writes in [true, false, true] {
-            let note = self.insert(if writes { &mut writer } else { &mut reader }, writes)?;
-            let who = if writes { "writer" } else { "reader" };
-            self.step(format!("the {who} inserts {}", self.batch()), &mut writer, Some(&mut reader), note)?;
-        }
-        self.begin_to_read(&mut writer, &mut reader)?;
-        thread::sleep(OLD_ENOUGH.saturating_sub(both_are_open.elapsed()));
-        self.take_snapshots(&mut writer, &mut reader)?;
-        self.close_and_open_afresh(&mut writer, &mut reader)?;
-        Ok(self.outcome)
     }
 
-    /// A reader stays in the past while the writer goes on and checkpoints.
-    fn begin_to_read(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
-        let note = reader.count(&Request::BeginRead)?.err();
-        self.step("the reader begins a read transaction".to_owned(), writer, Some(reader), note)?;
-        let note = self.insert(writer, true)?;
-        let action = format!("the writer inserts {}", self.batch());
-        self.step(action, writer, Some(reader), note)?;
-        let note = self.checkpoint(writer)?;
-        self.step("the writer checkpoints".to_owned(), writer, Some(reader), note)
+    fn peer(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
+        self.peers.of(who).as_mut().with_context(|| format!("the {} does not run", name(who)))
     }
 
-    /// While both hold the database open, and the reader its read transaction.
-    fn take_snapshots(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
-        let Both { writer: to, reader: reader_to } = self.bundles.clone();
-        self.runtime.snapshot(writer, &self.scenario.writer, &to)?;
-        self.runtime.snapshot(reader, &self.scenario.reader, &reader_to)?;
-        self.step("walscope takes a snapshot on either side".to_owned(), writer, Some(reader), None)?;
-        let note = reader.attempt(&Request::EndRead)?;
-        self.step("the reader ends its transaction".to_owned(), writer, Some(reader), note)
+    fn started(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
+        let peer = self.peers.of(who);
+        if peer.is_none() {
+            *peer = Some(self.runtime.start(self.scenario.view(who))?);
+        }
+        self.peer(who)
+    }
+
+    fn open(&mut self, who: Who, read_only: bool) -> anyhow::Result<()> {
+        let path = self.runtime.database(self.scenario.view(who)).into();
+        self.started(who)?.demand(&Request::Open { path, read_only })?;
+        if self.peers.writer.is_some() && self.peers.reader.is_some() {
+            self.both_open = Some(Instant::now());
+        }
+        // Before the writer has made a table there is nothing to be counted.
+        if who == Who::Writer && self.outcome.steps.is_empty() {
+            return Ok(());
+        }
+        let how = if read_only { ", read-only" } else { "" };
+        self.step(format!("the {} opens the database{how}", name(who)), None)
+    }
+
+    /// Its rows are the writer's in the reckoning.
+    fn seed(&mut self, volume: &'static str) -> anyhow::Result<()> {
+        let view = View { name: "seeder", volume, database_of: None };
+        let path = self.runtime.database(&view).into();
+        let mut seeder = self.runtime.start(&view)?;
+        seeder.demand(&Request::Open { path, read_only: false })?;
+        seeder.demand(&Request::Create)?;
+        let (rows, error) = seeder.insert(self.rows)?;
+        if let Some(error) = error {
+            bail!("seeder: {error}");
+        }
+        self.outcome.written.writer += rows;
+        let count = count(&mut seeder, &mut Vec::new())?;
+        self.runtime.kill(seeder, &view)?;
+        let action = format!("another process makes the database with {}, and is killed", self.batch());
+        let note = "its -wal and -shm stay beside the database".to_owned();
+        self.done(Step { action, writer: count, reader: None, note: Some(note) })
+    }
+
+    fn delete_shm(&mut self) -> anyhow::Result<()> {
+        let mut path = self.runtime.database(&self.scenario.reader).into_os_string();
+        path.push("-shm");
+        self.started(Who::Reader)?.demand(&Request::Remove { path })?;
+        self.step("the -shm is deleted, while the writer has it mapped".to_owned(), None)
+    }
+
+    fn kill_writer(&mut self) -> anyhow::Result<()> {
+        let note = match self.peer(Who::Writer)?.spill()? {
+            Ok(grew) => format!("{grew} bytes of the uncommitted transaction are in the -wal"),
+            Err(error) => bail!("the writer cannot begin its last transaction: {error}"),
+        };
+        let writer = self.peers.writer.take().context("the writer does not run")?;
+        self.runtime.kill(writer, &self.scenario.writer)?;
+        self.step("the writer is killed within a write transaction".to_owned(), Some(note))
+    }
+
+    /// While both have the database open, and the reader its read transaction.
+    fn look(&mut self) -> anyhow::Result<()> {
+        if let Some(since) = self.both_open {
+            thread::sleep(OLD_ENOUGH.saturating_sub(since.elapsed()));
+        }
+        let (Some(writer), Some(reader)) = (&mut self.peers.writer, &mut self.peers.reader) else {
+            bail!("both sides have to run to be looked at");
+        };
+        self.runtime.snapshot(writer, &self.scenario.writer, &self.bundles.writer)?;
+        self.runtime.snapshot(reader, &self.scenario.reader, &self.bundles.reader)?;
+        let sources = Both {
+            writer: self.runtime.source(writer, &self.scenario.writer),
+            reader: self.runtime.source(reader, &self.scenario.reader),
+        };
+        let looked = look::look(&sources, &self.bundles)?;
+        let note = looked.reason.clone();
+        self.outcome.looked = Some(looked);
+        self.step("walscope takes a snapshot on either side and compares the two".to_owned(), note)
     }
 
     /// What is left when nobody has the database open any more is what counts.
-    fn close_and_open_afresh(&mut self, writer: &mut Peer, reader: &mut Peer) -> anyhow::Result<()> {
+    fn close_and_open_afresh(&mut self) -> anyhow::Result<()> {
         let mut notes: Vec<String> = Vec::new();
-        notes.extend(reader.attempt(&Request::Close)?);
-        notes.extend(writer.attempt(&Request::Close)?);
-        let (found, integrity) = self.afresh(writer, true, &mut notes)?;
-        (self.outcome.found.writer, self.outcome.integrity.writer) = (found, integrity);
-        let (found, integrity) = self.afresh(reader, false, &mut notes)?;
-        (self.outcome.found.reader, self.outcome.integrity.reader) = (found, integrity);
+        for who in [Who::Reader, Who::Writer] {
+            notes.extend(self.peer(who)?.attempt(&Request::Close)?);
+        }
+        for who in [Who::Writer, Who::Reader] {
+            let (found, integrity) = self.afresh(who, &mut notes)?;
+            *self.outcome.found.of(who) = found;
+            *self.outcome.integrity.of(who) = integrity;
+        }
         let Both { writer, reader } = self.outcome.found;
         let action = "both close; each opens the database afresh".to_owned();
         self.done(Step { action, writer, reader, note: joined(notes) })
     }
 
     /// Rows and integrity as a fresh open finds them. A database that cannot be opened any more is a finding, too.
-    fn afresh(
-        &self,
-        peer: &mut Peer,
-        is_writer: bool,
-        notes: &mut Vec<String>,
-    ) -> anyhow::Result<(Option<u64>, String)> {
-        if let Some(error) = peer.attempt(&self.open(is_writer))? {
+    fn afresh(&mut self, who: Who, notes: &mut Vec<String>) -> anyhow::Result<(Option<u64>, String)> {
+        let path = self.runtime.database(self.scenario.view(who)).into();
+        let peer = self.peer(who)?;
+        if let Some(error) = peer.attempt(&Request::Open { path, read_only: false })? {
             notes.push(error);
             return Ok((None, "the database cannot be opened any more".to_owned()));
         }
@@ -162,11 +249,8 @@ impl Experiment<'_> {
         Ok((found, integrity))
     }
 
-    /// Fills the reader's volume, where the scenario says so.
-    fn copy(&mut self, writer: &mut Peer) -> anyhow::Result<()> {
-        if !self.scenario.copied {
-            return Ok(());
-        }
+    /// Fills the reader's volume.
+    fn copy(&mut self) -> anyhow::Result<()> {
         let files = self.runtime.copy(self.scenario.writer.volume, self.scenario.reader.volume)?;
         if let Some(file) = files.iter().find(|file| !file.equal) {
             bail!("{}: the copy differs from the original although nobody wrote", file.name);
@@ -174,47 +258,41 @@ impl Experiment<'_> {
         let list = files.iter().map(|file| format!("{} ({} bytes)", file.name, file.bytes)).collect::<Vec<_>>();
         let note = format!("{}: every byte equal, read back and compared", list.join(", "));
         self.outcome.copied = files;
-        self.step("the files are copied to the reader's volume".to_owned(), writer, None, Some(note))
+        self.step("the files are copied to the reader's volume".to_owned(), Some(note))
     }
 
-    fn insert(&mut self, peer: &mut Peer, is_writer: bool) -> anyhow::Result<Option<String>> {
-        let (rows, error) = peer.insert(self.rows)?;
-        let written = &mut self.outcome.written;
-        *(if is_writer { &mut written.writer } else { &mut written.reader }) += rows;
-        Ok(error.map(|error| format!("{} after {rows} rows: {error}", peer.name)))
+    fn insert(&mut self, who: Who) -> anyhow::Result<Option<String>> {
+        let batch = self.rows;
+        let (rows, error) = self.peer(who)?.insert(batch)?;
+        *self.outcome.written.of(who) += rows;
+        Ok(error.map(|error| format!("{} after {rows} rows: {error}", name(who))))
     }
 
-    fn checkpoint(&mut self, writer: &mut Peer) -> anyhow::Result<Option<String>> {
-        Ok(Some(match writer.checkpoint()? {
+    fn checkpoint(&mut self) -> anyhow::Result<()> {
+        let note = match self.peer(Who::Writer)?.checkpoint()? {
             Ok(answer) => {
                 self.outcome.checkpoint = Some(answer);
                 let CheckpointAnswer { busy, log, checkpointed } = answer;
                 format!("busy {busy}, {log} frames in the WAL, {checkpointed} of them in the database")
             }
-            Err(error) => format!("{}: {error}", writer.name),
-        }))
-    }
-
-    fn open(&self, is_writer: bool) -> Request {
-        let view = if is_writer { &self.scenario.writer } else { &self.scenario.reader };
-        Request::Open { path: self.runtime.database(view).into() }
+            Err(error) => format!("writer: {error}"),
+        };
+        self.step("the writer checkpoints".to_owned(), Some(note))
     }
 
     fn batch(&self) -> String {
         format!("{} row{}", self.rows, if self.rows == 1 { "" } else { "s" })
     }
 
-    /// Counts on both sides and shows the step.
-    fn step(
-        &mut self,
-        action: String,
-        writer: &mut Peer,
-        reader: Option<&mut Peer>,
-        note: Option<String>,
-    ) -> anyhow::Result<()> {
+    /// Counts on both sides, where they have the database open, and shows the step.
+    fn step(&mut self, action: String, note: Option<String>) -> anyhow::Result<()> {
         let mut notes: Vec<String> = note.into_iter().collect();
-        let writer = count(writer, &mut notes)?;
-        let reader = reader.map(|reader| count(reader, &mut notes)).transpose()?.flatten();
+        let mut count = |peer: &mut Option<Peer>| {
+            let open = peer.as_mut().filter(|peer| peer.open);
+            Ok::<_, anyhow::Error>(open.map(|peer| count(peer, &mut notes)).transpose()?.flatten())
+        };
+        let (writer, reader) = (count(&mut self.peers.writer)?, count(&mut self.peers.reader)?);
+        self.outcome.seen = Both { writer, reader };
         self.done(Step { action, writer, reader, note: joined(notes) })
     }
 
@@ -222,6 +300,13 @@ impl Experiment<'_> {
         self.progress.step(&step)?;
         self.outcome.steps.push(step);
         Ok(())
+    }
+}
+
+fn name(who: Who) -> &'static str {
+    match who {
+        Who::Writer => "writer",
+        Who::Reader => "reader",
     }
 }
 

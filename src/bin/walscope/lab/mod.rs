@@ -1,16 +1,18 @@
 //! `walscope lab`: the published two-container experiment, rerun with real SQLite and judged by kernel evidence.
 //!
 //! A driver starts a writer and a reader, each in its own container where that can be had; has another walscope process
-//! take a snapshot beside each while both hold the database open; and compares the two. Everything it makes is removed,
-//! also after Ctrl-C.
+//! take a snapshot beside each while both hold the database open; and compares the two live sides from outside, or where
+//! that cannot be had, the snapshots. Everything it makes is removed, also after Ctrl-C.
 
 mod actor;
+mod all;
 mod command;
 mod docker;
 mod document;
 mod experiment;
 mod folder;
 mod interrupt;
+mod look;
 mod namespaces;
 mod payload;
 mod peer;
@@ -19,30 +21,26 @@ mod progress;
 mod protocol;
 mod runtime;
 mod scenario;
+mod volume;
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use clap::Subcommand;
-use walscope::bytes::read_all;
-use walscope::compare::{Side, compare};
-use walscope::report::compare::CompareDocument;
-use walscope::snapshot::Capture;
-
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::output;
+pub use all::LabAllDocument;
+use anyhow::{Context, bail};
+use clap::Subcommand;
 pub use document::LabDocument;
-use experiment::{Both, Experiment, Outcome};
+use experiment::Both;
 use folder::Folder;
 use interrupt::{Interrupt, Interrupted};
 use progress::Progress;
 use runtime::Wanted;
-
-/// More than any `-shm` that `--rows` can make.
-const MOST_SHM: u64 = 64 << 20;
+use scenario::Scenario;
 
 /// Arguments of `lab`.
 #[derive(Debug, clap::Args)]
@@ -53,10 +51,17 @@ pub struct LabArgs {
     /// What the two sides are given
     #[arg(long, value_enum, default_value = "shared")]
     scenario: scenario::Chosen,
+    /// Run every scenario that this machine can have, and print what came out as a table
+    #[arg(long, conflicts_with = "scenario")]
+    all: bool,
+    /// With --all: scenarios that had to be skipped make it fail
+    #[arg(long, requires = "all")]
+    require_all: bool,
     /// Rows of each batch; each row is a transaction of its own
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rows: u32,
-    /// Keep the two snapshots in this folder, as writer.walsnap and reader.walsnap
+    /// Keep the two snapshots in this folder, as writer.walsnap and reader.walsnap, and what the two live sides showed
+    /// together as live.json; with --all in a folder for each scenario
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// What the driver starts.
@@ -69,7 +74,17 @@ pub struct LabArgs {
 enum Role {
     /// Opens the database and obeys standard input.
     #[command(hide = true)]
-    Actor { side: String },
+    Actor {
+        side: String,
+        #[arg(long)]
+        pid: Option<u32>,
+    },
+    /// Becomes a program that dies with the driver.
+    #[command(hide = true)]
+    Attend {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
     /// Copies a database.
     #[command(hide = true)]
     Copy { from: PathBuf, to: PathBuf },
@@ -91,7 +106,8 @@ pub fn run(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
 
 fn play(role: &Role) -> anyhow::Result<Exit> {
     match role {
-        Role::Actor { side } => actor::run(side),
+        Role::Actor { side, pid } => actor::run(side, *pid),
+        Role::Attend { program } => volume::attend(program),
         Role::Copy { from, to } => output::write_json(std::io::stdout(), &actor::copy(from, to)?),
         Role::Enter { inside } => namespaces::enter(inside),
         Role::Inside { inside } => namespaces::inside(inside),
@@ -102,7 +118,7 @@ fn play(role: &Role) -> anyhow::Result<Exit> {
 fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
     // Before anything is made that a signal could leave behind.
     let interrupt = Interrupt::listen()?;
-    let judged = experiment(args, global, &interrupt);
+    let judged = if args.all { all::run(args, global, &interrupt) } else { one(args, global, &interrupt) };
     match judged {
         Err(error) if error.is::<Interrupted>() || interrupt.check().is_err() => {
             output::complain("walscope: interrupted\n");
@@ -112,37 +128,42 @@ fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
     }
 }
 
-fn experiment(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let progress = Progress::new(global);
+fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let scenario = args.scenario.0;
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").context("/proc/sys/kernel/random/uuid")?;
-    let id = id.trim().split('-').next().unwrap_or_default().to_owned();
-    let folder = Folder::create(&id)?;
-    let bundles = bundles(args.keep.as_deref(), &folder)?;
-
-    let mut chosen = runtime::choose(args.runtime, &id, &folder, interrupt, &progress)?;
-    let kind = chosen.runtime.kind();
-    progress.note(&document::headline(kind, scenario))?;
-    progress.note(&format!("runtime {kind}: {}", chosen.reason))?;
-    let outcome = Experiment {
-        runtime: chosen.runtime.as_mut(),
-        scenario,
-        rows: args.rows,
-        bundles: bundles.clone(),
-        progress: &progress,
-        outcome: Outcome::default(),
+    if scenario.mounts().next().is_some() {
+        volume::private_mounts()?;
     }
-    .run()?;
-    // Gone before the verdict is printed: whoever reads it may rely on that.
-    drop(chosen.runtime);
-
-    let captures = [capture("writer", &bundles.writer)?, capture("reader", &bundles.reader)?];
-    let sides = captures.iter().map(Side::from_capture).collect::<Result<Vec<_>, _>>()?;
-    let comparison = CompareDocument::new(&sides, &compare(&sides, false), false);
-    let document = LabDocument::new((kind, chosen.reason), scenario, outcome, comparison, equal_shm(&captures)?);
+    let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), interrupt)?;
     output::document(global, &document, |width| document.draw(width))?;
     interrupt.check()?;
     Ok(crate::compare::exit_of(document.comparison.verdict.sharing))
+}
+
+/// One scenario from beginning to end. When this returns, nothing of it is left but what was to be kept.
+fn experiment(
+    args: &LabArgs,
+    scenario: &'static Scenario,
+    keep: Option<&Path>,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> anyhow::Result<LabDocument> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").context("/proc/sys/kernel/random/uuid")?;
+    let id = id.trim().split('-').next().unwrap_or_default().to_owned();
+    let folder = Folder::create(&id)?;
+    let bundles = bundles(keep, &folder)?;
+
+    let mut chosen = runtime::choose(args.runtime, scenario, &id, &folder, interrupt, progress)?;
+    let kind = chosen.runtime.kind();
+    progress.note(&document::headline(kind, scenario))?;
+    progress.note(&format!("runtime {kind}: {}", chosen.reason))?;
+    let mut outcome = experiment::run(chosen.runtime.as_mut(), scenario, args.rows, bundles, progress)?;
+    // Gone before the verdict is printed: whoever reads it may rely on that.
+    drop(chosen.runtime);
+    let looked = outcome.looked.take().context("the scenario has no look at the two sides")?;
+    if let (Some(keep), Some(live)) = (keep, &looked.live) {
+        look::keep(live, keep)?;
+    }
+    Ok(LabDocument::new((kind, chosen.reason), scenario, outcome, looked))
 }
 
 /// Where the bundles go. What is there already is not overwritten, and that is said before the experiment.
@@ -160,16 +181,4 @@ fn bundles(keep: Option<&Path>, folder: &Folder) -> anyhow::Result<Both<PathBuf>
         bail!("{}: is there already", there.display());
     }
     Ok(both)
-}
-
-fn capture(label: &str, bundle: &Path) -> anyhow::Result<Capture> {
-    let mut capture = Capture::open(bundle)?;
-    capture.label = label.to_owned();
-    Ok(capture)
-}
-
-fn equal_shm(captures: &[Capture; 2]) -> anyhow::Result<Option<bool>> {
-    let [writer, reader] = captures;
-    let (Some(writer), Some(reader)) = (&writer.shm, &reader.shm) else { return Ok(None) };
-    Ok(Some(read_all(writer.as_ref(), MOST_SHM)? == read_all(reader.as_ref(), MOST_SHM)?))
 }

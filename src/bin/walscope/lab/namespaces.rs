@@ -23,6 +23,7 @@ use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::{Peer, Start};
 use super::protocol::{CopiedFile, Reply, Request};
 use super::runtime::{DATABASE, Kind, Runtime, View};
+use super::volume::{Volume, Volumes};
 
 /// Where bundles are written, inside.
 const BUNDLES: &str = "/bundles";
@@ -40,7 +41,7 @@ struct Inside {
 
 /// Namespaces.
 pub struct Namespaces {
-    volumes: PathBuf,
+    volumes: Volumes,
     bundles: PathBuf,
     root: PathBuf,
     payload: Payload,
@@ -51,7 +52,7 @@ impl Namespaces {
     /// Tries them with a container that does nothing; the inner error says why there can be none.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, String>> {
         let this = Self {
-            volumes: folder.sub("volumes")?,
+            volumes: Volumes::new(folder, interrupt)?,
             bundles: folder.sub("bundles")?,
             root: folder.sub("root")?,
             payload: Payload::of_this_program()?,
@@ -79,23 +80,18 @@ impl Runtime for Namespaces {
         Kind::Namespaces
     }
 
-    fn volume(&mut self, name: &'static str) -> anyhow::Result<()> {
-        let path = self.volumes.join(name);
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())
+    fn volume(&mut self, volume: &Volume) -> anyhow::Result<()> {
+        self.volumes.make(volume)
     }
 
     fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>> {
-        actor::copy(&self.volumes.join(from), &self.volumes.join(to))
+        self.volumes.copy(from, to)
     }
 
     fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
-        let mut mounts =
-            vec![(self.bundles.clone(), BUNDLES.into()), (self.volumes.join(view.volume), PathBuf::from("/data"))];
-        mounts.extend(view.database_of.map(|other| (self.volumes.join(other).join(DATABASE), self.database(view))));
-        match self.enter(view.name, mounts)? {
-            Start::Ready(peer) => Ok(peer),
-            Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
-        }
+        let mut mounts = vec![(self.bundles.clone(), BUNDLES.into()), (self.volumes.path(view.volume), "/data".into())];
+        mounts.extend(view.database_of.map(|other| (self.volumes.path(other).join(DATABASE), self.database(view))));
+        self.enter(view.name, mounts)?.ready()
     }
 
     fn database(&self, _view: &View) -> PathBuf {
@@ -111,6 +107,10 @@ impl Runtime for Namespaces {
         };
         peer.demand(&request)?;
         deliver(&self.bundles.join(name), bundle)
+    }
+
+    fn source(&self, peer: &Peer, view: &View) -> OsString {
+        peer.source(&self.database(view))
     }
 }
 
@@ -135,11 +135,14 @@ pub fn enter(inside: &str) -> anyhow::Result<()> {
 /// The stage `inside`: builds the root and becomes the actor.
 pub fn inside(inside: &str) -> anyhow::Result<()> {
     let inside: Inside = serde_json::from_str(inside)?;
+    // While /proc is still that of the outside: the number that whoever looks from there needs.
+    let outside = fs::read_link("/proc/self").context("/proc/self")?;
     if let Err(error) = build(&inside) {
         return unavailable(&error);
     }
     let error = Command::new(PROGRAM)
-        .args(["lab", "actor", &inside.side])
+        .args(["lab", "actor", &inside.side, "--pid"])
+        .arg(outside)
         .env_clear()
         .env("LD_LIBRARY_PATH", OsString::from(LIBRARIES))
         .exec();
@@ -164,6 +167,11 @@ fn unshare() -> anyhow::Result<()> {
         Err(error) if uid.is_root() => new_namespaces(own).map_err(|_| error).context("unshare"),
         Err(error) => Err(error).context("unshare"),
     }
+}
+
+/// A mount namespace of its own, for the caller.
+pub fn new_mounts() -> Result<(), Errno> {
+    new_namespaces(UnshareFlags::NEWNS)
 }
 
 #[expect(deprecated, reason = "its successor is unsafe for the sake of CLONE_FILES alone, which is not used here")]

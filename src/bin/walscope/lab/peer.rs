@@ -1,7 +1,9 @@
 //! The driver's end of an actor.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -24,6 +26,10 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub struct Peer {
     /// `writer` or `reader`.
     pub name: &'static str,
+    /// Its number, as the driver sees it.
+    pid: u32,
+    /// Whether it has the database open.
+    pub open: bool,
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -37,6 +43,16 @@ pub enum Start {
     Ready(Peer),
     /// This machine does not allow it.
     Unavailable(String),
+}
+
+impl Start {
+    /// The actor, where there has to be one.
+    pub fn ready(self) -> anyhow::Result<Peer> {
+        match self {
+            Self::Ready(peer) => Ok(peer),
+            Self::Unavailable(reason) => bail!("{reason}"),
+        }
+    }
 }
 
 impl Peer {
@@ -59,9 +75,13 @@ impl Peer {
                 text
             })
         });
-        let mut peer = Self { name, child, stdin, lines, complaints, interrupt: interrupt.clone() };
+        let mut peer =
+            Self { name, pid: 0, open: false, child, stdin, lines, complaints, interrupt: interrupt.clone() };
         match peer.reply()? {
-            Reply::Ready => Ok(Start::Ready(peer)),
+            Reply::Ready { pid } => {
+                peer.pid = pid;
+                Ok(Start::Ready(peer))
+            }
             Reply::Unavailable { reason } => Ok(Start::Unavailable(reason)),
             other => peer.unexpected(&other),
         }
@@ -86,7 +106,13 @@ impl Peer {
 
     /// Asks for something that SQLite may refuse: then the refusal comes back, with the side's name.
     pub fn attempt(&mut self, request: &Request) -> anyhow::Result<Option<String>> {
-        match self.ask(request)? {
+        let reply = self.ask(request)?;
+        match request {
+            Request::Open { .. } => self.open = matches!(reply, Reply::Done),
+            Request::Close => self.open = false,
+            _ => {}
+        }
+        match reply {
             Reply::Done => Ok(None),
             Reply::Failed { error } => Ok(Some(format!("{}: {error}", self.name))),
             other => self.unexpected(&other),
@@ -109,6 +135,27 @@ impl Peer {
             Reply::Failed { error } => Ok((0, Some(error))),
             other => self.unexpected(&other),
         }
+    }
+
+    /// Begins a write transaction and leaves it open: the bytes by which the `-wal` grew, or what SQLite refused.
+    pub fn spill(&mut self) -> anyhow::Result<Result<u64, String>> {
+        match self.ask(&Request::Spill)? {
+            Reply::Spilled { wal_grew } => Ok(Ok(wal_grew)),
+            Reply::Failed { error } => Ok(Err(error)),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// A file that this actor sees, as the SOURCE of whoever looks from outside.
+    pub fn source(&self, path: &Path) -> OsString {
+        let mut source = OsString::from(format!("pid:{}:", self.pid));
+        source.push(path);
+        source
+    }
+
+    /// Kills it with all that it started here; it closes nothing.
+    pub fn kill(self) {
+        kill_group(&self.child);
     }
 
     /// Checkpoints passively.

@@ -1,28 +1,29 @@
 //! Two processes and folders for volumes: no containers, but it runs anywhere.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::actor;
 use super::folder::Folder;
 use super::interrupt::Interrupt;
-use super::peer::{Peer, Start};
+use super::peer::Peer;
 use super::protocol::{CopiedFile, Request};
 use super::runtime::{DATABASE, Kind, Runtime, View};
+use super::volume::{Volume, Volumes};
 
 /// Two processes.
 pub struct Processes {
-    volumes: PathBuf,
+    volumes: Volumes,
     interrupt: Interrupt,
 }
 
 impl Processes {
     /// Volumes are folders in `folder`.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
-        Ok(Self { volumes: folder.sub("volumes")?, interrupt: interrupt.clone() })
+        Ok(Self { volumes: Volumes::new(folder, interrupt)?, interrupt: interrupt.clone() })
     }
 }
 
@@ -31,34 +32,34 @@ impl Runtime for Processes {
         Kind::Processes
     }
 
-    fn volume(&mut self, name: &'static str) -> anyhow::Result<()> {
-        let path = self.volumes.join(name);
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())
+    fn volume(&mut self, volume: &Volume) -> anyhow::Result<()> {
+        self.volumes.make(volume)
     }
 
     fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>> {
-        actor::copy(&self.volumes.join(from), &self.volumes.join(to))
+        self.volumes.copy(from, to)
     }
 
     fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
         if let Some(other) = view.database_of {
             // No mount without privileges: a second name of the file has the same effect on SQLite.
-            let (from, to) = (self.volumes.join(other).join(DATABASE), self.database(view));
+            let (from, to) = (self.volumes.path(other).join(DATABASE), self.database(view));
             fs::hard_link(&from, &to).with_context(|| format!("{} as {}", from.display(), to.display()))?;
         }
         let program = std::env::current_exe()?;
-        match Peer::start(view.name, Command::new(program).args(["lab", "actor", view.name]), &self.interrupt)? {
-            Start::Ready(peer) => Ok(peer),
-            Start::Unavailable(reason) => bail!("{}: {reason}", view.name),
-        }
+        Peer::start(view.name, Command::new(program).args(["lab", "actor", view.name]), &self.interrupt)?.ready()
     }
 
     fn database(&self, view: &View) -> PathBuf {
-        self.volumes.join(view.volume).join(DATABASE)
+        self.volumes.path(view.volume).join(DATABASE)
     }
 
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
         let program = std::env::current_exe()?.into();
         peer.demand(&Request::Snapshot { program, database: self.database(view).into(), bundle: bundle.into() })
+    }
+
+    fn source(&self, peer: &Peer, view: &View) -> OsString {
+        peer.source(&self.database(view))
     }
 }

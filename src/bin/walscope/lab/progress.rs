@@ -16,12 +16,18 @@ const COUNT: usize = 10;
 pub struct Progress {
     global: Global,
     width: usize,
+    aside: bool,
 }
 
 impl Progress {
     /// As the command line says.
     pub fn new(global: &Global) -> Self {
-        Self { global: global.clone(), width: output::width(global) }
+        Self { global: global.clone(), width: output::width(global), aside: global.json }
+    }
+
+    /// Never on standard output.
+    pub fn aside(global: &Global) -> Self {
+        Self { aside: true, ..Self::new(global) }
     }
 
     /// A paragraph.
@@ -31,7 +37,7 @@ impl Progress {
 
     /// Text that is safe and fits.
     fn print(&self, text: &str) -> anyhow::Result<()> {
-        if !self.global.json {
+        if !self.aside {
             return output::text(&self.global, &format!("{text}\n"));
         }
         if io::stderr().is_terminal() {

@@ -16,7 +16,16 @@ pub enum Request {
     Open {
         /// Its path, as the actor sees it.
         path: OsString,
+        /// To write neither it nor its `-shm`.
+        read_only: bool,
     },
+    /// Remove a file, without opening it.
+    Remove {
+        /// Its path, as the actor sees it.
+        path: OsString,
+    },
+    /// Begin a write transaction, fill it until frames of it are in the `-wal`, and leave it open.
+    Spill,
     /// Switch the open database to WAL mode and create the table.
     Create,
     /// Insert rows, one transaction each.
@@ -52,7 +61,10 @@ pub enum Request {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     /// The first line: the actor runs and listens.
-    Ready,
+    Ready {
+        /// Its number, as the driver sees it; in a container of an engine, as it sees it itself.
+        pid: u32,
+    },
     /// Instead of the first line: namespaces cannot be had here.
     Unavailable {
         /// Which call, and what the kernel said.
@@ -71,6 +83,11 @@ pub enum Reply {
         rows: u64,
         /// What stopped the rest.
         error: Option<String>,
+    },
+    /// A write transaction is open.
+    Spilled {
+        /// Bytes by which the `-wal` has grown through it.
+        wal_grew: u64,
     },
     /// What `PRAGMA wal_checkpoint` answered.
     Checkpoint(CheckpointAnswer),

@@ -1,11 +1,12 @@
 //! What the two sides run in. One trait; each runtime has a file of its own.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
+use thiserror::Error;
 
 use super::docker::Docker;
 use super::folder::Folder;
@@ -15,6 +16,8 @@ use super::peer::Peer;
 use super::processes::Processes;
 use super::progress::Progress;
 use super::protocol::CopiedFile;
+use super::scenario::Scenario;
+use super::volume::Volume;
 
 /// Which runtime is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,7 +73,7 @@ pub trait Runtime {
     /// Which one.
     fn kind(&self) -> Kind;
     /// Makes an empty volume.
-    fn volume(&mut self, name: &'static str) -> anyhow::Result<()>;
+    fn volume(&mut self, volume: &Volume) -> anyhow::Result<()>;
     /// Copies the database with its `-wal` and `-shm` from one volume to another, while nobody writes.
     fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>>;
     /// Starts an actor that sees `view`.
@@ -79,7 +82,19 @@ pub trait Runtime {
     fn database(&self, view: &View) -> PathBuf;
     /// Has a walscope process of its own, where that side runs, write a snapshot to `bundle`, which must not exist.
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()>;
+    /// The SOURCE by which the driver reaches the database that this actor sees.
+    fn source(&self, peer: &Peer, view: &View) -> OsString;
+    /// Kills an actor as it is; it closes nothing. The side can be started again.
+    fn kill(&mut self, peer: Peer, _view: &View) -> anyhow::Result<()> {
+        peer.kill();
+        Ok(())
+    }
 }
+
+/// This machine, or this user, cannot have what a scenario needs.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
 
 /// A runtime and why it was taken.
 pub struct Chosen {
@@ -89,16 +104,23 @@ pub struct Chosen {
     pub reason: String,
 }
 
-/// The wanted runtime, or with `auto` the best that this machine has.
+/// The wanted runtime, or with `auto` the best that this machine has for the scenario.
 pub fn choose(
     wanted: Wanted,
+    scenario: &Scenario,
     id: &str,
     folder: &Folder,
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> anyhow::Result<Chosen> {
     let mut missing = Vec::new();
-    if matches!(wanted, Wanted::Auto | Wanted::Docker) {
+    if scenario.mounts().next().is_some() {
+        let unseen = "an engine's containers cannot be given mounts that only this process sees";
+        if wanted == Wanted::Docker {
+            return Err(Unavailable(unseen.to_owned()).into());
+        }
+        missing.push(unseen.to_owned());
+    } else if matches!(wanted, Wanted::Auto | Wanted::Docker) {
         match Docker::answers() {
             Ok(engine) => {
                 let runtime = Box::new(Docker::new(id, interrupt, progress)?);
@@ -117,7 +139,7 @@ pub fn choose(
         }
     }
     if !matches!(wanted, Wanted::Auto | Wanted::Processes) {
-        bail!("{}", missing.join("; "));
+        return Err(Unavailable(missing.join("; ")).into());
     }
     let runtime = Box::new(Processes::new(folder, interrupt)?);
     Ok(Chosen { runtime, reason: because(&missing, "two processes can always be started") })

@@ -101,18 +101,19 @@ pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::R
     let held = Challenged::open(source, global)?;
     let nonce = beacon::nonce().context("drawing a nonce")?;
     let seat = beacon::seat_of(nonce);
+    let witness = beacon::Witness::of(&held.shm);
     let refused = || format!("{}: locks of open file descriptions on the -shm", source.display());
     if let Some(digest) = held.digest {
         beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
     }
     beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
-    let before = beacon::is_held(&held.shm, seat, nonce);
+    let before = witness.sees(seat, nonce);
     let next = format!("Held. On the other side: walscope probe seek SOURCE {}", written(nonce));
     let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
     output::document(global, &shown, |width| shown.draw(width))?;
     io::stdout().flush()?;
     let in_place = wait(time, &|| linux::paths_unchanged(&held.files))?;
-    let throughout = before && in_place && beacon::is_held(&held.shm, seat, nonce);
+    let throughout = before && in_place && witness.sees(seat, nonce);
     if throughout {
         output::complain("walscope: held throughout\n");
         return Ok(Exit::Good);

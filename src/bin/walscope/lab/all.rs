@@ -1,0 +1,208 @@
+//! `lab --all`: every scenario, and what came out as a table.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use walscope::compare::Answer;
+use walscope::report::{safe, table};
+
+use super::document::{self, LabDocument};
+use super::experiment::Both;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::runtime::Unavailable;
+use super::scenario::{Expected, SCENARIOS, Scenario};
+use super::{LabArgs, experiment, volume};
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::output;
+
+/// The document.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct LabAllDocument {
+    /// `walscope/lab-all/1`.
+    pub schema: &'static str,
+    /// Every scenario, in the order of the table.
+    pub scenarios: Vec<Ran>,
+    /// How many came out as expected.
+    pub as_expected: usize,
+    /// How many did not, or failed.
+    pub otherwise: usize,
+    /// How many were skipped.
+    pub skipped: usize,
+}
+
+/// One scenario.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Ran {
+    /// As on the command line.
+    pub scenario: &'static str,
+    /// What it is.
+    pub summary: &'static str,
+    /// How it ended.
+    pub state: State,
+    /// Why it was skipped or failed, or what came otherwise.
+    pub reason: Option<String>,
+    /// What was to be expected.
+    pub expected: Expected,
+    /// What came out; null when it was skipped or failed.
+    pub run: Option<LabDocument>,
+}
+
+/// How a scenario ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// All came as expected.
+    AsExpected,
+    /// Something did not.
+    Otherwise,
+    /// It could not be run to its end.
+    Failed,
+    /// This machine, or this user, cannot have what it needs.
+    Skipped,
+}
+
+/// Runs all.
+pub fn run(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+    let progress = Progress::aside(global);
+    // Once for all, while there are no threads.
+    let mounts = volume::private_mounts().map_err(|error| format!("{error:#}"));
+    let mut scenarios = Vec::new();
+    for scenario in &SCENARIOS {
+        interrupt.check()?;
+        let possible = match &mounts {
+            Err(reason) if scenario.mounts().next().is_some() => Err(Unavailable(reason.clone()).into()),
+            _ => Ok(()),
+        };
+        let keep = args.keep.as_ref().map(|keep| keep.join(scenario.name));
+        let run = possible.and_then(|()| experiment(args, scenario, keep.as_deref(), &progress, interrupt));
+        interrupt.check()?;
+        scenarios.push(Ran::new(scenario, run));
+    }
+    let document = LabAllDocument::new(scenarios);
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(document.exit(args.require_all))
+}
+
+impl Ran {
+    fn new(scenario: &Scenario, run: anyhow::Result<LabDocument>) -> Self {
+        let (state, reason, run) = match run {
+            Ok(run) if run.as_expected => (State::AsExpected, None, Some(run)),
+            Ok(run) => (State::Otherwise, Some(run.otherwise.join("; ")), Some(run)),
+            Err(error) if error.is::<Unavailable>() => (State::Skipped, Some(format!("{error:#}")), None),
+            Err(error) => (State::Failed, Some(format!("{error:#}")), None),
+        };
+        Self { scenario: scenario.name, summary: scenario.summary, state, reason, expected: scenario.expected, run }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let expected = document::words(self.expected.sharing).to_owned();
+        let mut row = vec![self.scenario.to_owned(), expected];
+        match &self.run {
+            None => row.push(if self.state == State::Skipped { "skipped" } else { "failed" }.to_owned()),
+            Some(run) => {
+                let verdict = &run.comparison.verdict;
+                let answer = |answer: Answer| document::words(answer).to_owned();
+                row.extend([answer(verdict.sharing), answer(verdict.memory), answer(verdict.locks)]);
+                row.push(match run.hex_dump_equal {
+                    Some(true) => "equal".to_owned(),
+                    Some(false) => "differ".to_owned(),
+                    None => String::new(),
+                });
+                row.extend([run.rows.cell(), integrity(&run.integrity_check)]);
+            }
+        }
+        row
+    }
+
+    /// What the table has no room for.
+    fn remark(&self) -> Option<String> {
+        let diagnosis = || self.run.as_ref()?.checkpoint.diagnosis.as_ref().map(|found| found.explanation.clone());
+        let text = match self.state {
+            State::AsExpected if self.expected.names_the_reader => format!("inspect says: {}", diagnosis()?),
+            State::AsExpected => return None,
+            State::Otherwise => format!("not as expected: {}", self.reason.as_deref()?),
+            State::Failed => format!("failed: {}", self.reason.as_deref()?),
+            State::Skipped => format!("skipped: {}", self.reason.as_deref()?),
+        };
+        Some(format!("{}: {text}", self.scenario))
+    }
+}
+
+impl LabAllDocument {
+    fn new(scenarios: Vec<Ran>) -> Self {
+        let count = |states: &[State]| scenarios.iter().filter(|ran| states.contains(&ran.state)).count();
+        Self {
+            schema: "walscope/lab-all/1",
+            as_expected: count(&[State::AsExpected]),
+            otherwise: count(&[State::Otherwise, State::Failed]),
+            skipped: count(&[State::Skipped]),
+            scenarios,
+        }
+    }
+
+    fn exit(&self, require_all: bool) -> Exit {
+        match (self.otherwise, self.skipped) {
+            (0, 0) => Exit::Good,
+            (0, _) if !require_all => Exit::Good,
+            (0, _) => Exit::NoAnswer,
+            _ => Exit::Bad,
+        }
+    }
+
+    fn draw(&self, width: usize) -> String {
+        let heads = ["scenario", "expected", "found", "memory", "locks", "hex dumps", "rows lost", "integrity_check"];
+        let rows: Vec<Vec<String>> = self.scenarios.iter().map(Ran::row).collect();
+        let mut out = table::draw(&heads, &rows, width);
+        let counts = [(self.as_expected, "as expected"), (self.otherwise, "otherwise"), (self.skipped, "skipped")];
+        let counts: Vec<String> =
+            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let remarks = self.scenarios.iter().filter_map(Ran::remark);
+        for text in std::iter::once(counts.join(", ")).chain(remarks) {
+            out.push_str(&format!("\n{}\n", textwrap::fill(&safe(&text), width)));
+        }
+        out
+    }
+}
+
+/// The check in a word; the document has SQLite's own.
+fn integrity(check: &Both<String>) -> String {
+    match (check.writer == "ok", check.reader == "ok") {
+        (true, true) => "ok",
+        (false, false) => "not ok",
+        (true, false) => "reader: not ok",
+        (false, true) => "writer: not ok",
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(state: State) -> Ran {
+        let [scenario, ..] = &SCENARIOS;
+        Ran { state, ..Ran::new(scenario, Err(Unavailable("no root".to_owned()).into())) }
+    }
+
+    #[test]
+    fn what_is_otherwise_fails_and_what_is_skipped_fails_where_all_is_required() {
+        let exit = |states: &[State], require_all| {
+            LabAllDocument::new(states.iter().map(|state| ended(*state)).collect()).exit(require_all)
+        };
+        let (good, skipped) = (State::AsExpected, State::Skipped);
+        assert_eq!(exit(&[good, good], true), Exit::Good);
+        assert_eq!(exit(&[good, skipped], false), Exit::Good);
+        assert_eq!(exit(&[good, skipped], true), Exit::NoAnswer);
+        for bad in [State::Otherwise, State::Failed] {
+            assert_eq!(exit(&[good, skipped, bad], false), Exit::Bad);
+            assert_eq!(exit(&[good, bad], true), Exit::Bad);
+        }
+    }
+
+    #[test]
+    fn a_skipped_scenario_is_said_to_be_skipped_with_the_reason() {
+        let text = LabAllDocument::new(vec![ended(State::Skipped)]).draw(100);
+        assert!(text.contains("1 skipped") && text.contains("shared: skipped: no root"), "{text}");
+    }
+}

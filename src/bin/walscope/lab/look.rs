@@ -1,0 +1,80 @@
+//! What walscope sees on both sides while they have the database open.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use walscope::analysis::checkpoint::CheckpointFacts;
+use walscope::bytes::read_all;
+use walscope::evidence::live::Live;
+use walscope::report::compare::CompareDocument;
+use walscope::report::inspect;
+use walscope::snapshot::Capture;
+
+use super::experiment::Both;
+use crate::args::{Color, Global};
+use crate::compare::{Captured, capture_all};
+use crate::examined;
+
+/// More than any `-shm` that `--rows` can make.
+const MOST_SHM: u64 = 64 << 20;
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Looked {
+    /// The comparison: of the two live sides, seen from outside; where that cannot be had, of the two snapshots.
+    pub comparison: CompareDocument,
+    /// Why it is of the snapshots.
+    pub reason: Option<String>,
+    /// What the two live sides showed together.
+    pub live: Option<Live>,
+    /// Whether the two captured `-shm` are byte for byte equal; `None` when one is missing.
+    pub hex_dump_equal: Option<bool>,
+    /// The checkpoint as `inspect` of the writer diagnoses it from outside.
+    pub checkpoint: Option<CheckpointFacts>,
+}
+
+/// Looks: at `sources` from outside, where that can be had, else at the snapshots.
+pub fn look(sources: &Both<OsString>, bundles: &Both<PathBuf>) -> anyhow::Result<Looked> {
+    let (mut captured, reason) = match capture_all(&[sources.writer.clone(), sources.reader.clone()], false) {
+        Ok(captured) => (captured, None),
+        Err(error) => {
+            let captures = vec![Capture::open(&bundles.writer)?, Capture::open(&bundles.reader)?];
+            let reason = format!("the two snapshots are compared: from outside, {error:#}");
+            (Captured { captures, simultaneous: false, live: Vec::new() }, Some(reason))
+        }
+    };
+    for (capture, label) in captured.captures.iter_mut().zip(["writer", "reader"]) {
+        label.clone_into(&mut capture.label);
+    }
+    Ok(Looked {
+        comparison: captured.document()?,
+        hex_dump_equal: equal_shm(&captured.captures)?,
+        checkpoint: if reason.is_none() { checkpoint(&sources.writer)? } else { None },
+        live: captured.live.into_iter().next().map(|pair| pair.live),
+        reason,
+    })
+}
+
+fn equal_shm(captures: &[Capture]) -> anyhow::Result<Option<bool>> {
+    let [Some(writer), Some(reader)] = [0, 1].map(|at| captures.get(at).and_then(|capture| capture.shm.as_ref()))
+    else {
+        return Ok(None);
+    };
+    Ok(Some(read_all(writer.as_ref(), MOST_SHM)? == read_all(reader.as_ref(), MOST_SHM)?))
+}
+
+/// What `walscope inspect` says of the checkpoint.
+fn checkpoint(source: &OsString) -> anyhow::Result<Option<CheckpointFacts>> {
+    let global = Global { json: false, width: None, color: Color::Never, threads: None, strict_atime: false };
+    let look = examined::Look::at(source, &global)?;
+    let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());
+    Ok(document.checkpoint)
+}
+
+/// Keeps what the two live sides showed together beside their bundles.
+pub fn keep(live: &Live, bundles: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = bundles.join("live.json");
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    crate::output::write_json(file, live)
+}
