@@ -220,10 +220,22 @@ pub struct FileView {
     pub generation: Observation<u32>,
     /// `stx_mnt_id` of statx(2): the mount through which it was opened.
     pub mount_id: Observation<u64>,
+    /// The same by a number that no other mount ever has while the machine is up (STATX_MNT_ID_UNIQUE, Linux 6.8).
+    #[serde(default = "not_recorded::<u64>")]
+    pub unique_mount_id: Observation<u64>,
+    /// `diskseq` of the block device that `device` names (Linux 5.15): another one each time a disk is attached under
+    /// its number.
+    #[serde(default = "not_recorded::<u64>")]
+    pub disk_sequence: Observation<u64>,
     /// The file system.
     pub file_system: Observation<FileSystem>,
     /// Device and inode as the kernel prints them for a mapping of this file. Only looked at for the `-shm`.
     pub maps_identity: Observation<InodeId>,
+}
+
+/// What a bundle of an earlier walscope has instead.
+fn not_recorded<T>() -> Observation<T> {
+    Observation::missing("the walscope that made this capture did not look")
 }
 
 /// The files of one database as one side sees them, and the directory that SQLite would create siblings in.
@@ -484,6 +496,14 @@ impl ShmLocks {
             dead_man_switch: byte(),
         }
     }
+
+    /// Leaves out the holders whose process is known and does not pass.
+    pub fn retain_holders(&mut self, passes: impl Fn(u32) -> bool) {
+        let named = [&mut self.write, &mut self.checkpoint, &mut self.recover, &mut self.dead_man_switch];
+        for byte in named.into_iter().chain(&mut self.read) {
+            byte.holders.retain(|holder| holder.pid.is_none_or(&passes));
+        }
+    }
 }
 
 /// The locks that were seen, both ways: by asking the kernel (F_OFD_GETLK) and by reading `/proc/locks`.
@@ -518,12 +538,8 @@ pub struct Evidence {
     /// The wal-index at several moments, oldest first.
     pub samples: Vec<WalIndexSample>,
     /// Page tables of the mappings of the `-shm`. From two captures they say nothing: page frames are used again at once.
-    #[serde(default = "not_recorded")]
+    #[serde(default = "not_recorded::<Vec<live::PageTable>>")]
     pub page_tables: Observation<Vec<live::PageTable>>,
-}
-
-fn not_recorded() -> Observation<Vec<live::PageTable>> {
-    Observation::missing("the walscope that made this capture did not look")
 }
 
 #[cfg(test)]

@@ -100,16 +100,20 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
         Place::Here(path) => Ok(Target::from(path)),
         Place::Process(pid, path) => Target::of_process(pid, path)
             .map_err(|why| refused(why, format!("run walscope as the user of process {pid}, or inside its container"))),
-        Place::Container(name, path) => runtimes::target(name, path).map_err(|why| refused(why, inside(name, path))),
+        Place::Container(name, path) => {
+            runtimes::target(name, path).map_err(|error| refused(error.why, inside(error.runtime, name, path)))
+        }
     }
 }
 
-fn inside(name: &str, path: &Path) -> String {
+/// What to run inside instead, by the runtime that was found.
+fn inside(runtime: Option<&str>, name: &str, path: &Path) -> String {
+    let Some(runtime) = runtime else { return "run walscope inside of the container".to_owned() };
     let path = path.to_string_lossy();
     let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+,=@".contains(&byte));
     let path = if plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) };
     format!(
-        "run inside: docker exec {name} walscope snapshot {path} -o - > {name}.walsnap, and give {name}.walsnap in place of {name}:{path}"
+        "run inside: {runtime} exec {name} walscope snapshot {path} -o - > {name}.walsnap, and give {name}.walsnap in place of {name}:{path}"
     )
 }
 
@@ -232,10 +236,11 @@ mod tests {
     #[test]
     fn the_command_to_run_inside_can_be_pasted() {
         assert!(
-            inside("w1", Path::new("/data/t.db"))
-                .contains("docker exec w1 walscope snapshot /data/t.db -o - > w1.walsnap")
+            inside(Some("podman"), "w1", Path::new("/data/t.db"))
+                .contains("podman exec w1 walscope snapshot /data/t.db -o - > w1.walsnap")
         );
-        assert!(inside("w1", Path::new("/my $x's")).contains(r"snapshot '/my $x'\''s' -o"));
+        assert!(!inside(None, "w1", Path::new("/data/t.db")).contains("exec"));
+        assert!(inside(Some("docker"), "w1", Path::new("/my $x's")).contains(r"snapshot '/my $x'\''s' -o"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -78,6 +79,35 @@ fn a_fifo_in_the_place_of_a_wal_never_blocks() {
 }
 
 #[test]
+fn a_snapshot_beside_what_is_no_file_says_so_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.db"), [0; 4096]).unwrap();
+    let put = |suffix: &str, kind: &str| {
+        let path = folder.path().join(format!("a.db{suffix}"));
+        let _ = fs::remove_file(&path);
+        match kind {
+            "a FIFO" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+            _ => symlink("/etc/shadow", &path).unwrap(),
+        }
+        path
+    };
+    let here = format!("pid:{}:{}", std::process::id(), folder.path().join("a.db").display());
+    for suffix in ["-wal", "-shm"] {
+        for kind in ["a FIFO", "a symbolic link"] {
+            let path = put(suffix, kind);
+            for source in ["a.db", &here] {
+                for output in ["never.walsnap", "-"] {
+                    let ran = walscope(folder.path(), &["snapshot", source, "-o", output]);
+                    refused(&ran, &format!("a.db{suffix}"), &["needed a regular file", kind], source);
+                    assert!(!folder.path().join("never.walsnap").exists());
+                }
+            }
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_device_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     refused_by_all(folder.path(), "/dev/zero", &["needed a regular file", "found a character device"]);
@@ -112,7 +142,7 @@ fn a_denied_file_is_named_with_the_reason() {
     fs::write(folder.path().join("a.db-wal"), [0; 64]).unwrap();
     // The binary may lie where an ordinary user cannot reach it.
     let exe = folder.path().join("walscope");
-    fs::copy(EXE, &exe).unwrap();
+    common::copy_executable(EXE, &exe);
     let as_nobody = |name: &str| {
         let mut command = Command::new(&exe);
         command.args(["inspect", name]).current_dir(folder.path());

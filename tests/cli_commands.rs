@@ -366,3 +366,49 @@ fn looking_writes_nothing() {
     walscope(folder.path(), &["snapshot", "t.db", "-o", "b.walsnap", "--with-db"]);
     assert_eq!(state(), before);
 }
+
+#[test]
+fn a_wal_truncated_under_a_live_connection_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", "before.walsnap"]).code, 0);
+    let found = |codes: &[&str]| {
+        let ran = walscope(folder.path(), &["inspect", "t.db", "--json"]);
+        assert_eq!(ran.code, 1, "{}", ran.text());
+        let page = ran.json();
+        let all = page["findings"].as_array().unwrap();
+        let errors = all.iter().filter(|finding| finding["severity"] == "error");
+        assert_eq!(errors.map(|finding| finding["code"].as_str().unwrap()).collect::<Vec<_>>(), codes, "{page:#}");
+        assert!(page["checkpoint"]["explanation"].as_str().unwrap().contains("cut short while it is in use"));
+        all.iter().find(|finding| finding["code"] == "wal_truncated").unwrap().clone()
+    };
+    // By another process: closing a descriptor in this one would drop SQLite's locks.
+    let cut = |size: &str| {
+        let cut = Command::new("truncate").args(["-s", size, "t.db-wal"]).current_dir(folder.path()).status();
+        assert!(cut.unwrap().success());
+    };
+    // A reader of the state before keeps the next commit from restarting the WAL.
+    let reader = connect(&folder.path().join("t.db"));
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
+    let frames = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(2)).unwrap();
+    db.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    cut("0");
+    let finding = found(&["wal_truncated"]);
+    let detail = finding["detail"].as_str().unwrap();
+    assert!(detail.contains("0 bytes and no header"), "{detail}");
+    assert_eq!(finding["evidence"]["backfilled"], frames);
+    assert!(detail.contains(&format!("Frames {} to {}", frames + 1, frames + 1)), "{detail}");
+    // A capture says so, too, and nobody claims to know what happened between the two.
+    let ran = walscope(folder.path(), &["snapshot", "t.db", "-o", "after.walsnap", "--attempts", "1"]);
+    assert_eq!(ran.code, 1, "{}", ran.text());
+    let lineage = walscope(folder.path(), &["compare", "before.walsnap", "after.walsnap", "--json"]).json();
+    let lineage = &lineage["lineage"];
+    assert_eq!(lineage["relation"], Value::Null, "{lineage:#}");
+    assert!(lineage["explanation"].as_str().unwrap().contains("truncated or removed: commits are lost"), "{lineage:#}");
+    // The next commit makes the file long again, with nothing at its beginning.
+    let _ = db.execute_batch("INSERT INTO t VALUES (3)");
+    assert_ne!(fs::metadata(folder.path().join("t.db-wal")).unwrap().len(), 0);
+    found(&["wal_truncated"]);
+    drop(reader);
+}

@@ -84,9 +84,7 @@ fn superseded_is_every_committed_frame_with_a_later_one_of_its_page() {
 fn frames_are_chosen_by_number_and_by_page() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path());
-    for (range, numbers) in
-        [("2..4", vec![2, 3, 4]), ("4..", vec![4, 5]), ("..2", vec![1, 2]), ("3", vec![3]), ("9..12", vec![])]
-    {
+    for (range, numbers) in [("2..4", vec![2, 3, 4]), ("4..", vec![4, 5]), ("..2", vec![1, 2]), ("3", vec![3])] {
         let all = json(folder.path(), &["t.db-wal"]);
         let chosen = json(folder.path(), &["t.db-wal", "--frame", range]);
         assert_eq!(column(&chosen["frames"], "frame"), numbers, "{range}");
@@ -102,6 +100,26 @@ fn frames_are_chosen_by_number_and_by_page() {
     for bad in ["0", "4..2", "x", ".."] {
         assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--frame", bad]).code, 2, "{bad}");
     }
+}
+
+#[test]
+fn frames_and_pages_that_cannot_be_there_are_said_to_be_out_of_range() {
+    let folder = tempfile::tempdir().unwrap();
+    sample(folder.path());
+    let there = json(folder.path(), &["t.db-wal"])["frames"].as_array().unwrap().len();
+    for frames in ["4294967295..", "4294967295", &format!("{}..", there + 1)] {
+        for more in [[].as_slice(), &["--transactions"], &["--json"], &["--jsonl"], &["--hex"]] {
+            let ran = walscope(folder.path(), &[&["wal", "t.db-wal", "--frame", frames], more].concat());
+            assert_eq!(ran.code, 2, "{frames} {more:?}: {}", ran.text());
+            assert!(ran.stderr.contains(&format!("the -wal has {there} frames")), "{}", ran.stderr);
+            assert!(ran.stdout.is_empty() && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+        }
+    }
+    assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--frame", &format!("{there}..")]).code, 0);
+    let ran = walscope(folder.path(), &["wal", "t.db-wal", "--page", "0"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--page"), "{}", ran.stderr);
+    // A page that is in no frame is an answer.
+    assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--page", "4294967295"]).code, 0);
 }
 
 #[test]

@@ -207,45 +207,9 @@ fn a_live_capture_is_of_the_descriptors_that_were_held() {
     assert!(linux::paths_unchanged(&files));
 }
 
-/// A btrfs in a file, mounted for one test.
-struct Btrfs {
-    folder: TempDir,
-}
-
-impl Btrfs {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |command: &str, arguments: &[&str]| {
-            let mut command = Command::new(command);
-            command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
-        };
-        fs::create_dir(folder.path().join("mnt")).unwrap();
-        fs::File::create(folder.path().join("image")).unwrap().set_len(256 << 20).unwrap();
-        let there = run("mkfs.btrfs", &["-q", "image"]) && run("mount", &["-o", "loop", "image", "mnt"]);
-        there.then_some(Self { folder })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("mnt").join(name)
-    }
-
-    fn subvolume(&self, arguments: &[&Path]) {
-        let verb = if arguments.len() == 1 { "create" } else { "snapshot" };
-        let output = Command::new("btrfs").args(["subvolume", verb]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Btrfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.folder.path().join("mnt")).status();
-    }
-}
-
 #[test]
 fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_same() {
-    let btrfs = Btrfs::mount();
+    let btrfs = common::btrfs::Btrfs::mount();
     if !common::have("btrfs", btrfs.is_some()) {
         return;
     }
@@ -263,4 +227,95 @@ fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_sa
     let ((of_one, on_one), (of_copy, on_copy)) = (view(&one), view(&copy));
     assert_eq!(of_one, of_copy, "the ground for all this");
     assert_eq!((on_one, on_copy), (1, 0));
+}
+
+/// A disk image under a loop device of one fixed number, mounted.
+struct Attached<'a> {
+    device: &'a Path,
+    mounted: PathBuf,
+}
+
+impl<'a> Attached<'a> {
+    fn image(device: &'a Path, image: &Path, mounted: PathBuf) -> Option<Self> {
+        let attached = Self { device, mounted };
+        let done = ran("losetup", &[device, image]) && ran("mount", &[device, &attached.mounted]);
+        done.then_some(attached)
+    }
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        ran("umount", &[&self.mounted]);
+        ran("losetup", &[Path::new("-d"), self.device]);
+    }
+}
+
+fn ran(command: &str, arguments: &[&Path]) -> bool {
+    let mut command = Command::new(command);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A loop device that nobody else uses; its node goes with it.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn make(folder: &Path) -> Option<Self> {
+        let number = 1_000 + std::process::id() % 100_000;
+        let node = folder.join("loop");
+        let made = Command::new("mknod").arg(&node).args(["b", "7", &number.to_string()]).status();
+        made.is_ok_and(|made| made.success()).then_some(Self(node))
+    }
+}
+
+#[test]
+fn clones_of_a_disk_mounted_one_after_the_other_under_one_number_are_not_called_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("mnt")).unwrap();
+    fs::File::create(at("one")).unwrap().set_len(32 << 20).unwrap();
+    let device = Loop::make(folder.path());
+    let made = device.is_some() && ran("mkfs.ext4", &[Path::new("-q"), &at("one")]);
+    let first = device.as_ref().filter(|_| made).and_then(|device| Attached::image(&device.0, &at("one"), at("mnt")));
+    if !common::have("root", first.is_some()) {
+        return;
+    }
+    let device = device.as_ref().unwrap();
+    let database = at("mnt").join("t.db");
+    let capture = |name: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_walscope"))
+            .arg("snapshot")
+            .arg(&database)
+            .arg("-o")
+            .arg(at(name))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    let compared = |a: &str, b: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_walscope"))
+            .args(["compare", "--json"])
+            .args([at(a), at(b)])
+            .output()
+            .unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap())
+    };
+    // Killed: -wal and -shm stay.
+    drop(Sqlite::open(&database));
+    capture("a");
+    capture("again");
+    drop(first);
+    fs::copy(at("one"), at("clone")).unwrap();
+    let second = Attached::image(&device.0, &at("clone"), at("mnt")).unwrap();
+    capture("b");
+    let (code, same) = compared("a", "again");
+    assert_eq!(code, Some(0), "{same}");
+    let (code, cloned) = compared("a", "b");
+    assert_eq!(code, Some(3), "{cloned}");
+    assert!(cloned.contains("another disk was attached under this device number"), "{cloned}");
+    drop(second);
+    // The same disk, attached anew: nobody can tell it from a clone.
+    let third = Attached::image(&device.0, &at("one"), at("mnt")).unwrap();
+    capture("c");
+    assert_eq!(compared("a", "c").0, Some(3));
+    drop(third);
 }

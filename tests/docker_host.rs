@@ -145,6 +145,27 @@ fn a_snapshot_from_the_host_says_what_one_from_inside_would() {
 }
 
 #[test]
+fn containers_are_probed_from_the_host_by_name_and_by_process() {
+    let Some(world) = world() else { return };
+    let (writer, api, _) = pinned(&world);
+    let by_pid = format!("pid:{}:/data/t.db", pid(&api));
+    let met = std::thread::scope(|scope| {
+        let meet = |source: String| {
+            scope.spawn(move || json(&["probe", "meet", &source, "--token", "hosts", "--timeout", "60"]))
+        };
+        let both = [meet(source(&writer)), meet(by_pid.clone())];
+        both.map(|one| one.join().unwrap())
+    });
+    for (code, found) in met {
+        assert_eq!((code, &found["verdict"]["locks"]), (0, &"proven".into()), "{found:#}");
+    }
+    let (code, found) = json(&["probe", "seek", &by_pid, "0123456789abcdef"]);
+    assert_eq!((code, &found["verdict"]["sharing"]), (3, &"undecided".into()), "{found:#}");
+    let (code, _, err) = run(&["probe", "seek", "walscope-no-such-container:/data/t.db", "0123456789abcdef"]);
+    assert!(code == 2 && err.contains("walscope-no-such-container"), "{err}");
+}
+
+#[test]
 fn a_hostile_container_is_refused_clearly_and_nothing_outside_of_it_is_read() {
     let Some(world) = world() else { return };
     let (writer, _api, at) = pinned(&world);
@@ -162,6 +183,19 @@ fn a_hostile_container_is_refused_clearly_and_nothing_outside_of_it_is_read() {
             assert_eq!(code, 2, "{command}: {out}");
             assert!(err.contains(&format!("{name}.db-shm")) && err.contains(kind), "{command}: {err}");
         }
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = folder.path().join("never.walsnap");
+        for arguments in [
+            ["snapshot", &hostile, "-o", bundle.to_str().unwrap()].as_slice(),
+            &["probe", "hold", &hostile, "--for", "1"],
+            &["probe", "seek", &hostile, "0123456789abcdef"],
+            &["probe", "meet", &hostile, "--timeout", "1"],
+        ] {
+            let (code, out, err) = run(arguments);
+            assert_eq!(code, 2, "{arguments:?}: {out}");
+            assert!(err.contains(&format!("{name}.db-shm")) && err.contains(kind), "{arguments:?}: {err}");
+        }
+        assert!(!bundle.exists());
         let (code, _, err) = run(&["shm", &format!("{hostile}-shm")]);
         assert_eq!(code, 2, "{err}");
         let (code, found) = json(&["compare", &source(&writer), &hostile]);
@@ -183,6 +217,22 @@ fn a_hostile_container_is_refused_clearly_and_nothing_outside_of_it_is_read() {
         let (code, out, err) = run(&["inspect", &format!("{}:/data/{path}", writer.container)]);
         assert_eq!(code, 2, "{path}: {out}{err}");
     }
+    // A name that would move the terminal reaches it escaped, in answers and in refusals.
+    let odd = "e\u{1b}[31m\nVerdict proven.db";
+    fs::copy(at.join("t.db"), at.join(odd)).unwrap();
+    let odd = format!("{}:/data/{odd}", writer.container);
+    for (arguments, expected) in [
+        (["inspect", &odd].as_slice(), 0),
+        (&["compare", &odd, &odd], 3),
+        (&["inspect", &format!("{odd}x")], 2),
+        (&["probe", "seek", &odd, "0123456789abcdef"], 2),
+    ] {
+        let (code, out, err) = run(arguments);
+        assert!(!out.contains('\u{1b}') && !err.contains('\u{1b}'), "{arguments:?}: {out:?} {err:?}");
+        assert!(!(out.clone() + &err).lines().any(|line| line.starts_with("Verdict proven.db")), "{out:?} {err:?}");
+        let answered = if expected == 2 { code == 2 } else { code != 2 };
+        assert!(answered, "{arguments:?}: {code} {out} {err}");
+    }
     // A link that stays inside is followed as SQLite follows it: the siblings lie beside the target.
     symlink("/data/t.db", at.join("good.db")).unwrap();
     let (code, found) = json(&["inspect", &format!("{}:/data/good.db", writer.container)]);
@@ -197,7 +247,7 @@ fn without_the_privilege_the_command_to_run_inside_is_said() {
     // The build folder need not be open to everybody.
     let folder = tempfile::tempdir().unwrap();
     let exe = folder.path().join("walscope");
-    fs::copy(EXE, &exe).unwrap();
+    common::copy_executable(EXE, &exe);
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let as_user = |source: &str| {
         let drop = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];

@@ -32,7 +32,7 @@ fn for_everybody(folder: &Path) {
 /// A copy of walscope beside the database: the build folder may be closed to other users.
 fn executable(folder: &Path) -> PathBuf {
     let copy = folder.join("walscope-copy");
-    fs::copy(EXE, &copy).unwrap();
+    common::copy_executable(EXE, &copy);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     copy
 }

@@ -185,3 +185,68 @@ fn what_cannot_be_seen_from_here_is_said() {
     let (_, here) = ps(&[]);
     assert_eq!(here["sight"]["every_process"], own.to_str() == Some("pid:[4026531836]"));
 }
+
+#[test]
+fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
+    let (_folder, database) = folder();
+    let (newline, spelt) = (database.with_file_name("a\nb.db"), database.with_file_name("a\\012b.db"));
+    let mut children = [Sqlite::open(&newline), Sqlite::open(&spelt)];
+    children.iter_mut().for_each(|child| child.run("INSERT INTO t VALUES (1)"));
+    let (_, json) = ps(&[]);
+    for (name, child) in [&newline, &spelt].into_iter().zip(&children) {
+        let found = of(&json, name);
+        assert_eq!((found.len(), &found[0]["state"]), (1, &"current".into()), "{name:?}: {json:#}");
+        assert_eq!(pids(&found[0]), [u64::from(child.pid())]);
+    }
+    // What was deleted, too, is called by its name.
+    fs::remove_file(shm(&newline)).unwrap();
+    let (_, json) = ps(&[]);
+    assert_eq!(of(&json, &newline)[0]["state"], "deleted");
+}
+
+#[test]
+fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
+    let btrfs = common::btrfs::Btrfs::mount();
+    if !common::have("btrfs", btrfs.is_some()) {
+        return;
+    }
+    let btrfs = btrfs.unwrap();
+    let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
+    btrfs.subvolume(&[&one]);
+    let databases = [one.join("t.db"), copy.join("t.db")];
+    let mut first = Sqlite::open(&databases[0]);
+    first.run("INSERT INTO t VALUES (1)");
+    btrfs.subvolume(&[&one, &copy]);
+    let mut second = Sqlite::open(&databases[1]);
+    second.run("INSERT INTO t VALUES (2)");
+    let mut reader = Sqlite::open(&databases[1]);
+    reader.run("BEGIN; SELECT x FROM t");
+    let (_, json) = ps(&[]);
+    let found: Vec<Value> = databases.iter().flat_map(|database| of(&json, database)).collect();
+    assert_eq!(found.len(), 2, "{json:#}");
+    assert_eq!(found[0]["identity"], found[1]["identity"], "the snapshot did not keep the number");
+    assert_ne!(found[0]["subvolume"], found[1]["subvolume"]);
+    assert_eq!((pids(&found[0]), pids(&found[1]).len()), (vec![u64::from(first.pid())], 2));
+    let none: Vec<Value> = Vec::new();
+    assert!(found.iter().all(|index| index["state"] == "current" && index["split_with"] == Value::Array(none.clone())));
+    // The list of locks goes by the superblock's device: nobody is named for the other subvolume's.
+    assert_eq!(held_by(&found[0], "dead_man_switch"), [u64::from(first.pid())]);
+    assert!((1..5).all(|slot| held_by(&found[0], &format!("read{slot}")).is_empty()), "{:#}", found[0]);
+    assert!(
+        (1..5).any(|slot| held_by(&found[1], &format!("read{slot}")) == [u64::from(reader.pid())]),
+        "{:#}",
+        found[1]
+    );
+    drop((first, second, reader));
+}
+
+#[test]
+fn on_tmpfs_one_wal_index_is_one_for_everybody() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let database = fs::canonicalize(folder.path()).unwrap().join("t.db");
+    let mut children = [Sqlite::open(&database), Sqlite::open(&database)];
+    children.iter_mut().for_each(|child| child.run("INSERT INTO t VALUES (1)"));
+    let (_, json) = ps(&[]);
+    let found = of(&json, &database);
+    assert_eq!((found.len(), &found[0]["subvolume"], pids(&found[0]).len()), (1, &Value::Null, 2), "{json:#}");
+}

@@ -77,6 +77,13 @@ fn examining(database: &Path) -> Vec<Vec<String>> {
         vec!["probe", "meet", &here, "--timeout", "1"],
         vec!["inspect", &through],
         vec!["compare", &here, &through],
+        vec!["compare", &through, &through],
+        vec!["snapshot", &through, "-o", "out.walsnap", "--with-db", "--samples", "3", "--interval", "1"],
+        vec!["snapshot", &here, "-o", "-", "--wal", "headers"],
+        vec!["shm", &through, "--pages", "--hash"],
+        vec!["probe", "hold", &through, "--for", "1"],
+        vec!["probe", "seek", &through, "0123456789abcdef"],
+        vec!["probe", "meet", &through, "--timeout", "1"],
         vec!["ps"],
     ]
     .into_iter()

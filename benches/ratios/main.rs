@@ -7,6 +7,7 @@
 mod child;
 mod generate;
 mod passes;
+mod processes;
 mod watch;
 mod whole;
 
@@ -47,6 +48,17 @@ enum Command {
     Scaling {
         #[command(flatten)]
         shape: Shape,
+    },
+    /// A host full of processes, at least this many: what a look at all of them costs
+    Processes {
+        #[command(flatten)]
+        shape: Shape,
+        /// How many are started
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+        /// Fail when 1,000 processes cost more seconds of CPU
+        #[arg(long, value_name = "SECONDS")]
+        gate: Option<f64>,
     },
     /// A sparse file of 1 TiB
     Sparse {
@@ -120,6 +132,7 @@ fn main() {
         Command::Passes { shape, gate } => passes::run(&shape, gate),
         Command::Whole { shape } => whole::run(&shape),
         Command::Scaling { shape } => whole::scaling(&shape),
+        Command::Processes { shape, count, gate } => processes::run(&shape, count, gate),
         Command::Sparse { shape } => whole::sparse(&shape),
         Command::Watch { shape } => watch::run(&shape),
         Command::Generate { path, shape } => {

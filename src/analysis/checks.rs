@@ -54,6 +54,7 @@ fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
             "shm_header_against_wal",
             &[
                 "shm_of_other_wal",
+                "wal_truncated",
                 "shm_beyond_wal",
                 "wal_ahead_of_shm",
                 "shm_header_contradicts_wal",

@@ -254,7 +254,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     let cut_off = mapped
         .indexes
         .iter()
-        .filter(|index| !splits.values().any(|split| split.iter().any(|one| one.identity == index.identity)));
+        .filter(|index| !splits.values().any(|split| split.iter().any(|one| std::ptr::eq(*one, *index))));
     found.extend(cut_off.filter_map(deleted));
     found
 }

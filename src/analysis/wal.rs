@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
+use crate::format::shm::IndexHeader;
 use crate::format::wal::{FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader};
 
 use blocks::Link;
@@ -170,6 +171,17 @@ impl WalFacts {
     #[must_use]
     pub fn page_size(&self) -> Option<u32> {
         self.header.filter(|header| header_fault(header).is_none()).map(|header| header.page_size)
+    }
+
+    /// Whether the file does not have the frames that a wal-index in use counts, because it was cut short: SQLite restarts
+    /// the wal-index before it truncates the WAL.
+    ///
+    /// folklore: the next commit goes where the next frame was to be, so that the file is long again and begins with zero
+    /// bytes. Held by `a_wal_truncated_under_a_live_connection_is_named`.
+    #[must_use]
+    pub fn cut_short_of(&self, index: &IndexHeader) -> bool {
+        let hollow = self.header.is_some_and(|header| header.magic == 0 && header.salts() == [0, 0]);
+        index.mx_frame > 0 && self.end_reason != EndReason::NoFile && (hollow || self.file_size < index.wal_bytes())
     }
 
     /// The class of one frame, known once the whole file was passed over.

@@ -5,7 +5,7 @@
 //! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
 
 use super::{Pair, Side, identity};
-use crate::evidence::{Mapping, Timestamp};
+use crate::evidence::{FileView, Mapping, Observation, Timestamp};
 
 /// What else explains that content differs.
 pub(super) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
@@ -59,15 +59,7 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
     }
     let Times { later, begun, .. } = times;
     let shm = later.evidence.files.shm.value();
-    let id = shm.and_then(|shm| shm.maps_identity.value());
-    let view = later.evidence.mappings.value();
-    let mut mapping = view.iter().flat_map(|view| &view.mappings).filter(|mapping| {
-        mapping.shared
-            && mapping.cut_off.is_none()
-            && Some(&mapping.inode) == id
-            && started_before(later, mapping, begun)
-    });
-    if mapping.next().is_none() {
+    if !shm.is_some_and(|shm| maps_since(later, shm, begun)) {
         return Err(format!(
             "no process was seen on {} that maps its -shm and is older than the other capture",
             later.label
@@ -80,6 +72,59 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether both looks at a file met one mounted file system. Numbers of an inode, its birth and the file system's own id
+/// are all copied with a disk: clones that are mounted one after the other under one device number differ in nothing else.
+///
+/// # Errors
+/// Why that cannot be said.
+pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Result<(), String> {
+    if pair.simultaneous || times(pair).is_ok_and(|times| times.overlap) {
+        return Ok(());
+    }
+    let disks = a.disk_sequence.value().zip(b.disk_sequence.value());
+    let mounts = a.unique_mount_id.value().zip(b.unique_mount_id.value());
+    if [disks, mounts].into_iter().flatten().any(|(x, y)| x == y) || alive_throughout(pair, a, b) {
+        return Ok(());
+    }
+    if let Some((x, y)) = disks {
+        return Err(format!(
+            "another disk was attached under this device number meanwhile: its sequence is {x} on {} and {y} on {}",
+            pair.a.label, pair.b.label
+        ));
+    }
+    let unseen = |what: &Observation<u64>| what.reason().map(str::to_owned);
+    let disk = unseen(&a.disk_sequence).or_else(|| unseen(&b.disk_sequence)).unwrap_or_default();
+    let mount = match mounts {
+        Some(_) => "the mounts differ".to_owned(),
+        None => unseen(&a.unique_mount_id).or_else(|| unseen(&b.unique_mount_id)).unwrap_or_default(),
+    };
+    Err(format!(
+        "nothing shows that both captures met one mounted file system, and clones of a disk mounted one after the other differ in nothing else (disk: {disk}; mount: {mount}; no process was seen that maps the -shm of the later capture and is older than the earlier one): capture again with this walscope, or compare live"
+    ))
+}
+
+/// Whether a process that maps the `-shm` of the later side, on the same device as the file, is older than the earlier
+/// capture. A process keeps its mounts, and what it has open keeps its disk: at the earlier capture this one already was
+/// under the device number. One that closed it, had the disk switched beneath it and opened it again is not told apart.
+fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
+    let Ok(Times { later, begun, .. }) = times(pair) else { return false };
+    let file = if std::ptr::eq(later, pair.a) { a } else { b };
+    let shm = later.evidence.files.shm.value().filter(|shm| shm.device == file.device);
+    shm.is_some_and(|shm| maps_since(later, shm, begun))
+}
+
+/// Whether a process was seen that maps the `-shm` and had started before a moment.
+fn maps_since(side: &Side, shm: &FileView, moment: u64) -> bool {
+    let id = shm.maps_identity.value();
+    let mut mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+    mappings.any(|mapping| {
+        mapping.shared
+            && mapping.cut_off.is_none()
+            && Some(&mapping.inode) == id
+            && started_before(side, mapping, moment)
+    })
 }
 
 /// Whether processes of both sides had their wal-index mapped at one moment.

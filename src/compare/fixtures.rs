@@ -50,6 +50,8 @@ pub fn file(inode: u64) -> FileView {
         birth_time: Observation::seen(time(50 * SECOND + inode)),
         generation: Observation::seen(u32::try_from(inode).unwrap() * 3),
         mount_id: Observation::seen(5),
+        unique_mount_id: Observation::missing("each side has mounts of its own"),
+        disk_sequence: Observation::seen(9),
         file_system: Observation::seen(ext4()),
         maps_identity: Observation::seen(InodeId { device, inode }),
     }

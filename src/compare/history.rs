@@ -1,6 +1,7 @@
 //! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
 
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
+use crate::analysis::wal::EndReason;
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_frame_header};
@@ -22,6 +23,9 @@ pub(super) struct End {
 
 /// Live, the `-shm` says how far the WAL counts; at rest, or without a `-shm` to be trusted, the WAL's last commit does.
 pub(super) fn end(side: &Side) -> Option<End> {
+    if lost(side) {
+        return None;
+    }
     let index = live_index(side);
     let backfilled =
         |index: Option<&IndexHeader>| index.and(side.shm.as_ref()).map(|shm| u64::from(shm.checkpoint.backfilled));
@@ -50,6 +54,12 @@ pub(super) fn end(side: &Side) -> Option<End> {
         _ => None,
     };
     Some(End { salts, frame, commits, backfilled: backfilled(index), sequence: Some(header.checkpoint_sequence) })
+}
+
+/// Whether the `-wal` does not have what the wal-index in use counts: where its history ends, nobody can say.
+pub(super) fn lost(side: &Side) -> bool {
+    let gone = |index: &IndexHeader| index.mx_frame > 0 && side.wal.end_reason == EndReason::NoFile;
+    side.wal_captured && live_index(side).is_some_and(|index| gone(index) || side.wal.cut_short_of(index))
 }
 
 /// The wal-index header that counts: trusted, and not known to be a leftover that nobody has open.

@@ -224,7 +224,7 @@ fn local(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Iden
             "the {} is {} on both sides; on btrfs st_dev is not the device that the kernel goes by",
             part.name, a.id
         ))),
-        None => Ok(match missing_for_proof(pair.simultaneous, a, b) {
+        None => Ok(match missing_for_proof(pair, a, b) {
             None => Identity::One(format!("the {} is one inode of one kernel: {}", part.name, described(a))),
             Some(missing) => {
                 Identity::Alike(format!("the {} is {} on both sides, but {missing}", part.name, described(a)))
@@ -275,8 +275,12 @@ fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<String> {
 }
 
 /// What is missing to call equal numbers one inode; `None`: nothing.
-fn missing_for_proof(simultaneous: bool, a: &Look<'_>, b: &Look<'_>) -> Option<String> {
+fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>) -> Option<String> {
     let generations = a.promise == Promise::Local;
+    // The fsid of a tmpfs is made anew for each, and there is no disk to copy.
+    if generations && let Err(why) = continuity::one_file_system(pair, a.file, b.file) {
+        return Some(why);
+    }
     let birth = unseen(a, b, "birth time", |file| file.birth_time.reason());
     let second = if generations {
         unseen(a, b, "inode generation", |file| file.generation.reason())
@@ -291,7 +295,7 @@ fn missing_for_proof(simultaneous: bool, a: &Look<'_>, b: &Look<'_>) -> Option<S
         matches!(file.birth_time, Observation::Denied { .. })
             || (generations && matches!(file.generation, Observation::Denied { .. }))
     };
-    let one_is_enough = simultaneous && !refused(a.file) && !refused(b.file);
+    let one_is_enough = pair.simultaneous && !refused(a.file) && !refused(b.file);
     match (birth, second) {
         (None, None) => None,
         (None, Some(_)) if one_is_enough => None,

@@ -14,6 +14,12 @@ pub(super) fn lineage(pair: &Pair<'_>) -> Lineage {
         let without = [(a, pair.a), (b, pair.b)].into_iter().filter(|(end, _)| end.is_none());
         let reasons: Vec<String> = without
             .map(|(_, side)| {
+                if history::lost(side) {
+                    return format!(
+                        "{}: the -wal does not have the frames that the wal-index in use counts, it was truncated or removed: commits are lost, and which is not known",
+                        side.label
+                    );
+                }
                 let wal = if side.wal_captured { "no usable -wal" } else { "the -wal was not captured," };
                 format!("{}: {wal} and no wal-index in use, so nothing is known about its commits", side.label)
             })

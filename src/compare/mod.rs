@@ -19,6 +19,9 @@ mod pages;
 mod probe;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod scenarios;
 mod sentence;
 #[cfg(target_os = "linux")]
 mod side;

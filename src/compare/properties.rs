@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
-use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, Sight};
+use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sight};
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 21;
+const VARIATIONS: u32 = 23;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
-const LIVE_REMOVALS: u32 = 8;
+pub(super) const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-const REMOVALS: u32 = 24;
+pub(super) const REMOVALS: u32 = 27;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -52,12 +52,17 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         }
         18 => b.evidence.files.wal = Observation::seen(file(80)),
         19 => a.evidence = b.evidence.clone(),
+        21 => with_shm(b, |shm| shm.disk_sequence = Observation::seen(10)),
+        22 => {
+            with_shm(a, |shm| shm.unique_mount_id = Observation::seen(500));
+            with_shm(b, |shm| shm.unique_mount_id = Observation::seen(500));
+        }
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }
 }
 
-fn remove(side: &mut Side, which: u32) {
+pub(super) fn remove(side: &mut Side, which: u32) {
     fn gone<T>() -> Observation<T> {
         Observation::denied("taken away")
     }
@@ -89,6 +94,9 @@ fn remove(side: &mut Side, which: u32) {
         18 => evidence.samples.clear(),
         19 => side.shm = None,
         20 => side.wal = crate::analysis::wal::WalFacts::absent(),
+        24 => of(&mut evidence.files.shm, |file| file.disk_sequence = gone()),
+        25 => of(&mut evidence.files.shm, |file| file.unique_mount_id = gone()),
+        26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),
         21 => evidence.ended.boottime_offset = None,
         22 => evidence.begun.boottime_offset = None,
         _ => {
@@ -113,27 +121,34 @@ fn vary_live(live: &mut Live, which: u32) {
     }
 }
 
-fn remove_live(live: &mut Live, which: u32) {
+/// Of a side without that many tables nothing can go missing.
+fn hide(tables: &mut [PageTable], at: usize, reads: Observation<Vec<Vec<PageEntry>>>) {
+    if let Some(table) = tables.get_mut(at) {
+        table.reads = reads;
+    }
+}
+
+pub(super) fn remove_live(live: &mut Live, which: u32) {
     let gone = || Observation::denied("taken away");
     match (which, &mut live.pages) {
         (0, _) => live.pages = Observation::denied("taken away"),
         (1, _) => live.beacon.forth = Observation::denied("taken away"),
         (2, _) => live.beacon.back = Observation::denied("taken away"),
-        (3, Observation::Seen { value }) => value.a[0].reads = gone(),
-        (4, Observation::Seen { value }) => value.a[1].reads = gone(),
-        (5, Observation::Seen { value }) => value.b[0].reads = gone(),
-        (6, Observation::Seen { value }) => value.b[1].reads = gone(),
+        (3, Observation::Seen { value }) => hide(&mut value.a, 0, gone()),
+        (4, Observation::Seen { value }) => hide(&mut value.a, 1, gone()),
+        (5, Observation::Seen { value }) => hide(&mut value.b, 0, gone()),
+        (6, Observation::Seen { value }) => hide(&mut value.b, 1, gone()),
         (_, Observation::Seen { value }) => {
             // Frames hidden, as without CAP_SYS_ADMIN.
             let reads = vec![vec![PageEntry(1 << 63 | 1 << 61); 2]; 6];
-            value.b[1].reads = Observation::seen(reads);
+            hide(&mut value.b, 1, Observation::seen(reads));
         }
         _ => {}
     }
 }
 
 /// The kinds that prove an aspect.
-fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
+pub(super) fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
     let items = comparison.verdict.because.iter();
     items
         .filter(|item| item.says == Says::Proves && (item.about == aspect || item.about == About::Both))

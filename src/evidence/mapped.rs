@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{InodeId, Observation, ShmLocks};
+use super::{Device, InodeId, Observation, ShmLocks};
 
 /// All that was found.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Mapped {
     pub every_process_in_sight: Option<bool>,
     /// Files of which it was not looked at whether they are wal-indexes: there were too many.
     pub files_not_looked_at: u64,
+    /// Mappings that seemed cut off from their path and were gone at a further look; they are left out.
+    pub passing: u32,
 }
 
 /// One wal-index, by what is really mapped.
@@ -27,6 +29,8 @@ pub struct Mapped {
 pub struct MappedIndex {
     /// As the kernel prints it for the mappings.
     pub identity: InodeId,
+    /// `st_dev` on btrfs, where the device of `identity` stands for all subvolumes, and a snapshot keeps the inode numbers.
+    pub subvolume: Option<Device>,
     /// Who maps it; one entry a process and path.
     pub processes: Vec<MappingProcess>,
     /// Processes left out of `processes`: there were too many.

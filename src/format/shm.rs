@@ -107,6 +107,15 @@ pub struct IndexHeader {
     pub checksum_ok: bool,
 }
 
+impl IndexHeader {
+    /// Bytes of a `-wal` that has the frames it counts.
+    #[must_use]
+    pub fn wal_bytes(&self) -> u64 {
+        let frame = crate::format::wal::FRAME_HEADER_SIZE as u64 + u64::from(self.page_size);
+        crate::format::wal::HEADER_SIZE as u64 + u64::from(self.mx_frame) * frame
+    }
+}
+
 /// `WalCkptInfo`: offsets 96 to 136. No checksum covers it.
 #[doc(alias = "WalCkptInfo")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

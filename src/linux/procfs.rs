@@ -178,6 +178,14 @@ impl Process {
         }
     }
 
+    /// Every byte of one of its links.
+    ///
+    /// # Errors
+    /// What the system said: EACCES without the permission to trace the process.
+    pub fn link_bytes(&self, relative: &str) -> io::Result<Vec<u8>> {
+        Ok(readlinkat(&self.folder, relative, Vec::new())?.into_bytes())
+    }
+
     /// Names in one of its folders.
     ///
     /// # Errors

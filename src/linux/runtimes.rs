@@ -43,14 +43,25 @@ struct Running {
     id: String,
 }
 
+/// Why a container could not be looked into.
+#[derive(Debug)]
+pub struct Refused {
+    /// What was being done, and why not.
+    pub why: OpenError,
+    /// The command of the runtime that knows the container, or would not tell this user.
+    pub runtime: Option<&'static str>,
+}
+
 /// A path in a running container, by the container's name or id.
 ///
 /// # Errors
 /// When no runtime knows it, it does not run, its first process is not to be seen here, or may not be looked into.
-pub fn target(name: &str, path: &Path) -> Result<Target, OpenError> {
+pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     let shown = format!("{name}:{}", path.display());
     let error = |what, why| OpenError::new(Path::new(&shown), what, why);
-    let running = find(name).map_err(|why| error("finding the container", why))?;
+    let (runtime, running) =
+        find(name).map_err(|(runtime, why)| Refused { why: error("finding the container", why), runtime })?;
+    let error = |what, why| Refused { why: error(what, why), runtime: Some(runtime) };
     let target = Target::of_process(running.pid, path)
         .map_err(|open| error(LOOKING, io::Error::new(open.why.kind(), open.why)))?;
     // The engine may count processes in another PID namespace, or live on another machine: then the pid means somebody
@@ -67,16 +78,19 @@ pub fn target(name: &str, path: &Path) -> Result<Target, OpenError> {
     Ok(target)
 }
 
-/// Asks each runtime that is installed.
-fn find(name: &str) -> io::Result<Running> {
+/// Asks each runtime that is installed; an error comes with the one that refused.
+fn find(name: &str) -> Result<(&'static str, Running), (Option<&'static str>, io::Error)> {
     let mut said = Vec::new();
     let mut kind = io::ErrorKind::NotFound;
+    let mut refusing = None;
     for runtime in RUNTIMES {
         let format = "{{.State.Pid}} {{.Id}}";
         match ask(runtime, &["container", "inspect", "--format", format, "--", name], ANSWER_WITHIN) {
             Ok(text) => match running(&text) {
-                Some(running) if running.pid > 0 => return Ok(running),
-                Some(_) => return Err(io::Error::other(format!("{runtime} says that it is not running"))),
+                Some(running) if running.pid > 0 => return Ok((runtime, running)),
+                Some(_) => {
+                    return Err((Some(runtime), io::Error::other(format!("{runtime} says that it is not running"))));
+                }
                 None => said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim())),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -85,6 +99,7 @@ fn find(name: &str) -> io::Result<Running> {
                 // The engine's socket is not for this user.
                 if error.to_ascii_lowercase().contains("permission denied") {
                     kind = io::ErrorKind::PermissionDenied;
+                    refusing = refusing.or(Some(runtime));
                 }
                 said.push(format!("{runtime}: {error}"));
             }
@@ -93,7 +108,7 @@ fn find(name: &str) -> io::Result<Running> {
     if said.is_empty() {
         said.push("there is neither such a file nor docker, podman or nerdctl to ask for such a container".to_owned());
     }
-    Err(io::Error::new(kind, said.join("; ")))
+    Err((refusing, io::Error::new(kind, said.join("; "))))
 }
 
 fn running(answer: &str) -> Option<Running> {

@@ -10,7 +10,7 @@ use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
 use crate::linux::mappings::Leads;
 
 /// Further looks when a mapping seems cut off.
-const LOOKS: u32 = 5;
+pub(super) const LOOKS: u32 = 5;
 /// Time before each of them, milliseconds.
 pub(super) const PAUSE: u64 = 50;
 

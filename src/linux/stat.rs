@@ -1,6 +1,6 @@
 //! What a descriptor says about its file: fstat, statx, FS_IOC_GETVERSION, statfs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -34,6 +34,8 @@ pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> 
             Ok(generation) => Observation::seen(generation),
             Err(error) => unseen("FS_IOC_GETVERSION", &error),
         },
+        unique_mount_id: unique_mount_id(file),
+        disk_sequence: disk_sequence(device(stat.dev())),
         file_system: file_system(file, mount_of(&mount_id, mounts)),
         mount_id,
         maps_identity: Observation::missing("looked at for the -shm only"),
@@ -104,6 +106,33 @@ pub fn mount_id(proc: &Proc, file: &File) -> Observation<u64> {
             None => Observation::unsupported("neither statx nor fdinfo tells the mount"),
         },
         Err(error) => unseen(&format!("self/{name}"), &error),
+    }
+}
+
+/// `STATX_MNT_ID_UNIQUE` of linux/stat.h.
+const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+fn unique_mount_id(file: &File) -> Observation<u64> {
+    match extended(file, MNT_ID_UNIQUE) {
+        Ok(found) if has(&found, MNT_ID_UNIQUE) => Observation::seen(found.stx_mnt_id),
+        Ok(_) => Observation::unsupported("statx: this kernel has no unique mount ids (Linux 6.8)"),
+        Err(error) => unseen("statx", &error),
+    }
+}
+
+/// A container sees the same numbers as the host, where /sys is mounted at all. A partition has that of its disk.
+fn disk_sequence(device: Device) -> Observation<u64> {
+    if device.major == 0 {
+        return Observation::unsupported("the file system's device is no block device");
+    }
+    let at = format!("/sys/dev/block/{device}");
+    let text = fs::read_to_string(format!("{at}/diskseq")).or_else(|_| {
+        fs::read_to_string(format!("{at}/partition")).and_then(|_| fs::read_to_string(format!("{at}/../diskseq")))
+    });
+    match text.map(|text| text.trim().parse()) {
+        Ok(Ok(sequence)) => Observation::seen(sequence),
+        Ok(Err(_)) => Observation::unsupported(format!("{at}/diskseq is no number")),
+        Err(error) => unseen(&format!("{at}/diskseq"), &error),
     }
 }
 

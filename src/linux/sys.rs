@@ -102,6 +102,17 @@ pub fn generation(file: &File) -> io::Result<u32> {
     Ok(value[0])
 }
 
+/// Whether this process was told to ignore a signal, as nohup(1) and a shell's background jobs are.
+#[must_use]
+pub fn ignores_signal(signal: i32) -> bool {
+    // SAFETY: `sigaction` is a C struct of integers, a pointer that may be null and a handler that may be none, for
+    // which all zero bytes are a value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is set; the kernel writes one `sigaction` at the pointer, which is valid and exclusive for the call.
+    let done = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    done == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Maps `length` bytes of a file read-only and shared, as SQLite does. Never load through it.
 ///
 /// # Errors

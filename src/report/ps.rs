@@ -9,7 +9,7 @@ use super::shm::{Lock, by_name};
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
 use crate::analysis::surroundings;
-use crate::evidence::{InodeId, Leads, LockState, Mapped, MappedIndex, MappingProcess};
+use crate::evidence::{Device, InodeId, Leads, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::Finding;
 use crate::format::shm::{self, IndexHead};
 
@@ -40,6 +40,9 @@ pub struct Sight {
     pub every_process: Option<bool>,
     /// What cannot be seen from here, in words; null when nothing is known to be out of sight.
     pub unseen: Option<String>,
+    /// Mappings that seemed cut off from their path and were gone at a further look, as while a database is closed; they
+    /// are left out.
+    pub passing: u32,
 }
 
 /// One wal-index.
@@ -47,6 +50,9 @@ pub struct Sight {
 pub struct WalIndex {
     /// Device and inode as the kernel prints them for mappings.
     pub identity: InodeId,
+    /// `st_dev` on btrfs, where the device of `identity` stands for all subvolumes, whose files can have equal numbers;
+    /// else null.
+    pub subvolume: Option<Device>,
     /// The database, as the processes that map it see it: the path without `-shm`; one for each different path.
     pub databases: Vec<String>,
     /// What the paths lead to now.
@@ -108,9 +114,9 @@ impl PsDocument {
     pub fn new(mapped: &Mapped) -> Self {
         let splits = surroundings::splits(mapped);
         let split_with = |index: &MappedIndex| {
-            let mine = splits.values().filter(|split| split.iter().any(|one| one.identity == index.identity));
-            let others: BTreeSet<InodeId> = mine.flatten().map(|other| other.identity).collect();
-            others.into_iter().filter(|other| *other != index.identity).collect()
+            let mine = splits.values().filter(|split| split.iter().any(|one| std::ptr::eq(*one, index)));
+            let others = mine.flatten().filter(|other| !std::ptr::eq(**other, index));
+            others.map(|other| other.identity).collect::<BTreeSet<InodeId>>().into_iter().collect()
         };
         let mut findings = surroundings::of_mapped(mapped);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -178,6 +184,7 @@ impl Sight {
             processes_denied: mapped.processes_denied,
             every_process: mapped.every_process_in_sight,
             unseen: (!unseen.is_empty()).then(|| unseen.join("; ")),
+            passing: mapped.passing,
         }
     }
 }
@@ -208,6 +215,7 @@ impl WalIndex {
         let databases: BTreeSet<String> = index.processes.iter().map(|process| database(&process.path)).collect();
         Self {
             identity: index.identity,
+            subvolume: index.subvolume,
             databases: databases.into_iter().collect(),
             state: State::of(&index.processes),
             split_with,
@@ -244,7 +252,8 @@ impl WalIndex {
         };
         let databases: Vec<String> = self.databases.iter().map(|database| line(database)).collect();
         let mut out = entry("Database", &styled(BOLD, &databases.join(", ")), width);
-        out.push_str(&entry("wal-index", &format!("{}{state}{split}: {frames}", self.identity), width));
+        let subvolume = self.subvolume.map(|device| format!(" on subvolume {device}")).unwrap_or_default();
+        out.push_str(&entry("wal-index", &format!("{}{subvolume}{state}{split}: {frames}", self.identity), width));
         out.push_str(&entry("Locks", &self.locks_in_words(), width));
         let rows: Vec<Vec<String>> = self.processes.iter().map(|process| self.row(process)).collect();
         out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));

@@ -56,7 +56,8 @@ pub(super) fn write_bundle(
             (Err(error), None) => return Err(error.into()),
         };
         let attempt = Attempt::run(files, options, number, &mut writer, &mut hook)?;
-        if attempt.verdict.is_ok() || number >= options.attempts {
+        // What is refused now is refused at the next attempt.
+        if attempt.verdict.is_ok() || number >= options.attempts || refused(&attempt.files).is_some() {
             hook(Step::Evidence);
             break attempt.conclude(target, options, &mut writer)?;
         }
@@ -213,11 +214,15 @@ fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSa
     Ok(samples)
 }
 
-/// Why the database or its `-wal` could not be opened although it is there.
+/// Why one of the files could not be opened although it is there. Without permission for the `-shm` the rest can still be
+/// of one moment; one that is no regular file says that nothing here is what it seems.
 fn refused(files: &OpenedFiles) -> Option<String> {
-    [("database", &files.database), ("-wal", &files.wal)].into_iter().find_map(|(name, file)| match file {
-        Observation::Seen { .. } | Observation::Missing { .. } => None,
-        refused => Some(format!("the {name} could not be opened: {}", refused.reason().unwrap_or_default())),
+    [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)].into_iter().find_map(|(name, file)| {
+        match file {
+            Observation::Seen { .. } | Observation::Missing { .. } => None,
+            Observation::Denied { .. } if name == "-shm" => None,
+            refused => Some(format!("the {name} could not be opened: {}", refused.reason().unwrap_or_default())),
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! What several integration tests need: permission to skip, and containers without a registry.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod btrfs;
 pub mod docker;
 pub mod sqlite;
 
@@ -18,4 +19,13 @@ pub fn have(what: &str, there: bool) -> bool {
             std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
     }
     there
+}
+
+/// Copies an executable to run it from there.
+///
+/// Another process does it: a descriptor for writing in this one could be inherited by what another test starts at that
+/// moment, and the copy could not be run (ETXTBSY) until that had called exec.
+pub fn copy_executable(from: &str, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "cp {from}");
 }

@@ -63,7 +63,10 @@ fn cases() -> Vec<(&'static str, Severity, World)> {
         (
             "shm_beyond_wal",
             Error,
-            reindexed(|shm| *shm = Shm { mx_frame: 5, pages: vec![1, 2, 3, 2, 3], ..shm.clone() }),
+            changed(|world| {
+                world.wal().frame(3, 0, 7);
+                world.reindex(|shm| *shm = Shm { mx_frame: 5, pages: vec![1, 2, 3, 2, 3], ..shm.clone() });
+            }),
         ),
         ("shm_frames_unreachable", Error, changed(|world| world.shm()[slot(3)..slot(3) + 2].fill(0))),
         ("shm_header_checksum_wrong", Warning, changed(|world| (world.shm()[41], world.shm()[89]) = (0xaa, 0xaa))),
@@ -114,6 +117,7 @@ fn cases() -> Vec<(&'static str, Severity, World)> {
                 world.database()[27] += 1;
             }),
         ),
+        ("wal_truncated", Error, changed(|world| world.wal().bytes.truncate(32 + 3 * (24 + 512)))),
         (
             "wal_version_unsupported",
             Error,

@@ -146,6 +146,8 @@ enum Doubt {
     Unreadable,
     Torn,
     OtherGeneration,
+    /// The WAL does not have the frames that the wal-index counts: it was cut short.
+    Truncated,
     BackfillBeyondEnd,
 }
 
@@ -161,6 +163,9 @@ fn live_index<'a>(
     }
     let shm = shm.ok_or(Doubt::Unreadable)?;
     let header = shm.trusted().ok_or(Doubt::Torn)?;
+    if wal.cut_short_of(header) {
+        return Err(Doubt::Truncated);
+    }
     if header.mx_frame > 0 && wal.header.map(|wal| wal.salts()) != Some(header.salts) {
         return Err(Doubt::OtherGeneration);
     }

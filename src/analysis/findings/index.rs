@@ -34,6 +34,9 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
 
 fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
     let backfill = backfill_beyond(examined, header);
+    if let Some(truncated) = truncated(examined, header, wal) {
+        return std::iter::once(truncated).chain(backfill).collect();
+    }
     if !examined.same_generation() {
         return std::iter::once(other_wal(examined, header, wal)).chain(backfill).collect();
     }
@@ -71,6 +74,46 @@ fn other_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Findi
     .with("shm_salts", header.salts.to_vec())
     .with("wal_salts", wal.header.map_or(Value::Null, |wal| json!(wal.salts())))
     .with("in_use", examined.in_use())
+}
+
+/// A wal-index in use that counts frames which the file cannot have: SQLite restarts the wal-index before it truncates
+/// the WAL, so somebody else did.
+fn truncated(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+    if !examined.must_hold() || !wal.cut_short_of(header) {
+        return None;
+    }
+    let counted = u64::from(header.mx_frame);
+    let backfilled = examined.shm.as_ref().map_or(0, |shm| u64::from(shm.checkpoint.backfilled)).min(counted);
+    let left = if examined.same_generation() { wal.frames.committed.min(counted) } else { 0 };
+    let first_lost = left.max(backfilled) + 1;
+    let lost = if first_lost > counted {
+        "All of them are in the database: nothing that was committed is lost so far.".to_owned()
+    } else {
+        format!(
+            "Frames {first_lost} to {counted} are neither in the WAL nor in the database: the commits in them are lost, and who reads their pages gets an error or another state."
+        )
+    };
+    Some(
+        Finding::new(
+            "wal_truncated",
+            Severity::Error,
+            "The WAL was cut short while it is in use",
+            format!(
+                "The wal-index counts {counted} frames, which take {} bytes, {backfilled} of them in the database; {}. {lost}",
+                header.wal_bytes(),
+                match wal.header.filter(|_| examined.same_generation()) {
+                    Some(_) => format!("the WAL has {} bytes", wal.file_size),
+                    None => format!("the WAL has {} bytes and no header", wal.file_size),
+                }
+            ),
+            "Copy the database, -wal and -shm at once, then stop every process that has it open. What was in the lost frames comes only from a backup or from those who wrote it. Then find what truncates the -wal: a `>` in a script, log rotation, a restore over files in use.",
+        )
+        .with("mx_frame", header.mx_frame)
+        .with("backfilled", backfilled)
+        .with("needed", header.wal_bytes())
+        .with("found", wal.file_size)
+        .with("committed", left),
+    )
 }
 
 fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {

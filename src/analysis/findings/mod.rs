@@ -42,6 +42,7 @@ pub const CODES: &[&str] = &[
     "wal_header_unusable",
     "wal_large_little_live",
     "wal_of_other_database",
+    "wal_truncated",
     "wal_version_unsupported",
     "wal_without_database",
     "written_in_wal_reset_range",

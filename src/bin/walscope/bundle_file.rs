@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempPath;
+use walscope::linux::ignores_signal;
 
 /// A bundle in the making.
 pub struct BundleFile {
@@ -131,8 +132,9 @@ impl Temporary {
 
 /// From now on a signal that ends the process removes the name first.
 fn remove_on_signal(known: Known) -> io::Result<()> {
-    let ignored = ignored_signals();
-    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    // What the caller ignores, as nohup(1) does, stays ignored. Asked of the kernel and not of /proc, which is
+    // not there just where a bundle needs a name from the start. Held by `a_signal_that_the_caller_ignores_stays_ignored`.
+    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignores_signal(*signal));
     let mut signals = Signals::new(ending)?;
     thread::Builder::new().spawn(move || {
         for signal in &mut signals {
@@ -145,11 +147,4 @@ fn remove_on_signal(known: Known) -> io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-/// Signals that this process was told to ignore, as nohup(1) does, by bit: `SigIgn` of /proc/self/status.
-fn ignored_signals() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

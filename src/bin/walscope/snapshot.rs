@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use walscope::analysis::findings::{self, Facts};
+use walscope::evidence::Observation;
 use walscope::finding::Finding;
 use walscope::linux::OpenedFiles;
 use walscope::report::line;
@@ -149,14 +150,24 @@ fn await_files(
     let open = || forbidden::open(&args.source, options.strict_atime, destination);
     if !args.wait {
         let files = open()?;
-        return check().map(|()| files);
+        return check().and_then(|()| regular(files));
     }
     if source::target(args.source.as_os_str())?.exists() {
         open()?;
     }
     check()?;
     wait_for(&args.source)?;
-    open()
+    regular(open()?)
+}
+
+/// What is no file to capture is named at once: no bundle of it could be of one moment.
+fn regular(files: OpenedFiles) -> anyhow::Result<OpenedFiles> {
+    for file in [&files.database, &files.wal, &files.shm] {
+        if let Observation::Unsupported { reason } = file {
+            bail!("{reason}");
+        }
+    }
+    Ok(files)
 }
 
 fn capture(

@@ -40,7 +40,7 @@ pub struct WalArgs {
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,
     /// Only frames of this page
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     page: Option<u32>,
     /// Only these frames: A..B, A.., ..B or A
     #[arg(long, value_name = "A..B", value_parser = frame_range)]
@@ -95,6 +95,19 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());
     };
+    let there = facts.frames.in_file;
+    if *frames.start() > there && args.frame.is_some() {
+        bail!(
+            "{}: --frame {}: the -wal has {}",
+            args.source.display(),
+            frames.start(),
+            match there {
+                0 => "no frames".to_owned(),
+                1 => "1 frame".to_owned(),
+                n => format!("{n} frames"),
+            }
+        );
+    }
     let start = prologue.finish(&facts);
     let bytes = frame_bytes(&source);
     note_reasons(&mut whole, args, &start, bytes);

@@ -382,3 +382,51 @@ fn everything_equal_on_one_overlay_supports_only() {
     on(&mut sides, &named("overlay", 0x794c_7630));
     assert_eq!(items(&compare(&sides, true), Kind::KernelIdentity), [(About::Both, Says::Supports)]);
 }
+
+/// What ties the `-shm` of both sides to one mounted file system.
+fn tied_by(change: impl Fn(&mut [Side; 2])) -> Comparison {
+    let mut sides = pair();
+    for side in &mut sides {
+        with_shm(side, |shm| shm.disk_sequence = Observation::missing("/sys is not mounted"));
+    }
+    started(&mut sides[1], 150);
+    change(&mut sides);
+    compare(&sides, false)
+}
+
+#[test]
+fn a_clone_mounted_later_under_the_same_number_proves_nothing() {
+    let nothing = tied_by(|_| {});
+    assert_eq!(says(&nothing, Kind::KernelIdentity), Says::Supports);
+    assert_eq!(nothing.verdict.sharing, Answer::Undecided);
+    let told =
+        |comparison: &Comparison| comparison.verdict.because.iter().map(|item| item.detail.clone()).collect::<String>();
+    assert!(told(&nothing).contains("clones of a disk") && told(&nothing).contains("/sys is not mounted"));
+    // The very evidence of a clone: another disk under the number.
+    let other = tied_by(|sides| {
+        for (side, sequence) in sides.iter_mut().zip([9, 10]) {
+            with_shm(side, |shm| shm.disk_sequence = Observation::seen(sequence));
+        }
+    });
+    assert_eq!(other.verdict.sharing, Answer::Undecided);
+    assert!(told(&other).contains("another disk was attached under this device number"), "{}", told(&other));
+}
+
+#[test]
+fn one_mount_one_disk_one_process_or_one_moment_tie_two_captures_together() {
+    let mount = |ids: [u64; 2]| {
+        tied_by(|sides| {
+            for (side, id) in sides.iter_mut().zip(ids) {
+                with_shm(side, |shm| shm.unique_mount_id = Observation::seen(id));
+            }
+        })
+    };
+    assert_eq!(mount([500, 500]).verdict.sharing, Answer::Proven);
+    assert_eq!(mount([500, 501]).verdict.sharing, Answer::Undecided);
+    // A process of the later side that was there before the earlier capture.
+    let process = |at| tied_by(|sides| started(&mut sides[1], at));
+    assert_eq!(process(99).verdict.sharing, Answer::Proven);
+    assert_eq!(process(101).verdict.sharing, Answer::Undecided);
+    let moment = tied_by(|sides| sides[1].evidence.begun = clock(100 * SECOND + SECOND / 2));
+    assert_eq!(moment.verdict.sharing, Answer::Proven);
+}

@@ -43,9 +43,14 @@ fn a_live_wal_index_bounds_what_counts() {
 }
 
 #[test]
-fn a_wal_index_beyond_the_wal_counts_no_further_than_the_wal() {
+fn a_wal_index_in_use_beyond_the_wal_leaves_open_where_history_ends() {
     let mut sides = pair();
     sides[1].shm = Some(index(u32::MAX / 20, SALTS));
+    let lineage = told(&sides);
+    assert_eq!(lineage.relation, None);
+    assert!(lineage.explanation.contains("commits are lost"), "{}", lineage.explanation);
+    // A leftover counts no further than the WAL.
+    sides[1].evidence.locks = Observation::seen(locks(LockState::Free));
     assert_eq!(told(&sides).relation, Some(Relation::Identical));
 }
 
@@ -62,7 +67,11 @@ fn a_wal_that_was_left_out_is_told_by_the_wal_index() {
     let mut sides = pair();
     sides[0].wal = crate::analysis::wal::WalFacts::absent();
     sides[0].frame_headers = None;
+    sides[0].wal_captured = false;
     assert_eq!(told(&sides).relation, Some(Relation::Identical));
+    // It was looked for, and is gone while the wal-index is in use.
+    sides[0].wal_captured = true;
+    assert_eq!(told(&sides).relation, None);
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! What is known about one mapped file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::names::{self, Name};
+use super::subvolume::OneFile;
+use super::{Candidate, named};
+use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
+use crate::linux::locks::LockLine;
+use crate::linux::mappings::container;
+use crate::linux::procfs::{Proc, unseen};
+use crate::linux::target::Target;
+use crate::linux::{lock_view, mounts, open, runtimes};
+
+/// Bytes of a wal-index that its first look reads.
+const HEAD: usize = 136;
+/// At most so many processes are kept of one wal-index.
+const PROCESS_LIMIT: usize = 10_000;
+
+/// A wal-index in the making: who maps it can still be looked at again.
+pub(super) struct Index {
+    pub file: OneFile,
+    /// What is told of each candidate, as far as there is room; in the order of the candidates.
+    pub processes: Vec<MappingProcess>,
+    head: Observation<Vec<u8>>,
+    size: Option<u64>,
+    locks: ShmLocks,
+}
+
+/// Looks at a mapped file; `None`: it is no wal-index.
+pub(super) fn look(proc: &Proc, file: OneFile, listed: &[LockLine]) -> Option<Index> {
+    let opened = open_any(proc, &file);
+    let head = match &opened {
+        Ok(opened) => read_head(opened),
+        Err(error) => unseen("looking into the mapped file", error),
+    };
+    let by_name = file.candidates.iter().any(|candidate| named(&candidate.path));
+    match &head {
+        // A head that is none of a wal-index is another program's file, whatever it is called: but one of zeros is a
+        // wal-index that nobody has initialized yet.
+        Observation::Seen { value } if !(is_head(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
+            return None;
+        }
+        Observation::Seen { .. } => {}
+        _ if !by_name => return None,
+        _ => {}
+    }
+    let size = opened.as_ref().ok().and_then(|file| Some(file.metadata().ok()?.len()));
+    let mut paths = Paths { proc, file: &file, seen: BTreeMap::new() };
+    let processes: Vec<MappingProcess> =
+        file.candidates.iter().take(PROCESS_LIMIT).map(|candidate| paths.process(candidate)).collect();
+    let locks = match (opened, file.candidates.first()) {
+        (Ok(opened), Some(first)) => {
+            let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), listed);
+            if file.subvolume.is_some() {
+                // folklore: `/proc/locks` goes by the superblock's device, too, and would name holders of the file with
+                // this inode number on every subvolume. Who holds a lock of a wal-index maps it.
+                locks.retain_holders(|pid| file.candidates.iter().any(|candidate| candidate.process.pid == pid));
+            }
+            locks
+        }
+        (Err(error), _) => ShmLocks::unknown(&error.to_string()),
+        (Ok(_), None) => ShmLocks::unknown("nobody maps it"),
+    };
+    Some(Index { file, processes, head, size, locks })
+}
+
+impl Index {
+    /// What there is to tell; `None` when nobody is left who maps it.
+    pub(super) fn finish(self) -> Option<MappedIndex> {
+        let left_out = self.file.candidates.len().saturating_sub(PROCESS_LIMIT) as u64;
+        (!self.processes.is_empty()).then_some(MappedIndex {
+            identity: self.file.id,
+            subvolume: self.file.subvolume.map(|(device, _)| device),
+            processes: self.processes,
+            processes_not_listed: left_out,
+            head: self.head,
+            size: self.size,
+            locks: self.locks,
+        })
+    }
+}
+
+fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
+    match Target::of_bound(&candidate.process) {
+        Ok(target) => mounts(proc, &target),
+        Err(error) => unseen("mountinfo", &error),
+    }
+}
+
+/// Opens the mapped file: through the mapping itself, which takes a capability, else under its path if that still leads
+/// to it.
+fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for candidate in wanted.candidates.iter().take(8) {
+        let by_mapping = open::open_entry(|flags| candidate.process.open_mapped(&candidate.range, flags));
+        let by_path = |_| {
+            let (target, _) = names::target(candidate)?;
+            let file = open::open_entry(|flags| target.open(flags | OFlags::NOFOLLOW))?.file;
+            match wanted.is(proc, &file) {
+                Some(true) => Ok(file),
+                _ => Err(io::Error::other("its path leads to another file")),
+            }
+        };
+        match by_mapping.map(|opened| opened.file).or_else(by_path) {
+            Ok(file) => return Ok(file),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn read_head(file: &File) -> Observation<Vec<u8>> {
+    let mut head = vec![0; HEAD];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match std::os::unix::fs::FileExt::read_at(file, rest, filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) => return unseen("reading the mapped file", &error),
+        }
+    }
+    head.truncate(filled);
+    Observation::seen(head)
+}
+
+/// Whether `iVersion` of either copy says wal-index, in either byte order.
+fn is_head(head: &[u8]) -> bool {
+    [0, 48]
+        .into_iter()
+        .filter_map(|at| head.get(at..at + 4))
+        .filter_map(|word| <[u8; 4]>::try_from(word).ok())
+        .any(|word| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000)
+}
+
+/// Where the paths lead that one wal-index was mapped by. The same path in the same mount namespace is looked up once.
+struct Paths<'a> {
+    proc: &'a Proc,
+    file: &'a OneFile,
+    seen: BTreeMap<(String, Vec<u8>), Leads>,
+}
+
+impl Paths<'_> {
+    fn process(&mut self, candidate: &Candidate) -> MappingProcess {
+        let process = &candidate.process;
+        let named = names::target(candidate);
+        let mount_namespace = process.link("ns/mnt");
+        let path = match &named {
+            Ok((_, name)) => name.path.to_string_lossy().into_owned(),
+            Err(_) => String::from_utf8_lossy(&candidate.path).into_owned(),
+        };
+        let (proc, file) = (self.proc, self.file);
+        let look = || match &named {
+            Ok((target, name)) => leads_to(proc, file, target, name),
+            Err(_) => Leads::Unknown,
+        };
+        let path_leads_to = match mount_namespace.value() {
+            Some(namespace) => *self.seen.entry((namespace.clone(), candidate.path.clone())).or_insert_with(look),
+            None => look(),
+        };
+        MappingProcess {
+            pid: process.pid,
+            command: process.command(),
+            container: container(process).as_ref().map(runtimes::name_of),
+            mount_namespace,
+            path,
+            path_leads_to,
+        }
+    }
+}
+
+/// Where the path of one candidate leads now.
+pub(super) fn leads(proc: &Proc, file: &OneFile, candidate: &Candidate) -> Leads {
+    names::target(candidate).map_or(Leads::Unknown, |(target, name)| leads_to(proc, file, &target, &name))
+}
+
+/// folklore: a path that ends in ` (deleted)` is no proof: OpenZFS prints it for live inodes, and a file may be called
+/// so. So the path is looked up and the file under it is mapped for its identity. Held by
+/// `a_deleted_and_a_replaced_wal_index_are_told_apart`.
+fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads {
+    let found = match open::open_entry(|flags| target.open(flags | OFlags::NOFOLLOW)) {
+        Ok(opened) => match file.is(proc, &opened.file) {
+            Some(true) => Leads::Here,
+            Some(false) => Leads::Elsewhere,
+            None => Leads::Unknown,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Leads::Nowhere,
+        // Something is there that is no regular file.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Leads::Elsewhere,
+        Err(_) => Leads::Unknown,
+    };
+    // Only what it leads to can say that a name that may be spelt in two ways was spelt right.
+    if name.certain || found == Leads::Here { found } else { Leads::Unknown }
+}

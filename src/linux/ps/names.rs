@@ -1,0 +1,37 @@
+//! Under which name a process has a file mapped.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::Candidate;
+use crate::linux::target::Target;
+
+/// A path as its process sees it.
+pub(super) struct Name {
+    pub path: PathBuf,
+    /// Whether it is surely spelt so.
+    pub certain: bool,
+}
+
+/// Where one candidate's path is looked up, and the path.
+pub(super) fn target(candidate: &Candidate) -> io::Result<(Target, Name)> {
+    let target = Target::of_bound(&candidate.process)?;
+    let (printed, certain) = printed(candidate);
+    let path = target.take_off_prefix(Path::new(OsStr::from_bytes(&printed)));
+    Ok((target.at(path.clone()), Name { path, certain }))
+}
+
+/// folklore: `maps` prints a newline as `\012`, and a backslash as itself: which of the two was meant only the link in
+/// `map_files` tells, which has every byte as it is. Reading it takes no more than reading `maps`; following it would.
+/// fs/proc/task_mmu.c, fs/proc/base.c; held by `a_newline_and_its_spelling_in_a_name_are_told_apart`.
+fn printed(candidate: &Candidate) -> (Vec<u8>, bool) {
+    if !candidate.path.windows(4).any(|four| four == b"\\012") {
+        return (candidate.path.clone(), true);
+    }
+    match candidate.process.link_bytes(&format!("map_files/{}", candidate.range)) {
+        Ok(link) => (link.strip_suffix(b" (deleted)").unwrap_or(&link).to_vec(), true),
+        Err(_) => (candidate.path.clone(), false),
+    }
+}

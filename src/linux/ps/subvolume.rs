@@ -1,0 +1,66 @@
+//! One number in `maps` can stand for several files: on btrfs.
+//!
+//! folklore: `maps` prints the superblock's device for every subvolume, and a snapshot of a subvolume keeps the inode
+//! numbers, so that two databases, which share nothing, are printed alike. What tells them apart is st_dev. Held by
+//! `files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use rustix::fs::OFlags;
+
+use super::{Candidate, names};
+use crate::evidence::{Device, InodeId};
+use crate::linux::maps::identity;
+use crate::linux::procfs::Proc;
+use crate::linux::stat;
+
+/// One mapped file, and who maps it.
+pub(super) struct OneFile {
+    pub id: InodeId,
+    /// `st_dev` and inode, on btrfs.
+    pub subvolume: Option<(Device, u64)>,
+    pub candidates: Vec<Candidate>,
+}
+
+impl OneFile {
+    /// Whether an open file is this one; `None`: that could not be seen.
+    pub(super) fn is(&self, proc: &Proc, file: &File) -> Option<bool> {
+        if let Some(subvolume) = self.subvolume {
+            return Some(stat::device_and_inode(file).ok()? == subvolume);
+        }
+        Some(*identity(proc, file).value()? == self.id)
+    }
+}
+
+/// Puts mappings that are printed alike asunder where they are of several files.
+///
+/// What was not seen of one mapping is taken for the only file that was seen of the others; where there are several it
+/// stays by itself.
+pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
+    // Only file systems without a device of their own, such as btrfs, have a major number of 0.
+    if id.device.major != 0 {
+        return vec![OneFile { id, subvolume: None, candidates }];
+    }
+    let mut files: BTreeMap<Option<(Device, u64)>, Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        files.entry(on_btrfs(id, &candidate)).or_default().push(candidate);
+    }
+    if files.len() == 2
+        && let Some(unseen) = files.remove(&None)
+        && let Some(seen) = files.values_mut().next()
+    {
+        seen.extend(unseen);
+    }
+    files.into_iter().map(|(subvolume, candidates)| OneFile { id, subvolume, candidates }).collect()
+}
+
+/// `st_dev` and inode of what is mapped, if it is seen and on btrfs.
+fn on_btrfs(id: InodeId, candidate: &Candidate) -> Option<(Device, u64)> {
+    let by_mapping = || candidate.process.open_mapped(&candidate.range, OFlags::PATH).ok();
+    // The path may lead to another file by now: with another number, unless that was reused.
+    let by_path = || names::target(candidate).ok()?.0.open(OFlags::PATH | OFlags::NOFOLLOW).ok();
+    let file = File::from(by_mapping().or_else(by_path)?);
+    let found = stat::device_and_inode(&file).ok().filter(|(_, inode)| *inode == id.inode)?;
+    stat::is_btrfs(&file).then_some(found)
+}
