@@ -8,7 +8,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
 use walscope::analysis::findings::Facts;
 use walscope::bytes::ReadAt;
-use walscope::evidence::{ByteLock, LockState, ShmLocks};
+use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::verify;
 use walscope_fuzz::bits::Bits;
@@ -47,14 +47,17 @@ impl Sight for Memory {
         Ok((!self.shm.is_empty()).then(|| self.shm.clone() as Arc<dyn ReadAt>))
     }
 
-    fn locks(&self) -> Option<ShmLocks> {
+    fn locks(&self) -> Option<LocksView> {
         let lock = |state| ByteLock { state, reason: None, holders: Vec::new() };
-        self.used.then(|| ShmLocks {
-            write: lock(LockState::Free),
-            checkpoint: lock(LockState::Free),
-            recover: lock(LockState::Free),
-            read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
-            dead_man_switch: lock(LockState::Shared),
+        self.used.then(|| LocksView {
+            shm: ShmLocks {
+                write: lock(LockState::Free),
+                checkpoint: lock(LockState::Free),
+                recover: lock(LockState::Free),
+                read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
+                dead_man_switch: lock(LockState::Shared),
+            },
+            database: lock(LockState::Shared),
         })
     }
 }

@@ -41,7 +41,7 @@ fn check(ran: &Ran, what: &str) {
         while let Some(c) = chars.next() {
             if c == '\u{1b}' {
                 // walscope's own colours.
-                let end = chars.by_ref().skip_while(|c| *c == '[' || *c == ';' || c.is_ascii_digit()).next();
+                let end = chars.by_ref().find(|c| !(*c == '[' || *c == ';' || c.is_ascii_digit()));
                 assert_eq!(end, Some('m'), "{what}: {text:?}");
             } else {
                 assert!(c == '\n' || !is_obeyed(c), "{what}: {c:?} in {text:?}");
