@@ -86,12 +86,12 @@ fn continued(order: ChecksumOrder, [seed0, seed1]: [u32; 2], words: &[[u8; 4]], 
     [s0, s1]
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn little(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
     dot(words, weights, u32::from_le_bytes)
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn big(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
     dot(words, weights, u32::from_be_bytes)
 }
