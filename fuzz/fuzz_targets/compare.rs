@@ -59,6 +59,9 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
     recorded!("shared", "copied", "file-mount").map(pair).into()
 });
 
+/// Whether to say what is changed, to understand a failing input.
+static SHOWN: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WALSCOPE_FUZZ_SHOW").is_some());
+
 /// What both of two live sides showed together: one wal-index.
 static LIVE: LazyLock<Value> = LazyLock::new(|| {
     let entry = |frame: u64| (1_u64 << 63 | 1 << 61 | frame).to_string();
@@ -247,6 +250,9 @@ fuzz_target!(|bytes: &[u8]| {
         let at = usize::from(which & 1);
         let places = &pair.places[at];
         let pointer = &places[place % places.len()];
+        if *SHOWN {
+            eprintln!("side {at}, {pointer}: {} {how} {number}", which >> 1 & 7);
+        }
         match which >> 1 & 7 {
             0 => change_bytes(&mut sides[at], &pair.sides[1 - at], how, number),
             1 => {
@@ -298,7 +304,7 @@ fuzz_target!(|bytes: &[u8]| {
         for aspect in [About::Memory, About::Locks] {
             let before = proofs(&full, aspect);
             for kind in proofs(&less, aspect) {
-                assert!(before.contains(&kind), "{kind:?} proves only with less evidence");
+                assert!(before.contains(&kind), "{kind:?} proves only with less evidence: {:#?}", full.verdict.because);
             }
         }
         if full.verdict.sharing == Answer::Undecided {

@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 
     let mut counts = FrameCounts { torn_bytes: facts.frames.torn_bytes, ..FrameCounts::default() };
-    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, &mut |visited| {
+    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, 1, &mut |visited| {
         counts.in_file += 1;
         match visited.class {
             FrameClass::Committed => counts.committed += 1,

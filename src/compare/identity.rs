@@ -354,6 +354,23 @@ struct Order {
     ended: i128,
 }
 
+/// What was refused to be shown of one file of either side, and might have told it from the other's.
+pub(super) fn refused(pair: &Pair<'_>, part: Part) -> Option<String> {
+    [pair.a, pair.b].iter().find_map(|side| {
+        let file = (part.of)(&side.evidence.files).value()?;
+        let denied = |what: &str, reason: Option<&str>| {
+            format!("the {what} of the {} of {} was not seen: {}", part.name, side.label, reason.unwrap_or_default())
+        };
+        match (&file.birth_time, &file.generation, &file.mount_id, &side.evidence.host.mounts) {
+            (it @ Observation::Denied { .. }, ..) => Some(denied("birth time", it.reason())),
+            (_, it @ Observation::Denied { .. }, ..) => Some(denied("inode generation", it.reason())),
+            (_, _, it @ Observation::Denied { .. }, _) => Some(denied("mount", it.reason())),
+            (.., it @ Observation::Denied { .. }) => Some(denied("mount", it.reason())),
+            _ => None,
+        }
+    })
+}
+
 /// Puts two captures in order. `None` when the clocks cannot be compared, when neither is the later one, or the wall clock
 /// was set in between.
 fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {

@@ -146,6 +146,26 @@ fn two_inodes_at_one_time_refute_memory_and_locks() {
     }
 }
 
+/// folklore: found by fuzzing `compare`. Two databases behind one `-shm` that only the birth time told apart became a proof
+/// where one of the birth times was refused: equal as far as seen counted as nothing against it.
+#[test]
+fn a_birth_time_of_the_database_that_is_refused_adds_no_proof() {
+    for part in ["database", "-wal"] {
+        let mut sides = pair();
+        let born = |side: &mut Side, at: Observation<crate::evidence::Timestamp>| {
+            let files = &mut side.evidence.files;
+            let file = if part == "database" { &mut files.database } else { &mut files.wal };
+            seen(file).birth_time = at;
+        };
+        born(&mut sides[1], Observation::seen(time(51 * SECOND)));
+        let told_apart = compare(&sides, true);
+        assert_ne!(says(&told_apart, Kind::KernelIdentity), Says::Proves, "{:?}", told_apart.verdict.because);
+        born(&mut sides[0], Observation::denied("EACCES"));
+        let refused = compare(&sides, true);
+        assert_ne!(says(&refused, Kind::KernelIdentity), Says::Proves, "{:?}", refused.verdict.because);
+    }
+}
+
 /// folklore: found by fuzzing `compare`. Where both captures ended at one moment, the one that was named first counted as
 /// the earlier, and the verdict turned with the order of the arguments.
 #[test]
