@@ -14,7 +14,8 @@
 //! closes a `-shm` inside an application which uses that database through SQLite silently removes SQLite's locks.
 //! So [`mod@format`] and [`analysis`] only parse bytes that they are given, and capturing (`linux`, `snapshot`, `source`)
 //! belongs into a process of its own: the `walscope` command. Do not call the capturing modules from a process that
-//! has the same database open through SQLite.
+//! has the same database open through SQLite. Where they find that this process holds such locks already, they refuse
+//! before anything is opened; a connection that comes later, while a capture runs, they cannot protect.
 
 pub mod analysis;
 pub mod bytes;

@@ -55,8 +55,11 @@ pub struct BlockFacts {
     pub duplicate_slots: usize,
     /// Indexed entries with page 0: no frame can have it.
     pub zero_pages: usize,
-    /// Indexed frames that a search for their page does not come across. The first ones, at most
-    /// [`UNREACHABLE_LISTED`].
+    /// No slot is empty: SQLite gives every search in this block up with `SQLITE_CORRUPT`. Without an indexed entry
+    /// nobody searches it, and what stands there is memory that was never set.
+    pub full: bool,
+    /// Indexed frames that a search for their page does not come across, all of them in a full block. The first ones, at
+    /// most [`UNREACHABLE_LISTED`].
     pub unreachable: Vec<u64>,
     /// How many there are in all.
     pub unreachable_frames: usize,
@@ -74,8 +77,9 @@ impl BlockFacts {
         let (live, noise) = block.page_numbers.split_at_checked(indexed).unwrap_or_default();
         facts.noise_entries = noise.iter().filter(|page| **page != 0).count();
         facts.zero_pages = live.iter().filter(|page| **page == 0).count();
+        facts.full = !block.hash_slots.contains(&0);
         let reached = facts.count_slots(block, indexed);
-        for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| !reached) {
+        for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| facts.full || !reached) {
             facts.unreachable_frames += 1;
             if facts.unreachable.len() < UNREACHABLE_LISTED {
                 facts.unreachable.push(frame);

@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn a_page_size_of_1_is_65536() {
+        let mut bytes = [0; 100];
+        bytes[..16].copy_from_slice(MAGIC);
+        for (stored, size) in [([0, 1], 65536), ([16, 0], 4096), ([0, 0], 0)] {
+            bytes[16..18].copy_from_slice(&stored);
+            let DatabaseHead::Plain(header) = parse_head(&bytes).unwrap() else { panic!("not plain") };
+            assert_eq!(header.page_size, size);
+        }
+    }
+
+    #[test]
     fn bytes_18_and_19_tell_the_journal_mode() {
         let mut bytes = [0; 100];
         bytes[..16].copy_from_slice(MAGIC);

@@ -28,6 +28,7 @@ pub mod meet;
 pub mod mountinfo;
 pub mod namespaces;
 pub mod open;
+mod own_locks;
 pub mod pagemap;
 pub mod procfs;
 pub mod ps;

@@ -17,8 +17,10 @@ use thiserror::Error;
 
 use crate::evidence::Observation;
 use crate::linux::mappings::Leads;
+use crate::linux::own_locks::{self, OwnLocks};
 use crate::linux::procfs::unseen;
 use crate::linux::stat;
+use crate::linux::system;
 use crate::linux::target::Target;
 
 /// As many symbolic links as the kernel follows in one path.
@@ -78,11 +80,13 @@ pub struct OpenedFiles {
 /// siblings lie beside the target and are not followed. Each of the files may be missing, but one of database, `-wal`
 /// and `-shm` must be there.
 ///
-/// Never call this in a process that uses the database through SQLite: closing the descriptors drops SQLite's locks.
+/// Never call this in a process that uses the database through SQLite: closing the descriptors would drop SQLite's locks.
+/// Where this process holds locks of that kind already, it is refused before anything is opened that could drop them; but
+/// a connection that is opened while the descriptors live loses its locks when they are closed.
 ///
 /// # Errors
-/// When nothing can be opened, when the database is no regular file, or, with `strict_atime`, when reading one of the
-/// files might move its access time.
+/// When nothing can be opened, when the database is no regular file, when this process itself holds POSIX locks on one of
+/// the files, or, with `strict_atime`, when reading one of the files might move its access time.
 pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<OpenedFiles, OpenError> {
     let target = target.into();
     let place = Place::resolve(&target)?;
@@ -97,6 +101,9 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
                     moved.push(path.display().to_string());
                 }
                 Ok(Observation::seen(opened.file))
+            }
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<OwnLocks>()) => {
+                Err(OpenError::new(&path, "not opened", error))
             }
             // A database of a wrong kind is the question itself; a sibling of a wrong kind is an observation.
             Err(error) if suffix.is_empty() && error.kind() == io::ErrorKind::InvalidInput => {
@@ -131,7 +138,8 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
 /// Opens one regular file, following symbolic links: a bundle, or a `-wal` or `-shm` given by its own path.
 ///
 /// # Errors
-/// When it cannot be opened, is no regular file, or, with `strict_atime`, when reading might move its access time.
+/// When it cannot be opened, is no regular file, when this process itself holds POSIX locks on it, or, with
+/// `strict_atime`, when reading might move its access time.
 pub fn open_regular(target: impl Into<Target>, strict_atime: bool) -> Result<Opened, OpenError> {
     let target = target.into();
     let path = PathBuf::from(target.to_string());
@@ -270,9 +278,14 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
 /// Opens one regular file for reading. `by_name` opens it with flags.
 pub(super) fn open_entry(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Opened> {
     let place = File::from(by_name(OFlags::PATH)?);
-    let kind = FileType::from_raw_mode(place.metadata()?.mode());
+    let metadata = place.metadata()?;
+    let kind = FileType::from_raw_mode(metadata.mode());
     if kind != FileType::RegularFile {
         return Err(wrong_kind(kind));
+    }
+    // A place is no open file to the kernel: closing it drops nothing.
+    if own_locks::held(&system(), &metadata) {
+        return Err(io::Error::other(OwnLocks));
     }
     let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let reopen = |flags: OFlags| {

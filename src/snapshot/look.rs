@@ -187,6 +187,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Bytes of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.size(),

@@ -6,7 +6,7 @@
 //! is all there is, and it must not have been written to; nor may it where the WAL's pages, which would mend what a
 //! checkpoint has written half, are left out.
 
-use super::look::{Look, Moment};
+use super::look::{Look, Moment, Stamp};
 
 /// What one attempt saw.
 pub(super) struct Attempt<'a> {
@@ -44,6 +44,12 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), String> {
     }
     if attempt.padded {
         return Err("a file became shorter while it was copied".to_owned());
+    }
+    // A checkpoint shortens it only where it was vacuumed: then another attempt is cheap. Anybody else who does so takes
+    // away what may be in no frame of the WAL.
+    let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, Stamp::size));
+    if is < was {
+        return Err(format!("the database became shorter during the capture: from {was} to {is} bytes"));
     }
     if before.hot_journal || after.hot_journal {
         return Err(

@@ -5,7 +5,9 @@
 #[path = "../cli/mod.rs"]
 mod cli;
 mod codes;
+mod every_bit;
 mod footprint;
+mod garbage;
 mod innocent;
 mod schedules;
 mod sqlite;

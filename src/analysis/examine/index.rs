@@ -25,6 +25,8 @@ pub struct IndexCheck {
     pub unreachable: u64,
     /// The first of them.
     pub unreachable_listed: Vec<u64>,
+    /// Blocks with indexed frames in which no slot is empty: every search there fails.
+    pub full_blocks: u64,
     /// Slots that point to an entry which another slot points to already.
     pub duplicate_slots: u64,
 }
@@ -89,6 +91,7 @@ impl<'a> Comparison<'a> {
         let facts = BlockFacts::of(block, self.mx_frame);
         self.found.blocks += 1;
         self.found.unreachable += facts.unreachable_frames as u64;
+        self.found.full_blocks += u64::from(facts.full && facts.indexed > 0);
         self.found.duplicate_slots += facts.duplicate_slots as u64;
         let room = LISTED - self.found.unreachable_listed.len();
         self.found.unreachable_listed.extend(facts.unreachable.into_iter().take(room));

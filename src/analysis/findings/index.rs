@@ -234,18 +234,23 @@ fn pages_wrong(examined: &Examined) -> Option<Finding> {
 
 fn frames_unreachable(examined: &Examined) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.unreachable > 0 || index.unindexed > 0)?;
+    let full = match index.full_blocks {
+        0 => "",
+        _ => " Of a block no hash slot is empty: a search there fails with SQLITE_CORRUPT.",
+    };
     Some(
         finding(
             examined,
             "shm_frames_unreachable",
             "Readers cannot find frames that the wal-index counts",
             format!(
-                "A search by page misses {} frames, and {} have no entry because the file is too short: readers get older content for them.",
+                "A search by page misses {} frames, and {} have no entry because the file is too short: readers get older content for them.{full}",
                 index.unreachable, index.unindexed
             ),
         )
         .with("unreachable", index.unreachable)
         .with("unindexed", index.unindexed)
+        .with("full_blocks", index.full_blocks)
         .with("frames", index.unreachable_listed.clone()),
     )
 }

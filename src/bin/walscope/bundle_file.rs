@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempPath;
@@ -26,6 +26,9 @@ pub struct BundleFile {
 impl BundleFile {
     /// A file of mode 0600 on the file system of `folder`.
     pub fn create(folder: &Path) -> io::Result<Self> {
+        // A write beyond the limit of file sizes then fails, and what was written is removed, instead of ending the
+        // process with a half bundle under its temporary name.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(file) = nameless(folder) {
             return Ok(Self { file, temporary: None });
         }

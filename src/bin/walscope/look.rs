@@ -35,7 +35,7 @@ pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 pub enum Wal<'a> {
     /// Nothing: it can be long.
     LeftOut,
-    /// Every frame.
+    /// Every frame but those of zero bytes in holes of a sparse file: no valid one stands behind them.
     Frames(EachFrame<'a>),
 }
 

@@ -76,3 +76,18 @@ fn falling_behind_between_captures_apart_refutes_only_beside_a_process_older_tha
         assert_eq!(codes(&comparison), expected);
     }
 }
+
+#[test]
+fn a_clock_that_is_set_while_samples_are_taken_orders_nothing_and_disorders_nothing() {
+    // What is shown at 100 is behind what was shown at 200, or the other way round, by the time since boot alone.
+    for (at, expected) in [(200, Says::Refutes), (50, Says::Silent)] {
+        for step in [-1_000_000, -1, 1, 1_000_000] {
+            let mut sides = samples(&[(100, 9)], &[(at, 8)]);
+            for sample in &mut sides[1].evidence.samples {
+                sample.before.realtime.seconds += step;
+                sample.after.realtime.seconds += 2 * step;
+            }
+            assert_eq!(says(&compare(&sides, false), Kind::Temporal), expected, "{at}, {step} s");
+        }
+    }
+}

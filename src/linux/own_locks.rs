@@ -1,0 +1,50 @@
+//! POSIX locks that this very process holds: closing any descriptor of the file would drop them all (man 2 fcntl).
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+use thiserror::Error;
+
+use crate::linux::fdinfo;
+use crate::linux::locks::LockKind;
+use crate::linux::procfs::Proc;
+use crate::linux::stat::device;
+
+/// Refused: the file must not be opened in this process.
+#[derive(Debug, Error)]
+#[error(
+    "this very process holds POSIX locks on it, as SQLite takes them, and closing the file again would drop them; \
+     look from another process, such as the walscope command"
+)]
+pub(super) struct OwnLocks;
+
+/// Whether this process holds a POSIX lock on the file, through whichever descriptor.
+///
+/// A descriptor's fdinfo lists the locks that were taken through it; a lock goes with its descriptor, so none is missed.
+/// Where proc is not mounted, nothing is seen.
+pub(super) fn held(proc: &Proc, file: &Metadata) -> bool {
+    let Ok(process) = proc.this_process() else { return false };
+    let identity = (device(file.dev()), file.ino());
+    process.names("fd").unwrap_or_default().iter().any(|descriptor| {
+        process.file_behind(&format!("fd/{descriptor}")).is_ok_and(|found| found == identity)
+            && process.read(&format!("fdinfo/{descriptor}")).is_ok_and(|text| holds(&text))
+    })
+}
+
+fn holds(fdinfo: &[u8]) -> bool {
+    fdinfo::locks(fdinfo).iter().any(|line| line.kind == LockKind::Posix && !line.waiting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn posix_locks_count_and_those_of_descriptions_do_not() {
+        let posix = "pos:\t0\nlock:\t1: POSIX  ADVISORY  READ 77 fe:00:1234 124 124\n";
+        assert!(holds(posix.as_bytes()));
+        assert!(!holds(posix.replace("POSIX ", "OFDLCK").as_bytes()));
+        assert!(!holds(posix.replace("1: POSIX", "1: -> POSIX").as_bytes()));
+        assert!(!holds(b"pos:\t0\n"));
+    }
+}
