@@ -72,7 +72,8 @@ fn the_lab_keeps_its_bundles_in_a_folder_of_any_name() {
     let args = ["lab", "--runtime", "processes", "--rows", "1", "--keep"].map(os);
     let ran = ran(folder.path(), &[&args, [keep.as_os_str()].as_slice()].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!(fs::read_dir(keep).unwrap().count(), 2);
+    // A bundle of each side, and what the two showed together.
+    assert_eq!(fs::read_dir(keep).unwrap().count(), 3);
 }
 
 #[test]

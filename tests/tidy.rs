@@ -130,6 +130,24 @@ fn unsafe_stands_in_one_file() {
     }
 }
 
+/// Tests within a file count here, too.
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut blocks = 0;
+    for path in files(&root().join("src"), "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let comment = |line: &str| line.trim_start().starts_with("//");
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| !comment(line) && line.contains("unsafe {")) {
+            blocks += 1;
+            let above = lines[..at].iter().rev().take_while(|line| comment(line));
+            let says = above.into_iter().any(|line| line.trim_start().starts_with("// SAFETY: "));
+            assert!(says, "{}:{}: an unsafe block without its reason: {line}", path.display(), at + 1);
+        }
+    }
+    assert!(blocks >= 5, "found only {blocks} blocks");
+}
+
 #[test]
 fn sqlite_is_never_opened_outside_of_the_lab() {
     for path in files(&root().join("src"), "rs") {
@@ -166,6 +184,22 @@ fn every_invariant_names_a_test_that_exists() {
         assert!(held_by.contains('`'), "names no test: {line}");
     }
     assert!(invariants >= 8, "found only {invariants} invariants");
+}
+
+#[test]
+fn every_promise_of_security_names_a_test_that_exists() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let names = tests();
+    let rows: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise")).collect();
+    for row in &rows {
+        let held_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        assert!(held_by.contains('`'), "names no test: {row}");
+        for name in held_by.split('`').skip(1).step_by(2) {
+            assert!(names.iter().any(|known| known == name), "there is no test {name}: {row}");
+        }
+    }
+    assert!(rows.len() >= 12, "found only {} promises", rows.len());
 }
 
 #[test]

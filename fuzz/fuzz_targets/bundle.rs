@@ -1,26 +1,24 @@
 //! Any bytes as a bundle: read, and everything in it decoded.
 #![no_main]
 
-use std::io::Write;
-use std::sync::Arc;
-
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use walscope::analysis::frames::{self, FrameBytes};
 use walscope::analysis::shm::WalIndex;
 use walscope::analysis::wal::scan;
+use walscope::compare::{Answer, Side, compare};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
+use walscope_fuzz::archive;
+use walscope_fuzz::bits::Bits;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(bytes).unwrap();
-    let Ok(capture) = Capture::from_file("x", Arc::new(file)) else { return };
+    let Ok(capture) = Capture::from_file("x", archive::file(bytes)) else { return };
     match &capture.wal {
         WalBytes::Full(wal) => {
             let facts = scan(wal.as_ref(), &mut |_| {}).unwrap();
-            frames::visit(FrameBytes::Whole(wal.as_ref()), &facts, 1..=u64::MAX, &mut |_| Ok(())).unwrap();
+            frames::visit(FrameBytes::Whole(wal.as_ref()), &facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap();
         }
         WalBytes::Headers { bytes, facts } => {
-            frames::visit(FrameBytes::Headers(bytes.as_ref()), facts, 1..=u64::MAX, &mut |_| Ok(())).unwrap();
+            frames::visit(FrameBytes::Headers(bytes.as_ref()), facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap();
         }
         WalBytes::Missing | WalBytes::NotCaptured => {}
     }
@@ -32,4 +30,14 @@ fuzz_target!(|bytes: &[u8]| {
         let n = db.read_at(&mut head, 0).unwrap();
         let _ = walscope::format::db::parse_head(&head[..n]);
     }
+    let side = Side::from_capture(&capture).unwrap();
+    assert_ne!(compare(&[side.clone(), side], false).verdict.sharing, Answer::Proven);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let size = fuzzer_mutate(data, size, max_size);
+    if !seed.is_multiple_of(4) {
+        archive::repair(&mut data[..size], &mut Bits::new(seed));
+    }
+    size
 });

@@ -3,11 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use walscope::analysis::findings::Facts;
-use walscope::analysis::shm::{Lookup, WalIndex, frames_that_count};
+use walscope::analysis::shm::{BlockFacts, Lookup, WalIndex, frames_that_count};
 use walscope::bytes::ReadAt;
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::shm_blocks::BlockRow;
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
+use walscope_fuzz::text::{assert_harmless, is_drawn};
 
 fuzz_target!(|bytes: &[u8]| {
     // A `Vec` as the parameter would be made by `Arbitrary`, which does not take the bytes as they are.
@@ -22,17 +23,25 @@ fuzz_target!(|bytes: &[u8]| {
     let known = Facts { shm: Some(&index.head), ..Facts::default() };
     let whole = inspect::build(source, sizes, &known, Default::default());
     let width = 20 + bytes.len() % 100;
-    // Drawing takes longer than decoding: one input in sixteen is drawn.
-    if bytes.get(20).is_some_and(|byte| byte % 16 == 3) {
-        let _ = shm_page::head(&whole, Some(&index.head), noise_behind, width);
+    let drawn = is_drawn(&bytes);
+    if drawn {
+        assert_harmless(&shm_page::head(&whole, Some(&index.head), noise_behind, width));
     }
     let blocks = BlockTable::new(index.blocks(), width);
     let lists = EntryTables::new(index.blocks(), u32::MAX.into(), width);
-    // What the sanitizers make slow shows in a few blocks as well as in many.
+    // What coverage makes slow shows in a few blocks as well as in many.
     for number in 0..index.blocks().min(2) as u32 {
         let Ok(block) = index.block(number) else { continue };
+        let facts = BlockFacts::of(&block, noise_behind.unwrap_or(0));
+        for page in block.page_numbers.iter().take(4) {
+            let _ = walscope::analysis::shm::find_in_block(&block, *page, u32::MAX);
+        }
+        if !drawn {
+            assert!(facts.live_slots <= 8192);
+            continue;
+        }
         let row = BlockRow::new(&block, noise_behind.unwrap_or(0), true, true);
-        let _ = blocks.row(&row, width);
+        assert_harmless(&blocks.row(&row, width));
         let slots = row.slots.as_deref().unwrap_or_default();
         assert_eq!(slots.len() + row.empty_slots, 8192);
         for slot in slots.iter().take(4) {

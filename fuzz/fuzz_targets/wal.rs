@@ -1,7 +1,7 @@
 //! Any bytes as a `-wal`: both passes, transactions, pages as hex; what they say must agree.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes, Prologue};
 use walscope::analysis::transactions::transactions;
@@ -9,6 +9,9 @@ use walscope::analysis::wal::{FrameClass, FrameCounts, scan_pages};
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::wal_frames::FrameRow;
 use walscope::report::wal_page::{self, FrameTable};
+use walscope_fuzz::bits::Bits;
+use walscope_fuzz::chain;
+use walscope_fuzz::text::{assert_harmless, is_drawn};
 
 fuzz_target!(|bytes: &[u8]| {
     // A `Vec` as the parameter would be made by `Arbitrary`, which does not take the bytes as they are.
@@ -22,14 +25,13 @@ fuzz_target!(|bytes: &[u8]| {
     let whole = inspect::build(source, sizes, &known, Default::default());
     let width = 20 + bytes.len() % 100;
     let table = FrameTable::new(&whole, &start, width);
-    // Drawing takes longer than decoding: one input in sixteen is drawn.
-    let drawn = bytes.get(23).is_some_and(|byte| byte % 16 == 2);
+    let drawn = is_drawn(&bytes);
     if drawn {
-        let _ = wal_page::head(&whole, width);
+        assert_harmless(&wal_page::head(&whole, width));
     }
 
     let mut counts = FrameCounts { torn_bytes: facts.frames.torn_bytes, ..FrameCounts::default() };
-    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, &mut |visited| {
+    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, 1, &mut |visited| {
         counts.in_file += 1;
         match visited.class {
             FrameClass::Committed => counts.committed += 1,
@@ -40,10 +42,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let row = FrameRow::new(visited, 1, start.newest.superseded(visited));
         if drawn && visited.frame.number < 9 {
-            let _ = table.row(&row);
+            assert_harmless(&table.row(&row));
         }
         if drawn && visited.frame.number == 2 {
-            let _ = wal_page::frame_in_hex(&row, visited, width);
+            assert_harmless(&wal_page::frame_in_hex(&row, visited, width));
         }
         Ok(())
     });
@@ -60,4 +62,13 @@ fuzz_target!(|bytes: &[u8]| {
     })
     .unwrap();
     assert_eq!((next, found), (facts.frames.committed + 1, start.transactions));
+});
+
+// Half of the changes leave a chain that holds: else hardly any input would have more than one valid frame.
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let size = fuzzer_mutate(data, size, max_size);
+    if seed.is_multiple_of(2) {
+        chain::repair(&mut data[..size], &mut Bits::new(seed));
+    }
+    size
 });

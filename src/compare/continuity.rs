@@ -33,10 +33,15 @@ fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, String> {
     identity::same_kernel(pair)?;
     let of = |side: &Side| {
         let (begun, ended) = (side.evidence.begun.host_boottime(), side.evidence.ended.host_boottime());
-        begun.zip(ended).ok_or_else(|| format!("the clock offset of {} was not seen", side.label))
+        match begun.zip(ended) {
+            Some((begun, ended)) if begun <= ended => Ok((ended, begun)),
+            Some(_) => Err(format!("{} ended before it began, by its own clock", side.label)),
+            None => Err(format!("the clock offset of {} was not seen", side.label)),
+        }
     };
     let (a, b) = (of(pair.a)?, of(pair.b)?);
-    let ((begun, ended), (later_begun, _), later) = if a.1 <= b.1 { (a, b, pair.b) } else { (b, a, pair.a) };
+    // Of two that ended at one moment either may count as the later: they overlap.
+    let ((ended, begun), (_, later_begun), later) = if a <= b { (a, b, pair.b) } else { (b, a, pair.a) };
     Ok(Times { later, begun, ended, overlap: later_begun <= ended })
 }
 

@@ -3,6 +3,8 @@
 //! One inode on a file system of the allow-list has one page cache and one list of locks. Equal numbers alone are not
 //! one inode: numbers are reused, and elsewhere (FUSE, overlay) one inode number stood for memory that was not shared.
 
+use std::cmp::Ordering;
+
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
 use crate::evidence::{Evidence, FileSystem, FileView, FilesView, InodeId, Observation, Timestamp};
 
@@ -352,10 +354,35 @@ struct Order {
     ended: i128,
 }
 
-/// Puts two captures in order. `None` when the clocks cannot be compared or the wall clock was set in between.
+/// What was refused to be shown of one file of either side, and might have told it from the other's.
+pub(super) fn refused(pair: &Pair<'_>, part: Part) -> Option<String> {
+    [pair.a, pair.b].iter().find_map(|side| {
+        let file = (part.of)(&side.evidence.files).value()?;
+        let denied = |what: &str, reason: Option<&str>| {
+            format!("the {what} of the {} of {} was not seen: {}", part.name, side.label, reason.unwrap_or_default())
+        };
+        match (&file.birth_time, &file.generation, &file.mount_id, &side.evidence.host.mounts) {
+            (it @ Observation::Denied { .. }, ..) => Some(denied("birth time", it.reason())),
+            (_, it @ Observation::Denied { .. }, ..) => Some(denied("inode generation", it.reason())),
+            (_, _, it @ Observation::Denied { .. }, _) => Some(denied("mount", it.reason())),
+            (.., it @ Observation::Denied { .. }) => Some(denied("mount", it.reason())),
+            _ => None,
+        }
+    })
+}
+
+/// Puts two captures in order. `None` when the clocks cannot be compared, when neither is the later one, or the wall clock
+/// was set in between.
 fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
-    let end = |look: &Look<'_>| look.side.evidence.ended.host_boottime();
-    let (earlier, later) = if end(a)? <= end(b)? { (a, b) } else { (b, a) };
+    let time = |look: &Look<'_>| {
+        let evidence = &look.side.evidence;
+        Some((evidence.ended.host_boottime()?, evidence.begun.host_boottime()?))
+    };
+    let (earlier, later) = match time(a)?.cmp(&time(b)?) {
+        Ordering::Less => (a, b),
+        Ordering::Greater => (b, a),
+        Ordering::Equal => return None,
+    };
     let mut differences = Vec::with_capacity(4);
     for look in [a, b] {
         for clock in [look.side.evidence.begun, look.side.evidence.ended] {

@@ -8,13 +8,13 @@ use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sigh
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 23;
+const VARIATIONS: u32 = 25;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
 pub(super) const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-pub(super) const REMOVALS: u32 = 27;
+pub(super) const REMOVALS: u32 = 31;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -57,19 +57,22 @@ fn vary(sides: &mut [Side; 2], which: u32) {
             with_shm(a, |shm| shm.unique_mount_id = Observation::seen(500));
             with_shm(b, |shm| shm.unique_mount_id = Observation::seen(500));
         }
+        23 => of(&mut b.evidence.files.database, |file| file.birth_time = Observation::seen(time(51 * SECOND))),
+        24 => of(&mut b.evidence.files.wal, |file| file.birth_time = Observation::seen(time(51 * SECOND))),
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
+    }
+}
+
+fn of(file: &mut Observation<FileView>, change: impl FnOnce(&mut FileView)) {
+    if let Observation::Seen { value } = file {
+        change(value);
     }
 }
 
 pub(super) fn remove(side: &mut Side, which: u32) {
     fn gone<T>() -> Observation<T> {
         Observation::denied("taken away")
-    }
-    fn of(file: &mut Observation<FileView>, change: impl FnOnce(&mut FileView)) {
-        if let Observation::Seen { value } = file {
-            change(value);
-        }
     }
     let evidence = &mut side.evidence;
     match which {
@@ -99,6 +102,10 @@ pub(super) fn remove(side: &mut Side, which: u32) {
         26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),
         21 => evidence.ended.boottime_offset = None,
         22 => evidence.begun.boottime_offset = None,
+        27 => of(&mut evidence.files.database, |file| file.birth_time = gone()),
+        28 => of(&mut evidence.files.wal, |file| file.birth_time = gone()),
+        29 => of(&mut evidence.files.database, |file| file.generation = gone()),
+        30 => of(&mut evidence.files.wal, |file| file.generation = gone()),
         _ => {
             if let Observation::Seen { value } = &mut evidence.mappings {
                 value.mappings.iter_mut().for_each(|mapping| mapping.start_time = None);

@@ -115,7 +115,9 @@ fn beside(pair: &Pair<'_>, shm: Identity) -> Beside {
             Identity::Two(detail) | Identity::LocksApart(detail) => apart = apart.or(Some((part, detail))),
             Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
             Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
-            Identity::One(_) | Identity::Alike(_) | Identity::MadeAnew(_) => {}
+            // Equal as far as it was seen. What was refused might have told them apart.
+            Identity::Alike(_) => doubt = doubt.or_else(|| identity::refused(pair, part)),
+            Identity::One(_) | Identity::MadeAnew(_) => {}
         }
     }
     let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());

@@ -26,15 +26,20 @@ pub mod wal;
 pub mod wal_frames;
 pub mod wal_page;
 
+/// Whether a terminal would do something at this character instead of showing it: a control character, the 8-bit ones
+/// and DEL included, a line or paragraph separator, or a control of writing direction, which reorders what a person reads.
+#[must_use]
+pub fn is_obeyed(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Text from a file, a path or a container's name, made fit for a terminal: control characters are shown escaped.
 #[must_use]
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Bidirectional controls reorder what a person reads; they are no more welcome than escape sequences.
-        if (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_obeyed(c) && c != '\n' {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -55,8 +60,8 @@ mod tests {
 
     #[test]
     fn nothing_that_moves_a_terminal_is_left() {
-        let hostile = "a\u{1b}[2J\u{7}\r\t\u{9b}\u{202e}b\nc";
-        assert_eq!(safe(hostile), "a\\u{1b}[2J\\u{7}\\r\\t\\u{9b}\\u{202e}b\nc");
+        let hostile = "a\u{1b}[2J\u{7}\r\t\u{9b}\u{202e}\u{2028}\u{7f}b\nc";
+        assert_eq!(safe(hostile), "a\\u{1b}[2J\\u{7}\\r\\t\\u{9b}\\u{202e}\\u{2028}\\u{7f}b\nc");
         assert!(!line(hostile).contains('\n'));
         assert_eq!(line("caf\u{e9} \u{65e5}"), "caf\u{e9} \u{65e5}");
     }

@@ -260,6 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn more_members_than_any_capture_has_are_refused() {
+        let names: Vec<String> = (0..MEMBERS_AT_MOST).map(|n| n.to_string()).collect();
+        let members: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        let all = [&[(MARKER, &b"1"[..])], members.as_slice(), &[(MANIFEST, b"{}")]].concat();
+        assert!(walk(&written(&all)).unwrap_err().to_string().contains("needed at most 65536 members"));
+    }
+
+    #[test]
     fn duplicates_links_members_behind_the_manifest_and_huge_sizes_are_refused() {
         let error = |bytes: &[u8]| walk(bytes).unwrap_err().to_string();
         assert!(error(&written(&[(MARKER, b"1"), ("a", b""), ("a", b""), (MANIFEST, b"{}")])).contains("`a` again"));

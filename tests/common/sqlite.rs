@@ -18,7 +18,12 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens a database in WAL mode, with a table `t(x)`.
     pub fn open(database: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::open_by(&std::env::current_exe().unwrap(), database)
+    }
+
+    /// The same by a copy of this test binary, which can have another name.
+    pub fn open_by(program: &Path, database: &Path) -> Self {
+        let mut child = Command::new(program)
             .args(["--exact", "sqlite_in_a_child", "--nocapture"])
             .env(DATABASE, database)
             .stdin(Stdio::piped())

@@ -47,8 +47,13 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Prints clap's message: help and version are answers, everything else is bad usage.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { Exit::NoAnswer as u8 } else { Exit::Good as u8 })
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::from(Exit::Good as u8);
+    }
+    // It repeats the argument, which can be the name of a file that begins with a hyphen.
+    anstream::eprint!("{}", walscope::report::safe(&error.render().to_string()));
+    ExitCode::from(Exit::NoAnswer as u8)
 }
 
 /// The reader of our output went away: no error.

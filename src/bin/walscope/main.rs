@@ -7,6 +7,7 @@ mod examined;
 mod exit;
 mod explain;
 mod forbidden;
+mod harmless;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;

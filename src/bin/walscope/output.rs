@@ -5,8 +5,10 @@ use std::io::{self, Write};
 
 use serde::ser::{Error, SerializeSeq};
 use serde::{Serialize, Serializer};
+use serde_json::ser::{CompactFormatter, PrettyFormatter};
 
 use crate::args::{Color, Global};
+use crate::harmless::Harmless;
 
 /// Columns to draw for.
 pub fn width(global: &Global) -> usize {
@@ -23,7 +25,8 @@ pub fn document(global: &Global, document: &impl Serialize, draw: impl FnOnce(us
 /// Writes one JSON document.
 pub fn write_json(out: impl Write, document: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(out);
-    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
+    let mut json = serde_json::Serializer::with_formatter(&mut out, Harmless(PrettyFormatter::new()));
+    document.serialize(&mut json).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()?;
     Ok(())
@@ -64,7 +67,8 @@ pub fn lines() -> Lines {
 impl Lines {
     /// Writes one JSON value as a line of its own.
     pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.buffer, value).map_err(io::Error::from)?;
+        let mut json = serde_json::Serializer::with_formatter(&mut self.buffer, Harmless(CompactFormatter));
+        value.serialize(&mut json).map_err(io::Error::from)?;
         self.buffer.push(b'\n');
         if self.buffer.len() < LINES_AT_ONCE { Ok(()) } else { self.flush() }
     }

@@ -146,6 +146,56 @@ fn two_inodes_at_one_time_refute_memory_and_locks() {
     }
 }
 
+/// folklore: found by fuzzing `compare`. Two databases behind one `-shm` that only the birth time told apart became a proof
+/// where one of the birth times was refused: equal as far as seen counted as nothing against it.
+#[test]
+fn a_birth_time_of_the_database_that_is_refused_adds_no_proof() {
+    for part in ["database", "-wal"] {
+        let mut sides = pair();
+        let born = |side: &mut Side, at: Observation<crate::evidence::Timestamp>| {
+            let files = &mut side.evidence.files;
+            let file = if part == "database" { &mut files.database } else { &mut files.wal };
+            seen(file).birth_time = at;
+        };
+        born(&mut sides[1], Observation::seen(time(51 * SECOND)));
+        let told_apart = compare(&sides, true);
+        assert_ne!(says(&told_apart, Kind::KernelIdentity), Says::Proves, "{:?}", told_apart.verdict.because);
+        born(&mut sides[0], Observation::denied("EACCES"));
+        let refused = compare(&sides, true);
+        assert_ne!(says(&refused, Kind::KernelIdentity), Says::Proves, "{:?}", refused.verdict.because);
+    }
+}
+
+/// folklore: found by fuzzing `compare`. Where both captures ended at one moment, the one that was named first counted as
+/// the earlier, and the verdict turned with the order of the arguments.
+#[test]
+fn of_captures_that_ended_at_one_moment_the_order_does_not_matter() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    unmap(&mut sides);
+    sides[1].evidence.ended = sides[0].evidence.ended;
+    for begun in [clock(100 * SECOND + SECOND / 2), sides[0].evidence.begun] {
+        sides[1].evidence.begun = begun;
+        // Made during the first capture: whether it was there when that looked is not known.
+        with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(100 * SECOND + SECOND * 7 / 10)));
+        let forth = compare(&sides, false).verdict;
+        sides.reverse();
+        let back = compare(&sides, false).verdict;
+        sides.reverse();
+        assert_eq!((forth.sharing, back.sharing), (Answer::Undecided, Answer::Undecided), "{:?}", begun.boottime);
+    }
+}
+
+#[test]
+fn a_capture_that_ended_before_it_began_overlaps_nothing() {
+    let mut sides = pair();
+    own_shm(&mut sides[1], 78);
+    let evidence = &mut sides[1].evidence;
+    (evidence.begun, evidence.ended) = (evidence.ended, clock(100 * SECOND + SECOND / 2));
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{:?}", comparison.verdict.because);
+}
+
 #[test]
 fn two_inodes_of_captures_apart_refute_only_beside_a_process_older_than_both() {
     for (at, says_then) in [(99, Says::Refutes), (100, Says::Silent), (150, Says::Silent)] {
