@@ -137,8 +137,14 @@ fn counts_beyond_every_file_are_said_and_cost_nothing() {
     for hostile in [5, 4_063, 1 << 31, u32::MAX - 1, u32::MAX] {
         let mut world = healthy();
         world.reindex(|shm| shm.mx_frame = hostile);
-        let found = judged(&world, "mxFrame");
-        assert!(found.contains(&"shm_beyond_wal".to_owned()), "{hostile}: {found:?}");
+        let too_few = |found: Vec<String>| {
+            // Which of the two: it cannot be told from files alone whether the count is wrong, or frames are gone.
+            assert!(
+                found.iter().any(|code| code == "shm_beyond_wal" || code == "wal_truncated"),
+                "{hostile}: {found:?}"
+            );
+        };
+        too_few(judged(&world, "mxFrame"));
 
         world.reindex(|shm| shm.backfilled = hostile);
         assert!(judged(&world, "nBackfill").contains(&"shm_backfill_beyond_mx_frame".to_owned()), "{hostile}");
@@ -150,7 +156,7 @@ fn counts_beyond_every_file_are_said_and_cost_nothing() {
             *shm =
                 Shm { mx_frame: hostile, backfilled: hostile, attempted: hostile, marks: [hostile; 5], ..shm.clone() };
         });
-        assert!(judged(&world, "all").contains(&"shm_beyond_wal".to_owned()), "{hostile}");
+        too_few(judged(&world, "all"));
     }
 }
 

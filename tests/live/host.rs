@@ -66,14 +66,17 @@ impl Host {
         }
     }
 
-    /// Its POSIX locks, as the kernel lists them, sorted.
+    /// Its POSIX locks, sorted. By descriptor: /proc/locks, given out a page at a time, can miss or repeat lines while others
+    /// come and go.
     fn locks(&self) -> Vec<String> {
-        let text = fs::read_to_string("/proc/locks").unwrap();
-        let own = |line: &&str| line.split_whitespace().any(|word| word == self.process.id().to_string());
-        let lines = text.lines().filter(own).map(|line| line.split_once(": ").unwrap().1.to_owned());
-        let mut lines: Vec<String> = lines.filter(|line| line.starts_with("POSIX")).collect();
-        lines.sort();
-        lines
+        let mut locks = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.process.id())).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let own = text.lines().filter_map(|line| line.strip_prefix("lock:")?.split_once(": "));
+            locks.extend(own.map(|(_, lock)| lock.to_owned()).filter(|lock| lock.starts_with("POSIX")));
+        }
+        locks.sort();
+        locks
     }
 }
 
