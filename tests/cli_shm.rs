@@ -222,7 +222,8 @@ fn hostile_numbers_are_shown_and_do_not_hurt() {
     assert_eq!(document["noise_behind"], u32::MAX);
     let block = &document["blocks"][0];
     assert_eq!((&block["empty_slots"], &block["duplicate_slots"]), (&0.into(), &8191.into()), "{block}");
-    assert_eq!(block["unreachable_frames"], 4061);
+    // A search ends only at an empty slot: in a full table SQLite gives each one up.
+    assert_eq!(block["unreachable_frames"], 4062);
     let shown = text(folder.path(), &["t-shm"]);
     assert!(shown.contains("mxFrame 4,294,967,295 needs 1,048,577 blocks"), "{shown}");
 }
