@@ -123,7 +123,13 @@ impl Crew {
 
     /// Ends all, and counts what they have done.
     pub fn end(mut self) -> ([i64; COUNTS], u64, u64) {
-        (0..self.posts.len()).for_each(|place| self.kill(place));
+        for place in 0..self.posts.len() {
+            match self.posts[place].role {
+                // It has only so many operations left.
+                Role::ModeChanger(_) => self.bury(place),
+                _ => self.kill(place),
+            }
+        }
         let mut sums = [0; COUNTS];
         for (count, sum) in sums.iter_mut().enumerate() {
             *sum = self.posts.iter().map(|post| post.counts.all()[count]).sum();
