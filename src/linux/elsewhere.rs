@@ -93,10 +93,14 @@ mod tests {
         }
 
         fn cut_off(&self) -> Vec<(u32, u64)> {
+            self.cut_off_while(Leads::Here)
+        }
+
+        fn cut_off_while(&self, leads: Leads) -> Vec<(u32, u64)> {
             let proc = Proc::new(self.0.path());
             let mut wanted = Wanted::new(&proc, Some(ID), &Target::from(&self.path("t.db-shm")));
             wanted.database = Some(file_at(Path::new(&self.path("t.db"))));
-            let view = scan(&proc, &wanted, Leads::Here);
+            let view = scan(&proc, &wanted, leads);
             let found = view.value().unwrap().mappings.iter();
             let cut_off = found.filter(|found| found.cut_off == Some(CutOff::Database));
             cut_off.map(|found| (found.pid, found.inode.inode)).collect()
@@ -108,6 +112,15 @@ mod tests {
         let world = World::new();
         world.process("10", &["alias.db"], &[(8, "alias.db-shm")]);
         assert_eq!(world.cut_off(), [(10, 8)]);
+    }
+
+    #[test]
+    fn whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off() {
+        let world = World::new();
+        world.process("10", &["t.db"], &[(8, "t.db-shm")]);
+        assert_eq!(world.cut_off_while(Leads::Elsewhere(ID.device, 8)), []);
+        assert_eq!(world.cut_off_while(Leads::Here), [(10, 8)]);
+        assert_eq!(world.cut_off_while(Leads::Unknown), [(10, 8)]);
     }
 
     #[test]
