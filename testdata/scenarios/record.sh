@@ -3,6 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --quiet
+# The path of the executable stands among the mounts of a side.
+folder=$(mktemp -d)
+trap 'rm -r "$folder"' EXIT
+cp target/debug/walscope "$folder"
 find testdata/scenarios -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +
-./target/debug/walscope lab --all --require-all --runtime namespaces --rows 5 --keep testdata/scenarios
+"$folder/walscope" lab --all --require-all --runtime namespaces --rows 5 --keep testdata/scenarios
 chmod -R u+rwX,go+rX testdata/scenarios
