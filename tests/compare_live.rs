@@ -209,11 +209,7 @@ fn a_live_capture_is_of_the_descriptors_that_were_held() {
 
 #[test]
 fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_same() {
-    let btrfs = common::btrfs::Btrfs::mount();
-    if !common::have("btrfs", btrfs.is_some()) {
-        return;
-    }
-    let btrfs = btrfs.unwrap();
+    let Some(btrfs) = common::btrfs::Btrfs::mount() else { return };
     let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
     btrfs.subvolume(&[&one]);
     let _process = Sqlite::open(&one.join("t.db"));

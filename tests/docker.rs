@@ -7,15 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::docker::{Shell, World, engine};
+use common::docker::{Shell, World};
 use serde_json::Value;
 
 const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
 
 fn world() -> Option<World> {
-    let sqlite3 = Path::new("/usr/bin/sqlite3");
-    (common::have("docker", engine()) && common::have("sqlite3", sqlite3.exists()))
-        .then(|| World::new(&[(Path::new(WALSCOPE), "walscope"), (sqlite3, "sqlite3")]))
+    World::with_sqlite3(&[(Path::new(WALSCOPE), "walscope")])
 }
 
 /// A writer and a reader on one volume, the database made and a row in it; both connections stay open.

@@ -9,18 +9,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::docker::{Shell, World, engine};
+use common::docker::{Shell, World};
 use rustix::fs::{CWD, FileType, makedev, mknodat};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_walscope");
 
 fn world() -> Option<World> {
-    let sqlite3 = Path::new("/usr/bin/sqlite3");
-    let needed = common::have("docker", engine())
-        && common::have("sqlite3", sqlite3.exists())
-        && common::have("root", rustix::process::geteuid().is_root());
-    needed.then(|| World::new(&[(sqlite3, "sqlite3")]))
+    let root = common::have("root", rustix::process::geteuid().is_root());
+    if root { World::with_sqlite3(&[]) } else { None }
 }
 
 /// A writer and a reader called `api` on one volume; the reader's transaction pins frame 3.

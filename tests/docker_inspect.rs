@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::docker::{Shell, World, engine};
+use common::docker::{Shell, World};
 use serde_json::Value;
 
 const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
@@ -37,11 +37,7 @@ fn states(pages: &[Value; 2]) -> [&str; 2] {
 
 #[test]
 fn a_reader_in_another_container_blocks_the_checkpoint_until_it_ends() {
-    let sqlite3 = Path::new("/usr/bin/sqlite3");
-    if !common::have("docker", engine()) || !common::have("sqlite3", sqlite3.exists()) {
-        return;
-    }
-    let world = World::new(&[(Path::new(WALSCOPE), "walscope"), (sqlite3, "sqlite3")]);
+    let Some(world) = World::with_sqlite3(&[(Path::new(WALSCOPE), "walscope")]) else { return };
     let folder = tempfile::tempdir().unwrap();
     let mount = format!("{}:/data", world.volume("shared"));
     let mut writer = world.shell("writer", &["-v", &mount], "/data/t.db");

@@ -7,17 +7,14 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::docker::{Shell, World, engine};
+use common::docker::{Shell, World};
 use serde_json::{Value, json};
 
 const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
 
 fn world() -> Option<World> {
-    let sqlite3 = Path::new("/usr/bin/sqlite3");
-    let needed = common::have("docker", engine())
-        && common::have("sqlite3", sqlite3.exists())
-        && common::have("root", rustix::process::geteuid().is_root());
-    needed.then(|| World::new(&[(Path::new(WALSCOPE), "walscope"), (sqlite3, "sqlite3")]))
+    let root = common::have("root", rustix::process::geteuid().is_root());
+    if root { World::with_sqlite3(&[(Path::new(WALSCOPE), "walscope")]) } else { None }
 }
 
 fn pair(world: &World) -> [Shell; 2] {

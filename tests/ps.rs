@@ -206,11 +206,7 @@ fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
 
 #[test]
 fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
-    let btrfs = common::btrfs::Btrfs::mount();
-    if !common::have("btrfs", btrfs.is_some()) {
-        return;
-    }
-    let btrfs = btrfs.unwrap();
+    let Some(btrfs) = common::btrfs::Btrfs::mount() else { return };
     let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
     btrfs.subvolume(&[&one]);
     let databases = [one.join("t.db"), copy.join("t.db")];

@@ -5,6 +5,8 @@
 
 #[path = "support/restore.rs"]
 mod restore;
+#[path = "support/rewritten.rs"]
+mod rewritten;
 #[path = "support/sqlite_child.rs"]
 mod sqlite_child;
 
@@ -15,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use restore::bytes;
+use rewritten::rewritten;
 use sqlite_child::SqliteChild;
 use tempfile::TempDir;
 use walscope::evidence::Observation;
@@ -177,23 +180,6 @@ fn no_flipped_bit_makes_reading_panic() {
         refused += u32::from(read(&flipped).is_err());
     }
     assert!(refused > 0);
-}
-
-/// The bundle with its manifest, or its marker, replaced.
-fn rewritten(written: &[u8], name: &str, content: &[u8]) -> Vec<u8> {
-    let mut out = tar::Builder::new(Vec::new());
-    for entry in tar::Archive::new(written).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut header = entry.header().clone();
-        if entry.path().unwrap().to_str() == Some(name) {
-            header.set_size(content.len() as u64);
-            header.set_cksum();
-            out.append(&header, content).unwrap();
-        } else {
-            out.append(&header, &mut entry).unwrap();
-        }
-    }
-    out.into_inner().unwrap()
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub struct Btrfs {
 }
 
 impl Btrfs {
+    /// `None`, said aloud, where it cannot be made.
     pub fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let run = |command: &str, arguments: &[&str]| {
@@ -20,7 +21,7 @@ impl Btrfs {
         fs::create_dir(folder.path().join("mnt")).unwrap();
         fs::File::create(folder.path().join("image")).unwrap().set_len(256 << 20).unwrap();
         let there = run("mkfs.btrfs", &["-q", "image"]) && run("mount", &["-o", "loop", "image", "mnt"]);
-        there.then_some(Self { folder })
+        super::have("btrfs", there).then_some(Self { folder })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

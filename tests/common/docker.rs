@@ -32,6 +32,13 @@ pub struct World {
 }
 
 impl World {
+    /// With Debian's sqlite3 and `programs` in its image; `None`, said aloud, where engine or sqlite3 are missing.
+    pub fn with_sqlite3(programs: &[(&Path, &str)]) -> Option<Self> {
+        let sqlite3 = Path::new("/usr/bin/sqlite3");
+        let needed = super::have("docker", engine()) && super::have("sqlite3", sqlite3.exists());
+        needed.then(|| Self::new(&[programs, &[(sqlite3, "sqlite3")]].concat()))
+    }
+
     /// Makes an image of `programs`: pairs of a file on this machine and its path in the image.
     pub fn new(programs: &[(&Path, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -9,6 +9,8 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod memory;
+#[path = "../support/rewritten.rs"]
+mod rewritten;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;

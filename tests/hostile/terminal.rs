@@ -12,6 +12,7 @@ use walscope::report::is_obeyed;
 
 use crate::cli::{EXE, Ran, run};
 use crate::common::sqlite::Sqlite;
+use crate::rewritten::rewritten;
 
 /// Sets the title, rings, clears the screen in the 8-bit way, turns the direction, forges a line.
 const HOSTILE: &str = "x\u{1b}]0;t\u{7}\u{9b}2J\r\nFORGED\u{7f}\u{85}\u{2028}\u{202e}y";
@@ -165,23 +166,6 @@ fn poison(value: &mut Value) {
     }
 }
 
-/// A bundle with its manifest replaced.
-fn rewritten(bundle: &[u8], manifest: &[u8]) -> Vec<u8> {
-    let mut out = tar::Builder::new(Vec::new());
-    for entry in tar::Archive::new(bundle).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut header = entry.header().clone();
-        if entry.path().unwrap().to_str() == Some("manifest.json") {
-            header.set_size(manifest.len() as u64);
-            header.set_cksum();
-            out.append(&header, manifest).unwrap();
-        } else {
-            out.append(&header, &mut entry).unwrap();
-        }
-    }
-    out.into_inner().unwrap()
-}
-
 #[test]
 fn no_string_in_a_bundle_is_obeyed_by_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,7 +186,8 @@ fn no_string_in_a_bundle_is_obeyed_by_a_terminal() {
         manifest["access_time_moved"] = serde_json::json!([HOSTILE]);
         manifest["missing_texts"] = serde_json::json!({ HOSTILE: HOSTILE });
         let name = format!("{pair}-{side}.walsnap");
-        fs::write(at.join(&name), rewritten(&bundle, &serde_json::to_vec(&manifest).unwrap())).unwrap();
+        fs::write(at.join(&name), rewritten(&bundle, "manifest.json", &serde_json::to_vec(&manifest).unwrap()))
+            .unwrap();
         fs::set_permissions(at.join(&name), Permissions::from_mode(0o600)).unwrap();
         names.push(name);
     }
