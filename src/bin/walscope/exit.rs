@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::output::complain;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -26,7 +28,7 @@ pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("walscope: {}", walscope::report::line(&message(&error)));
+            complain(&format!("walscope: {}\n", walscope::report::line(&message(&error))));
             ExitCode::from(Exit::NoAnswer as u8)
         }
     }
@@ -52,7 +54,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(Exit::Good as u8);
     }
     // It repeats the argument, which can be the name of a file that begins with a hyphen.
-    anstream::eprint!("{}", walscope::report::safe(&error.render().to_string()));
+    complain(&walscope::report::safe(&error.render().to_string()));
     ExitCode::from(Exit::NoAnswer as u8)
 }
 

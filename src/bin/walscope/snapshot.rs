@@ -121,7 +121,8 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
 
 fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
     let name = args.output.display().to_string();
-    let held = await_files(args, options, Destination::File(&args.output), || {
+    let destination = Destination::File(&args.output);
+    let mut held = await_files(args, options, destination, || {
         if !args.force && args.output.symlink_metadata().is_ok() {
             bail!("{name}: exists already; choose another name, or --force to replace it");
         }
@@ -134,6 +135,8 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
         // The last connection closed between the look and the capture, and took both files with it.
         wait_for(&args.source)?;
         file.restart().with_context(|| name.clone())?;
+        // Anew: a container that was started again has another process behind its name.
+        held = regular(forbidden::open(&args.source, options.strict_atime, destination)?)?;
         manifest = capture(args, &held, options, &mut file)?;
     }
     let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;

@@ -115,12 +115,17 @@ impl Ran {
         row
     }
 
+    /// Why the two sides were not compared live.
+    fn not_live(&self) -> Option<&str> {
+        self.run.as_ref()?.not_live.as_deref()
+    }
+
     /// What the table has no room for.
     fn remark(&self) -> Option<String> {
         let diagnosis = || self.run.as_ref()?.checkpoint.diagnosis.as_ref().map(|found| found.explanation.clone());
         let text = match self.state {
             State::AsExpected if self.expected.names_the_reader => format!("inspect says: {}", diagnosis()?),
-            State::AsExpected => return None,
+            State::AsExpected => self.not_live()?.to_owned(),
             State::Otherwise => format!("not as expected: {}", self.reason.as_deref()?),
             State::Failed => format!("failed: {}", self.reason.as_deref()?),
             State::Skipped => format!("skipped: {}", self.reason.as_deref()?),
@@ -142,10 +147,10 @@ impl LabAllDocument {
     }
 
     fn exit(&self, require_all: bool) -> Exit {
-        match (self.otherwise, self.skipped) {
-            (0, 0) => Exit::Good,
-            (0, _) if !require_all => Exit::Good,
-            (0, _) => Exit::NoAnswer,
+        let not_live = self.scenarios.iter().any(|ran| ran.not_live().is_some());
+        match (self.otherwise, self.skipped > 0 || not_live) {
+            (0, true) if require_all => Exit::NoAnswer,
+            (0, _) => Exit::Good,
             _ => Exit::Bad,
         }
     }

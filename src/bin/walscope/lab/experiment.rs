@@ -115,11 +115,11 @@ impl Experiment<'_> {
             Act::Create(who) => {
                 self.peer(who)?.demand(&Request::Create)?;
                 let note = self.insert(who)?;
-                self.step(format!("the {} creates the table and inserts {}", name(who), self.batch()), note)
+                self.step(format!("the {} creates the table and inserts {}", self.name(who), self.batch()), note)
             }
             Act::Insert(who) => {
                 let note = self.insert(who)?;
-                self.step(format!("the {} inserts {}", name(who), self.batch()), note)
+                self.step(format!("the {} inserts {}", self.name(who), self.batch()), note)
             }
             Act::Checkpoint => self.checkpoint(),
             Act::CopyFiles => self.copy(),
@@ -138,7 +138,8 @@ impl Experiment<'_> {
     }
 
     fn peer(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
-        self.peers.of(who).as_mut().with_context(|| format!("the {} does not run", name(who)))
+        let name = self.name(who);
+        self.peers.of(who).as_mut().with_context(|| format!("the {name} does not run"))
     }
 
     fn started(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
@@ -160,7 +161,7 @@ impl Experiment<'_> {
             return Ok(());
         }
         let how = if read_only { ", read-only" } else { "" };
-        self.step(format!("the {} opens the database{how}", name(who)), None)
+        self.step(format!("the {} opens the database{how}", self.name(who)), None)
     }
 
     /// Its rows are the writer's in the reckoning.
@@ -265,7 +266,7 @@ impl Experiment<'_> {
         let batch = self.rows;
         let (rows, error) = self.peer(who)?.insert(batch)?;
         *self.outcome.written.of(who) += rows;
-        Ok(error.map(|error| format!("{} after {rows} rows: {error}", name(who))))
+        Ok(error.map(|error| format!("{} after {rows} rows: {error}", self.name(who))))
     }
 
     fn checkpoint(&mut self) -> anyhow::Result<()> {
@@ -275,7 +276,7 @@ impl Experiment<'_> {
                 let CheckpointAnswer { busy, log, checkpointed } = answer;
                 format!("busy {busy}, {log} frames in the WAL, {checkpointed} of them in the database")
             }
-            Err(error) => format!("writer: {error}"),
+            Err(error) => format!("{}: {error}", self.name(Who::Writer)),
         };
         self.step("the writer checkpoints".to_owned(), Some(note))
     }
@@ -296,17 +297,14 @@ impl Experiment<'_> {
         self.done(Step { action, writer, reader, note: joined(notes) })
     }
 
+    fn name(&self, who: Who) -> &'static str {
+        self.scenario.view(who).name
+    }
+
     fn done(&mut self, step: Step) -> anyhow::Result<()> {
         self.progress.step(&step)?;
         self.outcome.steps.push(step);
         Ok(())
-    }
-}
-
-fn name(who: Who) -> &'static str {
-    match who {
-        Who::Writer => "writer",
-        Who::Reader => "reader",
     }
 }
 

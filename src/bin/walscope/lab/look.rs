@@ -1,8 +1,11 @@
 //! What walscope sees on both sides while they have the database open.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use walscope::analysis::checkpoint::CheckpointFacts;
 use walscope::bytes::read_all;
 use walscope::evidence::live::Live;
@@ -13,7 +16,7 @@ use walscope::snapshot::Capture;
 use super::experiment::Both;
 use crate::args::{Color, Global};
 use crate::compare::{Captured, capture_all};
-use crate::examined;
+use crate::{examined, output};
 
 /// More than any `-shm` that `--rows` can make.
 const MOST_SHM: u64 = 64 << 20;
@@ -73,8 +76,12 @@ fn checkpoint(source: &OsString) -> anyhow::Result<Option<CheckpointFacts>> {
 
 /// Keeps what the two live sides showed together beside their bundles.
 pub fn keep(live: &Live, bundles: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = bundles.join("live.json");
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    crate::output::write_json(file, live)
+    let path = kept(bundles);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    output::write_json(file.with_context(|| path.display().to_string())?, live)
+}
+
+/// Where that is.
+pub fn kept(bundles: &Path) -> PathBuf {
+    bundles.join("live.json")
 }

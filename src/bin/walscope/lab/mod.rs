@@ -177,7 +177,9 @@ fn bundles(keep: Option<&Path>, folder: &Folder) -> anyhow::Result<Both<PathBuf>
         }
     };
     let both = Both { writer: place.join("writer.walsnap"), reader: place.join("reader.walsnap") };
-    if let Some(there) = [&both.writer, &both.reader].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+    let live = look::kept(&place);
+    let all = [&both.writer, &both.reader, &live];
+    if let Some(there) = all.into_iter().find(|path| path.symlink_metadata().is_ok()) {
         bail!("{}: is there already", there.display());
     }
     Ok(both)

@@ -137,11 +137,10 @@ impl Volumes {
         command.args([self.path(of).as_path(), &target]).process_group(0);
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = pipes.spawn().context("starting bindfs")?;
-        self.mounts.push(Mount { target, daemon: Some(daemon) });
-        match self.mounts.last_mut() {
-            Some(made) => made.wait(&self.interrupt),
-            None => Ok(()),
-        }
+        let mut made = Mount { target, daemon: Some(daemon) };
+        made.wait(&self.interrupt)?;
+        self.mounts.push(made);
+        Ok(())
     }
 }
 
@@ -171,15 +170,17 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Whoever still has files open there keeps them; nobody finds the way there any more.
+        // First, lest it mounts after the unmounting.
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        // Whoever still has files open there keeps them; nobody finds the way there any more. A daemon may have mounted
+        // nothing yet.
         if let Err(error) = unmount(&self.target, UnmountFlags::DETACH)
             && self.daemon.is_none()
         {
             output::complain(&format!("walscope: {} is left mounted: {error}\n", self.target.display()));
-        }
-        if let Some(daemon) = &mut self.daemon {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
         }
     }
 }
