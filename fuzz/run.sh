@@ -13,7 +13,7 @@ if [ "${1:?seconds for each target, or sum}" = sum ]; then
   awk -F'\t' '
     { executions[$1] += $2; seconds[$1] += $3; if ($4 > edges[$1]) edges[$1] = $4 }
     END {
-      print "| target | executions | hours of one core | executions a second | edges |\n|---|---:|---:|---:|---:|"
+      print "| target | executions | hours on one core (wall) | executions a second | edges |\n|---|---:|---:|---:|---:|"
       for (target in executions) {
         printf "| %s | %d | %.2f | %d | %d |\n", target, executions[target], seconds[target] / 3600, executions[target] / seconds[target], edges[target] | "sort"
         all += executions[target]; hours += seconds[target] / 3600

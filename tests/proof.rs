@@ -231,10 +231,12 @@ impl Mounts {
         for path in [&source, &mounts[0], &mounts[1]] {
             fs::create_dir(path).unwrap();
         }
-        for mount in &mounts {
+        // Before the first is mounted, so that it goes if the second cannot be.
+        let mounts = Self(mounts, folder);
+        for mount in &mounts.0 {
             assert!(Command::new("bindfs").args(options).args([&source, mount]).status().unwrap().success());
         }
-        Self(mounts, folder)
+        mounts
     }
 }
 
@@ -308,7 +310,7 @@ impl Overlays {
         let overlays = Self(tempfile::tempdir().unwrap());
         let here = overlays.0.path();
         fs::create_dir(here.join("lower")).unwrap();
-        // In WAL mode, with the sidecars that a process left which was killed: so that all three are copied up.
+        // In WAL mode, at rest: each overlay copies it up, and makes its own sidecars.
         drop(database(&here.join("made.db")));
         fs::rename(here.join("made.db"), here.join("lower/t.db")).unwrap();
         let mounted = Self::NAMES.iter().all(|name| {

@@ -162,9 +162,11 @@ fn tests() -> Vec<String> {
     for folder in ["src", "tests"] {
         for path in files(&root().join(folder), "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            names.extend(text.match_indices("fn ").map(|(at, _)| {
-                text[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
-            }));
+            let tests = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
+            names
+                .extend(tests.map(|(_, rest)| {
+                    rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+                }));
         }
     }
     names
@@ -200,6 +202,23 @@ fn every_promise_of_security_names_a_test_that_exists() {
         }
     }
     assert!(rows.len() >= 12, "found only {} promises", rows.len());
+}
+
+#[test]
+fn every_test_that_reliability_promises_exists() {
+    let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let names = tests();
+    let rows = text.lines().skip_while(|line| !line.starts_with("| promise")).skip(2);
+    let mut named = 0;
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let held_by = row.split('|').nth(2).unwrap();
+        for name in held_by.split('`').skip(1).step_by(2) {
+            named += 1;
+            let there = if name.contains('/') { root().join(name).exists() } else { names.iter().any(|n| n == name) };
+            assert!(there, "there is no {name}: {row}");
+        }
+    }
+    assert!(named >= 15, "found only {named} tests");
 }
 
 #[test]

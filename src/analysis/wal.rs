@@ -174,14 +174,19 @@ impl WalFacts {
     }
 
     /// Whether the file does not have the frames that a wal-index in use counts, because it was cut short: SQLite restarts
-    /// the wal-index before it truncates the WAL.
+    /// the wal-index before it truncates the WAL. A file with a header of other salts is another generation's, which may
+    /// have been read before or after the wal-index was.
     ///
     /// folklore: the next commit goes where the next frame was to be, so that the file is long again and begins with zero
     /// bytes. Held by `a_wal_truncated_under_a_live_connection_is_named`.
     #[must_use]
     pub fn cut_short_of(&self, index: &IndexHeader) -> bool {
-        let hollow = self.header.is_some_and(|header| header.magic == 0 && header.salts() == [0, 0]);
-        index.mx_frame > 0 && self.end_reason != EndReason::NoFile && (hollow || self.file_size < index.wal_bytes())
+        let cut = match self.header {
+            Some(header) if header.magic == 0 && header.salts() == [0, 0] => true,
+            Some(header) if header.salts() != index.salts => false,
+            _ => self.file_size < index.wal_bytes(),
+        };
+        index.mx_frame > 0 && self.end_reason != EndReason::NoFile && cut
     }
 
     /// The class of one frame, known once the whole file was passed over.

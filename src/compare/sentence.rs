@@ -121,7 +121,7 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
     if let Some(doubt) =
         pairs.iter().filter(|pair| pair.sharing == Answer::Undecided).find_map(|pair| pair.doubt.as_ref())
     {
-        sentences.push(format!("Whether database and -wal are one is not known: {doubt}."));
+        sentences.push(format!("That database and -wal are one is not shown: {doubt}."));
     }
     sentences.push(
         "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."

@@ -119,6 +119,7 @@ mod tests {
         let world = World::new();
         world.process("10", &["t.db"], &[(8, "t.db-shm")]);
         assert_eq!(world.cut_off_while(Leads::Elsewhere(ID.device, 8)), []);
+        assert_eq!(world.cut_off_while(Leads::Elsewhere(ID.device, 9)), [(10, 8)], "a third one");
         assert_eq!(world.cut_off_while(Leads::Here), [(10, 8)]);
         assert_eq!(world.cut_off_while(Leads::Unknown), [(10, 8)]);
     }

@@ -164,10 +164,12 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> 
         }
     }
     // folklore: where the path has come to lead to another -shm since the files were opened, whoever maps that one is where
-    // he should be, and the capture is what is old. Seen with processes that live shortly; held by
+    // he should be, and the capture is what is old. By its inode number alone: on btrfs `maps` prints another device. Seen
+    // with processes that live shortly; held by
     // `whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off`.
-    if !this && !matches!(leads, Leads::Elsewhere(..)) {
-        for line in elsewhere::of_database(process, &lines, wanted) {
+    let came_after = |line: &MapsLine<'_>| matches!(leads, Leads::Elsewhere(_, inode) if inode == line.inode.inode);
+    if !this {
+        for line in elsewhere::of_database(process, &lines, wanted).into_iter().filter(|line| !came_after(line)) {
             match found.iter_mut().find(|(known, _)| *known == line) {
                 Some((_, cut_off)) => *cut_off = cut_off.or(Some(CutOff::Database)),
                 None => found.push((line, Some(CutOff::Database))),

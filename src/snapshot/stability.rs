@@ -187,6 +187,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal() {
         for (backfilled, attempted) in [(0, 1), (1, 2)] {

@@ -25,7 +25,8 @@ pub fn have(what: &str, there: bool) -> bool {
 ///
 /// Another process does it: a descriptor for writing in this one could be inherited by what another test starts at that
 /// moment, and the copy could not be run (ETXTBSY) until that had called exec.
-pub fn copy_executable(from: &str, to: &std::path::Path) {
+pub fn copy_executable(from: impl AsRef<std::path::Path>, to: &std::path::Path) {
+    let from = from.as_ref();
     let copied = std::process::Command::new("cp").arg(from).arg(to).status().unwrap();
-    assert!(copied.success(), "cp {from}");
+    assert!(copied.success(), "cp {}", from.display());
 }

@@ -280,6 +280,11 @@ fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
     unknown(None, &open());
     unknown(Some(&head(&Shm { salts: [1, 3], ..shm() })), &open());
     unknown(Some(&head(&Shm { backfilled: 11, ..shm() })), &open());
+    // A WAL that is too short is cut only if it is of this generation: else it may have been read before a restart.
+    let longer = Shm { mx_frame: 1000, ..shm() };
+    assert!(unknown(Some(&head(&longer)), &open()).explanation.contains("was cut short"));
+    let restarted = Shm { mx_frame: 1000, salts: [1, 3], ..shm() };
+    assert!(unknown(Some(&head(&restarted)), &open()).explanation.contains("another generation"));
     let mut torn = shm().bytes(false);
     torn[20] ^= 1;
     unknown(Some(&parse_head(&torn).unwrap()), &open());

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, params};
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::{Random, die};
+use super::die;
+use super::random::Random;
 
 /// Names the folder and seed of a history to a child.
 pub const HISTORY: &str = "WALSCOPE_TEST_HISTORY";

@@ -8,6 +8,9 @@
 mod every_byte;
 mod history;
 mod model;
+#[allow(dead_code)]
+#[path = "../campaign/random.rs"]
+mod random;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -25,6 +28,7 @@ use walscope::analysis::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
 use walscope::format::shm::block_of;
 
 use history::{HISTORY, LONG};
+use random::Random;
 use support::{Shm, read_native_header};
 
 /// Names the folder with copies to a child.
@@ -38,23 +42,6 @@ const CUTS: u64 = 5;
 fn histories() -> u64 {
     std::env::var("WALSCOPE_DIFFERENTIAL")
         .map_or(50, |number| number.parse().expect("WALSCOPE_DIFFERENTIAL is a number"))
-}
-
-/// splitmix64: small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
 
 /// What the histories have shown together: a test that never met a rollback says nothing about rollbacks.

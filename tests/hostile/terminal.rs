@@ -11,6 +11,7 @@ use serde_json::Value;
 use walscope::report::is_obeyed;
 
 use crate::cli::{EXE, Ran, run};
+use crate::common::copy_executable;
 use crate::common::sqlite::Sqlite;
 use crate::rewritten::rewritten;
 
@@ -211,7 +212,7 @@ fn no_name_of_a_process_is_obeyed_by_a_terminal() {
     let at = folder.path();
     // `comm` has room for 15 bytes.
     let program = at.join("a\u{1b}]0;\u{7}\u{9b}J\r\nFO");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_executable(std::env::current_exe().unwrap(), &program);
     let mut sqlite = Sqlite::open_by(&program, &at.join("t.db"));
     sqlite.run("INSERT INTO t VALUES(1)");
     sqlite.run("BEGIN IMMEDIATE");

@@ -72,7 +72,8 @@ fn judged(world: &World, what: &str) -> Vec<String> {
 
 /// xorshift: what malloc may hand out, as far as anybody knows.
 fn garbage(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
+    // Never 0, and another one for each seed.
+    let mut state = seed * 2 + 1;
     let mut byte = || {
         state ^= state << 13;
         state ^= state >> 7;

@@ -234,7 +234,7 @@ fn processes_that_vanish_while_they_are_looked_at_are_passed_over() {
     let mut crew = Crew::new(folder.path(), &[Role::ShortLived(0), Role::ShortLived(1), Role::Reader], 77);
     crew.keep();
     while !sibling(&folder.path().join("t.db"), "-shm").exists() {
-        std::thread::yield_now();
+        crew.keep();
     }
     for _ in 0..12 {
         crew.keep();

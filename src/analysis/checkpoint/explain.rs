@@ -22,9 +22,9 @@ pub(super) fn doubt(doubt: Doubt) -> String {
              so, the -wal and the -shm do not belong together, and nothing should write here before that is understood."
         }
         Doubt::Truncated => {
-            "The -wal was cut short while it is in use: it does not have the frames that the wal-index counts, and the \
-             commits in those that are not in the database are lost. Copy the database, -wal and -shm at once, stop \
-             every process that has it open, and find what truncates the -wal."
+            "The -wal does not have the frames that the wal-index in use counts. Look again; if it stays so, the -wal was \
+             cut short, and the commits in those that are not in the database are lost: copy the database, -wal and \
+             -shm at once, stop every process that has it open, and find what truncates the -wal."
         }
         Doubt::BackfillBeyondEnd => {
             "The wal-index claims more copied frames than committed ones, which SQLite never writes. Look again; if it \

@@ -223,7 +223,8 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
 }
 
 /// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
-fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>) -> Option<IndexHead> {
+#[must_use]
+pub fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>) -> Option<IndexHead> {
     let salts = |head: &Option<IndexHead>| head.as_ref().and_then(IndexHead::trusted).map(|header| header.salts);
     if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
 }

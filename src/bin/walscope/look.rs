@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::{Context, bail};
+use walscope::analysis::examine::settled_head;
 use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes};
 use walscope::analysis::wal::{Frame, WalFacts};
@@ -80,7 +81,7 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
         None => files.opened.as_ref().map(|_| WalFacts::absent()),
     };
     let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
-    let shm = settled(before, after);
+    let shm = settled_head(before, after);
     if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
         bail!("{}: {reason}", files.label);
     }
@@ -178,13 +179,6 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
         stable: Some(manifest.stability.stable),
     };
     Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
-}
-
-/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
-fn settled(before: Option<shm::IndexHead>, after: Option<shm::IndexHead>) -> Option<shm::IndexHead> {
-    let salts =
-        |head: &Option<shm::IndexHead>| head.as_ref().and_then(shm::IndexHead::trusted).map(|header| header.salts);
-    if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
 }
 
 fn database_head(

@@ -73,7 +73,7 @@ pub(super) fn look(proc: &Proc, file: OneFile, listed: &[LockLine]) -> Option<In
 impl Index {
     /// What there is to tell; `None` when nobody is left who maps it.
     pub(super) fn finish(self) -> Option<MappedIndex> {
-        let left_out = self.file.candidates.len().saturating_sub(PROCESS_LIMIT) as u64;
+        let left_out = self.file.candidates.len().saturating_sub(self.processes.len()) as u64;
         (!self.processes.is_empty()).then_some(MappedIndex {
             identity: self.file.id,
             subvolume: self.file.subvolume.map(|(device, _)| device),

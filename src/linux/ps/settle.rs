@@ -15,7 +15,7 @@ use crate::linux::settle::LOOKS;
 pub(super) fn settle(proc: &Proc, indexes: &mut [Index], mut pause: impl FnMut()) -> u32 {
     let mut passing: u32 = 0;
     for _ in 0..LOOKS {
-        if !indexes.iter().any(|index| index.processes.iter().any(|process| process.path_leads_to != Leads::Here)) {
+        if !indexes.iter().any(|index| index.processes.iter().any(|process| seems_cut_off(process.path_leads_to))) {
             break;
         }
         pause();
@@ -26,6 +26,11 @@ pub(super) fn settle(proc: &Proc, indexes: &mut [Index], mut pause: impl FnMut()
     passing
 }
 
+/// Where the path could not be looked up, looking again would not tell either.
+fn seems_cut_off(leads: Leads) -> bool {
+    matches!(leads, Leads::Elsewhere | Leads::Nowhere)
+}
+
 fn look_again(proc: &Proc, index: &mut Index) -> u32 {
     // `processes` tells of the first candidates, in their order; the others are no more than counted.
     let mut told = std::mem::take(&mut index.processes).into_iter();
@@ -33,7 +38,7 @@ fn look_again(proc: &Proc, index: &mut Index) -> u32 {
     let mut gone: u32 = 0;
     for candidate in candidates {
         if let Some(mut process) = told.next() {
-            if process.path_leads_to != Leads::Here {
+            if seems_cut_off(process.path_leads_to) {
                 if !still_mapped(index.file.id, &candidate) {
                     gone = gone.saturating_add(1);
                     continue;
