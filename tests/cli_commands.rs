@@ -412,3 +412,31 @@ fn a_wal_truncated_under_a_live_connection_is_named() {
     found(&["wal_truncated"]);
     drop(reader);
 }
+
+/// 0 from `compare` means proven: nobody may get it for the answer "refuted" because a pipe was closed.
+#[test]
+fn a_reader_that_goes_away_does_not_change_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let _one = database(&folder.path().join("t.db"));
+    let _other = database(&folder.path().join("o.db"));
+    let damaged = fs::canonicalize("testdata/cases/wal-bad-header-checksum/t.db-wal").unwrap();
+    let damaged = damaged.to_str().unwrap();
+    let answers: [(i32, &[&str]); 8] = [
+        (1, &["compare", "t.db", "o.db"]),
+        (1, &["compare", "t.db", "o.db", "--json"]),
+        (0, &["inspect", "t.db"]),
+        (1, &["inspect", damaged, "--fail-on", "notice"]),
+        (1, &["verify", damaged, "--fail-on", "notice", "--json"]),
+        (1, &["wal", damaged, "--fail-on", "notice"]),
+        (1, &["wal", damaged, "--fail-on", "notice", "--json"]),
+        (0, &["shm", "t.db"]),
+    ];
+    for (code, args) in answers {
+        assert_eq!(walscope(folder.path(), args).code, code, "{args:?}, with a reader");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = Command::new(EXE).args(args).current_dir(folder.path()).stdout(writer).output().unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.stderr.is_empty(), "{args:?}");
+    }
+}

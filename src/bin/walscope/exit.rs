@@ -26,7 +26,8 @@ pub enum Exit {
 pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
     match result {
         Ok(exit) => ExitCode::from(exit as u8),
-        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        // Nobody reads on, and there is no answer yet: 0 would be one.
+        Err(error) if broken_pipe(&error) => ExitCode::from(Exit::NoAnswer as u8),
         Err(error) => {
             complain(&format!("walscope: {}\n", walscope::report::line(&message(&error))));
             ExitCode::from(Exit::NoAnswer as u8)
@@ -58,7 +59,16 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(Exit::NoAnswer as u8)
 }
 
-/// The reader of our output went away: no error.
+/// An answer was written, or its reader went away before its end: that is no error, and the exit code is still the answer's.
+/// Held by `a_reader_that_goes_away_does_not_change_the_exit_code`.
+pub fn answered(written: anyhow::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if broken_pipe(&error) => Ok(()),
+        written => written,
+    }
+}
+
+/// Whether the reader of our output went away.
 pub fn broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, PrettyFormatter};
 
 use crate::args::{Color, Global};
+use crate::exit::answered;
 use crate::harmless::Harmless;
 
 /// Columns to draw for.
@@ -17,9 +18,9 @@ pub fn width(global: &Global) -> usize {
     usize::from(global.width.or_else(terminal).unwrap_or(100))
 }
 
-/// Prints the document as JSON, or what `draw` makes of it for the width.
+/// Prints the document as JSON, or what `draw` makes of it for the width; to a reader that goes away, as far as it reads.
 pub fn document(global: &Global, document: &impl Serialize, draw: impl FnOnce(usize) -> String) -> anyhow::Result<()> {
-    if global.json { write_json(io::stdout().lock(), document) } else { text(global, &draw(width(global))) }
+    answered(if global.json { write_json(io::stdout().lock(), document) } else { text(global, &draw(width(global))) })
 }
 
 /// Writes one JSON document.

@@ -11,7 +11,7 @@ use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope::source::{self, Source};
 
 use crate::args::{FailOn, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 
@@ -67,25 +67,19 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     }
     let noise_behind = head.as_ref().and_then(frames_that_count);
     let listing = Listing { args, index, noise_behind, blocks };
-    match (global.json, args.jsonl) {
+    answered(match (global.json, args.jsonl) {
         (true, _) => {
             let mut walk = |sink: Sink<'_, BlockRow>| listing.each_block(sink);
             let document = ShmDocument::new(&whole, noise_behind, Streamed::new(&mut walk));
-            output::write_json(io::stdout().lock(), &document)?;
+            output::write_json(io::stdout().lock(), &document)
         }
-        (false, true) => {
-            let mut out = output::lines();
-            listing.each_block(&mut |row| out.line(row))?;
-            out.flush()?;
-        }
+        (false, true) => listing.json_lines(),
         (false, false) => {
             let width = output::width(global);
-            let mut out = output::page(global);
-            out.write_all(shm_page::head(&whole, head.as_ref(), noise_behind, width).as_bytes())?;
-            listing.tables(&mut out, width)?;
-            out.flush()?;
+            let head = shm_page::head(&whole, head.as_ref(), noise_behind, width);
+            listing.page(&head, global, width)
         }
-    }
+    })?;
     Ok(args.fail_on.judge(&whole.findings))
 }
 
@@ -115,6 +109,19 @@ impl Listing<'_> {
             each(&row)?;
         }
         Ok(())
+    }
+
+    fn json_lines(&self) -> anyhow::Result<()> {
+        let mut out = output::lines();
+        self.each_block(&mut |row| out.line(row))?;
+        Ok(out.flush()?)
+    }
+
+    fn page(&self, head: &str, global: &Global, width: usize) -> anyhow::Result<()> {
+        let mut out = output::page(global);
+        out.write_all(head.as_bytes())?;
+        self.tables(&mut out, width)?;
+        Ok(out.flush()?)
     }
 
     fn tables(&self, out: &mut dyn Write, width: usize) -> io::Result<()> {

@@ -20,7 +20,7 @@ use walscope::snapshot::WalBytes;
 use walscope::source::{self, Source};
 
 use crate::args::{FailOn, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 use crate::pass;
@@ -113,11 +113,11 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     note_reasons(&mut whole, args, &start, bytes);
     let (threads, changed) = (pass::threads(global), Cell::new(false));
     let listing = Listing { args, frames, whole: &whole, facts: &facts, start: &start, bytes, threads, changed };
-    match (global.json, args.jsonl) {
-        (true, _) => listing.json()?,
-        (false, true) => listing.json_lines()?,
-        (false, false) => listing.page(global)?,
-    }
+    answered(match (global.json, args.jsonl) {
+        (true, _) => listing.json(),
+        (false, true) => listing.json_lines(),
+        (false, false) => listing.page(global),
+    })?;
     Ok(args.fail_on.judge(&whole.findings))
 }
 
