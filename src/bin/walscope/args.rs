@@ -4,10 +4,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use walscope::finding::{Finding, Severity};
 
 use crate::exit::Exit;
+use crate::help;
 
 /// Shows what SQLite's -wal and -shm really hold, and proves or refutes that containers share one wal-index.
 #[derive(Debug, Parser)]
-#[command(name = "walscope", version, max_term_width = 100)]
+#[command(name = "walscope", version, max_term_width = 100, after_help = help::WALSCOPE)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -19,6 +20,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Print one JSON document
     #[arg(long, global = true)]
@@ -78,25 +80,34 @@ impl FailOn {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
+    #[command(after_help = help::INSPECT)]
     Inspect(crate::inspect::InspectArgs),
     /// Recompute every checksum and hold -wal, -shm and database against each other
+    #[command(after_help = help::VERIFY)]
     Verify(crate::verify::VerifyArgs),
     /// The frames of the WAL, each with its class, or its transactions
+    #[command(after_help = help::WAL)]
     Wal(crate::wal::WalArgs),
     /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
+    #[command(after_help = help::SHM)]
     Shm(crate::shm::ShmArgs),
     /// Capture a database's -shm and -wal with kernel evidence into one bundle
+    #[command(after_help = help::SNAPSHOT)]
     Snapshot(crate::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
+    #[command(after_help = help::COMPARE)]
     Compare(crate::compare::CompareArgs),
     /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
+    #[command(after_help = help::PROBE)]
     Probe(crate::probe::ProbeArgs),
     /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
+    #[command(after_help = help::PS)]
     Ps(crate::ps::PsArgs),
     /// Say what a finding means, what it rests on, its innocent causes, and what to do
     Explain(crate::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine and judge it
     #[cfg(feature = "lab")]
+    #[command(after_help = help::LAB)]
     Lab(crate::lab::LabArgs),
     /// The JSON Schema of a command's document
     Schema(crate::schema::SchemaArgs),

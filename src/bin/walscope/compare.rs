@@ -22,7 +22,7 @@ use crate::{live, output};
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
-    #[arg(value_name = "SOURCE", required = true, num_args = 2..)]
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE, required = true, num_args = 2..)]
     sources: Vec<OsString>,
 }
 

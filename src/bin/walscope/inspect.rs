@@ -12,8 +12,8 @@ use crate::output;
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
-    /// A database, a -wal or -shm alone, or a bundle
-    #[arg(value_name = "SOURCE")]
+    /// A database, a -wal or -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
     /// Exit with 1 when a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]

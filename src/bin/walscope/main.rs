@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod forbidden;
 mod harmless;
+mod help;
 mod inspect;
 #[cfg(feature = "lab")]
 mod lab;

@@ -21,8 +21,8 @@ const BLOCKS_DRAWN: u64 = 16;
 /// Arguments of `shm`.
 #[derive(Debug, clap::Args)]
 pub struct ShmArgs {
-    /// A database, a -shm alone, or a bundle
-    #[arg(value_name = "SOURCE")]
+    /// A database, a -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
     /// List the page of each frame, block by block
     #[arg(long)]

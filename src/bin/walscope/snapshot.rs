@@ -30,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 pub struct SnapshotArgs {
     /// The database: PATH, NAME:/path in a running container, or pid:N:/path
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
     /// Where to: a new file (mode 0600), or - for standard output
     #[arg(short, long, value_name = "FILE")]

@@ -33,8 +33,8 @@ const PAGES_DRAWN: usize = 1000;
 /// Arguments of `wal`.
 #[derive(Debug, clap::Args)]
 pub struct WalArgs {
-    /// A database, a -wal alone, or a bundle
-    #[arg(value_name = "SOURCE")]
+    /// A database, a -wal alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
     /// List committed transactions instead of frames
     #[arg(long, conflicts_with_all = ["page", "hex"])]

@@ -1,0 +1,94 @@
+//! What `--help` says beyond the options: what a SOURCE is, exit codes, examples. Lines fit a terminal of 80 columns.
+
+/// What can be looked at, wherever a SOURCE is taken. Indented by ten columns when it is shown.
+pub const SOURCE: &str = "\
+What to look at:
+  PATH         a database, with -wal and -shm beside it; a -wal or
+               -shm alone, told by its content; or a bundle
+  NAME:/path   as a running container sees it, from the host
+  pid:N:/path  as that process sees it";
+
+/// The command itself.
+pub const WALSCOPE: &str = "\
+Exit codes:
+  0  answered; compare, probe, lab: sharing proven
+  1  a finding at or above --fail-on; compare, probe, lab: refuted
+  2  could not answer
+  3  compare, probe, lab: undecided
+
+Examples:
+  The two-container experiment on this machine, judged:
+    walscope lab
+  Why does the WAL grow, and who holds the checkpoint up?
+    walscope inspect /srv/app/app.db
+  One wal-index or two?
+    walscope compare writer:/data/app.db reader:/data/app.db
+  Every frame, also those that sqlite3 does not show:
+    walscope wal seized/app.db-wal";
+
+/// `inspect`.
+pub const INSPECT: &str = "\
+Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
+A blocked checkpoint is a state, not a finding. In a script:
+  walscope inspect app.db --json | jq -e '.checkpoint.state != \"blocked\"'";
+
+/// `verify`.
+pub const VERIFY: &str = "\
+Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
+Example, for evidence at rest:
+  walscope verify seized/app.db --fail-on notice";
+
+/// `wal`.
+pub const WAL: &str = "\
+Classes of frames:
+  committed    part of the database, up to the last commit
+  uncommitted  follows by checksum, but no commit is behind it
+  residue      of this generation, behind a break of the chain
+  stale        of an older generation, in the database since the restart
+  unwritten    zero bytes: the file grew ahead
+
+Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
+Example:
+  walscope wal app.db --page 7 --jsonl";
+
+/// `shm`.
+pub const SHM: &str = "\
+Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
+Example:
+  walscope shm app.db --hash --block 0";
+
+/// `snapshot`.
+pub const SNAPSHOT: &str = "\
+Exit codes: 0 written; 1 written, but not of one moment; 2 could not write.
+Example:
+  umask 077
+  docker exec writer walscope snapshot /data/app.db -o - > writer.walsnap";
+
+/// `compare`.
+pub const COMPARE: &str = "\
+Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided.
+Examples:
+  Live, as root on the host, which gives the strongest evidence:
+    walscope compare writer:/data/app.db reader:/data/app.db
+  Two bundles, captured inside the containers:
+    walscope compare writer.walsnap reader.walsnap";
+
+/// `probe`.
+pub const PROBE: &str = "\
+Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided.
+Example, in two terminals:
+  docker exec writer walscope probe meet /data/app.db
+  docker exec reader walscope probe meet /data/app.db";
+
+/// `ps`.
+pub const PS: &str = "\
+Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.";
+
+/// `lab`.
+#[cfg(feature = "lab")]
+pub const LAB: &str = "\
+Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided.
+With --all: 0 nothing came out otherwise than expected; 1 something did;
+2 with --require-all, something was skipped.
+Example:
+  walscope lab --scenario file-mount";
