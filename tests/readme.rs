@@ -10,11 +10,11 @@ use std::path::Path;
 
 #[test]
 fn console_blocks_are_exact() {
-    // As a checkout with the usual umask has them: whoever keeps them tighter is not told that others can read them.
+    // As `snapshot` makes them. A checkout has them readable by others, which is said with each of them.
     for scenario in ["shared", "copied", "file-mount"] {
         for side in ["writer", "reader"] {
             let bundle = Path::new("testdata/bundles").join(scenario).join(format!("{side}.walsnap"));
-            fs::set_permissions(bundle, fs::Permissions::from_mode(0o644)).unwrap();
+            fs::set_permissions(bundle, fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
     trycmd::TestCases::new().case("README.md").case("docs/*.md");
