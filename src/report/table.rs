@@ -1,6 +1,6 @@
 //! Tables that fit: columns where there is room, one line a cell where there is not.
 
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use textwrap::core::display_width;
 
 use super::line;
@@ -8,6 +8,9 @@ use super::text::{BOLD, styled, wrap};
 
 /// Lines that a row takes on average before columns are given up.
 const LINES_A_ROW: usize = 6;
+
+/// Longer words, such as paths, may be broken.
+const LONGEST_WORD: usize = 24;
 
 /// A rule under the heads, nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -34,6 +37,13 @@ fn columns(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
         .set_header(heads);
     for row in rows {
         table.add_row(row.iter().map(|cell| line(cell)));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
+        let words = heads.get(at).copied().into_iter().chain(cells).flat_map(str::split_whitespace);
+        let longest = words.map(display_width).filter(|width| *width <= LONGEST_WORD).max().unwrap_or(0);
+        let room = u16::try_from(longest).unwrap_or(0) + column.padding_width();
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));
     }
     let mut out = String::new();
     for line in table.lines() {
@@ -80,6 +90,16 @@ mod tests {
         let text = draw(&["lock", "state", "frame", "held by"], &rows(), 100);
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.contains("\\u{1b}"), "{text}");
+    }
+
+    #[test]
+    fn names_are_not_broken() {
+        let rows = vec![vec!["13".into(), "big_endian_checksums".into(), "two words and more of them".into()]];
+        for width in 24..100 {
+            let text = draw(&["offset", "field", "meaning"], &rows, width);
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            assert!(plain.contains("big_endian_checksums") && plain.contains("offset"), "width {width}:\n{plain}");
+        }
     }
 
     #[test]
