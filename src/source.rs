@@ -64,6 +64,8 @@ enum Place<'a> {
     Process(u32, &'a Path),
     /// `NAME:/path`.
     Container(&'a str, &'a Path),
+    /// `pid:` and no number.
+    NoNumber,
 }
 
 /// What a SOURCE's text means. A file that is called so wins over everything.
@@ -73,6 +75,7 @@ fn place(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Place<'_> {
     let (Some((whose, path)), false) = (split(argument), exists(Path::new(argument))) else { return here };
     match whose.strip_prefix("pid:").map(str::parse) {
         Some(Ok(pid)) => Place::Process(pid, path),
+        Some(Err(_)) => Place::NoNumber,
         None if runtimes::is_name(whose) => Place::Container(whose, path),
         _ => here,
     }
@@ -98,6 +101,10 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     };
     match place(argument, |path| path.symlink_metadata().is_ok()) {
         Place::Here(path) => Ok(Target::from(path)),
+        Place::NoNumber => Err(SnapshotError::Unusable {
+            path: PathBuf::from(argument),
+            message: "needed pid:N:/path with the number of a process".to_owned(),
+        }),
         Place::Process(pid, path) => Target::of_process(pid, path)
             .map_err(|why| refused(why, format!("run walscope as the user of process {pid}, or inside its container"))),
         Place::Container(name, path) => {
@@ -152,8 +159,27 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
         Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
-        Kind::Database => database(label, target, strict_atime),
+        Kind::Database => {
+            let source = database(label, target.clone(), strict_atime)?;
+            let alone = matches!(&source, Source::Files(files) if files.wal.is_none() && files.shm.is_none());
+            match is_nothing_of_sqlites(head.get(..n).unwrap_or_default(), bytes.len()) {
+                true if alone => Err(SnapshotError::Unusable {
+                    path: path.to_owned(),
+                    message: format!(
+                        "neither a database, a -wal, a -shm nor a bundle: needed one of their headers at offset 0, or whole \
+                         pages of an encrypted database; found {} bytes without a header, and no -wal or -shm beside them",
+                        bytes.len()
+                    ),
+                }),
+                _ => Ok(source),
+            }
+        }
     }
+}
+
+/// An encrypted database has no header, but it has whole pages. Fewer bytes than a header takes are said to be too few.
+fn is_nothing_of_sqlites(head: &[u8], size: u64) -> bool {
+    !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512)
 }
 
 fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
@@ -215,19 +241,10 @@ mod tests {
         assert_eq!(meant("writer:/data/t.db"), Place::Container("writer", path));
         assert_eq!(meant("0a1b2c3d4e5f:/data/t.db"), Place::Container("0a1b2c3d4e5f", path));
         assert_eq!(meant("pid:31:/data/t.db"), Place::Process(31, path));
+        assert_eq!(meant("pid:x:/t.db"), Place::NoNumber);
         assert_eq!(meant("writer:/a:/b.db"), Place::Container("writer", Path::new("/a:/b.db")));
-        for text in [
-            "t.db",
-            "/data/t.db",
-            "C:/t.db",
-            "./a:/t.db",
-            "/x:/t.db",
-            "writer:t.db",
-            "pid:x:/t.db",
-            ":/t.db",
-            "",
-            "-x:/t.db",
-        ] {
+        for text in ["t.db", "/data/t.db", "C:/t.db", "./a:/t.db", "/x:/t.db", "writer:t.db", ":/t.db", "", "-x:/t.db"]
+        {
             assert_eq!(meant(text), Place::Here(Path::new(text)), "{text}");
         }
         assert_eq!(place(OsStr::new("writer:/data/t.db"), |_| true), Place::Here(Path::new("writer:/data/t.db")));

@@ -43,6 +43,30 @@ fn refused(ran: &Ran, name: &str, words: &[&str], what: &str) {
 }
 
 #[test]
+fn what_is_nothing_of_sqlite_s_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("passwd"), [b'x'; 1221]).unwrap();
+    // Whole pages can be those of an encrypted database; and beside a -wal a damaged database is still one.
+    fs::write(folder.path().join("encrypted.db"), [0xe7; 1024]).unwrap();
+    fs::write(folder.path().join("cut.db"), [0xe7; 1221]).unwrap();
+    fs::write(folder.path().join("cut.db-wal"), []).unwrap();
+    for command in ["inspect", "verify", "wal", "shm"] {
+        let ran = walscope(folder.path(), &[command, "passwd"]);
+        refused(&ran, "passwd", &["neither a database", "1221 bytes"], command);
+        for name in ["encrypted.db", "cut.db"] {
+            let ran = walscope(folder.path(), &[command, name]);
+            assert_eq!(ran.code, 0, "{command} {name}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_source_of_a_process_needs_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    refused_by_all(folder.path(), "pid:abc:/t.db", &["needed pid:N:/path"]);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     refused_by_all(folder.path(), "missing.db", &["No such file"]);

@@ -20,7 +20,7 @@ pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// `text` in a style. The text must be safe already.
 pub(crate) fn styled(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
+    if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
 /// Indent of what stands beside a label, at this width.

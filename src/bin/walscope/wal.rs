@@ -91,6 +91,12 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut prologue = Prologue::new(*frames.start(), indexed);
     let Look { document: mut whole, wal, .. } =
         look(&source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
+    if let Source::Files(files) = &source
+        && files.opened.is_none()
+        && files.wal.is_none()
+    {
+        bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
+    }
     let Some(facts) = wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());
