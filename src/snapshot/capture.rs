@@ -13,6 +13,7 @@ use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
 use crate::linux::{self, OpenedFiles, Target};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
+use super::bundle::MANIFEST_AT_MOST;
 use super::look::{Look, Moment, sibling};
 use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
 use super::stability::{self, Unstable};
@@ -63,8 +64,12 @@ pub(super) fn write_bundle(
         last = Some(attempt);
         number += 1;
     };
-    let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") })?;
+    let unusable = |e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") };
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| unusable(e.to_string()))?;
+    // Better no bundle than one that cannot be read.
+    if json.len() as u64 > MANIFEST_AT_MOST {
+        return Err(unusable(format!("it would have {} bytes, and at most {MANIFEST_AT_MOST} are read", json.len())));
+    }
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
     Ok((manifest, files))
