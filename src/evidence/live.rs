@@ -41,6 +41,9 @@ pub struct PagesView {
     pub b: Vec<PageTable>,
     /// Whether both paths led to the `-shm` that was opened when the last had been read.
     pub files_in_place: bool,
+    /// Mappings of both sides' processes that were not looked at, and processes that may have some: too many, or refused.
+    #[serde(default)]
+    pub not_looked_at: u64,
 }
 
 /// Who has the `-shm` mapped.
