@@ -223,7 +223,7 @@ fn no_bundle_is_written_that_cannot_be_read() {
     let (_folder, path, _writer) = live();
     let options = Options { samples: 40_000, interval: Duration::ZERO, ..Options::default() };
     let written = write_bundle(&path, &options, &mut std::io::sink(), &mut |_, _| {});
-    let text = written.err().expect("its manifest is longer than what is read").to_string();
+    let text = written.expect_err("its manifest is longer than what is read").to_string();
     assert!(text.contains("manifest.json") && text.contains("at most 16777216"), "{text}");
 }
 
