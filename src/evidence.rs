@@ -361,7 +361,8 @@ pub struct WalIndexSample {
     pub backfilled: u32,
 }
 
-/// One mapping of a wal-index in `/proc/PID/maps`: of the inode in question, or under the same path.
+/// One mapping of a wal-index in `/proc/PID/maps`: of the inode in question, or under the same path. Of several that a
+/// process has of one file under one path, one for each block, the first in the file.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Mapping {
     /// Process, in the PID namespace of the observer.
@@ -416,6 +417,9 @@ pub struct MappingsView {
     /// Mappings that seemed cut off and were gone, or reachable again, at a further look; they are left out.
     #[serde(default)]
     pub passing: u32,
+    /// Mappings left out of `mappings`, because there were too many. Those that speak against sharing are left out last.
+    #[serde(default)]
+    pub mappings_not_listed: u64,
 }
 
 /// State of one lock byte.

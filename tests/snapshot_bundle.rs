@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use restore::bytes;
 use rewritten::rewritten;
@@ -215,6 +216,15 @@ fn a_manifest_that_lies_is_refused() {
     let huge = vec![b' '; (16 << 20) + 1];
     let text = read(&rewritten(&written, "manifest.json", &huge)).err().unwrap().to_string();
     assert!(text.contains("found 16777217 bytes, at most 16777216"), "{text}");
+}
+
+#[test]
+fn no_bundle_is_written_that_cannot_be_read() {
+    let (_folder, path, _writer) = live();
+    let options = Options { samples: 40_000, interval: Duration::ZERO, ..Options::default() };
+    let written = write_bundle(&path, &options, &mut std::io::sink(), &mut |_, _| {});
+    let text = written.expect_err("its manifest is longer than what is read").to_string();
+    assert!(text.contains("manifest.json") && text.contains("at most 16777216"), "{text}");
 }
 
 #[test]

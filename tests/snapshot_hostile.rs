@@ -9,6 +9,7 @@ mod restore;
 mod sqlite_child;
 
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -262,6 +263,86 @@ fn a_database_that_shrinks_while_it_is_copied_is_padded_and_labelled() {
     let stability = capture.manifest.stability;
     assert_eq!(stability.reason.as_deref(), Some("a file became shorter while it was copied"));
     assert!(capture.manifest.members.iter().any(|member| member.name == "db" && member.padded > 0));
+}
+
+#[test]
+fn a_database_that_another_program_rewrites_in_place_is_not_of_one_moment() {
+    let mut scene = Scene::new();
+    scene.begin("an empty WAL");
+    scene.play("update");
+    let mut acted = false;
+    let (capture, _) = scene.capture(1, &mut |scene, _, _, step| {
+        if step == Step::DatabaseChunk(1) {
+            acted = true;
+            let database = std::fs::OpenOptions::new().write(true).open(&scene.path).unwrap();
+            let size = database.metadata().unwrap().len();
+            database.write_all_at(&vec![0x5a; size as usize], 0).unwrap();
+        }
+    });
+    assert!(acted, "the database is copied in one piece");
+    let stability = capture.manifest.stability;
+    assert!(!stability.stable, "half of the old database and half of the new one were called stable");
+    let reason = stability.reason.unwrap();
+    assert!(reason.contains("the database"), "{reason}");
+}
+
+#[test]
+fn a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_state() {
+    const FRAME: usize = 24 + 1024;
+    let mut scene = Scene::new();
+    scene.begin("an empty WAL");
+    scene.play("update");
+    std::mem::replace(&mut scene.writer, SqliteChild::start("sqlite_child_entry")).kill();
+    let beside = |suffix: &str| format!("{}{suffix}", scene.path.display());
+    // As a checkpoint leaves it that was cut half way.
+    let wal = std::fs::read(beside("-wal")).unwrap();
+    let frames: Vec<&[u8]> = wal[32..].chunks_exact(FRAME).collect();
+    let database = std::fs::OpenOptions::new().write(true).open(&scene.path).unwrap();
+    for frame in &frames[..frames.len() / 2] {
+        let page = u32::from_be_bytes(frame[..4].try_into().unwrap());
+        database.write_all_at(&frame[24..], u64::from(page - 1) * 1024).unwrap();
+    }
+    std::fs::remove_file(beside("-shm")).unwrap();
+    let alone = scene.folder.path().join("alone.db");
+    std::fs::copy(&scene.path, &alone).unwrap();
+    let judged = sqlite_child::judge(&alone);
+    assert!(!judged.is_ok_and(|(_, digest)| scene.states.contains(&digest)), "the database alone is a state");
+
+    for (wal, stable) in [(WalMode::None, false), (WalMode::Headers, false), (WalMode::Full, true)] {
+        scene.wal = Some(wal);
+        let (capture, first) = scene.capture(5, &mut |_, _, _, _| {});
+        let stability = &capture.manifest.stability;
+        // Nobody is there who could change it: one attempt is enough.
+        assert_eq!((stability.stable, stability.attempts), (stable, 1), "{wal:?}: {:?}", stability.reason);
+        assert!(!stable || scene.check(&capture, first, "half checkpointed"));
+    }
+}
+
+#[test]
+fn a_persistent_wal_at_rest_is_of_one_moment() {
+    for wal in [None, Some(WalMode::None)] {
+        let mut scene = Scene::new();
+        scene.wal = wal;
+        scene.play(&format!("at {}", scene.path.display()));
+        scene.play("create WAL; persist; close");
+        let left = |suffix: &str| std::fs::metadata(format!("{}{suffix}", scene.path.display())).unwrap().len();
+        assert_eq!((left("-wal"), left("-shm")), (0, 32768));
+        let (capture, first) = scene.capture(1, &mut |_, _, _, _| {});
+        assert!(capture.manifest.mx_frame.is_some_and(|frames| frames > 0), "the left-over -shm counts no frames");
+        assert!(capture.manifest.stability.stable, "{:?}", capture.manifest.stability);
+        assert!(wal.is_some() || scene.check(&capture, first, "a persistent WAL"));
+    }
+}
+
+#[test]
+fn a_wal_index_of_another_wal_is_not_left_over_while_somebody_has_it_open() {
+    let mut scene = Scene::new();
+    scene.begin("frames, some of them checkpointed");
+    let wal = std::fs::OpenOptions::new().write(true).open(format!("{}-wal", scene.path.display())).unwrap();
+    wal.set_len(0).unwrap();
+    let (capture, _) = scene.capture(1, &mut |_, _, _, _| {});
+    let stability = capture.manifest.stability;
+    assert!(!stability.stable && stability.reason.unwrap().contains("somebody has it open"));
 }
 
 /// Stability of a capture without the WAL's pages, of one attempt or two, while something is done at the first.

@@ -134,7 +134,7 @@ fn unstable(side: &Side) -> Option<Finding> {
         severity: Severity::Warning,
         title: "The capture is not of one moment".to_owned(),
         detail: format!(
-            "The files of {} changed while they were captured; identities hold, the content may be mixed.",
+            "The files of {} could not be shown to be of one moment; identities hold, the content may be mixed.",
             side.label
         ),
         evidence: evidence([("side", json!(side.label))]),

@@ -86,7 +86,11 @@ pub(super) fn mapped(side: &Side) -> Mapped<'_> {
         0 => String::new(),
         n => format!(", but for {n} that came and went"),
     };
-    Mapped::Unseen(format!("no process of {} was seen that maps the -shm{passing}{denied}", side.label))
+    let not_listed = match view.mappings_not_listed {
+        0 => String::new(),
+        n => format!(", and {n} mappings are not listed"),
+    };
+    Mapped::Unseen(format!("no process of {} was seen that maps the -shm{passing}{denied}{not_listed}", side.label))
 }
 
 /// The mappings as evidence. `shm` is what the identity of the `-shm` came to.
@@ -139,10 +143,12 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
 }
 
 fn unseen_others(side: &Side) -> String {
-    match side.evidence.mappings.value().map_or(0, |view| view.processes_denied) {
-        0 => String::new(),
-        n => format!(" ({n} more processes could not be looked at)"),
-    }
+    let Some(view) = side.evidence.mappings.value() else { return String::new() };
+    let said = [
+        (u64::from(view.processes_denied), "more processes could not be looked at"),
+        (view.mappings_not_listed, "more mappings are not listed"),
+    ];
+    said.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(" ({n} {what})")).collect()
 }
 
 impl Split<'_> {

@@ -77,7 +77,9 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
         .filter(|(_, _, relation)| matches!(relation, Relation::Two(..)))
         .collect();
     let inner: Vec<_> = within.filter(|(_, _, relation)| matches!(relation, Relation::Two(..))).collect();
-    let proof = proof(&a, &b, &pairs, local);
+    let looked_at = view.a.iter().chain(&view.b).filter(|table| matches!(table.mapper, Mapper::Process { .. })).count();
+    let everybody = view.not_looked_at == 0 && looked_at == a.iter().chain(&b).filter(|seen| is_process(seen)).count();
+    let proof = proof(&a, &b, &pairs, local, everybody);
     if let Some((says, detail, _)) = &proof {
         because.push(Because::new(Kind::PhysicalPages, About::Memory, *says, detail));
     }
@@ -124,8 +126,15 @@ fn neighbours<'a>(tables: &[Seen<'a>]) -> Vec<Related<'a>> {
     pairs
 }
 
-/// What equal frames of both sides say: with whether it is about running processes.
-fn proof(a: &[Seen<'_>], b: &[Seen<'_>], pairs: &[Related<'_>], local: bool) -> Option<(Says, String, bool)> {
+/// What equal frames of both sides say: with whether it is about running processes. `everybody`: no process of a side is
+/// missing among the tables.
+fn proof(
+    a: &[Seen<'_>],
+    b: &[Seen<'_>],
+    pairs: &[Related<'_>],
+    local: bool,
+    everybody: bool,
+) -> Option<(Says, String, bool)> {
     let one = |x: &Seen<'_>, y: &Seen<'_>, relation: &Relation| match relation {
         Relation::One(page, frame) => {
             Some(format!("page {page} of the -shm is page frame {frame} for {} and {}", named(*x), named(*y)))
@@ -145,8 +154,10 @@ fn proof(a: &[Seen<'_>], b: &[Seen<'_>], pairs: &[Related<'_>], local: bool) -> 
                     && (std::ptr::eq(x.table, seen.table) || std::ptr::eq(y.table, seen.table))
             })
         };
-        let all = a.iter().chain(b).filter(|seen| is_process(seen)).all(met);
-        return Some((if local || all { Says::Proves } else { Says::Supports }, detail, true));
+        if local || everybody && a.iter().chain(b).filter(|seen| is_process(seen)).all(met) {
+            return Some((Says::Proves, detail, true));
+        }
+        return Some((Says::Supports, format!("{detail}; that of other processes was not seen"), true));
     }
     let descriptors = |x: &Seen<'_>, y: &Seen<'_>| !is_process(x) && !is_process(y);
     if let Some(detail) = found(&descriptors) {

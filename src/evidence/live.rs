@@ -41,6 +41,10 @@ pub struct PagesView {
     pub b: Vec<PageTable>,
     /// Whether both paths led to the `-shm` that was opened when the last had been read.
     pub files_in_place: bool,
+    /// Mappings of both sides that were seen and not looked at: there were too many. Processes that could not be read are
+    /// counted in the sides' own evidence.
+    #[serde(default)]
+    pub not_looked_at: u64,
 }
 
 /// Who has the `-shm` mapped.

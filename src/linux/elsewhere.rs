@@ -1,6 +1,8 @@
 //! Does a process have the database open and use another wal-index for it? The same database under another name: a hard
 //! link, a bind mount of the file alone, a rename.
 
+use std::collections::BTreeSet;
+
 use crate::linux::mappings::{BLOCK, Wanted};
 use crate::linux::maps::{MapsLine, escaped};
 use crate::linux::procfs::Process;
@@ -18,15 +20,15 @@ pub(super) fn of_database<'l, 't>(
     process: &Process,
     lines: &'l [MapsLine<'t>],
     wanted: &Wanted,
-) -> Vec<&'l MapsLine<'t>> {
-    let Some(database) = wanted.database else { return Vec::new() };
+) -> BTreeSet<&'l MapsLine<'t>> {
+    let Some(database) = wanted.database else { return BTreeSet::new() };
     let candidates: Vec<(&MapsLine<'_>, &[u8])> = lines
         .iter()
         .filter(|line| line.shared && line.length() >= BLOCK && Some(line.inode) != wanted.identity)
         .filter_map(|line| Some((line, line.path.strip_suffix(b"-shm")?)))
         .collect();
     if candidates.is_empty() {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let (mut this, mut others) = (Vec::new(), Vec::new());
     for name in process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTOR_LIMIT) {
@@ -38,7 +40,7 @@ pub(super) fn of_database<'l, 't>(
         if file == database { this.push(path) } else { others.push(path) }
     }
     if this.is_empty() {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let named = |paths: &[Vec<u8>], path: &[u8]| paths.iter().any(|known| known == path);
     let counts = |(line, beside): &(&MapsLine<'_>, &[u8])| {

@@ -12,6 +12,8 @@ use crate::linux::{fdinfo, locks, mappings, runtimes, stat, sys};
 
 /// First lock byte of a `-shm`: WRITE (`UNIX_SHM_BASE` in os_unix.c).
 pub const SHM_LOCKS: u64 = 120;
+/// The last of them (`UNIX_SHM_DMS` in os_unix.c).
+const DEAD_MAN_SWITCH: u64 = SHM_LOCKS + 8;
 /// First byte of a database's SHARED range (`SHARED_FIRST` in os_unix.c).
 pub const SHARED_FIRST: u64 = 0x4000_0002;
 /// Length of the SHARED range.
@@ -60,6 +62,13 @@ pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mou
         byte.finish(proc)
     });
     by_name(&mut bytes)
+}
+
+/// The state of the dead-man switch alone.
+#[must_use]
+pub(super) fn dead_man_switch(shm: &Observation<Arc<File>>) -> ByteLock {
+    let Byte { state, reason, .. } = Byte::ask("-shm", shm, DEAD_MAN_SWITCH, 1);
+    ByteLock { state, reason, holders: Vec::new() }
 }
 
 /// The nine bytes of a `-shm` in the order of their offsets.

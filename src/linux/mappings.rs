@@ -1,5 +1,6 @@
 //! Which processes map a wal-index.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::evidence::{Container, CutOff, Device, InodeId, Mapping, MappingsView, Observation};
@@ -11,6 +12,8 @@ use crate::linux::{cgroup, elsewhere};
 /// SQLite maps a wal-index in blocks of 32 KiB (`WALINDEX_PGSZ` in wal.c). A shorter mapping is none in use, but a look
 /// at its identity such as walscope's own.
 pub const BLOCK: u64 = 32 * 1024;
+/// Mappings that are listed. A manifest has to be read by whoever compares it, and anybody can map a file often.
+const LISTED: usize = 1024;
 
 /// What to look for.
 #[derive(Debug, Clone)]
@@ -135,6 +138,7 @@ pub fn scan(proc: &Proc, wanted: &Wanted, leads: Leads) -> Observation<MappingsV
                 Ok(found) => {
                     view.processes_read = view.processes_read.saturating_add(1);
                     view.mappings.extend(found);
+                    bound(&mut view, wanted.identity);
                 }
                 Err(reason) => deny(&mut view, reason),
             },
@@ -146,6 +150,17 @@ pub fn scan(proc: &Proc, wanted: &Wanted, leads: Leads) -> Observation<MappingsV
     Observation::seen(view)
 }
 
+/// Keeps the list short. What speaks against sharing stays longest, so that what is left out can only have spoken for it.
+fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
+    let more = view.mappings.len().saturating_sub(LISTED);
+    if more > 0 {
+        view.mappings_not_listed = view.mappings_not_listed.saturating_add(more as u64);
+        view.mappings.sort_by_key(|found| (found.cut_off.is_none(), Some(found.inode) == identity, !found.shared));
+        view.mappings.truncate(LISTED);
+        view.mappings.sort_by_key(|found| found.pid);
+    }
+}
+
 fn deny(view: &mut MappingsView, reason: String) {
     view.processes_denied = view.processes_denied.saturating_add(1);
     view.denied_reason.get_or_insert(reason);
@@ -155,33 +170,32 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> 
     let lines = parse(text).map_err(|error| format!("{}/maps: {error}", process.pid))?;
     let mount_namespace = process.link("ns/mnt");
     let own = wanted.own(&mount_namespace);
-    let mut found = Vec::new();
-    let mut this = false;
-    for line in &lines {
-        if let Some(claim) = wanted.claim(process, line, &mount_namespace)? {
-            this |= claim == Claim::This;
-            found.push((line, wanted.cut_off(claim, line, own, leads)));
-        }
-    }
+    let claims = lines.iter().map(|line| wanted.claim(process, line, &mount_namespace));
+    let claims = claims.collect::<Result<Vec<_>, String>>()?;
+    let this = claims.contains(&Some(Claim::This));
     // folklore: where the path has come to lead to another -shm since the files were opened, whoever maps that one is where
     // he should be, and the capture is what is old. By its inode number alone: on btrfs `maps` prints another device. Seen
     // with processes that live shortly; held by
     // `whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off`.
     let came_after = |line: &MapsLine<'_>| matches!(leads, Leads::Elsewhere(_, inode) if inode == line.inode.inode);
-    if !this {
-        for line in elsewhere::of_database(process, &lines, wanted).into_iter().filter(|line| !came_after(line)) {
-            match found.iter_mut().find(|(known, _)| *known == line) {
-                Some((_, cut_off)) => *cut_off = cut_off.or(Some(CutOff::Database)),
-                None => found.push((line, Some(CutOff::Database))),
-            }
-        }
+    let mut elsewhere = if this { BTreeSet::new() } else { elsewhere::of_database(process, &lines, wanted) };
+    elsewhere.retain(|line| !came_after(line));
+    let found = lines.iter().zip(claims).filter_map(|(line, claim)| {
+        let by_database = elsewhere.contains(line).then_some(CutOff::Database);
+        let cut_off = claim.and_then(|claim| wanted.cut_off(claim, line, own, leads)).or(by_database);
+        (claim.is_some() || by_database.is_some()).then_some((line, cut_off))
+    });
+    let found = one_a_file(found.collect());
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
+    let (command, start_time, container) = (process.command(), process.start_time(), container(process));
     let mapping = |(line, cut_off): (&MapsLine<'_>, Option<CutOff>)| Mapping {
         pid: process.pid,
-        command: process.command(),
-        start_time: process.start_time(),
+        command: command.clone(),
+        start_time,
         mount_namespace: mount_namespace.clone(),
-        container: container(process),
+        container: container.clone(),
         inode: line.inode,
         offset: line.offset,
         length: line.length(),
@@ -191,6 +205,20 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> 
         cut_off,
     };
     Ok(found.into_iter().map(mapping).collect())
+}
+
+/// One line for all that a process maps of one file under one path: the one that begins first in the file, where page
+/// tables are read.
+///
+/// folklore: SQLite maps every block of a wal-index by itself, so that beside a WAL of 40 GB each process has some 2,500
+/// mappings of it. `unixShmMap` in os_unix.c; held by `the_blocks_of_a_wal_index_are_one_mapping`.
+fn one_a_file<'l, 't>(mut found: Vec<(&'l MapsLine<'t>, Option<CutOff>)>) -> Vec<(&'l MapsLine<'t>, Option<CutOff>)> {
+    let file = |(line, cut_off): &(&'l MapsLine<'t>, Option<CutOff>)| {
+        (line.inode, line.path, line.deleted_suffix, line.shared, *cut_off)
+    };
+    found.sort_by_key(|found| (file(found), found.0.offset));
+    found.dedup_by_key(|found| file(found));
+    found
 }
 
 /// The container of a process, as its cgroup path reads from here.
@@ -288,6 +316,49 @@ pub(super) mod tests {
         let raw = raw_lines(&proc, 10, &wanted);
         assert_eq!(raw.value().unwrap(), line(7, BLOCK, "/data/t.db-shm").as_bytes());
         assert!(matches!(raw_lines(&proc, 11, &wanted), Observation::Missing { .. }));
+    }
+
+    #[test]
+    fn the_blocks_of_a_wal_index_are_one_mapping() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        // The kernel maps from the top down.
+        let blocks = |inode: u64, kind: char| -> String {
+            let block = |n: u64| (0x7000_0000 - n * BLOCK, n * BLOCK);
+            let line = |(start, offset): (u64, u64)| {
+                format!("{start:x}-{:x} rw-{kind} {offset:08x} fe:00 {inode} /data/t.db-shm\n", start + BLOCK)
+            };
+            (0..2500).rev().map(block).map(line).collect()
+        };
+        process(root.path(), "10", "mnt:[1]", &(blocks(7, 's') + &blocks(7, 'p') + &blocks(8, 's')));
+        let proc = Proc::new(root.path());
+        let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
+        let view = scan(&proc, &wanted, Leads::Here);
+        let found =
+            view.value().unwrap().mappings.iter().map(|map| (map.inode.inode, map.shared, map.offset, map.cut_off));
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            [(7, false, 0, None), (7, true, 0, None), (8, true, 0, Some(CutOff::Path))]
+        );
+        assert_eq!(raw_lines(&proc, 10, &wanted).value().unwrap().iter().filter(|byte| **byte == b'\n').count(), 7500);
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_long_list_is_counted_and_can_only_have_spoken_for_sharing() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        let deleted: String = (100..1000).map(|inode| line(inode, BLOCK, "/data/t.db-shm (deleted)")).collect();
+        for pid in 10..200 {
+            process(root.path(), &pid.to_string(), "mnt:[2]", &line(7, BLOCK, "/data/t.db-shm"));
+        }
+        process(root.path(), "200", "mnt:[1]", &deleted);
+        let proc = Proc::new(root.path());
+        let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
+        let view = scan(&proc, &wanted, Leads::Here);
+        let view = view.value().unwrap();
+        assert_eq!((view.mappings.len(), view.mappings_not_listed), (LISTED, 190 + 900 - LISTED as u64));
+        assert_eq!(view.mappings.iter().filter(|found| found.cut_off.is_some()).count(), 900);
+        assert!(view.mappings.is_sorted_by_key(|found| found.pid));
     }
 
     #[test]

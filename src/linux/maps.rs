@@ -13,7 +13,7 @@ use crate::linux::procfs::{LineError, Proc, unseen};
 use crate::linux::sys;
 
 /// One line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MapsLine<'a> {
     /// First address.
     pub start: u64,

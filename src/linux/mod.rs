@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evidence::{
-    ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount, Observation, live,
+    ByteLock, ClockSample, Evidence, FileView, FilesView, HostView, InodeId, LocksView, MappingsView, Mount,
+    Observation, live,
 };
 
 pub mod beacon;
@@ -185,6 +186,12 @@ pub fn page_tables(side: &LiveSide<'_>) -> Observation<Vec<live::PageTable>> {
 pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
     let proc = system();
     lock_view::view(&proc, &files.shm, &files.database, &mounts(&proc, &files.target))
+}
+
+/// The lock that everybody holds shared who has the `-shm` open, without a search for who that is. Takes no lock.
+#[must_use]
+pub fn dead_man_switch(files: &OpenedFiles) -> ByteLock {
+    lock_view::dead_man_switch(&files.shm)
 }
 
 /// The clocks, now.

@@ -21,6 +21,8 @@ use crate::linux::{LiveSide, open, shm_path, sys};
 const PASSES: usize = 6;
 /// Processes looked at on each side.
 const PROCESSES: usize = 32;
+/// Pages looked at: what a block less a page is where pages are the smallest.
+const PAGES: u64 = 7;
 /// Bytes of an entry.
 const ENTRY: u64 = 8;
 
@@ -35,7 +37,13 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
                 b.read();
             }
             let files_in_place = sides.iter().all(|side| open::shm_leads(side.files) == Leads::Here);
-            Observation::seen(PagesView { page_size: page_size(), a: a.conclude(), b: b.conclude(), files_in_place })
+            Observation::seen(PagesView {
+                page_size: page_size(),
+                not_looked_at: a.not_looked_at.saturating_add(b.not_looked_at),
+                a: a.conclude(),
+                b: b.conclude(),
+                files_in_place,
+            })
         }
         (Err(unseen), _) | (_, Err(unseen)) => unseen,
     }
@@ -57,10 +65,19 @@ fn page_size() -> u64 {
     rustix::param::page_size() as u64
 }
 
+/// Whole pages of a file of so many bytes that are looked at. A page short of a block, where a block has more than one:
+/// SQLite maps whole blocks, and whoever lists processes must not take this for one.
+fn pages_of(size: u64, page_size: u64) -> u64 {
+    let most = (BLOCK.saturating_sub(page_size) / page_size).clamp(1, PAGES);
+    (size / page_size).min(most)
+}
+
 /// The page tables of one side.
 struct Tables {
     all: Vec<Table>,
     pages: usize,
+    /// Mappings that were seen beside these.
+    not_looked_at: u64,
 }
 
 /// The page table of one mapping.
@@ -96,17 +113,19 @@ impl Tables {
             }
         };
         let size = shm.metadata().map_err(|error| unseen("fstat of the -shm", &error))?.len();
-        // A page short of a block: SQLite maps whole blocks, and whoever lists processes must not take this for one.
-        let pages = size.min(BLOCK - page_size()) / page_size();
+        let pages = pages_of(size, page_size());
         if pages == 0 {
             return Err(Observation::missing(format!("the -shm has {size} bytes, less than a page")));
         }
         let mut all = vec![Table::own(proc, shm, pages)];
+        let mut not_looked_at = 0;
         if let Some(inode) = maps::identity(proc, shm).value() {
             let path = maps::escaped(shm_path(side.files).as_os_str().as_bytes());
-            all.extend(mapped(side, *inode).into_iter().map(|mapping| Table::of_process(proc, mapping, &path)));
+            let (mapped, more) = mapped(side, *inode);
+            all.extend(mapped.into_iter().map(|mapping| Table::of_process(proc, mapping, &path)));
+            not_looked_at = more;
         }
-        Ok(Self { all, pages: usize::try_from(pages).unwrap_or(1) })
+        Ok(Self { all, pages: usize::try_from(pages).unwrap_or(1), not_looked_at })
     }
 
     fn read(&mut self) {
@@ -120,23 +139,21 @@ impl Tables {
     }
 }
 
-/// One mapping of the beginning of the `-shm` for each process of the side.
-fn mapped<'a>(side: &LiveSide<'a>, inode: InodeId) -> Vec<&'a Mapping> {
-    let Some(view) = side.mappings.value() else { return Vec::new() };
-    let mut found: Vec<&Mapping> = view
-        .mappings
-        .iter()
-        .filter(|mapping| {
-            mapping.shared
-                && mapping.offset == 0
-                && mapping.inode == inode
-                && mapping.mount_namespace.value().is_some()
-                && mapping.mount_namespace.value() == side.mount_namespace.value()
-        })
-        .collect();
+/// One mapping of the beginning of the `-shm` for each process of the side, and how many more were seen.
+fn mapped<'a>(side: &LiveSide<'a>, inode: InodeId) -> (Vec<&'a Mapping>, u64) {
+    let Some(view) = side.mappings.value() else { return (Vec::new(), 0) };
+    let of_side = |mapping: &&Mapping| {
+        mapping.shared
+            && mapping.inode == inode
+            && mapping.mount_namespace.value().is_some()
+            && mapping.mount_namespace.value() == side.mount_namespace.value()
+    };
+    let all: Vec<&Mapping> = view.mappings.iter().filter(of_side).collect();
+    let mut found: Vec<&Mapping> = all.iter().copied().filter(|mapping| mapping.offset == 0).collect();
     found.dedup_by_key(|mapping| mapping.pid);
     found.truncate(PROCESSES);
-    found
+    let more = (all.len() - found.len()) as u64;
+    (found, more.saturating_add(view.mappings_not_listed))
 }
 
 impl Table {
@@ -231,4 +248,56 @@ impl Access {
 /// A shared mapping of the first block of this inode.
 fn begins(line: &MapsLine<'_>, inode: InodeId) -> bool {
     line.shared && line.offset == 0 && line.inode == inode && line.length() >= BLOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::MappingsView;
+    use crate::linux::Target;
+    use crate::linux::mappings::tests::{ID, line, process};
+    use crate::linux::mappings::{Wanted, scan};
+
+    #[test]
+    fn some_pages_are_looked_at_whatever_the_size_of_a_page_and_of_the_file() {
+        const KIB: u64 = 1 << 10;
+        for (page_size, pages) in [(4, 7), (8, 3), (16, 1), (32, 1), (64, 1)] {
+            assert_eq!(pages_of(64 * KIB, page_size * KIB), pages, "{page_size} KiB a page");
+            assert_eq!(pages_of(u64::MAX, page_size * KIB), pages, "{page_size} KiB a page");
+            assert_eq!(pages_of(page_size * KIB - 1, page_size * KIB), 0);
+        }
+        assert_eq!(pages_of(u64::MAX, 512), PAGES);
+    }
+
+    #[test]
+    fn who_is_not_looked_at_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        for pid in 10..50 {
+            process(root.path(), &pid.to_string(), "mnt:[1]", &line(ID.inode, BLOCK, "/data/t.db-shm"));
+        }
+        process(root.path(), "50", "mnt:[2]", &line(ID.inode, BLOCK, "/data/t.db-shm"));
+        let proc = Proc::new(root.path());
+        let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
+        let view = scan(&proc, &wanted, Leads::Here).value().unwrap().clone();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("t.db"), "").unwrap();
+        let files = open::open_database(folder.path().join("t.db").as_path(), false).unwrap();
+        let counted = |change: &dyn Fn(&mut MappingsView)| {
+            let mut view = view.clone();
+            change(&mut view);
+            let mappings = Observation::seen(view);
+            let side =
+                LiveSide { files: &files, mappings: &mappings, mount_namespace: &Observation::seen("mnt:[1]".into()) };
+            let (looked_at, more) = mapped(&side, ID);
+            (looked_at.len(), more)
+        };
+        assert_eq!(counted(&|_| {}), (PROCESSES, 8));
+        assert_eq!(counted(&|view| view.mappings.truncate(PROCESSES)), (PROCESSES, 0));
+        assert_eq!(counted(&|view| view.mappings_not_listed = 100), (PROCESSES, 108));
+        // Under another path, or from elsewhere in the file.
+        let second = |view: &mut MappingsView| view.mappings[1].pid = view.mappings[0].pid;
+        assert_eq!(counted(&|view| (view.mappings.truncate(2), second(view)).1), (1, 1));
+        assert_eq!(counted(&|view| (view.mappings.truncate(2), view.mappings[1].offset = BLOCK).1), (1, 1));
+    }
 }

@@ -17,7 +17,7 @@ use super::manifest::Manifest;
 use super::{BUNDLE_VERSION, Capture, DatabaseBytes, SnapshotError, WalBytes};
 
 /// A manifest is some tens of KiB; this is what a hostile one may cost.
-const MANIFEST_AT_MOST: u64 = 16 << 20;
+pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
 
 /// See [`Capture::from_file`].
 pub(super) fn read(label: &str, file: &Arc<File>) -> Result<Capture, SnapshotError> {

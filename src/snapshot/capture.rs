@@ -13,9 +13,10 @@ use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
 use crate::linux::{self, OpenedFiles, Target};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
+use super::bundle::MANIFEST_AT_MOST;
 use super::look::{Look, Moment, sibling};
 use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
-use super::stability;
+use super::stability::{self, Unstable};
 use super::watch::Watch;
 use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
 
@@ -56,16 +57,19 @@ pub(super) fn write_bundle(
             (Err(error), None) => return Err(error.into()),
         };
         let attempt = Attempt::run(files, options, number, &mut writer, &mut hook)?;
-        // What is refused now is refused at the next attempt.
-        if attempt.verdict.is_ok() || number >= options.attempts || refused(&attempt.files).is_some() {
+        if number >= options.attempts || attempt.verdict.as_ref().map_or_else(|unstable| unstable.lasting, |()| true) {
             hook(Step::Evidence);
             break attempt.conclude(target, options, &mut writer)?;
         }
         last = Some(attempt);
         number += 1;
     };
-    let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") })?;
+    let unusable = |e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") };
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| unusable(e.to_string()))?;
+    // Better no bundle than one that cannot be read.
+    if json.len() as u64 > MANIFEST_AT_MOST {
+        return Err(unusable(format!("it would have {} bytes, and at most {MANIFEST_AT_MOST} are read", json.len())));
+    }
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
     Ok((manifest, files))
@@ -87,7 +91,7 @@ struct Attempt {
     wal_summary: Option<WalSummary>,
     identities: FilesView,
     paths_unchanged: bool,
-    verdict: Result<(), String>,
+    verdict: Result<(), Unstable>,
 }
 
 impl Attempt {
@@ -128,8 +132,9 @@ impl Attempt {
             paths_unchanged,
             padded: members.iter().any(|member| member.padded > 0),
             database_alone: options.with_db && wal_mode != WalMode::Full,
-            database_disturbed: database_watch.disturbed(),
-            wal_disturbed: wal_watch.disturbed(),
+            database_writes: database_watch.writes(),
+            wal_writes: wal_watch.writes(),
+            dead_man_switch: linux::dead_man_switch(&files),
             refused: refused(&files),
         });
         let looks = [before.look, between, after.look];
@@ -138,7 +143,9 @@ impl Attempt {
 
     /// An unstable attempt behind which there was nothing left to try again with.
     fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
-        self.verdict = self.verdict.map_err(|reason| format!("{reason}; before the next attempt: {gone}"));
+        if let Err(unstable) = &mut self.verdict {
+            unstable.reason.push_str(&format!("; before the next attempt: {gone}"));
+        }
         self
     }
 
@@ -179,7 +186,11 @@ impl Attempt {
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
             path: target.to_string(),
-            stability: Stability { stable: self.verdict.is_ok(), reason: self.verdict.err(), attempts: self.number },
+            stability: Stability {
+                stable: self.verdict.is_ok(),
+                reason: self.verdict.err().map(|unstable| unstable.reason),
+                attempts: self.number,
+            },
             wal_mode: self.wal_mode,
             mx_frame: between.mx_frame(),
             with_db: options.with_db,

@@ -82,9 +82,14 @@ impl Look {
     /// The salts, when the wal-index and a WAL with room for frames name the same.
     pub(super) fn generation(&self) -> Option<[u32; 2]> {
         let salts = self.index.as_ref().ok()?.salts;
-        let wal = self.wal.as_ref().filter(|wal| wal.size > wal::HEADER_SIZE as u64)?;
-        let header = wal.header.filter(|header| header.checksum_ok)?;
-        (wal.page_size().is_some() && [header.salt1, header.salt2] == salts).then_some(salts)
+        let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
+        ([header.salt1, header.salt2] == salts).then_some(salts)
+    }
+
+    /// Whether the `-wal` has a header that SQLite uses, and something behind it.
+    pub(super) fn has_frames(&self) -> bool {
+        let wal = self.wal.as_ref().filter(|wal| wal.size > wal::HEADER_SIZE as u64);
+        wal.is_some_and(|wal| wal.page_size().is_some() && wal.header.is_some_and(|header| header.checksum_ok))
     }
 
     /// `nBackfill` and `nBackfillAttempted`: they move before and after a checkpoint writes to the database.

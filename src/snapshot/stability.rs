@@ -2,11 +2,33 @@
 //!
 //! No lock is taken. In one generation of the WAL committed frames are never overwritten, and a checkpoint copies into
 //! the database only what stands in frames up to `mxFrame`. So a database copied first, and after it the WAL up to the
-//! `mxFrame` read in between, fit together if the generation did not change. Without a generation the database itself
-//! is all there is, and it must not have been written to; nor may it where the WAL's pages, which would mend what a
-//! checkpoint has written half, are left out.
+//! `mxFrame` read in between, fit together if the generation did not change, and if only a checkpoint wrote to the
+//! database: where none did, nobody may have. Without a generation the database itself is all there is, and it must not
+//! have been written to; nor may it where the WAL's pages, which would mend what a checkpoint has written half, are left
+//! out.
+//!
+//! A `-shm` that nobody has open counts for nothing: the first to open the database makes it anew from the WAL.
 
 use super::look::{Look, Moment, Stamp};
+use super::watch::Writes;
+use crate::evidence::{ByteLock, LockState};
+
+/// Why an attempt cannot be shown to be of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unstable {
+    /// In words.
+    pub(super) reason: String,
+    /// Another attempt would meet the same.
+    pub(super) lasting: bool,
+}
+
+fn passing(reason: impl Into<String>) -> Unstable {
+    Unstable { reason: reason.into(), lasting: false }
+}
+
+fn lasting(reason: impl Into<String>) -> Unstable {
+    Unstable { reason: reason.into(), lasting: true }
+}
 
 /// What one attempt saw.
 pub(super) struct Attempt<'a> {
@@ -22,10 +44,12 @@ pub(super) struct Attempt<'a> {
     pub(super) padded: bool,
     /// Whether the whole database was copied, without the pages of its WAL.
     pub(super) database_alone: bool,
-    /// Why it is not certain that nobody wrote to the database.
-    pub(super) database_disturbed: Option<String>,
-    /// The same of the `-wal`.
-    pub(super) wal_disturbed: Option<String>,
+    /// Whether anybody wrote to the database.
+    pub(super) database_writes: Writes,
+    /// Whether anybody wrote to the `-wal`.
+    pub(super) wal_writes: Writes,
+    /// The lock by which whoever has the `-shm` open shows.
+    pub(super) dead_man_switch: ByteLock,
     /// Why the database or the `-wal` could not be opened although they exist.
     pub(super) refused: Option<String>,
 }
@@ -34,50 +58,80 @@ pub(super) struct Attempt<'a> {
 ///
 /// # Errors
 /// Why it cannot be shown to be.
-pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), String> {
+pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let Attempt { before, between, after, .. } = attempt;
     if let Some(refused) = &attempt.refused {
-        return Err(refused.clone());
+        return Err(lasting(refused));
     }
     if !attempt.paths_unchanged {
-        return Err("one of the files was created, removed or replaced during the capture".to_owned());
+        return Err(passing("one of the files was created, removed or replaced during the capture"));
     }
     if attempt.padded {
-        return Err("a file became shorter while it was copied".to_owned());
+        return Err(passing("a file became shorter while it was copied"));
     }
     // A checkpoint shortens it only where it was vacuumed: then another attempt is cheap. Anybody else who does so takes
     // away what may be in no frame of the WAL.
     let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, Stamp::size));
     if is < was {
-        return Err(format!("the database became shorter during the capture: from {was} to {is} bytes"));
+        return Err(passing(format!("the database became shorter during the capture: from {was} to {is} bytes")));
     }
     if before.hot_journal || after.hot_journal {
-        return Err(
-            "a -journal waits beside the database: a rollback-mode transaction is under way, or was cut off".to_owned()
-        );
+        return Err(passing(
+            "a -journal waits beside the database: a rollback-mode transaction is under way, or was cut off",
+        ));
     }
     let sizes = [&before.look, between, &after.look].map(|look| look.wal.as_ref().map_or(0, |wal| wal.size));
     if !sizes.is_sorted() {
-        return Err(format!("the -wal became shorter during the capture: {sizes:?} bytes"));
+        return Err(passing(format!("the -wal became shorter during the capture: {sizes:?} bytes")));
     }
     match [before.look.generation(), between.generation(), after.look.generation()] {
         [Some(a), Some(c), Some(e)] if a == c && c == e => {
-            whole_wal(between)?;
-            if attempt.database_alone { not_checkpointed(attempt) } else { Ok(()) }
+            if let Some(missing) = missing_frames(between) {
+                return if attempt.left_over() { unwritten(attempt) } else { Err(passing(missing)) };
+            }
+            if attempt.database_alone {
+                return not_checkpointed(attempt);
+            }
+            // Without a checkpoint whoever writes to the database is not SQLite. Held by
+            // `a_database_that_another_program_rewrites_in_place_is_not_of_one_moment`.
+            if attempt.checkpoint_stood_still() { not_seen_written(attempt) } else { Ok(()) }
         }
-        [Some(_), _, Some(_)] => Err("the -wal was restarted during the capture".to_owned()),
+        [Some(_), _, Some(_)] => Err(passing("the -wal was restarted during the capture")),
         [None, _, None] => unwritten(attempt),
-        _ => Err("a generation of the -wal began or ended during the capture".to_owned()),
+        _ => Err(passing("a generation of the -wal began or ended during the capture")),
     }
 }
 
-/// The WAL must have the frames that S1 counts.
-fn whole_wal(between: &Look) -> Result<(), String> {
+impl Attempt<'_> {
+    fn looks(&self) -> [&Look; 3] {
+        [&self.before.look, self.between, &self.after.look]
+    }
+
+    /// Whether nobody has the `-shm` open.
+    fn left_over(&self) -> bool {
+        self.dead_man_switch.state == LockState::Free
+    }
+
+    /// What only somebody who has the `-shm` open could change.
+    fn standing(&self, reason: &str) -> Unstable {
+        Unstable { reason: reason.to_owned(), lasting: !self.dead_man_switch.held() }
+    }
+
+    /// Whether no checkpoint was at work: `nBackfillAttempted` goes ahead of `nBackfill` before it writes anything, and
+    /// `nBackfill` follows when all is written.
+    fn checkpoint_stood_still(&self) -> bool {
+        let [a, c, e] = self.looks().map(Look::backfill);
+        a == c && c == e && a.is_some_and(|[backfilled, attempted]| attempted == backfilled)
+    }
+}
+
+/// How the WAL has not the frames that S1 counts.
+fn missing_frames(between: &Look) -> Option<String> {
     let needed = between.mx_frame().zip(between.wal.as_ref()).and_then(|(frame, wal)| wal.end_of_frame(frame));
     let found = between.wal.as_ref().map_or(0, |wal| wal.size);
     match needed {
-        Some(needed) if needed <= found => Ok(()),
-        needed => Err(format!(
+        Some(needed) if needed <= found => None,
+        needed => Some(format!(
             "the -wal has fewer frames than the -shm counts: needed {} bytes, found {found}",
             needed.unwrap_or(0)
         )),
@@ -85,48 +139,77 @@ fn whole_wal(between: &Look) -> Result<(), String> {
 }
 
 /// A database without the pages of its WAL has nothing to mend it: no checkpoint may have written to it meanwhile.
-fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), String> {
-    let Attempt { before, between, after, .. } = attempt;
-    let [a, c, e] = [&before.look, between, &after.look].map(Look::backfill);
+fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
+    let [a, c, e] = attempt.looks().map(Look::backfill);
     if a != c || c != e {
-        return Err(
-            "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle".to_owned()
-        );
+        return Err(passing(
+            "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle",
+        ));
     }
     // One that stands still between two pages writes nothing for a while and leaves no less of a mixture. Held by
     // `a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal`.
     if a.is_some_and(|[backfilled, attempted]| attempted > backfilled) {
-        return Err(
+        return Err(attempt.standing(
             "a checkpoint was begun and not ended before the capture, or the wal-index was recovered since the last \
-             one, and the pages of the -wal are not in the bundle"
-                .to_owned(),
-        );
+             one, and the pages of the -wal are not in the bundle",
+        ));
     }
     database_unwritten(attempt)
 }
 
-fn database_unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
+/// Whether nothing tells of a write to the database, as far as this file system tells of any.
+fn not_seen_written(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     if attempt.before.database != attempt.after.database {
-        return Err("the database changed during the capture".to_owned());
+        return Err(passing("the database changed during the capture"));
     }
-    attempt.database_disturbed.clone().map_or(Ok(()), Err)
+    match &attempt.database_writes {
+        Writes::Seen(reason) => Err(passing(reason)),
+        Writes::None | Writes::Unknown(_) => Ok(()),
+    }
+}
+
+/// Whether the database certainly was not written to.
+fn database_unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
+    not_seen_written(attempt)?;
+    certain(&attempt.database_writes)
+}
+
+fn certain(writes: &Writes) -> Result<(), Unstable> {
+    match writes {
+        Writes::None => Ok(()),
+        Writes::Seen(reason) => Err(passing(reason)),
+        Writes::Unknown(reason) => Err(lasting(reason)),
+    }
 }
 
 /// Without a generation on either end nothing may have been written. That includes files at rest, a `-wal` without a
 /// usable `-shm` among them: they are as a crash would have left them, and SQLite recovers from that.
-fn unwritten(attempt: &Attempt<'_>) -> Result<(), String> {
-    let Attempt { before, between, after, .. } = attempt;
-    for look in [&before.look, between, &after.look] {
-        // A -wal of these frames is in use, or lost: the database alone may be half of a state.
-        if let Some(frames) = look.mx_frame().filter(|&frames| frames > 0) {
-            return Err(format!("the -shm counts {frames} frames of another -wal than the one that is there"));
-        }
+fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
+    let Attempt { before, after, dead_man_switch, .. } = attempt;
+    let counted = attempt.looks().into_iter().filter_map(Look::mx_frame).find(|&frames| frames > 0);
+    if let Some(frames) = counted.filter(|_| !attempt.left_over()) {
+        // A -wal of these frames is in use: the files by these names are not all there is.
+        let who = match &dead_man_switch.reason {
+            None => "somebody has it open".to_owned(),
+            Some(reason) => format!("whether anybody has it open could not be seen: {reason}"),
+        };
+        return Err(passing(format!(
+            "the -shm counts {frames} frames of another -wal than the one that is there, and {who}"
+        )));
+    }
+    // Nothing tells how many of its frames a checkpoint has copied. Held by
+    // `a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_state`.
+    if attempt.database_alone && attempt.looks().into_iter().any(Look::has_frames) {
+        return Err(attempt.standing(
+            "nothing tells whether the database holds all pages of the -wal or some, and those of the -wal are not in \
+             the bundle",
+        ));
     }
     database_unwritten(attempt)?;
     if before.wal != after.wal {
-        return Err("the -wal changed during the capture".to_owned());
+        return Err(passing("the -wal changed during the capture"));
     }
-    attempt.wal_disturbed.clone().map_or(Ok(()), Err)
+    certain(&attempt.wal_writes)
 }
 
 #[cfg(test)]
@@ -158,20 +241,31 @@ mod tests {
         Look { head: Vec::new(), index: Ok(index), checkpoint: Some(checkpoint), sample: None, wal }
     }
 
-    fn verdict(looks: [Look; 3], database_alone: bool) -> Result<(), String> {
+    fn switch(state: LockState) -> ByteLock {
+        ByteLock { state, ..ByteLock::unknown("not asked") }
+    }
+
+    fn judged(looks: [Look; 3], change: impl FnOnce(&mut Attempt<'_>)) -> Result<(), Unstable> {
         let [before, between, after] = looks;
         let moment = |look| Moment { look, database: None, wal: None, hot_journal: false };
-        judge(&Attempt {
+        let mut attempt = Attempt {
             before: &moment(before),
             between: &between,
             after: &moment(after),
             paths_unchanged: true,
             padded: false,
-            database_alone,
-            database_disturbed: None,
-            wal_disturbed: Some("commits".to_owned()),
+            database_alone: false,
+            database_writes: Writes::None,
+            wal_writes: Writes::Seen("commits".to_owned()),
+            dead_man_switch: switch(LockState::Shared),
             refused: None,
-        })
+        };
+        change(&mut attempt);
+        judge(&attempt)
+    }
+
+    fn verdict(looks: [Look; 3], database_alone: bool) -> Result<(), String> {
+        judged(looks, |attempt| attempt.database_alone = database_alone).map_err(|unstable| unstable.reason)
     }
 
     #[test]
@@ -197,5 +291,56 @@ mod tests {
         }
         // All that was begun is in the database.
         assert_eq!(verdict([(); 3].map(|()| look(1, 1)), true), Ok(()));
+    }
+
+    #[test]
+    fn a_database_is_written_to_by_a_checkpoint_or_by_nobody() {
+        let written = |looks, writes: &Writes| judged(looks, |attempt| attempt.database_writes = writes.clone());
+        let seen = Writes::Seen("written".to_owned());
+        let still = || [(); 3].map(|()| look(1, 1));
+        assert_eq!(written(still(), &seen), Err(passing("written")));
+        assert_eq!(written([look(0, 0), look(1, 1), look(1, 1)], &seen), Ok(()), "a checkpoint ended");
+        assert_eq!(written([(); 3].map(|()| look(0, 1)), &seen), Ok(()), "one is under way");
+        // Where writes are not told, the generation alone has to do, as beside a checkpoint; without it nothing does.
+        let unknown = Writes::Unknown("FUSE".to_owned());
+        assert_eq!(written(still(), &unknown), Ok(()));
+        let none = [(); 3].map(|()| Look { index: Err("none".to_owned()), ..look(0, 0) });
+        assert_eq!(written(none, &unknown), Err(lasting("FUSE")));
+    }
+
+    #[test]
+    fn a_wal_index_of_another_wal_counts_while_somebody_has_it_open() {
+        let left_over = || {
+            let mut look = look(1, 1);
+            look.wal = Some(WalLook { size: 0, header: None });
+            look
+        };
+        let judged = |state| {
+            judged([(); 3].map(|()| left_over()), |attempt| {
+                attempt.wal_writes = Writes::None;
+                attempt.dead_man_switch = switch(state);
+            })
+        };
+        assert_eq!(judged(LockState::Free), Ok(()));
+        for state in [LockState::Shared, LockState::Exclusive, LockState::Unknown] {
+            let unstable = judged(state).unwrap_err();
+            assert!(unstable.reason.contains("frames of another -wal") && !unstable.lasting, "{unstable:?}");
+        }
+    }
+
+    #[test]
+    fn a_restored_wal_with_fewer_frames_than_a_left_over_wal_index_counts_is_as_good_as_any_at_rest() {
+        let short = || {
+            let mut look = look(0, 0);
+            look.wal.as_mut().unwrap().size = 33;
+            look
+        };
+        for (state, stable) in [(LockState::Free, true), (LockState::Shared, false)] {
+            let verdict = judged([(); 3].map(|()| short()), |attempt| {
+                attempt.wal_writes = Writes::None;
+                attempt.dead_man_switch = switch(state);
+            });
+            assert_eq!(verdict.is_ok(), stable, "{verdict:?}");
+        }
     }
 }

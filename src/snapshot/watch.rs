@@ -17,6 +17,17 @@ const UNTOLD: [(u64, &str); 6] = [
     (0x00c3_6400, "Ceph"),
 ];
 
+/// What a watch tells of the time since its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Nobody wrote.
+    None,
+    /// Somebody did, in words.
+    Seen(String),
+    /// It cannot tell, for this reason.
+    Unknown(String),
+}
+
 /// A watch on one file. Without a reason it was set up and can be asked.
 pub(super) struct Watch {
     name: &'static str,
@@ -29,18 +40,18 @@ impl Watch {
         Self { name, set_up: set_up(file) }
     }
 
-    /// Why it is not certain that nothing was written since the start; `None` when it is.
-    pub(super) fn disturbed(&self) -> Option<String> {
+    /// Whether anybody wrote since the start.
+    pub(super) fn writes(&self) -> Writes {
         let queue = match &self.set_up {
             Ok(queue) => queue,
-            Err(reason) => return Some(reason.clone()),
+            Err(reason) => return Writes::Unknown(reason.clone()),
         };
         let mut buffer = [MaybeUninit::uninit(); 512];
         // Any event tells: writes, or a queue that overflowed.
         match Reader::new(queue, &mut buffer).next() {
-            Ok(_) => Some(format!("the {} was written to during the capture", self.name)),
-            Err(Errno::WOULDBLOCK) => None,
-            Err(e) => Some(format!("writes could not be watched: inotify: {e}")),
+            Ok(_) => Writes::Seen(format!("the {} was written to during the capture", self.name)),
+            Err(Errno::WOULDBLOCK) => Writes::None,
+            Err(e) => Writes::Unknown(format!("writes could not be watched: inotify: {e}")),
         }
     }
 }
@@ -72,9 +83,9 @@ mod tests {
         let opened = File::open(file.path()).unwrap();
         let watch = Watch::start("database", Some(&opened));
         std::fs::read(file.path()).unwrap();
-        assert_eq!(watch.disturbed(), None);
+        assert_eq!(watch.writes(), Writes::None);
         file.as_file().write_all(b"x").unwrap();
-        assert!(watch.disturbed().unwrap().contains("the database was written to"));
+        assert_eq!(watch.writes(), Writes::Seen("the database was written to during the capture".to_owned()));
     }
 
     #[test]
@@ -82,6 +93,6 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let watch = Watch::start("-wal", Some(&file));
         file.set_len(10).unwrap();
-        assert!(watch.disturbed().is_some());
+        assert!(matches!(watch.writes(), Writes::Seen(_)));
     }
 }

@@ -121,6 +121,7 @@ impl Writer {
             }
             "unread" => self.reader = None,
             "close" => self.close(),
+            "persist" => self.persist()?,
             "short" => {
                 self.close();
                 self.update()?;
@@ -144,6 +145,24 @@ impl Writer {
             self.connection = Some(connection);
         }
         Ok(self.connection.as_ref().unwrap())
+    }
+
+    /// Closing will leave the `-wal` behind, of no bytes, and the `-shm` as it is.
+    #[allow(unsafe_code)]
+    fn persist(&mut self) -> rusqlite::Result<()> {
+        self.pragma("PRAGMA journal_size_limit=0")?;
+        let mut on: std::ffi::c_int = 1;
+        // SAFETY: the handle is that of an open connection, and the operation reads and writes one int at the pointer.
+        let done = unsafe {
+            rusqlite::ffi::sqlite3_file_control(
+                self.connection()?.handle(),
+                c"main".as_ptr(),
+                rusqlite::ffi::SQLITE_FCNTL_PERSIST_WAL,
+                (&raw mut on).cast(),
+            )
+        };
+        assert_eq!(done, rusqlite::ffi::SQLITE_OK);
+        Ok(())
     }
 
     fn close(&mut self) {

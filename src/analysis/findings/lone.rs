@@ -125,8 +125,8 @@ pub(super) fn bundle_unstable(reason: &str) -> Finding {
         "bundle_unstable",
         Severity::Warning,
         "Not of one moment",
-        format!("The files changed while they were captured, in every attempt: {reason}."),
-        "Numbers of this capture may belong to different moments. Capture again, with more --attempts.",
+        format!("The files could not be shown to be of one moment: {reason}."),
+        "Numbers of this capture may belong to different moments. If the files were changing, capture again, with more --attempts.",
     )
 }
 

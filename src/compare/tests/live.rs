@@ -160,6 +160,22 @@ fn off_the_allow_list_a_process_counts_only_under_the_side_s_own_path() {
 }
 
 #[test]
+fn off_the_allow_list_a_process_that_was_not_looked_at_leaves_it_open() {
+    let beyond: fn(&mut Live) = |live| pages(live).not_looked_at = 1;
+    let elsewhere: fn(&mut Live) = |live| {
+        let other = by_process(13, &[0, 0]);
+        pages(live).b.push(crate::evidence::live::PageTable { same_path: false, ..other });
+    };
+    for change in [beyond, elsewhere] {
+        let mut live = live();
+        assert_eq!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Proves);
+        change(&mut live);
+        assert_eq!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Supports);
+        assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Proves);
+    }
+}
+
+#[test]
 fn an_unseen_beacon_refutes_only_when_it_was_surely_there() {
     let mut live = live();
     let not_seen = crate::evidence::live::BeaconLook { sight: Sight::NotSeen, ..look(5) };

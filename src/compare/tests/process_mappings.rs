@@ -203,7 +203,9 @@ fn processes_of_two_sides_on_two_inodes_refute() {
 fn processes_that_could_not_be_looked_at_are_counted() {
     let mut sides = pair();
     seen(&mut sides[0].evidence.mappings).processes_denied = 4;
+    seen(&mut sides[0].evidence.mappings).mappings_not_listed = 5;
     let comparison = compare(&sides, false);
     let item = comparison.verdict.because.iter().find(|item| item.kind == Kind::ProcessMappings).unwrap();
     assert!(item.detail.contains("4 more processes"), "{}", item.detail);
+    assert!(item.detail.contains("5 more mappings are not listed"), "{}", item.detail);
 }
