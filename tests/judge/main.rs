@@ -5,6 +5,7 @@
 #[path = "../cli/mod.rs"]
 mod cli;
 mod codes;
+mod damaged;
 mod every_bit;
 mod footprint;
 mod garbage;

@@ -17,6 +17,9 @@ const LIVE: &str = "Copy the database, -wal and -shm before anything closes or c
 /// What to do about one that nobody was seen to use.
 const LEFT: &str =
     "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
+/// What to do about damage in the middle of the WAL: the -shm is the only witness of the commits behind it.
+const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next \
+                    to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
 
 pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     let wal = examined.wal.as_ref();
@@ -121,21 +124,35 @@ fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Opti
     if u64::from(header.mx_frame) <= committed {
         return None;
     }
+    let (title, detail) = (
+        "The wal-index counts frames that the WAL does not have",
+        format!("mxFrame is {}, and the WAL's last commit is frame {committed}.", header.mx_frame),
+    );
+    let found = if damaged_before_its_end(examined, header, wal) {
+        let detail = format!(
+            "{detail} Frame {} stands in the file as it was committed, so frame {} or one before it was damaged or never reached the disk.",
+            header.mx_frame, wal.end_frame
+        );
+        Finding::new("shm_beyond_wal", Severity::Error, title, detail, KEEP)
+    } else {
+        finding(examined, "shm_beyond_wal", title, format!("{detail} Frames behind it are missing or damaged."))
+    };
     Some(
-        finding(
-            examined,
-            "shm_beyond_wal",
-            "The wal-index counts frames that the WAL does not have",
-            format!(
-                "mxFrame is {}, and the WAL's last commit is frame {committed}. Frames behind it are missing or damaged.",
-                header.mx_frame
-            ),
-        )
-        .with("mx_frame", header.mx_frame)
-        .with("committed", committed)
-        .with("end_frame", wal.end_frame)
-        .with("end_reason", json!(wal.end_reason)),
+        found
+            .with("mx_frame", header.mx_frame)
+            .with("committed", committed)
+            .with("end_frame", wal.end_frame)
+            .with("end_reason", json!(wal.end_reason)),
     )
+}
+
+/// Whether the frame that the wal-index names as its last commit is in the file as the wal-index remembers it, and the
+/// chain does not reach it. A tail that was lost takes that frame along, and no writer of the same generation goes back
+/// behind it: so a frame before it was lost, and this is wrong at rest too.
+fn damaged_before_its_end(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> bool {
+    examined.at_mx_frame.zip(wal.header).is_some_and(|(frame, wal)| {
+        frame.salts() == wal.salts() && frame.is_commit() && frame.checksums() == header.frame_checksum
+    })
 }
 
 /// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
