@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::cli::walscope;
 use crate::sqlite::{child, codes, copy, verify};
 use crate::sqlite_child::judge;
@@ -58,4 +60,77 @@ fn a_tail_that_was_lost_is_a_notice_at_rest() {
     fs::write(folder.path().join("t.db-wal"), &wal[..32 + (frame as usize - 1) * FRAME]).unwrap();
     let (code, document) = verify(folder.path());
     assert_eq!((code, codes(&document)), (0, vec![("shm_beyond_wal".to_owned(), "notice".to_owned())]));
+}
+
+fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
+    document["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap()
+}
+
+/// The verdict, as text and as JSON.
+fn verdict(folder: &Path) -> (String, Value) {
+    let text = walscope(folder, &["verify", "t.db", "--width", "200"]).text();
+    let said = text.lines().find_map(|line| line.strip_prefix("Verdict")).unwrap().trim().to_owned();
+    (said, verify(folder).1)
+}
+
+#[test]
+fn frames_behind_a_break_are_not_called_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    damaged(folder.path());
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let (said, document) = verdict(folder.path());
+    assert!(said.starts_with("no fault found, 1 notice: read it.") && !said.contains("sound"), "{said}");
+    assert!(said.contains("frames are not part of the WAL's chain: `walscope wal SOURCE` lists them."), "{said}");
+    let frames = check(&document, "wal_frames");
+    assert_eq!(frames["result"], "noted");
+    assert!(frames["numbers"].as_str().unwrap().contains(" residue"), "{frames}");
+    assert_eq!(document["verdict"]["result"], "noted");
+}
+
+#[test]
+fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint RESTART");
+    sqlite.run("insert 1");
+    let (said, document) = verdict(folder.path());
+    assert!(
+        said.starts_with("sound: nothing wrong was found.") && said.contains("not part of the WAL's chain"),
+        "{said}"
+    );
+    let frames = check(&document, "wal_frames");
+    assert_eq!(frames["result"], "passed");
+    assert!(frames["numbers"].as_str().unwrap().contains(" stale"), "{frames}");
+    let counted = ["passed", "noted", "failed", "skipped"].map(|name| document["verdict"][name].as_u64().unwrap());
+    assert_eq!(counted.iter().sum::<u64>(), 10, "{:#}", document["verdict"]);
+
+    sqlite.run("spill");
+    sqlite.run("rollback");
+    sqlite.run("insert 1");
+    let (said, document) = verdict(folder.path());
+    assert!(said.starts_with("no fault found, 1 noted check: read it."), "{said}");
+    assert_eq!((codes(&document), &check(&document, "wal_frames")["result"]), (Vec::new(), &"noted".into()));
+    assert_eq!(document["verdict"]["result"], "noted");
+}
+
+#[test]
+fn a_wal_of_which_nothing_follows_and_a_torn_one_are_not_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
+    for (case, numbers) in [
+        ("wal-salt-mismatch", "4 frames: 0 follow by checksum, 0 of them committed in 0 commits; 4 stale"),
+        ("wal-torn-frame", "bytes torn"),
+        ("wal-page-zero", "residue"),
+    ] {
+        for name in ["t.db", "t.db-wal"] {
+            fs::copy(cases.join(case).join(name), folder.path().join(name)).unwrap();
+        }
+        let (said, document) = verdict(folder.path());
+        assert!(said.starts_with("no fault found"), "{case}: {said}");
+        let frames = check(&document, "wal_frames");
+        assert_eq!((&document["verdict"]["result"], &frames["result"]), (&"noted".into(), &"noted".into()), "{case}");
+        assert!(frames["numbers"].as_str().unwrap().contains(numbers), "{case}: {frames}");
+    }
 }
