@@ -79,7 +79,11 @@ fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
             shm_against_wal(examined).into(),
         ),
         ("shm_pages_against_wal", &["shm_pages_wrong"], shm_pages(examined).into()),
-        ("shm_hash", &["shm_frames_unreachable", "shm_slots_duplicate"], shm_hash(examined).into()),
+        (
+            "shm_hash",
+            &["shm_frames_unreachable", "shm_slots_duplicate", "shm_slots_out_of_order"],
+            shm_hash(examined).into(),
+        ),
         (
             "database_header",
             &["database_opaque", "database_wal2", "written_in_wal_reset_range"],
@@ -184,12 +188,13 @@ fn shm_pages(examined: &Examined) -> Result<String, String> {
 fn shm_hash(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
     Ok(format!(
-        "{} block{}: {} frames not found, {} without an entry, {} slots twice",
+        "{} block{}: {} frames not found, {} without an entry, {} slots twice, {} out of order",
         index.blocks,
         if index.blocks == 1 { "" } else { "s" },
         index.unreachable,
         index.unindexed,
-        index.duplicate_slots
+        index.duplicate_slots,
+        index.misordered_slots
     ))
 }
 

@@ -80,6 +80,16 @@ fn cases() -> Vec<(&'static str, Severity, World)> {
             changed(|world| world.shm()[slot(3) + 2..slot(3) + 4].copy_from_slice(&3u16.to_le_bytes())),
         ),
         (
+            "shm_slots_out_of_order",
+            Error,
+            changed(|world| {
+                // Frames 2 and 4 of page 2 stand one behind the other.
+                for (at, frame) in [(slot(2), 4u16), (slot(2) + 2, 2)] {
+                    world.shm()[at..at + 2].copy_from_slice(&frame.to_le_bytes());
+                }
+            }),
+        ),
+        (
             "wal_ahead_of_shm",
             Notice,
             changed(|world| {

@@ -1,6 +1,7 @@
 //! Damage that real SQLite silently pays for with rows: it is said, and nobody is told that all is well.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -133,4 +134,41 @@ fn a_wal_of_which_nothing_follows_and_a_torn_one_are_not_sound() {
         assert_eq!((&document["verdict"]["result"], &frames["result"]), (&"noted".into(), &"noted".into()), "{case}");
         assert!(frames["numbers"].as_str().unwrap().contains(numbers), "{case}: {frames}");
     }
+}
+
+/// Finds the slots of two frames of one page in the first block, and swaps them.
+fn swap_two_slots_of_a_page(shm: &Path) {
+    let file = File::options().read(true).write(true).open(shm).unwrap();
+    let mut bytes = vec![0; 32768];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let u32_at = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    let slot = |slot: usize| u16::from_ne_bytes(bytes[16384 + slot * 2..16386 + slot * 2].try_into().unwrap());
+    let page = |slot: u16| u32_at(136 + (usize::from(slot) - 1) * 4);
+    // The last two frames of page 1 in the order of its search.
+    let mut of_page_one: Vec<usize> =
+        (383..).take_while(|at| slot(*at) != 0).filter(|at| page(slot(*at)) == 1).collect();
+    let (last, before) = (of_page_one.pop().unwrap(), of_page_one.pop().unwrap());
+    file.write_all_at(&slot(before).to_ne_bytes(), 16384 + 2 * last as u64).unwrap();
+    file.write_all_at(&slot(last).to_ne_bytes(), 16384 + 2 * before as u64).unwrap();
+}
+
+#[test]
+fn sqlite_reads_the_older_of_two_slots_that_changed_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("mark 1");
+    sqlite.run("mark 2");
+    assert_eq!(sqlite.run("marked"), 2);
+    // No descriptor of this process is closed that could drop a lock of SQLite's: it runs in the child.
+    swap_two_slots_of_a_page(&folder.path().join("t.db-shm"));
+    assert_eq!(sqlite.run("marked"), 1, "a connection that opens now sees the state before");
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (1, vec![("shm_slots_out_of_order".to_owned(), "error".to_owned())]));
+    let shown = walscope(folder.path(), &["shm", "t.db"]).text();
+    assert!(shown.contains("takes the older"), "{shown}");
+    sqlite.kill();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (0, vec![("shm_slots_out_of_order".to_owned(), "notice".to_owned())]));
 }

@@ -120,6 +120,13 @@ impl Writer {
                 self.reader = Some(reader);
             }
             "unread" => self.reader = None,
+            // Changes page 1 and nothing else.
+            "mark" => self.execute(&format!("PRAGMA user_version={argument}"))?,
+            // As a connection that has nothing cached sees it.
+            "marked" => {
+                let reader = Connection::open(&self.path)?;
+                return reader.query_row("PRAGMA user_version", [], |row| row.get(0)).map(i64::unsigned_abs);
+            }
             "close" => self.close(),
             "short" => {
                 self.close();

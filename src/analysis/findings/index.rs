@@ -31,7 +31,8 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     // Without a header that a reader would use there is nothing to hold against the WAL.
     let of_header = examined.trusted().filter(|header| header.mx_frame > 0).zip(wal);
     let of_header = of_header.map(|(header, wal)| against_wal(examined, header, wal)).unwrap_or_default();
-    let of_entries = [pages_wrong(examined), frames_unreachable(examined), slots_duplicate(examined)];
+    let of_entries =
+        [pages_wrong(examined), frames_unreachable(examined), slots_misordered(examined), slots_duplicate(examined)];
     of_header.into_iter().chain(of_entries.into_iter().flatten()).chain(behind_break).collect()
 }
 
@@ -272,9 +273,28 @@ fn frames_unreachable(examined: &Examined) -> Option<Finding> {
     )
 }
 
+fn slots_misordered(examined: &Examined) -> Option<Finding> {
+    let index = examined.index.as_ref().ok().filter(|index| index.misordered_slots > 0)?;
+    let listed: Vec<Value> =
+        index.misordered_listed.iter().map(|(page, frame)| json!({"page": page, "frame": frame})).collect();
+    Some(
+        finding(
+            examined,
+            "shm_slots_out_of_order",
+            "Readers find an older frame of a page than its newest",
+            format!(
+                "A search takes the last slot that it comes across, and {} stand behind the slot of a newer frame of the same page.",
+                index.misordered_slots
+            ),
+        )
+        .with("misordered_slots", index.misordered_slots)
+        .with("frames", listed),
+    )
+}
+
 fn slots_duplicate(examined: &Examined) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.duplicate_slots > 0)?;
-    // A search takes the last that it comes across: a second slot for the same entry changes no answer.
+    // A second slot for the same entry changes no answer, unless it is out of order: that is told by itself.
     let severity = severity(examined).min(Severity::Warning);
     Some(
         Finding::new(

@@ -36,6 +36,7 @@ pub const CODES: &[&str] = &[
     "shm_of_other_wal",
     "shm_pages_wrong",
     "shm_slots_duplicate",
+    "shm_slots_out_of_order",
     "wal_ahead_of_shm",
     "wal_beside_rollback_database",
     "wal_commits_behind_break",
