@@ -8,6 +8,7 @@ mod codes;
 mod damaged;
 mod every_bit;
 mod footprint;
+mod fresh;
 mod garbage;
 mod innocent;
 mod schedules;

@@ -96,7 +96,7 @@ pub(super) fn without_index(committed: u64, holders: &[Holder]) -> String {
          -shm is a left-over and tells nothing; {} committed in the WAL, and what is copied of them, only that process \
          knows.",
         names(holders.iter()),
-        if committed == 1 { "1 frame is".to_owned() } else { format!("{} are", frames(committed)) },
+        are(committed),
     )
 }
 
@@ -214,7 +214,14 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> String {
              the database. Nothing to do."
                 .to_owned()
         }
-        _ if wal.frames.uncommitted > 0 && wal.frames.committed == 0 => format!(
+        _ if wal.frames.committed > 0 => format!(
+            "{} committed in the -wal, and the wal-index does not show {} yet: the commit is being synced, or its writer \
+             died there. Look again; if it stays so, the next writer overwrites {}.",
+            are(wal.frames.committed),
+            it(wal.frames.committed),
+            it(wal.frames.committed)
+        ),
+        _ if wal.frames.uncommitted > 0 => format!(
             "Nothing is committed in the WAL: {} without a commit in it, no part of the database.",
             frames(wal.frames.uncommitted)
         ),
@@ -224,6 +231,14 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> String {
 
 fn frames(n: u64) -> String {
     if n == 1 { "1 frame".to_owned() } else { format!("{n} frames") }
+}
+
+fn are(n: u64) -> String {
+    format!("{} {}", frames(n), if n == 1 { "is" } else { "are" })
+}
+
+fn it(n: u64) -> &'static str {
+    if n == 1 { "it" } else { "them" }
 }
 
 /// `read2 is held at frame 10 by pid 4711 (sqlite3)`, and so on for each.

@@ -29,7 +29,7 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
         return behind_break.into_iter().collect();
     }
     // Without a header that a reader would use there is nothing to hold against the WAL.
-    let of_header = examined.trusted().filter(|header| header.mx_frame > 0).zip(wal);
+    let of_header = examined.trusted().zip(wal);
     let of_header = of_header.map(|(header, wal)| against_wal(examined, header, wal)).unwrap_or_default();
     let of_entries =
         [pages_wrong(examined), frames_unreachable(examined), slots_misordered(examined), slots_duplicate(examined)];
@@ -37,6 +37,11 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
 }
 
 fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
+    // A wal-index that was just restarted, or begins, names no frame: a commit on disk can be ahead of it all the same.
+    if header.mx_frame == 0 {
+        let ahead = ahead(examined, wal).filter(|_| !wal.left_behind_by(header));
+        return ahead.into_iter().collect();
+    }
     let backfill = backfill_beyond(examined, header);
     if let Some(truncated) = truncated(examined, header, wal) {
         return std::iter::once(truncated).chain(backfill).collect();
