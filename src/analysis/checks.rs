@@ -152,7 +152,7 @@ fn wal_frames(examined: &Examined) -> Looked {
 }
 
 fn shm_headers(examined: &Examined) -> Result<String, String> {
-    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm".to_owned());
+    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm seen".to_owned());
     let head = examined.shm.as_ref().ok_or_else(absent)?;
     let [first, second] = &head.headers;
     let right = [first, second].iter().filter(|header| header.checksum_ok).count();
@@ -199,7 +199,10 @@ fn shm_hash(examined: &Examined) -> Result<String, String> {
 }
 
 fn database(examined: &Examined) -> Result<String, String> {
-    let absent = || examined.database_fault.clone().unwrap_or_else(|| "no database".to_owned());
+    let absent = || {
+        let why = if examined.database_absent { "no database" } else { "the database was not looked at" };
+        examined.database_fault.clone().unwrap_or_else(|| why.to_owned())
+    };
     match examined.database.as_ref().ok_or_else(absent)? {
         DatabaseHead::Plain(header) => Ok(format!(
             "versions {} and {}, pages of {} bytes, SQLite {}",
@@ -242,5 +245,6 @@ fn backfilled(examined: &Examined) -> Result<String, String> {
 }
 
 fn journal(facts: &Facts<'_>) -> Result<String, String> {
-    Ok(if facts.hot_journal { "with content" } else { "none with content" }.to_owned())
+    let hot = facts.hot_journal.ok_or("the -journal was not looked at")?;
+    Ok(if hot { "with content" } else { "none with content" }.to_owned())
 }

@@ -115,17 +115,19 @@ impl VerifyDocument {
             SourceKind::Files => label,
             SourceKind::Bundle => format!("{label}, of {}", line(&self.source.path)),
         };
-        let use_ = match (self.in_use, self.source.kind) {
-            (true, SourceKind::Files) => "in use",
-            (true, SourceKind::Bundle) => "in use when captured",
-            (false, _) => "nobody seen to have the -shm open",
+        let unseen = self.reasons.get("shm.locks");
+        let use_ = match (self.in_use, self.source.kind, unseen) {
+            (true, SourceKind::Files, _) => "in use".to_owned(),
+            (true, SourceKind::Bundle, _) => "in use when captured".to_owned(),
+            (false, _, None) => "nobody seen to have the -shm open".to_owned(),
+            (false, _, Some(reason)) => line(reason),
         };
         let mut out = entry("Source", &format!("{of}; {use_}"), width);
         out.push('\n');
         let rows: Vec<Vec<String>> = self.checks.iter().map(row).collect();
         out.push_str(&table::draw(&["check", "result", "numbers"], &rows, width));
-        for (name, reason) in self.reasons.iter().filter(|(name, _)| *name == "shm.locks") {
-            out.push_str(&format!("\n{}", entry(&words(name), &line(reason), width)));
+        if let Some(reason) = unseen.filter(|_| self.in_use) {
+            out.push_str(&format!("\n{}", entry("shm locks", &line(reason), width)));
         }
         out.push('\n');
         out.push_str(&text::findings(&self.findings, width));

@@ -148,7 +148,7 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
         ("access_time_moved", Severity::Notice, Facts { access_time_moved: moved, ..Facts::default() }),
         ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
         ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
-        ("hot_journal", Severity::Notice, Facts { hot_journal: true, ..Facts::default() }),
+        ("hot_journal", Severity::Notice, Facts { hot_journal: Some(true), ..Facts::default() }),
     ]
 }
 

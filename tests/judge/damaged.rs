@@ -172,3 +172,28 @@ fn sqlite_reads_the_older_of_two_slots_that_changed_places() {
     let (code, document) = verify(folder.path());
     assert_eq!((code, codes(&document)), (0, vec![("shm_slots_out_of_order".to_owned(), "notice".to_owned())]));
 }
+
+#[test]
+fn one_file_alone_says_nothing_of_what_lies_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    fs::write(folder.path().join("t.db-journal"), [1; 512]).unwrap();
+    for name in ["t.db-wal", "t.db-shm"] {
+        let text = walscope(folder.path(), &["verify", name, "--width", "200"]).text();
+        let document = walscope(folder.path(), &["verify", name, "--json"]).json();
+        assert!(text.contains("one file alone was given; locks were not looked at"), "{text}");
+        assert!(!text.contains("nobody seen"), "{text}");
+        let journal = check(&document, "journal");
+        assert_eq!(
+            (&journal["result"], &journal["numbers"]),
+            (&"skipped".into(), &"the -journal was not looked at".into())
+        );
+        let skipped = document["verdict"]["skipped"].as_u64().unwrap();
+        assert!(text.contains(&format!("sound: nothing wrong was found. {skipped} of 10 checks skipped.")), "{text}");
+    }
+    fs::write(folder.path().join("alone.db-wal"), &fs::read(folder.path().join("t.db-wal")).unwrap()[..4]).unwrap();
+    let text = walscope(folder.path(), &["verify", "alone.db-wal", "--width", "200"]).text();
+    assert!(text.contains("Verdict     nothing could be checked. 10 of 10 checks skipped."), "{text}");
+}
