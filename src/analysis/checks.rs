@@ -65,7 +65,11 @@ fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
     [
         ("wal_header", &["wal_header_unusable", "wal_version_unsupported"], wal_header(examined).into()),
         ("wal_frames", &["wal_commits_behind_break", "wal_large_little_live"], wal_frames(examined)),
-        ("shm_headers", &["shm_header_copies_differ", "shm_header_checksum_wrong"], shm_headers(examined).into()),
+        (
+            "shm_headers",
+            &["shm_header_copies_differ", "shm_header_checksum_wrong", "shm_version_unsupported"],
+            shm_headers(examined).into(),
+        ),
         (
             "shm_header_against_wal",
             &[

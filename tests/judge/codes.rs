@@ -6,7 +6,7 @@ use walscope::analysis::findings::{CODES, Facts, findings};
 use walscope::finding::Severity;
 use walscope::{analysis, compare};
 
-use crate::support::{Shm, WalWriter};
+use crate::support::{Shm, WalWriter, sum};
 use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
 
 /// The world of one fault.
@@ -87,6 +87,18 @@ fn cases() -> Vec<(&'static str, Severity, World)> {
                 for (at, frame) in [(slot(2), 4u16), (slot(2) + 2, 2)] {
                     world.shm()[at..at + 2].copy_from_slice(&frame.to_le_bytes());
                 }
+            }),
+        ),
+        (
+            "shm_version_unsupported",
+            Error,
+            changed(|world| {
+                let shm = world.shm();
+                shm[..4].copy_from_slice(&3_007_001u32.to_le_bytes());
+                let (a, b) = sum(false, (0, 0), &shm[..40]);
+                shm[40..44].copy_from_slice(&a.to_le_bytes());
+                shm[44..48].copy_from_slice(&b.to_le_bytes());
+                shm.copy_within(..48, 48);
             }),
         ),
         (

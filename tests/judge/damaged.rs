@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::walscope;
 use crate::sqlite::{child, codes, copy, verify};
 use crate::sqlite_child::judge;
+use crate::support::sum;
 
 /// Bytes of a frame of the child's databases.
 const FRAME: usize = 24 + 1024;
@@ -196,4 +197,30 @@ fn one_file_alone_says_nothing_of_what_lies_beside_it() {
     fs::write(folder.path().join("alone.db-wal"), &fs::read(folder.path().join("t.db-wal")).unwrap()[..4]).unwrap();
     let text = walscope(folder.path(), &["verify", "alone.db-wal", "--width", "200"]).text();
     assert!(text.contains("Verdict     nothing could be checked. 10 of 10 checks skipped."), "{text}");
+}
+
+#[test]
+fn sqlite_cannot_open_beside_a_wal_index_of_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    let index = File::options().read(true).write(true).open(folder.path().join("t.db-shm")).unwrap();
+    let mut header = [0; 48];
+    index.read_exact_at(&mut header, 0).unwrap();
+    header[..4].copy_from_slice(&3_007_001u32.to_ne_bytes());
+    let (a, b) = sum(cfg!(target_endian = "big"), (0, 0), &header[..40]);
+    header[40..44].copy_from_slice(&a.to_ne_bytes());
+    header[44..].copy_from_slice(&b.to_ne_bytes());
+    index.write_all_at(&[header, header].concat(), 0).unwrap();
+    assert!(sqlite.fails("marked").contains("unable to open database file"));
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (1, vec![("shm_version_unsupported".to_owned(), "error".to_owned())]));
+    let checkpoint = walscope(folder.path(), &["inspect", "t.db", "--json"]).json()["checkpoint"].clone();
+    assert_eq!(checkpoint["state"], "unknown");
+    assert!(checkpoint["explanation"].as_str().unwrap().contains("another version"), "{checkpoint:#}");
+    sqlite.kill();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (0, vec![("shm_version_unsupported".to_owned(), "notice".to_owned())]));
+    assert!(judge(&folder.path().join("t.db")).is_ok(), "the first to open it makes the wal-index anew");
 }

@@ -17,6 +17,11 @@ pub(super) fn doubt(doubt: Doubt) -> String {
             "The two copies of the wal-index header differ, or their checksum is wrong, while somebody has it open: a \
              commit or a recovery was under way. Look again; SQLite itself would recover if it stays so."
         }
+        Doubt::OtherVersion => {
+            "The wal-index in use says another version than the only one there is: SQLite cannot open the database while \
+             somebody has it open. Copy the database, -wal and -shm, and close every connection: the next to open the \
+             database makes it anew."
+        }
         Doubt::OtherGeneration => {
             "The wal-index in use speaks of another generation of the WAL than this -wal has. Look again; if it stays \
              so, the -wal and the -shm do not belong together, and nothing should write here before that is understood."

@@ -145,6 +145,7 @@ enum Doubt {
     Recovering,
     Unreadable,
     Torn,
+    OtherVersion,
     OtherGeneration,
     /// The WAL does not have the frames that the wal-index counts: it was cut short.
     Truncated,
@@ -162,7 +163,8 @@ fn live_index<'a>(
         return Err(Doubt::Recovering);
     }
     let shm = shm.ok_or(Doubt::Unreadable)?;
-    let header = shm.trusted().ok_or(Doubt::Torn)?;
+    let torn = if shm.of_other_version().is_some() { Doubt::OtherVersion } else { Doubt::Torn };
+    let header = shm.trusted().ok_or(torn)?;
     if wal.cut_short_of(header) {
         return Err(Doubt::Truncated);
     }

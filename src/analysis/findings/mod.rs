@@ -37,6 +37,7 @@ pub const CODES: &[&str] = &[
     "shm_pages_wrong",
     "shm_slots_duplicate",
     "shm_slots_out_of_order",
+    "shm_version_unsupported",
     "wal_ahead_of_shm",
     "wal_beside_rollback_database",
     "wal_commits_behind_break",
