@@ -120,7 +120,7 @@ pub(super) fn at_rest(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option
         }
     };
     let unseen = if seen { "" } else { " The locks were not seen, so readers in the way cannot be told." };
-    match facts.state {
+    let said = match facts.state {
         CheckpointState::Complete => {
             format!("All {} are in the database already.{leftover}{unseen}", frames(facts.committed))
         }
@@ -140,7 +140,17 @@ pub(super) fn at_rest(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option
             frames(facts.committed)
         ),
         state => nothing_committed(state, wal),
+    };
+    said + &in_no_commit(facts.state, wal)
+}
+
+/// What an examiner would lose. Of a WAL whose header cannot be used, that is said already.
+fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
+    let n = wal.frames.uncommitted.saturating_add(wal.frames.residue);
+    if n == 0 || state == CheckpointState::NoWal {
+        return String::new();
     }
+    format!(" {} in no commit: opening this with sqlite3 destroys {}; work on copies.", are(n), it(n))
 }
 
 fn in_progress(facts: &CheckpointFacts) -> String {
