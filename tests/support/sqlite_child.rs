@@ -41,6 +41,7 @@ impl SqliteChild {
     }
 
     /// Runs a command that cannot succeed; returns why.
+    #[allow(dead_code, reason = "not every test crate breaks things")]
     pub fn fails(&mut self, command: &str) -> String {
         let reply = self.reply(command);
         reply.strip_prefix("failed: ").unwrap_or_else(|| panic!("{command:?} did not fail: {reply}")).to_owned()
