@@ -69,6 +69,16 @@ impl<T> Observation<T> {
         }
     }
 
+    /// What is there, or that nothing is; `None` when that could not be seen.
+    #[must_use]
+    pub fn known(&self) -> Option<Option<&T>> {
+        match self {
+            Self::Seen { value } => Some(Some(value)),
+            Self::Missing { .. } => Some(None),
+            Self::Denied { .. } | Self::Unsupported { .. } => None,
+        }
+    }
+
     /// Why there is no value.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -36,8 +36,8 @@ pub struct Files {
     pub wal: Option<Arc<dyn ReadAt>>,
     /// The `-shm`.
     pub shm: Option<Arc<dyn ReadAt>>,
-    /// Whether a `-journal` with content lies beside them.
-    pub hot_journal: bool,
+    /// Whether a `-journal` with content lies beside them; `None` when it was not looked for, as beside one file alone.
+    pub hot_journal: Option<bool>,
     /// Files whose access time the reading may have moved.
     pub access_time_moved: Vec<String>,
     /// The open descriptors of a database and its siblings; `None` for a `-wal` or a `-shm` alone.
@@ -50,7 +50,7 @@ impl Files {
     pub fn locks(&self) -> Observation<LocksView> {
         match &self.opened {
             Some(opened) => linux::locks_view(opened),
-            None => Observation::missing("locks are looked at for a database with its -shm, not for one file alone"),
+            None => Observation::missing("one file alone was given; locks were not looked at"),
         }
     }
 }
@@ -150,7 +150,7 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
             database: None,
             wal,
             shm,
-            hot_journal: false,
+            hot_journal: None,
             access_time_moved,
             opened: None,
         }))
@@ -197,7 +197,7 @@ fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, S
         database: bytes(&opened.database)?,
         wal: bytes(&opened.wal)?,
         shm: bytes(&opened.shm)?,
-        hot_journal: opened.journal.value().is_some_and(snapshot::is_hot_journal),
+        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(snapshot::is_hot_journal)),
         access_time_moved: opened.access_time_moved.clone(),
         opened: Some(opened),
     })))

@@ -23,7 +23,7 @@ use sqlite_child::SqliteChild;
 use tempfile::TempDir;
 use walscope::evidence::Observation;
 use walscope::snapshot::{
-    Capture, DatabaseBytes, Manifest, Options, SnapshotError, WalBytes, WalMode, capture_live, write_bundle,
+    Capture, DatabaseBytes, Manifest, Options, SnapshotError, WalBytes, WalMode, WalSummary, capture_live, write_bundle,
 };
 use walscope::source::{self, Source};
 
@@ -210,6 +210,25 @@ fn a_manifest_that_lies_is_refused() {
     assert!(refused(&|m| m.wal_summary = None).contains("wal_summary"));
     let count = |m: &mut Manifest| m.wal_summary.as_mut().unwrap().frames.in_file = u64::MAX;
     assert!(refused(&count).contains("needed 18446744073709551615 frame headers"));
+    let summary = |change: &dyn Fn(&mut WalSummary)| refused(&|m| change(m.wal_summary.as_mut().unwrap()));
+    let faults: [(&dyn Fn(&mut WalSummary), &str); 9] = [
+        (&|s| s.frames.uncommitted = u64::MAX, "valid is not"),
+        (&|s| (s.frames.valid, s.frames.uncommitted) = (u64::MAX, u64::MAX - s.frames.committed), "in_file is not"),
+        (&|s| s.frames.residue = u64::MAX, "in_file is not"),
+        (&|s| s.last_commit = None, "last_commit is not"),
+        (&|s| s.last_commit.as_mut().unwrap().frame += 1, "last_commit is not"),
+        (&|s| s.commits = u64::MAX, "commits does not fit"),
+        (&|s| s.end_frame = 0, "end_frame is not"),
+        (&|s| s.generations[0].frames = u64::MAX, "generations have more"),
+        (&|s| s.file_size = 33, "does not fit into file_size"),
+    ];
+    for (change, broken) in faults {
+        let text = summary(change);
+        assert!(
+            text.contains("member `manifest.json`: wal_summary does not add up") && text.contains(broken),
+            "{text}"
+        );
+    }
     let deep = "[".repeat(100_000);
     let text = read(&rewritten(&written, "manifest.json", deep.as_bytes())).err().unwrap().to_string();
     assert!(text.contains("manifest.json"), "{text}");

@@ -14,7 +14,7 @@ use crate::format::db::DatabaseHead;
 pub enum CheckResult {
     /// Checked, nothing to report.
     Passed,
-    /// Checked, and a finding at most `info` or `notice` came out.
+    /// Checked, and a finding of `info` or `notice` came out, or the numbers want to be read.
     Noted,
     /// Checked, and a finding of `warning` or `error` came out.
     Failed,
@@ -35,8 +35,24 @@ pub struct Check {
     pub codes: Vec<String>,
 }
 
+/// What was looked at, in numbers.
+enum Looked {
+    /// All is as it should be, unless a finding says otherwise.
+    Right(String),
+    /// No finding has to come out for these numbers to be worth reading.
+    Odd(String),
+    /// Nothing, for this reason.
+    Not(String),
+}
+
+impl From<Result<String, String>> for Looked {
+    fn from(looked: Result<String, String>) -> Self {
+        looked.map_or_else(Self::Not, Self::Right)
+    }
+}
+
 /// A check, the codes that it can raise, and what was looked at.
-type Row = (&'static str, &'static [&'static str], Result<String, String>);
+type Row = (&'static str, &'static [&'static str], Looked);
 
 /// The table of checks. `findings` are all of the same look.
 #[must_use]
@@ -47,9 +63,13 @@ pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
 
 fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
     [
-        ("wal_header", &["wal_header_unusable", "wal_version_unsupported"], wal_header(examined)),
+        ("wal_header", &["wal_header_unusable", "wal_version_unsupported"], wal_header(examined).into()),
         ("wal_frames", &["wal_commits_behind_break", "wal_large_little_live"], wal_frames(examined)),
-        ("shm_headers", &["shm_header_copies_differ", "shm_header_checksum_wrong"], shm_headers(examined)),
+        (
+            "shm_headers",
+            &["shm_header_copies_differ", "shm_header_checksum_wrong", "shm_version_unsupported"],
+            shm_headers(examined).into(),
+        ),
         (
             "shm_header_against_wal",
             &[
@@ -60,18 +80,26 @@ fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
                 "shm_header_contradicts_wal",
                 "shm_backfill_beyond_mx_frame",
             ],
-            shm_against_wal(examined),
+            shm_against_wal(examined).into(),
         ),
-        ("shm_pages_against_wal", &["shm_pages_wrong"], shm_pages(examined)),
-        ("shm_hash", &["shm_frames_unreachable", "shm_slots_duplicate"], shm_hash(examined)),
-        ("database_header", &["database_opaque", "database_wal2", "written_in_wal_reset_range"], database(examined)),
+        ("shm_pages_against_wal", &["shm_pages_wrong"], shm_pages(examined).into()),
+        (
+            "shm_hash",
+            &["shm_frames_unreachable", "shm_slots_duplicate", "shm_slots_out_of_order"],
+            shm_hash(examined).into(),
+        ),
+        (
+            "database_header",
+            &["database_opaque", "database_wal2", "written_in_wal_reset_range"],
+            database(examined).into(),
+        ),
         (
             "wal_against_database",
             &["page_size_differs", "wal_of_other_database", "wal_beside_rollback_database", "wal_without_database"],
-            wal_against_database(examined),
+            wal_against_database(examined).into(),
         ),
-        ("backfilled_in_database", &["backfill_not_in_database", "database_too_short"], backfilled(examined)),
-        ("journal", &["hot_journal"], journal(facts)),
+        ("backfilled_in_database", &["backfill_not_in_database", "database_too_short"], backfilled(examined).into()),
+        ("journal", &["hot_journal"], journal(facts).into()),
     ]
 }
 
@@ -81,10 +109,11 @@ fn judge((check, codes, looked): Row, findings: &[Finding]) -> Check {
     let result = match (worst, &looked) {
         (Some(Severity::Warning | Severity::Error), _) => CheckResult::Failed,
         (Some(Severity::Info | Severity::Notice), _) => CheckResult::Noted,
-        (None, Ok(_)) => CheckResult::Passed,
-        (None, Err(_)) => CheckResult::Skipped,
+        (None, Looked::Right(_)) => CheckResult::Passed,
+        (None, Looked::Odd(_)) => CheckResult::Noted,
+        (None, Looked::Not(_)) => CheckResult::Skipped,
     };
-    let numbers = looked.unwrap_or_else(|reason| reason);
+    let (Looked::Right(numbers) | Looked::Odd(numbers) | Looked::Not(numbers)) = looked;
     Check { check, result, numbers, codes: raised.iter().map(|finding| finding.code.clone()).collect() }
 }
 
@@ -95,20 +124,39 @@ fn wal_header(examined: &Examined) -> Result<String, String> {
     Ok(format!("version {}, pages of {} bytes, checksum {checksum}", header.format_version, header.page_size))
 }
 
-fn wal_frames(examined: &Examined) -> Result<String, String> {
-    let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
-    if wal.frames.in_file == 0 {
-        return Err("no frames".to_owned());
-    }
+/// Frames of an older generation, and room that the file grew ahead, lie behind the chain of a healthy WAL. Everything else
+/// outside of the chain is what a transaction left that was given up - or what damage cut off.
+fn wal_frames(examined: &Examined) -> Looked {
+    let Some(wal) = &examined.wal else { return Looked::Not("the -wal was not looked at".to_owned()) };
     let frames = &wal.frames;
-    Ok(format!(
-        "{} frames: {} follow by checksum, {} of them committed in {} commits",
-        frames.in_file, frames.valid, frames.committed, wal.commits
-    ))
+    if frames.in_file == 0 && frames.torn_bytes == 0 {
+        return Looked::Not("no frames".to_owned());
+    }
+    let outside = [
+        (frames.residue, "residue"),
+        (frames.stale, "stale"),
+        (frames.unwritten, "unwritten"),
+        (frames.torn_bytes, "bytes torn"),
+    ];
+    let outside: Vec<String> = outside.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let numbers = format!(
+        "{} frames: {} follow by checksum, {} of them committed in {} commits{}{}",
+        frames.in_file,
+        frames.valid,
+        frames.committed,
+        wal.commits,
+        if outside.is_empty() { "" } else { "; " },
+        outside.join(", ")
+    );
+    if frames.residue > 0 || frames.torn_bytes > 0 || frames.valid == 0 {
+        Looked::Odd(numbers)
+    } else {
+        Looked::Right(numbers)
+    }
 }
 
 fn shm_headers(examined: &Examined) -> Result<String, String> {
-    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm".to_owned());
+    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm seen".to_owned());
     let head = examined.shm.as_ref().ok_or_else(absent)?;
     let [first, second] = &head.headers;
     let right = [first, second].iter().filter(|header| header.checksum_ok).count();
@@ -144,17 +192,21 @@ fn shm_pages(examined: &Examined) -> Result<String, String> {
 fn shm_hash(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
     Ok(format!(
-        "{} block{}: {} frames not found, {} without an entry, {} slots twice",
+        "{} block{}: {} frames not found, {} without an entry, {} slots twice, {} out of order",
         index.blocks,
         if index.blocks == 1 { "" } else { "s" },
         index.unreachable,
         index.unindexed,
-        index.duplicate_slots
+        index.duplicate_slots,
+        index.misordered_slots
     ))
 }
 
 fn database(examined: &Examined) -> Result<String, String> {
-    let absent = || examined.database_fault.clone().unwrap_or_else(|| "no database".to_owned());
+    let absent = || {
+        let why = if examined.database_absent { "no database" } else { "the database was not looked at" };
+        examined.database_fault.clone().unwrap_or_else(|| why.to_owned())
+    };
     match examined.database.as_ref().ok_or_else(absent)? {
         DatabaseHead::Plain(header) => Ok(format!(
             "versions {} and {}, pages of {} bytes, SQLite {}",
@@ -197,5 +249,6 @@ fn backfilled(examined: &Examined) -> Result<String, String> {
 }
 
 fn journal(facts: &Facts<'_>) -> Result<String, String> {
-    Ok(if facts.hot_journal { "with content" } else { "none with content" }.to_owned())
+    let hot = facts.hot_journal.ok_or("the -journal was not looked at")?;
+    Ok(if hot { "with content" } else { "none with content" }.to_owned())
 }

@@ -53,20 +53,24 @@ pub struct BlockFacts {
     pub garbage_slots: usize,
     /// Live slots that point to an entry which another slot points to already.
     pub duplicate_slots: usize,
+    /// Live slots that a search comes across behind the slot of a newer frame of the same page: it takes the older one.
+    pub misordered_slots: usize,
+    /// The first of them as page and frame, in the order of pages; at most [`FRAMES_LISTED`].
+    pub misordered: Vec<(u32, u64)>,
     /// Indexed entries with page 0: no frame can have it.
     pub zero_pages: usize,
     /// No slot is empty: SQLite gives every search in this block up with `SQLITE_CORRUPT`. Without an indexed entry
     /// nobody searches it, and what stands there is memory that was never set.
     pub full: bool,
     /// Indexed frames that a search for their page does not come across, all of them in a full block. The first ones, at
-    /// most [`UNREACHABLE_LISTED`].
+    /// most [`FRAMES_LISTED`].
     pub unreachable: Vec<u64>,
     /// How many there are in all.
     pub unreachable_frames: usize,
 }
 
-/// Unreachable frames that are listed by number, a block.
-pub const UNREACHABLE_LISTED: usize = 16;
+/// Frames that are listed one by one, a block.
+pub const FRAMES_LISTED: usize = 16;
 
 impl BlockFacts {
     /// Examines one block. `mx_frame` is the last frame that counts; everything behind it is noise.
@@ -81,7 +85,7 @@ impl BlockFacts {
         let reached = facts.count_slots(block, indexed);
         for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| facts.full || !reached) {
             facts.unreachable_frames += 1;
-            if facts.unreachable.len() < UNREACHABLE_LISTED {
+            if facts.unreachable.len() < FRAMES_LISTED {
                 facts.unreachable.push(frame);
             }
         }
@@ -91,26 +95,48 @@ impl BlockFacts {
     /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it.
     fn count_slots(&mut self, block: &IndexBlock, indexed: usize) -> Vec<bool> {
         let mut reached = vec![false; indexed];
+        let mut met = Vec::with_capacity(indexed);
         for slot in slots(block, indexed) {
             match slot.kind {
                 SlotKind::Live => {
                     self.live_slots += 1;
                     self.duplicate_slots += usize::from(slot.duplicate);
-                    if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
-                        *reached |= slot.reachable == Some(true);
+                    if slot.reachable == Some(true) {
+                        if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
+                            *reached = true;
+                        }
+                        met.extend(slot.page.zip(slot.displacement).map(|(page, steps)| (page, steps, slot.position)));
                     }
                 }
                 SlotKind::Noise => self.noise_slots += 1,
                 SlotKind::Garbage => self.garbage_slots += 1,
             }
         }
+        self.find_misordered(block, met);
         reached
+    }
+
+    /// `met`: page, steps from where its search begins, position, of each slot that a search comes across.
+    ///
+    /// folklore: walFindFrame does not look for the highest frame, it takes the last that it comes across. That is the
+    /// newest because walIndexAppend puts each next frame of a page into the first slot that is empty, behind all the
+    /// others. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
+    fn find_misordered(&mut self, block: &IndexBlock, mut met: Vec<(u32, u16, u16)>) {
+        met.sort_unstable();
+        for ((page, _, before), (same, _, position)) in met.iter().zip(met.iter().skip(1)) {
+            if page == same && position < before {
+                self.misordered_slots += 1;
+                if self.misordered.len() < FRAMES_LISTED {
+                    self.misordered.push((*page, frame_at(block, *position)));
+                }
+            }
+        }
     }
 
     /// Whether the indexed part is as SQLite keeps it. Noise is no fault.
     #[must_use]
     pub fn sound(&self) -> bool {
-        self.unreachable_frames == 0 && self.duplicate_slots == 0 && self.zero_pages == 0
+        self.unreachable_frames == 0 && self.duplicate_slots == 0 && self.misordered_slots == 0 && self.zero_pages == 0
     }
 }
 

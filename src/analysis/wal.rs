@@ -189,6 +189,22 @@ impl WalFacts {
         index.mx_frame > 0 && self.end_reason != EndReason::NoFile && cut
     }
 
+    /// Whether a wal-index in use has left the generation in this file behind: it was restarted, and no frame was written
+    /// since. Then everything that is committed here is in the database. At `mxFrame` 0 other salts alone do not tell: a
+    /// connection that has not checkpointed yet draws the salts of a WAL it begins at random, and the wal-index has them
+    /// only with the first commit.
+    ///
+    /// folklore: walRestartHdr counts salt-1 up by one and leaves `aFrameCksum` as it was, of the last commit that was in
+    /// the WAL. Either tells; a commit that was never shown stands behind that one where its writer died, and after two
+    /// restarts without a frame salt-1 is two ahead. Held by `a_restart_leaves_the_checksum_of_the_last_commit_behind`.
+    #[must_use]
+    pub fn left_behind_by(&self, index: &IndexHeader) -> bool {
+        let Some((header, last)) = self.header.zip(self.last_commit) else { return false };
+        index.mx_frame == 0
+            && header.salts() != index.salts
+            && (last.checksum == index.frame_checksum || header.salt1.wrapping_add(1) == index.salts[0])
+    }
+
     /// The class of one frame, known once the whole file was passed over.
     #[must_use]
     pub fn class_of(&self, frame: &Frame) -> FrameClass {

@@ -152,9 +152,21 @@ pub struct IndexHead {
 }
 
 impl IndexHead {
-    /// The header SQLite would use: both copies equal, checksum right, initialized. `None`: a reader would retry or recover.
+    /// The header SQLite would use: both copies equal, checksum right, initialized, and the version that there is. `None`: a
+    /// reader would retry, recover, or give up.
     #[must_use]
     pub fn trusted(&self) -> Option<&IndexHeader> {
+        self.intact().filter(|header| header.version == FORMAT_VERSION)
+    }
+
+    /// A header that SQLite would take for a good one, if it did not say another version: then no connection can read, and
+    /// none recovers it.
+    #[must_use]
+    pub fn of_other_version(&self) -> Option<&IndexHeader> {
+        self.intact().filter(|header| header.version != FORMAT_VERSION)
+    }
+
+    fn intact(&self) -> Option<&IndexHeader> {
         let [first, _] = &self.headers;
         (self.headers_agree && first.checksum_ok && first.initialized != 0).then_some(first)
     }

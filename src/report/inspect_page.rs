@@ -207,13 +207,14 @@ fn parts(wal: &Wal, checkpoint: Option<&CheckpointFacts>) -> Vec<Part> {
     let frames = &wal.frames;
     let shown = checkpoint.map_or(frames.committed, |checkpoint| checkpoint.committed.min(frames.committed));
     let backfilled = checkpoint.map_or(0, |checkpoint| checkpoint.backfilled.min(shown));
+    let unpublished = frames.committed - shown;
+    // After a restart in the wal-index the file still holds the generation before it, and all of that is in the database.
     let restarted = checkpoint.is_some_and(|checkpoint| checkpoint.state == CheckpointState::Restarted);
-    // After a restart in the wal-index, the file still holds the generation before it, which is in the database.
-    let rest = if restarted { Class::Stale } else { Class::Unpublished };
+    let (before, unpublished) = if restarted { (unpublished, 0) } else { (0, unpublished) };
     [
-        (Class::Backfilled, backfilled),
+        (Class::Backfilled, backfilled + before),
         (Class::Pending, shown - backfilled),
-        (rest, frames.committed - shown),
+        (Class::Unpublished, unpublished),
         (Class::Uncommitted, frames.uncommitted),
         (Class::Residue, frames.residue),
         (Class::Stale, frames.stale),

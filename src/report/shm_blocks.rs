@@ -80,6 +80,10 @@ pub struct BlockRow {
     pub empty_slots: usize,
     /// Live slots that point to an entry which another slot points to already.
     pub duplicate_slots: usize,
+    /// Live slots that a search comes across behind the slot of a newer frame of the same page.
+    pub misordered_slots: usize,
+    /// The first of those frames.
+    pub misordered: Vec<u64>,
     /// Entries that count and say page 0.
     pub zero_pages: usize,
     /// Frames that count and that a search for their page does not come across.
@@ -111,6 +115,8 @@ impl BlockRow {
             garbage_slots: facts.garbage_slots,
             empty_slots: HASH_SLOTS.saturating_sub(facts.live_slots + facts.noise_slots + facts.garbage_slots),
             duplicate_slots: facts.duplicate_slots,
+            misordered_slots: facts.misordered_slots,
+            misordered: facts.misordered.iter().map(|(_, frame)| *frame).collect(),
             zero_pages: facts.zero_pages,
             unreachable_frames: facts.unreachable_frames,
             pages: pages.then(entries),

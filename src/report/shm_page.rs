@@ -236,14 +236,25 @@ impl BlockTable {
     }
 }
 
+/// Frames, and how many there are besides.
+fn listed(frames: &[u64], all: usize) -> String {
+    let numbers: Vec<String> = frames.iter().map(ToString::to_string).collect();
+    match all - frames.len() {
+        0 => numbers.join(", "),
+        more => format!("{} and {} more", numbers.join(", "), count(more as u64)),
+    }
+}
+
 /// What SQLite would stumble over. Noise is no fault.
 fn faults(block: &BlockRow) -> Vec<String> {
     let mut out = Vec::new();
     if block.unreachable_frames > 0 {
-        let frames: Vec<String> = block.unreachable.iter().map(ToString::to_string).collect();
-        let more = block.unreachable_frames - block.unreachable.len();
-        let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
-        out.push(format!("no search for its page comes across frame {}{more}", frames.join(", ")));
+        let frames = listed(&block.unreachable, block.unreachable_frames);
+        out.push(format!("no search for its page comes across frame {frames}"));
+    }
+    if block.misordered_slots > 0 {
+        let frames = listed(&block.misordered, block.misordered_slots);
+        out.push(format!("a search comes across a newer frame of the page before frame {frames}, and takes the older"));
     }
     if block.duplicate_slots > 0 {
         out.push(format!("{} to an entry that another slot points to", points(block.duplicate_slots)));

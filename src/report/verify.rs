@@ -10,6 +10,7 @@ use super::text::{self, GREEN, RED, YELLOW, entry, many, styled, words};
 use super::{line, table};
 use crate::analysis::checks::{self, Check, CheckResult};
 use crate::analysis::findings::{self, Facts};
+use crate::analysis::wal::FrameCounts;
 use crate::finding::{Finding, Severity};
 
 /// The schema's name and version.
@@ -26,6 +27,10 @@ pub struct VerifyDocument {
     pub in_use: bool,
     /// Whether the files stood still enough to be held against each other.
     pub settled: bool,
+    /// What all of it comes to.
+    pub verdict: Verdict,
+    /// Frames of the `-wal` by class; null when it was not looked at.
+    pub frames: Option<FrameCounts>,
     /// Each check and its result.
     pub checks: Vec<Check>,
     /// Findings, the gravest first.
@@ -34,16 +39,68 @@ pub struct VerifyDocument {
     pub reasons: BTreeMap<String, String>,
 }
 
+/// What the checks and findings come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictResult {
+    /// Something was checked, and nothing is worth more than `info`.
+    Sound,
+    /// No fault, but something to read: a notice, or a check with odd numbers.
+    Noted,
+    /// A warning.
+    Doubtful,
+    /// An error.
+    Wrong,
+    /// There was nothing that could be checked.
+    Unchecked,
+}
+
+/// The verdict, and how many checks ended in which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Verdict {
+    /// In a word.
+    pub result: VerdictResult,
+    /// Checks that passed.
+    pub passed: usize,
+    /// Checks that want to be read.
+    pub noted: usize,
+    /// Checks with a warning or an error.
+    pub failed: usize,
+    /// Checks that could not be made.
+    pub skipped: usize,
+}
+
+impl Verdict {
+    fn of(checks: &[Check], findings: &[Finding]) -> Self {
+        let ended = |result| checks.iter().filter(|check| check.result == result).count();
+        let (passed, noted) = (ended(CheckResult::Passed), ended(CheckResult::Noted));
+        let (failed, skipped) = (ended(CheckResult::Failed), ended(CheckResult::Skipped));
+        let odd = checks.iter().any(|check| check.result == CheckResult::Noted && check.codes.is_empty());
+        let result = match findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Error) => VerdictResult::Wrong,
+            Some(Severity::Warning) => VerdictResult::Doubtful,
+            _ if passed + noted + failed == 0 => VerdictResult::Unchecked,
+            Some(Severity::Notice) => VerdictResult::Noted,
+            Some(Severity::Info) | None if odd || passed == 0 => VerdictResult::Noted,
+            Some(Severity::Info) | None => VerdictResult::Sound,
+        };
+        Self { result, passed, noted, failed, skipped }
+    }
+}
+
 /// Makes the document from the facts of one look.
 #[must_use]
 pub fn build(source: Source, facts: &Facts<'_>, reasons: BTreeMap<String, String>) -> VerifyDocument {
     let findings = findings::findings(facts);
+    let checks = checks::checks(facts, &findings);
     VerifyDocument {
         schema: SCHEMA,
         source,
         in_use: facts.examined.is_some_and(|examined| examined.in_use()),
         settled: facts.examined.is_some_and(|examined| examined.settled),
-        checks: checks::checks(facts, &findings),
+        verdict: Verdict::of(&checks, &findings),
+        frames: facts.wal.map(|wal| wal.frames),
+        checks,
         findings,
         reasons,
     }
@@ -58,17 +115,19 @@ impl VerifyDocument {
             SourceKind::Files => label,
             SourceKind::Bundle => format!("{label}, of {}", line(&self.source.path)),
         };
-        let use_ = match (self.in_use, self.source.kind) {
-            (true, SourceKind::Files) => "in use",
-            (true, SourceKind::Bundle) => "in use when captured",
-            (false, _) => "nobody seen to have the -shm open",
+        let unseen = self.reasons.get("shm.locks");
+        let use_ = match (self.in_use, self.source.kind, unseen) {
+            (true, SourceKind::Files, _) => "in use".to_owned(),
+            (true, SourceKind::Bundle, _) => "in use when captured".to_owned(),
+            (false, _, None) => "nobody seen to have the -shm open".to_owned(),
+            (false, _, Some(reason)) => line(reason),
         };
         let mut out = entry("Source", &format!("{of}; {use_}"), width);
         out.push('\n');
         let rows: Vec<Vec<String>> = self.checks.iter().map(row).collect();
         out.push_str(&table::draw(&["check", "result", "numbers"], &rows, width));
-        for (name, reason) in self.reasons.iter().filter(|(name, _)| *name == "shm.locks") {
-            out.push_str(&format!("\n{}", entry(&words(name), &line(reason), width)));
+        if let Some(reason) = unseen.filter(|_| self.in_use) {
+            out.push_str(&format!("\n{}", entry("shm locks", &line(reason), width)));
         }
         out.push('\n');
         out.push_str(&text::findings(&self.findings, width));
@@ -78,15 +137,39 @@ impl VerifyDocument {
 
     fn verdict(&self) -> String {
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let skipped = self.checks.iter().filter(|check| check.result == CheckResult::Skipped).count() as u64;
-        let left = if skipped > 0 { format!(" {} skipped.", many(skipped, "check")) } else { String::new() };
-        match (errors, warnings) {
-            (0, 0) => format!("{}: nothing wrong was found.{left}", styled(GREEN, "sound")),
-            (0, n) => format!("{}: {}.{left}", styled(YELLOW, "doubtful"), many(n, "warning")),
-            (n, 0) => format!("{}: {}.{left}", styled(RED, "wrong"), many(n, "error")),
-            (n, m) => format!("{}: {}, {}.{left}", styled(RED, "wrong"), many(n, "error"), many(m, "warning")),
-        }
+        let (errors, warnings, notices) = (count(Severity::Error), count(Severity::Warning), count(Severity::Notice));
+        let Verdict { result, noted, skipped, .. } = self.verdict;
+        let said = match (result, errors, warnings) {
+            (VerdictResult::Sound, ..) => format!("{}: nothing wrong was found.", styled(GREEN, "sound")),
+            (VerdictResult::Noted, ..) => {
+                let (n, what) = if notices > 0 { (notices, "notice") } else { (noted as u64, "noted check") };
+                let them = if n == 1 { "it" } else { "them" };
+                format!("{}, {}: read {them}.", styled(YELLOW, "no fault found"), many(n, what))
+            }
+            (VerdictResult::Doubtful, _, n) => format!("{}: {}.", styled(YELLOW, "doubtful"), many(n, "warning")),
+            (VerdictResult::Wrong, n, 0) => format!("{}: {}.", styled(RED, "wrong"), many(n, "error")),
+            (VerdictResult::Wrong, n, m) => {
+                format!("{}: {}, {}.", styled(RED, "wrong"), many(n, "error"), many(m, "warning"))
+            }
+            (VerdictResult::Unchecked, ..) => format!("{}.", styled(YELLOW, "nothing could be checked")),
+        };
+        let left = match skipped {
+            0 => String::new(),
+            n => format!(" {n} of {} skipped.", many(self.checks.len() as u64, "check")),
+        };
+        said + &left + &self.outside()
+    }
+
+    /// What of the WAL SQLite does not read, and how to see it.
+    fn outside(&self) -> String {
+        let Some(frames) = self.frames.filter(|frames| frames.in_file > frames.valid) else { return String::new() };
+        let outside = frames.in_file - frames.valid;
+        let (are, them) = if outside == 1 { ("is", "it") } else { ("are", "them") };
+        format!(
+            " {} of {} {are} not part of the WAL's chain: `walscope wal SOURCE` lists {them}.",
+            text::count(outside),
+            many(frames.in_file, "frame")
+        )
     }
 }
 

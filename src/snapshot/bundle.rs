@@ -134,6 +134,9 @@ impl Bundle<'_> {
             let mut head = [0; HEADER_SIZE];
             let n = bytes.read_at(&mut head, 0).map_err(|e| unreadable(self.path, e))?;
             let header = parse_header(head.get(..n).unwrap_or_default()).ok();
+            if let Some(broken) = summary.contradiction(header.as_ref()) {
+                return Err(self.unusable(format!("member `{MANIFEST}`: wal_summary does not add up: {broken}")));
+            }
             return Ok(WalBytes::Headers { bytes, facts: Box::new(summary.into_facts(header)) });
         }
         let missing = matches!(manifest.evidence.files.wal, Observation::Missing { .. });

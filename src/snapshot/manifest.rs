@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 use crate::evidence::Evidence;
-use crate::format::wal::WalHeader;
+use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, WalHeader};
 
 /// How much of the `-wal` is in a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -83,6 +83,30 @@ impl From<WalFacts> for WalSummary {
 }
 
 impl WalSummary {
+    /// What no scan can have found: in a bundle these numbers are claims, and everything behind counts with them.
+    #[must_use]
+    pub fn contradiction(&self, header: Option<&WalHeader>) -> Option<String> {
+        let FrameCounts { in_file, valid, committed, uncommitted, residue, stale, unwritten, torn_bytes } = self.frames;
+        let sum = |parts: &[u64]| parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(*part));
+        let listed = self.generations.iter().map(|generation| generation.frames);
+        let listed: Vec<u64> = listed.chain([self.unlisted_generation_frames]).collect();
+        let bytes = header.filter(|header| header.page_size_ok()).map_or(Some(0), |header| {
+            let frame = FRAME_HEADER_SIZE as u64 + u64::from(header.page_size);
+            sum(&[HEADER_SIZE as u64, in_file.checked_mul(frame)?, torn_bytes])
+        });
+        let last = self.last_commit.map_or(0, |last| last.frame);
+        let rules = [
+            (sum(&[committed, uncommitted]) == Some(valid), "valid is not committed and uncommitted together"),
+            (sum(&[valid, residue, stale, unwritten]) == Some(in_file), "in_file is not all classes together"),
+            (last == committed, "last_commit is not the last committed frame"),
+            (self.commits <= committed && (self.commits == 0) == (committed == 0), "commits does not fit committed"),
+            (valid.checked_add(1) == Some(self.end_frame), "end_frame is not the frame behind the valid ones"),
+            (sum(&listed).is_some_and(|listed| listed <= in_file), "generations have more frames than in_file"),
+            (bytes.is_some_and(|bytes| bytes <= self.file_size), "in_file does not fit into file_size"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map(|(_, broken)| (*broken).to_owned())
+    }
+
     /// The facts again, with the header that the member `wal-headers` begins with.
     #[must_use]
     pub fn into_facts(self, header: Option<WalHeader>) -> WalFacts {

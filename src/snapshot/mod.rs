@@ -25,7 +25,7 @@ mod watch;
 
 pub(crate) use archive::is_bundle;
 pub(crate) use look::is_hot_journal;
-pub use manifest::{Manifest, Stability, WalMode};
+pub use manifest::{Manifest, Stability, WalMode, WalSummary};
 
 /// The version of the bundle format that this walscope writes, and the newest it reads.
 pub const BUNDLE_VERSION: u32 = 1;

@@ -6,7 +6,7 @@ use walscope::analysis::checkpoint::CheckpointState;
 use walscope::evidence::{ByteLock, LockState};
 
 use crate::look::{Look, pids};
-use crate::model::{Index, other_frames, raw};
+use crate::model::{Index, ended, raw};
 use crate::tally::Tally;
 
 /// What the driver knows.
@@ -82,7 +82,7 @@ impl Known<'_> {
             CheckpointState::InProgress
         } else if index.mx_frame == 0 {
             // The driver's WAL is never absent while it is open.
-            match other_frames(self.path, self.page_size, salts) {
+            match ended(self.path, self.page_size, salts, look.wal.frames.committed > 0) {
                 true => CheckpointState::Restarted,
                 false => CheckpointState::Empty,
             }

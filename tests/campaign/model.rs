@@ -198,9 +198,16 @@ pub fn raw(path: &Path) -> Option<Raw> {
     })
 }
 
-/// Whether the WAL holds a whole frame whose salts are not `salts`.
-pub fn other_frames(path: &Path, page_size: usize, salts: [u8; 8]) -> bool {
+/// Whether the -wal is of a generation that ended, with `mxFrame` 0 and these salts in the wal-index. With `commits` in it,
+/// salt-1 tells, which a restart counts up: else they begin the next generation. Without, frames of other salts than the
+/// header's are of before.
+pub fn ended(path: &Path, page_size: usize, index: [u8; 8], commits: bool) -> bool {
     let wal = fs::read(path.with_extension("db-wal")).unwrap_or_default();
+    let Some(header) = wal.get(16..24) else { return false };
+    if commits {
+        let salt1 = |salts: &[u8]| u32::from_be_bytes(salts[..4].try_into().unwrap());
+        return salt1(header).wrapping_add(1) == salt1(&index);
+    }
     let frames = wal.get(32..).unwrap_or_default().chunks_exact(24 + page_size);
-    frames.into_iter().any(|frame| frame[8..16] != salts && frame[8..16] != [0; 8])
+    frames.into_iter().any(|frame| frame[8..16] != *header && frame[8..16] != [0; 8])
 }

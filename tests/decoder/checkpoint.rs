@@ -271,6 +271,27 @@ fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
 }
 
 #[test]
+fn at_rest_it_is_said_what_opening_would_destroy() {
+    let mut wal = WalWriter::new(512, false, SALTS);
+    wal.frame(1, 1, 1).frame(2, 0, 1).frame(3, 0, 1).frame(4, 0, 1);
+    let at = wal.offset(4) + 100;
+    wal.bytes[at] ^= 1;
+    let said = "3 frames are in no commit: opening this with sqlite3 destroys them; work on copies.";
+    for locks in [None, Some(at_rest())] {
+        let told = |wal: &WalWriter| diagnose(&facts(wal), None, locks.as_ref().map(seen).as_ref()).explanation;
+        assert!(told(&wal).ends_with(said), "{}", told(&wal));
+        let mut clean = WalWriter::new(512, false, SALTS);
+        assert!(!told(clean.frame(1, 1, 1)).contains("destroys"));
+        let mut open_alone = WalWriter::new(512, false, SALTS);
+        let told = told(open_alone.frame(1, 0, 1));
+        assert!(told.contains("1 frame is in no commit: opening this with sqlite3 destroys it"), "{told}");
+    }
+    let header = Shm { mx_frame: 1, frame_checksum: [0, 0], pages: vec![1], ..shm() };
+    let live = diagnose(&facts(&wal), Some(&head(&header)), Some(&seen(&open())));
+    assert!(!live.explanation.contains("destroys"), "whoever has it open may commit them: {}", live.explanation);
+}
+
+#[test]
 fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
     let unknown = |shm: Option<&IndexHead>, locks: &ShmLocks| {
         let facts = diagnose(&wal(), shm, Some(&seen(locks)));

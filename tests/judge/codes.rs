@@ -6,7 +6,7 @@ use walscope::analysis::findings::{CODES, Facts, findings};
 use walscope::finding::Severity;
 use walscope::{analysis, compare};
 
-use crate::support::{Shm, WalWriter};
+use crate::support::{Shm, WalWriter, sum};
 use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
 
 /// The world of one fault.
@@ -80,6 +80,28 @@ fn cases() -> Vec<(&'static str, Severity, World)> {
             changed(|world| world.shm()[slot(3) + 2..slot(3) + 4].copy_from_slice(&3u16.to_le_bytes())),
         ),
         (
+            "shm_slots_out_of_order",
+            Error,
+            changed(|world| {
+                // Frames 2 and 4 of page 2 stand one behind the other.
+                for (at, frame) in [(slot(2), 4u16), (slot(2) + 2, 2)] {
+                    world.shm()[at..at + 2].copy_from_slice(&frame.to_le_bytes());
+                }
+            }),
+        ),
+        (
+            "shm_version_unsupported",
+            Error,
+            changed(|world| {
+                let shm = world.shm();
+                shm[..4].copy_from_slice(&3_007_001u32.to_le_bytes());
+                let (a, b) = sum(false, (0, 0), &shm[..40]);
+                shm[40..44].copy_from_slice(&a.to_le_bytes());
+                shm[44..48].copy_from_slice(&b.to_le_bytes());
+                shm.copy_within(..48, 48);
+            }),
+        ),
+        (
             "wal_ahead_of_shm",
             Notice,
             changed(|world| {
@@ -138,7 +160,7 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
         ("access_time_moved", Severity::Notice, Facts { access_time_moved: moved, ..Facts::default() }),
         ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
         ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
-        ("hot_journal", Severity::Notice, Facts { hot_journal: true, ..Facts::default() }),
+        ("hot_journal", Severity::Notice, Facts { hot_journal: Some(true), ..Facts::default() }),
     ]
 }
 

@@ -127,6 +127,7 @@ fn a_table_without_an_empty_slot_is_said_where_frames_are_searched_for_and_only_
         assert_eq!((index.full_blocks, index.unreachable), (1, 4));
 
         // Recovery of an empty WAL leaves a block that was never set: nobody searches it.
+        world.wal.as_mut().unwrap().bytes.truncate(32);
         world.reindex(|shm| *shm = Shm { mx_frame: 0, backfilled: 0, pages: vec![], ..shm.clone() });
         fill(&mut world, filling);
         assert_eq!(judged(&world, "a full table at mxFrame 0"), [""; 0]);

@@ -5,8 +5,10 @@
 #[path = "../cli/mod.rs"]
 mod cli;
 mod codes;
+mod damaged;
 mod every_bit;
 mod footprint;
+mod fresh;
 mod garbage;
 mod innocent;
 mod schedules;

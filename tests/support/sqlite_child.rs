@@ -36,13 +36,25 @@ impl SqliteChild {
 
     /// Runs one command; returns the digest of the state that is committed after it.
     pub fn run(&mut self, command: &str) -> u64 {
+        let reply = self.reply(command);
+        reply.parse().unwrap_or_else(|_| panic!("{command:?}: {reply}"))
+    }
+
+    /// Runs a command that cannot succeed; returns why.
+    #[allow(dead_code, reason = "not every test crate breaks things")]
+    pub fn fails(&mut self, command: &str) -> String {
+        let reply = self.reply(command);
+        reply.strip_prefix("failed: ").unwrap_or_else(|| panic!("{command:?} did not fail: {reply}")).to_owned()
+    }
+
+    fn reply(&mut self, command: &str) -> String {
         writeln!(self.to, "{command}").unwrap();
         loop {
             let mut line = String::new();
             assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the child ended in {command:?}");
             // libtest writes `test name ... ` without a newline before the first reply.
             if let Some((_, reply)) = line.trim_end().split_once(REPLY) {
-                return reply.parse().unwrap_or_else(|_| panic!("{command:?}: {reply}"));
+                return reply.to_owned();
             }
         }
     }
@@ -120,6 +132,14 @@ impl Writer {
                 self.reader = Some(reader);
             }
             "unread" => self.reader = None,
+            // Changes page 1 and nothing else.
+            "mark" => self.execute(&format!("PRAGMA user_version={argument}"))?,
+            // As a connection that has nothing cached sees it.
+            "marked" => {
+                let reader = Connection::open(&self.path)?;
+                let version: i64 = reader.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+                return Ok(version.unsigned_abs());
+            }
             "close" => self.close(),
             "persist" => self.persist()?,
             "short" => {

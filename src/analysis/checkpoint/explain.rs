@@ -17,6 +17,11 @@ pub(super) fn doubt(doubt: Doubt) -> String {
             "The two copies of the wal-index header differ, or their checksum is wrong, while somebody has it open: a \
              commit or a recovery was under way. Look again; SQLite itself would recover if it stays so."
         }
+        Doubt::OtherVersion => {
+            "The wal-index in use says another version than the only one there is: SQLite cannot open the database while \
+             somebody has it open. Copy the database, -wal and -shm, and close every connection: the next to open the \
+             database makes it anew."
+        }
         Doubt::OtherGeneration => {
             "The wal-index in use speaks of another generation of the WAL than this -wal has. Look again; if it stays \
              so, the -wal and the -shm do not belong together, and nothing should write here before that is understood."
@@ -96,7 +101,7 @@ pub(super) fn without_index(committed: u64, holders: &[Holder]) -> String {
          -shm is a left-over and tells nothing; {} committed in the WAL, and what is copied of them, only that process \
          knows.",
         names(holders.iter()),
-        if committed == 1 { "1 frame is".to_owned() } else { format!("{} are", frames(committed)) },
+        are(committed),
     )
 }
 
@@ -115,7 +120,7 @@ pub(super) fn at_rest(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option
         }
     };
     let unseen = if seen { "" } else { " The locks were not seen, so readers in the way cannot be told." };
-    match facts.state {
+    let said = match facts.state {
         CheckpointState::Complete => {
             format!("All {} are in the database already.{leftover}{unseen}", frames(facts.committed))
         }
@@ -135,7 +140,17 @@ pub(super) fn at_rest(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option
             frames(facts.committed)
         ),
         state => nothing_committed(state, wal),
+    };
+    said + &in_no_commit(facts.state, wal)
+}
+
+/// What an examiner would lose. Of a WAL whose header cannot be used, that is said already.
+fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
+    let n = wal.frames.uncommitted.saturating_add(wal.frames.residue);
+    if n == 0 || state == CheckpointState::NoWal {
+        return String::new();
     }
+    format!(" {} in no commit: opening this with sqlite3 destroys {}; work on copies.", are(n), it(n))
 }
 
 fn in_progress(facts: &CheckpointFacts) -> String {
@@ -214,7 +229,14 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> String {
              the database. Nothing to do."
                 .to_owned()
         }
-        _ if wal.frames.uncommitted > 0 && wal.frames.committed == 0 => format!(
+        _ if wal.frames.committed > 0 => format!(
+            "{} committed in the -wal, and the wal-index does not show {} yet: the commit is being synced, or its writer \
+             died there. Look again; if it stays so, the next writer overwrites {}.",
+            are(wal.frames.committed),
+            it(wal.frames.committed),
+            it(wal.frames.committed)
+        ),
+        _ if wal.frames.uncommitted > 0 => format!(
             "Nothing is committed in the WAL: {} without a commit in it, no part of the database.",
             frames(wal.frames.uncommitted)
         ),
@@ -224,6 +246,14 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> String {
 
 fn frames(n: u64) -> String {
     if n == 1 { "1 frame".to_owned() } else { format!("{n} frames") }
+}
+
+fn are(n: u64) -> String {
+    format!("{} {}", frames(n), if n == 1 { "is" } else { "are" })
+}
+
+fn it(n: u64) -> &'static str {
+    if n == 1 { "it" } else { "them" }
 }
 
 /// `read2 is held at frame 10 by pid 4711 (sqlite3)`, and so on for each.

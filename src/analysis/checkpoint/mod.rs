@@ -15,7 +15,7 @@ mod explain;
 pub enum CheckpointState {
     /// No `-wal`, or not a usable one.
     NoWal,
-    /// Nothing committed in it.
+    /// Nothing committed in it, or nothing that the wal-index shows yet.
     Empty,
     /// Frames wait and nothing stands in the way.
     Pending,
@@ -145,6 +145,7 @@ enum Doubt {
     Recovering,
     Unreadable,
     Torn,
+    OtherVersion,
     OtherGeneration,
     /// The WAL does not have the frames that the wal-index counts: it was cut short.
     Truncated,
@@ -162,7 +163,8 @@ fn live_index<'a>(
         return Err(Doubt::Recovering);
     }
     let shm = shm.ok_or(Doubt::Unreadable)?;
-    let header = shm.trusted().ok_or(Doubt::Torn)?;
+    let torn = if shm.of_other_version().is_some() { Doubt::OtherVersion } else { Doubt::Torn };
+    let header = shm.trusted().ok_or(torn)?;
     if wal.cut_short_of(header) {
         return Err(Doubt::Truncated);
     }
@@ -291,7 +293,6 @@ fn belonging<'a>(wal: &WalFacts, shm: &'a IndexHead) -> Option<&'a IndexHeader> 
 
 /// The state when no frame counts.
 fn nothing_committed(wal: &WalFacts, live: Option<&IndexHeader>) -> CheckpointState {
-    let other_salts = live.is_some_and(|live| wal.header.is_some_and(|wal| wal.salts() != live.salts));
     match wal.end_reason {
         EndReason::NoFile
         | EndReason::BadMagic
@@ -300,7 +301,10 @@ fn nothing_committed(wal: &WalFacts, live: Option<&IndexHeader>) -> CheckpointSt
         | EndReason::UnsupportedVersion => CheckpointState::NoWal,
         // New salts stand in the wal-index before the first frame of the new generation takes the WAL's header along;
         // with that frame, the frames behind it become stale.
-        _ if (other_salts && wal.frames.in_file > 0) || wal.frames.stale > 0 => CheckpointState::Restarted,
+        _ if live.is_some_and(|live| wal.left_behind_by(live)) => CheckpointState::Restarted,
+        // A commit of the new generation that the wal-index does not show yet.
+        _ if wal.frames.committed > 0 => CheckpointState::Empty,
+        _ if wal.frames.stale > 0 => CheckpointState::Restarted,
         _ => CheckpointState::Empty,
     }
 }

@@ -29,6 +29,10 @@ pub struct IndexCheck {
     pub full_blocks: u64,
     /// Slots that point to an entry which another slot points to already.
     pub duplicate_slots: u64,
+    /// Slots that a search comes across behind the slot of a newer frame of the same page.
+    pub misordered_slots: u64,
+    /// The first of them: page, frame.
+    pub misordered_listed: Vec<(u32, u64)>,
 }
 
 /// Compares while the WAL is passed over; one block is held at a time, however long the WAL is.
@@ -93,6 +97,9 @@ impl<'a> Comparison<'a> {
         self.found.unreachable += facts.unreachable_frames as u64;
         self.found.full_blocks += u64::from(facts.full && facts.indexed > 0);
         self.found.duplicate_slots += facts.duplicate_slots as u64;
+        self.found.misordered_slots += facts.misordered_slots as u64;
+        let room = LISTED - self.found.misordered_listed.len();
+        self.found.misordered_listed.extend(facts.misordered.into_iter().take(room));
         let room = LISTED - self.found.unreachable_listed.len();
         self.found.unreachable_listed.extend(facts.unreachable.into_iter().take(room));
     }

@@ -115,7 +115,7 @@ pub struct Examined {
     pub settled: bool,
     /// `mxFrame` after everything was read.
     pub mx_frame_after: Option<u32>,
-    /// The header of frame `mxFrame`, if it is part of the WAL's valid chain.
+    /// The header of frame `mxFrame`, whether the WAL's valid chain reaches it or not.
     pub at_mx_frame: Option<FrameHeader>,
     /// The wal-index against the frames; or why it was not compared.
     pub index: Result<IndexCheck, String>,
@@ -331,6 +331,9 @@ impl<'a> Pass<'a> {
     }
 
     fn take(&mut self, frame: &Frame) {
+        if frame.number == u64::from(self.mx_frame) {
+            self.at_mx_frame = Some(frame.header);
+        }
         if !frame.valid {
             let current = self.header.is_some_and(|header| header.salts() == frame.header.salts());
             self.commits_behind_break += u64::from(current && frame.header.is_commit());
@@ -338,9 +341,6 @@ impl<'a> Pass<'a> {
         }
         if let Some(index) = &mut self.index {
             index.take(frame);
-        }
-        if frame.number == u64::from(self.mx_frame) {
-            self.at_mx_frame = Some(frame.header);
         }
         if let Some(latest) = &mut self.latest {
             latest.take(frame);

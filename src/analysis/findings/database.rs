@@ -186,7 +186,7 @@ fn too_short(examined: &Examined) -> Option<Finding> {
 
 fn large_little_live(wal: &WalFacts, checkpoint: &CheckpointFacts) -> Option<Finding> {
     let frame = u64::from(wal.page_size()?) + FRAME_HEADER_SIZE as u64;
-    let live = (checkpoint.pending + wal.frames.uncommitted).saturating_mul(frame);
+    let live = checkpoint.pending.saturating_add(wal.frames.uncommitted).saturating_mul(frame);
     if wal.file_size < LARGE || live > wal.file_size / LITTLE {
         return None;
     }

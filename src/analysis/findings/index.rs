@@ -17,6 +17,9 @@ const LIVE: &str = "Copy the database, -wal and -shm before anything closes or c
 /// What to do about one that nobody was seen to use.
 const LEFT: &str =
     "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
+/// What to do about damage in the middle of the WAL: the -shm is the only witness of the commits behind it.
+const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next \
+                    to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
 
 pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     let wal = examined.wal.as_ref();
@@ -26,13 +29,19 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
         return behind_break.into_iter().collect();
     }
     // Without a header that a reader would use there is nothing to hold against the WAL.
-    let of_header = examined.trusted().filter(|header| header.mx_frame > 0).zip(wal);
+    let of_header = examined.trusted().zip(wal);
     let of_header = of_header.map(|(header, wal)| against_wal(examined, header, wal)).unwrap_or_default();
-    let of_entries = [pages_wrong(examined), frames_unreachable(examined), slots_duplicate(examined)];
+    let of_entries =
+        [pages_wrong(examined), frames_unreachable(examined), slots_misordered(examined), slots_duplicate(examined)];
     of_header.into_iter().chain(of_entries.into_iter().flatten()).chain(behind_break).collect()
 }
 
 fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
+    // A wal-index that was just restarted, or begins, names no frame: a commit on disk can be ahead of it all the same.
+    if header.mx_frame == 0 {
+        let ahead = ahead(examined, wal).filter(|_| !wal.left_behind_by(header));
+        return ahead.into_iter().collect();
+    }
     let backfill = backfill_beyond(examined, header);
     if let Some(truncated) = truncated(examined, header, wal) {
         return std::iter::once(truncated).chain(backfill).collect();
@@ -121,21 +130,35 @@ fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Opti
     if u64::from(header.mx_frame) <= committed {
         return None;
     }
+    let (title, detail) = (
+        "The wal-index counts frames that the WAL does not have",
+        format!("mxFrame is {}, and the WAL's last commit is frame {committed}.", header.mx_frame),
+    );
+    let found = if damaged_before_its_end(examined, header, wal) {
+        let detail = format!(
+            "{detail} Frame {} stands in the file as it was committed, so frame {} or one before it was damaged or never reached the disk.",
+            header.mx_frame, wal.end_frame
+        );
+        Finding::new("shm_beyond_wal", Severity::Error, title, detail, KEEP)
+    } else {
+        finding(examined, "shm_beyond_wal", title, format!("{detail} Frames behind it are missing or damaged."))
+    };
     Some(
-        finding(
-            examined,
-            "shm_beyond_wal",
-            "The wal-index counts frames that the WAL does not have",
-            format!(
-                "mxFrame is {}, and the WAL's last commit is frame {committed}. Frames behind it are missing or damaged.",
-                header.mx_frame
-            ),
-        )
-        .with("mx_frame", header.mx_frame)
-        .with("committed", committed)
-        .with("end_frame", wal.end_frame)
-        .with("end_reason", json!(wal.end_reason)),
+        found
+            .with("mx_frame", header.mx_frame)
+            .with("committed", committed)
+            .with("end_frame", wal.end_frame)
+            .with("end_reason", json!(wal.end_reason)),
     )
+}
+
+/// Whether the frame that the wal-index names as its last commit is in the file as the wal-index remembers it, and the
+/// chain does not reach it. A tail that was lost takes that frame along, and no writer of the same generation goes back
+/// behind it: so a frame before it was lost, and this is wrong at rest too.
+fn damaged_before_its_end(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> bool {
+    examined.at_mx_frame.zip(wal.header).is_some_and(|(frame, wal)| {
+        frame.salts() == wal.salts() && frame.is_commit() && frame.checksums() == header.frame_checksum
+    })
 }
 
 /// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
@@ -255,9 +278,28 @@ fn frames_unreachable(examined: &Examined) -> Option<Finding> {
     )
 }
 
+fn slots_misordered(examined: &Examined) -> Option<Finding> {
+    let index = examined.index.as_ref().ok().filter(|index| index.misordered_slots > 0)?;
+    let listed: Vec<Value> =
+        index.misordered_listed.iter().map(|(page, frame)| json!({"page": page, "frame": frame})).collect();
+    Some(
+        finding(
+            examined,
+            "shm_slots_out_of_order",
+            "Readers find an older frame of a page than its newest",
+            format!(
+                "A search takes the last slot that it comes across, and {} stand behind the slot of a newer frame of the same page.",
+                index.misordered_slots
+            ),
+        )
+        .with("misordered_slots", index.misordered_slots)
+        .with("frames", listed),
+    )
+}
+
 fn slots_duplicate(examined: &Examined) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.duplicate_slots > 0)?;
-    // A search takes the last that it comes across: a second slot for the same entry changes no answer.
+    // A second slot for the same entry changes no answer, unless it is out of order: that is told by itself.
     let severity = severity(examined).min(Severity::Warning);
     Some(
         Finding::new(

@@ -3,7 +3,7 @@
 use crate::evidence::ShmLocks;
 use crate::finding::{Finding, Severity};
 use crate::format::db::{DatabaseHead, JournalMode};
-use crate::format::shm::IndexHead;
+use crate::format::shm::{IndexHead, IndexHeader};
 
 use crate::analysis::wal::{EndReason, WalFacts};
 
@@ -75,6 +75,9 @@ pub(super) fn shm(head: &IndexHead, locks: Option<&ShmLocks>) -> Option<Finding>
     let [first, second] = &head.headers;
     let at_work = locks.is_some_and(|locks| locks.write.held() || locks.recover.held());
     let in_use = locks.is_some_and(|locks| locks.dead_man_switch.held());
+    if let Some(header) = head.of_other_version() {
+        return Some(shm_version(header, in_use));
+    }
     let (severity, advice) = if at_work {
         (Severity::Info, "A writer is at work: look again.")
     } else if in_use {
@@ -105,6 +108,30 @@ pub(super) fn shm(head: &IndexHead, locks: Option<&ShmLocks>) -> Option<Finding>
             .with("mx_frame", vec![first.mx_frame, second.mx_frame])
             .with("checksum_ok", vec![first.checksum_ok, second.checksum_ok]),
     )
+}
+
+/// folklore: a reader recovers a wal-index whose header is torn, and not one whose header is right and of another version:
+/// walIndexReadHdr then returns SQLITE_CANTOPEN. Held by `sqlite_cannot_open_beside_a_wal_index_of_another_version`.
+fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
+    let (severity, advice) = if in_use {
+        (
+            Severity::Error,
+            "Copy the database, -wal and -shm, then stop every process that has it open: the next to open it makes the wal-index anew. Find out what wrote this one.",
+        )
+    } else {
+        (
+            Severity::Notice,
+            "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.",
+        )
+    };
+    Finding::new(
+        "shm_version_unsupported",
+        severity,
+        "A wal-index of another version",
+        format!("Both copies of its header are intact and say version {}; 3007000 is the only one there is. As long as somebody has it open, SQLite cannot open the database.", header.version),
+        advice,
+    )
+    .with("version", header.version)
 }
 
 pub(super) fn hot_journal(database: Option<&DatabaseHead>) -> Finding {

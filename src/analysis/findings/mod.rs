@@ -36,6 +36,8 @@ pub const CODES: &[&str] = &[
     "shm_of_other_wal",
     "shm_pages_wrong",
     "shm_slots_duplicate",
+    "shm_slots_out_of_order",
+    "shm_version_unsupported",
     "wal_ahead_of_shm",
     "wal_beside_rollback_database",
     "wal_commits_behind_break",
@@ -61,8 +63,8 @@ pub struct Facts<'a> {
     pub locks: Option<&'a LocksView>,
     /// One file held against the other.
     pub examined: Option<&'a Examined>,
-    /// Whether a `-journal` with content lies beside the database.
-    pub hot_journal: bool,
+    /// Whether a `-journal` with content lies beside the database; `None` when it was not looked for.
+    pub hot_journal: Option<bool>,
     /// Files whose access time the reading may have moved.
     pub access_time_moved: &'a [String],
     /// For a bundle, why it is not of one moment.
@@ -95,7 +97,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         facts.database.and_then(lone::database),
         facts.wal.and_then(lone::wal),
         facts.shm.and_then(|shm| lone::shm(shm, facts.locks.map(|locks| &locks.shm))),
-        facts.hot_journal.then(|| lone::hot_journal(facts.database)),
+        (facts.hot_journal == Some(true)).then(|| lone::hot_journal(facts.database)),
         facts.unstable.map(lone::bundle_unstable),
         facts.readable_by_others.then(lone::bundle_readable_by_others),
         (!facts.access_time_moved.is_empty()).then(|| lone::access_time_moved(facts.access_time_moved)),

@@ -37,7 +37,7 @@ pub struct Look {
     /// Why something is null or unknown, by its name in the document.
     pub reasons: BTreeMap<String, String>,
     examined: Examined,
-    hot_journal: bool,
+    hot_journal: Option<bool>,
     access_time_moved: Vec<String>,
     unstable: Option<String>,
     readable_by_others: bool,
@@ -184,7 +184,7 @@ fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
         },
         reasons,
         examined,
-        hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
+        hot_journal: files.journal.known().map(|journal| journal.is_some_and(|journal| journal.size > 0)),
         access_time_moved: manifest.access_time_moved.clone(),
         unstable: (!manifest.stability.stable).then(unstable),
         readable_by_others: capture.readable_by_others,

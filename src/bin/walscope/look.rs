@@ -113,7 +113,9 @@ pub fn why_absent(files: &Files) -> anyhow::Result<BTreeMap<String, String>> {
     let Some(opened) = &files.opened else {
         let alone = || "not looked at: one file alone was given".to_owned();
         let present = [("database", false), ("wal", files.wal.is_some()), ("shm", files.shm.is_some())];
-        return Ok(present.iter().filter(|(_, here)| !here).map(|(name, _)| ((*name).to_owned(), alone())).collect());
+        let missing = present.iter().filter(|(_, here)| !here).map(|(name, _)| ((*name).to_owned(), alone()));
+        let locks = ("shm.locks".to_owned(), "one file alone was given; locks were not looked at".to_owned());
+        return Ok(missing.chain([locks]).collect());
     };
     let mut reasons = BTreeMap::new();
     for (name, file, suffix) in
@@ -161,7 +163,7 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
         wal: wal.as_ref(),
         shm: shm.as_ref(),
         locks: seen(&manifest.evidence.locks, &mut reasons),
-        hot_journal: files.journal.value().is_some_and(|journal| journal.size > 0),
+        hot_journal: files.journal.known().map(|journal| journal.is_some_and(|journal| journal.size > 0)),
         access_time_moved: &manifest.access_time_moved,
         unstable,
         readable_by_others: capture.readable_by_others,

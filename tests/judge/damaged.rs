@@ -1,0 +1,226 @@
+//! Damage that real SQLite silently pays for with rows: it is said, and nobody is told that all is well.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::walscope;
+use crate::sqlite::{child, codes, copy, verify};
+use crate::sqlite_child::judge;
+use crate::support::sum;
+
+/// Bytes of a frame of the child's databases.
+const FRAME: usize = 24 + 1024;
+
+/// Files as `kill -9` leaves them after ten commits more, and a bit of a frame's page flipped that stands before the last
+/// nine. Gives that frame.
+fn damaged(folder: &Path) -> u64 {
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.join("t.db").display()));
+    sqlite.run("create WAL");
+    let frame = committed(folder) + 1;
+    for _ in 0..10 {
+        sqlite.run("insert 1");
+    }
+    sqlite.kill();
+    let mut wal = fs::read(folder.join("t.db-wal")).unwrap();
+    wal[32 + (frame as usize - 1) * FRAME + 24 + 500] ^= 1;
+    fs::write(folder.join("t.db-wal"), wal).unwrap();
+    frame
+}
+
+fn committed(folder: &Path) -> u64 {
+    walscope(folder, &["inspect", "t.db", "--json"]).json()["wal"]["frames"]["committed"].as_u64().unwrap()
+}
+
+#[test]
+fn a_frame_damaged_before_the_end_is_an_error_at_rest_too() {
+    let (folder, opened) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let frame = damaged(folder.path());
+    let (code, document) = verify(folder.path());
+    let found = [("shm_beyond_wal", "error"), ("wal_commits_behind_break", "notice")]
+        .map(|(code, severity)| (code.to_owned(), severity.to_owned()));
+    assert_eq!((code, codes(&document).as_slice()), (1, found.as_slice()), "{document:#}");
+    let beyond = &document["findings"][0];
+    assert_eq!(beyond["evidence"]["end_frame"], frame);
+    assert!(beyond["advice"].as_str().unwrap().contains("before anything opens"), "{beyond:#}");
+    // SQLite takes the commits before the damage, and says nothing of those behind it.
+    copy(folder.path(), opened.path());
+    assert_eq!(judge(&opened.path().join("t.db")).unwrap().0, "ok");
+    let rows = rusqlite::Connection::open(opened.path().join("t.db")).unwrap();
+    let rows: i64 = rows.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 60, "of 70");
+}
+
+#[test]
+fn a_tail_that_was_lost_is_a_notice_at_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = damaged(folder.path());
+    let wal = fs::read(folder.path().join("t.db-wal")).unwrap();
+    fs::write(folder.path().join("t.db-wal"), &wal[..32 + (frame as usize - 1) * FRAME]).unwrap();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (0, vec![("shm_beyond_wal".to_owned(), "notice".to_owned())]));
+}
+
+fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
+    document["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap()
+}
+
+/// The verdict, as text and as JSON.
+fn verdict(folder: &Path) -> (String, Value) {
+    let text = walscope(folder, &["verify", "t.db", "--width", "200"]).text();
+    let said = text.lines().find_map(|line| line.strip_prefix("Verdict")).unwrap().trim().to_owned();
+    (said, verify(folder).1)
+}
+
+#[test]
+fn frames_behind_a_break_are_not_called_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    damaged(folder.path());
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let (said, document) = verdict(folder.path());
+    assert!(said.starts_with("no fault found, 1 notice: read it.") && !said.contains("sound"), "{said}");
+    assert!(said.contains("frames are not part of the WAL's chain: `walscope wal SOURCE` lists them."), "{said}");
+    let frames = check(&document, "wal_frames");
+    assert_eq!(frames["result"], "noted");
+    assert!(frames["numbers"].as_str().unwrap().contains(" residue"), "{frames}");
+    assert_eq!(document["verdict"]["result"], "noted");
+}
+
+#[test]
+fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint RESTART");
+    sqlite.run("insert 1");
+    let (said, document) = verdict(folder.path());
+    assert!(
+        said.starts_with("sound: nothing wrong was found.") && said.contains("not part of the WAL's chain"),
+        "{said}"
+    );
+    let frames = check(&document, "wal_frames");
+    assert_eq!(frames["result"], "passed");
+    assert!(frames["numbers"].as_str().unwrap().contains(" stale"), "{frames}");
+    let counted = ["passed", "noted", "failed", "skipped"].map(|name| document["verdict"][name].as_u64().unwrap());
+    assert_eq!(counted.iter().sum::<u64>(), 10, "{:#}", document["verdict"]);
+
+    sqlite.run("spill");
+    sqlite.run("rollback");
+    sqlite.run("insert 1");
+    let (said, document) = verdict(folder.path());
+    assert!(said.starts_with("no fault found, 1 noted check: read it."), "{said}");
+    assert_eq!((codes(&document), &check(&document, "wal_frames")["result"]), (Vec::new(), &"noted".into()));
+    assert_eq!(document["verdict"]["result"], "noted");
+}
+
+#[test]
+fn a_wal_of_which_nothing_follows_and_a_torn_one_are_not_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
+    for (case, numbers) in [
+        ("wal-salt-mismatch", "4 frames: 0 follow by checksum, 0 of them committed in 0 commits; 4 stale"),
+        ("wal-torn-frame", "bytes torn"),
+        ("wal-page-zero", "residue"),
+    ] {
+        for name in ["t.db", "t.db-wal"] {
+            fs::copy(cases.join(case).join(name), folder.path().join(name)).unwrap();
+        }
+        let (said, document) = verdict(folder.path());
+        assert!(said.starts_with("no fault found"), "{case}: {said}");
+        let frames = check(&document, "wal_frames");
+        assert_eq!((&document["verdict"]["result"], &frames["result"]), (&"noted".into(), &"noted".into()), "{case}");
+        assert!(frames["numbers"].as_str().unwrap().contains(numbers), "{case}: {frames}");
+    }
+}
+
+/// Finds the slots of two frames of one page in the first block, and swaps them.
+fn swap_two_slots_of_a_page(shm: &Path) {
+    let file = File::options().read(true).write(true).open(shm).unwrap();
+    let mut bytes = vec![0; 32768];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let u32_at = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    let slot = |slot: usize| u16::from_ne_bytes(bytes[16384 + slot * 2..16386 + slot * 2].try_into().unwrap());
+    let page = |slot: u16| u32_at(136 + (usize::from(slot) - 1) * 4);
+    // The last two frames of page 1 in the order of its search.
+    let mut of_page_one: Vec<usize> =
+        (383..).take_while(|at| slot(*at) != 0).filter(|at| page(slot(*at)) == 1).collect();
+    let (last, before) = (of_page_one.pop().unwrap(), of_page_one.pop().unwrap());
+    file.write_all_at(&slot(before).to_ne_bytes(), 16384 + 2 * last as u64).unwrap();
+    file.write_all_at(&slot(last).to_ne_bytes(), 16384 + 2 * before as u64).unwrap();
+}
+
+#[test]
+fn sqlite_reads_the_older_of_two_slots_that_changed_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("mark 1");
+    sqlite.run("mark 2");
+    assert_eq!(sqlite.run("marked"), 2);
+    // No descriptor of this process is closed that could drop a lock of SQLite's: it runs in the child.
+    swap_two_slots_of_a_page(&folder.path().join("t.db-shm"));
+    assert_eq!(sqlite.run("marked"), 1, "a connection that opens now sees the state before");
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (1, vec![("shm_slots_out_of_order".to_owned(), "error".to_owned())]));
+    let shown = walscope(folder.path(), &["shm", "t.db"]).text();
+    assert!(shown.contains("takes the older"), "{shown}");
+    sqlite.kill();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (0, vec![("shm_slots_out_of_order".to_owned(), "notice".to_owned())]));
+}
+
+#[test]
+fn one_file_alone_says_nothing_of_what_lies_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    fs::write(folder.path().join("t.db-journal"), [1; 512]).unwrap();
+    for name in ["t.db-wal", "t.db-shm"] {
+        let text = walscope(folder.path(), &["verify", name, "--width", "200"]).text();
+        let document = walscope(folder.path(), &["verify", name, "--json"]).json();
+        assert!(text.contains("one file alone was given; locks were not looked at"), "{text}");
+        assert!(!text.contains("nobody seen"), "{text}");
+        let journal = check(&document, "journal");
+        assert_eq!(
+            (&journal["result"], &journal["numbers"]),
+            (&"skipped".into(), &"the -journal was not looked at".into())
+        );
+        let skipped = document["verdict"]["skipped"].as_u64().unwrap();
+        assert!(text.contains(&format!("sound: nothing wrong was found. {skipped} of 10 checks skipped.")), "{text}");
+    }
+    fs::write(folder.path().join("alone.db-wal"), &fs::read(folder.path().join("t.db-wal")).unwrap()[..4]).unwrap();
+    let text = walscope(folder.path(), &["verify", "alone.db-wal", "--width", "200"]).text();
+    assert!(text.contains("Verdict     nothing could be checked. 10 of 10 checks skipped."), "{text}");
+}
+
+#[test]
+fn sqlite_cannot_open_beside_a_wal_index_of_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    let index = File::options().read(true).write(true).open(folder.path().join("t.db-shm")).unwrap();
+    let mut header = [0; 48];
+    index.read_exact_at(&mut header, 0).unwrap();
+    header[..4].copy_from_slice(&3_007_001u32.to_ne_bytes());
+    let (a, b) = sum(cfg!(target_endian = "big"), (0, 0), &header[..40]);
+    header[40..44].copy_from_slice(&a.to_ne_bytes());
+    header[44..].copy_from_slice(&b.to_ne_bytes());
+    index.write_all_at(&[header, header].concat(), 0).unwrap();
+    assert!(sqlite.fails("marked").contains("unable to open database file"));
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (1, vec![("shm_version_unsupported".to_owned(), "error".to_owned())]));
+    let checkpoint = walscope(folder.path(), &["inspect", "t.db", "--json"]).json()["checkpoint"].clone();
+    assert_eq!(checkpoint["state"], "unknown");
+    assert!(checkpoint["explanation"].as_str().unwrap().contains("another version"), "{checkpoint:#}");
+    sqlite.kill();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, codes(&document)), (0, vec![("shm_version_unsupported".to_owned(), "notice".to_owned())]));
+    assert!(judge(&folder.path().join("t.db")).is_ok(), "the first to open it makes the wal-index anew");
+}
