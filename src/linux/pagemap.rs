@@ -34,7 +34,7 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
                 a.read();
                 b.read();
             }
-            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files) == Leads::Here);
+            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files).0 == Leads::Here);
             Observation::seen(PagesView { page_size: page_size(), a: a.conclude(), b: b.conclude(), files_in_place })
         }
         (Err(unseen), _) | (_, Err(unseen)) => unseen,
