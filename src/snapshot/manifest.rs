@@ -127,8 +127,21 @@ pub struct Manifest {
     pub missing_texts: BTreeMap<String, String>,
     /// Files that were not owned and may have had their access time moved.
     pub access_time_moved: Vec<String>,
+    /// Whether the `-journal` began, before and after everything was copied, as one does that SQLite would roll back; a
+    /// finished one can be as long. Null in bundles of versions that did not look.
+    #[serde(default)]
+    pub hot_journal: Option<bool>,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
+}
+
+impl Manifest {
+    /// Whether a `-journal` waits to be rolled back, as far as the bundle tells.
+    #[must_use]
+    pub fn hot_journal(&self) -> bool {
+        let of_some_size = || self.evidence.files.journal.value().is_some_and(|journal| journal.size > 0);
+        self.hot_journal.unwrap_or_else(of_some_size)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod every_bit;
 mod footprint;
 mod garbage;
 mod innocent;
+mod moments;
 mod schedules;
 mod sqlite;
 #[path = "../support/sqlite_child.rs"]

@@ -20,6 +20,7 @@ mod ps;
 mod schema;
 mod shm;
 mod snapshot;
+mod steady;
 mod verify;
 mod wal;
 
