@@ -44,14 +44,49 @@ pub struct Files {
     pub opened: Option<OpenedFiles>,
 }
 
+/// Why the locks of one file alone are not known.
+pub const NO_LOCKS: &str = "one file alone was given; locks were not looked at";
+
 impl Files {
-    /// Who holds the locks now. Read the `-shm` before and after.
+    /// Who holds the locks now.
     #[must_use]
     pub fn locks(&self) -> Observation<LocksView> {
         match &self.opened {
             Some(opened) => linux::locks_view(opened),
-            None => Observation::missing("one file alone was given; locks were not looked at"),
+            None => Observation::missing(NO_LOCKS),
         }
+    }
+
+    /// Which locks are held now, without a search for who holds them: see [`linux::lock_states`]. `None` without a `-shm`
+    /// beside a database.
+    #[must_use]
+    pub fn lock_states(&self) -> Option<LocksView> {
+        self.opened.as_ref().filter(|_| self.shm.is_some()).map(linux::lock_states)
+    }
+
+    /// The same with every holder that can be seen.
+    #[must_use]
+    pub fn name_holders(&self, locks: LocksView) -> LocksView {
+        match &self.opened {
+            Some(opened) => linux::name_holders(opened, locks),
+            None => locks,
+        }
+    }
+
+    /// Whether the names of database, `-wal` and `-shm` still lead to what was opened.
+    #[must_use]
+    pub fn in_place(&self) -> bool {
+        self.opened.as_ref().is_none_or(linux::in_place)
+    }
+
+    /// Whether a `-journal` that waited to be rolled back when the files were opened still does. One that is gone was of a
+    /// transaction that has ended.
+    #[must_use]
+    pub fn journal_still_hot(&self) -> Option<bool> {
+        let hot = |opened: &OpenedFiles| {
+            linux::journal_in_place(opened) && opened.journal.value().is_some_and(snapshot::is_hot_journal)
+        };
+        self.hot_journal.map(|was_hot| was_hot && self.opened.as_ref().is_none_or(hot))
     }
 }
 

@@ -316,3 +316,33 @@ fn siblings_without_their_database_are_a_source_and_nothing_at_all_is_none() {
     assert!(source::open(folder.path().join("none.db").as_os_str(), false).is_err());
     assert!(source::open(folder.path().as_os_str(), false).is_err(), "a directory");
 }
+
+#[test]
+fn a_finished_journal_is_no_hot_one_and_a_bundle_that_does_not_tell_is_read_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("PRAGMA journal_mode=PERSIST; CREATE TABLE t(x); INSERT INTO t VALUES(randomblob(5000));")
+        .unwrap();
+    drop(db);
+    let mut written = Vec::new();
+    let manifest = write_bundle(path.as_path(), &Options::default(), &mut written, &mut |_, _| {}).unwrap();
+    assert!(manifest.stability.stable, "{:?}", manifest.stability);
+    assert!(manifest.evidence.files.journal.value().unwrap().size > 0, "a finished journal keeps its length");
+    assert_eq!((manifest.hot_journal, manifest.hot_journal()), (Some(false), Some(false)));
+    // One that a rollback would use.
+    let journal = folder.path().join("t.db-journal");
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    std::os::unix::fs::FileExt::write_all_at(&std::fs::File::options().write(true).open(journal).unwrap(), &magic, 0)
+        .unwrap();
+    let hot = write_bundle(path.as_path(), &Options::default(), &mut Vec::new(), &mut |_, _| {}).unwrap();
+    assert_eq!(hot.hot_journal, Some(true));
+    // As older versions wrote it.
+    let mut older = serde_json::to_value(&manifest).unwrap();
+    older.as_object_mut().unwrap().remove("hot_journal").unwrap();
+    let bundle = rewritten(&written, "manifest.json", &serde_json::to_vec(&older).unwrap());
+    let name = folder.path().join("older.walsnap");
+    std::fs::write(&name, bundle).unwrap();
+    let read = Capture::open(&name).unwrap().manifest;
+    assert_eq!((read.hot_journal, read.hot_journal()), (None, Some(true)));
+}

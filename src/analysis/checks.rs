@@ -169,6 +169,7 @@ fn shm_headers(examined: &Examined) -> Result<String, String> {
 }
 
 fn shm_against_wal(examined: &Examined) -> Result<String, String> {
+    examined.of_one_time()?;
     let header = examined.trusted().ok_or("no wal-index header that a reader would use")?;
     let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
     if header.mx_frame == 0 {
@@ -221,6 +222,7 @@ fn database(examined: &Examined) -> Result<String, String> {
 }
 
 fn wal_against_database(examined: &Examined) -> Result<String, String> {
+    examined.of_one_time()?;
     let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
     if wal.frames.committed == 0 {
         return Err("nothing is committed in the WAL".to_owned());

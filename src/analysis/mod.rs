@@ -6,6 +6,7 @@ pub mod examine;
 pub mod findings;
 pub mod frame_index;
 pub mod frames;
+pub mod moment;
 pub mod shm;
 pub mod surroundings;
 pub mod transactions;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
-use crate::format::shm::IndexHeader;
+use crate::format::shm::{IndexHead, IndexHeader};
 use crate::format::wal::{FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader};
 
 use blocks::Link;
@@ -203,6 +203,17 @@ impl WalFacts {
         index.mx_frame == 0
             && header.salts() != index.salts
             && (last.checksum == index.frame_checksum || header.salt1.wrapping_add(1) == index.salts[0])
+    }
+
+    /// Whether the file was emptied when all that the wal-index counts had been copied: everything is in the database.
+    ///
+    /// folklore: with SQLITE_FCNTL_PERSIST_WAL and `journal_size_limit` the last connection to close copies all, cuts the
+    /// WAL to no bytes, and only then lets go of the `-shm`, whose `mxFrame` stays as it was (sqlite3WalClose calls
+    /// walLimitSize before walIndexClose). Held by `a_wal_that_is_emptied_at_the_last_close_is_no_loss`.
+    #[must_use]
+    pub fn emptied_behind(&self, index: &IndexHead) -> bool {
+        let all_copied = index.trusted().is_some_and(|header| index.checkpoint.backfilled == header.mx_frame);
+        self.end_reason == EndReason::EmptyFile && self.file_size == 0 && all_copied
     }
 
     /// The class of one frame, known once the whole file was passed over.

@@ -19,19 +19,32 @@ pub const SHARED_FIRST: u64 = 0x4000_0002;
 /// Length of the SHARED range.
 pub const SHARED_SIZE: u64 = 510;
 
-/// Asks for every lock byte. Takes no lock.
+/// Asks the kernel for every lock byte: ten calls. Takes no lock.
+#[must_use]
+pub fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
+    let mut bytes = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1).unnamed());
+    LocksView {
+        shm: by_name(&mut bytes),
+        database: Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE).unnamed(),
+    }
+}
+
+/// Names the holders of what [`states`] found.
 ///
-/// The state and the holders are read one after the other: of a lock that comes or goes meanwhile, a holder may be
+/// The states and the holders are read one after the other: of a lock that comes or goes meanwhile, a holder may be
 /// missing, and a holder is named only of a lock that the kernel called held.
 #[must_use]
-pub fn view(
+pub fn name_holders(
     proc: &Proc,
     shm: &Observation<Arc<File>>,
     database: &Observation<Arc<File>>,
     mounts: &Observation<Vec<Mount>>,
-) -> Observation<LocksView> {
-    let mut bytes: Vec<Byte> = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1)).collect();
-    bytes.push(Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE));
+    states: LocksView,
+) -> LocksView {
+    let ShmLocks { write, checkpoint, recover, read, dead_man_switch } = states.shm;
+    let of_shm = [write, checkpoint, recover].into_iter().chain(read).chain([dead_man_switch]);
+    let mut bytes: Vec<Byte> = (SHM_LOCKS..).zip(of_shm).map(|(at, lock)| Byte::of(lock, at, 1)).collect();
+    bytes.push(Byte::of(states.database, SHARED_FIRST, SHARED_SIZE));
     let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
     let lines = listed(proc);
     for (index, byte) in bytes.iter_mut().enumerate() {
@@ -47,7 +60,7 @@ pub fn view(
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
     let shm = by_name(&mut locks);
     let database = locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    Observation::seen(LocksView { shm, database })
+    LocksView { shm, database }
 }
 
 /// Who holds the locks of one `-shm`, by what the kernel says and what `lines` of `/proc/locks` name: for a look at many,
@@ -160,6 +173,11 @@ impl Byte {
         Self { start, length, state, reason, pids, description: false }
     }
 
+    fn of(lock: ByteLock, start: u64, length: u64) -> Self {
+        let pids = lock.holders.iter().filter_map(|holder| holder.pid).collect();
+        Self { start, length, state: lock.state, reason: lock.reason, pids, description: false }
+    }
+
     /// Adds the holders among `lines`. Where the kernel could not be asked, a listed lock is proof that it is held;
     /// its absence from the list is no proof of anything.
     fn take_lines(&mut self, lines: impl Iterator<Item = (Option<u32>, LockLine)>, keys: &[LockedFile]) {
@@ -179,6 +197,11 @@ impl Byte {
     fn unexplained(&self) -> bool {
         let held = matches!(self.state, LockState::Shared | LockState::Exclusive);
         held && (self.pids.is_empty() || self.description)
+    }
+
+    fn unnamed(self) -> ByteLock {
+        let holder = |pid| Holder { pid: Some(pid), command: None, container: None };
+        ByteLock { state: self.state, reason: self.reason, holders: self.pids.into_iter().map(holder).collect() }
     }
 
     fn finish(self, proc: &Proc) -> ByteLock {
@@ -214,8 +237,8 @@ mod tests {
 
     fn look(proc: &Proc, path: &std::path::Path) -> LocksView {
         let shm = Observation::seen(Arc::new(File::open(path).unwrap()));
-        let view = view(proc, &shm, &Observation::missing("none"), &Observation::missing("none"));
-        view.value().unwrap().clone()
+        let none = Observation::missing("none");
+        name_holders(proc, &shm, &none, &Observation::missing("none"), states(&shm, &none))
     }
 
     #[test]

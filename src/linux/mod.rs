@@ -107,6 +107,18 @@ pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     open::unchanged(files)
 }
 
+/// The same of database, `-wal` and `-shm`, which are held against each other.
+#[must_use]
+pub fn in_place(files: &OpenedFiles) -> bool {
+    open::in_place(files)
+}
+
+/// The same of the `-journal`.
+#[must_use]
+pub fn journal_in_place(files: &OpenedFiles) -> bool {
+    open::journal_in_place(files)
+}
+
 /// Whether the path still leads to the same name in the same folder, whatever became of the files.
 #[must_use]
 pub fn folder_unchanged(files: &OpenedFiles) -> bool {
@@ -130,9 +142,17 @@ pub fn host_view(files: &OpenedFiles) -> HostView {
 pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
     let proc = system();
     let wanted = wanted(&proc, files);
+    // Where inode numbers are used again at once, another file would look like the one that was there before.
+    let mut places = Vec::new();
+    let mut leads = || {
+        let (leads, place) = open::shm_leads(files);
+        places.extend(place);
+        leads
+    };
     let look = || {
-        let leads = open::shm_leads(files);
-        (leads, mappings::scan(&proc, &wanted, leads))
+        let before = leads();
+        let seen = mappings::scan(&proc, &wanted, before);
+        ((leads() == before).then_some(before), seen)
     };
     settle::settle(look, || std::thread::sleep(Duration::from_millis(settle::PAUSE)))
 }
@@ -184,8 +204,21 @@ pub fn page_tables(side: &LiveSide<'_>) -> Observation<Vec<live::PageTable>> {
 /// Who holds SQLite's locks now. Takes no lock.
 #[must_use]
 pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
+    Observation::seen(name_holders(files, lock_states(files)))
+}
+
+/// Which of SQLite's locks are held now, with the one holder of each that the kernel names in passing: quick enough to be
+/// of one moment with the head of the `-shm`. Takes no lock.
+#[must_use]
+pub fn lock_states(files: &OpenedFiles) -> LocksView {
+    lock_view::states(&files.shm, &files.database)
+}
+
+/// The same with every holder that can be seen.
+#[must_use]
+pub fn name_holders(files: &OpenedFiles, locks: LocksView) -> LocksView {
     let proc = system();
-    lock_view::view(&proc, &files.shm, &files.database, &mounts(&proc, &files.target))
+    lock_view::name_holders(&proc, &files.shm, &files.database, &mounts(&proc, &files.target), locks)
 }
 
 /// The lock that everybody holds shared who has the `-shm` open, without a search for who that is. Takes no lock.

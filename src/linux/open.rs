@@ -164,11 +164,26 @@ pub(super) fn complete(target: &Target) -> bool {
 
 /// Whether every path still leads to what was opened, and what was missing still is.
 pub(super) fn unchanged(files: &OpenedFiles) -> bool {
+    lead_there(
+        files,
+        &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)],
+    )
+}
+
+/// The same of database, `-wal` and `-shm`: a `-journal` comes and goes with every transaction in rollback mode.
+pub(super) fn in_place(files: &OpenedFiles) -> bool {
+    lead_there(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
+}
+
+/// The same of the `-journal` alone.
+pub(super) fn journal_in_place(files: &OpenedFiles) -> bool {
+    lead_there(files, &[("-journal", &files.journal)])
+}
+
+fn lead_there(files: &OpenedFiles, entries: &[(&str, &Observation<Arc<File>>)]) -> bool {
     let Ok(place) = Place::resolve(&files.target) else { return false };
     same_place(&place, files)
-        && [("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)]
-            .iter()
-            .all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
+        && entries.iter().all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
 }
 
 /// Whether the path still leads to the same name in the same folder.
@@ -180,20 +195,23 @@ fn same_place(place: &Place, files: &OpenedFiles) -> bool {
     place.folder_path.join(&place.name) == files.database_path && same_file(&place.folder, &files.directory)
 }
 
-/// Where the path of the `-shm` leads now.
-pub(super) fn shm_leads(files: &OpenedFiles) -> Leads {
-    let Ok(place) = Place::resolve(&files.target) else { return Leads::Unknown };
-    let now = place.open(&with_suffix(&place.name, "-shm"), OFlags::PATH);
-    match (now.map(File::from).and_then(|file| file.metadata()), files.shm.value()) {
-        (Ok(now), Some(opened))
-            if opened.metadata().is_ok_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino())) =>
-        {
-            Leads::Here
-        }
-        (Ok(now), _) => Leads::Elsewhere(stat::device(now.dev()), now.ino()),
-        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Leads::Nowhere,
-        (Err(_), _) => Leads::Unknown,
-    }
+/// Where the path of the `-shm` leads now. As long as the place that comes with it is held, no other file gets the inode
+/// number of the one there.
+pub(super) fn shm_leads(files: &OpenedFiles) -> (Leads, Option<File>) {
+    let Ok(place) = Place::resolve(&files.target) else { return (Leads::Unknown, None) };
+    let found = || {
+        let file = File::from(place.open(&with_suffix(&place.name, "-shm"), OFlags::PATH)?);
+        Ok((file.metadata()?, file))
+    };
+    let (now, file) = match found() {
+        Ok(found) => found,
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return (Leads::Nowhere, None),
+        Err(_) => return (Leads::Unknown, None),
+    };
+    let opened = files.shm.value().and_then(|opened| opened.metadata().ok());
+    let here = opened.is_some_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino()));
+    let leads = if here { Leads::Here } else { Leads::Elsewhere(stat::device(now.dev()), now.ino()) };
+    (leads, Some(file))
 }
 
 fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>) -> bool {

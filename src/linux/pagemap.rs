@@ -36,7 +36,7 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
                 a.read();
                 b.read();
             }
-            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files) == Leads::Here);
+            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files).0 == Leads::Here);
             Observation::seen(PagesView {
                 page_size: page_size(),
                 not_looked_at: a.not_looked_at.saturating_add(b.not_looked_at),

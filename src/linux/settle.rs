@@ -14,12 +14,13 @@ pub(super) const LOOKS: u32 = 5;
 /// Time before each of them, milliseconds.
 pub(super) const PAUSE: u64 = 50;
 
-/// Looks until it is clear what is cut off. `look` says where the path of the `-shm` leads and what is mapped.
+/// Looks until it is clear what is cut off. `look` says where the path of the `-shm` led throughout, if it was one place,
+/// and what is mapped.
 ///
 /// Kept is what every look showed, of the same process and inode, while the path led to the same place; the rest of
 /// what seemed cut off is left out and counted.
 pub(super) fn settle(
-    mut look: impl FnMut() -> (Leads, Observation<MappingsView>),
+    mut look: impl FnMut() -> (Option<Leads>, Observation<MappingsView>),
     mut pause: impl FnMut(),
 ) -> Observation<MappingsView> {
     let (leads, mut first) = look();
@@ -31,7 +32,7 @@ pub(super) fn settle(
         }
         pause();
         let (leads_now, now) = look();
-        let now = now.value().filter(|_| leads_now == leads).map(suspects).unwrap_or_default();
+        let now = now.value().filter(|_| leads.is_some() && leads_now == leads).map(suspects).unwrap_or_default();
         standing.retain(|suspect| now.contains(suspect));
     }
     let before = view.mappings.len();
@@ -85,7 +86,8 @@ mod tests {
         let seen = settle(
             || {
                 looks += 1;
-                look(looks)
+                let (leads, seen) = look(looks);
+                (Some(leads).filter(|leads| *leads != Leads::Unknown), seen)
             },
             || {},
         );
@@ -127,6 +129,12 @@ mod tests {
         assert_eq!(next(|next| next.cut_off = None), (vec![], 1, 2));
         let moved = |look| if look < 3 { Leads::Here } else { Leads::Nowhere };
         assert_eq!(settled(|look| (moved(look), view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 3));
+    }
+
+    #[test]
+    fn a_path_that_moved_during_the_looks_confirms_nothing() {
+        // None, as a place that was not the same throughout: two such looks need not be of one wal-index.
+        assert_eq!(settled(|_| (Leads::Unknown, view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 2));
     }
 
     #[test]

@@ -80,7 +80,10 @@ pub fn build(
     facts: &Facts<'_>,
     mut reasons: BTreeMap<String, String>,
 ) -> InspectDocument {
-    let checkpoint = facts.wal.map(|wal| checkpoint::diagnose(wal, facts.shm, facts.locks));
+    let checkpoint = facts.wal.map(|wal| match facts.replaced {
+        true => checkpoint::replaced(wal),
+        false => checkpoint::diagnose(wal, facts.shm, facts.locks),
+    });
     if checkpoint.is_none() {
         let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
         reasons.insert("checkpoint".to_owned(), why);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::analysis::wal::{self as wal_scan, Frame};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{ClockSample, Evidence, FilesView, Observation, WalIndexSample};
+use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
@@ -87,6 +87,8 @@ struct Attempt {
     files: OpenedFiles,
     members: Vec<Member>,
     looks: [Look; 3],
+    locks: LocksView,
+    hot_journal: bool,
     wal_mode: WalMode,
     wal_summary: Option<WalSummary>,
     identities: FilesView,
@@ -113,7 +115,7 @@ impl Attempt {
         (copy.hook)(Step::Database);
         copy.database(&before.look)?;
         (copy.hook)(Step::WalIndex);
-        let between = Look::take(&files)?;
+        let (between, locks) = Look::take_with_locks(&files)?;
         copy.wal_index(&between)?;
         (copy.hook)(Step::WalCommitted);
         let (wal_mode, wal_summary) = copy.wal(&between)?;
@@ -121,6 +123,8 @@ impl Attempt {
         let after = Moment::take(&files)?;
         copy.head("shm-after", &after.look)?;
         let members = copy.members;
+        // Their holders take longer to find, so only when the rest has been read.
+        let locks = locks.named(&files, &between);
 
         let identities = linux::identities(&files);
         // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
@@ -137,8 +141,22 @@ impl Attempt {
             dead_man_switch: linux::dead_man_switch(&files),
             refused: refused(&files),
         });
+        let hot_journal = before.hot_journal && after.hot_journal;
         let looks = [before.look, between, after.look];
-        Ok(Self { number, begun, files, members, looks, wal_mode, wal_summary, identities, paths_unchanged, verdict })
+        Ok(Self {
+            number,
+            begun,
+            files,
+            members,
+            looks,
+            locks,
+            hot_journal,
+            wal_mode,
+            wal_summary,
+            identities,
+            paths_unchanged,
+            verdict,
+        })
     }
 
     /// An unstable attempt behind which there was nothing left to try again with.
@@ -158,7 +176,6 @@ impl Attempt {
     ) -> Result<(Manifest, OpenedFiles), SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
-        let locks = linux::locks_view(&self.files);
         let page_tables = linux::page_tables(&linux::LiveSide {
             files: &self.files,
             mappings: &mappings,
@@ -198,6 +215,7 @@ impl Attempt {
             wal_summary: self.wal_summary,
             missing_texts,
             access_time_moved: self.files.access_time_moved.clone(),
+            hot_journal: Some(self.hot_journal),
             evidence: Evidence {
                 begun: self.begun,
                 ended: linux::clock_sample(),
@@ -206,7 +224,7 @@ impl Attempt {
                 paths_unchanged,
                 folder_unchanged: linux::folder_unchanged(&self.files),
                 mappings,
-                locks,
+                locks: Observation::seen(self.locks),
                 samples,
                 page_tables,
             },

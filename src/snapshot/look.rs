@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::analysis::moment;
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{Observation, WalIndexSample};
+use crate::evidence::{LocksView, Observation, WalIndexSample};
 use crate::format::shm::{self, CheckpointInfo, HEAD_SIZE, IndexHead, IndexHeader};
 use crate::format::wal::{self, WalHeader};
 use crate::linux::{self, OpenedFiles};
@@ -60,6 +61,20 @@ impl WalLook {
     }
 }
 
+/// Locks, asked for between two looks.
+pub(super) struct Locks {
+    states: LocksView,
+    after: Look,
+}
+
+impl Locks {
+    /// With their holders, as far as they fit the look before them.
+    pub(super) fn named(self, files: &OpenedFiles, before: &Look) -> LocksView {
+        let locks = linux::name_holders(files, self.states);
+        moment::fitting(before.parsed().as_ref(), self.after.parsed().as_ref(), locks)
+    }
+}
+
 impl Look {
     /// Reads the wal-index first, then the WAL header.
     pub(super) fn take(files: &OpenedFiles) -> Result<Self, SnapshotError> {
@@ -77,6 +92,17 @@ impl Look {
             look.wal = Some(read_wal_head(file).map_err(|e| unreadable(&sibling(files, "-wal"), e))?);
         }
         Ok(look)
+    }
+
+    /// The same with the locks, and with the look after them.
+    pub(super) fn take_with_locks(files: &OpenedFiles) -> Result<(Self, Locks), SnapshotError> {
+        let (look, states, after) =
+            moment::together(|| Self::take(files), || linux::lock_states(files), |a, b| a.head == b.head)?;
+        Ok((look, Locks { states, after }))
+    }
+
+    fn parsed(&self) -> Option<IndexHead> {
+        shm::parse_head(&self.head).ok()
     }
 
     /// The salts, when the wal-index and a WAL with room for frames name the same.

@@ -151,8 +151,21 @@ pub struct Manifest {
     pub missing_texts: BTreeMap<String, String>,
     /// Files that were not owned and may have had their access time moved.
     pub access_time_moved: Vec<String>,
+    /// Whether the `-journal` began, before and after everything was copied, as one does that SQLite would roll back; a
+    /// finished one can be as long. Null in bundles of versions that did not look.
+    #[serde(default)]
+    pub hot_journal: Option<bool>,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
+}
+
+impl Manifest {
+    /// Whether a `-journal` waits to be rolled back, as far as the bundle tells; `None` when it could not be seen.
+    #[must_use]
+    pub fn hot_journal(&self) -> Option<bool> {
+        let journal = self.evidence.files.journal.known()?;
+        Some(self.hot_journal.unwrap_or_else(|| journal.is_some_and(|journal| journal.size > 0)))
+    }
 }
 
 #[cfg(test)]

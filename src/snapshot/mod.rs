@@ -106,7 +106,7 @@ pub enum Step {
     Database,
     /// The next chunk of the database; the number of the first of these is 1.
     DatabaseChunk(u64),
-    /// The `-shm` as a whole: S1.
+    /// The `-shm` as a whole: S1, and the locks of the same moment.
     WalIndex,
     /// The WAL up to `S1.mxFrame`.
     WalCommitted,
@@ -116,7 +116,7 @@ pub enum Step {
     WalTail,
     /// Everything of `Before` once more.
     After,
-    /// Namespaces, mappings, locks: once, for the attempt that the manifest describes.
+    /// Namespaces and mappings: once, for the attempt that the manifest describes.
     Evidence,
 }
 

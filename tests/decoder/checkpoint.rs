@@ -228,6 +228,26 @@ fn a_killed_checkpoint_is_interrupted() {
 }
 
 #[test]
+fn the_last_checkpoint_of_a_connection_that_closes_is_at_work() {
+    // It has the database for itself, and takes no lock of the wal-index.
+    let closing = LocksView { shm: open(), database: held(LockState::Exclusive, 77) };
+    let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), Some(&closing));
+    let facts = judged(&Shm { backfilled: 3, attempted: 10, ..shm() });
+    assert_eq!((facts.state, facts.pending), (CheckpointState::InProgress, 7));
+    assert_eq!(blockers(&facts), ["database"]);
+    assert_eq!(facts.blocked_by[0].holders[0].pid, Some(77));
+    assert!(facts.explanation.contains("A connection that closes, or one in exclusive mode, is checkpointing"));
+    assert!(facts.explanation.contains("pid 77"), "{}", facts.explanation);
+    // Before it has begun to copy, and when it has ended.
+    assert_eq!(judged(&shm()).state, CheckpointState::Pending);
+    assert_eq!(judged(&Shm { backfilled: 10, attempted: 10, ..shm() }).state, CheckpointState::Complete);
+    // Whether somebody holds CKPT has to be known before one is called interrupted.
+    let mut unseen = open();
+    unseen.checkpoint = ByteLock::unknown("EACCES");
+    assert_eq!(judge(&Shm { backfilled: 3, attempted: 9, ..shm() }, &unseen).state, CheckpointState::Pending);
+}
+
+#[test]
 fn a_recovery_is_not_an_interrupted_checkpoint() {
     let recovered = Shm { change: 0, attempted: 10, ..shm() };
     assert_eq!(judge(&recovered, &open()).state, CheckpointState::Pending);

@@ -26,7 +26,7 @@ fn slot(page: usize) -> usize {
 }
 
 /// A code, how grave it is in use, and a world that raises it.
-fn cases() -> Vec<(&'static str, Severity, World)> {
+pub fn cases() -> Vec<(&'static str, Severity, World)> {
     use Severity::{Error, Info, Notice, Warning};
     let nothing_copied = |world: &mut World| world.reindex(|shm| shm.backfilled = 0);
     vec![
@@ -160,6 +160,7 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
         ("access_time_moved", Severity::Notice, Facts { access_time_moved: moved, ..Facts::default() }),
         ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
         ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
+        ("files_replaced", Severity::Notice, Facts { replaced: true, ..Facts::default() }),
         ("hot_journal", Severity::Notice, Facts { hot_journal: Some(true), ..Facts::default() }),
     ]
 }

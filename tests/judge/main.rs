@@ -11,6 +11,7 @@ mod footprint;
 mod fresh;
 mod garbage;
 mod innocent;
+mod moments;
 mod schedules;
 mod sqlite;
 #[path = "../support/sqlite_child.rs"]

@@ -1,11 +1,13 @@
 //! Files that change while they are read: what a healthy SQLite does meanwhile must not look like damage.
 
+use walscope::analysis::checkpoint::{CheckpointState, diagnose};
+use walscope::analysis::checks::{self, CheckResult};
 use walscope::analysis::examine::{Examined, examine};
 use walscope::analysis::findings::{Facts, findings};
 use walscope::finding::Severity;
 
 use crate::support::Shm;
-use crate::world::{Moment, Moving, World, healthy};
+use crate::world::{Moment, Moving, World, at_rest, healthy, open};
 
 fn look(world: Moving) -> Examined {
     let examined = examine(&world).unwrap();
@@ -97,6 +99,66 @@ fn another_header_of_the_wal_alone_leaves_no_claim() {
     world.database()[1024] ^= 1;
     let examined = look(Moving::new(world, Moment::DatabasePage, |world| world.wal().set_salts([12, 99])));
     assert!(!examined.settled && examined.backfill.is_err());
+}
+
+#[test]
+fn files_that_were_replaced_meanwhile_are_not_held_against_each_other() {
+    // The last connection closed and deleted -wal and -shm, which stand still from then on; the next changed the database.
+    for at in [Moment::Wal, Moment::DatabasePage, Moment::WalAgain] {
+        let examined = look(Moving::new(healthy(), at, |world| {
+            world.replaced = true;
+            world.database()[1024..1536].fill(201);
+            world.database()[24..28].copy_from_slice(&9u32.to_be_bytes());
+        }));
+        assert!(examined.look_again() && !examined.settled);
+        assert_eq!(codes(&examined), [("files_replaced".to_owned(), Severity::Notice)]);
+        let checks = checks::checks(&Facts::of(&examined), &[]);
+        let held_against = |check: &&checks::Check| check.check.contains("against") || check.check == "shm_hash";
+        assert!(checks.iter().filter(held_against).all(|check| check.result == CheckResult::Skipped), "{checks:?}");
+    }
+    // Whatever stands there then, nothing is said that takes two files.
+    for (code, severity, mut world) in crate::codes::cases() {
+        world.replaced = true;
+        let alone = code == "database_wal2" || code.starts_with("wal_version") || code.contains("_header_");
+        let grave = world.codes().into_iter().filter(|(_, severity)| *severity >= Severity::Warning);
+        assert!(grave.clone().all(|(found, _)| alone && found == code), "{code} {severity:?}: {:?}", world.codes());
+    }
+}
+
+#[test]
+fn a_connection_that_closes_meanwhile_leaves_no_claim() {
+    let mut world = healthy();
+    world.database()[1024] ^= 1;
+    let examined = look(Moving::new(world, Moment::DatabasePage, |world| world.locks = Some(at_rest())));
+    assert!(examined.look_again() && !examined.settled && examined.backfill.is_err());
+    assert_eq!(codes(&examined), []);
+}
+
+#[test]
+fn a_wal_that_is_emptied_at_the_last_close_is_no_loss() {
+    let mut world = healthy();
+    world.database()[512..1024].fill(9);
+    world.reindex(|shm| *shm = Shm { backfilled: 4, attempted: 4, ..shm.clone() });
+    world.wal().bytes.clear();
+    for locks in [open(), at_rest()] {
+        world.locks = Some(locks);
+        assert_eq!(world.codes(), []);
+    }
+    world.locks = Some(open());
+    let examined = world.examine();
+    let checkpoint = diagnose(examined.wal.as_ref().unwrap(), examined.shm.as_ref(), examined.locks.as_ref());
+    assert_eq!((checkpoint.state, checkpoint.pending), (CheckpointState::Complete, 0));
+    // Emptied between the head and the WAL, when all had been copied.
+    let examined = look(Moving::new(healthy(), Moment::Wal, |world| {
+        world.database()[512..1024].fill(9);
+        world.reindex(|shm| *shm = Shm { backfilled: 4, attempted: 4, ..shm.clone() });
+        world.wal().bytes.clear();
+    }));
+    assert_eq!(codes(&examined), []);
+    // With a frame that was not copied it is a loss.
+    let mut world = healthy();
+    world.wal().bytes.clear();
+    assert_eq!(world.codes(), [("wal_truncated".to_owned(), Severity::Error)]);
 }
 
 proptest::proptest! {

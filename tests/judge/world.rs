@@ -31,6 +31,8 @@ pub struct World {
     pub wal: Option<WalWriter>,
     pub shm: Option<Vec<u8>>,
     pub locks: Option<ShmLocks>,
+    /// Whether the names lead to other files by now.
+    pub replaced: bool,
 }
 
 /// Frames: 1 page 1, 2 page 2, 3 page 3 (commit of 4 pages), 4 page 2 (commit). The first three are copied.
@@ -44,7 +46,7 @@ pub fn with_page_one(one: &[u8]) -> World {
     wal.frame_of(1, 0, one).frame(2, 0, 2).frame(3, 4, 3).frame(2, 4, 9);
     let database = [one.to_vec(), vec![2; PAGE], vec![3; PAGE], vec![4; PAGE]].concat();
     let shm = index(&wal).bytes(false);
-    World { database: Some(database), wal: Some(wal), shm: Some(shm), locks: Some(open()) }
+    World { database: Some(database), wal: Some(wal), shm: Some(shm), locks: Some(open()), replaced: false }
 }
 
 /// The wal-index of the four frames.
@@ -63,7 +65,7 @@ pub fn index(wal: &WalWriter) -> Shm {
     }
 }
 
-fn byte(state: LockState) -> ByteLock {
+pub fn byte(state: LockState) -> ByteLock {
     ByteLock { state, reason: None, holders: Vec::new() }
 }
 
@@ -141,6 +143,10 @@ impl Sight for World {
 
     fn locks(&self) -> Option<LocksView> {
         self.locks.clone().map(|shm| LocksView { shm, database: ByteLock::unknown("not of this test") })
+    }
+
+    fn in_place(&self) -> bool {
+        !self.replaced
     }
 }
 
@@ -232,6 +238,10 @@ impl Sight for Moving {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        Some(LocksView { shm: open(), database: ByteLock::unknown("not of this test") })
+        self.0.lock().unwrap().locks()
+    }
+
+    fn in_place(&self) -> bool {
+        !self.0.lock().unwrap().replaced
     }
 }

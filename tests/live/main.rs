@@ -15,6 +15,7 @@ mod crew;
 mod faults;
 mod host;
 mod ledger;
+mod lives;
 #[path = "../campaign/random.rs"]
 mod random;
 #[path = "../support/restore.rs"]
@@ -36,6 +37,11 @@ fn actor() {
 #[test]
 fn host() {
     host::serve();
+}
+
+#[test]
+fn lives() {
+    lives::serve();
 }
 
 fn number() -> u64 {

@@ -5,6 +5,10 @@ use crate::evidence::Holder;
 
 use super::{Blocker, CheckpointFacts, CheckpointState, Doubt};
 
+/// Files of different times.
+pub(super) const REPLACED: &str = "The files were replaced while they were read: a connection closed as the last one, or \
+                                   another file was put in their place. Look again.";
+
 /// Why a live wal-index says nothing.
 pub(super) fn doubt(doubt: Doubt) -> String {
     match doubt {
@@ -156,8 +160,13 @@ fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
 fn in_progress(facts: &CheckpointFacts) -> String {
     let mut readers = facts.blocked_by.iter().filter(|blocker| blocker.slot.is_some()).peekable();
     let (CheckpointFacts { committed, backfilled, .. }, by) = (facts, checkpointer(&facts.blocked_by));
-    let at_work =
-        format!("A checkpoint is at work ({by}); it began with {backfilled} of {} copied.", frames(*committed));
+    let alone = facts.blocked_by.iter().any(|blocker| blocker.lock == "database");
+    let who = if alone {
+        "A connection that closes, or one in exclusive mode, is checkpointing"
+    } else {
+        "A checkpoint is at work"
+    };
+    let at_work = format!("{who} ({by}); it began with {backfilled} of {} copied.", frames(*committed));
     if readers.peek().is_none() {
         return format!("{at_work} Another one gets busy until it ends.");
     }

@@ -25,7 +25,8 @@ pub enum CheckpointState {
     Complete,
     /// The next generation has begun in the wal-index, no frame of it is committed yet.
     Restarted,
-    /// Somebody holds CKPT. How far it is cannot be seen: `nBackfill` moves when it ends.
+    /// Somebody holds CKPT, or has the database for himself while more was attempted than done. How far it is cannot be
+    /// seen: `nBackfill` moves when it ends.
     InProgress,
     /// More was attempted than done, and nobody is seen to hold CKPT.
     Interrupted,
@@ -36,7 +37,7 @@ pub enum CheckpointState {
 /// A lock that stands in the way.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Blocker {
-    /// `read0` .. `read4`, `checkpoint`, `write`, `recover`.
+    /// `read0` .. `read4`, `checkpoint`, `write`, `recover`; `database`: the whole of it is locked exclusively.
     pub lock: String,
     /// Slot of the read mark.
     pub slot: Option<u8>,
@@ -105,12 +106,28 @@ pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
 #[must_use]
 pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>) -> CheckpointFacts {
     match (locks, openness(locks)) {
-        (Some(LocksView { shm: locks, .. }), Openness::Live) => match live_index(wal, shm, locks) {
-            Ok((shm, header)) => live(wal, shm, header, locks),
+        (Some(LocksView { shm: locks, database }), Openness::Live) => match live_index(wal, shm, locks) {
+            Ok((shm, header)) => live(wal, shm, header, locks, database),
             Err(doubt) => unknown(wal, locks, doubt),
         },
         (Some(LocksView { database, .. }), Openness::WithoutIndex) => without_index(wal, database),
         (_, openness) => at_rest(wal, shm, openness),
+    }
+}
+
+/// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
+#[must_use]
+pub fn replaced(wal: &WalFacts) -> CheckpointFacts {
+    let committed = wal.frames.committed;
+    CheckpointFacts {
+        state: CheckpointState::Unknown,
+        committed,
+        backfilled: 0,
+        pending: committed,
+        safe_to: None,
+        can_restart: None,
+        blocked_by: Vec::new(),
+        explanation: explain::REPLACED.to_owned(),
     }
 }
 
@@ -165,10 +182,11 @@ fn live_index<'a>(
     let shm = shm.ok_or(Doubt::Unreadable)?;
     let torn = if shm.of_other_version().is_some() { Doubt::OtherVersion } else { Doubt::Torn };
     let header = shm.trusted().ok_or(torn)?;
-    if wal.cut_short_of(header) {
+    let emptied = wal.emptied_behind(shm);
+    if !emptied && wal.cut_short_of(header) {
         return Err(Doubt::Truncated);
     }
-    if header.mx_frame > 0 && wal.header.map(|wal| wal.salts()) != Some(header.salts) {
+    if !emptied && header.mx_frame > 0 && wal.header.map(|wal| wal.salts()) != Some(header.salts) {
         return Err(Doubt::OtherGeneration);
     }
     if shm.checkpoint.backfilled > header.mx_frame {
@@ -192,7 +210,13 @@ fn unknown(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
     }
 }
 
-fn live(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader, locks: &ShmLocks) -> CheckpointFacts {
+fn live(
+    wal: &WalFacts,
+    shm: &IndexHead,
+    header: &IndexHeader,
+    locks: &ShmLocks,
+    database: &ByteLock,
+) -> CheckpointFacts {
     let committed = u64::from(header.mx_frame);
     let backfilled = u64::from(shm.checkpoint.backfilled);
     let pending = committed - backfilled;
@@ -207,14 +231,18 @@ fn live(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader, locks: &ShmLocks)
         CheckpointState::Complete
     } else if !in_the_way.is_empty() {
         CheckpointState::Blocked
-    } else if interrupted(wal, shm, header) {
+    } else if attempted_more(wal, shm, header) && database.state == LockState::Exclusive {
+        CheckpointState::InProgress
+    } else if attempted_more(wal, shm, header) && locks.checkpoint.state == LockState::Free {
         CheckpointState::Interrupted
     } else {
         CheckpointState::Pending
     };
+    let alone = state == CheckpointState::InProgress && !checkpointing;
     let against_restart = if committed > 0 { readers.against_restart() } else { Vec::new() };
     let mut blocked_by: Vec<Blocker> = Vec::new();
     blocked_by.extend(checkpointing.then(|| byte_blocker("checkpoint", &locks.checkpoint)));
+    blocked_by.extend(alone.then(|| byte_blocker("database", database)));
     blocked_by.extend(if pending > 0 { &in_the_way } else { &against_restart }.iter().map(|mark| slot_blocker(mark)));
     let mut facts = CheckpointFacts {
         state,
@@ -260,7 +288,7 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
         nothing_committed(wal, None)
     } else if pending == 0 {
         CheckpointState::Complete
-    } else if leftover.is_some_and(|(shm, header)| interrupted(wal, shm, header)) {
+    } else if leftover.is_some_and(|(shm, header)| attempted_more(wal, shm, header)) {
         CheckpointState::Interrupted
     } else {
         CheckpointState::Pending
@@ -309,13 +337,17 @@ fn nothing_committed(wal: &WalFacts, live: Option<&IndexHeader>) -> CheckpointSt
     }
 }
 
-/// Whether a checkpoint surely began to copy more than it recorded.
+/// Whether a checkpoint surely began to copy more than it recorded: it is at work, or was killed or failed.
+///
+/// folklore: not every checkpoint at work holds CKPT. The last connection to close, and one in exclusive locking mode,
+/// have the database locked exclusively and take no lock of the wal-index (sqlite3WalClose checkpoints in exclusive
+/// mode). Held by `the_last_checkpoint_of_a_connection_that_closes_is_at_work`.
 ///
 /// folklore: recovery sets `nBackfillAttempted` to `mxFrame` and `nBackfill` to 0 (walIndexRecover), as a killed
 /// checkpoint leaves them. But recovery also sets `iChange` to 0, and each transaction counts it up: it cannot count
 /// more transactions than there are frames behind the recovered ones, and not as many as the WAL has commits. Where the
 /// counter leaves both open, this says no. Held by `a_recovery_is_not_an_interrupted_checkpoint`.
-fn interrupted(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader) -> bool {
+fn attempted_more(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader) -> bool {
     let info = &shm.checkpoint;
     if info.backfill_attempted <= info.backfilled {
         return false;
@@ -334,14 +366,11 @@ struct Readers<'a> {
 }
 
 impl Readers<'_> {
-    /// Whether a slot is held by somebody who is not the running checkpoint itself: that takes slots exclusively, READ0
-    /// while it copies and READ1 to READ4 to raise their marks.
-    fn held(&self, mark: &ReadMark) -> bool {
-        match mark.lock {
-            LockState::Shared => true,
-            LockState::Exclusive => !self.locks.checkpoint.held(),
-            LockState::Free | LockState::Unknown => false,
-        }
+    /// Whether a slot is held by a reader. Exclusively it is held by nobody who reads: a checkpoint takes READ0 so while it
+    /// copies and the others to raise their marks, a reader for the moment in which it raises the mark that it is going to
+    /// use, a writer to restart the WAL.
+    fn held(mark: &ReadMark) -> bool {
+        mark.lock == LockState::Shared
     }
 
     /// Whether a held slot keeps frames from being copied: READ0 all of them, the others those behind their mark.
@@ -350,7 +379,7 @@ impl Readers<'_> {
     }
 
     fn limiting_copy(&self) -> Vec<&ReadMark> {
-        self.marks.iter().filter(|mark| self.held(mark) && self.limits(mark)).collect()
+        self.marks.iter().filter(|mark| Self::held(mark) && self.limits(mark)).collect()
     }
 
     /// How far a checkpoint may copy (walCheckpoint's `mxSafeFrame`). `None` when a slot that matters was not seen.
@@ -376,7 +405,7 @@ impl Readers<'_> {
     }
 
     fn against_restart(&self) -> Vec<&ReadMark> {
-        self.for_restart().filter(|mark| self.held(mark) && !self.is_writers_own(mark)).collect()
+        self.for_restart().filter(|mark| Self::held(mark) && !self.is_writers_own(mark)).collect()
     }
 
     /// `None` when a slot was not seen, and when the only slot in the way may be the writer's own.
@@ -390,7 +419,7 @@ impl Readers<'_> {
         } else if !self.against_restart().is_empty() {
             Some(false)
         } else {
-            (!self.for_restart().any(|mark| self.held(mark))).then_some(true)
+            (!self.for_restart().any(Self::held)).then_some(true)
         }
     }
 

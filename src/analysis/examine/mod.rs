@@ -14,6 +14,7 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{self, IndexHead, IndexHeader};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
 
+use super::moment::{self, of_one_kind};
 use super::wal::{Frame, Scan, WalFacts};
 
 mod backfill;
@@ -70,8 +71,17 @@ pub trait Sight {
     /// # Errors
     /// As [`Sight::database`].
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>>;
-    /// The locks, as far as seen.
+    /// The locks, as far as seen: their state, in as short a time as possible.
     fn locks(&self) -> Option<LocksView>;
+    /// Names the holders of locks, which may take longer.
+    fn name_holders(&self, locks: LocksView) -> LocksView {
+        locks
+    }
+    /// Whether the names of the files still lead to what is seen here. The last connection to close a database deletes
+    /// `-wal` and `-shm`, and the next one changes the database: what stands still may be long gone.
+    fn in_place(&self) -> bool {
+        true
+    }
     /// `nBackfill` as it was before the database was read; `head` is the wal-index as first looked at. In a bundle that
     /// was read after the database, an earlier sample has the number.
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
@@ -111,8 +121,13 @@ pub struct Examined {
     /// Locks, as far as seen.
     pub locks: Option<LocksView>,
     /// Whether the `-shm` could be trusted, and spoke of one generation without a recovery, before and after the rest
-    /// was read, and the WAL's header did not change meanwhile.
+    /// was read, and neither the WAL's header nor whether the `-shm` is in use changed meanwhile, and the files are the
+    /// same.
     pub settled: bool,
+    /// Whether something changed so that what was read is not of one state: another look may find it still.
+    pub changed: bool,
+    /// Whether the files were replaced by others while they were read.
+    pub replaced: bool,
     /// `mxFrame` after everything was read.
     pub mx_frame_after: Option<u32>,
     /// The header of frame `mxFrame`, whether the WAL's valid chain reaches it or not.
@@ -146,6 +161,20 @@ impl Examined {
         self.settled && self.in_use()
     }
 
+    /// Whether to look again: it changed meanwhile, or is in use and could not be judged.
+    #[must_use]
+    pub fn look_again(&self) -> bool {
+        self.changed || (self.in_use() && !self.settled)
+    }
+
+    /// Why the files cannot be held against each other.
+    ///
+    /// # Errors
+    /// They were replaced while they were read.
+    pub fn of_one_time(&self) -> Result<(), String> {
+        if self.replaced { Err(REPLACED.to_owned()) } else { Ok(()) }
+    }
+
     /// Whether the wal-index names the salts of the WAL.
     #[must_use]
     pub fn same_generation(&self) -> bool {
@@ -154,14 +183,18 @@ impl Examined {
     }
 }
 
+/// Why files were not held against each other.
+const REPLACED: &str = "the files were replaced while they were read";
+
 /// Looks at everything once.
 ///
 /// # Errors
 /// Only what reading reported; bad content is part of the facts.
 pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
+    let look = || shm_head(sight.shm()?.as_deref()).map(|(head, _)| head);
+    let (before, locks, with_locks) = moment::together(look, || sight.locks(), |a, b| a == b)?;
+    let locks = locks.map(|locks| moment::fitting(before.as_ref(), with_locks.as_ref(), sight.name_holders(locks)));
     let index = sight.shm()?;
-    let (before, _) = shm_head(index.as_deref())?;
-    let locks = sight.locks();
     let database = sight.database()?;
     let (database_head, database_fault) = database_head(&database)?;
     let trusted = before.as_ref().and_then(IndexHead::trusted).copied();
@@ -170,7 +203,8 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     let wal = sight.wal()?;
     let mut pass = Pass::new(&wal, before.as_ref(), index.as_deref(), claimed > 0)?;
     let facts = pass.run(sight, &wal)?;
-    let in_use = locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held());
+    let held = |locks: Option<&LocksView>| locks.is_some_and(|locks| locks.shm.dead_man_switch.held());
+    let in_use = held(locks.as_ref());
     let claim = match &facts {
         Some(facts) => backfill::claim(trusted.as_ref(), facts, claimed, in_use),
         None => Err("the -wal was not looked at".to_owned()),
@@ -197,22 +231,29 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
         backfill::forgive(copied, latest, bytes.as_ref(), facts)?;
     }
     let (after, shm_fault) = shm_head(sight.shm()?.as_deref())?;
-    let settled = sight.may_be_settled() && pass.header == later_header && of_one_kind(before.as_ref(), after.as_ref());
+    let one_kind = of_one_kind(before.as_ref(), after.as_ref());
+    let stayed = in_use == held(sight.locks().as_ref());
+    // Last of all: what is in place now was so throughout.
+    let replaced = !sight.in_place();
+    let changed = replaced || !stayed || pass.header != later_header || !(one_kind || before == after);
+    let settled = sight.may_be_settled() && !changed && one_kind;
     if !settled && backfill.is_ok() {
-        backfill = Err("the files changed while they were read".to_owned());
+        backfill = Err(if replaced { REPLACED } else { "the files changed while they were read" }.to_owned());
     }
     let mx_frame_after = after.as_ref().and_then(IndexHead::trusted).map(|header| header.mx_frame);
-    let index = pass.index_result(&wal)?;
+    let index = if replaced { Err(REPLACED.to_owned()) } else { pass.index_result(&wal)? };
     Ok(Examined {
         database: database_head,
         database_size: whole_size(&database),
         database_absent: matches!(database, DatabaseSight::Absent),
-        wal: facts,
         wal_page_one: wal_page_one.filter(|_| pass.header == later_header),
         commits_behind_break: pass.commits_behind_break,
-        shm: settled_head(before, after),
+        shm: settled_head(before, after, facts.as_ref()),
+        wal: facts,
         locks,
         settled,
+        changed,
+        replaced,
         mx_frame_after,
         at_mx_frame: pass.at_mx_frame,
         index,
@@ -222,21 +263,15 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     })
 }
 
-/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile.
+/// Of two looks at a live `-shm`, the first belongs to the WAL scanned after it, unless the generation changed meanwhile,
+/// or the WAL has become too short for it: how much was copied by then, the second tells.
 #[must_use]
-pub fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>) -> Option<IndexHead> {
-    let salts = |head: &Option<IndexHead>| head.as_ref().and_then(IndexHead::trusted).map(|header| header.salts);
-    if salts(&before).is_some() && salts(&before) == salts(&after) { before } else { after }
-}
-
-/// Whether both looks can be of one generation, with no recovery between them: recovery sets `iChange` back to 0.
-fn of_one_kind(before: Option<&IndexHead>, after: Option<&IndexHead>) -> bool {
-    let trusted = |head: Option<&IndexHead>| head.and_then(IndexHead::trusted).copied();
-    trusted(before).zip(trusted(after)).is_some_and(|(before, after)| {
-        before.salts == after.salts
-            && before.mx_frame <= after.mx_frame
-            && before.change_counter <= after.change_counter
-    })
+pub fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>, wal: Option<&WalFacts>) -> Option<IndexHead> {
+    let header = |head: &Option<IndexHead>| head.as_ref().and_then(IndexHead::trusted).copied();
+    let (first, second) = (header(&before), header(&after));
+    let cut = first.zip(wal).is_some_and(|(first, wal)| wal.cut_short_of(&first));
+    let same = first.is_some() && first.map(|header| header.salts) == second.map(|header| header.salts);
+    if same && !cut { before } else { after }
 }
 
 fn shm_head(bytes: Option<&dyn ReadAt>) -> io::Result<(Option<IndexHead>, Option<String>)> {

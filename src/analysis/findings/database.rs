@@ -23,7 +23,7 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     };
     let committed = wal.frames.committed > 0;
     let belongs = plain
-        .filter(|_| committed)
+        .filter(|_| committed && !examined.changed)
         .map(|header| [page_size_differs(header, wal), other_database(header, examined), beside_rollback(header, wal)]);
     let checkpoint = checkpoint::diagnose(wal, examined.shm.as_ref(), examined.locks.as_ref());
     belongs
@@ -113,7 +113,7 @@ fn beside_rollback(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
 
 fn without_database(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
     let empty = matches!(examined.database, Some(DatabaseHead::Empty));
-    if !(examined.database_absent || empty) || wal.frames.committed == 0 {
+    if examined.changed || !(examined.database_absent || empty) || wal.frames.committed == 0 {
         return None;
     }
     Some(

@@ -25,7 +25,7 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     let wal = examined.wal.as_ref();
     let behind_break = wal.and_then(|wal| commits_behind_break(examined, wal));
     // A WAL in use can restart between two looks: only looks that agree say something about it.
-    if examined.in_use() && !examined.settled {
+    if examined.look_again() {
         return behind_break.into_iter().collect();
     }
     // Without a header that a reader would use there is nothing to hold against the WAL.
@@ -43,6 +43,9 @@ fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec
         return ahead.into_iter().collect();
     }
     let backfill = backfill_beyond(examined, header);
+    if examined.shm.as_ref().is_some_and(|shm| wal.emptied_behind(shm)) {
+        return Vec::new();
+    }
     if let Some(truncated) = truncated(examined, header, wal) {
         return std::iter::once(truncated).chain(backfill).collect();
     }

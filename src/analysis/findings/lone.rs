@@ -147,6 +147,16 @@ pub(super) fn hot_journal(database: Option<&DatabaseHead>) -> Finding {
     )
 }
 
+pub(super) fn files_replaced() -> Finding {
+    Finding::new(
+        "files_replaced",
+        Severity::Notice,
+        "Replaced while they were read",
+        "The database, its -wal or its -shm was created, deleted or replaced by another file during each look: what was read is not of one time, and was not held against each other.",
+        "Usual beside connections that open and close in quick succession: the last one deletes -wal and -shm. Look again, or while a connection stays open.",
+    )
+}
+
 pub(super) fn bundle_unstable(reason: &str) -> Finding {
     Finding::new(
         "bundle_unstable",

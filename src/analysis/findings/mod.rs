@@ -25,6 +25,7 @@ pub const CODES: &[&str] = &[
     "database_opaque",
     "database_too_short",
     "database_wal2",
+    "files_replaced",
     "hot_journal",
     "page_size_differs",
     "shm_backfill_beyond_mx_frame",
@@ -63,6 +64,8 @@ pub struct Facts<'a> {
     pub locks: Option<&'a LocksView>,
     /// One file held against the other.
     pub examined: Option<&'a Examined>,
+    /// Whether the files were replaced by others while they were read.
+    pub replaced: bool,
     /// Whether a `-journal` with content lies beside the database; `None` when it was not looked for.
     pub hot_journal: Option<bool>,
     /// Files whose access time the reading may have moved.
@@ -85,6 +88,7 @@ impl<'a> Facts<'a> {
             shm: examined.shm.as_ref(),
             locks: examined.locks.as_ref(),
             examined: Some(examined),
+            replaced: examined.replaced,
             ..Self::default()
         }
     }
@@ -98,6 +102,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         facts.wal.and_then(lone::wal),
         facts.shm.and_then(|shm| lone::shm(shm, facts.locks.map(|locks| &locks.shm))),
         (facts.hot_journal == Some(true)).then(|| lone::hot_journal(facts.database)),
+        facts.replaced.then(lone::files_replaced),
         facts.unstable.map(lone::bundle_unstable),
         facts.readable_by_others.then(lone::bundle_readable_by_others),
         (!facts.access_time_moved.is_empty()).then(|| lone::access_time_moved(facts.access_time_moved)),

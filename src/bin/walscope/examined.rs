@@ -22,11 +22,9 @@ use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{self, Files, Source};
 
 use crate::args::Global;
-use crate::look::{seen, why_absent};
+use crate::look::{seen, why_absent, why_unknown};
 use crate::pass::pass;
-
-/// How often files in use are looked at until they stand still: a WAL restarts now and then, not all the time.
-const LOOKS: u32 = 5;
+use crate::steady::steady;
 
 /// What was looked at and found.
 pub struct Look {
@@ -45,12 +43,26 @@ pub struct Look {
 }
 
 impl Look {
-    /// Opens and looks.
+    /// Opens and looks, until it stands still.
     pub fn at(argument: &OsStr, global: &Global) -> anyhow::Result<Self> {
-        match source::open(argument, global.strict_atime)? {
-            Source::Files(files) => of_files(&files, global),
-            Source::Bundle(capture) => of_bundle(&capture, global),
+        let source = source::open(argument, global.strict_atime)?;
+        let look = |source: &Source| match source {
+            Source::Files(files) => {
+                why_absent(files)?;
+                examine(&Live { files, global }).with_context(|| files.label.clone())
+            }
+            Source::Bundle(capture) => examine(&Captured(capture, global)).with_context(|| capture.label.clone()),
+        };
+        let live = matches!(source, Source::Files(_));
+        let (source, examined) = steady(source, argument, global, look, |examined| live && examined.look_again())?;
+        let mut look = match &source {
+            Source::Files(files) => of_files(files, examined)?,
+            Source::Bundle(capture) => of_bundle(capture, examined),
+        };
+        if live {
+            look.around = around_live(source, argument, global)?;
         }
+        Ok(look)
     }
 
     /// The facts, for findings.
@@ -66,21 +78,16 @@ impl Look {
     }
 }
 
-fn of_files(files: &Files, global: &Global) -> anyhow::Result<Look> {
+fn of_files(files: &Files, examined: Examined) -> anyhow::Result<Look> {
     let mut reasons = why_absent(files)?;
-    let live = Live { files, global, locks: files.shm.is_some().then(|| files.locks()) };
-    let mut looks = 1;
-    let mut examined = examine(&live).with_context(|| files.label.clone())?;
-    while examined.in_use() && !examined.settled && looks < LOOKS {
-        looks += 1;
-        examined = examine(&live).with_context(|| files.label.clone())?;
-    }
     explain_faults(&examined, &mut reasons);
     if let (None, None, None, Some(reason)) = (&examined.database, &files.wal, &files.shm, reasons.get("database")) {
         bail!("{}: {reason}", files.label);
     }
-    if let Some(locks) = &live.locks {
-        seen(locks, &mut reasons);
+    match (&examined.locks, &files.shm) {
+        (Some(locks), _) => why_unknown(locks, &mut reasons),
+        (None, Some(_)) => drop(reasons.insert("shm.locks".to_owned(), source::NO_LOCKS.to_owned())),
+        (None, None) => {}
     }
     Ok(Look {
         source: inspect::Source {
@@ -92,15 +99,15 @@ fn of_files(files: &Files, global: &Global) -> anyhow::Result<Look> {
         sizes: Sizes {
             database: files.database.as_ref().map(|bytes| bytes.len()),
             wal: examined.wal.as_ref().filter(|_| files.wal.is_some()).map(|wal| wal.file_size),
-            shm: live.shm()?.map(|bytes| bytes.len()),
+            shm: now(files, |opened| &opened.shm, files.shm.as_ref())?.map(|bytes| bytes.len()),
         },
         reasons,
         examined,
-        hot_journal: files.hot_journal,
+        hot_journal: files.journal_still_hot(),
         access_time_moved: files.access_time_moved.clone(),
         unstable: None,
         readable_by_others: false,
-        around: files.opened.as_ref().map(|opened| around_live(&files.label, opened)).unwrap_or_default(),
+        around: Vec::new(),
     })
 }
 
@@ -108,28 +115,26 @@ fn of_files(files: &Files, global: &Global) -> anyhow::Result<Look> {
 struct Live<'a> {
     files: &'a Files,
     global: &'a Global,
-    locks: Option<Observation<LocksView>>,
 }
 
-impl Live<'_> {
-    fn now(
-        &self,
-        opened: impl FnOnce(&walscope::linux::OpenedFiles) -> &Observation<Arc<File>>,
-        alone: Option<&Arc<dyn ReadAt>>,
-    ) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        match &self.files.opened {
-            None => Ok(alone.cloned()),
-            Some(files) => match opened(files).value() {
-                Some(file) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
-                None => Ok(None),
-            },
-        }
+/// A file with the length that it has now.
+fn now(
+    files: &Files,
+    opened: impl FnOnce(&OpenedFiles) -> &Observation<Arc<File>>,
+    alone: Option<&Arc<dyn ReadAt>>,
+) -> io::Result<Option<Arc<dyn ReadAt>>> {
+    match &files.opened {
+        None => Ok(alone.cloned()),
+        Some(files) => match opened(files).value() {
+            Some(file) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
+            None => Ok(None),
+        },
     }
 }
 
 impl Sight for Live<'_> {
     fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(match self.now(|files| &files.database, self.files.database.as_ref())? {
+        Ok(match now(self.files, |files| &files.database, self.files.database.as_ref())? {
             Some(bytes) => DatabaseSight::Whole(bytes),
             None if self.files.opened.is_some() => DatabaseSight::Absent,
             None => DatabaseSight::NotSeen,
@@ -137,7 +142,7 @@ impl Sight for Live<'_> {
     }
 
     fn wal(&self) -> io::Result<WalSight> {
-        Ok(match self.now(|files| &files.wal, self.files.wal.as_ref())? {
+        Ok(match now(self.files, |files| &files.wal, self.files.wal.as_ref())? {
             Some(bytes) => WalSight::Whole(bytes),
             // Of a -shm alone nothing is known about the -wal.
             None if self.files.opened.is_some() => WalSight::Absent,
@@ -146,7 +151,7 @@ impl Sight for Live<'_> {
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        self.now(|files| &files.shm, self.files.shm.as_ref())
+        now(self.files, |files| &files.shm, self.files.shm.as_ref())
     }
 
     fn pass(&self, wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
@@ -154,15 +159,22 @@ impl Sight for Live<'_> {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        self.locks.as_ref().and_then(Observation::value).cloned()
+        self.files.lock_states()
+    }
+
+    fn name_holders(&self, locks: LocksView) -> LocksView {
+        self.files.name_holders(locks)
+    }
+
+    fn in_place(&self) -> bool {
+        self.files.in_place()
     }
 }
 
-fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
+fn of_bundle(capture: &Capture, examined: Examined) -> Look {
     let manifest = &capture.manifest;
     let files = &manifest.evidence.files;
     let mut reasons = BTreeMap::new();
-    let examined = examine(&Captured(capture, global)).with_context(|| capture.label.clone())?;
     explain_faults(&examined, &mut reasons);
     seen(&manifest.evidence.locks, &mut reasons);
     if examined.wal.is_none() {
@@ -170,7 +182,7 @@ fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
         reasons.insert("wal".to_owned(), why.to_owned());
     }
     let unstable = || manifest.stability.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-    Ok(Look {
+    Look {
         source: inspect::Source {
             label: capture.label.clone(),
             kind: SourceKind::Bundle,
@@ -184,20 +196,32 @@ fn of_bundle(capture: &Capture, global: &Global) -> anyhow::Result<Look> {
         },
         reasons,
         examined,
-        hot_journal: files.journal.known().map(|journal| journal.is_some_and(|journal| journal.size > 0)),
+        hot_journal: manifest.hot_journal(),
         access_time_moved: manifest.access_time_moved.clone(),
         unstable: (!manifest.stability.stable).then(unstable),
         readable_by_others: capture.readable_by_others,
         around: around(&capture.label, &manifest.evidence),
-    })
+    }
 }
 
-/// The same of files that are looked at now; of a container's, also whether its user can write.
-fn around_live(label: &str, opened: &OpenedFiles) -> Vec<Finding> {
-    let evidence = linux::evidence(opened);
-    let mut found = around(label, &evidence);
-    found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
-    found
+/// The same of files that are looked at now; of a container's, also whether its user can write. A `-shm` that goes while
+/// the processes are looked at went with the last connection: the next look has none.
+fn around_live(source: Source, argument: &OsStr, global: &Global) -> anyhow::Result<Vec<Finding>> {
+    let look = |source: &Source| {
+        let Source::Files(files) = source else { return Ok((Vec::new(), true)) };
+        let Some(opened) = &files.opened else { return Ok((Vec::new(), true)) };
+        let mut evidence = linux::evidence(opened);
+        let in_place = files.in_place();
+        // Of the -journal, which comes and goes with every transaction in rollback mode, nothing is said here.
+        evidence.paths_unchanged = in_place;
+        if !in_place {
+            evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");
+        }
+        let mut found = around(&files.label, &evidence);
+        found.extend(opened.target.pid().and_then(|_| surroundings::user_cannot_write(&evidence)));
+        Ok((found, in_place))
+    };
+    steady(source, argument, global, look, |(_, in_place)| !in_place).map(|(_, (found, _))| found)
 }
 
 /// How the files are mounted, linked and owned, and whether running processes have others mapped.

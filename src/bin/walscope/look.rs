@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use walscope::analysis::examine::settled_head;
 use walscope::analysis::findings::Facts;
 use walscope::analysis::frames::{self, FrameBytes};
+use walscope::analysis::moment;
 use walscope::analysis::wal::{Frame, WalFacts};
 use walscope::bytes::ReadAt;
 use walscope::evidence::{LocksView, Observation};
 use walscope::format::{ParseError, db, shm};
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
 use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
-use walscope::source::{Files, Source};
+use walscope::source::{self, Files, Source};
 
 use crate::args::Global;
 use crate::pass::pass;
@@ -27,6 +28,8 @@ pub struct Look {
     pub wal: Option<WalFacts>,
     /// The head of the wal-index; `None` when it is absent or too short.
     pub shm: Option<shm::IndexHead>,
+    /// Whether the files were replaced by others meanwhile.
+    pub replaced: bool,
 }
 
 /// Takes a frame of the pass over the WAL, and bytes that are equal for equal pages.
@@ -73,15 +76,24 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
     let name = || files.label.clone();
     let mut reasons = why_absent(files)?;
     let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
-    let before = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
-    let locks = files.shm.as_ref().map(|_| files.locks());
+    let look = || shm_head(files.shm.as_deref(), &mut reasons);
+    let (before, locks, with_locks) =
+        moment::together(look, || files.lock_states(), |a, b| a == b).with_context(name)?;
+    let locks = locks.map(|locks| moment::fitting(before.as_ref(), with_locks.as_ref(), files.name_holders(locks)));
     let wal = match &files.wal {
         Some(bytes) => wal.pass(bytes.as_ref(), global).with_context(name)?,
         // Of a -shm alone nothing is known about the -wal.
         None => files.opened.as_ref().map(|_| WalFacts::absent()),
     };
     let after = shm_head(files.shm.as_deref(), &mut reasons).with_context(name)?;
-    let shm = settled_head(before, after);
+    let shm = settled_head(before, after, wal.as_ref());
+    match (&locks, &files.shm) {
+        (Some(locks), _) => why_unknown(locks, &mut reasons),
+        (None, Some(_)) => drop(reasons.insert("shm.locks".to_owned(), source::NO_LOCKS.to_owned())),
+        (None, None) => {}
+    }
+    // Last of all: what is in place now was so throughout.
+    let replaced = !files.in_place();
     if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
         bail!("{}: {reason}", files.label);
     }
@@ -89,8 +101,9 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
         database: database.as_ref(),
         wal: wal.as_ref(),
         shm: shm.as_ref(),
-        locks: locks.as_ref().and_then(|locks| seen(locks, &mut reasons)),
-        hot_journal: files.hot_journal,
+        locks: locks.as_ref(),
+        replaced,
+        hot_journal: files.journal_still_hot(),
         access_time_moved: &files.access_time_moved,
         ..Facts::default()
     };
@@ -105,7 +118,7 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
         path: files.database_path.display().to_string(),
         stable: None,
     };
-    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm, replaced })
 }
 
 /// Why files are absent here. One that is there and cannot be read is an error: an answer without it would be wrong.
@@ -163,7 +176,7 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
         wal: wal.as_ref(),
         shm: shm.as_ref(),
         locks: seen(&manifest.evidence.locks, &mut reasons),
-        hot_journal: files.journal.known().map(|journal| journal.is_some_and(|journal| journal.size > 0)),
+        hot_journal: manifest.hot_journal(),
         access_time_moved: &manifest.access_time_moved,
         unstable,
         readable_by_others: capture.readable_by_others,
@@ -180,7 +193,7 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
         path: files.database_path.clone(),
         stable: Some(manifest.stability.stable),
     };
-    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm })
+    Ok(Look { document: inspect::build(source, sizes, &facts, reasons), wal, shm, replaced: false })
 }
 
 fn database_head(
@@ -220,12 +233,16 @@ fn decoded<T>(
 
 /// The locks, or why they are not known.
 pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String, String>) -> Option<&'a LocksView> {
-    let reason = match locks.value() {
-        Some(view) => view.shm.write.reason.as_deref(),
-        None => locks.reason(),
-    };
-    if let Some(reason) = reason {
-        reasons.insert("shm.locks".to_owned(), reason.to_owned());
+    match locks.value() {
+        Some(view) => why_unknown(view, reasons),
+        None => drop(locks.reason().map(|reason| reasons.insert("shm.locks".to_owned(), reason.to_owned()))),
     }
     locks.value()
+}
+
+/// Why some of the locks are not known, if some are not.
+pub fn why_unknown(locks: &LocksView, reasons: &mut BTreeMap<String, String>) {
+    if let Some(reason) = moment::unknown_because(locks) {
+        reasons.insert("shm.locks".to_owned(), reason.to_owned());
+    }
 }

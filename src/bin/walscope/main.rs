@@ -21,6 +21,7 @@ mod ps;
 mod schema;
 mod shm;
 mod snapshot;
+mod steady;
 mod verify;
 mod wal;
 

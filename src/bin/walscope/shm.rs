@@ -14,6 +14,7 @@ use crate::args::{FailOn, Global};
 use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
+use crate::steady::steady;
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
 const BLOCKS_DRAWN: u64 = 16;
@@ -44,7 +45,9 @@ pub struct ShmArgs {
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(args.source.as_os_str(), global.strict_atime)?;
-    let Look { document: whole, shm: head, .. } = look(&source, Wal::LeftOut, global)?;
+    let once = |source: &Source| look(source, Wal::LeftOut, global);
+    let (source, Look { document: whole, shm: head, .. }) =
+        steady(source, args.source.as_os_str(), global, once, |look| look.replaced)?;
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
         Source::Bundle(capture) => capture.shm.as_deref(),

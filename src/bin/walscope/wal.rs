@@ -24,6 +24,7 @@ use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::output::{self, Sink, Streamed};
 use crate::pass;
+use crate::steady::steady;
 
 /// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
 const PAGES_LISTED: usize = 1 << 20;
@@ -88,15 +89,19 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         (false, true) => usize::MAX,
         (false, false) => INDEXED_UNASKED,
     };
-    let mut prologue = Prologue::new(*frames.start(), indexed);
-    let Look { document: mut whole, wal, .. } =
-        look(&source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
     if let Source::Files(files) = &source
         && files.opened.is_none()
         && files.wal.is_none()
     {
         bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
     }
+    let once = |source: &Source| {
+        let mut prologue = Prologue::new(*frames.start(), indexed);
+        let seen = look(source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
+        Ok((seen, prologue))
+    };
+    let (source, (Look { document: mut whole, wal, .. }, prologue)) =
+        steady(source, args.source.as_os_str(), global, once, |(look, _)| look.replaced)?;
     let Some(facts) = wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());

@@ -1,0 +1,85 @@
+//! Read marks and locks that change while they are looked at: nobody blocks who was not there.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+
+use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
+use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::analysis::moment;
+use walscope::bytes::ReadAt;
+use walscope::evidence::{LockState, LocksView};
+
+use crate::world::{World, byte, healthy, index, open};
+
+/// A writer that commits whenever somebody asks for the locks, `left` more times: it raises the mark of slot 1 to the last
+/// commit and holds the slot, as a connection does in each of its transactions.
+struct Writer {
+    world: World,
+    left: Cell<u32>,
+    frames: Cell<u32>,
+    standing: bool,
+}
+
+impl Sight for Writer {
+    fn database(&self) -> io::Result<DatabaseSight> {
+        Sight::database(&self.world)
+    }
+
+    fn wal(&self) -> io::Result<WalSight> {
+        let mut world = healthy();
+        let wal = world.wal.as_mut().unwrap();
+        for _ in 4..=self.frames.get() {
+            wal.frame(3, 4, 1);
+        }
+        Ok(WalSight::Whole(Arc::new(std::mem::take(&mut wal.bytes))))
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        let mut shm = index(self.world.wal.as_ref().unwrap());
+        let own = self.frames.get();
+        // Behind the marks of all commits but the last: it is published while the slot is still at the one before.
+        shm.mx_frame = own + 1;
+        shm.change = own;
+        shm.marks[1] = if self.left.get() > 0 { own } else { own + 1 };
+        shm.marks[2] = 2;
+        Ok(Some(Arc::new(shm.bytes(false))))
+    }
+
+    fn locks(&self) -> Option<LocksView> {
+        if let Some(left) = self.left.get().checked_sub(1) {
+            self.left.set(left);
+            self.frames.set(self.frames.get() + 1);
+        }
+        let mut locks = open();
+        locks.read[1] = byte(LockState::Shared);
+        if self.standing {
+            locks.read[2] = byte(LockState::Shared);
+        }
+        Some(LocksView { shm: locks, database: byte(LockState::Shared) })
+    }
+}
+
+fn beside(left: u32, standing: bool) -> (CheckpointFacts, Examined) {
+    let examined =
+        examine(&Writer { world: healthy(), left: Cell::new(left), frames: Cell::new(4), standing }).unwrap();
+    let locks = examined.locks.as_ref();
+    (diagnose(examined.wal.as_ref().unwrap(), examined.shm.as_ref(), locks), examined)
+}
+
+#[test]
+fn marks_and_locks_of_two_moments_block_nobody() {
+    // It pauses after some commits: head and locks are of one moment then.
+    let (checkpoint, _) = beside(7, false);
+    assert_eq!((checkpoint.state, checkpoint.safe_to), (CheckpointState::Pending, Some(12)));
+    // It never does: what stands in the way is not known, and nobody is accused.
+    let (checkpoint, examined) = beside(u32::MAX, false);
+    assert_eq!((checkpoint.state, checkpoint.safe_to, checkpoint.can_restart), (CheckpointState::Pending, None, None));
+    assert!(checkpoint.blocked_by.is_empty());
+    let reason = moment::unknown_because(examined.locks.as_ref().unwrap()).unwrap();
+    assert!(reason.contains("changed each time"), "{reason}");
+    // A reader whose mark stands still beside it does block.
+    let (checkpoint, _) = beside(u32::MAX, true);
+    let blockers: Vec<_> = checkpoint.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect();
+    assert_eq!((checkpoint.state, blockers), (CheckpointState::Blocked, vec!["read2"]));
+}
