@@ -390,6 +390,13 @@ pub struct Mapping {
     /// database removes the `-shm` first and unmaps it afterwards: seen once, that says nothing.
     #[serde(default)]
     pub cut_off: Option<CutOff>,
+    /// Whether the process has the side's database open, by device and inode. `null`: not known. A wal-index in use
+    /// belongs to a database that is open; through several looks without it, the process has another one.
+    #[serde(default)]
+    pub database_open: Option<bool>,
+    /// The same of the side's `-wal`.
+    #[serde(default)]
+    pub wal_open: Option<bool>,
 }
 
 /// Why whoever opens the path does not meet the process that has another wal-index mapped.

@@ -121,6 +121,37 @@ fn a_process_that_stays_on_a_deleted_wal_index_refutes() {
 }
 
 #[test]
+fn files_replaced_under_a_live_wal_index_are_no_sharing() {
+    for (name, code) in [("t.db", "wal_index_shared_database_not"), ("t.db-wal", "wal_index_shared_wal_not")] {
+        let (folder, path) = database();
+        let at = |name: &str| folder.path().join(name);
+        let stale = Sqlite::open(&path);
+        let capture = |name: &str| {
+            let mut file = fs::File::create(at(name)).unwrap();
+            write_bundle(&path, &Options::default(), &mut file, &mut |_, _| {}).unwrap();
+        };
+        capture("a.walsnap");
+        // A birth is known to within a tick of the clock that inode times are taken from.
+        let captured = fs::metadata(at("a.walsnap")).unwrap().modified().unwrap();
+        while fs::metadata(at("next")).and_then(|next| next.created()).map_or(true, |born| born <= captured) {
+            let _ = fs::remove_file(at("next"));
+            fs::copy(at(name), at("next")).unwrap();
+        }
+        fs::rename(at("next"), at(name)).unwrap();
+        let fresh = Sqlite::open(&path);
+        capture("b.walsnap");
+        let (decided, document) = compare(&at("a.walsnap"), &at("b.walsnap"));
+        assert_eq!(decided, 3, "{name}: {document:#}");
+        assert!(codes(&document).contains(&code), "{name}: {document:#}");
+        let [stale, fresh] = [&stale, &fresh].map(|process| format!("pid:{}:{}", process.0.id(), path.display()));
+        let (_, document) = compare(Path::new(&stale), Path::new(&fresh));
+        assert_eq!(document["verdict"]["subject"], "paths", "{name}: {document:#}");
+        assert!(codes(&document).contains(&code), "{name}: {document:#}");
+        assert!(!document["explanation"].as_str().unwrap().contains("nothing to do"));
+    }
+}
+
+#[test]
 fn a_process_that_has_the_database_open_under_another_name_refutes() {
     let (folder, path) = database();
     let _one = Sqlite::open(&path);

@@ -49,6 +49,8 @@ pub use probe::{Met, probe};
 pub struct Side {
     /// As the user named it.
     pub label: String,
+    /// The process whose view the user asked for by its number; `None` where it was any of a container, or this one.
+    pub process: Option<u32>,
     /// Whether the capture is of one moment.
     pub stable: bool,
     /// What was seen besides the bytes.
@@ -270,6 +272,7 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
 pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
     let side = Side {
         label: label.to_owned(),
+        process: None,
         stable: true,
         evidence: evidence.clone(),
         shm: None,
