@@ -179,6 +179,9 @@ impl Sight {
         if mapped.files_not_looked_at > 0 {
             unseen.push(format!("whether {} are wal-indexes", many(mapped.files_not_looked_at, "more mapped file")));
         }
+        if mapped.mappings_not_looked_at > 0 {
+            unseen.push(format!("what {} are of", many(mapped.mappings_not_looked_at, "more mapping")));
+        }
         Self {
             processes_read: mapped.processes_read,
             processes_denied: mapped.processes_denied,
