@@ -177,8 +177,8 @@ pub struct Verdict {
     /// Labels of the sides, by sharing group; of more than two sides. A group is proven: its sides share, or a side
     /// shares with none of the others.
     pub groups: Vec<Vec<String>>,
-    /// Labels of the sides that were proven to share with none, and with one or more neither proven nor refuted; of more
-    /// than two sides.
+    /// Labels of the sides that are in no group, of more than two: they were proven to share with none, and with one or more
+    /// neither proven nor refuted; or their proofs hang together over a pair that is refuted.
     pub undecided: Vec<String>,
     /// All evidence.
     pub because: Vec<Because>,
