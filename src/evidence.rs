@@ -299,6 +299,9 @@ pub struct Container {
     pub runtime: String,
     /// Full id as the path has it.
     pub id: String,
+    /// Its name, where the runtime was there to be asked.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
