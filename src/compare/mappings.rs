@@ -195,7 +195,7 @@ fn uses_its_files(side: &Side, mapped: &[&Mapping]) -> Result<(), String> {
 
 /// Processes that map the wal-index of a side, wherever they are, and have not the database, or the `-wal`, open that its
 /// path leads to.
-pub(super) fn of_others<'a>(side: &'a Side, open: fn(&Mapping) -> Option<bool>) -> Vec<&'a Mapping> {
+pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> Option<bool>) -> Vec<&Mapping> {
     let id = side.evidence.files.shm.value().and_then(|file| file.maps_identity.value());
     let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
     let of_this = mappings.filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(&mapping.inode) == id);

@@ -162,11 +162,12 @@ pub(super) fn beside(pair: &Pair<'_>) -> Beside {
             // Equal as far as it was seen. What was refused might have told them apart.
             Identity::Alike(_) => doubt = doubt.or_else(|| identity::refused(pair, part)),
             // folklore: a -wal comes before its -shm and goes after it (sqlite3WalOpen, sqlite3WalClose), and both beside
-            // a database that stays. So a part that is younger than the -shm was removed, or another was put in its place,
-            // and whoever mapped the -shm before goes on with the old one. Held by
+            // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
+            // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
+            // folder has the word. Held by
             // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open`.
-            Identity::MadeAnew(reason) if is_one => doubt = doubt.or(Some(reason)),
-            Identity::One(_) | Identity::MadeAnew(_) => {}
+            Identity::MadeAnew(reason) => doubt = doubt.or(Some(reason)),
+            Identity::One(_) => {}
         }
     }
     let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());

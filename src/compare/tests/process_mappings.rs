@@ -210,7 +210,8 @@ fn processes_that_could_not_be_looked_at_are_counted() {
 
 #[test]
 fn a_process_that_has_another_database_or_wal_open_leaves_the_subject_at_paths_and_is_an_error() {
-    let lack: [(fn(&mut crate::evidence::Mapping, Option<bool>), &str); 2] = [
+    type Change = fn(&mut crate::evidence::Mapping, Option<bool>);
+    let lack: [(Change, &str); 2] = [
         (|mapping, open| mapping.database_open = open, "wal_index_shared_database_not"),
         (|mapping, open| mapping.wal_open = open, "wal_index_shared_wal_not"),
     ];
