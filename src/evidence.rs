@@ -309,6 +309,9 @@ pub struct Container {
     pub runtime: String,
     /// Full id as the path has it.
     pub id: String,
+    /// Its name, where the runtime was there to be asked.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
@@ -401,6 +404,13 @@ pub struct Mapping {
     /// database removes the `-shm` first and unmaps it afterwards: seen once, that says nothing.
     #[serde(default)]
     pub cut_off: Option<CutOff>,
+    /// Whether the process has the side's database open, by device and inode. `null`: not known. A wal-index in use
+    /// belongs to a database that is open; through several looks without it, the process has another one.
+    #[serde(default)]
+    pub database_open: Option<bool>,
+    /// The same of the side's `-wal`.
+    #[serde(default)]
+    pub wal_open: Option<bool>,
 }
 
 /// Why whoever opens the path does not meet the process that has another wal-index mapped.

@@ -116,6 +116,15 @@ fn place(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Place<'_> {
     }
 }
 
+/// The process whose view a SOURCE asks for by its number: `pid:N:/path`.
+#[must_use]
+pub fn process(argument: &OsStr) -> Option<u32> {
+    match place(argument, |path| path.symlink_metadata().is_ok()) {
+        Place::Process(pid, _) => Some(pid),
+        Place::Here(_) | Place::Container(..) | Place::NoNumber => None,
+    }
+}
+
 /// `WHOSE:/path`, at the first colon before a slash.
 fn split(argument: &OsStr) -> Option<(&str, &Path)> {
     let bytes = argument.as_bytes();

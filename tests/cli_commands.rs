@@ -190,7 +190,7 @@ fn pages_fit_every_width() {
     for width in ["20", "21", "40", "49", "50", "60", "80", "100", "200", "1000"] {
         for (args, code) in [
             (["inspect", name].as_slice(), 0),
-            (&["compare", name, name], 0),
+            (&["compare", name, name], 3),
             (&["compare", name, "o.db"], 1),
             (&["compare", name, name, "o.db"], 1),
         ] {
@@ -348,6 +348,9 @@ fn one_source_given_twice_has_two_labels() {
     let document = walscope(folder.path(), &["compare", "t.db", "t.db", "--json"]).json();
     assert_eq!(document["sides"][0]["label"], "t.db");
     assert_eq!(document["sides"][1]["label"], "t.db (2)");
+    assert_eq!(document["verdict"]["sharing"], "undecided");
+    let explanation = document["explanation"].as_str().unwrap();
+    assert!(explanation.contains("one and the same path seen from one place: nothing was compared"), "{explanation}");
 }
 
 #[test]

@@ -44,7 +44,9 @@ fn every_command_takes_names_that_are_not_utf8_and_shows_them_readably() {
         &[os("compare"), bundle, name],
     ] {
         let ran = ran(folder.path(), args);
-        assert_eq!(ran.code, if args[0] == "probe" { 3 } else { 0 }, "{args:?}: {} {}", ran.text(), ran.stderr);
+        // Nobody holds a beacon, and what is compared with itself is not compared.
+        let undecided = args[0] == "probe" || args[1..] == [name, name];
+        assert_eq!(ran.code, if undecided { 3 } else { 0 }, "{args:?}: {} {}", ran.text(), ran.stderr);
         let unnamed = ["wal", "shm", "probe"].map(os).contains(&args[0]);
         assert!(ran.text().contains("caf\u{fffd}") || unnamed, "{args:?}: {}", ran.text());
         assert!(!ran.text().contains('\u{1b}') && ran.stderr.is_empty(), "{args:?}: {}", ran.stderr);

@@ -25,20 +25,25 @@ struct Sqlite(Child);
 impl Sqlite {
     /// Holds the database open.
     fn open(database: &Path) -> Self {
-        Self::start(database, "")
+        Self::start(database, "", Stdio::null())
+    }
+
+    /// Holds it open, and this file beside it.
+    fn open_with(database: &Path, file: fs::File) -> Self {
+        Self::start(database, "", file.into())
     }
 
     /// Opens it, inserts a row and closes it, again and again.
     fn short_lived(database: &Path) -> Self {
-        Self::start(database, "1")
+        Self::start(database, "1", Stdio::null())
     }
 
-    fn start(database: &Path, short_lived: &str) -> Self {
+    fn start(database: &Path, short_lived: &str, input: Stdio) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sqlite_in_a_child", "--nocapture"])
             .env(DATABASE, database)
             .env(SHORT_LIVED, short_lived)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -118,6 +123,95 @@ fn a_process_that_stays_on_a_deleted_wal_index_refutes() {
     assert_eq!(code, 1, "{document:#}");
     assert_eq!(document["verdict"]["subject"], "mappings");
     assert!(codes(&document).contains(&"split_brain"));
+}
+
+/// A FUSE daemon that can be stopped; its mount goes with it.
+struct Daemon(Child, PathBuf);
+
+impl Daemon {
+    fn mount(source: &Path, at: PathBuf) -> Option<Self> {
+        let daemon = Command::new("bindfs")
+            .args(["-f", "--no-allow-other", "-o", "attr_timeout=0"])
+            .args([source, &at])
+            .stderr(Stdio::null())
+            .spawn();
+        let mut daemon = Self(daemon.ok()?, at);
+        while !ran("mountpoint", &[Path::new("-q"), &daemon.1]) {
+            if daemon.0.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        Some(daemon)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // What waits for it then fails.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        ran("umount", &[Path::new("-l"), &self.1]);
+    }
+}
+
+#[test]
+fn a_descriptor_on_a_dead_fuse_mount_stops_nobody() {
+    let (folder, path) = database();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["source", "mount"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    fs::write(at("source").join("file"), "").unwrap();
+    let daemon = Daemon::mount(&at("source"), at("mount"));
+    if !common::have("fuse", daemon.is_some()) {
+        return;
+    }
+    let daemon = daemon.unwrap();
+    let process = Sqlite::open_with(&path, fs::File::open(at("mount").join("file")).unwrap());
+    assert!(ran("kill", &[Path::new("-STOP"), Path::new(&daemon.0.id().to_string())]));
+    // The limit only turns a hang into a failure.
+    let looked = Command::new("timeout")
+        .args(["-s", "KILL", "60", env!("CARGO_BIN_EXE_walscope"), "snapshot"])
+        .arg(&path)
+        .arg("-o")
+        .arg(at("b.walsnap"))
+        .output()
+        .unwrap();
+    drop(daemon);
+    assert!(looked.status.success(), "{:?}", looked.status);
+    drop(process);
+}
+
+#[test]
+fn files_replaced_under_a_live_wal_index_are_no_sharing() {
+    for (name, code) in [("t.db", "wal_index_shared_database_not"), ("t.db-wal", "wal_index_shared_wal_not")] {
+        let (folder, path) = database();
+        let at = |name: &str| folder.path().join(name);
+        let stale = Sqlite::open(&path);
+        let capture = |name: &str| {
+            let mut file = fs::File::create(at(name)).unwrap();
+            write_bundle(&path, &Options::default(), &mut file, &mut |_, _| {}).unwrap();
+        };
+        capture("a.walsnap");
+        // A birth is known to within a tick of the clock that inode times are taken from.
+        let captured = fs::metadata(at("a.walsnap")).unwrap().modified().unwrap();
+        while fs::metadata(at("next")).and_then(|next| next.created()).map_or(true, |born| born <= captured) {
+            let _ = fs::remove_file(at("next"));
+            fs::copy(at(name), at("next")).unwrap();
+        }
+        fs::rename(at("next"), at(name)).unwrap();
+        let fresh = Sqlite::open(&path);
+        capture("b.walsnap");
+        let (decided, document) = compare(&at("a.walsnap"), &at("b.walsnap"));
+        assert_eq!(decided, 3, "{name}: {document:#}");
+        assert!(codes(&document).contains(&code), "{name}: {document:#}");
+        let [stale, fresh] = [&stale, &fresh].map(|process| format!("pid:{}:{}", process.0.id(), path.display()));
+        let (_, document) = compare(Path::new(&stale), Path::new(&fresh));
+        assert_eq!(document["verdict"]["subject"], "paths", "{name}: {document:#}");
+        assert!(codes(&document).contains(&code), "{name}: {document:#}");
+        assert!(!document["explanation"].as_str().unwrap().contains("nothing to do"));
+    }
 }
 
 #[test]

@@ -87,6 +87,9 @@ fn a_pinning_reader_is_named_in_one_sentence_with_container_pid_slot_and_frame()
     let mine = mine.unwrap_or_else(|| panic!("{listed:#}"));
     assert_eq!((mine["processes"].as_array().unwrap().len(), &mine["state"]), (2, &"current".into()), "{mine:#}");
     assert_eq!(mine["databases"], serde_json::json!(["/data/t.db"]));
+    let look = mine["look"].as_str().unwrap();
+    assert!([source(&writer), source(&api)].contains(&look.to_owned()), "{look}");
+    assert_eq!(json(&["inspect", look]).0, 0);
 }
 
 #[test]
@@ -101,6 +104,13 @@ fn two_containers_are_proven_from_the_host_for_their_mappings() {
         serde_json::json!(["physical_pages", "kernel_identity", "lock_beacon"]),
         "{found:#}"
     );
+
+    for (side, shell) in [(0, &writer), (1, &api)] {
+        assert_eq!(found["sides"][side]["container_name"], shell.container.as_str(), "{found:#}");
+    }
+    let (_, page, _) = run(&["compare", &source(&writer), &source(&api), "--width", "200"]);
+    let short = found["sides"][0]["container"].as_str().unwrap()[..12].to_owned();
+    assert!(page.contains(&format!("container {} ({short})", writer.container)), "{page}");
 
     let by_pid = format!("pid:{}:/data/t.db", pid(&api));
     let id: String = found["sides"][0]["container"]["id"].as_str().map_or_else(String::new, |id| id[..12].to_owned());
@@ -127,14 +137,21 @@ fn a_volume_of_one_s_own_is_refuted_from_the_host() {
 #[test]
 fn a_snapshot_from_the_host_says_what_one_from_inside_would() {
     let Some(world) = world() else { return };
-    let (writer, _api, _) = pinned(&world);
+    let (writer, api, _) = pinned(&world);
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("w.walsnap");
     let bundle = bundle.to_str().unwrap();
     let (code, _, err) = run(&["snapshot", &source(&writer), "-o", bundle]);
     assert_eq!(code, 0, "{err}");
-    let (_, found) = json(&["compare", bundle, &source(&writer)]);
-    assert_eq!((&found["verdict"]["sharing"], &found["verdict"]["subject"]), (&"proven".into(), &"mappings".into()));
+    let judged = |other: &Shell| {
+        let (_, found) = json(&["compare", bundle, &source(other)]);
+        (found["verdict"]["sharing"].clone(), found["verdict"]["subject"].clone(), found)
+    };
+    let (sharing, subject, found) = judged(&api);
+    assert_eq!((sharing, subject), ("proven".into(), "mappings".into()), "{found:#}");
+    // In the same container it is the same process that is met again.
+    let (sharing, subject, found) = judged(&writer);
+    assert_eq!((sharing, subject), ("proven".into(), "paths".into()), "{found:#}");
     let side = &found["sides"][0];
     assert_eq!(side["mount_namespace"], found["sides"][1]["mount_namespace"]);
     let own = Path::new("/proc/self/ns/mnt").read_link().unwrap();
@@ -220,8 +237,8 @@ fn a_hostile_container_is_refused_clearly_and_nothing_outside_of_it_is_read() {
     let odd = format!("{}:/data/{odd}", writer.container);
     for (arguments, expected) in [
         (["inspect", &odd].as_slice(), 0),
-        // One file in one folder, looked at twice.
-        (&["compare", &odd, &odd], 0),
+        // One file in one folder, looked at twice: nothing is compared.
+        (&["compare", &odd, &odd], 3),
         (&["inspect", &format!("{odd}x")], 2),
         (&["probe", "seek", &odd, "0123456789abcdef"], 2),
     ] {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cli::{EXE, Ran, database, run, walscope};
+use common::sqlite::Sqlite;
 use serde_json::Value;
 
 fn root() -> bool {
@@ -35,6 +36,58 @@ fn executable(folder: &Path) -> PathBuf {
     common::copy_executable(EXE, &copy);
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     copy
+}
+
+#[test]
+fn sqlite_in_a_child() {
+    common::sqlite::serve();
+}
+
+/// A file in a folder as a process sees it.
+fn seen_by(pid: u32, folder: &Path, name: &str) -> String {
+    format!("pid:{pid}:{}", folder.join(name).display())
+}
+
+#[test]
+fn processes_that_have_not_the_database_open_leave_the_subject_at_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let subject = |pids: [u32; 2]| {
+        let sources = pids.map(|pid| seen_by(pid, folder.path(), "t.db"));
+        let ran = walscope(folder.path(), &["compare", &sources[0], &sources[1], "--json"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        (ran.json()["verdict"]["subject"].clone(), ran.json()["explanation"].as_str().unwrap().to_owned())
+    };
+    let user = Sqlite::open(&path);
+    let bystander = Sqlite::open(&folder.path().join("o.db"));
+    let myself = std::process::id();
+    let (of_one, explanation) = subject([bystander.pid(), myself]);
+    assert_eq!(of_one, "paths", "{explanation}");
+    assert!(explanation.contains("does not map the -shm itself"), "{explanation}");
+    let another = Sqlite::open(&path);
+    assert_eq!(subject([user.pid(), bystander.pid()]).0, "paths");
+    assert_eq!(subject([user.pid(), another.pid()]).0, "mappings");
+}
+
+#[test]
+fn what_neither_side_may_see_is_no_proof_for_a_probe_either() {
+    if !common::have("root", root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(&folder.path().join("t.db"));
+    for_everybody(folder.path());
+    let copy = executable(folder.path());
+    let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", copy.to_str().unwrap()];
+    let meet = ["probe", "meet", "t.db", "--token", "denied", "--timeout", "60", "--json"];
+    let words: Vec<&str> = user.into_iter().chain(meet).collect();
+    for (mode, code) in [(0o644, 0), (0o600, 3)] {
+        fs::set_permissions(folder.path().join("t.db-wal"), fs::Permissions::from_mode(mode)).unwrap();
+        for ran in both(folder.path(), &words, &words) {
+            assert_eq!(ran.code, code, "{mode:o}: {} {}", ran.text(), ran.stderr);
+            assert_eq!(ran.json()["verdict"]["locks"], "proven");
+        }
+    }
 }
 
 /// Two probes at the same time; each is a whole command line.
@@ -62,7 +115,8 @@ fn two_live_sides_are_compared_by_page_frames_identity_and_beacon() {
     }
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
-    let ran = walscope(folder.path(), &["compare", "t.db", "t.db", "--json"]);
+    let other = Sqlite::open(&folder.path().join("t.db"));
+    let ran = walscope(folder.path(), &["compare", "t.db", &seen_by(other.pid(), folder.path(), "t.db"), "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let document = ran.json();
     let decided: Vec<&str> =
@@ -162,7 +216,7 @@ fn a_beacon_is_seen_across_pid_namespaces_and_users_until_its_holder_ends() {
     }
     let other = walscope(folder.path(), &["probe", "seek", "t.db", "0123456789abcdef", "--json"]);
     assert_eq!((other.code, says(&other.json(), "lock_beacon")), (3, vec!["silent"]));
-    assert_eq!(held.finish(), 0);
+    assert_eq!(held.finish(), 3, "what nobody was asked about is not decided");
     let after = walscope(folder.path(), &["probe", "seek", "t.db", &nonce, "--json"]);
     assert_eq!((after.code, says(&after.json(), "lock_beacon")), (3, vec!["silent"]));
 }
@@ -353,7 +407,8 @@ fn two_overlays_over_one_folder_are_refuted_and_one_is_proven() {
     assert_eq!(says(&apart, "physical_pages"), ["refutes"]);
     assert_eq!(says(&apart, "lock_beacon"), ["refutes"]);
 
-    let one = walscope(here, &["compare", "o1/t.db", "o1/t.db", "--json"]).json();
+    let other = Sqlite::open(&here.join("o1/t.db"));
+    let one = walscope(here, &["compare", "o1/t.db", &seen_by(other.pid(), here, "o1/t.db"), "--json"]).json();
     assert_eq!(one["verdict"]["sharing"], "proven", "{one:#}");
     assert_eq!(one["verdict"]["decided_by"], serde_json::json!(["physical_pages", "lock_beacon"]));
 }

@@ -89,6 +89,33 @@ fn a_mapped_wal_index_is_listed_with_everyone_who_holds_a_slot() {
 }
 
 #[test]
+fn every_wal_index_comes_with_a_source_to_look_at_it_by() {
+    let folder = tempfile::tempdir().unwrap();
+    // A tab cannot be written in a line, so there is no source for that one.
+    for (name, quoted) in [("t.db", Some(false)), ("a b'c.db", Some(true)), ("a\tb.db", None)] {
+        let database = fs::canonicalize(folder.path()).unwrap().join(name);
+        let process = Sqlite::open(&database);
+        let (_, json) = ps(&[]);
+        let look = of(&json, &database)[0]["look"].clone();
+        let Some(quoted) = quoted else {
+            assert_eq!(look, Value::Null);
+            continue;
+        };
+        let source = format!("pid:{}:{}", process.pid(), database.display());
+        assert_eq!(look, source);
+        let page = Command::new(EXE).args(["ps", "--width", "1000"]).output().unwrap();
+        let page = String::from_utf8(page.stdout).unwrap();
+        let shown = if quoted { format!("'{}'", source.replace('\'', r"'\''")) } else { source.clone() };
+        let line = page.lines().find_map(|line| line.strip_prefix("look: ").filter(|line| line.ends_with(&shown)));
+        let line = line.unwrap_or_else(|| panic!("{page}"));
+        // As a shell takes it.
+        let words = line.strip_prefix("walscope ").unwrap();
+        let ran = Command::new("sh").arg("-c").arg(format!("'{EXE}' {words}")).output().unwrap();
+        assert!(ran.status.success(), "{line}");
+    }
+}
+
+#[test]
 fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
     let (_folder, database) = folder();
     let mut writer = Sqlite::open(&database);

@@ -250,7 +250,7 @@ fn file_system(evidence: &Evidence) -> Option<Finding> {
 #[must_use]
 pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     let splits = splits(mapped);
-    let mut found: Vec<Finding> = splits.iter().map(|((_, path), indexes)| split_brain(path, indexes)).collect();
+    let mut found: Vec<Finding> = splits.iter().map(|((_, place), indexes)| split_brain(place, indexes)).collect();
     let cut_off = mapped
         .indexes
         .iter()
@@ -259,7 +259,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     found
 }
 
-/// Wal-indexes by mount namespace and path, where there is more than one behind it.
+/// Wal-indexes by mount namespace and place, where there is more than one behind it.
 #[must_use]
 pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> {
     let mut by_path: BTreeMap<(String, String), Vec<&MappedIndex>> = BTreeMap::new();
@@ -267,7 +267,7 @@ pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> 
         let places: BTreeSet<(String, String)> = index
             .processes
             .iter()
-            .filter_map(|process| Some((process.mount_namespace.value()?.clone(), process.path.clone())))
+            .filter_map(|process| Some((process.mount_namespace.value()?.clone(), process.place.clone())))
             .collect();
         for place in places {
             by_path.entry(place).or_default().push(index);
@@ -277,11 +277,11 @@ pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> 
     by_path
 }
 
-fn split_brain(path: &str, indexes: &[&MappedIndex]) -> Finding {
+fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {
     let told: Vec<String> = indexes
         .iter()
         .map(|index| {
-            let users = index.processes.iter().filter(|process| process.path == path);
+            let users = index.processes.iter().filter(|process| process.place == place);
             format!("{} by {}", index.identity, processes(users))
         })
         .collect();
@@ -290,12 +290,12 @@ fn split_brain(path: &str, indexes: &[&MappedIndex]) -> Finding {
         Severity::Error,
         "Running processes use different wal-indexes under one path",
         format!(
-            "{path} is mapped as {}. They see neither each other's commits nor locks, and overwrite one another.",
+            "{place} is mapped as {}. They see neither each other's commits nor locks, and overwrite one another.",
             told.join(", as ")
         ),
         "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again.",
     )
-    .with("path", path)
+    .with("path", place)
     .with("mapped", indexes.iter().map(|index| index.identity.to_string()).collect::<Vec<_>>())
 }
 

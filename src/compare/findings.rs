@@ -1,5 +1,7 @@
 //! Findings about two or more sides.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::identity::{self, Identity};
@@ -24,8 +26,8 @@ pub const CODES: &[&str] = &[
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
-    let of_sides = sides.iter().flat_map(|side| [split_brain(side), shm_deleted(side), unstable(side)]);
-    let of_pairs = pairs.iter().filter(|pair| !pair.same_capture).flat_map(|pair| {
+    let of_sides = sides.iter().flat_map(|side| of_side(side).into_iter().chain(unstable(side)));
+    let of_pairs = pairs.iter().filter(|pair| pair.same.is_none()).flat_map(|pair| {
         let two_mounts = || (pair.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
         let files = shared_wal_index(pair)
             .or_else(|| shared_database(pair))
@@ -33,13 +35,40 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
             .or_else(|| different_databases(pair));
         [files, diverged(pair)]
     });
-    of_sides.chain(of_pairs).flatten().collect()
+    of_sides.chain(of_pairs.flatten()).collect()
 }
 
 /// What one side's processes and path say.
 pub(super) fn of_side(side: &Side) -> Vec<Finding> {
-    [split_brain(side), shm_deleted(side)].into_iter().flatten().collect()
+    [split_brain(side), shm_deleted(side), of_another_file(side)].into_iter().flatten().collect()
 }
+
+/// A process that goes on with the database or the `-wal` that was there before.
+fn of_another_file(side: &Side) -> Option<Finding> {
+    let database = mappings::of_others(side, |mapping| mapping.database_open);
+    let wal = mappings::of_others(side, |mapping| mapping.wal_open);
+    let (code, title, part, found) = match (database.is_empty(), wal.is_empty()) {
+        (false, _) => (DATABASE_NOT, "A process uses this wal-index for another database file", "database", database),
+        (true, false) => (WAL_NOT, "A process uses this wal-index with another -wal", "-wal", wal),
+        (true, true) => return None,
+    };
+    let processes = mappings::processes(&found);
+    let pids: BTreeSet<u32> = found.iter().map(|mapping| mapping.pid).collect();
+    Some(Finding {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        title: title.to_owned(),
+        detail: format!(
+            "On {} {processes} maps the -shm, and has not the {part} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.",
+            side.label
+        ),
+        evidence: evidence([("side", json!(side.label)), ("pids", json!(pids)), ("apart", json!(part))]),
+        advice: START_AGAIN.to_owned(),
+    })
+}
+
+const DATABASE_NOT: &str = "wal_index_shared_database_not";
+const WAL_NOT: &str = "wal_index_shared_wal_not";
 
 /// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
 /// the same source or the same size and time of the database. Signs, no proof: so it never decides a verdict.
@@ -93,7 +122,7 @@ fn split_brain(side: &Side) -> Option<Finding> {
     })
 }
 
-const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace a -shm in use.";
+const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace one of the files while it is in use.";
 const ONE_NAME: &str = "Stop every process that has the database open, keep a copy of the database and of every -wal and -shm, then start them again so that all reach the database in one folder under one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind.";
 
 fn split_evidence(side: &Side, split: &Split<'_>) -> Map<String, Value> {
@@ -146,9 +175,9 @@ fn unstable(side: &Side) -> Option<Finding> {
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     let (part, apart) = judged.apart.as_ref()?;
     let (code, title) = if part.name == identity::DATABASE.name {
-        ("wal_index_shared_database_not", "One wal-index, but each side has its own database")
+        (DATABASE_NOT, "One wal-index, but each side has its own database")
     } else {
-        ("wal_index_shared_wal_not", "One wal-index, but each side has its own -wal")
+        (WAL_NOT, "One wal-index, but each side has its own -wal")
     };
     Some(Finding {
         code: code.to_owned(),

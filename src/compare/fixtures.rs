@@ -71,6 +71,8 @@ pub fn mapping(pid: u32, namespace: &str, inode: u64) -> Mapping {
         path: "/data/t.db-shm".into(),
         deleted_suffix: false,
         cut_off: None,
+        database_open: Some(true),
+        wal_open: Some(true),
     }
 }
 
@@ -194,6 +196,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
     let namespace = format!("mnt:[{pid}]");
     Side {
         label: label.into(),
+        process: None,
         stable: true,
         evidence: Evidence {
             begun: clock(at * SECOND),
@@ -202,7 +205,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 boot_id: Observation::seen("boot".into()),
                 kernel_release: Observation::seen("6.18".into()),
                 host_name: Observation::seen(label.into()),
-                pid: 1,
+                pid,
                 uid: 0,
                 gid: 0,
                 namespaces: Namespaces {

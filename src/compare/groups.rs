@@ -65,12 +65,16 @@ fn partition(sides: usize, pairs: &[Judged<'_>], of: impl Fn(&Judged<'_>) -> Ans
 }
 
 /// Labels by proven group, and of the sides that belong to none. A side alone is a group of its own only if every other
-/// was refuted.
+/// was refuted. Where a chain of proofs has a refuted pair within, it is no group: not all of it can be so.
 fn grouped(sides: &[Side], pairs: &[Judged<'_>]) -> (Vec<Vec<String>>, Vec<String>) {
     let partition = partition(sides.len(), pairs, |pair| pair.sharing);
     let open = |side: usize| {
         let mut of_side = pairs.iter().filter(|pair| pair.at.0 == side || pair.at.1 == side);
         of_side.any(|pair| pair.sharing == Answer::Undecided)
+    };
+    let refuted_within = |group: usize| {
+        let within = |side: usize| partition.get(side) == Some(&group);
+        pairs.iter().any(|pair| pair.sharing == Answer::Refuted && within(pair.at.0) && within(pair.at.1))
     };
     let (mut groups, mut undecided) = (Vec::new(), Vec::new());
     for group in 0..sides.len() {
@@ -79,6 +83,7 @@ fn grouped(sides: &[Side], pairs: &[Judged<'_>]) -> (Vec<Vec<String>>, Vec<Strin
         match labels.len() {
             0 => {}
             1 if open(group) => undecided.extend(labels),
+            _ if refuted_within(group) => undecided.extend(labels),
             _ => groups.push(labels),
         }
     }

@@ -133,13 +133,77 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
         unseen_others(pair.b)
     );
     match shm {
-        Identity::One(_) => match continuity::together(pair, &a, &b) {
+        Identity::One(_) => match at_work(pair, &a, &b) {
             Ok(()) => Because::new(kind, About::Both, Says::Supports, format!("{detail}: one inode")),
             Err(reason) => Because::silent(kind, About::Both, reason, detail),
         },
         Identity::Two(_) => Because::new(kind, About::Both, Says::Refutes, format!("{detail}: two inodes")),
         _ => Because::silent(kind, About::Both, "whether what is mapped is one inode was not decided", detail),
     }
+}
+
+/// Whether processes of both sides were seen at work on what their paths lead to: what a verdict about mappings needs.
+pub(super) fn seen_at_work(pair: &Pair<'_>) -> bool {
+    match (mapped(pair.a), mapped(pair.b)) {
+        (Mapped::This(a), Mapped::This(b)) => at_work(pair, &a, &b).is_ok(),
+        _ => false,
+    }
+}
+
+/// Whether what is mapped on both sides was mapped by processes of both, at one time, for the files that the paths lead to.
+///
+/// # Errors
+/// Why that cannot be said.
+fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), String> {
+    for (side, mapped) in [(pair.a, a), (pair.b, b)] {
+        uses_its_files(side, mapped)?;
+        if let Some(pid) = side.process.filter(|pid| !mapped.iter().any(|mapping| mapping.pid == *pid)) {
+            return Err(format!("process {pid} of {} does not map the -shm itself", side.label));
+        }
+    }
+    // In one mount namespace the processes of one side are those of the other.
+    let namespaces = [pair.a, pair.b].map(|side| side.evidence.host.namespaces.mount.value());
+    let all: BTreeSet<(u32, Option<u64>)> =
+        a.iter().chain(b).map(|mapping| (mapping.pid, mapping.start_time)).collect();
+    if namespaces[0] == namespaces[1] && all.len() < 2 {
+        return Err(format!(
+            "{} and {} are of one mount namespace, and one process alone was seen there that maps the -shm",
+            pair.a.label, pair.b.label
+        ));
+    }
+    continuity::together(pair, a, b)
+}
+
+/// Whether each of these processes has the database and the `-wal` open that the path leads to.
+///
+/// # Errors
+/// Which has not, or of which that was not seen.
+fn uses_its_files(side: &Side, mapped: &[&Mapping]) -> Result<(), String> {
+    for mapping in mapped {
+        for (name, open) in [("database", mapping.database_open), ("-wal", mapping.wal_open)] {
+            let process = processes(&[mapping]);
+            match open {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(format!(
+                        "{process} maps the -shm, and has another {name} open than that of {}",
+                        side.label
+                    ));
+                }
+                None => return Err(format!("whether {process} has the {name} of {} open was not seen", side.label)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Processes that map the wal-index of a side, wherever they are, and have not the database, or the `-wal`, open that its
+/// path leads to.
+pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> Option<bool>) -> Vec<&Mapping> {
+    let id = side.evidence.files.shm.value().and_then(|file| file.maps_identity.value());
+    let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+    let of_this = mappings.filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(&mapping.inode) == id);
+    of_this.filter(|mapping| open(mapping) == Some(false)).collect()
 }
 
 fn unseen_others(side: &Side) -> String {
@@ -206,7 +270,7 @@ fn inodes(mappings: &[&Mapping]) -> String {
 /// Processes named in one sentence.
 const LISTED: usize = 5;
 
-fn processes(mappings: &[&Mapping]) -> String {
+pub(super) fn processes(mappings: &[&Mapping]) -> String {
     let all: BTreeSet<(u32, Option<&str>)> =
         mappings.iter().map(|mapping| (mapping.pid, mapping.command.as_deref())).collect();
     let mut named: Vec<String> = all

@@ -49,6 +49,8 @@ pub use probe::{Met, probe};
 pub struct Side {
     /// As the user named it.
     pub label: String,
+    /// The process whose view the user asked for by its number; `None` where it was any of a container, or this one.
+    pub process: Option<u32>,
     /// Whether the capture is of one moment.
     pub stable: bool,
     /// What was seen besides the bytes.
@@ -175,8 +177,8 @@ pub struct Verdict {
     /// Labels of the sides, by sharing group; of more than two sides. A group is proven: its sides share, or a side
     /// shares with none of the others.
     pub groups: Vec<Vec<String>>,
-    /// Labels of the sides that were proven to share with none, and with one or more neither proven nor refuted; of more
-    /// than two sides.
+    /// Labels of the sides that are in no group, of more than two: they were proven to share with none, and with one or more
+    /// neither proven nor refuted; or their proofs hang together over a pair that is refuted.
     pub undecided: Vec<String>,
     /// All evidence.
     pub because: Vec<Because>,
@@ -270,6 +272,7 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
 pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
     let side = Side {
         label: label.to_owned(),
+        process: None,
         stable: true,
         evidence: evidence.clone(),
         shm: None,

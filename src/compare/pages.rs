@@ -64,7 +64,7 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
     let (a, b) = (tables(pair.a, &view.a, local), tables(pair.b, &view.b, local));
     let mut pairs = Vec::new();
     for x in &a {
-        for y in &b {
+        for y in b.iter().filter(|y| !one_mapping(x, y)) {
             pairs.push((*x, *y, relation(x.table, y.table)));
         }
     }
@@ -168,6 +168,13 @@ fn proof(
 
 fn is_process(seen: &Seen<'_>) -> bool {
     matches!(seen.table.mapper, Mapper::Process { .. })
+}
+
+/// Whether it is one mapping, met on both sides: in one mount namespace their processes are the same. It says nothing
+/// beside itself.
+fn one_mapping(x: &Seen<'_>, y: &Seen<'_>) -> bool {
+    let [a, b] = [x, y].map(|seen| seen.side.evidence.files.shm.value().and_then(|file| file.maps_identity.value()));
+    is_process(x) && x.table.mapper == y.table.mapper && a == b
 }
 
 fn stacked(side: &Side) -> bool {

@@ -22,19 +22,22 @@ pub enum Met<'a> {
 /// Judges. The first side of `live` is this one.
 #[must_use]
 pub fn probe(met: Met<'_>, live: &Live) -> (Verdict, String) {
-    let mut because = match met {
+    let (mut because, doubt) = match met {
         Met::SameIdentity(here) => {
             let other = Side { label: THERE.to_owned(), ..here.clone() };
-            let pair = Pair { a: here, b: &other, simultaneous: true, live: Some(live) };
-            identity::because(&identity::judge(&pair, identity::SHM))
+            let beside = verdict::beside(&Pair { a: here, b: &other, simultaneous: true, live: Some(live) });
+            (identity::because(&beside.shm), beside.doubt)
         }
-        Met::Unknown(reason) => identity::because(&identity::Identity::Unknown(reason.to_owned())),
-        Met::Folder => Vec::new(),
+        Met::Unknown(reason) => (identity::because(&identity::Identity::Unknown(reason.to_owned())), None),
+        Met::Folder => (Vec::new(), None),
     };
     because.extend(beacon::because("this side", THERE, Some(live)));
     because.extend(beacon::coherence(live));
     let (memory, locks) = (verdict::answer(&because, About::Memory), verdict::answer(&because, About::Locks));
-    let sharing = together(memory, locks);
+    let sharing = match together(memory, locks) {
+        Answer::Proven if doubt.is_some() => Answer::Undecided,
+        sharing => sharing,
+    };
     let verdict = Verdict {
         sharing,
         memory,
@@ -45,11 +48,11 @@ pub fn probe(met: Met<'_>, live: &Live) -> (Verdict, String) {
         undecided: Vec::new(),
         because,
     };
-    let explanation = explain(&verdict, matches!(met, Met::Folder));
+    let explanation = explain(&verdict, matches!(met, Met::Folder), doubt);
     (verdict, explanation)
 }
 
-fn explain(verdict: &Verdict, folder: bool) -> String {
+fn explain(verdict: &Verdict, folder: bool, doubt: Option<String>) -> String {
     let refuting = || {
         let item: Option<&Because> = verdict.because.iter().find(|item| item.says == Says::Refutes);
         item.map(|item| item.detail.clone()).unwrap_or_default()
@@ -77,7 +80,8 @@ fn explain(verdict: &Verdict, folder: bool) -> String {
             } else {
                 "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames."
             };
-            format!("{half} {next}")
+            let doubt = doubt.map(|why| format!("That database and -wal are one is not shown: {why}. ")).unwrap_or_default();
+            format!("{half} {doubt}{next}")
         }
     }
 }

@@ -8,13 +8,13 @@ use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sigh
 use crate::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 25;
+const VARIATIONS: u32 = 27;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
 pub(super) const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-pub(super) const REMOVALS: u32 = 31;
+pub(super) const REMOVALS: u32 = 32;
 
 fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
@@ -59,6 +59,15 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         }
         23 => of(&mut b.evidence.files.database, |file| file.birth_time = Observation::seen(time(51 * SECOND))),
         24 => of(&mut b.evidence.files.wal, |file| file.birth_time = Observation::seen(time(51 * SECOND))),
+        25 => {
+            if let Observation::Seen { value } = &mut b.evidence.mappings {
+                value.mappings.iter_mut().for_each(|mapping| mapping.database_open = Some(false));
+            }
+        }
+        26 => {
+            b.evidence.files.database =
+                Observation::seen(FileView { birth_time: Observation::seen(time(150 * SECOND)), ..file(79) });
+        }
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }
@@ -106,6 +115,11 @@ pub(super) fn remove(side: &mut Side, which: u32) {
         28 => of(&mut evidence.files.wal, |file| file.birth_time = gone()),
         29 => of(&mut evidence.files.database, |file| file.generation = gone()),
         30 => of(&mut evidence.files.wal, |file| file.generation = gone()),
+        31 => {
+            if let Observation::Seen { value } = &mut evidence.mappings {
+                value.mappings.iter_mut().for_each(|mapping| mapping.database_open = None);
+            }
+        }
         _ => {
             if let Observation::Seen { value } = &mut evidence.mappings {
                 value.mappings.iter_mut().for_each(|mapping| mapping.start_time = None);

@@ -1,18 +1,23 @@
 //! The verdict in plain words: never more than its subject, and what to do.
 
 use super::identity::Identity;
-use super::verdict::Judged;
+use super::verdict::{Judged, Same};
 use super::{About, Answer, Because, Kind, Says, Side, Subject, Verdict};
 
 /// Explains a verdict.
 pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -> String {
     let all = names(sides);
     if let [only] = pairs
-        && only.same_capture
+        && verdict.sharing == Answer::Undecided
+        && let Some(same) = only.same
     {
-        return format!(
-            "Whether {all} share one wal-index is undecided. These are one and the same capture: it says nothing about two sides. Give a capture of each side."
-        );
+        let next = match same {
+            Same::Capture => "Give a capture of each side.",
+            Same::Place => {
+                "Name the database as each side sees it: NAME:/path, pid:N:/path, or a bundle that was captured there."
+            }
+        };
+        return format!("Whether {all} share one wal-index is undecided. These are {}. {next}", same.described());
     }
     let mut sentences = match verdict.sharing {
         Answer::Proven => proven(&all, verdict, pairs, sides.iter().all(|side| side.stable)),
@@ -20,9 +25,9 @@ pub(super) fn explain(sides: &[Side], verdict: &Verdict, pairs: &[Judged<'_>]) -
         Answer::Undecided => undecided(&all, verdict, pairs),
     };
     sentences.extend(pairs.iter().find_map(conflict));
-    sentences.extend(pairs.iter().filter(|pair| pair.same_capture).map(|pair| {
+    sentences.extend(pairs.iter().filter_map(|pair| {
         let (a, b) = (&pair.pair.a.label, &pair.pair.b.label);
-        format!("{a} and {b} are one and the same capture: it says nothing about two sides.")
+        Some(format!("{a} and {b} are {}.", pair.same?.described()))
     }));
     if sides.iter().any(|side| !side.stable) {
         sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
@@ -110,7 +115,7 @@ fn undecided(all: &str, verdict: &Verdict, pairs: &[Judged<'_>]) -> Vec<String> 
         ));
         return sentences;
     }
-    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided && !pair.same_capture) {
+    if let Some(pair) = pairs.iter().find(|pair| pair.sharing == Answer::Undecided && pair.same.is_none()) {
         sentences.extend(match &pair.shm {
             Identity::Alike(why) | Identity::MadeAnew(why) | Identity::Unknown(why) => {
                 Some(format!("Kernel identity does not decide it: {why}."))

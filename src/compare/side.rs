@@ -22,6 +22,7 @@ impl Side {
         let (wal, frame_headers) = wal_of(&capture.wal)?;
         Ok(Self {
             label: capture.label.clone(),
+            process: None,
             stable: capture.manifest.stability.stable,
             evidence: capture.manifest.evidence.clone(),
             shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),

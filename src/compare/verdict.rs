@@ -18,8 +18,8 @@ pub(super) struct Judged<'a> {
     pub apart: Option<(Part, String)>,
     /// Why it is not known whether database and `-wal` are one.
     pub doubt: Option<String>,
-    /// Both sides are one and the same capture.
-    pub same_capture: bool,
+    /// Both sides are one: nothing was compared.
+    pub same: Option<Same>,
     /// The `-shm` pages.
     pub memory: Answer,
     /// The locks.
@@ -38,30 +38,34 @@ pub(super) struct Judged<'a> {
 
 /// Judges two sides.
 pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
-    let shm = identity::judge(&pair, identity::SHM);
-    let Beside { shm, apart, doubt } = beside(&pair, shm);
-    let same_capture = capture(pair.a) == capture(pair.b);
+    let beside = beside(&pair);
+    let same = same(&pair);
     let pages = pages::judge(&pair);
     let of_processes = pages.of_processes;
-    let because = if same_capture { vec![nothing_said()] } else { evidence(&pair, &shm, pages.because) };
+    let mut because = evidence(&pair, &beside.shm, pages.because);
+    if let Some(same) = same {
+        // That its own processes do not use what the path leads to, one place says as well as two.
+        because.retain(|item| same == Same::Place && item.says == Says::Refutes);
+        because.push(nothing_said(same));
+    }
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
     // One folder and one name: whatever the next opener finds there, it is the same on both sides.
     let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
     let sharing = match together(memory, locks) {
-        // One wal-index is no sharing that anybody wants while the databases are two, or may be.
-        Answer::Proven if !by_folder && (apart.is_some() || doubt.is_some()) => Answer::Undecided,
+        Answer::Proven if !by_folder && beside.is_open() => Answer::Undecided,
         sharing => sharing,
     };
+    let Beside { shm, apart, doubt } = beside;
     Judged {
-        subject: subject(&because, sharing, of_processes),
+        subject: subject(&pair, &because, sharing, of_processes),
         decided_by: decided_by(&because, sharing, memory, locks),
         pair,
         at,
         shm,
         apart,
         doubt,
-        same_capture,
+        same,
         memory,
         locks,
         sharing,
@@ -90,24 +94,64 @@ fn capture(side: &Side) -> impl PartialEq + use<> {
     (of(side.evidence.begun), of(side.evidence.ended), side.evidence.host.pid)
 }
 
-/// All there is to say about a capture beside itself.
-fn nothing_said() -> Because {
-    let reason = "these are one and the same capture: it says nothing about two sides";
+/// How two sides can be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Same {
+    /// One capture, given twice.
+    Capture,
+    /// One path, looked at from one process twice, live.
+    Place,
+}
+
+impl Same {
+    /// In words.
+    pub(super) fn described(self) -> &'static str {
+        match self {
+            Self::Capture => "one and the same capture: it says nothing about two sides",
+            Self::Place => "one and the same path seen from one place: nothing was compared",
+        }
+    }
+}
+
+fn same(pair: &Pair<'_>) -> Option<Same> {
+    let place = |side: &Side| (side.evidence.host.pid, side.evidence.files.database_path.clone());
+    if capture(pair.a) == capture(pair.b) {
+        return Some(Same::Capture);
+    }
+    // Captures of other times, or of other PID namespaces, can have been made by other processes under one pid.
+    let live = pair.simultaneous || pair.live.is_some();
+    let [a, b] = [pair.a, pair.b].map(|side| side.evidence.host.namespaces.mount.value());
+    let apart = a.zip(b).is_some_and(|(a, b)| a != b);
+    (live && !apart && place(pair.a) == place(pair.b)).then_some(Same::Place)
+}
+
+/// All there is to say about what is compared with itself.
+fn nothing_said(same: Same) -> Because {
+    let reason = format!("these are {}", same.described());
     Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
 }
 
 /// What one `-shm` is worth beside the database and the `-wal`.
-struct Beside {
+pub(super) struct Beside {
     /// Its identity: a proof only where those are not two.
-    shm: Identity,
+    pub shm: Identity,
     /// They are two: the file and how it is known.
-    apart: Option<(Part, String)>,
+    pub apart: Option<(Part, String)>,
     /// Why it is not known whether they are.
-    doubt: Option<String>,
+    pub doubt: Option<String>,
+}
+
+impl Beside {
+    /// Whether database or `-wal` are two, or may be: one wal-index is then no sharing that anybody wants.
+    pub(super) fn is_open(&self) -> bool {
+        self.apart.is_some() || self.doubt.is_some()
+    }
 }
 
 /// What was not seen of database and `-wal` might have spoken against one wal-index, and takes a proof away as well.
-fn beside(pair: &Pair<'_>, shm: Identity) -> Beside {
+pub(super) fn beside(pair: &Pair<'_>) -> Beside {
+    let shm = identity::judge(pair, identity::SHM);
+    let is_one = matches!(shm, Identity::One(_));
     let (mut apart, mut doubt) = (None, None);
     for part in [identity::DATABASE, identity::WAL] {
         let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
@@ -117,11 +161,16 @@ fn beside(pair: &Pair<'_>, shm: Identity) -> Beside {
             Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
             // Equal as far as it was seen. What was refused might have told them apart.
             Identity::Alike(_) => doubt = doubt.or_else(|| identity::refused(pair, part)),
-            Identity::One(_) | Identity::MadeAnew(_) => {}
+            // folklore: a -wal comes before its -shm and goes after it (sqlite3WalOpen, sqlite3WalClose), and both beside
+            // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
+            // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
+            // folder has the word. Held by
+            // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open`.
+            Identity::MadeAnew(reason) => doubt = doubt.or(Some(reason)),
+            Identity::One(_) => {}
         }
     }
     let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());
-    let is_one = matches!(shm, Identity::One(_));
     let shm = match (shm, but) {
         (Identity::One(one), Some(but)) => Identity::Alike(format!("{one}, but {but}")),
         (shm, _) => shm,
@@ -157,13 +206,13 @@ pub(super) fn together(memory: Answer, locks: Answer) -> Answer {
 }
 
 /// `pages_of_processes`: what page frames say was seen between running processes of both sides.
-fn subject(because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
+fn subject(pair: &Pair<'_>, because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
     let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
     let mappings = match sharing {
         // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
         Answer::Proven => {
             says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
-                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves)
+                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair)
         }
         Answer::Refuted => {
             let of_mappings = |item: &Because| match item.kind {

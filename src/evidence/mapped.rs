@@ -20,6 +20,9 @@ pub struct Mapped {
     pub every_process_in_sight: Option<bool>,
     /// Files of which it was not looked at whether they are wal-indexes: there were too many.
     pub files_not_looked_at: u64,
+    /// Mappings, by process, file and name, of which it was not looked at whether they are of wal-indexes: there were too
+    /// many.
+    pub mappings_not_looked_at: u64,
     /// Mappings that seemed cut off from their path and were gone at a further look; they are left out.
     pub passing: u32,
 }
@@ -56,6 +59,9 @@ pub struct MappingProcess {
     pub mount_namespace: Observation<String>,
     /// The path as the process sees it, without ` (deleted)`.
     pub path: String,
+    /// The path with what stands before the process's own root: with the mount namespace it names one place, where two
+    /// processes with roots of their own (chroot) can see different files under one `path`.
+    pub place: String,
     /// What is under that path now.
     pub path_leads_to: Leads,
 }

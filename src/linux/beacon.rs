@@ -243,21 +243,31 @@ impl Witness {
 }
 
 /// Kernel identity of a `-shm`, and of the database and `-wal` it belongs to, as one word for a beacon to carry: equal
-/// words mean equal observations. `None` when the kernel or the inode was not seen.
+/// words mean equal observations, also of what was not seen: what was denied is not what is missing, though no two reasons
+/// need read alike. `None` when the kernel or the inode was not seen.
 #[must_use]
 pub fn digest(host: &HostView, files: &FilesView) -> Option<u64> {
     let shm = files.shm.value()?;
     let (boot, inode, system) = (host.boot_id.value()?, shm.maps_identity.value()?, shm.file_system.value()?);
     let mut text = format!("{boot}\n{inode}\n{}\n{:x}\n{}\n", system.name, system.magic, system.fsid);
-    for file in [&files.shm, &files.database, &files.wal].map(Observation::value) {
-        // What was not seen differs from everything that was; its reason is of no matter.
-        let identity = file.map(|file| {
-            let birth = file.birth_time.value().map(|time| (time.seconds, time.nanoseconds));
-            (file.device, file.inode, file.generation.value(), birth)
+    for file in [&files.shm, &files.database, &files.wal] {
+        let identity = seen(file, |file| {
+            let birth = seen(&file.birth_time, |time| (time.seconds, time.nanoseconds));
+            (file.device, file.inode, seen(&file.generation, |generation| *generation), birth)
         });
         text.push_str(&format!("{identity:?}\n"));
     }
     Some(fnv(text.as_bytes()))
+}
+
+/// What was seen, or in which way it was not.
+fn seen<T, U>(observed: &Observation<T>, what: impl FnOnce(&T) -> U) -> Result<U, &'static str> {
+    match observed {
+        Observation::Seen { value } => Ok(what(value)),
+        Observation::Denied { .. } => Err("denied"),
+        Observation::Missing { .. } => Err("missing"),
+        Observation::Unsupported { .. } => Err("unsupported"),
+    }
 }
 
 /// FNV-1a, 64 bits: the same in every build, which the standard library's hash is not.
@@ -306,6 +316,19 @@ mod tests {
         let (_file, a, b) = two();
         sys::lock_shared(&a, 0, 0).unwrap();
         assert_eq!(sight(&b, BASE, 9).unwrap(), Sight::Garbled);
+    }
+
+    #[test]
+    fn what_was_denied_is_not_what_is_missing_and_reasons_need_not_read_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("t.db"), "").unwrap();
+        std::fs::write(folder.path().join("t.db-shm"), [0; 32_768]).unwrap();
+        let opened = open::open_database(&folder.path().join("t.db"), false).unwrap();
+        let (host, files) = (crate::linux::host_view(&opened), crate::linux::identities(&opened));
+        let of = |wal| digest(&host, &FilesView { wal, ..files.clone() }).unwrap();
+        let ways = [of(Observation::missing("a")), of(Observation::denied("a")), of(Observation::unsupported("a"))];
+        assert!(ways[0] != ways[1] && ways[1] != ways[2] && ways[0] != ways[2]);
+        assert_eq!(ways[1], of(Observation::denied("b")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn of_path(path: &str) -> Option<Container> {
     let mut found = None;
     for part in path.split('/') {
         if let Some((runtime, id)) = of_part(parent, part, kubernetes) {
-            found = Some(Container { runtime: runtime.to_owned(), id: id.to_owned() });
+            found = Some(Container { runtime: runtime.to_owned(), id: id.to_owned(), name: None });
         }
         parent = part;
     }
@@ -64,7 +64,7 @@ pub fn container_of_mounts(mounts: &[Mount]) -> Option<Container> {
         // Podman: `/.../containers/storage/overlay-containers/ID/userdata/hostname`.
         let runtime = if mount.root.contains("overlay-containers") { "podman" } else { runtime };
         let id = parts.find(|part| is_id(part))?;
-        Some(Container { runtime: runtime.to_owned(), id: id.to_owned() })
+        Some(Container { runtime: runtime.to_owned(), id: id.to_owned(), name: None })
     })
 }
 

@@ -1,8 +1,11 @@
 //! Does a process have the database open and use another wal-index for it? The same database under another name: a hard
-//! link, a bind mount of the file alone, a rename.
+//! link, a bind mount of the file alone, a rename. And the other way: does it use the wal-index for another database or
+//! `-wal`, because the file was replaced under it?
 
 use std::collections::BTreeSet;
+use std::io;
 
+use crate::evidence::Device;
 use crate::linux::mappings::{BLOCK, Wanted};
 use crate::linux::maps::{MapsLine, escaped};
 use crate::linux::procfs::Process;
@@ -31,12 +34,8 @@ pub(super) fn of_database<'l, 't>(
         return BTreeSet::new();
     }
     let (mut this, mut others) = (Vec::new(), Vec::new());
-    for name in process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTOR_LIMIT) {
-        let link = format!("fd/{name}");
-        let (Ok(file), Some(path)) = (process.file_behind(&link), process.link(&link).value().cloned()) else {
-            continue;
-        };
-        let path = escaped(path.strip_suffix(" (deleted)").unwrap_or(&path).as_bytes());
+    for descriptor in descriptors(process).unwrap_or_default() {
+        let Descriptor { file: Some(file), path } = descriptor else { continue };
         if file == database { this.push(path) } else { others.push(path) }
     }
     if this.is_empty() {
@@ -48,6 +47,43 @@ pub(super) fn of_database<'l, 't>(
             || (!named(&others, beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
     };
     candidates.into_iter().filter(counts).map(|(line, _)| line).collect()
+}
+
+/// A descriptor of a process: what is behind it, if that was seen, and its path as `maps` would print it, without
+/// ` (deleted)`.
+struct Descriptor {
+    file: Option<(Device, u64)>,
+    path: Vec<u8>,
+}
+
+fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
+    let descriptor = |name: String| {
+        let link = format!("fd/{name}");
+        let path = process.link(&link).value().cloned().unwrap_or_default();
+        let path = escaped(path.strip_suffix(" (deleted)").unwrap_or(&path).as_bytes());
+        Descriptor { file: process.file_behind(&link).ok(), path }
+    };
+    Ok(process.names("fd")?.into_iter().take(DESCRIPTOR_LIMIT).map(descriptor).collect())
+}
+
+/// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open; `None`: that was
+/// not seen, or there is no such file.
+///
+/// folklore: SQLite opens the database and the -wal before it maps the -shm, and closes both after it has unmapped it
+/// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open at all is none that uses it: the
+/// child of one, which closed what it was born with. Held by
+/// `a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open`.
+pub(super) fn open(process: &Process, wanted: &Wanted) -> (Option<bool>, Option<bool>) {
+    let Ok(descriptors) = descriptors(process) else { return (None, None) };
+    let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
+    let whole = descriptors.len() < DESCRIPTOR_LIMIT && !any(&|descriptor| descriptor.file.is_none());
+    let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
+    let has = |file: Option<(Device, u64)>| {
+        let file = file?;
+        let found = any(&|descriptor| descriptor.file == Some(file));
+        (found || (whole && at_work)).then_some(found)
+    };
+    (has(wanted.database), has(wanted.wal))
 }
 
 fn base(path: &[u8]) -> &[u8] {
@@ -141,6 +177,33 @@ mod tests {
         world.process("10", &["t.db", "other.db"], &[(8, "other.db-shm (deleted)")]);
         world.process("11", &["other.db"], &[(8, "other.db-shm")]);
         assert_eq!(world.cut_off(), []);
+    }
+
+    #[test]
+    fn a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open() {
+        let world = World::new();
+        for name in ["t.db-wal", "old.db-wal"] {
+            fs::write(world.path(name), "").unwrap();
+        }
+        world.process("10", &["t.db", "t.db-wal"], &[(7, "t.db-shm")]);
+        world.process("11", &["other.db", "t.db-wal"], &[(7, "t.db-shm")]);
+        world.process("12", &["alias.db", "old.db-wal"], &[(7, "t.db-shm")]);
+        // Not SQLite at work; and one whose descriptors were not all seen.
+        world.process("13", &["other.db"], &[(7, "t.db-shm")]);
+        world.process("14", &["other.db", "old.db-wal", "vanished"], &[(7, "t.db-shm")]);
+        let proc = Proc::new(world.0.path());
+        let mut wanted = Wanted::new(&proc, Some(ID), &Target::from(&world.path("t.db-shm")));
+        wanted.database = Some(file_at(Path::new(&world.path("t.db"))));
+        wanted.wal = Some(file_at(Path::new(&world.path("t.db-wal"))));
+        let open = |wanted: &Wanted| -> Vec<_> {
+            let view = scan(&proc, wanted, Leads::Here).value().unwrap().clone();
+            view.mappings.iter().map(|found| (found.pid, found.database_open, found.wal_open)).collect()
+        };
+        let (yes, no) = (Some(true), Some(false));
+        let seen = [(10, yes, yes), (11, no, yes), (12, yes, no), (13, None, None), (14, None, None)];
+        assert_eq!(open(&wanted), seen);
+        wanted.wal = None;
+        assert_eq!(open(&wanted)[..2], [(10, yes, None), (11, no, None)]);
     }
 
     #[test]

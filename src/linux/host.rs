@@ -8,7 +8,7 @@ use rustix::system::uname;
 use crate::evidence::{Container, HostView, Mount, Observation};
 use crate::linux::procfs::{Proc, Process, unseen};
 use crate::linux::target::Target;
-use crate::linux::{cgroup, namespaces};
+use crate::linux::{cgroup, namespaces, runtimes};
 
 /// Where the boot id is.
 pub(super) const BOOT_ID: &str = "sys/kernel/random/boot_id";
@@ -38,7 +38,8 @@ pub fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &
         uid,
         gid,
         namespaces: namespaces::of(&process),
-        container: container(&process, all),
+        container: container(&process, all)
+            .map(|container| Container { name: runtimes::known_name(&container), ..container }),
         mounts: all.clone().map(keep),
     }
 }

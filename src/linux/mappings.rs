@@ -24,6 +24,8 @@ pub struct Wanted {
     pub exact: Option<(Device, u64)>,
     /// `st_dev` and inode of the database, if there is one.
     pub database: Option<(Device, u64)>,
+    /// The same of the `-wal`.
+    pub wal: Option<(Device, u64)>,
     /// Path of the `-shm`, escaped as `maps` prints it.
     pub(super) path: Vec<u8>,
     /// What stands before paths of the target's process when they are read from here.
@@ -61,7 +63,7 @@ impl Wanted {
         let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
         let prefix = escaped(shm.prefix().as_os_str().as_bytes());
         let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
-        Self { identity, exact: None, database: None, path, prefix, mount_namespace }
+        Self { identity, exact: None, database: None, wal: None, path, prefix, mount_namespace }
     }
 
     /// A path column as the target's process would read it, where it is of the same namespace.
@@ -155,7 +157,9 @@ fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
     let more = view.mappings.len().saturating_sub(LISTED);
     if more > 0 {
         view.mappings_not_listed = view.mappings_not_listed.saturating_add(more as u64);
-        view.mappings.sort_by_key(|found| (found.cut_off.is_none(), Some(found.inode) == identity, !found.shared));
+        let apart =
+            |found: &Mapping| found.cut_off.is_some() || [found.database_open, found.wal_open].contains(&Some(false));
+        view.mappings.sort_by_key(|found| (!apart(found), Some(found.inode) == identity, !found.shared));
         view.mappings.truncate(LISTED);
         view.mappings.sort_by_key(|found| found.pid);
     }
@@ -190,6 +194,7 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> 
         return Ok(Vec::new());
     }
     let (command, start_time, container) = (process.command(), process.start_time(), container(process));
+    let (database_open, wal_open) = if this { elsewhere::open(process, wanted) } else { (None, None) };
     let mapping = |(line, cut_off): (&MapsLine<'_>, Option<CutOff>)| Mapping {
         pid: process.pid,
         command: command.clone(),
@@ -203,6 +208,8 @@ fn of_process(process: &Process, text: &[u8], wanted: &Wanted, leads: Leads) -> 
         path: wanted.shown(line.path),
         deleted_suffix: line.deleted_suffix,
         cut_off,
+        database_open,
+        wal_open,
     };
     Ok(found.into_iter().map(mapping).collect())
 }

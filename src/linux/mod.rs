@@ -163,6 +163,7 @@ fn wanted(proc: &Proc, files: &OpenedFiles) -> mappings::Wanted {
     let mut wanted = mappings::Wanted::new(proc, identity, &files.target.at(shm_path(files)));
     wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
     wanted.database = file(&files.database);
+    wanted.wal = file(&files.wal);
     wanted
 }
 

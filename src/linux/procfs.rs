@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstat, openat, openat2, readlinkat, statx};
 use thiserror::Error;
 
 use crate::evidence::{Device, Observation};
@@ -198,13 +198,17 @@ impl Process {
         Ok(names.filter(|name| name != "." && name != "..").collect())
     }
 
-    /// Device and inode (fstat) of the file behind one of its links, which is followed: `fd/3`, `map_files/1000-9000`.
+    /// Device and inode of the file behind one of its links, which is followed: `fd/3`, `map_files/1000-9000`.
+    ///
+    /// folklore: stat(2) of a file on FUSE or NFS asks the server, and waits for one that has died or is cut off as long
+    /// as it takes: any descriptor of any process would stop us. The two numbers are known without it. Held by
+    /// `a_descriptor_on_a_dead_fuse_mount_stops_nobody`.
     ///
     /// # Errors
     /// What the system said: for `map_files` EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
     pub fn file_behind(&self, link: &str) -> io::Result<(Device, u64)> {
-        let found = statat(&self.folder, link, AtFlags::empty())?;
-        Ok((device(found.st_dev), found.st_ino))
+        let found = statx(&self.folder, link, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+        Ok((Device { major: found.stx_dev_major, minor: found.stx_dev_minor }, found.stx_ino))
     }
 
     /// Device and inode of the file that a path leads to beneath the root of this process, and never out of it.

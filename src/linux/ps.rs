@@ -24,6 +24,11 @@ mod subvolume;
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// At most so many different mapped files are looked into. A hostile process can map 65,530.
 const FILE_LIMIT: usize = 4096;
+/// At most so many mappings of one process are looked into, and of all of them: each name of each file is one, and a
+/// file can have 65,000 names.
+const PROCESS_LIMIT: usize = 4096;
+/// See [`PROCESS_LIMIT`].
+const MAPPING_LIMIT: usize = 5 * PROCESS_LIMIT;
 
 /// A mapping worth a second look.
 struct Candidate {
@@ -48,7 +53,7 @@ fn scan(proc: &Proc, pause: impl FnMut()) -> io::Result<Mapped> {
         ..Mapped::default()
     };
     let mut files: BTreeMap<InodeId, Vec<Candidate>> = BTreeMap::new();
-    let mut left_out = BTreeSet::new();
+    let (mut left_out, mut mappings) = (BTreeSet::new(), 0);
     for pid in proc.pids()? {
         let read = proc.process(pid).and_then(|process| Ok((process.read("maps")?, process)));
         let (text, process) = match read {
@@ -62,13 +67,19 @@ fn scan(proc: &Proc, pause: impl FnMut()) -> io::Result<Mapped> {
             }
         };
         found.processes_read = found.processes_read.saturating_add(1);
+        // Of a process and a name one is enough: a wal-index is mapped block by block.
+        let mut names = BTreeSet::new();
         for line in candidates(&text) {
-            let room = files.len() < FILE_LIMIT;
-            match files.get_mut(&line.inode) {
-                Some(known) if known.last().is_some_and(|last| same_mapping(last, pid, line.path)) => {}
-                Some(known) => known.push(candidate(&process, &line)),
-                None if room => drop(files.insert(line.inode, vec![candidate(&process, &line)])),
-                None => drop(left_out.insert(line.inode)),
+            if !names.insert((line.inode, line.path)) {
+                continue;
+            }
+            if files.len() >= FILE_LIMIT && !files.contains_key(&line.inode) {
+                left_out.insert(line.inode);
+            } else if names.len() > PROCESS_LIMIT || mappings >= MAPPING_LIMIT {
+                found.mappings_not_looked_at = found.mappings_not_looked_at.saturating_add(1);
+            } else {
+                mappings += 1;
+                files.entry(line.inode).or_default().push(candidate(&process, &line));
             }
         }
     }
@@ -108,10 +119,6 @@ fn named(path: &[u8]) -> bool {
 fn may_be_unnamed(line: &MapsLine<'_>) -> bool {
     let kernel = [&b"/dev/"[..], b"/SYSV", b"/memfd:", b"/anon_hugepage", b"/proc/", b"/sys/", b"/[", b"anon_inode:"];
     line.offset == 0 && line.path.starts_with(b"/") && !kernel.iter().any(|prefix| line.path.starts_with(prefix))
-}
-
-fn same_mapping(last: &Candidate, pid: u32, path: &[u8]) -> bool {
-    last.process.pid == pid && last.path == path
 }
 
 fn candidate(process: &Arc<Process>, line: &MapsLine<'_>) -> Candidate {

@@ -118,9 +118,14 @@ fn running(answer: &str) -> Option<Running> {
 }
 
 /// A container's name for people: as its runtime has it, else the first twelve digits of its id, as `docker ps` shows it.
-/// Each runtime is asked once.
 #[must_use]
 pub fn name_of(container: &Container) -> String {
+    known_name(container).unwrap_or_else(|| container.id.chars().take(12).collect())
+}
+
+/// A container's name as its runtime has it, where that is here to be asked. Each is asked once.
+#[must_use]
+pub fn known_name(container: &Container) -> Option<String> {
     static NAMES: [OnceLock<BTreeMap<String, String>>; 3] = [const { OnceLock::new() }; 3];
     let runtime = match container.runtime.as_str() {
         "docker" => Some(0),
@@ -129,8 +134,7 @@ pub fn name_of(container: &Container) -> String {
         _ => None,
     };
     let known = runtime.and_then(|index| Some(NAMES.get(index)?.get_or_init(|| names(RUNTIMES.get(index)))));
-    let name = known.and_then(|names| names.get(&container.id));
-    name.cloned().unwrap_or_else(|| container.id.chars().take(12).collect())
+    known?.get(&container.id).cloned()
 }
 
 fn names(runtime: Option<&&str>) -> BTreeMap<String, String> {

@@ -18,7 +18,8 @@ pub(super) const PAUSE: u64 = 50;
 /// and what is mapped.
 ///
 /// Kept is what every look showed, of the same process and inode, while the path led to the same place; the rest of
-/// what seemed cut off is left out and counted.
+/// what seemed cut off is left out and counted. That a process has not the database or the -wal open counts only if it
+/// stays so, too: in closing and opening there is a moment between the look at its mappings and that at its descriptors.
 pub(super) fn settle(
     mut look: impl FnMut() -> (Option<Leads>, Observation<MappingsView>),
     mut pause: impl FnMut(),
@@ -39,6 +40,11 @@ pub(super) fn settle(
     view.mappings
         .retain(|mapping| mapping.cut_off.is_none() || suspect(mapping).is_some_and(|key| standing.contains(&key)));
     view.passing = u32::try_from(before - view.mappings.len()).unwrap_or(u32::MAX);
+    for mapping in view.mappings.iter_mut().filter(|mapping| uses_others(mapping)) {
+        if !suspect(mapping).is_some_and(|key| standing.contains(&key)) {
+            (mapping.database_open, mapping.wal_open) = (None, None);
+        }
+    }
     first
 }
 
@@ -46,7 +52,13 @@ pub(super) fn settle(
 type Suspect = (u32, u64, InodeId);
 
 fn suspects(view: &MappingsView) -> BTreeSet<Suspect> {
-    view.mappings.iter().filter(|mapping| mapping.cut_off.is_some()).filter_map(suspect).collect()
+    let suspects = view.mappings.iter().filter(|mapping| mapping.cut_off.is_some() || uses_others(mapping));
+    suspects.filter_map(suspect).collect()
+}
+
+/// Whether the process seems to use the wal-index for another database or `-wal`.
+fn uses_others(mapping: &Mapping) -> bool {
+    mapping.database_open == Some(false) || mapping.wal_open == Some(false)
 }
 
 /// Without its start a process cannot be told from the next one under its pid.
@@ -73,6 +85,8 @@ mod tests {
             path: "/data/t.db-shm".into(),
             deleted_suffix: false,
             cut_off,
+            database_open: None,
+            wal_open: None,
         }
     }
 
@@ -135,6 +149,25 @@ mod tests {
     fn a_path_that_moved_during_the_looks_confirms_nothing() {
         // None, as a place that was not the same throughout: two such looks need not be of one wal-index.
         assert_eq!(settled(|_| (Leads::Unknown, view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 2));
+    }
+
+    #[test]
+    fn that_the_database_is_not_open_counts_only_when_it_stays_so() {
+        let mapping = |open| Mapping { database_open: Some(open), wal_open: Some(true), ..mapping(2, 8, None) };
+        for last in 1..=6 {
+            let seen = settle_all(|look| view(vec![mapping(look > last)]));
+            assert_eq!(seen.mappings[0].database_open, (last == 6).then_some(false), "{last}");
+            assert_eq!(seen.passing, 0);
+        }
+    }
+
+    fn settle_all(look: impl Fn(usize) -> Observation<MappingsView>) -> MappingsView {
+        let mut looks = 0;
+        let look = || {
+            looks += 1;
+            (Some(Leads::Here), look(looks))
+        };
+        settle(look, || {}).value().unwrap().clone()
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct SideModel {
     pub identities: Identities,
     /// The container it was captured in: an id, where a cgroup path names it.
     pub container: Option<String>,
+    /// The container's name, where its runtime was there to be asked; else null.
+    pub container_name: Option<String>,
     /// Where it was captured.
     pub host: Host,
     /// The wal-index; null without one that can be trusted.
@@ -156,6 +158,7 @@ impl From<&Side> for SideModel {
                 shm: reasons.take("identities.shm", &files.shm).map(Identity::from),
             },
             container: reasons.take("container", &host.container).map(|container| container.id.clone()),
+            container_name: host.container.value().and_then(|container| container.name.clone()),
             host: Host {
                 boot_id: reasons.take("host.boot_id", &host.boot_id).cloned(),
                 kernel_release: reasons.take("host.kernel_release", &host.kernel_release).cloned(),

@@ -223,10 +223,11 @@ fn centred(text: &str, gap: usize) -> String {
 /// What stands in a side's box: who it is, which wal-index, how far.
 fn facts(side: &SideModel) -> Vec<String> {
     let mut facts = vec![line(&side.label)];
-    match (&side.container, &side.host.host_name) {
-        (Some(id), _) => facts.push(format!("container {}", text::short_id(id))),
-        (None, Some(name)) => facts.push(format!("host {}", line(name))),
-        (None, None) => {}
+    match (&side.container, &side.container_name, &side.host.host_name) {
+        (Some(id), Some(name), _) => facts.push(format!("container {} ({})", line(name), text::short_id(id))),
+        (Some(id), None, _) => facts.push(format!("container {}", text::short_id(id))),
+        (None, _, Some(name)) => facts.push(format!("host {}", line(name))),
+        (None, _, None) => {}
     }
     facts.push(match &side.identities.shm {
         None => "-shm not seen".to_owned(),

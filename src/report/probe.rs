@@ -51,7 +51,8 @@ pub struct ProbeDocument {
     pub peer_nonce: Option<String>,
     /// Whether the other side said that it saw this one; null where it cannot say.
     pub acknowledged: Option<bool>,
-    /// Whether a beacon that was held was there until the end; null for other actions.
+    /// Always null: this document is printed when holding begins, and for other actions there is nothing to hold. Whether a
+    /// beacon was there until the end is said on standard error when it ends.
     pub held_throughout: Option<bool>,
     /// Times for a number to go there and back through the mappings; null on the side that only answered.
     pub latency: Option<Latency>,

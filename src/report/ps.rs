@@ -36,7 +36,8 @@ pub struct Sight {
     pub processes_read: u32,
     /// Processes whose mappings could not be read.
     pub processes_denied: u32,
-    /// Whether the processes of the whole machine are in sight, by PID namespace; null: not known.
+    /// Whether every process of the machine is listed here, because this is its first PID namespace: those counted in
+    /// `processes_denied` are, too. It does not say that every one could be read. Null: not known.
     pub every_process: Option<bool>,
     /// What cannot be seen from here, in words; null when nothing is known to be out of sight.
     pub unseen: Option<String>,
@@ -73,6 +74,9 @@ pub struct WalIndex {
     pub processes: Vec<Process>,
     /// Processes that are not listed, there being too many.
     pub processes_not_listed: u64,
+    /// A SOURCE under which the database can be looked at from here, such as `walscope inspect` takes: as one of the processes
+    /// sees it. Null when its path cannot be written in one line.
+    pub look: Option<String>,
     /// Why something above is null or unknown.
     pub reasons: BTreeMap<String, String>,
 }
@@ -179,6 +183,9 @@ impl Sight {
         if mapped.files_not_looked_at > 0 {
             unseen.push(format!("whether {} are wal-indexes", many(mapped.files_not_looked_at, "more mapped file")));
         }
+        if mapped.mappings_not_looked_at > 0 {
+            unseen.push(format!("what {} are of", many(mapped.mappings_not_looked_at, "more mapping")));
+        }
         Self {
             processes_read: mapped.processes_read,
             processes_denied: mapped.processes_denied,
@@ -228,6 +235,7 @@ impl WalIndex {
             read_marks: head.iter().flat_map(|head| head.checkpoint.read_marks).collect(),
             processes: index.processes.iter().map(Process::from).collect(),
             processes_not_listed: index.processes_not_listed,
+            look: look(&index.processes),
             reasons,
         }
     }
@@ -259,6 +267,11 @@ impl WalIndex {
         out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));
         if self.processes_not_listed > 0 {
             out.push_str(&text::wrap(&format!("and {} more", count(self.processes_not_listed)), width, "", ""));
+        }
+        if let Some(source) = &self.look {
+            let plain = source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/._-+,=@".contains(&byte));
+            let source = if plain { source.clone() } else { format!("'{}'", source.replace('\'', r"'\''")) };
+            out.push_str(&text::wrap(&format!("look: walscope inspect {source}"), width, "", "  "));
         }
         out
     }
@@ -327,6 +340,21 @@ impl From<&MappingProcess> for Process {
             path_leads_to: process.path_leads_to,
         }
     }
+}
+
+/// By a process that reaches what it maps, if there is one. By the container's name where that is known and its first
+/// process has the same root; `pid:N:` leads there always, as long as the process lives.
+fn look(processes: &[MappingProcess]) -> Option<String> {
+    let process = processes.iter().find(|process| process.path_leads_to == Leads::Here).or(processes.first())?;
+    let path = database(&process.path);
+    // A short id is what stands for a name that nobody told.
+    let is_id = |name: &&String| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = process.container.as_ref().filter(|name| !is_id(name) && process.place == process.path);
+    let source = match name {
+        Some(name) => format!("{name}:{path}"),
+        None => format!("pid:{}:{path}", process.pid),
+    };
+    (line(&source) == source).then_some(source)
 }
 
 fn database(shm: &str) -> String {

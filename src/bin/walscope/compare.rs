@@ -63,14 +63,17 @@ pub struct Captured {
     pub simultaneous: bool,
     /// What live ones showed together.
     pub live: Vec<LivePair>,
+    /// The process that each source names by its number.
+    pub processes: Vec<Option<u32>>,
 }
 
 impl Captured {
     /// Judges.
     pub fn document(&self) -> anyhow::Result<CompareDocument> {
         let mut sides = Vec::with_capacity(self.captures.len());
-        for capture in &self.captures {
-            sides.push(Side::from_capture(capture).with_context(|| capture.label.clone())?);
+        for (capture, process) in self.captures.iter().zip(&self.processes) {
+            let side = Side::from_capture(capture).with_context(|| capture.label.clone())?;
+            sides.push(Side { process: *process, ..side });
         }
         let mut comparison = compare::compare_live(&sides, self.simultaneous, &self.live);
         comparison.findings.extend(self.captures.iter().flat_map(about_capture));
@@ -98,7 +101,8 @@ pub fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<C
     }
     let live = live::tried(&held, &mut captures)?;
     let simultaneous = held.len() == sources.len() && held.iter().all(|(_, files)| linux::paths_unchanged(files));
-    Ok(Captured { captures, simultaneous, live })
+    let processes = sources.iter().map(|source| source::process(source)).collect();
+    Ok(Captured { captures, simultaneous, live, processes })
 }
 
 fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {

@@ -450,3 +450,25 @@ fn one_mount_one_disk_one_process_or_one_moment_tie_two_captures_together() {
     let moment = tied_by(|sides| sides[1].evidence.begun = clock(100 * SECOND + SECOND / 2));
     assert_eq!(moment.verdict.sharing, Answer::Proven);
 }
+
+#[test]
+fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open() {
+    let parts: [fn(&mut Side) -> &mut Observation<crate::evidence::FileView>; 2] =
+        [|side| &mut side.evidence.files.database, |side| &mut side.evidence.files.wal];
+    for part in parts {
+        let mut sides = pair();
+        let replaced = file(79);
+        *part(&mut sides[1]) = Observation::seen(crate::evidence::FileView {
+            birth_time: Observation::seen(time(150 * SECOND)),
+            ..replaced
+        });
+        let comparison = compare(&sides, false);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+        assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
+        assert!(comparison.explanation.contains("was made anew between the captures"), "{}", comparison.explanation);
+        // Short-lived writers make all of them anew.
+        own_shm(&mut sides[1], 78);
+        with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+        assert_eq!(compare(&sides, false).verdict.decided_by, [Kind::DirectoryIdentity]);
+    }
+}

@@ -247,6 +247,20 @@ fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
     let (verdict, _) = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, Subject::Paths));
     assert_eq!(verdict.decided_by, [Kind::KernelIdentity, Kind::LockBeacon]);
+    // What neither side was shown may be two.
+    for change in 0..2 {
+        let [mut side, _] = pair();
+        match change {
+            0 => side.evidence.files.wal = Observation::denied("EACCES"),
+            _ => side.evidence.files.database = Observation::unsupported("EIO"),
+        }
+        let (verdict, explanation) = probe(Met::SameIdentity(&side), &live());
+        assert_eq!((verdict.sharing, verdict.locks), (Answer::Undecided, Answer::Proven));
+        assert!(explanation.contains("That database and -wal are one is not shown"), "{explanation}");
+    }
+    let [mut side, _] = pair();
+    side.evidence.files.wal = Observation::missing("ENOENT");
+    assert_eq!(probe(Met::SameIdentity(&side), &live()).0.sharing, Answer::Proven);
     let [side, _] = fuse();
     let (verdict, _) = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));

@@ -209,3 +209,59 @@ fn processes_that_could_not_be_looked_at_are_counted() {
     assert!(item.detail.contains("4 more processes"), "{}", item.detail);
     assert!(item.detail.contains("5 more mappings are not listed"), "{}", item.detail);
 }
+
+#[test]
+fn a_process_that_has_another_database_or_wal_open_leaves_the_subject_at_paths_and_is_an_error() {
+    type Change = fn(&mut crate::evidence::Mapping, Option<bool>);
+    let lack: [(Change, &str); 2] = [
+        (|mapping, open| mapping.database_open = open, "wal_index_shared_database_not"),
+        (|mapping, open| mapping.wal_open = open, "wal_index_shared_wal_not"),
+    ];
+    for (change, code) in lack {
+        for (open, codes_expected) in [(Some(false), vec![code]), (None, vec![])] {
+            let mut sides = pair();
+            change(&mut seen(&mut sides[1].evidence.mappings).mappings[0], open);
+            let comparison = compare(&sides, true);
+            assert_eq!(comparison.verdict.subject, Subject::Paths);
+            assert_eq!(says(&comparison, Kind::ProcessMappings), Says::Silent);
+            assert_eq!(codes(&comparison), codes_expected);
+            assert!(!comparison.explanation.contains("nothing to do"), "{}", comparison.explanation);
+            // Page frames do not make up for it.
+            assert_eq!(compare_two(&sides, &live()).verdict.subject, Subject::Paths);
+        }
+    }
+}
+
+#[test]
+fn one_process_of_one_mount_namespace_is_not_two() {
+    let mut sides = pair();
+    for side in &mut sides {
+        side.evidence.host.namespaces.mount = Observation::seen("mnt:[11]".into());
+        seen(&mut side.evidence.mappings).mappings = vec![mapping(11, "mnt:[11]", SHM_INODE)];
+    }
+    let mut tried = live();
+    seen(&mut tried.pages).b[1] = by_process(11, &[70, 71]);
+    let comparison = compare_two(&sides, &tried);
+    assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, Subject::Paths));
+    let pages = comparison.verdict.because.iter().find(|item| item.kind == Kind::PhysicalPages).unwrap();
+    assert!(!pages.detail.contains("process 11 (sqlite3) on reader"), "{}", pages.detail);
+    for side in &mut sides {
+        seen(&mut side.evidence.mappings).mappings.push(mapping(12, "mnt:[11]", SHM_INODE));
+    }
+    assert_eq!(compare(&sides, true).verdict.subject, Subject::Mappings);
+}
+
+#[test]
+fn a_process_that_was_named_has_to_map_the_wal_index_itself() {
+    let mut sides = pair();
+    for (pid, subject) in [(12, Subject::Mappings), (99, Subject::Paths)] {
+        sides[1].process = Some(pid);
+        assert_eq!(compare(&sides, true).verdict.subject, subject);
+    }
+    let comparison = compare(&sides, true);
+    assert!(
+        comparison.explanation.contains("process 99 of reader does not map the -shm"),
+        "{}",
+        comparison.explanation
+    );
+}

@@ -150,10 +150,11 @@ impl Paths<'_> {
         let process = &candidate.process;
         let named = names::target(candidate);
         let mount_namespace = process.link("ns/mnt");
-        let path = match &named {
-            Ok((_, name)) => name.path.to_string_lossy().into_owned(),
-            Err(_) => String::from_utf8_lossy(&candidate.path).into_owned(),
+        let (path, place) = match &named {
+            Ok((_, name)) => (name.path.to_string_lossy(), name.place.to_string_lossy()),
+            Err(_) => (String::from_utf8_lossy(&candidate.path), String::from_utf8_lossy(&candidate.path)),
         };
+        let (path, place) = (path.into_owned(), place.into_owned());
         let (proc, file) = (self.proc, self.file);
         let look = || match &named {
             Ok((target, name)) => leads_to(proc, file, target, name),
@@ -169,6 +170,7 @@ impl Paths<'_> {
             container: container(process).as_ref().map(runtimes::name_of),
             mount_namespace,
             path,
+            place,
             path_leads_to,
         }
     }

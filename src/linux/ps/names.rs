@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Candidate;
 use crate::linux::target::Target;
@@ -11,6 +11,8 @@ use crate::linux::target::Target;
 /// A path as its process sees it.
 pub(super) struct Name {
     pub path: PathBuf,
+    /// The same with what stands before the process's root.
+    pub place: PathBuf,
     /// Whether it is surely spelt so.
     pub certain: bool,
 }
@@ -19,8 +21,9 @@ pub(super) struct Name {
 pub(super) fn target(candidate: &Candidate) -> io::Result<(Target, Name)> {
     let target = Target::of_bound(&candidate.process)?;
     let (printed, certain) = printed(candidate);
-    let path = target.take_off_prefix(Path::new(OsStr::from_bytes(&printed)));
-    Ok((target.at(path.clone()), Name { path, certain }))
+    let place = PathBuf::from(OsStr::from_bytes(&printed));
+    let path = target.take_off_prefix(&place);
+    Ok((target.at(path.clone()), Name { path, place, certain }))
 }
 
 /// folklore: `maps` prints a newline as `\012`, and a backslash as itself: which of the two was meant only the link in

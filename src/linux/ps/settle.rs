@@ -4,10 +4,13 @@
 //! made a new one already: one look at a busy database shows two wal-indexes behind one path again and again. Held by
 //! `a_process_in_closing_is_no_split_group`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::candidates;
 use super::index::{self, Index};
-use super::{Candidate, candidates};
 use crate::evidence::{InodeId, Leads};
-use crate::linux::procfs::Proc;
+use crate::linux::procfs::{Proc, Process};
 use crate::linux::settle::LOOKS;
 
 /// Looks again at whoever seems to have mapped what its path does not lead to, and leaves out who has unmapped it by
@@ -15,12 +18,14 @@ use crate::linux::settle::LOOKS;
 pub(super) fn settle(proc: &Proc, indexes: &mut [Index], mut pause: impl FnMut()) -> u32 {
     let mut passing: u32 = 0;
     for _ in 0..LOOKS {
-        if !indexes.iter().any(|index| index.processes.iter().any(|process| seems_cut_off(process.path_leads_to))) {
+        let suspects = suspects(indexes);
+        if suspects.is_empty() {
             break;
         }
         pause();
+        let standing = standing(&suspects);
         for index in &mut *indexes {
-            passing = passing.saturating_add(look_again(proc, index));
+            passing = passing.saturating_add(look_again(proc, index, &standing));
         }
     }
     passing
@@ -31,15 +36,45 @@ fn seems_cut_off(leads: Leads) -> bool {
     matches!(leads, Leads::Elsewhere | Leads::Nowhere)
 }
 
-fn look_again(proc: &Proc, index: &mut Index) -> u32 {
-    // `processes` tells of the first candidates, in their order; the others are no more than counted.
+/// A file, mapped under a name.
+type Named = (InodeId, Vec<u8>);
+
+/// Who seems cut off, process by process, and from what.
+fn suspects(indexes: &[Index]) -> BTreeMap<u32, (Arc<Process>, BTreeSet<Named>)> {
+    let mut suspects = BTreeMap::new();
+    for index in indexes {
+        // `processes` tells of the first candidates, in their order; the others are no more than counted.
+        let told = index.processes.iter().zip(&index.file.candidates);
+        for (_, candidate) in told.filter(|(process, _)| seems_cut_off(process.path_leads_to)) {
+            let process = &candidate.process;
+            let (_, named) = suspects.entry(process.pid).or_insert_with(|| (Arc::clone(process), BTreeSet::new()));
+            named.insert((index.file.id, candidate.path.clone()));
+        }
+    }
+    suspects
+}
+
+/// Which of them have it mapped under the same name. Each process, which is held by a descriptor, is read once, however
+/// much it has mapped.
+fn standing(suspects: &BTreeMap<u32, (Arc<Process>, BTreeSet<Named>)>) -> BTreeSet<(u32, Named)> {
+    let mut standing = BTreeSet::new();
+    for (pid, (process, named)) in suspects {
+        // A text that cannot be read any more says that the process has ended, or became somebody else's.
+        let Ok(text) = process.read("maps") else { continue };
+        let mapped = candidates(&text).map(|line| (line.inode, line.path.to_owned()));
+        standing.extend(mapped.filter(|found| named.contains(found)).map(|found| (*pid, found)));
+    }
+    standing
+}
+
+fn look_again(proc: &Proc, index: &mut Index, standing: &BTreeSet<(u32, Named)>) -> u32 {
     let mut told = std::mem::take(&mut index.processes).into_iter();
     let candidates = std::mem::take(&mut index.file.candidates);
     let mut gone: u32 = 0;
     for candidate in candidates {
         if let Some(mut process) = told.next() {
             if seems_cut_off(process.path_leads_to) {
-                if !still_mapped(index.file.id, &candidate) {
+                if !standing.contains(&(process.pid, (index.file.id, candidate.path.clone()))) {
                     gone = gone.saturating_add(1);
                     continue;
                 }
@@ -52,15 +87,6 @@ fn look_again(proc: &Proc, index: &mut Index) -> u32 {
     gone
 }
 
-/// Whether the process, which is held by a descriptor, has a mapping of it under the same name.
-fn still_mapped(id: InodeId, candidate: &Candidate) -> bool {
-    // A text that cannot be read any more says that the process has ended, or became somebody else's.
-    candidate
-        .process
-        .read("maps")
-        .is_ok_and(|text| candidates(&text).any(|line| line.inode == id && line.path == candidate.path))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -70,7 +96,7 @@ mod tests {
     use crate::linux::Proc;
     use crate::linux::mappings::BLOCK;
     use crate::linux::mappings::tests::{line, process};
-    use crate::linux::ps::scan;
+    use crate::linux::ps::{PROCESS_LIMIT, scan};
 
     /// Two processes that map two files under one path, which leads nowhere.
     fn split() -> tempfile::TempDir {
@@ -116,5 +142,52 @@ mod tests {
         let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
         assert_eq!((pids(&mapped), mapped.passing), (vec![vec![10], vec![11]], 0));
         assert_eq!(mapped.indexes[0].processes[0].path_leads_to, Leads::Nowhere);
+    }
+
+    #[test]
+    fn each_look_reads_a_process_once_however_much_it_has_mapped() {
+        use rustix::fs::inotify;
+        let root = split();
+        let maps: String =
+            (21..=29).map(|inode| line(inode, BLOCK, &format!("/data/{inode}.db-shm (deleted)"))).collect();
+        fs::write(root.path().join("10/maps"), maps).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        let opened_or_closed = inotify::WatchFlags::OPEN | inotify::WatchFlags::CLOSE_NOWRITE;
+        inotify::add_watch(&watch, root.path().join("10/maps"), opened_or_closed).unwrap();
+        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        assert_eq!(pids(&mapped).concat(), [11, 10, 10, 10, 10, 10, 10, 10, 10, 10]);
+        let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut room);
+        let opened = std::iter::from_fn(|| events.next().ok().map(|event| event.events()));
+        let opened = opened.filter(|flags| flags.contains(inotify::ReadFlags::OPEN)).count();
+        assert_eq!(opened, 1 + crate::linux::settle::LOOKS as usize);
+    }
+
+    #[test]
+    fn one_name_of_one_file_is_one_mapping_and_too_many_are_counted() {
+        let root = split();
+        let two = [line(7, BLOCK, "/data/a-shm"), line(7, BLOCK, "/data/b-shm")].concat().repeat(500);
+        fs::write(root.path().join("10/maps"), two).unwrap();
+        let many: String = (0..PROCESS_LIMIT + 3).map(|n| line(8, BLOCK, &format!("/data/{n}-shm"))).collect();
+        fs::write(root.path().join("11/maps"), many).unwrap();
+        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let processes: Vec<usize> = mapped.indexes.iter().map(|index| index.processes.len()).collect();
+        assert_eq!((processes, mapped.mappings_not_looked_at), (vec![2, PROCESS_LIMIT], 3));
+    }
+
+    #[test]
+    fn one_path_beneath_two_roots_of_one_mount_namespace_is_no_split() {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, inode, jail) in [("10", 7, "j1"), ("11", 8, "j2")] {
+            let jail = root.path().join(jail);
+            fs::create_dir(&jail).unwrap();
+            let path = jail.join("data/t.db-shm");
+            process(root.path(), pid, "mnt:[1]", &line(inode, BLOCK, path.to_str().unwrap()));
+            symlink(jail, root.path().join(pid).join("root")).unwrap();
+        }
+        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let paths: Vec<&str> = mapped.indexes.iter().map(|index| &*index.processes[0].path).collect();
+        assert_eq!(paths, ["/data/t.db-shm"; 2]);
+        assert_eq!(crate::analysis::surroundings::splits(&mapped).len(), 0);
     }
 }

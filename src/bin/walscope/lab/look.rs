@@ -43,7 +43,10 @@ pub fn look(sources: &Both<OsString>, bundles: &Both<PathBuf>) -> anyhow::Result
         Err(error) => {
             let captures = vec![Capture::open(&bundles.writer)?, Capture::open(&bundles.reader)?];
             let reason = format!("the two snapshots are compared: from outside, {error:#}");
-            (Captured { captures, simultaneous: false, live: Vec::new() }, Some(reason))
+            {
+                let processes = vec![None; captures.len()];
+                (Captured { captures, simultaneous: false, live: Vec::new(), processes }, Some(reason))
+            }
         }
     };
     for (capture, label) in captured.captures.iter_mut().zip(["writer", "reader"]) {

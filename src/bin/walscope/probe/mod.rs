@@ -26,7 +26,7 @@ pub struct ProbeArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Hold a lock beacon on the -shm and print its nonce, until standard input ends
+    /// Hold a lock beacon on the -shm and print its nonce, until standard input ends; exit code 3: the verdict is where it is sought
     Hold {
         /// The database
         source: PathBuf,

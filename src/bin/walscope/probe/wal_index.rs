@@ -56,6 +56,7 @@ impl Challenged {
         let digest = beacon::digest(&evidence.host, &evidence.files);
         let side = Side {
             label: "this side".to_owned(),
+            process: None,
             stable: true,
             evidence,
             shm: None,
@@ -114,13 +115,12 @@ pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::R
     io::stdout().flush()?;
     let in_place = wait(time, &|| linux::paths_unchanged(&held.files))?;
     let throughout = before && in_place && witness.sees(seat, nonce);
-    if throughout {
-        output::complain("walscope: held throughout\n");
-        return Ok(Exit::Good);
-    }
-    output::complain(
-        "walscope: not held throughout, or the -shm was replaced meanwhile: that it was not seen says nothing\n",
-    );
+    output::complain(if throughout {
+        "walscope: held throughout\n"
+    } else {
+        "walscope: not held throughout, or the -shm was replaced meanwhile: that it was not seen says nothing\n"
+    });
+    // Whoever holds does not hear what the other side saw: the verdict is there.
     Ok(Exit::Undecided)
 }
 
