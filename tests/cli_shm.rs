@@ -173,7 +173,7 @@ fn holders_leftovers_and_unknown_locks_are_told_apart() {
 
     fs::write(folder.path().join("alone-shm"), Shm { marks: [0, 7, 0, 0, 0], ..three_blocks() }.bytes(false)).unwrap();
     let shown = text(folder.path(), &["alone-shm"]);
-    assert!(shown.contains("unknown: locks are looked at for a database with its -shm"), "{shown}");
+    assert!(shown.contains("unknown: one file alone was given; locks were not looked at"), "{shown}");
     assert!(row(&shown, "read1").contains("a reader, or a leftover"), "{shown}");
 }
 

@@ -210,8 +210,9 @@ fn a_manifest_that_lies_is_refused() {
     assert!(refused(&|m| m.wal_summary = None).contains("wal_summary"));
     let count = |m: &mut Manifest| m.wal_summary.as_mut().unwrap().frames.in_file = u64::MAX;
     assert!(refused(&count).contains("needed 18446744073709551615 frame headers"));
-    let summary = |change: &dyn Fn(&mut WalSummary)| refused(&|m| change(m.wal_summary.as_mut().unwrap()));
-    let faults: [(&dyn Fn(&mut WalSummary), &str); 9] = [
+    type Change<'a> = &'a dyn Fn(&mut WalSummary);
+    let summary = |change: Change<'_>| refused(&|m| change(m.wal_summary.as_mut().unwrap()));
+    let faults: [(Change<'_>, &str); 9] = [
         (&|s| s.frames.uncommitted = u64::MAX, "valid is not"),
         (&|s| (s.frames.valid, s.frames.uncommitted) = (u64::MAX, u64::MAX - s.frames.committed), "in_file is not"),
         (&|s| s.frames.residue = u64::MAX, "in_file is not"),
