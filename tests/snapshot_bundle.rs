@@ -300,7 +300,7 @@ fn a_source_is_told_by_content_whatever_it_is_called() {
         (sibling(&path, "-shm"), "[false, false, true, false]"),
         (bundle(&path, &Options::default()).0, "bundle true"),
         (Vec::new(), "[true, false, false, true]"),
-        (vec![0xe7; 5000], "[true, false, false, true]"),
+        (vec![0xe7; 5120], "[true, false, false, true]"),
     ] {
         std::fs::write(&file, content).unwrap();
         assert_eq!(shape(open(&file)), expected);

@@ -212,17 +212,12 @@ impl Moment {
 /// What changes with every write: size, mtime, ctime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    pub(super) size: u64,
+    pub(super) modified: (i64, i64),
+    pub(super) changed: (i64, i64),
 }
 
 impl Stamp {
-    /// Bytes of the file.
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
     fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.size(),

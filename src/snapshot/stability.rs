@@ -71,7 +71,7 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     }
     // A checkpoint shortens it only where it was vacuumed: then another attempt is cheap. Anybody else who does so takes
     // away what may be in no frame of the WAL.
-    let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, Stamp::size));
+    let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, |stamp| stamp.size));
     if is < was {
         return Err(passing(format!("the database became shorter during the capture: from {was} to {is} bytes")));
     }
@@ -246,12 +246,23 @@ mod tests {
     }
 
     fn judged(looks: [Look; 3], change: impl FnOnce(&mut Attempt<'_>)) -> Result<(), Unstable> {
-        let [before, between, after] = looks;
-        let moment = |look| Moment { look, database: None, wal: None, hot_journal: false };
+        judged_of_size(looks, [1024; 2], change)
+    }
+
+    /// The same with the size of the database before and after.
+    fn judged_of_size(
+        [before, between, after]: [Look; 3],
+        [was, is]: [u64; 2],
+        change: impl FnOnce(&mut Attempt<'_>),
+    ) -> Result<(), Unstable> {
+        let moment = |look, size| {
+            let database = Some(Stamp { size, modified: (0, 0), changed: (0, 0) });
+            Moment { look, database, wal: None, hot_journal: false }
+        };
         let mut attempt = Attempt {
-            before: &moment(before),
+            before: &moment(before, was),
             between: &between,
-            after: &moment(after),
+            after: &moment(after, is),
             paths_unchanged: true,
             padded: false,
             database_alone: false,
@@ -306,6 +317,15 @@ mod tests {
         assert_eq!(written(still(), &unknown), Ok(()));
         let none = [(); 3].map(|()| Look { index: Err("none".to_owned()), ..look(0, 0) });
         assert_eq!(written(none, &unknown), Err(lasting("FUSE")));
+    }
+
+    #[test]
+    fn a_database_that_becomes_shorter_is_not_of_one_moment_whoever_cut_it() {
+        for looks in [[look(0, 0), look(1, 1), look(1, 1)], [(); 3].map(|()| look(0, 1))] {
+            assert_eq!(judged_of_size(looks.clone(), [512, 1024], |_| ()), Ok(()));
+            let cut = judged_of_size(looks, [1024, 512], |_| ()).unwrap_err();
+            assert!(cut.reason.starts_with("the database became shorter") && !cut.lasting, "{cut:?}");
+        }
     }
 
     #[test]
