@@ -9,7 +9,7 @@
 //!
 //! A `-shm` that nobody has open counts for nothing: the first to open the database makes it anew from the WAL.
 
-use super::look::{Look, Moment, Stamp};
+use super::look::{Look, Moment};
 use super::watch::Writes;
 use crate::evidence::{ByteLock, LockState};
 
@@ -214,7 +214,7 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::look::WalLook;
+    use super::super::look::{Stamp, WalLook};
     use super::*;
     use crate::format::shm::{CheckpointInfo, HEAD_SIZE, IndexHeader, parse_head};
     use crate::format::wal::WalHeader;
