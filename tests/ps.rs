@@ -133,8 +133,12 @@ fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
     assert_eq!(held_by(index, "read4"), [u64::from(readers[3].pid())], "{index:#}");
     assert_eq!(held_by(index, "read1"), [u64::from(readers[0].pid())]);
     assert_eq!(held_by(index, "dead_man_switch").len(), 5);
-    let listed = fs::read_to_string("/proc/locks").unwrap();
-    assert!(listed.lines().any(|line| line.trim_end().ends_with("127 128")), "not merged by this kernel:\n{listed}");
+    // The list is given out a page at a time: while other tests lock and unlock, a standing line can be missing from it.
+    let merged = || {
+        let listed = fs::read_to_string("/proc/locks").unwrap();
+        listed.lines().any(|line| line.trim_end().ends_with("127 128"))
+    };
+    assert!((0..100).any(|_| merged()), "not merged by this kernel");
 }
 
 #[test]
