@@ -4,8 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 faults=$PWD/tests/mutations/faults.txt
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} CARGO_TERM_COLOR=never
-copy=$CARGO_TARGET_DIR/mutations
+copy=$PWD/target/mutations
+# Of its own: an interrupted run must not leave a program with a fault where others are.
+export CARGO_TARGET_DIR=$copy/target CARGO_TERM_COLOR=never
 mkdir -p "$copy"
 git ls-files -z | xargs -0 cp --parents --update --preserve=timestamps -t "$copy"
 
