@@ -14,7 +14,7 @@ use crate::format::checksum::{ChecksumOrder, Kernel};
 use crate::format::wal::{FrameHeader, frame_checksum_by};
 
 /// About as many bytes are read at once, in whole frames.
-const BLOCK_BYTES: usize = 256 * 1024;
+const BLOCK_BYTES: usize = 512 * 1024;
 /// Blocks a thread that may be under way or wait for their turn.
 const BLOCKS_A_THREAD: usize = 3;
 /// Files below this size for each thread are not worth starting one.

@@ -28,27 +28,38 @@
 //! Two dot products of the words with constants. A processor that multiplies eight words at once does eight steps of it at
 //! once, where the recurrence has to wait two additions for every pair.
 //!
-//! The weights of a block stand in one table, counted from its end, so that a shorter run of words uses the table's tail;
-//! a longer one goes block by block, each with the sums of the one before as its seed.
+//! # Two runs at once
+//!
+//! What such a loop waits for is not the multiplication but the loads: of each word, and of its two weights. So the words
+//! are taken as two runs of the same length, whose words have the same weights, and the second is continued from what the
+//! first came to. The weights stand in two tables in place of one read twice, a word apart, because a vector that lies
+//! across two cache lines is loaded twice. Both end with the last word, so that a shorter run uses their tails.
 
 use multiversion::multiversion;
 
 use super::ChecksumOrder;
 
-/// Words that are weighted with one table: the words of a page of 4 KiB, and a table that stays in the nearest cache.
-const BLOCK_WORDS: usize = 1024;
+/// Words of a run: two runs are a page of 4 KiB, and both tables stay in the nearest cache.
+const RUN_WORDS: usize = 512;
 
-/// `WEIGHTS[i]` is `F(BLOCK_WORDS + 1 - i)` mod 2^32: the largest first, `F(0)` last.
-static WEIGHTS: [u32; BLOCK_WORDS + 2] = weights();
+/// One weight for each word of a run, the last word's last. A table begins with a cache line, and so does each of its vectors.
+#[repr(align(64))]
+struct Weights([u32; RUN_WORDS]);
 
+/// What a word with `j` words behind it is multiplied with for s0: `F(j)`.
+static IN_S0: Weights = Weights(fibonacci(0, 1));
+/// And for s1: `F(j + 1)`.
+static IN_S1: Weights = Weights(fibonacci(1, 1));
+
+/// Fibonacci numbers mod 2^32 that begin with these two, backwards.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of range does not compile")]
-const fn weights() -> [u32; BLOCK_WORDS + 2] {
-    let mut weights = [0_u32; BLOCK_WORDS + 2];
-    weights[BLOCK_WORDS] = 1;
-    let mut i = BLOCK_WORDS;
+const fn fibonacci(mut last: u32, mut next: u32) -> [u32; RUN_WORDS] {
+    let mut weights = [0; RUN_WORDS];
+    let mut i = RUN_WORDS;
     while i > 0 {
         i -= 1;
-        weights[i] = weights[i + 1].wrapping_add(weights[i + 2]);
+        weights[i] = last;
+        (last, next) = (next, last.wrapping_add(next));
     }
     weights
 }
@@ -64,58 +75,73 @@ pub(super) enum Width {
 /// As [`super::checksum`].
 pub(super) fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8], width: Width) -> [u32; 2] {
     let (pairs, _) = bytes.as_chunks::<8>();
-    pairs.as_flattened().chunks(4 * BLOCK_WORDS).fold(seed, |seed, block| {
+    pairs.as_flattened().chunks(2 * RUN_WORDS * 4).fold(seed, |seed, block| {
         let (words, _) = block.as_chunks::<4>();
         continued(order, seed, words, width)
     })
 }
 
-/// Continues over at most [`BLOCK_WORDS`] words, of which there is an even number and at least two.
-fn continued(order: ChecksumOrder, [seed0, seed1]: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
-    // The first weight here is F(n + 1), that of the seed's s1 in s1.
-    let Some([first, weights @ ..]) = WEIGHTS.get(BLOCK_WORDS.saturating_sub(words.len())..) else { return [0, 0] };
-    let Some([second, third, ..]) = weights.get(..2) else { return [0, 0] };
-    let [word0, word1] = match (width, order) {
-        (Width::Widest, ChecksumOrder::Little) => little(words, weights),
-        (Width::Widest, ChecksumOrder::Big) => big(words, weights),
-        (Width::Bits128, ChecksumOrder::Little) => little_128(words, weights),
-        (Width::Bits128, ChecksumOrder::Big) => big_128(words, weights),
+/// Continues over two runs, of which each has at least one word and at most [`RUN_WORDS`]: half of an even number.
+fn continued(order: ChecksumOrder, seed: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
+    let length = words.len() / 2;
+    let runs = words.split_at(length);
+    let skipped = RUN_WORDS.saturating_sub(length);
+    let weights = (IN_S0.0.get(skipped..).unwrap_or_default(), IN_S1.0.get(skipped..).unwrap_or_default());
+    let sums = match (width, order) {
+        (Width::Widest, ChecksumOrder::Little) => little(runs, weights),
+        (Width::Widest, ChecksumOrder::Big) => big(runs, weights),
+        (Width::Bits128, ChecksumOrder::Little) => little_128(runs, weights),
+        (Width::Bits128, ChecksumOrder::Big) => big_128(runs, weights),
     };
-    let s0 = seed0.wrapping_mul(*third).wrapping_add(seed1.wrapping_mul(*second)).wrapping_add(word0);
-    let s1 = seed0.wrapping_mul(*second).wrapping_add(seed1.wrapping_mul(*first)).wrapping_add(word1);
-    [s0, s1]
+    // What the first word of a run is multiplied with: F(n - 1) and F(n).
+    let (before, of_run) = (first(weights.0), first(weights.1));
+    sums.into_iter().fold(seed, |[seed0, seed1], [word0, word1]| {
+        let s0 = seed0.wrapping_mul(before).wrapping_add(seed1.wrapping_mul(of_run)).wrapping_add(word0);
+        let behind = before.wrapping_add(of_run);
+        let s1 = seed0.wrapping_mul(of_run).wrapping_add(seed1.wrapping_mul(behind)).wrapping_add(word1);
+        [s0, s1]
+    })
+}
+
+fn first(weights: &[u32]) -> u32 {
+    weights.first().copied().unwrap_or_default()
+}
+
+type Runs<'a> = (&'a [[u8; 4]], &'a [[u8; 4]]);
+type TwoWeights<'a> = (&'a [u32], &'a [u32]);
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn little(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
+    dot(runs, weights, u32::from_le_bytes)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn little(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
-    dot(words, weights, u32::from_le_bytes)
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn big(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
-    dot(words, weights, u32::from_be_bytes)
+fn big(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
+    dot(runs, weights, u32::from_be_bytes)
 }
 
 #[multiversion(targets("x86_64+sse4.1"))]
-fn little_128(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
-    dot(words, weights, u32::from_le_bytes)
+fn little_128(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
+    dot(runs, weights, u32::from_le_bytes)
 }
 
 #[multiversion(targets("x86_64+sse4.1"))]
-fn big_128(words: &[[u8; 4]], weights: &[u32]) -> [u32; 2] {
-    dot(words, weights, u32::from_be_bytes)
+fn big_128(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
+    dot(runs, weights, u32::from_be_bytes)
 }
 
-/// Both dot products. `weights` begins with the first word's weight in s1, F(n); its weight in s0 is the next one.
+/// What the words of each run add to s0 and s1.
 /// Inlined into each version, so that it is compiled for each instruction set; written so that the compiler sees the vectors.
 #[inline(always)]
-fn dot(words: &[[u8; 4]], weights: &[u32], read: fn([u8; 4]) -> u32) -> [u32; 2] {
-    let (mut sum0, mut sum1) = (0_u32, 0_u32);
-    let behind = weights.get(1..).unwrap_or_default();
-    for ((word, in_s1), in_s0) in words.iter().zip(weights).zip(behind) {
-        let word = read(*word);
-        sum0 = sum0.wrapping_add(word.wrapping_mul(*in_s0));
-        sum1 = sum1.wrapping_add(word.wrapping_mul(*in_s1));
+fn dot((one, two): Runs<'_>, (in_s0, in_s1): TwoWeights<'_>, read: fn([u8; 4]) -> u32) -> [[u32; 2]; 2] {
+    let mut sums = [[0_u32; 2]; 2];
+    let [[one_s0, one_s1], [two_s0, two_s1]] = &mut sums;
+    for (((one, two), in_s0), in_s1) in one.iter().zip(two).zip(in_s0).zip(in_s1) {
+        let (one, two) = (read(*one), read(*two));
+        *one_s0 = one_s0.wrapping_add(one.wrapping_mul(*in_s0));
+        *one_s1 = one_s1.wrapping_add(one.wrapping_mul(*in_s1));
+        *two_s0 = two_s0.wrapping_add(two.wrapping_mul(*in_s0));
+        *two_s1 = two_s1.wrapping_add(two.wrapping_mul(*in_s1));
     }
-    [sum0, sum1]
+    sums
 }
