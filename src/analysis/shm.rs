@@ -95,33 +95,42 @@ impl BlockFacts {
     /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it.
     fn count_slots(&mut self, block: &IndexBlock, indexed: usize) -> Vec<bool> {
         let mut reached = vec![false; indexed];
-        let mut met = Vec::with_capacity(indexed);
-        for slot in slots(block, indexed) {
-            match slot.kind {
-                SlotKind::Live => {
-                    self.live_slots += 1;
-                    self.duplicate_slots += usize::from(slot.duplicate);
-                    if slot.reachable == Some(true) {
-                        if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
-                            *reached = true;
-                        }
-                        met.extend(slot.page.zip(slot.displacement).map(|(page, steps)| (page, steps, slot.position)));
+        // For each slot at which a search begins, the last position that one comes across.
+        let mut last = vec![0_u16; HASH_SLOTS];
+        let mut rising = true;
+        slots_in_search_order(block, indexed).for_each(|slot| match slot.kind {
+            SlotKind::Live => {
+                self.live_slots += 1;
+                self.duplicate_slots += usize::from(slot.duplicate);
+                if slot.reachable == Some(true) {
+                    if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
+                        *reached = true;
+                    }
+                    if let Some(last) = slot.ideal.and_then(|ideal| last.get_mut(usize::from(ideal))) {
+                        rising &= *last <= slot.position;
+                        *last = slot.position;
                     }
                 }
-                SlotKind::Noise => self.noise_slots += 1,
-                SlotKind::Garbage => self.garbage_slots += 1,
             }
+            SlotKind::Noise => self.noise_slots += 1,
+            SlotKind::Garbage => self.garbage_slots += 1,
+        });
+        if !rising {
+            self.find_misordered(block, indexed);
         }
-        self.find_misordered(block, met);
         reached
     }
 
-    /// `met`: page, steps from where its search begins, position, of each slot that a search comes across.
+    /// Finds the pages of which a search takes an older frame.
     ///
     /// folklore: walFindFrame does not look for the highest frame, it takes the last that it comes across. That is the
     /// newest because walIndexAppend puts each next frame of a page into the first slot that is empty, behind all the
-    /// others. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
-    fn find_misordered(&mut self, block: &IndexBlock, mut met: Vec<(u32, u16, u16)>) {
+    /// others. So all frames whose search begins at one slot stand in their order, whatever their pages: where they do,
+    /// there is nothing to find. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
+    fn find_misordered(&mut self, block: &IndexBlock, indexed: usize) {
+        let live = slots(block, indexed).filter(|slot| slot.kind == SlotKind::Live && slot.reachable == Some(true));
+        let met = live.filter_map(|slot| Some((slot.page?, slot.displacement?, slot.position)));
+        let mut met: Vec<(u32, u16, u16)> = met.collect();
         met.sort_unstable();
         for ((page, _, before), (same, _, position)) in met.iter().zip(met.iter().skip(1)) {
             if page == same && position < before {
@@ -183,11 +192,30 @@ pub struct Slot {
 
 /// Every slot of a block that is not empty, in the order of the table. The first `indexed` entries are those that count.
 ///
-/// Each slot is looked at three times, whatever it holds: searching for every page would take hours in a hostile file.
+/// Each slot is looked at twice at most, whatever it holds: searching for every page would take hours in a hostile file.
 pub fn slots(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
+    // What is unbroken at the end of the table goes on at its beginning.
+    let before = block.hash_slots.iter().rev().take_while(|slot| **slot != 0).count();
+    slots_from(block, indexed, 0, before)
+}
+
+/// The same, so that no search goes on at an earlier one: from an empty slot on, round the end of the table. Where none is
+/// empty, in the order of the table.
+fn slots_in_search_order(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
+    match block.hash_slots.iter().position(|slot| *slot == 0) {
+        Some(empty) => slots_from(block, indexed, empty, 0),
+        None => slots_from(block, indexed, 0, HASH_SLOTS),
+    }
+}
+
+/// Slots from one on, round the end of the table, with so many in front of it without an empty one.
+fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) -> impl Iterator<Item = Slot> {
     let mut pointed_at = vec![false; block.page_numbers.len()];
-    let with_runs = (0u16..).zip(block.hash_slots.iter().zip(unbroken_runs(&block.hash_slots)));
-    with_runs.filter_map(move |(at, (position, unbroken))| {
+    let mut unbroken = unbroken;
+    let (front, back) = block.hash_slots.split_at_checked(from).unwrap_or_default();
+    let numbered = (from as u16..).zip(back).chain((0..).zip(front));
+    numbered.filter_map(move |(at, position)| {
+        unbroken = if *position == 0 { 0 } else { (unbroken + 1).min(HASH_SLOTS) };
         let entry = usize::from(*position).checked_sub(1)?;
         let page = block.page_numbers.get(entry).copied();
         let ideal = page.and_then(|page| u16::try_from(hash(page)).ok());
@@ -209,19 +237,6 @@ pub fn slots(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
             duplicate: pointed_at.get_mut(entry).is_some_and(|seen| std::mem::replace(seen, true)),
         })
     })
-}
-
-/// For each slot, how many slots without an empty one end with it, round the end of the table; at most all of them.
-fn unbroken_runs(slots: &[u16]) -> impl Iterator<Item = usize> + '_ {
-    // The second round knows what the end of the table has in front of its beginning.
-    slots
-        .iter()
-        .chain(slots)
-        .scan(0, |run: &mut usize, slot| {
-            *run = if *slot == 0 { 0 } else { (*run + 1).min(HASH_SLOTS) };
-            Some(*run)
-        })
-        .skip(slots.len())
 }
 
 /// The slots that a search for `page` comes across: from its hash on until an empty one, at most once round the table.

@@ -5,9 +5,10 @@
 //! Offsets: the tables `INDEX_HEADER`, `CHECKPOINT_INFO`, `FIRST_BLOCK` and `LATER_BLOCK` in [`super::layout`]; the
 //! sources are walformat and the comments at the head of wal.c.
 
-use nom::multi::count;
+use nom::bytes::complete::take;
 use nom::number::Endianness;
 use nom::number::complete::{be_u32, u8, u16, u32};
+use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 use super::checksum::{ChecksumOrder, checksum};
@@ -291,12 +292,21 @@ pub fn parse_block(bytes: &[u8], number: u32, order: ByteOrder) -> Result<IndexB
     let offset = u64::from(number).saturating_mul(BLOCK_SIZE as u64);
     let frames = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES };
     let head = BLOCK_SIZE - HASH_SLOTS * size_of::<u16>() - frames * size_of::<u32>();
-    let block = |input| {
-        let (input, _) = nom::bytes::complete::take(head).parse(input)?;
-        (count(u32(order.endianness()), frames), count(u16(order.endianness()), HASH_SLOTS)).parse(input)
-    };
+    let (pages, slots) = (take(frames * size_of::<u32>()), take(HASH_SLOTS * size_of::<u16>()));
+    let block = preceded(take(head), (pages, slots));
     let (page_numbers, hash_slots) = fixed("wal-index block", offset, BLOCK_SIZE, bytes, block)?;
+    // Thousands of numbers, one as the other: taken apart by nom one at a time they would cost more than what is made
+    // of them.
+    let (page_numbers, hash_slots) = match order {
+        ByteOrder::Little => (numbers(page_numbers, u32::from_le_bytes), numbers(hash_slots, u16::from_le_bytes)),
+        ByteOrder::Big => (numbers(page_numbers, u32::from_be_bytes), numbers(hash_slots, u16::from_be_bytes)),
+    };
     Ok(IndexBlock { number, first_frame: first_frame_of(number), page_numbers, hash_slots })
+}
+
+fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers.iter().copied().map(number).collect()
 }
 
 /// The first frame that a block indexes, 1-based.
@@ -325,6 +335,8 @@ pub fn hash(page: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use nom::multi::count;
+
     use super::*;
 
     #[test]
@@ -341,6 +353,22 @@ mod tests {
         assert_eq!(error.to_string(), "wal-index block at offset 65536: needed 32768 bytes, found 32767 bytes");
         let error = parse_head(&[0; 135]).unwrap_err();
         assert_eq!(error.to_string(), "wal-index head at offset 0: needed 136 bytes, found 135 bytes");
+    }
+
+    #[test]
+    fn numbers_taken_at_once_are_those_taken_one_at_a_time() {
+        let bytes: Vec<u8> = (0..BLOCK_SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for (number, frames) in [(0, FIRST_BLOCK_FRAMES), (1, BLOCK_FRAMES)] {
+            for order in [ByteOrder::Little, ByteOrder::Big] {
+                let (pages, slots) = (u32(order.endianness()), u16(order.endianness()));
+                let from = BLOCK_SIZE - frames * 4 - HASH_SLOTS * 2;
+                let parsed: IResult<&[u8], _> = (count(pages, frames), count(slots, HASH_SLOTS)).parse(&bytes[from..]);
+                let (rest, (page_numbers, hash_slots)) = parsed.unwrap();
+                assert!(rest.is_empty());
+                let block = parse_block(&bytes, number, order).unwrap();
+                assert_eq!((block.page_numbers, block.hash_slots), (page_numbers, hash_slots));
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -
 ///
 /// The states and the holders are read one after the other: of a lock that comes or goes meanwhile, a holder may be
 /// missing, and a holder is named only of a lock that the kernel called held.
+///
+/// folklore: to list the locks the kernel first makes sure that nobody on the machine is about to take one, and waits for
+/// that up to tens of milliseconds (fs/locks.c, `locks_start`: the write side of `file_rwsem`). So where there is nothing
+/// to name, nobody is asked. Held by `free_locks_need_no_list`.
 #[must_use]
 pub fn name_holders(
     proc: &Proc,
@@ -45,22 +49,27 @@ pub fn name_holders(
     let of_shm = [write, checkpoint, recover].into_iter().chain(read).chain([dead_man_switch]);
     let mut bytes: Vec<Byte> = (SHM_LOCKS..).zip(of_shm).map(|(at, lock)| Byte::of(lock, at, 1)).collect();
     bytes.push(Byte::of(states.database, SHARED_FIRST, SHARED_SIZE));
-    let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
-    let lines = listed(proc);
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(&keys, index));
-    }
-    // Only a lock with no visible holder is worth a look at every descriptor of every process.
-    if bytes.iter().any(Byte::unexplained) {
-        let found = fdinfo::search(proc, &keys.concat());
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(&keys, index));
-        }
+    if bytes.iter().any(|byte| byte.state != LockState::Free) {
+        take_holders(proc, &mut bytes, &[keys(proc, shm, mounts), keys(proc, database, mounts)]);
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
     let shm = by_name(&mut locks);
     let database = locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
     LocksView { shm, database }
+}
+
+fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
+    let lines = listed(proc);
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, index));
+    }
+    // Only a lock with no visible holder is worth a look at every descriptor of every process.
+    if bytes.iter().any(Byte::unexplained) {
+        let found = fdinfo::search(proc, &keys.concat());
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(keys, index));
+        }
+    }
 }
 
 /// Who holds the locks of one `-shm`, by what the kernel says and what `lines` of `/proc/locks` name: for a look at many,
@@ -251,6 +260,26 @@ mod tests {
         assert_eq!((seen.read[0].state, pids(&seen.read[0])), (LockState::Shared, own));
         let others = [&seen.write, &seen.recover, &seen.read[1], &seen.read[4], &seen.dead_man_switch];
         assert!(others.iter().all(|lock| lock.state == LockState::Free && lock.holders.is_empty()));
+    }
+
+    #[test]
+    fn free_locks_need_no_list() {
+        use rustix::fs::inotify;
+        let root = tempfile::tempdir().unwrap();
+        let list = root.path().join("locks");
+        std::fs::write(&list, "").unwrap();
+        let opened = |path: &std::path::Path| {
+            let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+            inotify::add_watch(&watch, &list, inotify::WatchFlags::OPEN).unwrap();
+            let shm = Observation::seen(Arc::new(File::open(path).unwrap()));
+            let proc = Proc::new(root.path());
+            let _ = name_holders(&proc, &shm, &shm, &Observation::missing("none"), states(&shm, &shm));
+            let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+            inotify::Reader::new(&watch, &mut room).next().is_ok()
+        };
+        let free = tempfile::NamedTempFile::new().unwrap();
+        let (held, _locking) = locked();
+        assert_eq!((opened(free.path()), opened(held.path())), (false, true));
     }
 
     #[test]

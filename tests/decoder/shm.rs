@@ -1,6 +1,8 @@
 //! The wal-index: both byte orders, lookups, noise, garbage.
+use std::collections::BTreeSet;
+
 use walscope::analysis::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
-use walscope::format::shm::{ByteOrder, parse_head};
+use walscope::format::shm::{ByteOrder, HASH_SLOTS, IndexBlock, hash, parse_head};
 
 use crate::support::Shm;
 
@@ -136,6 +138,13 @@ fn a_search_goes_on_at_the_start_of_the_table() {
     assert_eq!((block.hash_slots[8191], block.hash_slots[0]), (1, 2));
     assert!(BlockFacts::of(&block, 2).sound());
     assert_eq!(find_in_block(&block, page + 8192, 2), Lookup::Found(2));
+    // Two frames of one page, the newer one in front: what is behind it stands at the start of the table.
+    let twice = Shm { mx_frame: 2, pages: vec![page, page], ..Shm::default() }.bytes(false);
+    let mut block = WalIndex::open(&twice).unwrap().block(0).unwrap();
+    assert!(BlockFacts::of(&block, 2).sound());
+    block.hash_slots.swap(8191, 0);
+    assert_eq!(BlockFacts::of(&block, 2).misordered, [(page, 1)]);
+    assert_eq!(find_in_block(&block, page, 2), Lookup::Found(1));
 }
 
 #[test]
@@ -147,4 +156,54 @@ fn short_files_say_what_is_missing() {
     assert_eq!(index.blocks(), 2);
     let error = index.block(1).unwrap_err().to_string();
     assert_eq!(error, "wal-index block at offset 32768: needed 32768 bytes, found 5 bytes");
+}
+
+/// What a search for each page comes across, one page at a time: slots with an older frame behind a newer one.
+fn misordered(block: &IndexBlock, indexed: usize) -> usize {
+    let pages: BTreeSet<u32> = block.page_numbers[..indexed].iter().copied().collect();
+    let met = |page: u32| {
+        let slots = (0..HASH_SLOTS).map(move |step| block.hash_slots[(hash(page) + step) % HASH_SLOTS]);
+        let met = slots.take_while(|position| *position != 0).map(usize::from);
+        let met = met.filter(|position| *position <= indexed && block.page_numbers[position - 1] == page);
+        met.collect::<Vec<_>>()
+    };
+    pages.into_iter().map(|page| met(page).windows(2).filter(|pair| pair[1] < pair[0]).count()).sum()
+}
+
+proptest::proptest! {
+    #[test]
+    fn frames_out_of_order_are_found_wherever_they_stand(
+        entries in proptest::collection::vec((0_u32..4, 0_u32..3), 1..200),
+        begin in 8180_u32..8192,
+        indexed in 0_usize..200,
+        swaps in proptest::collection::vec((0_usize..HASH_SLOTS, 0_usize..HASH_SLOTS), 0..4),
+        full: bool,
+    ) {
+        // Searches begin at one of four slots near the end of the table, for one of three pages each.
+        let inverse = (0..8192_u32).find(|page| hash(*page) == 1).unwrap();
+        let page = |(slot, turn): (u32, u32)| (begin + slot) % 8192 * inverse % 8192 + turn * 8192;
+        let mut block = IndexBlock {
+            number: 1,
+            first_frame: 4063,
+            page_numbers: vec![0; 4096],
+            hash_slots: vec![0; HASH_SLOTS],
+        };
+        let mut taken = Vec::new();
+        for (entry, page) in entries.iter().copied().map(page).enumerate() {
+            block.page_numbers[entry] = page;
+            let free = (0..HASH_SLOTS).map(|step| (hash(page) + step) % HASH_SLOTS).find(|at| block.hash_slots[*at] == 0);
+            block.hash_slots[free.unwrap()] = entry as u16 + 1;
+            taken.extend(free);
+        }
+        for (one, other) in swaps {
+            block.hash_slots.swap(taken[one % taken.len()], taken[other % taken.len()]);
+        }
+        if full {
+            block.hash_slots.iter_mut().filter(|slot| **slot == 0).for_each(|slot| *slot = 5000);
+        }
+        let indexed = indexed.min(entries.len());
+        let facts = BlockFacts::of(&block, 4062 + indexed as u32);
+        proptest::prop_assert_eq!(facts.indexed, indexed);
+        proptest::prop_assert_eq!(facts.misordered_slots, misordered(&block, indexed));
+    }
 }

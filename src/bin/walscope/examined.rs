@@ -210,7 +210,7 @@ fn around_live(source: Source, argument: &OsStr, global: &Global) -> anyhow::Res
     let look = |source: &Source| {
         let Source::Files(files) = source else { return Ok((Vec::new(), true)) };
         let Some(opened) = &files.opened else { return Ok((Vec::new(), true)) };
-        let mut evidence = linux::evidence(opened);
+        let mut evidence = linux::evidence_without_holders(opened);
         let in_place = files.in_place();
         // Of the -journal, which comes and goes with every transaction in rollback mode, nothing is said here.
         evidence.paths_unchanged = in_place;
