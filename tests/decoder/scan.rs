@@ -77,8 +77,8 @@ fn each_page_comes_with_its_frame() {
 fn one_flipped_bit_ends_the_chain_at_its_frame_for_every_thread() {
     let wal = large(512, false);
     let whole = Scan::new(&wal).facts().unwrap();
-    // At the ends of blocks too: frames 1 and 489 of 536 bytes begin and end the first 256 KiB.
-    for frame in [1, 2, 488, 489, 490, 978, 979, 4000, 7000] {
+    // At the ends of blocks too: frames 1 and 978 of 536 bytes begin and end the first 512 KiB.
+    for frame in [1, 2, 977, 978, 979, 1956, 1957, 4000, 7000] {
         let mut flipped = wal.clone();
         flipped[32 + (frame - 1) * 536 + 300] ^= 0x40;
         for threads in THREADS {
@@ -151,7 +151,7 @@ fn of_a_hole_little_is_read() {
         let facts = Scan::new(&sparse).threads(threads).facts().unwrap();
         assert_eq!((facts.frames.valid, facts.frames.unwritten), (1, 10_000));
         assert_eq!(facts.frames.torn_bytes, 0);
-        let blocks = sparse.read.into_inner().div_ceil(256 << 10);
+        let blocks = sparse.read.into_inner().div_ceil(512 << 10);
         assert!(blocks <= 2 + 3 * threads as u64, "{blocks} blocks were read by {threads} threads");
     }
 }
@@ -223,7 +223,7 @@ fn a_read_error_ends_every_thread() {
         let error = Scan::new(&wal).threads(threads).frames(&mut |_| frames += 1).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("frames at offset 3") && text.ends_with(": EIO"), "{text}");
-        assert_eq!(frames % 63, 0, "whole blocks of 63 frames come before the error");
+        assert_eq!(frames % 127, 0, "whole blocks of 127 frames come before the error");
         assert!(frames > 700, "{frames}");
     }
 }

@@ -1,8 +1,8 @@
 //! Read marks and locks that change while they are looked at: nobody blocks who was not there.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
 use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
@@ -16,8 +16,8 @@ use crate::world::{World, byte, healthy, index, open};
 /// commit and holds the slot, as a connection does in each of its transactions.
 struct Writer {
     world: World,
-    left: Cell<u32>,
-    frames: Cell<u32>,
+    left: AtomicU32,
+    frames: AtomicU32,
     standing: bool,
 }
 
@@ -29,7 +29,7 @@ impl Sight for Writer {
     fn wal(&self) -> io::Result<WalSight> {
         let mut world = healthy();
         let wal = world.wal.as_mut().unwrap();
-        for _ in 4..=self.frames.get() {
+        for _ in 4..=self.frames.load(Ordering::Relaxed) {
             wal.frame(3, 4, 1);
         }
         Ok(WalSight::Whole(Arc::new(std::mem::take(&mut wal.bytes))))
@@ -37,19 +37,19 @@ impl Sight for Writer {
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
         let mut shm = index(self.world.wal.as_ref().unwrap());
-        let own = self.frames.get();
+        let own = self.frames.load(Ordering::Relaxed);
         // Behind the marks of all commits but the last: it is published while the slot is still at the one before.
         shm.mx_frame = own + 1;
         shm.change = own;
-        shm.marks[1] = if self.left.get() > 0 { own } else { own + 1 };
+        shm.marks[1] = if self.left.load(Ordering::Relaxed) > 0 { own } else { own + 1 };
         shm.marks[2] = 2;
         Ok(Some(Arc::new(shm.bytes(false))))
     }
 
     fn locks(&self) -> Option<LocksView> {
-        if let Some(left) = self.left.get().checked_sub(1) {
-            self.left.set(left);
-            self.frames.set(self.frames.get() + 1);
+        if let Some(left) = self.left.load(Ordering::Relaxed).checked_sub(1) {
+            self.left.store(left, Ordering::Relaxed);
+            self.frames.fetch_add(1, Ordering::Relaxed);
         }
         let mut locks = open();
         locks.read[1] = byte(LockState::Shared);
@@ -62,7 +62,7 @@ impl Sight for Writer {
 
 fn beside(left: u32, standing: bool) -> (CheckpointFacts, Examined) {
     let examined =
-        examine(&Writer { world: healthy(), left: Cell::new(left), frames: Cell::new(4), standing }).unwrap();
+        examine(&Writer { world: healthy(), left: AtomicU32::new(left), frames: AtomicU32::new(4), standing }).unwrap();
     let locks = examined.locks.as_ref();
     (diagnose(examined.wal.as_ref().unwrap(), examined.shm.as_ref(), locks), examined)
 }

@@ -55,7 +55,7 @@ pub enum WalSight {
 }
 
 /// Where the files are seen. Each call gives them as they are at that moment, with their length of that moment.
-pub trait Sight {
+pub trait Sight: Sync {
     /// The database.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ pub trait Sight {
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>>;
     /// The locks, as far as seen: their state, in as short a time as possible.
     fn locks(&self) -> Option<LocksView>;
-    /// Names the holders of locks, which may take longer.
+    /// Names the holders of locks, which may take longer: another thread does it while the WAL is passed over.
     fn name_holders(&self, locks: LocksView) -> LocksView {
         locks
     }
@@ -193,7 +193,6 @@ const REPLACED: &str = "the files were replaced while they were read";
 pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     let look = || shm_head(sight.shm()?.as_deref()).map(|(head, _)| head);
     let (before, locks, with_locks) = moment::together(look, || sight.locks(), |a, b| a == b)?;
-    let locks = locks.map(|locks| moment::fitting(before.as_ref(), with_locks.as_ref(), sight.name_holders(locks)));
     let index = sight.shm()?;
     let database = sight.database()?;
     let (database_head, database_fault) = database_head(&database)?;
@@ -202,7 +201,8 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
 
     let wal = sight.wal()?;
     let mut pass = Pass::new(&wal, before.as_ref(), index.as_deref(), claimed > 0)?;
-    let facts = pass.run(sight, &wal)?;
+    let (locks, facts) = while_holders_are_named(sight, locks, || pass.run(sight, &wal));
+    let (locks, facts) = (locks.map(|locks| moment::fitting(before.as_ref(), with_locks.as_ref(), locks)), facts?);
     let held = |locks: Option<&LocksView>| locks.is_some_and(|locks| locks.shm.dead_man_switch.held());
     let in_use = held(locks.as_ref());
     let claim = match &facts {
@@ -260,6 +260,26 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
         backfill,
         database_fault,
         shm_fault,
+    })
+}
+
+/// Does the work, and has the holders of the locks named meanwhile: to list locks, the kernel can wait for as long as it
+/// takes to read a gigabyte.
+fn while_holders_are_named<T>(
+    sight: &dyn Sight,
+    locks: Option<LocksView>,
+    work: impl FnOnce() -> T,
+) -> (Option<LocksView>, T) {
+    let Some(locks) = locks else { return (None, work()) };
+    std::thread::scope(|scope| {
+        let naming = std::thread::Builder::new().spawn_scoped(scope, || sight.name_holders(locks.clone()));
+        let done = work();
+        let named = match naming {
+            Ok(naming) => naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // A thread that cannot be started is done without.
+            Err(_) => sight.name_holders(locks.clone()),
+        };
+        (Some(named), done)
     })
 }
 
