@@ -140,11 +140,11 @@ fn wal_frames(examined: &Examined) -> Looked {
     ];
     let outside: Vec<String> = outside.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let numbers = format!(
-        "{} frames: {} follow by checksum, {} of them committed in {} commits{}{}",
-        frames.in_file,
+        "{}: {} follow by checksum, {} of them committed in {}{}{}",
+        many(frames.in_file, "frame"),
         frames.valid,
         frames.committed,
-        wal.commits,
+        many(wal.commits, "commit"),
         if outside.is_empty() { "" } else { "; " },
         outside.join(", ")
     );
@@ -153,6 +153,10 @@ fn wal_frames(examined: &Examined) -> Looked {
     } else {
         Looked::Right(numbers)
     }
+}
+
+fn many(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 fn shm_headers(examined: &Examined) -> Result<String, String> {
@@ -187,18 +191,18 @@ fn shm_against_wal(examined: &Examined) -> Result<String, String> {
 
 fn shm_pages(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
-    Ok(format!("{} entries compared, {} name another page", index.compared, index.wrong_pages))
+    let entries = if index.compared == 1 { "entry" } else { "entries" };
+    Ok(format!("{} {entries} compared, {} with another page", index.compared, index.wrong_pages))
 }
 
 fn shm_hash(examined: &Examined) -> Result<String, String> {
     let index = examined.index.as_ref().map_err(String::clone)?;
     Ok(format!(
-        "{} block{}: {} frames not found, {} without an entry, {} slots twice, {} out of order",
-        index.blocks,
-        if index.blocks == 1 { "" } else { "s" },
-        index.unreachable,
+        "{}: {} not found, {} without an entry, {} twice, {} out of order",
+        many(index.blocks, "block"),
+        many(index.unreachable, "frame"),
         index.unindexed,
-        index.duplicate_slots,
+        many(index.duplicate_slots, "slot"),
         index.misordered_slots
     ))
 }

@@ -108,7 +108,7 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
     match (locks, openness(locks)) {
         (Some(LocksView { shm: locks, database }), Openness::Live) => match live_index(wal, shm, locks) {
             Ok((shm, header)) => live(wal, shm, header, locks, database),
-            Err(doubt) => unknown(wal, locks, doubt),
+            Err(doubt) => doubted(wal, locks, doubt),
         },
         (Some(LocksView { database, .. }), Openness::WithoutIndex) => without_index(wal, database),
         (_, openness) => at_rest(wal, shm, openness),
@@ -118,17 +118,7 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
 /// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
 #[must_use]
 pub fn replaced(wal: &WalFacts) -> CheckpointFacts {
-    let committed = wal.frames.committed;
-    CheckpointFacts {
-        state: CheckpointState::Unknown,
-        committed,
-        backfilled: 0,
-        pending: committed,
-        safe_to: None,
-        can_restart: None,
-        blocked_by: Vec::new(),
-        explanation: explain::REPLACED.to_owned(),
-    }
+    unknown(wal, Vec::new(), explain::REPLACED.to_owned())
 }
 
 /// Whether somebody has the `-shm` open.
@@ -195,9 +185,15 @@ fn live_index<'a>(
     Ok((shm, header))
 }
 
-fn unknown(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
-    let committed = wal.frames.committed;
+/// What is said where the wal-index cannot be judged.
+fn doubted(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
     let recovering = (doubt == Doubt::Recovering).then(|| byte_blocker("recover", &locks.recover));
+    unknown(wal, recovering.into_iter().collect(), explain::doubt(doubt))
+}
+
+/// Only the WAL is known.
+fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, explanation: String) -> CheckpointFacts {
+    let committed = wal.frames.committed;
     CheckpointFacts {
         state: CheckpointState::Unknown,
         committed,
@@ -205,8 +201,8 @@ fn unknown(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
         pending: committed,
         safe_to: None,
         can_restart: None,
-        blocked_by: recovering.into_iter().collect(),
-        explanation: explain::doubt(doubt),
+        blocked_by,
+        explanation,
     }
 }
 
