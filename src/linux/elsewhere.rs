@@ -33,18 +33,18 @@ pub(super) fn of_database<'l, 't>(
     if candidates.is_empty() {
         return BTreeSet::new();
     }
-    let (mut this, mut others) = (Vec::new(), Vec::new());
+    let (mut this, mut others) = (BTreeSet::new(), BTreeSet::new());
     for descriptor in descriptors(process).unwrap_or_default() {
         let Descriptor { file: Some(file), path } = descriptor else { continue };
-        if file == database { this.push(path) } else { others.push(path) }
+        let paths = if file == database { &mut this } else { &mut others };
+        paths.insert(path);
     }
     if this.is_empty() {
         return BTreeSet::new();
     }
-    let named = |paths: &[Vec<u8>], path: &[u8]| paths.iter().any(|known| known == path);
     let counts = |(line, beside): &(&MapsLine<'_>, &[u8])| {
-        named(&this, beside)
-            || (!named(&others, beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
+        this.contains(*beside)
+            || (!others.contains(*beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
     };
     candidates.into_iter().filter(counts).map(|(line, _)| line).collect()
 }
