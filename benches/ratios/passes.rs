@@ -16,7 +16,7 @@ use crate::generate::{Wal, open, sibling};
 use crate::{Shape, median};
 
 /// What plain reading reads at once.
-const BLOCK: u64 = 256 << 10;
+const BLOCK: u64 = 512 << 10;
 
 /// One way to pass over the WAL: a name, and what it takes.
 type Pass<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);

@@ -97,7 +97,8 @@ impl BlockFacts {
         let mut reached = vec![false; indexed];
         // For each slot at which a search begins, the last position that one comes across.
         let mut last = vec![0_u16; HASH_SLOTS];
-        let mut rising = true;
+        // Where no slot is empty, a search may begin behind the first of the table and go on before it.
+        let mut rising = !self.full;
         slots_in_search_order(block, indexed).for_each(|slot| match slot.kind {
             SlotKind::Live => {
                 self.live_slots += 1;

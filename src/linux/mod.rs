@@ -42,7 +42,7 @@ pub mod trial;
 
 pub use open::{OpenError, Opened, OpenedFiles, open_database, open_regular};
 pub use procfs::Proc;
-pub use sys::ignores_signal;
+pub use sys::{ignores_signal, share_one_heap};
 pub use target::Target;
 
 /// Where Linux mounts its proc file system.

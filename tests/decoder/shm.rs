@@ -145,6 +145,8 @@ fn a_search_goes_on_at_the_start_of_the_table() {
     block.hash_slots.swap(8191, 0);
     assert_eq!(BlockFacts::of(&block, 2).misordered, [(page, 1)]);
     assert_eq!(find_in_block(&block, page, 2), Lookup::Found(1));
+    block.hash_slots.iter_mut().filter(|slot| **slot == 0).for_each(|slot| *slot = u16::MAX);
+    assert_eq!(BlockFacts::of(&block, 2).misordered, [(page, 1)], "in a full table, too");
 }
 
 #[test]

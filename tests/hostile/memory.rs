@@ -5,9 +5,9 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use walscope::format::checksum::{ChecksumOrder, checksum};
 use walscope::format::wal::frame_checksum;
@@ -156,4 +156,28 @@ fn memory_is_enough_for_a_commit_in_every_frame() {
 #[test]
 fn memory_is_enough_for_frames_behind_a_break() {
     every_command(Shape::Residue);
+}
+
+/// The most address space that a command has had by its first line, in KiB.
+fn peak(folder: &Path, threads: &str) -> u64 {
+    let mut command = Command::new(EXE);
+    command.args(["wal", "t.db", "--jsonl", "--threads", threads]).current_dir(folder).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The pipe holds less than all lines: behind the first the command waits with its threads until somebody reads on.
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:")).unwrap();
+    peak.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+#[test]
+fn memory_does_not_grow_with_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), Shape::Wide, frames());
+    let (one, eight) = (peak(folder.path(), "1"), peak(folder.path(), "8"));
+    // A stack of 2 MiB for each, buffers of 512 KiB, and room for what is handed on.
+    assert!(eight < one + 8 * (4 << 10), "one thread: {one} KiB, eight: {eight} KiB");
 }

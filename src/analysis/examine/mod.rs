@@ -272,13 +272,12 @@ fn while_holders_are_named<T>(
 ) -> (Option<LocksView>, T) {
     let Some(locks) = locks else { return (None, work()) };
     std::thread::scope(|scope| {
-        let naming = std::thread::Builder::new().spawn_scoped(scope, || sight.name_holders(locks.clone()));
-        let done = work();
-        let named = match naming {
-            Ok(naming) => naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // A thread that cannot be started is done without.
-            Err(_) => sight.name_holders(locks.clone()),
+        let Ok(naming) = std::thread::Builder::new().spawn_scoped(scope, || sight.name_holders(locks.clone())) else {
+            // A thread that cannot be started is done without. Afterwards others may hold the locks.
+            return (Some(sight.name_holders(locks.clone())), work());
         };
+        let done = work();
+        let named = naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (Some(named), done)
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Each link starts from the checksum *stored* in the frame before it, so blocks do not wait for each other: whoever is
 //! free takes the next one. Only what comes out of it is put back in order, by the thread that asked; it works too while
-//! there is nothing to hand on. A thread keeps its own buffer, so that what was read is checked while it is in the nearest
+//! there is nothing to hand on. A thread keeps its own buffer, so that what was read is checked while it is in a near
 //! cache, and blocks that wait for their turn are bounded in number.
 
 use std::collections::BTreeMap;

@@ -42,7 +42,8 @@ use super::ChecksumOrder;
 /// Words of a run: two runs are a page of 4 KiB, and both tables stay in the nearest cache.
 const RUN_WORDS: usize = 512;
 
-/// One weight for each word of a run, the last word's last. A table begins with a cache line, and so does each of its vectors.
+/// One weight for each word of a run, the last word's last. A table begins with a cache line, so that for a run of 16 words
+/// or a multiple of that no vector lies across two.
 #[repr(align(64))]
 struct Weights([u32; RUN_WORDS]);
 
