@@ -3,21 +3,22 @@
 //! Data flows one way:
 //!
 //! ```text
-//! bytes --> format --> analysis --+
+//! bytes --> format --> wal, shm, look --+
 //!                                 +--> compare --> report --> the command line
-//! /proc, stat, locks --> linux --> snapshot --+
+//! /proc, stat, locks --> linux --> bundle --+
 //! ```
 //!
 //! # The POSIX-lock trap
 //!
 //! Closing *any* descriptor of a file drops every POSIX lock that the process holds on it. A library that opens and
 //! closes a `-shm` inside an application which uses that database through SQLite silently removes SQLite's locks.
-//! So [`mod@format`] and [`analysis`] only parse bytes that they are given, and capturing (`linux`, `snapshot`, `source`)
+//! So [`mod@format`] and [`mod@wal`], [`mod@shm`], [`mod@look`] only parse bytes that they are given, and capturing (`linux`, `bundle`, `source`)
 //! belongs into a process of its own: the `walscope` command. Do not call the capturing modules from a process that
 //! has the same database open through SQLite. Where they find that this process holds such locks already, they refuse
 //! before anything is opened; a connection that comes later, while a capture runs, they cannot protect.
 
-pub mod analysis;
+#[cfg(target_os = "linux")]
+pub mod bundle;
 pub mod bytes;
 pub mod compare;
 pub mod evidence;
@@ -25,8 +26,9 @@ pub mod finding;
 pub mod format;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod look;
 pub mod report;
-#[cfg(target_os = "linux")]
-pub mod snapshot;
+pub mod shm;
 #[cfg(target_os = "linux")]
 pub mod source;
+pub mod wal;

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{LocksView, Observation};
 use crate::linux::{self, OpenedFiles, Target, runtimes};
-use crate::snapshot::{self, Capture, SnapshotError};
 
 /// A SOURCE, resolved.
 // A command holds a handful of these; a box would only be in the way of whoever takes the descriptors out.
@@ -84,7 +84,7 @@ impl Files {
     #[must_use]
     pub fn journal_still_hot(&self) -> Option<bool> {
         let hot = |opened: &OpenedFiles| {
-            linux::journal_in_place(opened) && opened.journal.value().is_some_and(snapshot::is_hot_journal)
+            linux::journal_in_place(opened) && opened.journal.value().is_some_and(bundle::is_hot_journal)
         };
         self.hot_journal.map(|was_hot| was_hot && self.opened.as_ref().is_none_or(hot))
     }
@@ -241,7 +241,7 @@ fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, S
         database: bytes(&opened.database)?,
         wal: bytes(&opened.wal)?,
         shm: bytes(&opened.shm)?,
-        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(snapshot::is_hot_journal)),
+        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(bundle::is_hot_journal)),
         access_time_moved: opened.access_time_moved.clone(),
         opened: Some(opened),
     })))
@@ -261,7 +261,7 @@ fn kind(head: &[u8]) -> Kind {
     let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
     // iVersion of either header copy: one of them may be torn. In the byte order of whichever machine wrote it.
     let is_version = |word: [u8; 4]| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000;
-    if snapshot::is_bundle(head) {
+    if bundle::is_bundle(head) {
         Kind::Bundle
     } else if head.starts_with(b"SQLite format 3\0") {
         Kind::Database

@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use walscope::bundle::{Options, Step, capture_opened, write_bundle};
 use walscope::linux::{self, open_database};
-use walscope::snapshot::{Options, Step, capture_opened, write_bundle};
 
 const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
 const SHORT_LIVED: &str = "WALSCOPE_TEST_SHORT_LIVED";

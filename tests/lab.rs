@@ -272,7 +272,7 @@ fn kept_bundles_are_private_give_the_same_verdict_and_are_never_overwritten() {
     }
     // Whoever has the database open is the experiment, and is not called as the tool is.
     for (bundle, actor) in bundles.iter().zip(["lab-writer", "lab-reader"]) {
-        let capture = walscope::snapshot::Capture::open(bundle).unwrap();
+        let capture = walscope::bundle::Capture::open(bundle).unwrap();
         let view = capture.manifest.evidence.mappings.value().unwrap();
         assert!(view.mappings.iter().any(|mapping| mapping.command.as_deref() == Some(actor)), "{view:?}");
     }

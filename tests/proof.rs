@@ -147,7 +147,7 @@ fn a_bundle_records_page_tables_and_draws_nothing_from_them() {
             0
         );
     }
-    let capture = walscope::snapshot::Capture::open(&folder.path().join("a.walsnap")).unwrap();
+    let capture = walscope::bundle::Capture::open(&folder.path().join("a.walsnap")).unwrap();
     let evidence = capture.manifest.evidence;
     assert_eq!(evidence.samples.len(), 6);
     assert!(!evidence.page_tables.value().unwrap().is_empty());

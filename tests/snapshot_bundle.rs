@@ -21,10 +21,10 @@ use restore::bytes;
 use rewritten::rewritten;
 use sqlite_child::SqliteChild;
 use tempfile::TempDir;
-use walscope::evidence::Observation;
-use walscope::snapshot::{
+use walscope::bundle::{
     Capture, DatabaseBytes, Manifest, Options, SnapshotError, WalBytes, WalMode, WalSummary, capture_live, write_bundle,
 };
+use walscope::evidence::Observation;
 use walscope::source::{self, Source};
 
 #[test]
@@ -114,7 +114,7 @@ fn frame_headers_alone_come_with_the_facts_of_the_whole_wal() {
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::Headers), ..Options::default() });
     let WalBytes::Headers { bytes: headers, facts } = read(&written).unwrap().wal else { panic!("headers") };
     let whole = sibling(&path, "-wal");
-    assert_eq!(*facts, walscope::analysis::wal::scan(&whole, &mut |_| {}).unwrap());
+    assert_eq!(*facts, walscope::wal::scan(&whole, &mut |_| {}).unwrap());
     assert!(facts.frames.uncommitted > 0 && facts.frames.committed > 0, "{:?}", facts.frames);
     let mut expected = whole[..32].to_vec();
     whole[32..].chunks(24 + 1024).for_each(|frame| expected.extend(&frame[..24]));

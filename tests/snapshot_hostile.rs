@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use sqlite_child::SqliteChild;
 use tempfile::TempDir;
-use walscope::snapshot::{Capture, Options, Stability, Step, WalMode, write_bundle};
+use walscope::bundle::{Capture, Options, Stability, Step, WalMode, write_bundle};
 
 #[test]
 fn sqlite_child_entry() {
@@ -395,7 +395,7 @@ fn a_database_that_is_gone_before_the_next_attempt_leaves_a_whole_bundle_labelle
     assert_eq!((stability.stable, stability.attempts), (false, 1));
     let reason = stability.reason.unwrap();
     assert!(reason.contains("restarted") && reason.contains("No such file"), "{reason}");
-    assert!(matches!(capture.database, walscope::snapshot::DatabaseBytes::Full(_)));
+    assert!(matches!(capture.database, walscope::bundle::DatabaseBytes::Full(_)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use common::sqlite::Sqlite;
 use serde_json::Value;
-use walscope::analysis::surroundings::{self, needs_care};
+use walscope::finding::surroundings::{self, needs_care};
 
 const EXE: &str = env!("CARGO_BIN_EXE_walscope");
 

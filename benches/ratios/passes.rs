@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use walscope::analysis::wal::{EndReason, Scan};
 use walscope::bytes::FileBytes;
 use walscope::format::checksum::Kernel;
+use walscope::wal::{EndReason, Scan};
 
 use crate::generate::{Wal, open, sibling};
 use crate::{Shape, median};

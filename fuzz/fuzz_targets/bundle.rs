@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use walscope::analysis::frames::{self, FrameBytes};
-use walscope::analysis::shm::WalIndex;
-use walscope::analysis::wal::scan;
+use walscope::wal::frames::{self, FrameBytes};
+use walscope::shm::WalIndex;
+use walscope::wal::scan;
 use walscope::compare::{Answer, Side, compare};
-use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
+use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
 use walscope_fuzz::archive;
 use walscope_fuzz::bits::Bits;
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use walscope::analysis::wal::WalFacts;
+use walscope::wal::WalFacts;
 use walscope::bytes::ReadAt;
 use walscope::compare::{About, Answer, Comparison, FrameHeaders, Kind, LivePair, Says, Side, compare, compare_live};
 use walscope::evidence::Evidence;
 use walscope::evidence::live::Live;
 use walscope::report::compare::CompareDocument;
-use walscope::snapshot::Capture;
+use walscope::bundle::Capture;
 use walscope_fuzz::archive;
 use walscope_fuzz::text::{assert_harmless, is_drawn};
 

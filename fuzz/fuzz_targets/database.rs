@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
-use walscope::analysis::findings::Facts;
+use walscope::look::{DatabaseSight, Sight, WalSight, examine};
+use walscope::finding::rules::Facts;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
 use walscope::report::inspect::{self, Sizes, SourceKind};

@@ -12,10 +12,10 @@ use std::sync::LazyLock;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use walscope::analysis::checkpoint::{CheckpointState, diagnose};
-use walscope::analysis::shm::{Lookup, WalIndex, find_in_block};
-use walscope::analysis::transactions::transactions;
-use walscope::analysis::wal::{Frame, scan};
+use walscope::look::checkpoint::{CheckpointState, diagnose};
+use walscope::shm::{Lookup, WalIndex, find_in_block};
+use walscope::wal::transactions::transactions;
+use walscope::wal::{Frame, scan};
 use walscope_fuzz::bits::Bits;
 use walscope_fuzz::chain;
 

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use walscope::analysis::findings::Facts;
-use walscope::analysis::shm::{BlockFacts, Lookup, WalIndex, frames_that_count};
+use walscope::finding::rules::Facts;
+use walscope::shm::{BlockFacts, Lookup, WalIndex, frames_that_count};
 use walscope::bytes::ReadAt;
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::shm_blocks::BlockRow;
@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(block) = index.block(number) else { continue };
         let facts = BlockFacts::of(&block, noise_behind.unwrap_or(0));
         for page in block.page_numbers.iter().take(4) {
-            let _ = walscope::analysis::shm::find_in_block(&block, *page, u32::MAX);
+            let _ = walscope::shm::find_in_block(&block, *page, u32::MAX);
         }
         if !drawn {
             assert!(facts.live_slots <= 8192);
@@ -48,7 +48,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = lists.slot(number, slot);
             // A live slot that a search comes across is found by a search: its frame, or a newer one of its page.
             if let (Some(page), Some(frame), Some(true), "live") = (slot.page, slot.frame, slot.reachable, slot.kind) {
-                match walscope::analysis::shm::find_in_block(&block, page, noise_behind.unwrap_or(0)) {
+                match walscope::shm::find_in_block(&block, page, noise_behind.unwrap_or(0)) {
                     Lookup::Found(_) | Lookup::NoEmptySlot => {}
                     Lookup::Absent => panic!("frame {frame} of page {page} is not found"),
                 }

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use walscope::analysis::findings::Facts;
-use walscope::analysis::frames::{self, FrameBytes, Prologue};
-use walscope::analysis::transactions::transactions;
-use walscope::analysis::wal::{FrameClass, FrameCounts, scan_pages};
+use walscope::finding::rules::Facts;
+use walscope::wal::frames::{self, FrameBytes, Prologue};
+use walscope::wal::transactions::transactions;
+use walscope::wal::{FrameClass, FrameCounts, scan_pages};
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::wal_frames::FrameRow;
 use walscope::report::wal_page::{self, FrameTable};

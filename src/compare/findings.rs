@@ -8,7 +8,7 @@ use super::identity::{self, Identity};
 use super::mappings::{self, Mapped, Split};
 use super::verdict::Judged;
 use super::{Answer, Pair, Side, continuity, history, temporal};
-use crate::analysis::surroundings;
+use crate::finding::surroundings;
 use crate::finding::{Finding, Severity};
 
 /// Every code that comparing can give, sorted.

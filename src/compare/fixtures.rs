@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Comparison, FrameHeaders, LivePair, Side, compare_live};
-use crate::analysis::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 use crate::evidence::live::*;
 use crate::evidence::*;
 use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
 use crate::format::wal::WalHeader;
+use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
 pub const SALTS: [u32; 2] = [100, 7];
 pub const SHM_INODE: u64 = 77;

@@ -1,10 +1,10 @@
 //! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
 
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
-use crate::analysis::wal::EndReason;
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_frame_header};
+use crate::wal::EndReason;
 
 /// The last commit that counts on a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

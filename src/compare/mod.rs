@@ -35,12 +35,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::wal::WalFacts;
 use crate::bytes::ReadAt;
 use crate::evidence::Evidence;
 use crate::evidence::live::Live;
 use crate::finding::Finding;
 use crate::format::shm::IndexHead;
+use crate::wal::WalFacts;
 
 pub use probe::{Met, probe};
 

@@ -105,7 +105,7 @@ pub(super) fn remove(side: &mut Side, which: u32) {
         17 => evidence.locks = gone(),
         18 => evidence.samples.clear(),
         19 => side.shm = None,
-        20 => side.wal = crate::analysis::wal::WalFacts::absent(),
+        20 => side.wal = crate::wal::WalFacts::absent(),
         24 => of(&mut evidence.files.shm, |file| file.disk_sequence = gone()),
         25 => of(&mut evidence.files.shm, |file| file.unique_mount_id = gone()),
         26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),

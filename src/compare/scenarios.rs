@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::properties::{LIVE_REMOVALS, REMOVALS, proofs, remove, remove_live};
 use super::*;
-use crate::snapshot::Capture;
+use crate::bundle::Capture;
 use Answer::{Proven, Refuted};
 
 /// A scenario, what its live sides showed together, and the verdict: sharing, memory, locks.

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::analysis::wal::{Scan, WalFacts};
+use crate::bundle::{Capture, WalBytes};
 use crate::bytes::ReadAt;
 use crate::format::shm::{self, IndexHead};
-use crate::snapshot::{Capture, WalBytes};
+use crate::wal::{Scan, WalFacts};
 
 use super::{FrameHeaders, Side};
 

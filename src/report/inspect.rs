@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::database::Database;
 use super::shm::Shm;
 use super::wal::Wal;
-use crate::analysis::checkpoint::{self, CheckpointFacts};
-use crate::analysis::findings::{self, Facts};
 use crate::finding::Finding;
+use crate::finding::rules::{self, Facts};
+use crate::look::checkpoint::{self, CheckpointFacts};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/inspect/1";
@@ -96,7 +96,7 @@ pub fn build(
         wal: facts.wal.map(Wal::from),
         shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks.map(|locks| &locks.shm))),
         checkpoint,
-        findings: findings::findings(facts),
+        findings: rules::findings(facts),
         reasons,
     }
 }

@@ -7,9 +7,9 @@ use super::shm::Shm;
 use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, styled, words};
 use super::wal::Wal;
 use super::{line, table};
-use crate::analysis::checkpoint::{CheckpointFacts, CheckpointState};
-use crate::analysis::wal::EndReason;
 use crate::evidence::LockState;
+use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
+use crate::wal::EndReason;
 
 impl InspectDocument {
     /// The page, at most `width` columns wide, with colour.

@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::shm::{Lock, by_name};
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
-use crate::analysis::surroundings;
 use crate::evidence::{Device, InodeId, Leads, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::Finding;
+use crate::finding::surroundings;
 use crate::format::shm::{self, IndexHead};
 
 /// The schema's name and version.

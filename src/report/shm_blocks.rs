@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::shm::Shm;
-use crate::analysis::shm::{BlockFacts, Slot, SlotKind, slots};
 use crate::finding::Finding;
 use crate::format::shm::{HASH_SLOTS, IndexBlock};
+use crate::shm::{BlockFacts, Slot, SlotKind, slots};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/shm/1";

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::text::{self, GREEN, YELLOW, bytes, count, entry, styled};
 use super::{line, table};
+use crate::bundle::WalMode;
+use crate::bundle::manifest::{Manifest, Member};
 use crate::finding::Finding;
-use crate::snapshot::WalMode;
-use crate::snapshot::manifest::{Manifest, Member};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/snapshot/1";

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::inspect::{Source, SourceKind};
 use super::text::{self, GREEN, RED, YELLOW, entry, many, styled, words};
 use super::{line, table};
-use crate::analysis::checks::{self, Check, CheckResult};
-use crate::analysis::findings::{self, Facts};
-use crate::analysis::wal::FrameCounts;
+use crate::finding::checks::{self, Check, CheckResult};
+use crate::finding::rules::{self, Facts};
 use crate::finding::{Finding, Severity};
+use crate::wal::FrameCounts;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/verify/1";
@@ -91,7 +91,7 @@ impl Verdict {
 /// Makes the document from the facts of one look.
 #[must_use]
 pub fn build(source: Source, facts: &Facts<'_>, reasons: BTreeMap<String, String>) -> VerifyDocument {
-    let findings = findings::findings(facts);
+    let findings = rules::findings(facts);
     let checks = checks::checks(facts, &findings);
     VerifyDocument {
         schema: SCHEMA,

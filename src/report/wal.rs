@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analysis::wal::{EndReason, FrameCounts, WalFacts};
 use crate::format::checksum::ChecksumOrder;
 use crate::format::wal::WalHeader;
+use crate::wal::{EndReason, FrameCounts, WalFacts};
 
 /// A `-wal`: its header, its frames by class, where the valid chain ends and why.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
@@ -88,7 +88,7 @@ pub enum Role {
 impl From<&WalFacts> for Wal {
     fn from(facts: &WalFacts) -> Self {
         let current = facts.header.map(|header| (header.salt1, header.salt2));
-        let generation = |g: &crate::analysis::wal::Generation| Generation {
+        let generation = |g: &crate::wal::Generation| Generation {
             salt1: g.salt1,
             salt2: g.salt2,
             frames: g.frames,

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::wal::Wal;
-use crate::analysis::checkpoint::CheckpointFacts;
-use crate::analysis::frames::Visited;
-use crate::analysis::transactions::Transaction;
-use crate::analysis::wal::FrameClass;
 use crate::finding::Finding;
+use crate::look::checkpoint::CheckpointFacts;
+use crate::wal::FrameClass;
+use crate::wal::frames::Visited;
+use crate::wal::transactions::Transaction;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/wal/1";

@@ -7,10 +7,10 @@ use super::text::{self, BOLD, DIM, RED, YELLOW, count, entry, many, styled};
 use super::wal::{Header, Role, Wal};
 use super::wal_frames::{FrameRow, TransactionRow};
 use super::{hex, table};
-use crate::analysis::frames::{Content, Start, Visited};
-use crate::analysis::wal::{EndReason, FrameClass};
 use crate::format::layout;
 use crate::format::wal::FRAME_HEADER_SIZE;
+use crate::wal::frames::{Content, Start, Visited};
+use crate::wal::{EndReason, FrameClass};
 
 /// Everything above the tables.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use walscope::analysis::checkpoint::CheckpointState;
 use walscope::evidence::{ByteLock, LockState};
+use walscope::look::checkpoint::CheckpointState;
 
 use crate::look::{Look, pids};
 use crate::model::{Index, ended, raw};

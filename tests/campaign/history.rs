@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use walscope::analysis::checkpoint::CheckpointFacts;
+use walscope::look::checkpoint::CheckpointFacts;
 
 use crate::check::Known;
 use crate::child::{AtLimit, Child, Reply};

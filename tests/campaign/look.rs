@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use walscope::analysis::checkpoint::{CheckpointFacts, ReadMark, diagnose, read_marks};
-use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
-use walscope::analysis::findings::{Facts, findings};
-use walscope::analysis::wal::WalFacts;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LocksView};
+use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
+use walscope::look::checkpoint::{CheckpointFacts, ReadMark, diagnose, read_marks};
+use walscope::look::{DatabaseSight, Sight, WalSight, examine};
 use walscope::source::{self, Files, Source};
+use walscope::wal::WalFacts;
 
 /// One look.
 pub struct Look {

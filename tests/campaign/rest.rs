@@ -1,7 +1,7 @@
 //! Nobody has the wal-index open: all connections closed, all processes killed, or exclusive locking mode.
 
-use walscope::analysis::checkpoint::CheckpointState;
 use walscope::evidence::LockState;
+use walscope::look::checkpoint::CheckpointState;
 
 use crate::child::{AtLimit, Child};
 use crate::history::{CONNECTIONS, Doing, History};

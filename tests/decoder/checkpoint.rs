@@ -1,8 +1,8 @@
 //! The checkpoint: states, how far it may copy, who is in the way.
-use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
-use walscope::analysis::wal::{WalFacts, scan};
 use walscope::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 use walscope::format::shm::{IndexHead, parse_head};
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
+use walscope::wal::{WalFacts, scan};
 
 use crate::support::{Shm, WalWriter};
 

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use walscope::analysis::frames::{self, Content, FrameBytes, Prologue, Visit, Visited};
-use walscope::analysis::wal::{FrameClass, WalFacts, scan, scan_pages};
 use walscope::bytes::ReadAt;
+use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Visit, Visited};
+use walscope::wal::{FrameClass, WalFacts, scan, scan_pages};
 
 use crate::support::WalWriter;
 

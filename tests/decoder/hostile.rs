@@ -1,9 +1,9 @@
 //! Any bytes, any cut, any flipped bit: an answer, and never more committed than before.
 use proptest::prelude::*;
-use walscope::analysis::shm::{BlockFacts, WalIndex};
-use walscope::analysis::transactions::transactions;
-use walscope::analysis::wal::{WalFacts, scan};
 use walscope::format::{db, shm};
+use walscope::shm::{BlockFacts, WalIndex};
+use walscope::wal::transactions::transactions;
+use walscope::wal::{WalFacts, scan};
 
 use crate::support::{Shm, WalWriter};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
-use walscope::analysis::wal::{EndReason, Frame, Scan, WalFacts};
 use walscope::bytes::{FileBytes, Joined, ReadAt};
 use walscope::format::checksum::Kernel;
+use walscope::wal::{EndReason, Frame, Scan, WalFacts};
 
 use crate::support::WalWriter;
 

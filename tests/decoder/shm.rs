@@ -1,8 +1,8 @@
 //! The wal-index: both byte orders, lookups, noise, garbage.
 use std::collections::BTreeSet;
 
-use walscope::analysis::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
 use walscope::format::shm::{ByteOrder, HASH_SLOTS, IndexBlock, hash, parse_head};
+use walscope::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
 
 use crate::support::Shm;
 

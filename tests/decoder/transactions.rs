@@ -1,5 +1,5 @@
 //! Frames grouped into transactions.
-use walscope::analysis::transactions::{Transaction, transactions};
+use walscope::wal::transactions::{Transaction, transactions};
 
 use crate::support::WalWriter;
 

@@ -1,6 +1,6 @@
 //! Classes of frames, why the chain ends, commits, generations.
-use walscope::analysis::wal::{EndReason, Frame, FrameClass, FrameCounts, GENERATIONS_LISTED, WalFacts, scan};
 use walscope::bytes::ReadAt;
+use walscope::wal::{EndReason, Frame, FrameClass, FrameCounts, GENERATIONS_LISTED, WalFacts, scan};
 
 use crate::support::WalWriter;
 

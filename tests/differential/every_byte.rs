@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use walscope::analysis::wal::{WalFacts, scan};
+use walscope::wal::{WalFacts, scan};
 
 use super::support::{WalWriter, read_native_header};
 use super::{die, malformed_or, model, run_child};

@@ -21,11 +21,11 @@ use std::path::Path;
 use std::process::Command;
 
 use rusqlite::Connection;
-use walscope::analysis::checkpoint::{CheckpointState, diagnose};
-use walscope::analysis::shm::{BlockFacts, Lookup, WalIndex};
-use walscope::analysis::transactions::transactions;
-use walscope::analysis::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
 use walscope::format::shm::block_of;
+use walscope::look::checkpoint::{CheckpointState, diagnose};
+use walscope::shm::{BlockFacts, Lookup, WalIndex};
+use walscope::wal::transactions::transactions;
+use walscope::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
 
 use history::{HISTORY, LONG};
 use random::Random;

@@ -1,6 +1,6 @@
 //! The valid chain and the classes of a WAL by the words of fileformat2 section 4, with constants of its own: nothing of
 //! the library but the names of the classes.
-use walscope::analysis::wal::FrameClass;
+use walscope::wal::FrameClass;
 
 use super::support::sum;
 

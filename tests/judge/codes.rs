@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use walscope::analysis::findings::{CODES, Facts, findings};
 use walscope::finding::Severity;
-use walscope::{analysis, compare};
+use walscope::finding::rules::{CODES, Facts, findings};
+use walscope::{compare, finding};
 
 use crate::support::{Shm, WalWriter, sum};
 use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
@@ -259,7 +259,7 @@ fn an_index_too_short_for_its_frames_is_told() {
 fn the_codes_stand_in_the_documents_and_nothing_else_does() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md")).unwrap();
     let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    let rooms = [analysis::findings::CODES, analysis::surroundings::CODES, compare::findings::CODES];
+    let rooms = [finding::rules::CODES, finding::surroundings::CODES, compare::findings::CODES];
     let codes: BTreeSet<&str> = rooms.concat().into_iter().collect();
     assert_eq!(headings, codes.iter().copied().collect::<Vec<_>>());
     insta::assert_snapshot!(codes.into_iter().collect::<Vec<_>>().join("\n"));
@@ -267,5 +267,5 @@ fn the_codes_stand_in_the_documents_and_nothing_else_does() {
 
 #[test]
 fn the_lists_of_codes_are_sorted() {
-    assert!([CODES, analysis::surroundings::CODES, compare::findings::CODES].iter().all(|codes| codes.is_sorted()));
+    assert!([CODES, finding::surroundings::CODES, compare::findings::CODES].iter().all(|codes| codes.is_sorted()));
 }

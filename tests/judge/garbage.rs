@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use walscope::analysis::examine::{DatabaseSight, Sight, WalSight, examine};
-use walscope::analysis::findings::{Facts, findings};
-use walscope::analysis::shm::{BlockFacts, WalIndex};
 use walscope::bytes::ReadAt;
 use walscope::evidence::LocksView;
 use walscope::finding::Severity;
+use walscope::finding::rules::{Facts, findings};
+use walscope::look::{DatabaseSight, Sight, WalSight, examine};
+use walscope::shm::{BlockFacts, WalIndex};
 
 use crate::cli::walscope;
 use crate::support::Shm;

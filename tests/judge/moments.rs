@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
-use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
-use walscope::analysis::moment;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{LockState, LocksView};
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
+use walscope::look::marks_and_locks;
+use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
 
 use crate::world::{World, byte, healthy, index, open};
 
@@ -76,7 +76,7 @@ fn marks_and_locks_of_two_moments_block_nobody() {
     let (checkpoint, examined) = beside(u32::MAX, false);
     assert_eq!((checkpoint.state, checkpoint.safe_to, checkpoint.can_restart), (CheckpointState::Pending, None, None));
     assert!(checkpoint.blocked_by.is_empty());
-    let reason = moment::unknown_because(examined.locks.as_ref().unwrap()).unwrap();
+    let reason = marks_and_locks::unknown_because(examined.locks.as_ref().unwrap()).unwrap();
     assert!(reason.contains("changed each time"), "{reason}");
     // A reader whose mark stands still beside it does block.
     let (checkpoint, _) = beside(u32::MAX, true);

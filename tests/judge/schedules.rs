@@ -1,10 +1,10 @@
 //! Files that change while they are read: what a healthy SQLite does meanwhile must not look like damage.
 
-use walscope::analysis::checkpoint::{CheckpointState, diagnose};
-use walscope::analysis::checks::{self, CheckResult};
-use walscope::analysis::examine::{Examined, examine};
-use walscope::analysis::findings::{Facts, findings};
 use walscope::finding::Severity;
+use walscope::finding::checks::{self, CheckResult};
+use walscope::finding::rules::{Facts, findings};
+use walscope::look::checkpoint::{CheckpointState, diagnose};
+use walscope::look::{Examined, examine};
 
 use crate::support::Shm;
 use crate::world::{Moment, Moving, World, at_rest, healthy, open};

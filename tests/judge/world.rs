@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
-use walscope::analysis::findings::{Facts, findings};
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
+use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
+use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
 
 use crate::support::{Shm, WalWriter};
 

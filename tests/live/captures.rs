@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use walscope::snapshot::{Capture, DatabaseBytes, Options, Step, write_bundle};
+use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
 
 use crate::actor::{COUNTS, Count, Role};
 use crate::crew::Crew;

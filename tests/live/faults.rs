@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
-use walscope::snapshot::{Capture, DatabaseBytes, Options, Step, write_bundle};
+use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
 
 use crate::actor::Role;
 use crate::crew::Crew;

@@ -9,9 +9,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use walscope::analysis::shm::WalIndex;
-use walscope::analysis::wal::scan;
-use walscope::snapshot::{Options, SnapshotError, capture_live};
+use walscope::bundle::{Options, SnapshotError, capture_live};
+use walscope::shm::WalIndex;
+use walscope::wal::scan;
 
 use crate::cli;
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
 use walscope::bytes::{ReadAt, read_all};
-use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 
 pub fn bytes(source: &dyn ReadAt) -> Vec<u8> {
     read_all(source, 1 << 30).unwrap()

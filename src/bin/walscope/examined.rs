@@ -7,22 +7,22 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use walscope::analysis::examine::{DatabaseSight, Examined, Sight, WalSight, examine};
-use walscope::analysis::findings::Facts;
-use walscope::analysis::surroundings;
-use walscope::analysis::wal::{Frame, WalFacts};
+use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
 use walscope::bytes::{FileBytes, ReadAt};
 use walscope::compare;
 use walscope::evidence::{Evidence, LocksView, Observation};
 use walscope::finding::Finding;
+use walscope::finding::rules::Facts;
+use walscope::finding::surroundings;
 use walscope::format::shm::IndexHead;
 use walscope::linux::{self, OpenedFiles};
+use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
 use walscope::report::inspect::{self, Sizes, SourceKind};
-use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{self, Files, Source};
+use walscope::wal::{Frame, WalFacts};
 
-use crate::args::Global;
 use crate::look::{seen, why_absent, why_unknown};
+use crate::options::Global;
 use crate::pass::pass;
 use crate::steady::steady;
 

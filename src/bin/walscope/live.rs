@@ -1,8 +1,8 @@
 //! What live sides show together: sampled in turn, then tried in pairs.
 
+use walscope::bundle::{self, Capture};
 use walscope::compare::LivePair;
 use walscope::linux::{self, LiveSide, OpenedFiles};
-use walscope::snapshot::{self, Capture};
 
 /// Samples of each side, taken in turn.
 const SAMPLES: usize = 8;
@@ -17,7 +17,7 @@ pub fn tried(held: &[(usize, OpenedFiles)], captures: &mut [Capture]) -> anyhow:
     }
     for _ in 0..SAMPLES {
         for (at, files) in held {
-            let sample = snapshot::sample(files)?;
+            let sample = bundle::sample(files)?;
             if let Some(capture) = captures.get_mut(*at) {
                 capture.manifest.evidence.samples.extend(sample);
             }

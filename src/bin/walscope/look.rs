@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::{Context, bail};
-use walscope::analysis::examine::settled_head;
-use walscope::analysis::findings::Facts;
-use walscope::analysis::frames::{self, FrameBytes};
-use walscope::analysis::moment;
-use walscope::analysis::wal::{Frame, WalFacts};
+use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
 use walscope::bytes::ReadAt;
 use walscope::evidence::{LocksView, Observation};
+use walscope::finding::rules::Facts;
 use walscope::format::{ParseError, db, shm};
+use walscope::look::marks_and_locks;
+use walscope::look::settled_head;
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
-use walscope::snapshot::{Capture, DatabaseBytes, WalBytes};
 use walscope::source::{self, Files, Source};
+use walscope::wal::frames::{self, FrameBytes};
+use walscope::wal::{Frame, WalFacts};
 
-use crate::args::Global;
+use crate::options::Global;
 use crate::pass::pass;
 
 /// What one look found.
@@ -78,8 +78,9 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
     let database = database_head(files.database.as_deref(), &mut reasons).with_context(name)?;
     let look = || shm_head(files.shm.as_deref(), &mut reasons);
     let (before, locks, with_locks) =
-        moment::together(look, || files.lock_states(), |a, b| a == b).with_context(name)?;
-    let locks = locks.map(|locks| moment::fitting(before.as_ref(), with_locks.as_ref(), files.name_holders(locks)));
+        marks_and_locks::together(look, || files.lock_states(), |a, b| a == b).with_context(name)?;
+    let locks =
+        locks.map(|locks| marks_and_locks::fitting(before.as_ref(), with_locks.as_ref(), files.name_holders(locks)));
     let wal = match &files.wal {
         Some(bytes) => wal.pass(bytes.as_ref(), global).with_context(name)?,
         // Of a -shm alone nothing is known about the -wal.
@@ -242,7 +243,7 @@ pub fn seen<'a>(locks: &'a Observation<LocksView>, reasons: &mut BTreeMap<String
 
 /// Why some of the locks are not known, if some are not.
 pub fn why_unknown(locks: &LocksView, reasons: &mut BTreeMap<String, String>) {
-    if let Some(reason) = moment::unknown_because(locks) {
+    if let Some(reason) = marks_and_locks::unknown_because(locks) {
         reasons.insert("shm.locks".to_owned(), reason.to_owned());
     }
 }

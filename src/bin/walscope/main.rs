@@ -1,34 +1,26 @@
 //! The command line. Each command has a file of its own; this one is the table of contents.
 
-mod args;
 mod bundle_file;
-mod compare;
+mod commands;
 mod examined;
 mod exit;
-mod explain;
 mod forbidden;
 mod harmless;
 mod help;
-mod inspect;
 #[cfg(feature = "lab")]
 mod lab;
 mod live;
 mod look;
+mod options;
 mod output;
 mod pass;
-mod probe;
-mod ps;
-mod schema;
-mod shm;
-mod snapshot;
 mod steady;
-mod verify;
-mod wal;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use commands::{compare, explain, inspect, probe, ps, schema, shm, snapshot, verify, wal};
 use exit::Exit;
+use options::{Cli, Command};
 
 fn main() -> std::process::ExitCode {
     walscope::linux::share_one_heap();

@@ -7,9 +7,9 @@ use serde::ser::{Error, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, PrettyFormatter};
 
-use crate::args::{Color, Global};
 use crate::exit::answered;
 use crate::harmless::Harmless;
+use crate::options::{Color, Global};
 
 /// Columns to draw for.
 pub fn width(global: &Global) -> usize {

@@ -3,10 +3,10 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use walscope::analysis::wal::{Scan, WalFacts};
 use walscope::bytes::ReadAt;
+use walscope::wal::{Scan, WalFacts};
 
-use crate::args::Global;
+use crate::options::Global;
 use crate::output::complain;
 
 /// Threads without being asked for more: beyond them memory is what limits.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use walscope::source::{self, Source};
 
-use crate::args::Global;
+use crate::options::Global;
 
 /// How often files in use are looked at until they stand still: a WAL restarts now and then, and a last connection closes
 /// now and then, not all the time.

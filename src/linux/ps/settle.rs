@@ -126,7 +126,7 @@ mod tests {
             };
             let mapped = scan(&Proc::new(root.path()), pause).unwrap();
             assert_eq!((pids(&mapped), mapped.passing), (vec![vec![11]], 1));
-            assert_eq!(crate::analysis::surroundings::splits(&mapped).len(), 0);
+            assert_eq!(crate::finding::surroundings::splits(&mapped).len(), 0);
         }
     }
 
@@ -188,6 +188,6 @@ mod tests {
         let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
         let paths: Vec<&str> = mapped.indexes.iter().map(|index| &*index.processes[0].path).collect();
         assert_eq!(paths, ["/data/t.db-shm"; 2]);
-        assert_eq!(crate::analysis::surroundings::splits(&mapped).len(), 0);
+        assert_eq!(crate::finding::surroundings::splits(&mapped).len(), 0);
     }
 }

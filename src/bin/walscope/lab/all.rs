@@ -12,8 +12,8 @@ use super::progress::Progress;
 use super::runtime::Unavailable;
 use super::scenario::{Expected, SCENARIOS, Scenario};
 use super::{LabArgs, experiment, volume};
-use crate::args::Global;
 use crate::exit::Exit;
+use crate::options::Global;
 use crate::output;
 
 /// The document.

@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use walscope::analysis::checkpoint::{CheckpointFacts, CheckpointState};
 use walscope::compare::Answer;
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState};
 use walscope::report::{compare::CompareDocument, table};
 
 use super::experiment::{Both, Outcome, Step};

@@ -6,16 +6,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use walscope::analysis::checkpoint::CheckpointFacts;
+use walscope::bundle::Capture;
 use walscope::bytes::read_all;
 use walscope::evidence::live::Live;
+use walscope::look::checkpoint::CheckpointFacts;
 use walscope::report::compare::CompareDocument;
 use walscope::report::inspect;
-use walscope::snapshot::Capture;
 
 use super::experiment::Both;
-use crate::args::{Color, Global};
-use crate::compare::{Captured, capture_all};
+use crate::commands::compare::{Captured, capture_all};
+use crate::options::{Color, Global};
 use crate::{examined, output};
 
 /// More than any `-shm` that `--rows` can make.

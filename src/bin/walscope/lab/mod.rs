@@ -28,8 +28,8 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::args::Global;
 use crate::exit::Exit;
+use crate::options::Global;
 use crate::output;
 pub use all::LabAllDocument;
 use anyhow::{Context, bail};
@@ -136,7 +136,7 @@ fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result
     let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), interrupt)?;
     output::document(global, &document, |width| document.draw(width))?;
     interrupt.check()?;
-    Ok(crate::compare::exit_of(document.comparison.verdict.sharing))
+    Ok(crate::commands::compare::exit_of(document.comparison.verdict.sharing))
 }
 
 /// One scenario from beginning to end. When this returns, nothing of it is left but what was to be kept.

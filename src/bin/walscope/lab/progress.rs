@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use walscope::report::safe;
 
 use super::experiment::Step;
-use crate::args::Global;
+use crate::options::Global;
 use crate::output;
 
 /// Columns of one side's count.

@@ -1,0 +1,159 @@
+//! `walscope compare`: do two or more sides share one wal-index.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail};
+use walscope::bundle::{self, Capture, Options};
+use walscope::compare::{self, Answer, LivePair, Side};
+use walscope::finding::Finding;
+use walscope::finding::rules::{self, Facts};
+use walscope::finding::surroundings;
+use walscope::linux::{self, OpenedFiles};
+use walscope::report::compare::CompareDocument;
+use walscope::source::{self, Source};
+
+use crate::exit::Exit;
+use crate::options::Global;
+use crate::{live, output};
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE, required = true, num_args = 2..)]
+    sources: Vec<OsString>,
+}
+
+/// How the name of a bundle ends.
+const BUNDLE: &[u8] = b".walsnap";
+
+/// Runs it.
+pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
+    if args.sources.len() < 2 {
+        bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
+    }
+    let document = capture_all(&args.sources, global.strict_atime)?.document()?;
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(document.verdict.sharing))
+}
+
+/// The exit code of a verdict.
+pub fn exit_of(sharing: Answer) -> Exit {
+    match sharing {
+        Answer::Proven => Exit::Good,
+        Answer::Refuted => Exit::Bad,
+        Answer::Undecided => Exit::Undecided,
+    }
+}
+
+/// A side that was opened and not yet captured.
+enum Opened {
+    Bundle(Box<Capture>),
+    Live(Box<OpenedFiles>),
+}
+
+/// Every side, captured.
+pub struct Captured {
+    /// One for each side.
+    pub captures: Vec<Capture>,
+    /// All are live, and when the last had been captured each path still led to the files that its capture is of, all of
+    /// them open. While a file is held open, its inode number cannot be given to another.
+    pub simultaneous: bool,
+    /// What live ones showed together.
+    pub live: Vec<LivePair>,
+    /// The process that each source names by its number.
+    pub processes: Vec<Option<u32>>,
+}
+
+impl Captured {
+    /// Judges.
+    pub fn document(&self) -> anyhow::Result<CompareDocument> {
+        let mut sides = Vec::with_capacity(self.captures.len());
+        for (capture, process) in self.captures.iter().zip(&self.processes) {
+            let side = Side::from_capture(capture).with_context(|| capture.label.clone())?;
+            sides.push(Side { process: *process, ..side });
+        }
+        let mut comparison = compare::compare_live(&sides, self.simultaneous, &self.live);
+        comparison.findings.extend(self.captures.iter().flat_map(about_capture));
+        Ok(CompareDocument::new(&sides, &comparison, self.simultaneous))
+    }
+}
+
+/// Captures every side, then tries the live ones against each other.
+pub fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
+    let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
+    let options = Options { strict_atime, ..Options::default() };
+    let mut captures = Vec::with_capacity(sources.len());
+    let mut held = Vec::new();
+    for (at, (source, opened)) in sources.iter().zip(opened).enumerate() {
+        let mut capture = match opened {
+            Opened::Bundle(capture) => *capture,
+            Opened::Live(files) => {
+                let (capture, files) = bundle::capture_opened(*files, &options)?;
+                held.push((at, files));
+                capture
+            }
+        };
+        capture.label = unique(&label(source, sources), &captures);
+        captures.push(capture);
+    }
+    let live = live::tried(&held, &mut captures)?;
+    let simultaneous = held.len() == sources.len() && held.iter().all(|(_, files)| linux::paths_unchanged(files));
+    let processes = sources.iter().map(|source| source::process(source)).collect();
+    Ok(Captured { captures, simultaneous, live, processes })
+}
+
+fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {
+    match source::open(source, strict_atime)? {
+        Source::Bundle(capture) => Ok(Opened::Bundle(capture)),
+        Source::Files(files) => match files.opened {
+            Some(opened) => Ok(Opened::Live(Box::new(opened))),
+            None => bail!("{}: found a -wal or -shm alone; compare needs a database or a bundle", source.display()),
+        },
+    }
+}
+
+/// What a side is called: a bundle by its bare name, or with as many folders before it as tell it from all others;
+/// everything else as it was given.
+fn label(source: &OsStr, all: &[OsString]) -> String {
+    let own = names(source);
+    let others: Vec<_> = all.iter().filter(|other| *other != source).map(|other| names(other)).collect();
+    let is_bundle = source.as_bytes().ends_with(BUNDLE);
+    let mut suffixes = (1..=own.len()).filter(|_| is_bundle).filter_map(|count| own.get(own.len() - count..));
+    let told = suffixes.find(|suffix| !others.iter().any(|other| other.ends_with(suffix)));
+    told.map(|suffix| suffix.iter().collect::<PathBuf>().to_string_lossy().into_owned())
+        .filter(|label| !label.is_empty())
+        .unwrap_or_else(|| source.to_string_lossy().into_owned())
+}
+
+/// The components of a path, without those that name nothing, and without the ending of bundles.
+fn names(source: &OsStr) -> Vec<Component<'_>> {
+    let bytes = source.as_bytes();
+    let path = Path::new(OsStr::from_bytes(bytes.strip_suffix(BUNDLE).unwrap_or(bytes)));
+    path.components().filter(|component| *component != Component::CurDir).collect()
+}
+
+/// Verdicts name sides by label, so that one given twice needs two.
+fn unique(label: &str, before: &[Capture]) -> String {
+    let taken = |name: &str| before.iter().any(|capture| capture.label == name);
+    let numbered = (2..).map(|n| format!("{label} ({n})"));
+    std::iter::once(label.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
+/// What is to be said about a capture as such. That it is unstable, comparing says itself.
+fn about_capture(capture: &Capture) -> Vec<Finding> {
+    let mut found = rules::findings(&Facts {
+        readable_by_others: capture.readable_by_others,
+        access_time_moved: &capture.manifest.access_time_moved,
+        ..Facts::default()
+    });
+    found.extend(surroundings::findings(&capture.manifest.evidence));
+    found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
+    for finding in &mut found {
+        finding.detail = format!("{}: {}", capture.label, finding.detail);
+        finding.evidence.insert("source".to_owned(), capture.label.clone().into());
+    }
+    found
+}

@@ -1,0 +1,12 @@
+//! One file for each command.
+
+pub mod compare;
+pub mod explain;
+pub mod inspect;
+pub mod probe;
+pub mod ps;
+pub mod schema;
+pub mod shm;
+pub mod snapshot;
+pub mod verify;
+pub mod wal;

@@ -1,0 +1,41 @@
+//! A trial on a folder, for a volume that has no database yet.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use walscope::compare::{Met, probe};
+use walscope::linux::trial;
+use walscope::report::probe::{Action, Latency, On, ProbeDocument, SCHEMA, nonce};
+
+use super::Stop;
+use crate::commands::compare::exit_of;
+use crate::exit::Exit;
+use crate::options::Global;
+use crate::output;
+
+/// Meets another side in a folder.
+pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+    let folder = File::open(source).with_context(|| source.display().to_string())?;
+    let trial = trial::meet(&folder, token, timeout, &|| stop.asked())
+        .with_context(|| format!("{}: a scratch file in it", source.display()))?;
+    let (verdict, explanation) = probe(Met::Folder, &trial.live);
+    let sharing = verdict.sharing;
+    let document = ProbeDocument {
+        schema: SCHEMA,
+        action: Action::Meet,
+        on: On::ScratchFile,
+        source: source.display().to_string(),
+        nonce: nonce(trial.nonce),
+        peer_nonce: trial.peer.map(nonce),
+        acknowledged: trial.peer.map(|_| trial.live.coherence.is_some()),
+        held_throughout: None,
+        latency: Latency::of(&trial.live),
+        verdict: Some(verdict),
+        explanation,
+        left_behind: trial.left_behind.iter().copied().map(nonce).collect(),
+    };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(sharing))
+}

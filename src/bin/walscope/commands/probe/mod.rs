@@ -1,0 +1,100 @@
+//! `walscope probe`: a live challenge between two sides that need no privilege and nothing from each other.
+
+mod folder;
+mod wal_index;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Subcommand;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::exit::Exit;
+use crate::options::Global;
+
+/// Arguments of `probe`.
+#[derive(Debug, clap::Args)]
+pub struct ProbeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Hold a lock beacon on the -shm and print its nonce, until standard input ends; exit code 3: the verdict is where it is sought
+    Hold {
+        /// The database
+        source: PathBuf,
+        /// Hold for so long instead, whatever standard input does
+        #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: Option<u32>,
+    },
+    /// Look once for the beacon that another side holds
+    Seek {
+        /// The database
+        source: PathBuf,
+        /// What `probe hold` printed there
+        #[arg(value_parser = parse_nonce)]
+        nonce: u64,
+    },
+    /// Run on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
+    Meet {
+        /// A database; or a folder, where a scratch file is made, mapped by both sides, and removed
+        source: PathBuf,
+        /// The word that both sides are given, where several meet
+        #[arg(long, value_name = "WORD", default_value = "walscope")]
+        token: String,
+        /// How long to wait for the other side
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        timeout: u32,
+    },
+}
+
+/// Runs it.
+pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
+    match &args.action {
+        Action::Hold { source, seconds } => {
+            wal_index::hold(source, seconds.map(|n| Duration::from_secs(n.into())), global)
+        }
+        Action::Seek { source, nonce } => wal_index::seek(source, *nonce, global),
+        Action::Meet { source, token, timeout } => {
+            let timeout = Duration::from_secs((*timeout).into());
+            let stop = Stop::listen()?;
+            if source.is_dir() {
+                folder::meet(source, token, timeout, &stop, global)
+            } else {
+                wal_index::meet(source, token, timeout, &stop, global)
+            }
+        }
+    }
+}
+
+fn parse_nonce(text: &str) -> Result<u64, String> {
+    let sixteen = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    sixteen
+        .then(|| u64::from_str_radix(text, 16).ok())
+        .flatten()
+        .ok_or_else(|| format!("needed 16 hexadecimal digits, found {}", walscope::report::line(text)))
+}
+
+/// Whether a signal asked to stop: a scratch file is removed first.
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&flag)).context("listening for signals")?;
+        }
+        Ok(Self(flag))
+    }
+
+    fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

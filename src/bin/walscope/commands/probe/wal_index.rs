@@ -1,0 +1,210 @@
+//! Beacons on the `-shm` of a database: nothing is written, and no byte that SQLite uses is locked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use walscope::compare::{Met, Side, probe};
+use walscope::evidence::Observation;
+use walscope::evidence::live::{BeaconLook, Live, Sight};
+use walscope::linux::beacon::{self, Locked, PATTERN, Word};
+use walscope::linux::{self, OpenedFiles, meet as meeting};
+use walscope::report::probe::{Action, On, ProbeDocument, SCHEMA, nonce as written};
+use walscope::source::{self, Source};
+use walscope::wal::WalFacts;
+
+use super::Stop;
+use crate::commands::compare::exit_of;
+use crate::exit::Exit;
+use crate::options::Global;
+use crate::output;
+
+/// How often a holder looks whether its files are still in place.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// A database that is challenged.
+struct Challenged {
+    files: OpenedFiles,
+    shm: Arc<File>,
+    /// Kernel identity of the `-shm`, as a beacon carries it.
+    digest: Option<u64>,
+    side: Side,
+}
+
+impl Challenged {
+    fn open(source: &Path, global: &Global) -> anyhow::Result<Self> {
+        let files = match source::open(source.as_os_str(), global.strict_atime)? {
+            Source::Files(files) => files.opened,
+            Source::Bundle(_) => None,
+        };
+        let Some(files) = files else {
+            bail!("{}: a probe needs a live database, found a bundle, a -wal or a -shm alone", source.display());
+        };
+        let shm = match &files.shm {
+            Observation::Seen { value } => Arc::clone(value),
+            absent => bail!(
+                "{}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
+                source.display(),
+                absent.reason().unwrap_or_default()
+            ),
+        };
+        let evidence = linux::evidence(&files);
+        let digest = beacon::digest(&evidence.host, &evidence.files);
+        let side = Side {
+            label: "this side".to_owned(),
+            process: None,
+            stable: true,
+            evidence,
+            shm: None,
+            wal: WalFacts::absent(),
+            wal_captured: false,
+            frame_headers: None,
+        };
+        Ok(Self { files, shm, digest, side })
+    }
+
+    /// Judges what was seen of the other side; `digest` is what its beacon carried.
+    fn judge(&mut self, live: &Live, digest: Option<u64>) -> (walscope::compare::Verdict, String) {
+        self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
+        let met = match (self.digest, digest) {
+            (Some(mine), Some(theirs)) if mine == theirs => Met::SameIdentity(&self.side),
+            (Some(_), Some(_)) => Met::Unknown("the other side sees another identity, or sees less of it"),
+            (None, _) => Met::Unknown("the identity of the -shm was not seen here"),
+            (_, None) => Met::Unknown("no identity was read from a beacon of the other side"),
+        };
+        probe(met, live)
+    }
+}
+
+fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
+    ProbeDocument {
+        schema: SCHEMA,
+        action,
+        on: On::WalIndex,
+        source: source.display().to_string(),
+        nonce: written(nonce),
+        peer_nonce: None,
+        acknowledged: None,
+        held_throughout: None,
+        latency: None,
+        verdict: None,
+        explanation: String::new(),
+        left_behind: Vec::new(),
+    }
+}
+
+/// Holds a beacon until standard input ends, or for a while.
+pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
+    let held = Challenged::open(source, global)?;
+    let nonce = beacon::nonce().context("drawing a nonce")?;
+    let seat = beacon::seat_of(nonce);
+    let witness = beacon::Witness::of(&held.shm);
+    let refused = || format!("{}: locks of open file descriptions on the -shm", source.display());
+    if let Some(digest) = held.digest {
+        beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
+    }
+    beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
+    let before = witness.sees(seat, nonce);
+    let next = format!("Held. On the other side: walscope probe seek SOURCE {}", written(nonce));
+    let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
+    output::document(global, &shown, |width| shown.draw(width))?;
+    io::stdout().flush()?;
+    let in_place = wait(time, &|| linux::paths_unchanged(&held.files))?;
+    let throughout = before && in_place && witness.sees(seat, nonce);
+    output::complain(if throughout {
+        "walscope: held throughout\n"
+    } else {
+        "walscope: not held throughout, or the -shm was replaced meanwhile: that it was not seen says nothing\n"
+    });
+    // Whoever holds does not hear what the other side saw: the verdict is there.
+    Ok(Exit::Undecided)
+}
+
+/// Waits for the end of the time, or of standard input where there is none; no longer than the files stay in place: a
+/// beacon on a file that the path does not lead to any more would mislead. Whether they did to the end.
+fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let input = io::stdin();
+    while time.is_none_or(|time| begun.elapsed() < time) {
+        if !in_place() {
+            return Ok(false);
+        }
+        let left = time.map_or(GLANCE, |time| time.saturating_sub(begun.elapsed()).min(GLANCE));
+        if time.is_some() {
+            std::thread::sleep(left);
+            continue;
+        }
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&Timespec::try_from(left)?)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) if input.lock().read(&mut [0; 256])? == 0 => break,
+            Ok(_) => {}
+            Err(error) => return Err(io::Error::from(error)).context("waiting for the end of standard input"),
+        }
+    }
+    Ok(in_place())
+}
+
+/// Looks for a beacon.
+pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
+    let mut here = Challenged::open(source, global)?;
+    let seat = beacon::seat_of(nonce);
+    let mut live = Live::untried("this side holds no beacon when it seeks");
+    let mut digest = None;
+    match Locked::look(&here.shm, seat, 2 * PATTERN) {
+        Ok(locked) => {
+            let sight = match locked.word(seat) {
+                Word::Is(seen) if seen == nonce => Sight::Seen,
+                Word::Free => Sight::NotSeen,
+                Word::Is(_) | Word::Garbled => Sight::Garbled,
+            };
+            if let (Sight::Seen, Word::Is(seen)) = (sight, locked.word(seat + PATTERN)) {
+                digest = Some(seen);
+            }
+            // Whether it was held all the time, the holder alone knows: not seen says nothing here.
+            let look = BeaconLook { nonce, sight, held_throughout: false, files_in_place: false };
+            live.beacon.back = Observation::seen(look);
+        }
+        Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
+    }
+    let (verdict, explanation) = here.judge(&live, digest);
+    let sharing = verdict.sharing;
+    let document = ProbeDocument { verdict: Some(verdict), explanation, ..document(Action::Seek, source, nonce) };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(sharing))
+}
+
+/// Meets another side through beacons alone.
+pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
+    let mut here = Challenged::open(source, global)?;
+    let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
+    let mut live = Live::untried("nobody else was seen");
+    let mut shown = document(Action::Meet, source, 0);
+    let mut digest = None;
+    match met {
+        Ok(met) => {
+            let look = |nonce| BeaconLook { nonce, sight: Sight::Seen, held_throughout: true, files_in_place: true };
+            if let Some(peer) = met.peer {
+                live.beacon.back = Observation::seen(look(peer));
+                live.beacon.forth = if met.acknowledged {
+                    Observation::seen(look(met.nonce))
+                } else {
+                    Observation::missing("the other side went away before it answered")
+                };
+            }
+            digest = met.peer_digest;
+            shown.nonce = written(met.nonce);
+            shown.peer_nonce = met.peer.map(written);
+            shown.acknowledged = met.peer.map(|_| met.acknowledged);
+        }
+        Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
+    }
+    let (verdict, explanation) = here.judge(&live, digest);
+    let sharing = verdict.sharing;
+    let document = ProbeDocument { verdict: Some(verdict), explanation, ..shown };
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(exit_of(sharing))
+}

@@ -1,0 +1,171 @@
+//! `walscope shm`: the wal-index, both header copies, locks, and every block of it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use walscope::format::shm::{BLOCK_FRAMES, FIRST_BLOCK_FRAMES, first_frame_of};
+use walscope::report::shm_blocks::{BlockRow, ShmDocument};
+use walscope::report::shm_page::{self, BlockTable, EntryTables};
+use walscope::shm::{IndexError, WalIndex, frames_that_count};
+use walscope::source::{self, Source};
+
+use crate::exit::{Exit, answered};
+use crate::look::{Look, Wal, look};
+use crate::options::{FailOn, Global};
+use crate::output::{self, Sink, Streamed};
+use crate::steady::steady;
+
+/// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
+const BLOCKS_DRAWN: u64 = 16;
+
+/// Arguments of `shm`.
+#[derive(Debug, clap::Args)]
+pub struct ShmArgs {
+    /// A database, a -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
+    source: PathBuf,
+    /// List the page of each frame, block by block
+    #[arg(long)]
+    pages: bool,
+    /// List the slots of each hash table that are not empty
+    #[arg(long)]
+    hash: bool,
+    /// Only this block of 32 KiB, counted from 0
+    #[arg(long, value_name = "N")]
+    block: Option<u32>,
+    /// Print one JSON record a line: a block
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
+    /// Exit with 1 when a finding is at least this grave
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    fail_on: FailOn,
+}
+
+/// Runs it.
+pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
+    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
+    let once = |source: &Source| look(source, Wal::LeftOut, global);
+    let (source, Look { document: whole, shm: head, .. }) =
+        steady(source, args.source.as_os_str(), global, once, |look| look.replaced)?;
+    let bytes = match &source {
+        Source::Files(files) => files.shm.as_deref(),
+        Source::Bundle(capture) => capture.shm.as_deref(),
+    };
+    if let (None, Source::Files(files)) = (bytes, &source)
+        && files.opened.is_none()
+    {
+        bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source.display());
+    }
+    // Too little of it for a head is an answer, which the document has.
+    let index = match (bytes, &head) {
+        (Some(bytes), Some(head)) => Some(WalIndex::with_head(bytes, *head)),
+        _ => None,
+    };
+    let blocks = index.as_ref().map_or(0, WalIndex::blocks);
+    if let Some(block) = args.block
+        && u64::from(block) >= blocks
+    {
+        bail!("{}: block {block}: the wal-index has {blocks} blocks, counted from 0", args.source.display());
+    }
+    let noise_behind = head.as_ref().and_then(frames_that_count);
+    let listing = Listing { args, index, noise_behind, blocks };
+    answered(match (global.json, args.jsonl) {
+        (true, _) => {
+            let mut walk = |sink: Sink<'_, BlockRow>| listing.each_block(sink);
+            let document = ShmDocument::new(&whole, noise_behind, Streamed::new(&mut walk));
+            output::write_json(io::stdout().lock(), &document)
+        }
+        (false, true) => listing.json_lines(),
+        (false, false) => {
+            let width = output::width(global);
+            let head = shm_page::head(&whole, head.as_ref(), noise_behind, width);
+            listing.page(&head, global, width)
+        }
+    })?;
+    Ok(args.fail_on.judge(&whole.findings))
+}
+
+/// What was asked for, and what it is taken from.
+struct Listing<'a> {
+    args: &'a ShmArgs,
+    index: Option<WalIndex<'a>>,
+    noise_behind: Option<u32>,
+    blocks: u64,
+}
+
+impl Listing<'_> {
+    /// Reads the blocks that were asked for, one at a time.
+    fn each_block(&self, each: Sink<'_, BlockRow>) -> io::Result<()> {
+        let Some(index) = &self.index else { return Ok(()) };
+        let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
+        for number in self.args.block.map_or(0..blocks, |block| block..block + 1) {
+            let row = match index.block(number) {
+                Ok(block) => BlockRow::new(&block, self.noise_behind.unwrap_or(0), self.args.pages, self.args.hash),
+                Err(IndexError::Io(error)) => return Err(error),
+                Err(error @ IndexError::Parse(_)) => {
+                    let first = first_frame_of(number);
+                    let room = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES } as u64;
+                    BlockRow::cut_short(number, first, first + room - 1, error.to_string())
+                }
+            };
+            each(&row)?;
+        }
+        Ok(())
+    }
+
+    fn json_lines(&self) -> anyhow::Result<()> {
+        let mut out = output::lines();
+        self.each_block(&mut |row| out.line(row))?;
+        Ok(out.flush()?)
+    }
+
+    fn page(&self, head: &str, global: &Global, width: usize) -> anyhow::Result<()> {
+        let mut out = output::page(global);
+        out.write_all(head.as_bytes())?;
+        self.tables(&mut out, width)?;
+        Ok(out.flush()?)
+    }
+
+    fn tables(&self, out: &mut dyn Write, width: usize) -> io::Result<()> {
+        let table = BlockTable::new(self.blocks, width);
+        let asked = self.args.pages || self.args.hash || self.args.block.is_some();
+        let mut drawn = 0_u64;
+        self.each_block(&mut |block| {
+            drawn += 1;
+            if drawn == 1 {
+                write!(out, "\n{}", table.head())?;
+            }
+            if !asked && drawn > BLOCKS_DRAWN {
+                return Ok(());
+            }
+            out.write_all(table.row(block, width).as_bytes())
+        })?;
+        if !asked && drawn > BLOCKS_DRAWN {
+            writeln!(out, "{} more blocks: --block N", drawn - BLOCKS_DRAWN)?;
+        }
+        let room = self.blocks.saturating_mul(BLOCK_FRAMES as u64);
+        let lists = EntryTables::new(self.blocks, room, width);
+        if self.args.pages {
+            write!(out, "\n{}", lists.pages_head())?;
+            self.each_block(&mut |block| {
+                block
+                    .pages
+                    .iter()
+                    .flatten()
+                    .try_for_each(|entry| out.write_all(lists.page(block.block, entry).as_bytes()))
+            })?;
+        }
+        if self.args.hash {
+            write!(out, "\n{}", lists.slots_head())?;
+            self.each_block(&mut |block| {
+                block
+                    .slots
+                    .iter()
+                    .flatten()
+                    .try_for_each(|slot| out.write_all(lists.slot(block.block, slot).as_bytes()))
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! `walscope snapshot`: bytes and evidence of one side into one bundle.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use walscope::bundle::{self, Manifest, Options, WalMode};
+use walscope::evidence::Observation;
+use walscope::finding::Finding;
+use walscope::finding::rules::{self, Facts};
+use walscope::linux::OpenedFiles;
+use walscope::report::line;
+use walscope::report::snapshot::SnapshotDocument;
+use walscope::source;
+
+use crate::bundle_file::{BundleFile, folder};
+use crate::exit::{self, Exit};
+use crate::forbidden::{self, Destination};
+use crate::options::Global;
+use crate::output;
+
+/// Between two looks for files that make no event here, as on a file system that another kernel writes to.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Arguments of `snapshot`.
+#[derive(Debug, clap::Args)]
+pub struct SnapshotArgs {
+    /// The database: PATH, NAME:/path in a running container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
+    source: PathBuf,
+    /// Where to: a new file (mode 0600), or - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// How much of the -wal [default: full up to 64 MiB or with --with-db, else headers]
+    #[arg(long, value_enum)]
+    wal: Option<WalArg>,
+    /// The whole database, not only its first page
+    #[arg(long)]
+    with_db: bool,
+    /// Wait until the database, its -wal and its -shm exist
+    #[arg(long)]
+    wait: bool,
+    /// How often to try when the files change meanwhile
+    #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    attempts: u32,
+    /// Sample the wal-index so often after the capture: two sides that do so at the same time show the order of things
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    samples: u32,
+    /// Milliseconds between two samples
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    interval: u32,
+    /// Replace FILE
+    #[arg(long)]
+    force: bool,
+}
+
+/// How much of the `-wal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WalArg {
+    /// Every byte
+    Full,
+    /// The header and the frame headers, no page content
+    Headers,
+    /// Nothing
+    None,
+}
+
+/// Runs it.
+pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
+    let options = Options {
+        wal: args.wal.map(|wal| match wal {
+            WalArg::Full => WalMode::Full,
+            WalArg::Headers => WalMode::Headers,
+            WalArg::None => WalMode::None,
+        }),
+        with_db: args.with_db,
+        attempts: args.attempts,
+        samples: args.samples,
+        interval: Duration::from_millis(args.interval.into()),
+        strict_atime: global.strict_atime,
+        ..Options::default()
+    };
+    let document = if args.output.as_os_str() == "-" { to_stdout(args, &options)? } else { to_file(args, &options)? };
+    // Standard output belongs to the bundle when it goes there; what there is to say goes to standard error.
+    if document.file.is_some() {
+        output::document(global, &document, |width| document.draw(width))?;
+    } else if global.json {
+        output::write_json(io::stderr().lock(), &document)?;
+    } else if !document.findings.is_empty() {
+        output::complain(&document.draw(output::width(global)));
+    }
+    Ok(if document.stable { Exit::Good } else { Exit::Bad })
+}
+
+fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+    let out = io::stdout().lock();
+    if out.is_terminal() {
+        bail!(
+            "a bundle is binary and holds a database's content: it is not written to a terminal; use -o FILE, or redirect"
+        );
+    }
+    let held = await_files(args, options, Destination::Stdout, || Ok(()))?;
+    let mut out = io::BufWriter::new(out);
+    let manifest = bundle::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})
+        .map_err(anyhow::Error::from)
+        .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
+        // Elsewhere a reader that went away is no error; here it is left with half a bundle.
+        .map_err(|error| {
+            if exit::broken_pipe(&error) {
+                anyhow!("standard output was closed before the bundle was whole")
+            } else {
+                error
+            }
+        })?;
+    Ok(SnapshotDocument::new(&manifest, None, found(&manifest)))
+}
+
+fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+    let name = args.output.display().to_string();
+    let destination = Destination::File(&args.output);
+    let mut held = await_files(args, options, destination, || {
+        if !args.force && args.output.symlink_metadata().is_ok() {
+            bail!("{name}: exists already; choose another name, or --force to replace it");
+        }
+        Ok(())
+    })?;
+    let mut file = BundleFile::create(folder(&args.output))
+        .with_context(|| format!("{name}: cannot create a file in its folder"))?;
+    let mut manifest = capture(args, &held, options, &mut file)?;
+    while args.wait && !has_wal_index(&manifest) {
+        // The last connection closed between the look and the capture, and took both files with it.
+        wait_for(&args.source)?;
+        file.restart().with_context(|| name.clone())?;
+        // Anew: a container that was started again has another process behind its name.
+        held = regular(forbidden::open(&args.source, options.strict_atime, destination)?)?;
+        manifest = capture(args, &held, options, &mut file)?;
+    }
+    let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
+    Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
+}
+
+/// Opens what is captured. What can be refused is refused before the waiting.
+fn await_files(
+    args: &SnapshotArgs,
+    options: &Options,
+    destination: Destination<'_>,
+    check: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<OpenedFiles> {
+    let open = || forbidden::open(&args.source, options.strict_atime, destination);
+    if !args.wait {
+        let files = open()?;
+        return check().and_then(|()| regular(files));
+    }
+    if source::target(args.source.as_os_str())?.exists() {
+        open()?;
+    }
+    check()?;
+    wait_for(&args.source)?;
+    regular(open()?)
+}
+
+/// What is no file to capture is named at once: no bundle of it could be of one moment.
+fn regular(files: OpenedFiles) -> anyhow::Result<OpenedFiles> {
+    for file in [&files.database, &files.wal, &files.shm] {
+        if let Observation::Unsupported { reason } = file {
+            bail!("{reason}");
+        }
+    }
+    Ok(files)
+}
+
+fn capture(
+    args: &SnapshotArgs,
+    held: &OpenedFiles,
+    options: &Options,
+    file: &mut BundleFile,
+) -> anyhow::Result<Manifest> {
+    let mut out = io::BufWriter::new(file);
+    let manifest = bundle::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})?;
+    out.flush().with_context(|| args.output.display().to_string())?;
+    Ok(manifest)
+}
+
+fn has_wal_index(manifest: &Manifest) -> bool {
+    let files = &manifest.evidence.files;
+    files.wal.value().is_some() && files.shm.value().is_some()
+}
+
+fn found(manifest: &Manifest) -> Vec<Finding> {
+    let stability = &manifest.stability;
+    rules::findings(&Facts {
+        unstable: (!stability.stable).then(|| stability.reason.as_deref().unwrap_or("no reason given")),
+        access_time_moved: &manifest.access_time_moved,
+        ..Facts::default()
+    })
+}
+
+/// Waits until the database and both siblings exist. Ctrl-C ends it.
+fn wait_for(database: &Path) -> anyhow::Result<()> {
+    let target = source::target(database.as_os_str())?;
+    let mut watch = None;
+    let mut said = false;
+    loop {
+        if watch.is_none() && target.pid().is_none() {
+            // SQLite puts the siblings beside the target of a symbolic link.
+            watch = watch_folder(&fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()));
+        }
+        if target.complete() {
+            return Ok(());
+        }
+        if !said {
+            output::complain(&format!(
+                "walscope: waiting for {} with its -wal and -shm\n",
+                line(&database.to_string_lossy())
+            ));
+            said = true;
+        }
+        match &watch {
+            Some(watch) => await_event(watch)?,
+            None => std::thread::sleep(LOOK_AGAIN),
+        }
+    }
+}
+
+/// A watch for new names beside the database; none where the folder is missing or the kernel refuses.
+fn watch_folder(database: &Path) -> Option<rustix::fd::OwnedFd> {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+    let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&watch, folder(database), events).ok()?;
+    Some(watch)
+}
+
+/// Returns at the next event, and after [`LOOK_AGAIN`] at the latest.
+fn await_event(watch: &rustix::fd::OwnedFd) -> anyhow::Result<()> {
+    let limit = Timespec::try_from(LOOK_AGAIN)?;
+    match poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(io::Error::from(error)).context("waiting for files to appear"),
+    }
+    // The events themselves say nothing that the next look would not; they are read so that the next wait blocks.
+    let mut events = [0; 4096];
+    while rustix::io::read(watch, &mut events).is_ok_and(|n| n > 0) {}
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! `walscope wal`: every frame of a WAL with its class, or its transactions.
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use walscope::bundle::WalBytes;
+use walscope::bytes::ReadAt;
+use walscope::format::layout;
+use walscope::format::wal::HEADER_SIZE;
+use walscope::report::hex;
+use walscope::report::inspect::InspectDocument;
+use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
+use walscope::report::wal_page::{self, FrameTable, TransactionTable};
+use walscope::source::{self, Source};
+use walscope::wal::WalFacts;
+use walscope::wal::frames::{self, FrameBytes, INDEXED_UNASKED, Prologue, Start, Visited};
+use walscope::wal::transactions::Transactions;
+
+use crate::exit::{Exit, answered};
+use crate::look::{Look, Wal, look};
+use crate::options::{FailOn, Global};
+use crate::output::{self, Sink, Streamed};
+use crate::pass;
+use crate::steady::steady;
+
+/// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
+const PAGES_LISTED: usize = 1 << 20;
+/// Pages of one transaction that can matter for a line of a table.
+const PAGES_DRAWN: usize = 1000;
+
+/// Arguments of `wal`.
+#[derive(Debug, clap::Args)]
+pub struct WalArgs {
+    /// A database, a -wal alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
+    source: PathBuf,
+    /// List committed transactions instead of frames
+    #[arg(long, conflicts_with_all = ["page", "hex"])]
+    transactions: bool,
+    /// Only frames of this page
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    page: Option<u32>,
+    /// Only these frames: A..B, A.., ..B or A
+    #[arg(long, value_name = "A..B", value_parser = frame_range)]
+    frame: Option<RangeInclusive<u64>>,
+    /// Show headers field by field, and pages as bytes
+    #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+    hex: bool,
+    /// Mark superseded frames however many frames there are (8 bytes of memory for each)
+    #[arg(long)]
+    superseded: bool,
+    /// Print one JSON record a line: a frame, or a transaction
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
+    /// Exit with 1 when a finding is at least this grave
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    fail_on: FailOn,
+}
+
+/// Reads `A..B`, `A..`, `..B` or `A`; both ends are included, as frames are counted from 1.
+fn frame_range(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let number = |text: &str| match text.parse() {
+        Ok(0) => Err("frames are counted from 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err(format!("needed a frame's number, found {text:?}")),
+    };
+    let (first, last) = match text.split_once("..") {
+        None => (number(text)?, number(text)?),
+        Some(("", "")) => return Err("needed at least one frame's number".to_owned()),
+        Some(("", last)) => (1, number(last)?),
+        Some((first, "")) => (number(first)?, u64::MAX),
+        Some((first, last)) => (number(first)?, number(last)?),
+    };
+    if first > last {
+        return Err(format!("frame {first} is behind frame {last}"));
+    }
+    Ok(first..=last)
+}
+
+/// Runs it.
+pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
+    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
+    let frames = args.frame.clone().unwrap_or(1..=u64::MAX);
+    let indexed = match (args.transactions, args.superseded) {
+        (true, _) => 0,
+        (false, true) => usize::MAX,
+        (false, false) => INDEXED_UNASKED,
+    };
+    if let Source::Files(files) = &source
+        && files.opened.is_none()
+        && files.wal.is_none()
+    {
+        bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
+    }
+    let once = |source: &Source| {
+        let mut prologue = Prologue::new(*frames.start(), indexed);
+        let seen = look(source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
+        Ok((seen, prologue))
+    };
+    let (source, (Look { document: mut whole, wal, .. }, prologue)) =
+        steady(source, args.source.as_os_str(), global, once, |(look, _)| look.replaced)?;
+    let Some(facts) = wal else {
+        let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
+        bail!("{}: the -wal: {why}", args.source.display());
+    };
+    let there = facts.frames.in_file;
+    if *frames.start() > there && args.frame.is_some() {
+        bail!(
+            "{}: --frame {}: the -wal has {}",
+            args.source.display(),
+            frames.start(),
+            match there {
+                0 => "no frames".to_owned(),
+                1 => "1 frame".to_owned(),
+                n => format!("{n} frames"),
+            }
+        );
+    }
+    let start = prologue.finish(&facts);
+    let bytes = frame_bytes(&source);
+    note_reasons(&mut whole, args, &start, bytes);
+    let (threads, changed) = (pass::threads(global), Cell::new(false));
+    let listing = Listing { args, frames, whole: &whole, facts: &facts, start: &start, bytes, threads, changed };
+    answered(match (global.json, args.jsonl) {
+        (true, _) => listing.json(),
+        (false, true) => listing.json_lines(),
+        (false, false) => listing.page(global),
+    })?;
+    Ok(args.fail_on.judge(&whole.findings))
+}
+
+fn frame_bytes(source: &Source) -> Option<FrameBytes<'_>> {
+    match source {
+        Source::Files(files) => files.wal.as_deref().map(FrameBytes::Whole),
+        Source::Bundle(capture) => match &capture.wal {
+            WalBytes::Full(bytes) => Some(FrameBytes::Whole(bytes.as_ref())),
+            WalBytes::Headers { bytes, .. } => Some(FrameBytes::Headers(bytes.as_ref())),
+            WalBytes::Missing | WalBytes::NotCaptured => None,
+        },
+    }
+}
+
+/// Why fields of the list are null.
+fn note_reasons(whole: &mut InspectDocument, args: &WalArgs, start: &Start, bytes: Option<FrameBytes<'_>>) {
+    if args.transactions {
+        return;
+    }
+    if start.newest.too_many() {
+        let why = format!("more than {INDEXED_UNASKED} frames are valid: looked up with --superseded");
+        whole.reasons.insert("frames.superseded".to_owned(), why);
+    }
+    if matches!(bytes, Some(FrameBytes::Headers(_))) {
+        let why = "the bundle holds no page content: behind the valid chain checksums cannot be recomputed";
+        whole.reasons.insert("frames.checksum_ok".to_owned(), why.to_owned());
+    }
+}
+
+/// What was asked for, and what it is taken from.
+struct Listing<'a> {
+    args: &'a WalArgs,
+    frames: RangeInclusive<u64>,
+    whole: &'a InspectDocument,
+    facts: &'a WalFacts,
+    start: &'a Start,
+    bytes: Option<FrameBytes<'a>>,
+    threads: usize,
+    changed: Cell<bool>,
+}
+
+impl Listing<'_> {
+    fn json(&self) -> anyhow::Result<()> {
+        let mut frames = |sink: Sink<'_, FrameRow>| self.each_frame(&mut |row, _| sink(row));
+        let mut transactions = |sink: Sink<'_, TransactionRow>| self.each_transaction(PAGES_LISTED, sink);
+        let out = io::stdout().lock();
+        if self.args.transactions {
+            let rows = Streamed::new(&mut transactions);
+            output::write_json(out, &WalDocument::new(self.whole, (), rows, &self.changed))
+        } else {
+            let rows = Streamed::new(&mut frames);
+            output::write_json(out, &WalDocument::new(self.whole, rows, (), &self.changed))
+        }
+    }
+
+    fn json_lines(&self) -> anyhow::Result<()> {
+        let mut out = output::lines();
+        if self.args.transactions {
+            self.each_transaction(PAGES_LISTED, &mut |row| out.line(row))?;
+        } else {
+            self.each_frame(&mut |row, _| out.line(row))?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn page(&self, global: &Global) -> anyhow::Result<()> {
+        let width = output::width(global);
+        let mut out = output::page(global);
+        out.write_all(wal_page::head(self.whole, width).as_bytes())?;
+        out.write_all(b"\n")?;
+        let mut rows = 0_u64;
+        if self.args.hex {
+            rows = self.hex(width, &mut out)?;
+        } else if self.args.transactions {
+            let table = TransactionTable::new(self.whole, self.start, width);
+            self.each_transaction(PAGES_DRAWN, &mut |row| {
+                write_row(&mut out, &mut rows, || table.head(), &table.row(row))
+            })?;
+        } else {
+            let table = FrameTable::new(self.whole, self.start, width);
+            self.each_frame(&mut |row, _| write_row(&mut out, &mut rows, || table.head(), &table.row(row)))?;
+        }
+        if rows == 0 {
+            let what = if self.args.transactions { "committed transactions" } else { "frames" };
+            writeln!(out, "No {what} to list.")?;
+        }
+        let foot = wal_page::foot(self.whole, self.start, self.args.transactions, self.changed.get(), width);
+        out.write_all(foot.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Headers field by field and pages as bytes; the WAL header only where frames were not chosen.
+    fn hex(&self, width: usize, out: &mut dyn Write) -> io::Result<u64> {
+        if let (None, None, Some(bytes)) = (&self.args.frame, self.args.page, self.bytes) {
+            let (FrameBytes::Whole(bytes) | FrameBytes::Headers(bytes)) = bytes;
+            let mut head = [0; HEADER_SIZE];
+            let got = ReadAt::read_at(bytes, &mut head, 0)?;
+            let head = head.get(..got).unwrap_or_default();
+            out.write_all(hex::annotated(&layout::WAL_HEADER, head, 0, width).as_bytes())?;
+        }
+        let mut rows = 0;
+        self.each_frame(&mut |row, visited| {
+            rows += 1;
+            write!(out, "\n{}", wal_page::frame_in_hex(row, visited, width))
+        })?;
+        Ok(rows)
+    }
+
+    /// Hands each frame that was asked for on.
+    fn each_frame(&self, each: &mut dyn FnMut(&FrameRow, &Visited<'_>) -> io::Result<()>) -> io::Result<()> {
+        let Some(bytes) = self.bytes else { return Ok(()) };
+        let mut grouping = self.start.grouping.clone();
+        let visit = frames::visit(bytes, self.facts, self.frames.clone(), self.threads, &mut |visited| {
+            grouping.push(&visited.frame, visited.content.identity());
+            if self.args.page.is_some_and(|page| page != visited.frame.header.page) {
+                return Ok(());
+            }
+            each(&FrameRow::new(visited, grouping.number(), self.start.newest.superseded(visited)), visited)
+        })?;
+        self.changed.set(visit.changed);
+        Ok(())
+    }
+
+    /// Hands each transaction on that has a frame among those asked for.
+    fn each_transaction(&self, pages: usize, each: Sink<'_, TransactionRow>) -> io::Result<()> {
+        let Some(bytes) = self.bytes else { return Ok(()) };
+        let (first, last) = (*self.frames.start(), *self.frames.end());
+        let mut grouping = Transactions::new(pages);
+        let mut hand_on = |transaction: walscope::wal::transactions::Transaction| {
+            let asked = transaction.first_frame <= last && transaction.last_frame >= first;
+            if asked { each(&transaction.into()) } else { Ok(()) }
+        };
+        let visit = frames::visit(bytes, self.facts, 1..=self.facts.frames.committed, self.threads, &mut |visited| {
+            grouping.push(&visited.frame, visited.content.identity()).map_or(Ok(()), &mut hand_on)
+        })?;
+        self.changed.set(visit.changed);
+        grouping.finish().map_or(Ok(()), hand_on)
+    }
+}
+
+/// Writes a row of a table, and its heads before the first.
+pub fn write_row(out: &mut dyn Write, rows: &mut u64, head: impl FnOnce() -> String, row: &str) -> io::Result<()> {
+    if *rows == 0 {
+        out.write_all(head().as_bytes())?;
+    }
+    *rows += 1;
+    out.write_all(row.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_range;
+
+    #[test]
+    fn frames_are_chosen_by_one_or_both_ends() {
+        assert_eq!(frame_range("3..7"), Ok(3..=7));
+        assert_eq!(frame_range("3.."), Ok(3..=u64::MAX));
+        assert_eq!(frame_range("..7"), Ok(1..=7));
+        assert_eq!(frame_range("7"), Ok(7..=7));
+        for bad in ["", "..", "0", "7..3", "a", "1..b", "-1", "1...3"] {
+            assert!(frame_range(bad).is_err(), "{bad}");
+        }
+    }
+}

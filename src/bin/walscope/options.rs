@@ -1,0 +1,114 @@
+//! What the command line says. Each command's own arguments stand in its own file.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use walscope::finding::{Finding, Severity};
+
+use crate::exit::Exit;
+use crate::help;
+
+/// Shows what SQLite's -wal and -shm really hold, and proves or refutes that containers share one wal-index.
+#[derive(Debug, Parser)]
+#[command(name = "walscope", version, max_term_width = 100, after_help = help::WALSCOPE)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Columns to draw for [default: the terminal's, or 100]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
+    pub width: Option<u16>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Threads that verify a long WAL [default: one a core, at most 8]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+    /// Refuse to read a file where reading would move its access time
+    #[arg(long, global = true)]
+    pub strict_atime: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// From which severity on a finding makes the exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding.
+    Info,
+    /// Notices and above.
+    Notice,
+    /// Warnings and errors.
+    Warning,
+    /// Errors.
+    Error,
+}
+
+impl FailOn {
+    /// The exit code of an answer with these findings.
+    pub fn judge(self, findings: &[Finding]) -> Exit {
+        let limit = match self {
+            Self::Info => Severity::Info,
+            Self::Notice => Severity::Notice,
+            Self::Warning => Severity::Warning,
+            Self::Error => Severity::Error,
+        };
+        if findings.iter().any(|finding| finding.severity >= limit) { Exit::Bad } else { Exit::Good }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
+    #[command(after_help = help::INSPECT)]
+    Inspect(crate::commands::inspect::InspectArgs),
+    /// Recompute every checksum and hold -wal, -shm and database against each other
+    #[command(after_help = help::VERIFY)]
+    Verify(crate::commands::verify::VerifyArgs),
+    /// The frames of the WAL, each with its class, or its transactions
+    #[command(after_help = help::WAL)]
+    Wal(crate::commands::wal::WalArgs),
+    /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
+    #[command(after_help = help::SHM)]
+    Shm(crate::commands::shm::ShmArgs),
+    /// Capture a database's -shm and -wal with kernel evidence into one bundle
+    #[command(after_help = help::SNAPSHOT)]
+    Snapshot(crate::commands::snapshot::SnapshotArgs),
+    /// Prove or refute that two or more sides share one wal-index
+    #[command(after_help = help::COMPARE)]
+    Compare(crate::commands::compare::CompareArgs),
+    /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
+    #[command(after_help = help::PROBE)]
+    Probe(crate::commands::probe::ProbeArgs),
+    /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
+    #[command(after_help = help::PS)]
+    Ps(crate::commands::ps::PsArgs),
+    /// Say what a finding means, what it rests on, its innocent causes, and what to do
+    Explain(crate::commands::explain::ExplainArgs),
+    /// Run the two-container experiment with real SQLite on this machine and judge it
+    #[cfg(feature = "lab")]
+    #[command(after_help = help::LAB)]
+    Lab(crate::lab::LabArgs),
+    /// The JSON Schema of a command's document
+    Schema(crate::commands::schema::SchemaArgs),
+}

@@ -1,0 +1,450 @@
+//! Capturing without locks: the order of reading, the retries, the bundle as a stream.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, WalIndexSample};
+use crate::format::db::{self, DatabaseHead};
+use crate::format::shm::HEAD_SIZE;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
+use crate::linux::{self, OpenedFiles, Target};
+use crate::wal::{self as wal_scan, Frame};
+
+use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
+use super::look::{Look, Moment, sibling};
+use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
+use super::read::MANIFEST_AT_MOST;
+use super::stability::{self, Unstable};
+use super::watch::Watch;
+use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
+
+/// Up to this size a `-wal` is taken whole unless asked otherwise.
+const FULL_WAL_AT_MOST: u64 = 64 << 20;
+/// Bounds of [`Options::chunk_size`].
+const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
+
+/// See [`super::write_bundle`]. The first attempt is made with the files that are given; the descriptors that the
+/// manifest speaks of come back open.
+pub(super) fn write_bundle(
+    target: &Target,
+    mut given: Option<OpenedFiles>,
+    options: &Options,
+    out: &mut dyn Write,
+    hook: &mut dyn FnMut(u32, Step),
+) -> Result<(Manifest, OpenedFiles), SnapshotError> {
+    let mtime = u64::try_from(linux::clock_sample().realtime.seconds).unwrap_or(0);
+    let mut writer = Writer::new(out, mtime);
+    let marker = format!("walscope bundle {BUNDLE_VERSION}\n");
+    writer.member(MARKER, marker.len() as u64, |sink| sink.write(marker.as_bytes()))?;
+    let mut number = 1;
+    let mut last: Option<Attempt> = None;
+    let (manifest, files) = loop {
+        let mut hook = |step| hook(number, step);
+        hook(Step::Before);
+        let opened = match given.take() {
+            Some(files) => Ok(files),
+            None => linux::open_database(target.clone(), options.strict_atime),
+        };
+        let files = match (opened, last) {
+            (Ok(files), _) => files,
+            // What was captured stays in the bundle, which has to end as one.
+            (Err(gone), Some(attempt)) => {
+                hook(Step::Evidence);
+                break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let attempt = Attempt::run(files, options, number, &mut writer, &mut hook)?;
+        if number >= options.attempts || attempt.verdict.as_ref().map_or_else(|unstable| unstable.lasting, |()| true) {
+            hook(Step::Evidence);
+            break attempt.conclude(target, options, &mut writer)?;
+        }
+        last = Some(attempt);
+        number += 1;
+    };
+    let unusable = |e| SnapshotError::Unusable { path: target.path().to_owned(), message: format!("{MANIFEST}: {e}") };
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| unusable(e.to_string()))?;
+    // Better no bundle than one that cannot be read.
+    if json.len() as u64 > MANIFEST_AT_MOST {
+        return Err(unusable(format!("it would have {} bytes, and at most {MANIFEST_AT_MOST} are read", json.len())));
+    }
+    writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
+    writer.finish()?;
+    Ok((manifest, files))
+}
+
+/// The prefix of the names of an attempt's members.
+pub(super) fn prefix(attempt: u32) -> String {
+    if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
+}
+
+/// One attempt, from the open files to the verdict on it. Its descriptors stay open until it is dropped.
+struct Attempt {
+    number: u32,
+    begun: ClockSample,
+    files: OpenedFiles,
+    members: Vec<Member>,
+    looks: [Look; 3],
+    locks: LocksView,
+    hot_journal: bool,
+    wal_mode: WalMode,
+    wal_summary: Option<WalSummary>,
+    identities: FilesView,
+    paths_unchanged: bool,
+    verdict: Result<(), Unstable>,
+}
+
+impl Attempt {
+    fn run(
+        files: OpenedFiles,
+        options: &Options,
+        number: u32,
+        writer: &mut Writer<'_>,
+        hook: &mut dyn FnMut(Step),
+    ) -> Result<Self, SnapshotError> {
+        // Behind the opening: two captures whose times overlap held their files open at one moment.
+        let begun = linux::clock_sample();
+        let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
+        let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
+        let before = Moment::take(&files)?;
+
+        let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
+        copy.head("shm-before", &before.look)?;
+        (copy.hook)(Step::Database);
+        copy.database(&before.look)?;
+        (copy.hook)(Step::WalIndex);
+        let (between, locks) = Look::take_with_locks(&files)?;
+        copy.wal_index(&between)?;
+        (copy.hook)(Step::WalCommitted);
+        let (wal_mode, wal_summary) = copy.wal(&between)?;
+        (copy.hook)(Step::After);
+        let after = Moment::take(&files)?;
+        copy.head("shm-after", &after.look)?;
+        let members = copy.members;
+        // Their holders take longer to find, so only when the rest has been read.
+        let locks = locks.named(&files, &between);
+
+        let identities = linux::identities(&files);
+        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
+        let paths_unchanged = linux::paths_unchanged(&files);
+        let verdict = stability::judge(&stability::Attempt {
+            before: &before,
+            between: &between,
+            after: &after,
+            paths_unchanged,
+            padded: members.iter().any(|member| member.padded > 0),
+            database_alone: options.with_db && wal_mode != WalMode::Full,
+            database_writes: database_watch.writes(),
+            wal_writes: wal_watch.writes(),
+            dead_man_switch: linux::dead_man_switch(&files),
+            refused: refused(&files),
+        });
+        let hot_journal = before.hot_journal && after.hot_journal;
+        let looks = [before.look, between, after.look];
+        Ok(Self {
+            number,
+            begun,
+            files,
+            members,
+            looks,
+            locks,
+            hot_journal,
+            wal_mode,
+            wal_summary,
+            identities,
+            paths_unchanged,
+            verdict,
+        })
+    }
+
+    /// An unstable attempt behind which there was nothing left to try again with.
+    fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
+        if let Err(unstable) = &mut self.verdict {
+            unstable.reason.push_str(&format!("; before the next attempt: {gone}"));
+        }
+        self
+    }
+
+    /// Gathers the evidence and says what the bundle holds.
+    fn conclude(
+        mut self,
+        target: &Target,
+        options: &Options,
+        writer: &mut Writer<'_>,
+    ) -> Result<(Manifest, OpenedFiles), SnapshotError> {
+        let host = linux::host_view(&self.files);
+        let mappings = linux::mappings_view(&self.files);
+        let page_tables = linux::page_tables(&linux::LiveSide {
+            files: &self.files,
+            mappings: &mappings,
+            mount_namespace: &host.namespaces.mount,
+        });
+        let mut missing_texts = std::collections::BTreeMap::new();
+        for (name, text) in linux::raw_texts(&self.files, &mappings) {
+            match text {
+                Observation::Seen { value } => {
+                    let name = format!("{}proc/{name}", prefix(self.number));
+                    self.members.push(writer.member(&name, value.len() as u64, |sink| sink.write(&value))?);
+                }
+                unseen => {
+                    missing_texts.insert(name, unseen.reason().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
+        samples.extend(more_samples(&self.files, options)?);
+        // Once more, behind the processes: what they map is compared with what the paths lead to.
+        let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
+        let [_, between, _] = &self.looks;
+        let manifest = Manifest {
+            schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
+            bundle_version: BUNDLE_VERSION,
+            walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
+            path: target.to_string(),
+            stability: Stability {
+                stable: self.verdict.is_ok(),
+                reason: self.verdict.err().map(|unstable| unstable.reason),
+                attempts: self.number,
+            },
+            wal_mode: self.wal_mode,
+            mx_frame: between.mx_frame(),
+            with_db: options.with_db,
+            members: self.members,
+            wal_summary: self.wal_summary,
+            missing_texts,
+            access_time_moved: self.files.access_time_moved.clone(),
+            hot_journal: Some(self.hot_journal),
+            evidence: Evidence {
+                begun: self.begun,
+                ended: linux::clock_sample(),
+                host,
+                files: self.identities,
+                paths_unchanged,
+                folder_unchanged: linux::folder_unchanged(&self.files),
+                mappings,
+                locks: Observation::seen(self.locks),
+                samples,
+                page_tables,
+            },
+        };
+        Ok((manifest, self.files))
+    }
+}
+
+/// Looks at the wal-index again and again: two sides that do so at the same time show in which order things happened.
+fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSample>, SnapshotError> {
+    let mut samples = Vec::new();
+    for _ in 0..options.samples {
+        std::thread::sleep(options.interval);
+        samples.extend(Look::take(files)?.sample);
+    }
+    Ok(samples)
+}
+
+/// Why one of the files could not be opened although it is there. Without permission for the `-shm` the rest can still be
+/// of one moment; one that is no regular file says that nothing here is what it seems.
+fn refused(files: &OpenedFiles) -> Option<String> {
+    [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)].into_iter().find_map(|(name, file)| {
+        match file {
+            Observation::Seen { .. } | Observation::Missing { .. } => None,
+            Observation::Denied { .. } if name == "-shm" => None,
+            refused => Some(format!("the {name} could not be opened: {}", refused.reason().unwrap_or_default())),
+        }
+    })
+}
+
+/// The copying of one attempt.
+struct Copy<'a, 'w> {
+    files: &'a OpenedFiles,
+    options: &'a Options,
+    prefix: String,
+    writer: &'a mut Writer<'w>,
+    hook: &'a mut dyn FnMut(Step),
+    members: Vec<Member>,
+}
+
+impl Copy<'_, '_> {
+    fn member(
+        &mut self,
+        name: &str,
+        length: u64,
+        fill: impl FnOnce(&mut Sink<'_>, &mut dyn FnMut(Step)) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let hook = &mut *self.hook;
+        let name = format!("{}{name}", self.prefix);
+        self.members.push(self.writer.member(&name, length, |sink| fill(sink, hook))?);
+        Ok(())
+    }
+
+    /// The head of the `-shm` as one look found it.
+    fn head(&mut self, name: &str, look: &Look) -> Result<(), SnapshotError> {
+        match self.files.shm.value() {
+            Some(_) => self.member(name, look.head.len() as u64, |sink, _| sink.write(&look.head)),
+            None => Ok(()),
+        }
+    }
+
+    /// The database, or its first page.
+    fn database(&mut self, before: &Look) -> Result<(), SnapshotError> {
+        let Some(file) = self.files.database.value() else { return Ok(()) };
+        let size = self.size(file, "")?;
+        if self.options.with_db {
+            return self.range("db", file, "", 0, size, Some(Step::DatabaseChunk));
+        }
+        let mut head = [0; 100];
+        let n = FileBytes::region(Arc::clone(file), 0, size)
+            .read_at(&mut head, 0)
+            .map_err(|e| unreadable(&sibling(self.files, ""), e))?;
+        let stored = match db::parse_head(head.get(..n).unwrap_or_default()) {
+            Ok(DatabaseHead::Plain(header)) => Some(header.page_size),
+            _ => before.wal.as_ref().and_then(|wal| wal.page_size()),
+        };
+        let page = stored.filter(|size| size.is_power_of_two() && (512..=65536).contains(size)).unwrap_or(4096);
+        self.range("db-page1", file, "", 0, size.min(u64::from(page)), None)
+    }
+
+    /// The `-shm`: the head that was found whole, then the rest.
+    fn wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
+        let Some(file) = self.files.shm.value() else { return Ok(()) };
+        let size = self.size(file, "-shm")?;
+        let rest = Range { file, path: sibling(self.files, "-shm"), from: HEAD_SIZE as u64, to: size };
+        let chunk = self.options.chunk_size;
+        self.member("shm", size, |sink, _| {
+            sink.write(&between.head)?;
+            rest.copy(chunk, sink, &mut |_| {})
+        })
+    }
+
+    /// The `-wal`, as the options say.
+    fn wal(&mut self, between: &Look) -> Result<(WalMode, Option<WalSummary>), SnapshotError> {
+        let asked = self.options.wal;
+        let Some(file) = self.files.wal.value() else {
+            (self.hook)(Step::WalTail);
+            return Ok((asked.unwrap_or(WalMode::Full), None));
+        };
+        let size = self.size(file, "-wal")?;
+        // A whole database wants the pages that are not yet, or only half, in it.
+        let full = self.options.with_db || size <= FULL_WAL_AT_MOST;
+        let mode = asked.unwrap_or(if full { WalMode::Full } else { WalMode::Headers });
+        let mut summary = None;
+        match mode {
+            WalMode::Full => {
+                let border = committed_end(between).unwrap_or(size).min(size);
+                self.range("wal", file, "-wal", 0, border, Some(Step::WalChunk))?;
+                (self.hook)(Step::WalTail);
+                let size = self.size(file, "-wal")?;
+                if size > border {
+                    self.range("wal-tail", file, "-wal", border, size, None)?;
+                }
+            }
+            WalMode::Headers => {
+                summary = Some(self.wal_headers(file, size, between)?);
+                (self.hook)(Step::WalTail);
+            }
+            WalMode::None => (self.hook)(Step::WalTail),
+        }
+        Ok((mode, summary))
+    }
+
+    /// The WAL header and every frame header, and what one pass over the whole found.
+    fn wal_headers(&mut self, file: &Arc<File>, size: u64, between: &Look) -> Result<WalSummary, SnapshotError> {
+        let header_size = HEADER_SIZE as u64;
+        let frame_header = FRAME_HEADER_SIZE as u64;
+        let page_size = between.wal.as_ref().and_then(|wal| wal.page_size());
+        let frames = page_size.map_or(0, |page| size.saturating_sub(header_size) / (frame_header + u64::from(page)));
+        let length = size.min(header_size) + frames * frame_header;
+        let path = sibling(self.files, "-wal");
+        let bytes = FileBytes::region(Arc::clone(file), 0, size);
+        let mut facts = None;
+        self.member("wal-headers", length, |sink, _| {
+            let mut head = [0; HEADER_SIZE];
+            let n = bytes.read_at(&mut head, 0).map_err(|e| unreadable(&path, e))?;
+            sink.write(head.get(..n).unwrap_or_default())?;
+            let mut written = Ok(());
+            let mut each = |frame: &Frame| {
+                if written.is_ok() {
+                    written = sink.write(&encoded(&frame.header));
+                }
+            };
+            facts = Some(wal_scan::scan(&bytes, &mut each).map_err(|e| unreadable(&path, e))?);
+            written
+        })?;
+        Ok(facts.unwrap_or_else(wal_scan::WalFacts::absent).into())
+    }
+
+    /// Bytes `from..to` of a file as one member, with a step between each two chunks.
+    fn range(
+        &mut self,
+        name: &str,
+        file: &Arc<File>,
+        suffix: &str,
+        from: u64,
+        to: u64,
+        step: Option<fn(u64) -> Step>,
+    ) -> Result<(), SnapshotError> {
+        let range = Range { file, path: sibling(self.files, suffix), from, to };
+        let chunk = self.options.chunk_size;
+        self.member(name, to.saturating_sub(from), |sink, hook| {
+            range.copy(chunk, sink, &mut |n| {
+                if let Some(step) = step {
+                    hook(step(n));
+                }
+            })
+        })
+    }
+
+    fn size(&self, file: &File, suffix: &str) -> Result<u64, SnapshotError> {
+        let metadata = file.metadata().map_err(|e| unreadable(&sibling(self.files, suffix), e))?;
+        Ok(metadata.len())
+    }
+}
+
+/// A part of a file.
+struct Range<'a> {
+    file: &'a Arc<File>,
+    path: std::path::PathBuf,
+    from: u64,
+    to: u64,
+}
+
+impl Range<'_> {
+    /// Copies by `pread`. Ends early where the file ends: the member is padded then. `between` is called before every
+    /// chunk but the first, with its number.
+    fn copy(&self, chunk: usize, sink: &mut Sink<'_>, between: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
+        let bytes = FileBytes::region(Arc::clone(self.file), 0, self.to);
+        let mut buffer = vec![0; chunk.clamp(*CHUNK.start(), *CHUNK.end())];
+        let mut at = self.from;
+        for number in 0.. {
+            if at >= self.to {
+                break;
+            }
+            if number > 0 {
+                between(number);
+            }
+            let n = bytes.read_at(&mut buffer, at).map_err(|e| unreadable(&self.path, e))?;
+            sink.write(buffer.get(..n).unwrap_or_default())?;
+            if n < buffer.len() {
+                break;
+            }
+            at = at.saturating_add(n as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Where the frames up to `S1.mxFrame` end, if the wal-index speaks of this WAL.
+fn committed_end(between: &Look) -> Option<u64> {
+    between.wal.as_ref()?.end_of_frame(between.mx_frame()?)
+}
+
+/// A frame header as it stands in the file: six big-endian words.
+fn encoded(header: &FrameHeader) -> [u8; FRAME_HEADER_SIZE] {
+    let FrameHeader { page, commit_pages, salt1, salt2, checksum1, checksum2 } = *header;
+    let mut bytes = [0; FRAME_HEADER_SIZE];
+    for (to, word) in bytes.chunks_exact_mut(4).zip([page, commit_pages, salt1, salt2, checksum1, checksum2]) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    bytes
+}

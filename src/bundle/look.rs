@@ -1,0 +1,247 @@
+//! One look at the files: what the stability rule compares.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::{LocksView, Observation, WalIndexSample};
+use crate::format::shm::{self, CheckpointInfo, HEAD_SIZE, IndexHead, IndexHeader};
+use crate::format::wal::{self, WalHeader};
+use crate::linux::{self, OpenedFiles};
+use crate::look::marks_and_locks;
+
+use super::SnapshotError;
+use super::archive::unreadable;
+
+/// How often a torn wal-index header is read again. A writer is between the two copies for nanoseconds; one that was
+/// stopped there stays so, and the look says that.
+const TEAR_RETRIES: u32 = 100;
+
+/// The first bytes of a journal that a rollback would use; a finished one has zeros there or is empty.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+/// What the wal-index and the head of the WAL say at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// The first 136 bytes of the `-shm`, or what there is of them.
+    pub(super) head: Vec<u8>,
+    /// The header both copies of which were equal and right, or why there is none.
+    pub(super) index: Result<IndexHeader, String>,
+    /// How far the checkpoint is, beside a header that could be trusted.
+    pub(super) checkpoint: Option<CheckpointInfo>,
+    /// The same with the clocks around it.
+    pub(super) sample: Option<WalIndexSample>,
+    /// The `-wal`.
+    pub(super) wal: Option<WalLook>,
+}
+
+/// The head of a `-wal`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WalLook {
+    /// Bytes of the file.
+    pub(super) size: u64,
+    /// Its header.
+    pub(super) header: Option<WalHeader>,
+}
+
+impl WalLook {
+    /// Bytes a page, when the header names a magic and a size that SQLite takes.
+    pub(super) fn page_size(&self) -> Option<u32> {
+        let header = self.header.filter(|header| header.checksum_order().is_some())?;
+        let size = header.page_size;
+        (size.is_power_of_two() && (512..=65536).contains(&size)).then_some(size)
+    }
+
+    /// Where frame `number` ends, bytes from the start.
+    pub(super) fn end_of_frame(&self, number: u32) -> Option<u64> {
+        let frame = wal::FRAME_HEADER_SIZE as u64 + u64::from(self.page_size()?);
+        Some(wal::HEADER_SIZE as u64 + u64::from(number) * frame)
+    }
+}
+
+/// Locks, asked for between two looks.
+pub(super) struct Locks {
+    states: LocksView,
+    after: Look,
+}
+
+impl Locks {
+    /// With their holders, as far as they fit the look before them.
+    pub(super) fn named(self, files: &OpenedFiles, before: &Look) -> LocksView {
+        let locks = linux::name_holders(files, self.states);
+        marks_and_locks::fitting(before.parsed().as_ref(), self.after.parsed().as_ref(), locks)
+    }
+}
+
+impl Look {
+    /// Reads the wal-index first, then the WAL header.
+    pub(super) fn take(files: &OpenedFiles) -> Result<Self, SnapshotError> {
+        let mut look = match &files.shm {
+            Observation::Seen { value } => read_index(value).map_err(|e| unreadable(&sibling(files, "-shm"), e))?,
+            absent => Self {
+                head: Vec::new(),
+                index: Err(absent.reason().unwrap_or("there is none").to_owned()),
+                checkpoint: None,
+                sample: None,
+                wal: None,
+            },
+        };
+        if let Some(file) = files.wal.value() {
+            look.wal = Some(read_wal_head(file).map_err(|e| unreadable(&sibling(files, "-wal"), e))?);
+        }
+        Ok(look)
+    }
+
+    /// The same with the locks, and with the look after them.
+    pub(super) fn take_with_locks(files: &OpenedFiles) -> Result<(Self, Locks), SnapshotError> {
+        let (look, states, after) =
+            marks_and_locks::together(|| Self::take(files), || linux::lock_states(files), |a, b| a.head == b.head)?;
+        Ok((look, Locks { states, after }))
+    }
+
+    fn parsed(&self) -> Option<IndexHead> {
+        shm::parse_head(&self.head).ok()
+    }
+
+    /// The salts, when the wal-index and a WAL with room for frames name the same.
+    pub(super) fn generation(&self) -> Option<[u32; 2]> {
+        let salts = self.index.as_ref().ok()?.salts;
+        let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
+        ([header.salt1, header.salt2] == salts).then_some(salts)
+    }
+
+    /// Whether the `-wal` has a header that SQLite uses, and something behind it.
+    pub(super) fn has_frames(&self) -> bool {
+        let wal = self.wal.as_ref().filter(|wal| wal.size > wal::HEADER_SIZE as u64);
+        wal.is_some_and(|wal| wal.page_size().is_some() && wal.header.is_some_and(|header| header.checksum_ok))
+    }
+
+    /// `nBackfill` and `nBackfillAttempted`: they move before and after a checkpoint writes to the database.
+    pub(super) fn backfill(&self) -> Option<[u32; 2]> {
+        self.checkpoint.map(|checkpoint| [checkpoint.backfilled, checkpoint.backfill_attempted])
+    }
+
+    /// `mxFrame`, when the header could be trusted.
+    pub(super) fn mx_frame(&self) -> Option<u32> {
+        self.index.as_ref().ok().map(|header| header.mx_frame)
+    }
+}
+
+fn read_index(shm: &Arc<File>) -> std::io::Result<Look> {
+    let bytes = FileBytes::region(Arc::clone(shm), 0, HEAD_SIZE as u64);
+    let mut retries = 0;
+    loop {
+        let before = linux::clock_sample();
+        let mut head = vec![0; HEAD_SIZE];
+        let n = bytes.read_at(&mut head, 0)?;
+        let after = linux::clock_sample();
+        head.truncate(n);
+        let parsed = shm::parse_head(&head);
+        let trusted = parsed.as_ref().ok().and_then(IndexHead::trusted).copied();
+        if let (Ok(index), Some(header)) = (&parsed, trusted) {
+            let sample = WalIndexSample {
+                before,
+                after,
+                mx_frame: header.mx_frame,
+                salts: header.salts,
+                frame_checksum: header.frame_checksum,
+                backfilled: index.checkpoint.backfilled,
+            };
+            let checkpoint = Some(index.checkpoint);
+            return Ok(Look { head, index: Ok(header), checkpoint, sample: Some(sample), wal: None });
+        }
+        retries += 1;
+        if parsed.is_err() || retries > TEAR_RETRIES {
+            let why = parsed.map_or_else(|error| error.to_string(), |index| untrusted(&index).to_owned());
+            return Ok(Look { head, index: Err(why), checkpoint: None, sample: None, wal: None });
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn untrusted(index: &IndexHead) -> &'static str {
+    let [first, _] = &index.headers;
+    match (index.headers_agree, first.checksum_ok) {
+        (false, _) => "its two header copies differ",
+        (true, false) => "the checksum of its header is wrong",
+        (true, true) => "it is not initialized",
+    }
+}
+
+fn read_wal_head(file: &Arc<File>) -> std::io::Result<WalLook> {
+    let size = file.metadata()?.len();
+    let mut head = [0; wal::HEADER_SIZE];
+    let n = FileBytes::region(Arc::clone(file), 0, size).read_at(&mut head, 0)?;
+    Ok(WalLook { size, header: wal::parse_header(head.get(..n).unwrap_or_default()).ok() })
+}
+
+/// A look with what tells whether files that have no generation stayed as they were.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    /// The wal-index and the WAL.
+    pub(super) look: Look,
+    /// Stamp of the database.
+    pub(super) database: Option<Stamp>,
+    /// Stamp of the `-wal`.
+    pub(super) wal: Option<Stamp>,
+    /// Whether a `-journal` waits to be rolled back.
+    pub(super) hot_journal: bool,
+}
+
+impl Moment {
+    /// Looks at everything that is open.
+    pub(super) fn take(files: &OpenedFiles) -> Result<Self, SnapshotError> {
+        let look = Look::take(files)?;
+        let stamp = |file: &Observation<Arc<File>>, suffix: &str| match file.value() {
+            Some(file) => {
+                file.metadata().map(|m| Some(Stamp::of(&m))).map_err(|e| unreadable(&sibling(files, suffix), e))
+            }
+            None => Ok(None),
+        };
+        Ok(Self {
+            look,
+            database: stamp(&files.database, "")?,
+            wal: stamp(&files.wal, "-wal")?,
+            hot_journal: files.journal.value().is_some_and(is_hot_journal),
+        })
+    }
+}
+
+/// What changes with every write: size, mtime, ctime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) size: u64,
+    pub(super) modified: (i64, i64),
+    pub(super) changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Whether a `-journal` begins as one does that SQLite would roll back.
+pub(crate) fn is_hot_journal(file: &Arc<File>) -> bool {
+    let mut head = [0; 8];
+    let read = FileBytes::region(Arc::clone(file), 0, 8).read_at(&mut head, 0);
+    // What cannot be read may be hot.
+    read.map_or(true, |n| n == head.len() && head == JOURNAL_MAGIC)
+}
+
+/// The path of a sibling of the database, for messages.
+pub(super) fn sibling(files: &OpenedFiles, suffix: &str) -> PathBuf {
+    with_suffix(&files.database_path, suffix)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

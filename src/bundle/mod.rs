@@ -1,0 +1,246 @@
+//! Capturing one side: the order of reading, the stability rule, the bundle.
+//!
+//! Everything that was captured is read back from a bundle, also for live sources: so there is one kind of capture, and
+//! a bundle made elsewhere is as good as a look of one's own.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::bytes::ReadAt;
+use crate::linux::{self, OpenedFiles, Target};
+
+mod archive;
+mod capture;
+mod look;
+pub mod manifest;
+mod read;
+mod stability;
+mod watch;
+
+pub(crate) use archive::is_bundle;
+pub(crate) use look::is_hot_journal;
+pub use manifest::{Manifest, Stability, WalMode, WalSummary};
+
+/// The version of the bundle format that this walscope writes, and the newest it reads.
+pub const BUNDLE_VERSION: u32 = 1;
+
+/// Why a capture or a bundle could not be made or read.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The system refused.
+    #[error("{path}: {action}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It could not be opened for examination.
+    #[error(transparent)]
+    Open(#[from] crate::linux::OpenError),
+    /// Another process or container may not be looked into by this user.
+    #[error("{why}. Looking into it from outside takes root (CAP_SYS_PTRACE); as it is, {instead}")]
+    NotPermitted {
+        /// What was refused.
+        why: crate::linux::OpenError,
+        /// What can be done instead.
+        instead: String,
+    },
+    /// The file is of no kind that can be captured or read.
+    #[error("{path}: {message}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong: offset, needed and found where they apply.
+        message: String,
+    },
+}
+
+/// What to capture.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How much of the `-wal`; `None`: full up to 64 MiB or with `with_db`, else headers.
+    pub wal: Option<WalMode>,
+    /// The whole database instead of its first page.
+    pub with_db: bool,
+    /// How often an unstable capture is tried in all.
+    pub attempts: u32,
+    /// Refuse to read where the access time would move.
+    pub strict_atime: bool,
+    /// Bytes that are copied at once; between two chunks of the database and of the `-wal` the hook is called.
+    pub chunk_size: usize,
+    /// Samples of the wal-index that are taken after the capture, besides those of the capture itself.
+    pub samples: u32,
+    /// Time between two of them.
+    pub interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wal: None,
+            with_db: false,
+            attempts: 5,
+            strict_atime: false,
+            chunk_size: 1 << 20,
+            samples: 0,
+            interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// The steps of one attempt in their order; a hook is called before each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Header copies, checkpoint info, WAL header, identities.
+    Before,
+    /// The database, or its first page.
+    Database,
+    /// The next chunk of the database; the number of the first of these is 1.
+    DatabaseChunk(u64),
+    /// The `-shm` as a whole: S1, and the locks of the same moment.
+    WalIndex,
+    /// The WAL up to `S1.mxFrame`.
+    WalCommitted,
+    /// The next chunk of that.
+    WalChunk(u64),
+    /// The WAL behind it.
+    WalTail,
+    /// Everything of `Before` once more.
+    After,
+    /// Namespaces and mappings: once, for the attempt that the manifest describes.
+    Evidence,
+}
+
+/// Bytes of the `-wal` as far as they were captured.
+#[derive(Clone)]
+pub enum WalBytes {
+    /// There was none.
+    Missing,
+    /// It was left out (`--wal none`).
+    NotCaptured,
+    /// The whole file.
+    Full(Arc<dyn ReadAt>),
+    /// The WAL header and the 24-byte frame headers only; the facts were measured over the whole file at capture.
+    Headers {
+        /// 32 bytes and 24 bytes a frame.
+        bytes: Arc<dyn ReadAt>,
+        /// What the scan at capture found.
+        facts: Box<crate::wal::WalFacts>,
+    },
+}
+
+/// Bytes of the database as far as they were captured.
+#[derive(Clone)]
+pub enum DatabaseBytes {
+    /// There was none.
+    Missing,
+    /// The first page (or what there was of it).
+    FirstPage(Arc<dyn ReadAt>),
+    /// The whole file.
+    Full(Arc<dyn ReadAt>),
+}
+
+/// One side, as captured.
+#[derive(Clone)]
+pub struct Capture {
+    /// What the user typed, or the bundle's path.
+    pub label: String,
+    /// Everything but the bytes.
+    pub manifest: Manifest,
+    /// The `-shm` (S1).
+    pub shm: Option<Arc<dyn ReadAt>>,
+    /// The `-wal`.
+    pub wal: WalBytes,
+    /// The database.
+    pub database: DatabaseBytes,
+    /// Mode bits of the bundle file that let others read it, if any.
+    pub readable_by_others: bool,
+}
+
+impl Capture {
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no bundle, is cut short, or was written by a newer walscope.
+    pub fn open(path: &Path) -> Result<Self, SnapshotError> {
+        let opened = crate::linux::open_regular(path, false)?;
+        Self::from_file(&path.display().to_string(), opened.file)
+    }
+
+    /// Reads a bundle from an open file.
+    ///
+    /// # Errors
+    /// As [`Capture::open`].
+    pub fn from_file(label: &str, file: Arc<File>) -> Result<Self, SnapshotError> {
+        read::read(label, &file)
+    }
+}
+
+/// Captures the database at `target` with its siblings and streams the bundle to `out`. `hook` is called before each step
+/// with the attempt's number (1 for the first).
+///
+/// # Errors
+/// When nothing can be captured, or `out` fails.
+pub fn write_bundle(
+    target: impl Into<Target>,
+    options: &Options,
+    out: &mut dyn Write,
+    hook: &mut dyn FnMut(u32, Step),
+) -> Result<Manifest, SnapshotError> {
+    capture::write_bundle(&target.into(), None, options, out, hook).map(|(manifest, _)| manifest)
+}
+
+/// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
+    capture_opened(linux::open_database(target, options.strict_atime)?, options).map(|(capture, _)| capture)
+}
+
+/// The same from descriptors that are open already. An unstable capture is tried again with the files that the path
+/// leads to then; the descriptors that the capture in the end is of come back open with it.
+///
+/// # Errors
+/// As [`write_bundle`].
+pub fn capture_opened(files: OpenedFiles, options: &Options) -> Result<(Capture, OpenedFiles), SnapshotError> {
+    let target = files.target.clone();
+    let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
+    let file = unnamed_file().map_err(scratch)?;
+    let mut out = io::BufWriter::with_capacity(1 << 16, &file);
+    let (_, files) = capture::write_bundle(&target, Some(files), options, &mut out, &mut |_, _| {})?;
+    out.into_inner().map_err(|error| scratch(error.into_error()))?;
+    let mut capture = Capture::from_file(&target.to_string(), Arc::new(file))?;
+    // The scratch file has no name by which others could open it.
+    capture.readable_by_others = false;
+    Ok((capture, files))
+}
+
+/// What the wal-index of an opened database says now, with the clocks around it; `None` when it cannot be trusted.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sample(files: &OpenedFiles) -> Result<Option<crate::evidence::WalIndexSample>, SnapshotError> {
+    Ok(look::Look::take(files)?.sample)
+}
+
+/// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:
+/// there it is memory.
+fn unnamed_file() -> io::Result<File> {
+    let file = tempfile::tempfile().or_else(|_| {
+        let memory = rustix::fs::memfd_create("walscope", rustix::fs::MemfdFlags::CLOEXEC)?;
+        io::Result::Ok(File::from(memory))
+    })?;
+    // A nameless file is made with the umask's mode, and can be opened through /proc.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}

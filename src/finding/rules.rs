@@ -1,0 +1,123 @@
+//! What the files of one capture say beyond their numbers: findings with stable codes.
+//!
+//! Normal things stay silent. Traps that look wrong and are not (a `-shm` of three bytes, leftover read marks, other
+//! salts at `mxFrame` 0, frames of an older generation, noise behind `mxFrame`) raise nothing here.
+
+use crate::evidence::LocksView;
+use crate::finding::Finding;
+use crate::format::db::DatabaseHead;
+use crate::format::shm::IndexHead;
+
+use crate::look::Examined;
+use crate::wal::WalFacts;
+
+mod database;
+mod index;
+mod lone;
+mod versions;
+
+/// Every code that this room raises, sorted.
+pub const CODES: &[&str] = &[
+    "access_time_moved",
+    "backfill_not_in_database",
+    "bundle_readable_by_others",
+    "bundle_unstable",
+    "database_opaque",
+    "database_too_short",
+    "database_wal2",
+    "files_replaced",
+    "hot_journal",
+    "page_size_differs",
+    "shm_backfill_beyond_mx_frame",
+    "shm_beyond_wal",
+    "shm_frames_unreachable",
+    "shm_header_checksum_wrong",
+    "shm_header_contradicts_wal",
+    "shm_header_copies_differ",
+    "shm_of_other_wal",
+    "shm_pages_wrong",
+    "shm_slots_duplicate",
+    "shm_slots_out_of_order",
+    "shm_version_unsupported",
+    "wal_ahead_of_shm",
+    "wal_beside_rollback_database",
+    "wal_commits_behind_break",
+    "wal_header_unusable",
+    "wal_large_little_live",
+    "wal_of_other_database",
+    "wal_truncated",
+    "wal_version_unsupported",
+    "wal_without_database",
+    "written_in_wal_reset_range",
+];
+
+/// What was decoded of one capture. `None` is absent, not captured, or too short to decode.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'a> {
+    /// The head of the database.
+    pub database: Option<&'a DatabaseHead>,
+    /// The `-wal`; `None` when it was left out of the capture.
+    pub wal: Option<&'a WalFacts>,
+    /// The head of the `-shm`.
+    pub shm: Option<&'a IndexHead>,
+    /// Locks, as far as seen.
+    pub locks: Option<&'a LocksView>,
+    /// One file held against the other.
+    pub examined: Option<&'a Examined>,
+    /// Whether the files were replaced by others while they were read.
+    pub replaced: bool,
+    /// Whether a `-journal` with content lies beside the database; `None` when it was not looked for.
+    pub hot_journal: Option<bool>,
+    /// Files whose access time the reading may have moved.
+    pub access_time_moved: &'a [String],
+    /// For a bundle, why it is not of one moment.
+    pub unstable: Option<&'a str>,
+    /// Whether the bundle's file can be read by others than its owner.
+    pub readable_by_others: bool,
+    /// What was found about the files' surroundings: mounts, links, owners, processes.
+    pub around: &'a [Finding],
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of one look.
+    #[must_use]
+    pub fn of(examined: &'a Examined) -> Self {
+        Self {
+            database: examined.database.as_ref(),
+            wal: examined.wal.as_ref(),
+            shm: examined.shm.as_ref(),
+            locks: examined.locks.as_ref(),
+            examined: Some(examined),
+            replaced: examined.replaced,
+            ..Self::default()
+        }
+    }
+}
+
+/// All findings about one capture, the gravest first.
+#[must_use]
+pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = [
+        facts.database.and_then(lone::database),
+        facts.wal.and_then(lone::wal),
+        facts.shm.and_then(|shm| lone::shm(shm, facts.locks.map(|locks| &locks.shm))),
+        (facts.hot_journal == Some(true)).then(|| lone::hot_journal(facts.database)),
+        facts.replaced.then(lone::files_replaced),
+        facts.unstable.map(lone::bundle_unstable),
+        facts.readable_by_others.then(lone::bundle_readable_by_others),
+        (!facts.access_time_moved.is_empty()).then(|| lone::access_time_moved(facts.access_time_moved)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let Some(examined) = facts.examined {
+        found.extend(index::findings(examined));
+        found.extend(database::findings(examined));
+    }
+    found.extend(facts.around.iter().cloned());
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Whether the database holds what `nBackfill` claims was copied: the footprint of SQLite's wal-reset bug, and of a
+//! database that was restored beside a `-wal` and `-shm` of another day.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use super::LISTED;
+use crate::bytes::ReadAt;
+use crate::format::shm::IndexHeader;
+use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, parse_frame_header};
+use crate::wal::{Frame, WalFacts};
+
+/// The comparison, or why there was none.
+pub type Backfill = Result<Copied, String>;
+
+/// What comparing the claimed frames with the database came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// `nBackfill`: every frame up to it is claimed to be in the database.
+    pub up_to: u32,
+    /// Pages whose latest frame is at most that, and that were compared.
+    pub pages: u64,
+    /// Pages that the database holds otherwise.
+    pub missing: u64,
+    /// The first of them: page, frame.
+    pub listed: Vec<(u32, u32)>,
+}
+
+/// The latest frame of each page, and how small the database was meanwhile: 8 bytes a frame, and 8 for each commit that
+/// left another size.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    /// Page in the upper half, frame in the lower.
+    frames: Vec<u64>,
+    /// Frame and pages of each commit that is smaller than all behind it, so both count up.
+    sizes: Vec<(u32, u32)>,
+}
+
+impl Latest {
+    pub(super) fn take(&mut self, frame: &Frame) {
+        // SQLite counts frames in 32 bits.
+        let Ok(number) = u32::try_from(frame.number) else { return };
+        append(&mut self.frames, u64::from(frame.header.page) << 32 | u64::from(number));
+        if frame.header.is_commit() {
+            let pages = frame.header.commit_pages;
+            while self.sizes.last().is_some_and(|(_, before)| *before >= pages) {
+                self.sizes.pop();
+            }
+            append(&mut self.sizes, (number, pages));
+        }
+    }
+
+    /// Keeps the latest frame of each page.
+    fn settle(&mut self) {
+        self.frames.sort_unstable();
+        // Of neighbours with the same page the second is the later one.
+        self.frames.reverse();
+        self.frames.dedup_by_key(|frame| *frame >> 32);
+        self.frames.reverse();
+    }
+
+    /// The fewest pages that the database had at any commit from this frame on.
+    fn smallest_from(sizes: &[(u32, u32)], frame: u32) -> u32 {
+        let at = sizes.partition_point(|(commit, _)| *commit < frame);
+        sizes.get(at).map_or(0, |(_, pages)| *pages)
+    }
+}
+
+/// A long list grows by an eighth, not to twice its length: of ten million frames with a commit each, both lists would
+/// reserve 256 MiB, nearly half of them never used. Held by `memory_is_enough_for_a_commit_in_every_frame` with that many.
+fn append<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(1024));
+    }
+    list.push(item);
+}
+
+fn parts(entry: u64) -> (u32, u32) {
+    ((entry >> 32) as u32, (entry & u64::from(u32::MAX)) as u32)
+}
+
+/// A claim that can be held against the database.
+pub(super) struct Claim {
+    up_to: u32,
+    page_size: u32,
+}
+
+/// Whether `nBackfill` claims anything here. At rest it counts only if the `-shm` belongs to this WAL to the frame:
+/// the first to open the database recovers and starts from 0 in any case.
+pub(super) fn claim(
+    header: Option<&IndexHeader>,
+    wal: &WalFacts,
+    backfilled: u32,
+    in_use: bool,
+) -> Result<Claim, String> {
+    let header = header.ok_or("there is no wal-index that a reader would trust")?;
+    let page_size = wal.page_size().ok_or("the WAL's header cannot be used")?;
+    if wal.header.map(|wal| wal.salts()) != Some(header.salts) {
+        return Err("the wal-index speaks of another generation of the WAL".to_owned());
+    }
+    if backfilled == 0 {
+        return Err("nothing is claimed to be copied".to_owned());
+    }
+    let committed = wal.frames.committed;
+    if backfilled > header.mx_frame || u64::from(header.mx_frame) > committed {
+        return Err("the wal-index claims frames that the WAL does not have".to_owned());
+    }
+    let last = wal.last_commit.map(|last| last.checksum);
+    let to_the_frame = u64::from(header.mx_frame) == committed && last == Some(header.frame_checksum);
+    if !in_use && !to_the_frame {
+        return Err("nobody was seen to have the -shm open, and it does not belong to this WAL to the frame".to_owned());
+    }
+    Ok(Claim { up_to: backfilled, page_size })
+}
+
+/// Compares; afterwards `latest` holds the pages that differ.
+///
+/// A page beyond `nPage` of any commit since its latest frame says nothing: a checkpoint at that moment left it out, and
+/// pages that come back from the freelist need not be written again.
+pub(super) fn compare(
+    claim: &Claim,
+    latest: &mut Latest,
+    wal: &dyn ReadAt,
+    (database, whole): (&dyn ReadAt, bool),
+) -> io::Result<Copied> {
+    let size = claim.page_size as usize;
+    let (mut expected, mut found) = (vec![0; size], vec![0; size]);
+    let mut copied = Copied { up_to: claim.up_to, ..Copied::default() };
+    let mut failed = None;
+    latest.settle();
+    let Latest { frames, sizes } = latest;
+    frames.retain(|entry| {
+        let (page, frame) = parts(*entry);
+        let at = u64::from(page).saturating_sub(1) * size as u64;
+        if frame > claim.up_to || page > Latest::smallest_from(sizes, frame) || failed.is_some() {
+            return false;
+        }
+        if !whole && at.saturating_add(size as u64) > database.len() {
+            return false;
+        }
+        copied.pages += 1;
+        match same(wal, offset(frame, size), &mut expected, database, at, &mut found) {
+            Ok(same) => !same,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        }
+    });
+    copied.count(latest);
+    failed.map_or(Ok(copied), Err)
+}
+
+fn offset(frame: u32, page_size: usize) -> u64 {
+    let frame_size = (FRAME_HEADER_SIZE + page_size) as u64;
+    HEADER_SIZE as u64 + u64::from(frame).saturating_sub(1) * frame_size + FRAME_HEADER_SIZE as u64
+}
+
+fn same(
+    wal: &dyn ReadAt,
+    wal_at: u64,
+    expected: &mut [u8],
+    database: &dyn ReadAt,
+    database_at: u64,
+    found: &mut [u8],
+) -> io::Result<bool> {
+    // A WAL that became shorter has no say; that it did is found by looking at its header again.
+    if wal.read_at(expected, wal_at)? < expected.len() {
+        return Ok(true);
+    }
+    Ok(database.read_at(found, database_at)? == found.len() && expected == found)
+}
+
+/// Takes out what the WAL as it is now explains: a page that has a later frame may hold that one already, and a page
+/// beyond a later, smaller size may have been cut off.
+pub(super) fn forgive(copied: &mut Copied, latest: &mut Latest, wal: &dyn ReadAt, facts: &WalFacts) -> io::Result<()> {
+    let (Some(header), Some(page_size)) = (facts.header, facts.page_size()) else { return Ok(()) };
+    if latest.frames.is_empty() {
+        return Ok(());
+    }
+    let mut rewritten = BTreeSet::new();
+    let mut smallest = u32::MAX;
+    let mut at = HEADER_SIZE as u64 + facts.frames.committed * (FRAME_HEADER_SIZE as u64 + u64::from(page_size));
+    let mut bytes = [0; FRAME_HEADER_SIZE];
+    while wal.read_at(&mut bytes, at)? == bytes.len() {
+        let Some(frame) = parse_frame_header(&bytes, at).ok().filter(|frame| frame.salts() == header.salts()) else {
+            break;
+        };
+        rewritten.insert(frame.page);
+        if frame.is_commit() {
+            smallest = smallest.min(frame.commit_pages);
+        }
+        at = at.saturating_add(FRAME_HEADER_SIZE as u64 + u64::from(page_size));
+    }
+    latest.frames.retain(|entry| {
+        let (page, _) = parts(*entry);
+        page <= smallest && !rewritten.contains(&page)
+    });
+    copied.count(latest);
+    Ok(())
+}
+
+impl Copied {
+    fn count(&mut self, differing: &Latest) {
+        self.missing = differing.frames.len() as u64;
+        self.listed = differing.frames.iter().take(LISTED).map(|entry| parts(*entry)).collect();
+    }
+}

@@ -1,0 +1,110 @@
+//! The wal-index against the WAL: which page each frame holds, and whether a search finds it.
+
+use std::io;
+
+use super::LISTED;
+use crate::bytes::ReadAt;
+use crate::format::shm::{IndexBlock, IndexHead, block_of};
+use crate::shm::{BlockFacts, IndexError, WalIndex};
+use crate::wal::Frame;
+
+/// What comparing the wal-index with the frames came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexCheck {
+    /// Frames up to `mxFrame` that the WAL has and whose entry was compared.
+    pub compared: u64,
+    /// Blocks that were read.
+    pub blocks: u64,
+    /// Frames whose entry names another page.
+    pub wrong_pages: u64,
+    /// The first of them: frame, page in the wal-index, page in the WAL.
+    pub wrong_listed: Vec<(u64, u32, u32)>,
+    /// Frames up to `mxFrame` that no block of the file has room for: it is too short.
+    pub unindexed: u64,
+    /// Indexed frames that a search for their page does not come across.
+    pub unreachable: u64,
+    /// The first of them.
+    pub unreachable_listed: Vec<u64>,
+    /// Blocks with indexed frames in which no slot is empty: every search there fails.
+    pub full_blocks: u64,
+    /// Slots that point to an entry which another slot points to already.
+    pub duplicate_slots: u64,
+    /// Slots that a search comes across behind the slot of a newer frame of the same page.
+    pub misordered_slots: u64,
+    /// The first of them: page, frame.
+    pub misordered_listed: Vec<(u32, u64)>,
+}
+
+/// Compares while the WAL is passed over; one block is held at a time, however long the WAL is.
+pub(super) struct Comparison<'a> {
+    index: WalIndex<'a>,
+    mx_frame: u32,
+    block: Option<IndexBlock>,
+    /// The block that was asked for last, there or not.
+    asked: Option<u32>,
+    found: IndexCheck,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(bytes: &'a dyn ReadAt, head: &IndexHead, mx_frame: u32) -> Self {
+        Self {
+            index: WalIndex::with_head(bytes, *head),
+            mx_frame,
+            block: None,
+            asked: None,
+            found: IndexCheck::default(),
+            failed: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, frame: &Frame) {
+        let Some(number) = u32::try_from(frame.number).ok().filter(|number| *number <= self.mx_frame) else { return };
+        self.turn_to(block_of(number));
+        let entry = self.block.as_ref().and_then(|block| {
+            let at = usize::try_from(frame.number.checked_sub(block.first_frame)?).ok()?;
+            block.page_numbers.get(at).copied()
+        });
+        match entry {
+            None => self.found.unindexed += 1,
+            Some(page) => {
+                self.found.compared += 1;
+                if page != frame.header.page {
+                    self.found.wrong_pages += 1;
+                    if self.found.wrong_listed.len() < LISTED {
+                        self.found.wrong_listed.push((frame.number, page, frame.header.page));
+                    }
+                }
+            }
+        }
+    }
+
+    fn turn_to(&mut self, number: u32) {
+        if self.asked.replace(number) == Some(number) {
+            return;
+        }
+        self.block = match self.index.block(number) {
+            Ok(block) => Some(block),
+            Err(IndexError::Parse(_)) => None,
+            Err(IndexError::Io(error)) => {
+                self.failed.get_or_insert(error);
+                None
+            }
+        };
+        let Some(block) = &self.block else { return };
+        let facts = BlockFacts::of(block, self.mx_frame);
+        self.found.blocks += 1;
+        self.found.unreachable += facts.unreachable_frames as u64;
+        self.found.full_blocks += u64::from(facts.full && facts.indexed > 0);
+        self.found.duplicate_slots += facts.duplicate_slots as u64;
+        self.found.misordered_slots += facts.misordered_slots as u64;
+        let room = LISTED - self.found.misordered_listed.len();
+        self.found.misordered_listed.extend(facts.misordered.into_iter().take(room));
+        let room = LISTED - self.found.unreachable_listed.len();
+        self.found.unreachable_listed.extend(facts.unreachable.into_iter().take(room));
+    }
+
+    pub(super) fn finish(self) -> io::Result<IndexCheck> {
+        self.failed.map_or(Ok(self.found), Err)
+    }
+}

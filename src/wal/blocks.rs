@@ -1,0 +1,323 @@
+//! The frames behind a WAL header, read and checked in blocks by several threads, handed on in the file's order.
+//!
+//! Each link starts from the checksum *stored* in the frame before it, so blocks do not wait for each other: whoever is
+//! free takes the next one. Only what comes out of it is put back in order, by the thread that asked; it works too while
+//! there is nothing to hand on. A thread keeps its own buffer, so that what was read is checked while it is in a near
+//! cache, and blocks that wait for their turn are bounded in number.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::bytes::ReadAt;
+use crate::format::checksum::{ChecksumOrder, Kernel};
+use crate::format::wal::{FrameHeader, frame_checksum_by};
+
+/// About as many bytes are read at once, in whole frames.
+const BLOCK_BYTES: usize = 512 * 1024;
+/// Blocks a thread that may be under way or wait for their turn.
+const BLOCKS_A_THREAD: usize = 3;
+/// Files below this size for each thread are not worth starting one.
+const BYTES_A_THREAD: u64 = 1 << 20;
+/// Where the stored checksum stands in a frame header.
+const CHECKSUM_OFFSET: u64 = 16;
+
+/// One frame's header, and whether its checksum follows from the one stored before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) header: FrameHeader,
+    pub(crate) follows: bool,
+}
+
+/// Frames in the order of the file.
+pub(crate) enum Run<'a> {
+    /// Frames that were read; `bytes` is empty unless pages were asked for, and may be longer than the frames.
+    Frames { links: &'a [Link], bytes: &'a [u8] },
+    /// So many frames of zero bytes: they lie in a hole of the file.
+    Hole { frames: u64 },
+}
+
+/// What is read, and how.
+pub(crate) struct Reading<'a> {
+    pub(crate) wal: &'a dyn ReadAt,
+    pub(crate) order: ChecksumOrder,
+    pub(crate) kernel: Kernel,
+    pub(crate) frame_size: usize,
+    /// Where the first frame begins that is wanted.
+    pub(crate) from: u64,
+    /// The checksum stored in the frame before it, or in the WAL header.
+    pub(crate) seed: [u32; 2],
+    /// Frames that begin here or later are not wanted, though some may be handed on.
+    pub(crate) until: u64,
+    pub(crate) threads: usize,
+    /// Whether the bytes of frames are handed on too.
+    pub(crate) pages: bool,
+}
+
+impl Reading<'_> {
+    /// Hands every whole frame to `each`, in order, on this thread, until it fails. Returns where the bytes end, or
+    /// where no more was wanted.
+    pub(crate) fn run(self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
+        let len = self.wal.len().min(self.until);
+        let worth = len.saturating_sub(self.from) / BYTES_A_THREAD;
+        let threads = self.threads.min(usize::try_from(worth).unwrap_or(usize::MAX)).max(1);
+        let blocks = if threads == 1 { 1 } else { threads.saturating_mul(BLOCKS_A_THREAD) };
+        let shared =
+            Shared { reading: &self, len, plan: Mutex::new(Plan::new(self.from, blocks)), changed: Condvar::new() };
+        std::thread::scope(|scope| {
+            // Whatever ends this thread, the others end too.
+            let _stop = Stop { shared: &shared, always: true };
+            for _ in 1..threads {
+                // A thread that cannot be started is done without.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, || shared.help());
+            }
+            shared.lead(each)
+        })
+    }
+}
+
+/// Frames that one thread has checked, or is about to.
+#[derive(Default)]
+struct Block {
+    links: Vec<Link>,
+    bytes: Vec<u8>,
+    /// Where the bytes end, if they ended before the block did.
+    end: Option<u64>,
+}
+
+/// What stands at one place of the file's order.
+enum Done {
+    Block(Block),
+    Hole { frames: u64 },
+    Failed(io::Error),
+}
+
+/// Who does what, under the lock.
+struct Plan {
+    /// Where the next block begins.
+    at: u64,
+    /// Its number.
+    number: u64,
+    /// The number whose turn it is to be handed on.
+    turn: u64,
+    /// What waits for its turn.
+    done: BTreeMap<u64, Done>,
+    /// A block is taken before a number is, so that whose turn it is never lacks one.
+    free: Vec<Block>,
+    /// A block ended with zero bytes: there may be a hole behind it. Asking costs a system call, so others do not ask.
+    zeros: bool,
+    stopped: bool,
+}
+
+impl Plan {
+    fn new(at: u64, blocks: usize) -> Self {
+        Self {
+            at,
+            number: 0,
+            turn: 0,
+            done: BTreeMap::new(),
+            free: (0..blocks).map(|_| Block::default()).collect(),
+            zeros: false,
+            stopped: false,
+        }
+    }
+}
+
+/// The next thing to do.
+enum Next {
+    /// To check the block of this number that begins at this offset.
+    Check(Task),
+    /// To hand this on.
+    HandOn(Done),
+    /// Nothing is left.
+    Nothing,
+}
+
+struct Task {
+    number: u64,
+    at: u64,
+    block: Block,
+}
+
+struct Shared<'a> {
+    reading: &'a Reading<'a>,
+    len: u64,
+    plan: Mutex<Plan>,
+    changed: Condvar,
+}
+
+impl Shared<'_> {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the thread does that asked: hands on whatever has its turn, else works.
+    fn lead(&self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
+        let mut worker = Worker::new(self.reading);
+        loop {
+            match self.next(true) {
+                Next::Check(task) => self.put(worker.check(task)),
+                Next::HandOn(Done::Failed(error)) => return Err(error),
+                Next::HandOn(Done::Hole { frames }) => each(Run::Hole { frames })?,
+                Next::HandOn(Done::Block(mut block)) => {
+                    each(Run::Frames { links: &block.links, bytes: &block.bytes })?;
+                    // A file that shrinks while it is read ends where the reading came short.
+                    if let Some(end) = block.end.take() {
+                        return Ok(end);
+                    }
+                    self.plan().free.push(block);
+                    self.changed.notify_one();
+                }
+                Next::Nothing => return Ok(self.len.max(self.reading.from)),
+            }
+        }
+    }
+
+    /// What the other threads do.
+    fn help(&self) {
+        let _stop = Stop { shared: self, always: false };
+        let mut worker = Worker::new(self.reading);
+        while let Next::Check(task) = self.next(false) {
+            self.put(worker.check(task));
+        }
+    }
+
+    /// Waits until there is something to do for this thread.
+    fn next(&self, lead: bool) -> Next {
+        let mut plan = self.plan();
+        loop {
+            let turn = plan.turn;
+            if lead && let Some(done) = plan.done.remove(&turn) {
+                plan.turn += 1;
+                return Next::HandOn(done);
+            }
+            if plan.stopped || (plan.at >= self.len && (!lead || plan.turn == plan.number)) {
+                return Next::Nothing;
+            }
+            if plan.at < self.len {
+                if let Some(frames) = self.hole(&mut plan) {
+                    self.take(&mut plan, frames);
+                    let number = plan.number - 1;
+                    plan.done.insert(number, Done::Hole { frames });
+                    self.changed.notify_all();
+                    continue;
+                }
+                if let Some(block) = plan.free.pop() {
+                    let at = plan.at;
+                    self.take(&mut plan, self.reading.frames_a_block() as u64);
+                    return Next::Check(Task { number: plan.number - 1, at, block });
+                }
+            }
+            plan = self.changed.wait(plan).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives the next number to so many frames.
+    fn take(&self, plan: &mut Plan, frames: u64) {
+        plan.at = plan.at.saturating_add(frames.saturating_mul(self.reading.frame_size as u64));
+        plan.number += 1;
+    }
+
+    /// How many whole frames from here on lie in a hole.
+    fn hole(&self, plan: &mut Plan) -> Option<u64> {
+        if !std::mem::take(&mut plan.zeros) {
+            return None;
+        }
+        let data = self.reading.wal.next_data(plan.at).min(self.len);
+        let frames = data.saturating_sub(plan.at) / self.reading.frame_size as u64;
+        let last = plan.at + (frames * self.reading.frame_size as u64).checked_sub(1)?;
+        // Behind the end of a file that shrank there is no data either, but no hole.
+        (self.reading.wal.read_at(&mut [0], last).ok() == Some(1)).then_some(frames)
+    }
+
+    fn put(&self, (number, done): (u64, Done)) {
+        let mut plan = self.plan();
+        if let Done::Block(Block { links, .. }) = &done {
+            plan.zeros |= links.last().is_some_and(|link| is_zero(&link.header));
+        }
+        plan.done.insert(number, done);
+        drop(plan);
+        self.changed.notify_all();
+    }
+}
+
+fn is_zero(header: &FrameHeader) -> bool {
+    header.page == 0 && header.salts() == [0, 0] && header.checksums() == [0, 0]
+}
+
+/// Ends the work when a thread ends: always, or only if it panicked and what it had taken will never be done.
+struct Stop<'a> {
+    shared: &'a Shared<'a>,
+    always: bool,
+}
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        if self.always || std::thread::panicking() {
+            self.shared.plan().stopped = true;
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+/// One thread's reading.
+struct Worker<'a> {
+    reading: &'a Reading<'a>,
+    buffer: Vec<u8>,
+    /// Where the last block ended, and the checksum stored in its last frame.
+    last: (u64, [u32; 2]),
+}
+
+impl<'a> Worker<'a> {
+    fn new(reading: &'a Reading<'a>) -> Self {
+        Self { reading, buffer: Vec::new(), last: (reading.from, reading.seed) }
+    }
+
+    fn check(&mut self, mut task: Task) -> (u64, Done) {
+        let at = task.at;
+        let failed = |e: io::Error| io::Error::new(e.kind(), format!("frames at offset {at}: {e}"));
+        let checked = self.read(at, &mut task.block).map_err(failed);
+        (task.number, checked.map_or_else(Done::Failed, |()| Done::Block(task.block)))
+    }
+
+    /// Reads the block at an offset and checks each link.
+    fn read(&mut self, at: u64, block: &mut Block) -> io::Result<()> {
+        let reading = self.reading;
+        self.buffer.resize(reading.frames_a_block() * reading.frame_size, 0);
+        let mut seed = self.seed(at)?;
+        let got = reading.wal.read_at(&mut self.buffer, at)?;
+        let end = at.saturating_add(got as u64);
+        block.end = (got < self.buffer.len()).then_some(end);
+        block.links.clear();
+        let bytes = self.buffer.get(..got).unwrap_or_default();
+        for frame in bytes.chunks_exact(reading.frame_size) {
+            let Some(header) = frame.first_chunk().map(FrameHeader::of) else { break };
+            let follows = frame_checksum_by(reading.kernel, reading.order, seed, frame) == header.checksums();
+            seed = header.checksums();
+            block.links.push(Link { header, follows });
+        }
+        self.last = (end, seed);
+        if reading.pages {
+            std::mem::swap(&mut self.buffer, &mut block.bytes);
+        }
+        Ok(())
+    }
+
+    /// The checksum that the frame at an offset continues: known, if this thread read the frame before it.
+    fn seed(&self, at: u64) -> io::Result<[u32; 2]> {
+        if self.last.0 == at {
+            return Ok(self.last.1);
+        }
+        let mut stored = [0; 8];
+        let before = at.saturating_sub(self.reading.frame_size as u64);
+        self.reading.wal.read_at(&mut stored, before.saturating_add(CHECKSUM_OFFSET))?;
+        let [a, b, c, d, e, f, g, h] = stored;
+        Ok([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])])
+    }
+}
+
+impl Reading<'_> {
+    fn frames_a_block(&self) -> usize {
+        (BLOCK_BYTES / self.frame_size).max(1)
+    }
+}

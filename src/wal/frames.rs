@@ -1,0 +1,346 @@
+//! A second look at the frames of a WAL, once the first pass has told where its last commit is: any range of them, from
+//! the whole file or from a capture of the headers alone, in constant memory.
+use std::io;
+use std::ops::RangeInclusive;
+
+use crate::bytes::ReadAt;
+use crate::format::checksum::{ChecksumOrder, Kernel};
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header};
+
+use super::blocks::{Reading, Run};
+use super::latest::FrameIndex;
+use super::transactions::Transactions;
+use super::{Frame, FrameClass, WalFacts};
+
+/// So many headers of a capture of headers are read at once.
+const HEADERS_AT_ONCE: usize = 8192;
+/// Committed frames of which the newest of each page is looked up without being asked: some 8 MiB of memory.
+pub const INDEXED_UNASKED: usize = 1 << 20;
+
+/// Where the bytes of frames are.
+#[derive(Clone, Copy)]
+pub enum FrameBytes<'a> {
+    /// A `-wal` as SQLite wrote it.
+    Whole(&'a dyn ReadAt),
+    /// The WAL header and then nothing but the 24-byte frame headers.
+    Headers(&'a dyn ReadAt),
+}
+
+/// What there is of a frame's page.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// Its bytes.
+    Page(&'a [u8]),
+    /// Of a page that was not captured, what it adds to the checksum: equal pages of the same header fields add equally.
+    Contribution([u8; 8]),
+}
+
+impl Content<'_> {
+    /// Bytes that are equal for equal pages: what [`Transactions`] needs to tell a repeated commit frame.
+    #[must_use]
+    pub fn identity(&self) -> &[u8] {
+        match self {
+            Self::Page(bytes) => bytes,
+            Self::Contribution(bytes) => bytes,
+        }
+    }
+}
+
+/// One frame with everything that is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Visited<'a> {
+    /// As it stands in the file. Of a capture of headers, `frame.checksum_ok` is what the capture found for the valid
+    /// chain, and false behind it.
+    pub frame: Frame,
+    /// What it is.
+    pub class: FrameClass,
+    /// As `frame.checksum_ok`; `None` where the page was not captured and nothing tells.
+    pub checksum_ok: Option<bool>,
+    /// The page.
+    pub content: Content<'a>,
+}
+
+/// How a visit ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visit {
+    /// The frames are no longer those of the first pass: a live WAL was restarted, or cut, in between.
+    pub changed: bool,
+}
+
+/// Hands frames of `range` to `each`, in order, on this thread. `facts` are of a first pass over the same bytes: they tell
+/// the class of a frame, and how many there are. Only the frames of the range are read, and the header of the one before;
+/// with at most so many threads, of which the others read and check ahead.
+///
+/// # Errors
+/// What reading reported, and what `each` returned: that ends the visit.
+pub fn visit(
+    bytes: FrameBytes<'_>,
+    facts: &WalFacts,
+    range: RangeInclusive<u64>,
+    threads: usize,
+    each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+) -> io::Result<Visit> {
+    let (first, last) = ((*range.start()).max(1), (*range.end()).min(facts.frames.in_file));
+    let Some((header, order)) = usable(facts).filter(|_| first <= last) else { return Ok(Visit::default()) };
+    let mut walk = Walk { facts, header, order, number: first, last, seed: header.checksums(), changed: false };
+    match bytes {
+        FrameBytes::Whole(bytes) => walk.whole(bytes, threads, each)?,
+        FrameBytes::Headers(bytes) => walk.headers(bytes, each)?,
+    }
+    // A file that shrank ends early.
+    Ok(Visit { changed: walk.changed || walk.number <= last })
+}
+
+/// The header, where magic and page size let frames be told apart at all.
+fn usable(facts: &WalFacts) -> Option<(WalHeader, ChecksumOrder)> {
+    let header = facts.header.filter(WalHeader::page_size_ok)?;
+    Some((header, header.checksum_order()?))
+}
+
+struct Walk<'a> {
+    facts: &'a WalFacts,
+    header: WalHeader,
+    order: ChecksumOrder,
+    /// The next frame, and the last that is wanted.
+    number: u64,
+    last: u64,
+    /// The checksum stored in the frame before the next.
+    seed: [u32; 2],
+    changed: bool,
+}
+
+impl Walk<'_> {
+    fn frame_size(&self) -> usize {
+        FRAME_HEADER_SIZE + self.header.page_size as usize
+    }
+
+    fn whole(
+        &mut self,
+        wal: &dyn ReadAt,
+        threads: usize,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let frame_size = self.frame_size();
+        self.begin(wal, frame_size)?;
+        let (from, until) = (place(self.number, frame_size), place(self.last.saturating_add(1), frame_size));
+        let (order, kernel) = (self.order, Kernel::best());
+        let reading = Reading { wal, order, kernel, frame_size, from, seed: self.seed, until, threads, pages: true };
+        let zero_page = vec![0; self.header.page_size as usize];
+        reading.run(&mut |run| match run {
+            Run::Frames { links, bytes } => {
+                for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
+                    let page = frame.get(FRAME_HEADER_SIZE..).unwrap_or_default();
+                    self.frame(link.header, Some(link.follows), Content::Page(page), each)?;
+                }
+                Ok(())
+            }
+            Run::Hole { frames } => {
+                for _ in 0..frames {
+                    if self.number > self.last {
+                        break;
+                    }
+                    // Zero continued over zeros is zero, and nothing else is.
+                    let follows = self.seed == [0, 0];
+                    self.frame(FrameHeader::ZERO, Some(follows), Content::Page(&zero_page), each)?;
+                }
+                Ok(())
+            }
+        })?;
+        Ok(())
+    }
+
+    fn headers(
+        &mut self,
+        headers: &dyn ReadAt,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.begin(headers, FRAME_HEADER_SIZE)?;
+        // A frame of zeros: its checksum is what the seed alone comes to.
+        let zeros = vec![0; self.frame_size()];
+        let mut block = vec![0; HEADERS_AT_ONCE * FRAME_HEADER_SIZE];
+        while self.number <= self.last {
+            let got = read(headers, &mut block, self.number, FRAME_HEADER_SIZE)?;
+            let (stored, _) = block.get(..got).unwrap_or_default().as_chunks();
+            for header in stored.iter().map(FrameHeader::of) {
+                let valid = self.number <= self.facts.frames.valid;
+                let content = self.contribution(&zeros, &header);
+                self.frame(header, valid.then_some(true), content, each)?;
+            }
+            if got < block.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The checksum that the first frame of the range continues.
+    fn begin(&mut self, bytes: &dyn ReadAt, stride: usize) -> io::Result<()> {
+        if self.number > 1 {
+            let mut before = [0; FRAME_HEADER_SIZE];
+            let got = read(bytes, &mut before, self.number - 1, stride)?;
+            match parse_frame_header(before.get(..got).unwrap_or_default(), 0) {
+                Ok(before) => self.seed = before.checksums(),
+                Err(_) => self.changed = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next frame, if it is wanted.
+    fn frame(
+        &mut self,
+        header: FrameHeader,
+        checksum_ok: Option<bool>,
+        content: Content<'_>,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let number = self.number;
+        if number > self.last {
+            return Ok(());
+        }
+        self.number += 1;
+        self.seed = header.checksums();
+        let valid = number <= self.facts.frames.valid;
+        if valid && (checksum_ok != Some(true) || header.salts() != self.header.salts()) {
+            self.changed = true;
+        }
+        let offset = place(number, self.frame_size());
+        let frame = Frame { number, offset, header, checksum_ok: checksum_ok == Some(true), valid };
+        each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
+    }
+
+    /// The checksum is linear: what a frame adds to it is what is stored less what the seed alone would have come to.
+    fn contribution(&self, zeros: &[u8], header: &FrameHeader) -> Content<'static> {
+        let [alone1, alone2] = frame_checksum(self.order, self.seed, zeros);
+        let [c1, c2] = [header.checksum1.wrapping_sub(alone1), header.checksum2.wrapping_sub(alone2)];
+        Content::Contribution((u64::from(c1) << 32 | u64::from(c2)).to_be_bytes())
+    }
+}
+
+/// Where a frame begins, by its number from 1, in a file with so many bytes from one to the next.
+fn place(number: u64, stride: usize) -> u64 {
+    (number - 1).saturating_mul(stride as u64).saturating_add(HEADER_SIZE as u64)
+}
+
+fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: u64, stride: usize) -> io::Result<usize> {
+    let offset = place(number, stride);
+    bytes
+        .read_at(buffer, offset)
+        .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
+}
+
+/// What the first pass keeps for listing frames from some frame on: the grouping into transactions as it stands there,
+/// and the newest committed frame of each page.
+#[derive(Debug)]
+pub struct Prologue {
+    first: u64,
+    grouping: Transactions,
+    at_first: Option<Transactions>,
+    newest: NewestFrames,
+    transactions: u64,
+    largest_page: u32,
+    largest_commit_pages: u32,
+}
+
+/// What a listing begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// The grouping into transactions, as it stands before the first frame of the listing.
+    pub grouping: Transactions,
+    /// The newest committed frame of each page.
+    pub newest: NewestFrames,
+    /// Committed transactions in the whole WAL. Fewer than commits, where commit frames are repeated as padding.
+    pub transactions: u64,
+    /// The largest page number in any frame header.
+    pub largest_page: u32,
+    /// The largest commit field in any frame header.
+    pub largest_commit_pages: u32,
+}
+
+impl Prologue {
+    /// For a listing that begins with frame `first`; the index of newest frames holds at most `indexed` frames.
+    #[must_use]
+    pub fn new(first: u64, indexed: usize) -> Self {
+        let newest = NewestFrames::new(indexed);
+        let grouping = Transactions::new(0);
+        Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
+    }
+
+    /// Takes the next frame of the first pass, and bytes that are equal for equal pages. Frames in holes may be left out.
+    pub fn push(&mut self, frame: &Frame, identity: &[u8]) {
+        if frame.number == self.first {
+            self.at_first = Some(self.grouping.clone());
+        }
+        self.transactions += u64::from(self.grouping.push(frame, identity).is_some());
+        self.largest_page = self.largest_page.max(frame.header.page);
+        self.largest_commit_pages = self.largest_commit_pages.max(frame.header.commit_pages);
+        if frame.valid {
+            self.newest.push(frame);
+        }
+    }
+
+    /// Ends.
+    #[must_use]
+    pub fn finish(self, facts: &WalFacts) -> Start {
+        let last = u64::from(self.grouping.clone().finish().is_some());
+        Start {
+            grouping: self.at_first.unwrap_or(self.grouping),
+            transactions: self.transactions + last,
+            newest: self.newest.finish(facts.frames.committed),
+            largest_page: self.largest_page,
+            largest_commit_pages: self.largest_commit_pages,
+        }
+    }
+}
+
+/// The newest committed frame of each page. 4 bytes a frame are collected, and 4 more while the index is made of them.
+///
+/// folklore: SQLite counts frames in 32 bits; frames beyond the 2^32nd supersede nothing.
+#[derive(Debug)]
+pub struct NewestFrames {
+    /// The page of each valid frame, from frame 1 on.
+    pages: Vec<u32>,
+    limit: usize,
+    overflown: bool,
+    index: FrameIndex,
+}
+
+impl NewestFrames {
+    fn new(limit: usize) -> Self {
+        Self { pages: Vec::new(), limit, overflown: false, index: FrameIndex::default() }
+    }
+
+    fn push(&mut self, frame: &Frame) {
+        if self.pages.len() < self.limit {
+            self.pages.push(frame.header.page);
+        } else if !self.overflown {
+            self.overflown = true;
+            self.pages = Vec::new();
+            self.limit = 0;
+        }
+    }
+
+    fn finish(mut self, committed: u64) -> Self {
+        self.pages.truncate(usize::try_from(committed).unwrap_or(usize::MAX));
+        self.index = FrameIndex::of(&self.pages);
+        self.pages = Vec::new();
+        self
+    }
+
+    /// Whether there were more frames than the index was allowed to hold: then nothing is known.
+    #[must_use]
+    pub fn too_many(&self) -> bool {
+        self.overflown
+    }
+
+    /// Whether a later committed frame holds the same page. `None` for a frame that is not committed, and when there
+    /// were too many.
+    #[must_use]
+    pub fn superseded(&self, visited: &Visited<'_>) -> Option<bool> {
+        if self.overflown || visited.class != FrameClass::Committed {
+            return None;
+        }
+        let newest = self.index.frames(visited.frame.header.page).last()?;
+        Some(visited.frame.number < u64::from(*newest))
+    }
+}

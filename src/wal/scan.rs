@@ -1,0 +1,166 @@
+//! One pass over a WAL: what of it a caller wants, and with how many threads.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::checksum::Kernel;
+use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, parse_header};
+
+use super::blocks::{Reading, Run};
+use super::{EndReason, Frame, Generation, WalFacts, Walk, header_fault};
+
+/// One pass over a WAL that verifies every link. However it is done, the answers are the same.
+///
+/// ```
+/// use walscope::wal::{EndReason, Scan};
+///
+/// let facts = Scan::new(&Vec::<u8>::new()).threads(2).facts()?;
+/// assert_eq!(facts.end_reason, EndReason::EmptyFile);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Scan<'a> {
+    wal: &'a dyn ReadAt,
+    threads: usize,
+    kernel: Kernel,
+    progress: Option<&'a mut dyn FnMut(u64)>,
+}
+
+/// What each frame is handed to.
+enum Each<'a> {
+    Nobody,
+    /// Frames that were read; those in holes of the file are only counted.
+    OutsideOfHoles(&'a mut dyn FnMut(&Frame)),
+    All(&'a mut dyn FnMut(&Frame)),
+    Pages(&'a mut dyn FnMut(&Frame, &[u8])),
+    PagesOutsideOfHoles(&'a mut dyn FnMut(&Frame, &[u8])),
+}
+
+impl<'a> Scan<'a> {
+    /// A pass by the calling thread alone.
+    #[must_use]
+    pub fn new(wal: &'a dyn ReadAt) -> Self {
+        Self { wal, threads: 1, kernel: Kernel::best(), progress: None }
+    }
+
+    /// With at most so many threads, the calling one among them; fewer where the file is too small to gain from it.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// With checksums computed in a chosen way instead of the fastest.
+    #[must_use]
+    pub fn kernel(self, kernel: Kernel) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// Calls `progress` after each block with the bytes that have been passed over, of [`ReadAt::len`].
+    #[must_use]
+    pub fn progress(self, progress: &'a mut dyn FnMut(u64)) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// Hands out nothing: only what the WAL is as a whole. The fastest, and holes of a sparse file cost nothing.
+    ///
+    /// # Errors
+    /// Only what reading reported; bad content is part of the facts.
+    pub fn facts(self) -> io::Result<WalFacts> {
+        self.run(Each::Nobody)
+    }
+
+    /// Hands each frame to `each`, in order, on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Scan::facts`].
+    pub fn frames(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        self.run(Each::All(each))
+    }
+
+    /// As [`Scan::frames`], but frames of zero bytes that lie in a hole of a sparse file are counted without being handed
+    /// out: none of them is valid, and there can be more of them than the disk could hold.
+    ///
+    /// # Errors
+    /// As [`Scan::facts`].
+    pub fn frames_outside_of_holes(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
+        self.run(Each::OutsideOfHoles(each))
+    }
+
+    /// As [`Scan::frames`], and hands out each frame's page too.
+    ///
+    /// # Errors
+    /// As [`Scan::facts`].
+    pub fn pages(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
+        self.run(Each::Pages(each))
+    }
+
+    /// As [`Scan::frames_outside_of_holes`], and hands out each frame's page too.
+    ///
+    /// # Errors
+    /// As [`Scan::facts`].
+    pub fn pages_outside_of_holes(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
+        self.run(Each::PagesOutsideOfHoles(each))
+    }
+
+    fn run(self, mut each: Each<'_>) -> io::Result<WalFacts> {
+        let mut head = [0; HEADER_SIZE];
+        let got = self.wal.read_at(&mut head, 0)?;
+        let Ok(header) = parse_header(head.get(..got).unwrap_or_default()) else {
+            let end_reason = if got == 0 { EndReason::EmptyFile } else { EndReason::ShortHeader };
+            return Ok(WalFacts { file_size: got as u64, end_reason, ..WalFacts::absent() });
+        };
+        let mut walk = Walk::new(header, header_fault(&header));
+        let Some(order) = header.checksum_order().filter(|_| header.page_size_ok()) else {
+            return Ok(walk.finish(self.wal.len()));
+        };
+        let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
+        walk.facts.generations.push(Generation { salt1: header.salt1, salt2: header.salt2, frames: 0 });
+        let reading = Reading {
+            wal: self.wal,
+            order,
+            kernel: self.kernel,
+            frame_size,
+            from: HEADER_SIZE as u64,
+            seed: header.checksums(),
+            until: u64::MAX,
+            threads: self.threads,
+            pages: matches!(each, Each::Pages(_) | Each::PagesOutsideOfHoles(_)),
+        };
+        let zero_page = if reading.pages { vec![0; header.page_size as usize] } else { Vec::new() };
+        let mut progress = self.progress;
+        let end = reading.run(&mut |run| {
+            each.take(&mut walk, &run, frame_size, &zero_page);
+            if let Some(progress) = &mut progress {
+                progress(walk.facts.frames.in_file.saturating_mul(frame_size as u64));
+            }
+            Ok(())
+        })?;
+        walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
+        Ok(walk.finish(end))
+    }
+}
+
+impl Each<'_> {
+    /// Takes a run of frames into the walk, and hands on those that are wanted.
+    fn take(&mut self, walk: &mut Walk, run: &Run<'_>, frame_size: usize, zero_page: &[u8]) {
+        match (self, run) {
+            (Self::Nobody, Run::Frames { links, .. }) => links.iter().for_each(|link| {
+                walk.take(link);
+            }),
+            (Self::OutsideOfHoles(each) | Self::All(each), Run::Frames { links, .. }) => {
+                links.iter().for_each(|link| each(&walk.take(link)));
+            }
+            (Self::Pages(each) | Self::PagesOutsideOfHoles(each), Run::Frames { links, bytes }) => {
+                for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
+                    each(&walk.take(link), frame.get(FRAME_HEADER_SIZE..).unwrap_or_default());
+                }
+            }
+            (Self::Nobody | Self::OutsideOfHoles(_) | Self::PagesOutsideOfHoles(_), Run::Hole { frames }) => {
+                walk.take_zeros(*frames, None);
+            }
+            (Self::All(each), Run::Hole { frames }) => walk.take_zeros(*frames, Some(each)),
+            (Self::Pages(each), Run::Hole { frames }) => {
+                walk.take_zeros(*frames, Some(&mut |frame| each(frame, zero_page)));
+            }
+        }
+    }
+}
