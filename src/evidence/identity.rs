@@ -1,0 +1,67 @@
+//! Numbers that name a file: a device, and an inode as the kernel prints it for a mapping.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::decimal;
+
+/// A device number, written `major:minor` as in `/proc/PID/maps` (there in hexadecimal) and mountinfo (decimal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Device {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl JsonSchema for Device {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]+:[0-9]+$", "description": "A device number as `major:minor`, decimal." })
+    }
+}
+
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Device {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.split_once(':')
+            .and_then(|(major, minor)| Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? }))
+            .ok_or_else(|| serde::de::Error::custom(format!("expected a device as major:minor, found {text:?}")))
+    }
+}
+
+/// An inode as `/proc/PID/maps` prints it for a mapping of the file.
+///
+/// This is not always what `stat` says: on btrfs subvolumes the devices differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+pub struct InodeId {
+    /// The device column of `maps`.
+    pub device: Device,
+    /// The inode column of `maps`.
+    #[serde(with = "decimal")]
+    #[schemars(with = "String")]
+    pub inode: u64,
+}
+
+impl fmt::Display for InodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} inode {}", self.device, self.inode)
+    }
+}

@@ -1,0 +1,88 @@
+//! Something that was looked at: seen, or not seen for a reason.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Something that was looked at: seen, or not seen for a reason.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Observation<T> {
+    /// Looked at and seen.
+    Seen {
+        /// What was seen.
+        value: T,
+    },
+    /// The system refused to show it.
+    Denied {
+        /// Why.
+        reason: String,
+    },
+    /// It is not there.
+    Missing {
+        /// Why.
+        reason: String,
+    },
+    /// This kernel or file system cannot tell.
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl<T> Observation<T> {
+    /// A value that was seen.
+    pub fn seen(value: T) -> Self {
+        Self::Seen { value }
+    }
+
+    /// Refused, with the reason.
+    pub fn denied(reason: impl Into<String>) -> Self {
+        Self::Denied { reason: reason.into() }
+    }
+
+    /// Not there, with the reason.
+    pub fn missing(reason: impl Into<String>) -> Self {
+        Self::Missing { reason: reason.into() }
+    }
+
+    /// Not to be had here, with the reason.
+    pub fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Unsupported { reason: reason.into() }
+    }
+
+    /// The value, if it was seen.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Seen { value } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What is there, or that nothing is; `None` when that could not be seen.
+    #[must_use]
+    pub fn known(&self) -> Option<Option<&T>> {
+        match self {
+            Self::Seen { value } => Some(Some(value)),
+            Self::Missing { .. } => Some(None),
+            Self::Denied { .. } | Self::Unsupported { .. } => None,
+        }
+    }
+
+    /// Why there is no value.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Seen { .. } => None,
+            Self::Denied { reason } | Self::Missing { reason } | Self::Unsupported { reason } => Some(reason),
+        }
+    }
+
+    /// The same observation of something derived from the value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observation<U> {
+        match self {
+            Self::Seen { value } => Observation::Seen { value: f(value) },
+            Self::Denied { reason } => Observation::Denied { reason },
+            Self::Missing { reason } => Observation::Missing { reason },
+            Self::Unsupported { reason } => Observation::Unsupported { reason },
+        }
+    }
+}
