@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use walscope::evidence::LockSlot;
 use walscope::format::layout::{self, Layout};
 use walscope::format::{shm, wal};
-use walscope::linux::lock_view::SHM_LOCKS;
+
+const SHM_LOCKS: u64 = LockSlot::Write.bytes().start;
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::LockSlot;
+
 /// State of one lock byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,23 +71,39 @@ pub struct ShmLocks {
 }
 
 impl ShmLocks {
+    /// The locks in the order of [`LockSlot::SHM`].
+    pub fn of_each(mut state: impl FnMut(LockSlot) -> ByteLock) -> Self {
+        // Fields of a struct expression are evaluated in the order in which they are written.
+        Self {
+            write: state(LockSlot::Write),
+            checkpoint: state(LockSlot::Checkpoint),
+            recover: state(LockSlot::Recover),
+            read: LockSlot::READ.map(&mut state),
+            dead_man_switch: state(LockSlot::DeadManSwitch),
+        }
+    }
+
     /// Nothing known, for one reason.
     #[must_use]
     pub fn unknown(reason: &str) -> Self {
-        let byte = || ByteLock::unknown(reason);
-        Self {
-            write: byte(),
-            checkpoint: byte(),
-            recover: byte(),
-            read: [byte(), byte(), byte(), byte(), byte()],
-            dead_man_switch: byte(),
-        }
+        Self::of_each(|_| ByteLock::unknown(reason))
+    }
+
+    /// The locks with their names, in the order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (LockSlot, &ByteLock)> {
+        let before = [&self.write, &self.checkpoint, &self.recover];
+        LockSlot::SHM.into_iter().zip(before.into_iter().chain(&self.read).chain([&self.dead_man_switch]))
+    }
+
+    /// The locks, to be changed, with their names, in the order of their bytes.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (LockSlot, &mut ByteLock)> {
+        let before = [&mut self.write, &mut self.checkpoint, &mut self.recover];
+        LockSlot::SHM.into_iter().zip(before.into_iter().chain(&mut self.read).chain([&mut self.dead_man_switch]))
     }
 
     /// Leaves out the holders whose process is known and does not pass.
     pub fn retain_holders(&mut self, passes: impl Fn(u32) -> bool) {
-        let named = [&mut self.write, &mut self.checkpoint, &mut self.recover, &mut self.dead_man_switch];
-        for byte in named.into_iter().chain(&mut self.read) {
+        for (_, byte) in self.iter_mut() {
             byte.holders.retain(|holder| holder.pid.is_none_or(&passes));
         }
     }
@@ -98,4 +116,40 @@ pub struct LocksView {
     pub shm: ShmLocks,
     /// The database's SHARED range (510 bytes at 0x40000002): shows connections that have no `-shm`, as in exclusive mode.
     pub database: ByteLock,
+}
+
+impl LocksView {
+    /// One of the locks.
+    #[must_use]
+    pub fn get(&self, slot: LockSlot) -> &ByteLock {
+        let [read0, read1, read2, read3, read4] = &self.shm.read;
+        match slot {
+            LockSlot::Write => &self.shm.write,
+            LockSlot::Checkpoint => &self.shm.checkpoint,
+            LockSlot::Recover => &self.shm.recover,
+            LockSlot::Read0 => read0,
+            LockSlot::Read1 => read1,
+            LockSlot::Read2 => read2,
+            LockSlot::Read3 => read3,
+            LockSlot::Read4 => read4,
+            LockSlot::DeadManSwitch => &self.shm.dead_man_switch,
+            LockSlot::Database => &self.database,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_is_found_under_its_name() {
+        let named = |slot: LockSlot| ByteLock::unknown(slot.name());
+        let locks = LocksView { shm: ShmLocks::of_each(named), database: named(LockSlot::Database) };
+        for slot in LockSlot::SHM.into_iter().chain([LockSlot::Database]) {
+            assert_eq!(locks.get(slot).reason.as_deref(), Some(slot.name()));
+        }
+        assert!(locks.shm.iter().all(|(slot, lock)| lock.reason.as_deref() == Some(slot.name())));
+        assert!(locks.shm.clone().iter_mut().all(|(slot, lock)| lock.reason.as_deref() == Some(slot.name())));
+    }
 }

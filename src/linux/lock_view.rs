@@ -5,27 +5,17 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use crate::evidence::{ByteLock, Holder, LockState, LocksView, Mount, Observation, ShmLocks};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::locks::{LockKind, LockLine, LockedFile};
 use crate::linux::procfs::{Proc, unseen};
 use crate::linux::{fdinfo, locks, mappings, runtimes, stat, sys};
 
-/// First lock byte of a `-shm`: WRITE (`UNIX_SHM_BASE` in os_unix.c).
-pub const SHM_LOCKS: u64 = 120;
-/// The last of them (`UNIX_SHM_DMS` in os_unix.c).
-const DEAD_MAN_SWITCH: u64 = SHM_LOCKS + 8;
-/// First byte of a database's SHARED range (`SHARED_FIRST` in os_unix.c).
-pub const SHARED_FIRST: u64 = 0x4000_0002;
-/// Length of the SHARED range.
-pub const SHARED_SIZE: u64 = 510;
-
 /// Asks the kernel for every lock byte: ten calls. Takes no lock.
 #[must_use]
 pub fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
-    let mut bytes = (0..9).map(|slot| Byte::ask("-shm", shm, SHM_LOCKS + slot, 1).unnamed());
     LocksView {
-        shm: by_name(&mut bytes),
-        database: Byte::ask("database", database, SHARED_FIRST, SHARED_SIZE).unnamed(),
+        shm: ShmLocks::of_each(|slot| Byte::ask(slot, shm).unnamed()),
+        database: Byte::ask(LockSlot::Database, database).unnamed(),
     }
 }
 
@@ -45,29 +35,27 @@ pub fn name_holders(
     mounts: &Observation<Vec<Mount>>,
     states: LocksView,
 ) -> LocksView {
-    let ShmLocks { write, checkpoint, recover, read, dead_man_switch } = states.shm;
-    let of_shm = [write, checkpoint, recover].into_iter().chain(read).chain([dead_man_switch]);
-    let mut bytes: Vec<Byte> = (SHM_LOCKS..).zip(of_shm).map(|(at, lock)| Byte::of(lock, at, 1)).collect();
-    bytes.push(Byte::of(states.database, SHARED_FIRST, SHARED_SIZE));
+    let of_shm = states.shm.iter().map(|(slot, lock)| Byte::of(slot, lock));
+    let mut bytes: Vec<Byte> = of_shm.chain([Byte::of(LockSlot::Database, &states.database)]).collect();
     if bytes.iter().any(|byte| byte.state != LockState::Free) {
         take_holders(proc, &mut bytes, &[keys(proc, shm, mounts), keys(proc, database, mounts)]);
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
-    let shm = by_name(&mut locks);
-    let database = locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    LocksView { shm, database }
+    let mut next = |_| locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
+    let shm = ShmLocks::of_each(&mut next);
+    LocksView { shm, database: next(LockSlot::Database) }
 }
 
 fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
     let lines = listed(proc);
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, index));
+    for byte in bytes.iter_mut() {
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, byte.slot));
     }
     // Only a lock with no visible holder is worth a look at every descriptor of every process.
     if bytes.iter().any(Byte::unexplained) {
         let found = fdinfo::search(proc, &keys.concat());
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(keys, index));
+        for byte in bytes.iter_mut() {
+            byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(keys, byte.slot));
         }
     }
 }
@@ -79,30 +67,18 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
 pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mount>>, lines: &[LockLine]) -> ShmLocks {
     let file = Observation::seen(Arc::clone(file));
     let keys = keys(proc, &file, mounts);
-    let mut bytes = (0..9).map(|slot| Byte::ask("-shm", &file, SHM_LOCKS + slot, 1)).map(|mut byte| {
+    ShmLocks::of_each(|slot| {
+        let mut byte = Byte::ask(slot, &file);
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
         byte.finish(proc)
-    });
-    by_name(&mut bytes)
+    })
 }
 
 /// The state of the dead-man switch alone.
 #[must_use]
 pub(super) fn dead_man_switch(shm: &Observation<Arc<File>>) -> ByteLock {
-    let Byte { state, reason, .. } = Byte::ask("-shm", shm, DEAD_MAN_SWITCH, 1);
+    let Byte { state, reason, .. } = Byte::ask(LockSlot::DeadManSwitch, shm);
     ByteLock { state, reason, holders: Vec::new() }
-}
-
-/// The nine bytes of a `-shm` in the order of their offsets.
-fn by_name(bytes: &mut impl Iterator<Item = ByteLock>) -> ShmLocks {
-    let mut next = || bytes.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    ShmLocks {
-        write: next(),
-        checkpoint: next(),
-        recover: next(),
-        read: [next(), next(), next(), next(), next()],
-        dead_man_switch: next(),
-    }
 }
 
 /// A text that is surely of one moment: it came in one read.
@@ -133,10 +109,10 @@ fn of_readings(mut read: impl FnMut() -> Option<Vec<u8>>) -> Vec<LockLine> {
     lines
 }
 
-/// The last of the bytes is the database's.
-fn keys_of(keys: &[Vec<LockedFile>; 2], index: usize) -> &[LockedFile] {
+/// The names of the file that a lock is on.
+fn keys_of(keys: &[Vec<LockedFile>; 2], slot: LockSlot) -> &[LockedFile] {
     let [shm, database] = keys;
-    if index < 9 { shm } else { database }
+    if slot == LockSlot::Database { database } else { shm }
 }
 
 /// The names under which `/proc/locks` may list a file: by the superblock's device, which mountinfo tells, and by
@@ -156,8 +132,7 @@ fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mou
 
 /// One lock byte, or range, on the way to a [`ByteLock`].
 struct Byte {
-    start: u64,
-    length: u64,
+    slot: LockSlot,
     state: LockState,
     reason: Option<String>,
     pids: BTreeSet<u32>,
@@ -166,10 +141,11 @@ struct Byte {
 }
 
 impl Byte {
-    fn ask(name: &str, file: &Observation<Arc<File>>, start: u64, length: u64) -> Self {
+    fn ask(slot: LockSlot, file: &Observation<Arc<File>>) -> Self {
+        let bytes = slot.bytes();
         let mut pids = BTreeSet::new();
         let (state, reason) = match file {
-            Observation::Seen { value } => match sys::first_conflict(value, start, length) {
+            Observation::Seen { value } => match sys::first_conflict(value, bytes.start, bytes.end - bytes.start) {
                 Ok(None) => (LockState::Free, None),
                 Ok(Some(conflict)) => {
                     pids.extend(u32::try_from(conflict.pid).ok().filter(|pid| *pid > 0));
@@ -177,21 +153,27 @@ impl Byte {
                 }
                 Err(error) => (LockState::Unknown, unseen::<()>("F_OFD_GETLK", &error).reason().map(str::to_owned)),
             },
-            unseen => (LockState::Unknown, Some(format!("{name}: {}", unseen.reason().unwrap_or_default()))),
+            unseen => {
+                let name = if slot == LockSlot::Database { "database" } else { "-shm" };
+                (LockState::Unknown, Some(format!("{name}: {}", unseen.reason().unwrap_or_default())))
+            }
         };
-        Self { start, length, state, reason, pids, description: false }
+        Self { slot, state, reason, pids, description: false }
     }
 
-    fn of(lock: ByteLock, start: u64, length: u64) -> Self {
+    fn of(slot: LockSlot, lock: &ByteLock) -> Self {
         let pids = lock.holders.iter().filter_map(|holder| holder.pid).collect();
-        Self { start, length, state: lock.state, reason: lock.reason, pids, description: false }
+        Self { slot, state: lock.state, reason: lock.reason.clone(), pids, description: false }
     }
 
     /// Adds the holders among `lines`. Where the kernel could not be asked, a listed lock is proof that it is held;
     /// its absence from the list is no proof of anything.
     fn take_lines(&mut self, lines: impl Iterator<Item = (Option<u32>, LockLine)>, keys: &[LockedFile]) {
+        let bytes = self.slot.bytes();
         for (pid, line) in lines {
-            if self.state == LockState::Free || !keys.iter().any(|file| line.holds(*file, self.start, self.length)) {
+            if self.state == LockState::Free
+                || !keys.iter().any(|file| line.holds(*file, bytes.start, bytes.end - bytes.start))
+            {
                 continue;
             }
             if self.state == LockState::Unknown {
@@ -311,8 +293,8 @@ mod tests {
     fn a_listed_lock_counts_where_the_kernel_cannot_be_asked_and_an_unlisted_one_stays_unknown() {
         let file = LockedFile { device: crate::evidence::Device { major: 254, minor: 0 }, inode: 7 };
         let line = locks::parse_line(b"1: POSIX ADVISORY READ 5 fe:00:7 127 128").unwrap();
-        let unasked = |start| Byte::ask("-shm", &Observation::unsupported("gVisor"), start, 1);
-        let (mut listed, mut unlisted) = (unasked(127), unasked(126));
+        let unasked = |slot| Byte::ask(slot, &Observation::unsupported("gVisor"));
+        let (mut listed, mut unlisted) = (unasked(LockSlot::Read4), unasked(LockSlot::Read3));
         for byte in [&mut listed, &mut unlisted] {
             byte.take_lines([(Some(5), line)].into_iter(), &[file]);
         }

@@ -80,7 +80,5 @@ pub fn of_one_kind(before: Option<&IndexHead>, after: Option<&IndexHead>) -> boo
 /// The first reason for which a lock of the `-shm` is not known.
 #[must_use]
 pub fn unknown_because(locks: &LocksView) -> Option<&str> {
-    let shm = &locks.shm;
-    let all = [&shm.write, &shm.checkpoint, &shm.recover].into_iter().chain(&shm.read).chain([&shm.dead_man_switch]);
-    all.filter_map(|lock| lock.reason.as_deref()).next()
+    locks.shm.iter().filter_map(|(_, lock)| lock.reason.as_deref()).next()
 }

@@ -7,7 +7,7 @@ use super::shm::Shm;
 use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, styled, words};
 use super::wal::Wal;
 use super::{line, table};
-use crate::evidence::LockState;
+use crate::evidence::{LockSlot, LockState};
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
 use crate::wal::EndReason;
 
@@ -178,10 +178,10 @@ impl InspectDocument {
             .locks
             .iter()
             .map(|lock| {
-                let mark = shm.checkpoint.read_marks.iter().find(|mark| format!("read{}", mark.slot) == lock.name);
+                let mark = shm.checkpoint.read_marks.iter().find(|mark| lock.name.read_mark() == Some(mark.slot));
                 let held = matches!(lock.lock, LockState::Shared | LockState::Exclusive);
                 vec![
-                    lock.name.replace('_', " "),
+                    words(&lock.name),
                     words(&lock.lock),
                     mark.map_or_else(String::new, |mark| {
                         mark.mark.map_or_else(|| "unused".to_owned(), |frame| count(frame.into()))
@@ -262,17 +262,17 @@ fn locked_by(holders: &[crate::evidence::Holder]) -> String {
     }
 }
 
-pub(super) fn meaning(name: &str, lock: LockState, mark: Option<u32>) -> &'static str {
+pub(super) fn meaning(slot: LockSlot, lock: LockState, mark: Option<u32>) -> &'static str {
     let held = matches!(lock, LockState::Shared | LockState::Exclusive);
-    match (name, held) {
+    match (slot, held) {
         (_, false) if lock == LockState::Unknown => "",
-        ("write", true) => "a writer is at work",
-        ("checkpoint", true) => "a checkpoint is running",
-        ("recover", true) => "the wal-index is being recovered",
-        ("dead_man_switch", true) => "connections have the database open",
-        ("dead_man_switch", false) => "no connection seen",
-        ("read0", true) => "a reader of the database alone, or a checkpoint",
-        ("read0" | "write" | "checkpoint" | "recover", false) => "",
+        (LockSlot::Write, true) => "a writer is at work",
+        (LockSlot::Checkpoint, true) => "a checkpoint is running",
+        (LockSlot::Recover, true) => "the wal-index is being recovered",
+        (LockSlot::DeadManSwitch, true) => "connections have the database open",
+        (LockSlot::DeadManSwitch, false) => "no connection seen",
+        (LockSlot::Read0, true) => "a reader of the database alone, or a checkpoint",
+        (LockSlot::Read0 | LockSlot::Write | LockSlot::Checkpoint | LockSlot::Recover, false) => "",
         (_, true) if lock == LockState::Exclusive => "mark being moved",
         (_, true) => "a reader, or the writer's own",
         (_, false) if mark.is_some() => "leftover, blocks nothing",

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::shm::{Lock, by_name};
+use super::shm::Lock;
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
-use crate::evidence::{Device, InodeId, Leads, LockState, Mapped, MappedIndex, MappingProcess};
+use crate::evidence::{Device, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::Finding;
 use crate::finding::surroundings;
 use crate::format::shm::{self, IndexHead};
@@ -229,9 +229,7 @@ impl WalIndex {
             size: index.size,
             mx_frame: trusted.map(|header| header.mx_frame),
             backfilled: head.as_ref().filter(|_| trusted.is_some()).map(|head| head.checkpoint.backfilled),
-            locks: by_name(&index.locks)
-                .map(|(name, byte)| Lock { name, lock: byte.state, holders: byte.holders.clone() })
-                .collect(),
+            locks: index.locks.iter().map(Lock::new).collect(),
             read_marks: head.iter().flat_map(|head| head.checkpoint.read_marks).collect(),
             processes: index.processes.iter().map(Process::from).collect(),
             processes_not_listed: index.processes_not_listed,
@@ -284,10 +282,9 @@ impl WalIndex {
         let held = self.locks.iter().filter(|lock| matches!(lock.lock, LockState::Shared | LockState::Exclusive));
         let held: Vec<String> = held
             .map(|lock| {
-                let slot = lock.name.strip_prefix("read").and_then(|slot| slot.parse::<usize>().ok());
-                let mark = slot.and_then(|slot| *self.read_marks.get(slot)?);
+                let mark = lock.name.read_mark().and_then(|mark| *self.read_marks.get(usize::from(mark))?);
                 let mark = mark.map(|mark| format!(" at frame {}", count(mark.into()))).unwrap_or_default();
-                format!("{} {}{mark}", lock.name.replace('_', " "), words(&lock.lock))
+                format!("{} {}{mark}", words(&lock.name), words(&lock.lock))
             })
             .collect();
         if held.is_empty() { "none held".to_owned() } else { held.join(", ") }
@@ -296,7 +293,7 @@ impl WalIndex {
     fn row(&self, process: &Process) -> Vec<String> {
         let holds = self.locks.iter().filter(|lock| lock.holders.iter().any(|holder| holder.pid == Some(process.pid)));
         // Everyone who has it open holds the dead-man switch.
-        let holds = holds.map(|lock| lock.name).filter(|name| *name != "dead_man_switch");
+        let holds = holds.map(|lock| lock.name).filter(|slot| *slot != LockSlot::DeadManSwitch).map(LockSlot::name);
         let path = match process.path_leads_to {
             Leads::Here => process.path.clone(),
             Leads::Elsewhere => format!("{} (leads elsewhere)", process.path),

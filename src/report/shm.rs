@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::evidence::{ByteLock, Holder, LockState, ShmLocks};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, ShmLocks};
 use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
 
 /// Bytes of a block of the wal-index.
@@ -89,7 +89,8 @@ pub struct ReadMark {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
     /// `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
-    pub name: &'static str,
+    #[schemars(with = "String")]
+    pub name: LockSlot,
     /// State.
     pub lock: LockState,
     /// Who holds it, as far as visible.
@@ -112,22 +113,16 @@ impl Shm {
             headers_agree: head.headers_agree,
             blocks: size.div_ceil(BLOCK),
             checkpoint: checkpoint(&head.checkpoint, locks),
-            locks: by_name(locks).map(|(name, byte)| lock(name, byte)).collect(),
+            locks: locks.iter().map(Lock::new).collect(),
         }
     }
 }
 
-/// The nine lock bytes in the order of their offsets.
-pub(crate) fn by_name(locks: &ShmLocks) -> impl Iterator<Item = (&'static str, &ByteLock)> {
-    const READ: [&str; 5] = ["read0", "read1", "read2", "read3", "read4"];
-    [("write", &locks.write), ("checkpoint", &locks.checkpoint), ("recover", &locks.recover)]
-        .into_iter()
-        .chain(READ.into_iter().zip(&locks.read))
-        .chain([("dead_man_switch", &locks.dead_man_switch)])
-}
-
-fn lock(name: &'static str, byte: &ByteLock) -> Lock {
-    Lock { name, lock: byte.state, holders: byte.holders.clone() }
+impl Lock {
+    /// From a lock as it was seen.
+    pub(super) fn new((name, byte): (LockSlot, &ByteLock)) -> Self {
+        Self { name, lock: byte.state, holders: byte.holders.clone() }
+    }
 }
 
 fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {

@@ -8,13 +8,12 @@ use super::shm::{ReadMark, Shm};
 use super::shm_blocks::{BlockRow, EntryRow, SlotRow};
 use super::text::{self, DIM, RED, YELLOW, count, entry, many, styled};
 use super::{line, table};
-use crate::evidence::LockState;
+use crate::evidence::{LockSlot, LockState};
 use crate::format::layout;
 use crate::format::shm::{BLOCK_SIZE, HEADER_SIZE, IndexHead, IndexHeader, block_of};
 
 /// Where the checkpoint info stands, and the lock bytes in it.
 const CHECKPOINT_AT: usize = 2 * HEADER_SIZE;
-const LOCKS_AT: usize = CHECKPOINT_AT + 24;
 /// The largest frame number that a wal-index can speak of.
 const FRAMES: u64 = u32::MAX as u64;
 
@@ -151,19 +150,18 @@ fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
     let rows: Vec<Vec<String>> = shm
         .locks
         .iter()
-        .enumerate()
-        .map(|(i, lock)| {
-            let mark = shm.checkpoint.read_marks.iter().find(|mark| format!("read{}", mark.slot) == lock.name);
+        .map(|lock| {
+            let mark = shm.checkpoint.read_marks.iter().find(|mark| lock.name.read_mark() == Some(mark.slot));
             let held = matches!(lock.lock, LockState::Shared | LockState::Exclusive);
             let frame = mark.and_then(|mark| mark.mark);
             vec![
-                (LOCKS_AT + i).to_string(),
-                lock.name.replace('_', " "),
+                lock.name.bytes().start.to_string(),
+                text::words(&lock.name),
                 text::words(&lock.lock),
                 mark.map_or_else(String::new, in_words),
                 if held { text::holders(&lock.holders) } else { String::new() },
                 match (unknown, frame) {
-                    (true, Some(_)) if lock.name != "read0" => "a reader, or a leftover".to_owned(),
+                    (true, Some(_)) if lock.name != LockSlot::Read0 => "a reader, or a leftover".to_owned(),
                     _ => meaning(lock.name, lock.lock, frame).to_owned(),
                 },
             ]
