@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use walscope::compare::Answer;
+
 use crate::output::complain;
 
 /// How a command ended.
@@ -20,6 +22,15 @@ pub enum Exit {
     /// A signal ended it (128 + SIGINT), and everything was put away.
     #[cfg(feature = "lab")]
     Interrupted = 130,
+}
+
+/// The exit code of a verdict.
+pub fn exit_of(sharing: Answer) -> Exit {
+    match sharing {
+        Answer::Proven => Exit::Good,
+        Answer::Refuted => Exit::Bad,
+        Answer::Undecided => Exit::Undecided,
+    }
 }
 
 /// Turns a command's end into the process's.

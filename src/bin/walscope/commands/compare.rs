@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::bundle::{self, Capture, Options};
-use walscope::compare::{self, Answer, LivePair, Side};
+use walscope::compare::{self, LivePair, Side};
 use walscope::finding::Finding;
 use walscope::finding::rules::{self, Facts};
 use walscope::finding::surroundings;
@@ -14,7 +14,7 @@ use walscope::linux::{self, OpenedFiles};
 use walscope::report::compare::CompareDocument;
 use walscope::source::{self, Source};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::{live, output};
 
@@ -37,15 +37,6 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     let document = capture_all(&args.sources, global.strict_atime)?.document()?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(document.verdict.sharing))
-}
-
-/// The exit code of a verdict.
-pub fn exit_of(sharing: Answer) -> Exit {
-    match sharing {
-        Answer::Proven => Exit::Good,
-        Answer::Refuted => Exit::Bad,
-        Answer::Undecided => Exit::Undecided,
-    }
 }
 
 /// A side that was opened and not yet captured.

@@ -136,7 +136,7 @@ fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result
     let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), interrupt)?;
     output::document(global, &document, |width| document.draw(width))?;
     interrupt.check()?;
-    Ok(crate::commands::compare::exit_of(document.comparison.verdict.sharing))
+    Ok(crate::exit::exit_of(document.comparison.verdict.sharing))
 }
 
 /// One scenario from beginning to end. When this returns, nothing of it is left but what was to be kept.

@@ -10,8 +10,7 @@ use walscope::linux::trial;
 use walscope::report::probe::{Action, Latency, On, ProbeDocument, SCHEMA, nonce};
 
 use super::Stop;
-use crate::commands::compare::exit_of;
-use crate::exit::Exit;
+use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::output;
 

@@ -18,8 +18,7 @@ use walscope::source::{self, Source};
 use walscope::wal::WalFacts;
 
 use super::Stop;
-use crate::commands::compare::exit_of;
-use crate::exit::Exit;
+use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::output;
 
