@@ -8,8 +8,6 @@ mod beacon;
 mod continuity;
 mod directory;
 pub mod findings;
-#[cfg(test)]
-mod fixtures;
 mod groups;
 mod history;
 mod identity;
@@ -17,17 +15,10 @@ mod lineage;
 mod mappings;
 mod pages;
 mod probe;
-#[cfg(test)]
-mod properties;
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod scenarios;
 mod sentence;
 #[cfg(target_os = "linux")]
 mod side;
 mod temporal;
-#[cfg(test)]
-mod tests;
 mod verdict;
 
 use std::sync::Arc;
@@ -84,6 +75,18 @@ pub enum Answer {
     Refuted,
     /// The evidence does not reach.
     Undecided,
+}
+
+impl Answer {
+    /// Whether a wal-index is shared: proven only if memory and locks both are, refuted if one of them is.
+    #[must_use]
+    pub fn of_both(memory: Self, locks: Self) -> Self {
+        match (memory, locks) {
+            (Answer::Refuted, _) | (_, Answer::Refuted) => Answer::Refuted,
+            (Answer::Proven, Answer::Proven) => Answer::Proven,
+            _ => Answer::Undecided,
+        }
+    }
 }
 
 /// What a verdict is about.

@@ -1,6 +1,6 @@
 //! The verdict of a probe: what two sides that met, each knowing only itself, can say.
 
-use super::verdict::{decided_by, together};
+use super::verdict::decided_by;
 use super::{About, Answer, Because, Pair, Says, Side, Subject, Verdict, beacon, identity, verdict};
 use crate::evidence::live::Live;
 
@@ -34,7 +34,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> (Verdict, String) {
     because.extend(beacon::because("this side", THERE, Some(live)));
     because.extend(beacon::coherence(live));
     let (memory, locks) = (verdict::answer(&because, About::Memory), verdict::answer(&because, About::Locks));
-    let sharing = match together(memory, locks) {
+    let sharing = match Answer::of_both(memory, locks) {
         Answer::Proven if doubt.is_some() => Answer::Undecided,
         sharing => sharing,
     };

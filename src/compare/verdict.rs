@@ -52,7 +52,7 @@ pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
     let locks = answer(&because, About::Locks);
     // One folder and one name: whatever the next opener finds there, it is the same on both sides.
     let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
-    let sharing = match together(memory, locks) {
+    let sharing = match Answer::of_both(memory, locks) {
         Answer::Proven if !by_folder && beside.is_open() => Answer::Undecided,
         sharing => sharing,
     };
@@ -194,15 +194,6 @@ pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
 
 fn touches(item: &Because, aspect: About) -> bool {
     item.about == About::Both || item.about == aspect
-}
-
-/// Sharing is proven only if both are, and refuted if either is.
-pub(super) fn together(memory: Answer, locks: Answer) -> Answer {
-    match (memory, locks) {
-        (Answer::Refuted, _) | (_, Answer::Refuted) => Answer::Refuted,
-        (Answer::Proven, Answer::Proven) => Answer::Proven,
-        _ => Answer::Undecided,
-    }
 }
 
 /// `pages_of_processes`: what page frames say was seen between running processes of both sides.

@@ -1,7 +1,7 @@
 //! What running processes have mapped.
 
 use super::*;
-use crate::evidence::CutOff;
+use walscope::evidence::CutOff;
 
 #[test]
 fn a_process_seen_on_each_side_makes_mappings_the_subject() {
@@ -66,7 +66,7 @@ fn a_mapping_under_the_same_path_that_was_seen_once_neither_refutes_nor_lets_map
 fn a_newline_in_the_path_is_compared_as_maps_prints_it() {
     let mut sides = pair();
     sides[0].evidence.files.database_path = "/da\nta/t.db".into();
-    let other = crate::evidence::Mapping { path: "/da\\012ta/t.db-shm".into(), ..mapping(13, "mnt:[11]", 70) };
+    let other = walscope::evidence::Mapping { path: "/da\\012ta/t.db-shm".into(), ..mapping(13, "mnt:[11]", 70) };
     seen(&mut sides[0].evidence.mappings).mappings.push(other);
     assert_eq!(compare(&sides, false).verdict.subject, Subject::Paths);
 }
@@ -74,7 +74,7 @@ fn a_newline_in_the_path_is_compared_as_maps_prints_it() {
 #[test]
 fn a_process_that_uses_another_wal_index_for_the_same_database_refutes_from_any_mount_namespace() {
     let mut sides = pair();
-    let other = crate::evidence::Mapping {
+    let other = walscope::evidence::Mapping {
         path: "/alias/u.db-shm".into(),
         cut_off: Some(CutOff::Database),
         ..mapping(13, "mnt:[99]", 70)
@@ -212,7 +212,7 @@ fn processes_that_could_not_be_looked_at_are_counted() {
 
 #[test]
 fn a_process_that_has_another_database_or_wal_open_leaves_the_subject_at_paths_and_is_an_error() {
-    type Change = fn(&mut crate::evidence::Mapping, Option<bool>);
+    type Change = fn(&mut walscope::evidence::Mapping, Option<bool>);
     let lack: [(Change, &str); 2] = [
         (|mapping, open| mapping.database_open = open, "wal_index_shared_database_not"),
         (|mapping, open| mapping.wal_open = open, "wal_index_shared_wal_not"),

@@ -86,7 +86,7 @@ fn tmpfs_proves_by_birth_time_and_fsid() {
 #[test]
 fn a_zero_fsid_of_tmpfs_is_no_evidence() {
     let mut sides = pair();
-    let zero = crate::evidence::FileSystem { fsid: "0".repeat(16), ..named("tmpfs", 0x0102_1994) };
+    let zero = walscope::evidence::FileSystem { fsid: "0".repeat(16), ..named("tmpfs", 0x0102_1994) };
     on(&mut sides, &zero);
     assert_eq!(says(&compare(&sides, false), Kind::KernelIdentity), Says::Supports);
     assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Proves);
@@ -152,7 +152,7 @@ fn two_inodes_at_one_time_refute_memory_and_locks() {
 fn a_birth_time_of_the_database_that_is_refused_adds_no_proof() {
     for part in ["database", "-wal"] {
         let mut sides = pair();
-        let born = |side: &mut Side, at: Observation<crate::evidence::Timestamp>| {
+        let born = |side: &mut Side, at: Observation<walscope::evidence::Timestamp>| {
             let files = &mut side.evidence.files;
             let file = if part == "database" { &mut files.database } else { &mut files.wal };
             seen(file).birth_time = at;
@@ -453,12 +453,12 @@ fn one_mount_one_disk_one_process_or_one_moment_tie_two_captures_together() {
 
 #[test]
 fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open() {
-    let parts: [fn(&mut Side) -> &mut Observation<crate::evidence::FileView>; 2] =
+    let parts: [fn(&mut Side) -> &mut Observation<walscope::evidence::FileView>; 2] =
         [|side| &mut side.evidence.files.database, |side| &mut side.evidence.files.wal];
     for part in parts {
         let mut sides = pair();
         let replaced = file(79);
-        *part(&mut sides[1]) = Observation::seen(crate::evidence::FileView {
+        *part(&mut sides[1]) = Observation::seen(walscope::evidence::FileView {
             birth_time: Observation::seen(time(150 * SECOND)),
             ..replaced
         });

@@ -10,7 +10,7 @@ fn at_rest() -> [Side; 2] {
         side.evidence.files.wal = Observation::missing("ENOENT");
         side.evidence.mappings = Observation::seen(Default::default());
         side.shm = None;
-        side.wal = crate::wal::WalFacts::absent();
+        side.wal = walscope::wal::WalFacts::absent();
         side.evidence.samples.clear();
     }
     sides

@@ -2,10 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::*;
 use super::*;
-use crate::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sight};
-use crate::evidence::{FileView, Observation};
+use walscope::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sight};
+use walscope::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
 const VARIATIONS: u32 = 27;
@@ -105,7 +104,7 @@ pub(super) fn remove(side: &mut Side, which: u32) {
         17 => evidence.locks = gone(),
         18 => evidence.samples.clear(),
         19 => side.shm = None,
-        20 => side.wal = crate::wal::WalFacts::absent(),
+        20 => side.wal = walscope::wal::WalFacts::absent(),
         24 => of(&mut evidence.files.shm, |file| file.disk_sequence = gone()),
         25 => of(&mut evidence.files.shm, |file| file.unique_mount_id = gone()),
         26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),

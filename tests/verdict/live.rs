@@ -1,7 +1,7 @@
 //! What two live sides show together: page frames, beacons, trials.
 
 use super::*;
-use crate::evidence::live::{CoherenceView, Live, Mapper, PageEntry, Sight};
+use walscope::evidence::live::{CoherenceView, Live, Mapper, PageEntry, Sight};
 
 fn fuse() -> [Side; 2] {
     let mut sides = pair();
@@ -9,7 +9,7 @@ fn fuse() -> [Side; 2] {
     sides
 }
 
-fn pages(live: &mut Live) -> &mut crate::evidence::live::PagesView {
+fn pages(live: &mut Live) -> &mut walscope::evidence::live::PagesView {
     seen(&mut live.pages)
 }
 
@@ -164,7 +164,7 @@ fn off_the_allow_list_a_process_that_was_not_looked_at_leaves_it_open() {
     let beyond: fn(&mut Live) = |live| pages(live).not_looked_at = 1;
     let elsewhere: fn(&mut Live) = |live| {
         let other = by_process(13, &[0, 0]);
-        pages(live).b.push(crate::evidence::live::PageTable { same_path: false, ..other });
+        pages(live).b.push(walscope::evidence::live::PageTable { same_path: false, ..other });
     };
     for change in [beyond, elsewhere] {
         let mut live = live();
@@ -178,7 +178,7 @@ fn off_the_allow_list_a_process_that_was_not_looked_at_leaves_it_open() {
 #[test]
 fn an_unseen_beacon_refutes_only_when_it_was_surely_there() {
     let mut live = live();
-    let not_seen = crate::evidence::live::BeaconLook { sight: Sight::NotSeen, ..look(5) };
+    let not_seen = walscope::evidence::live::BeaconLook { sight: Sight::NotSeen, ..look(5) };
     live.beacon.forth = Observation::seen(not_seen);
     live.beacon.back = live.beacon.forth.clone();
     let comparison = compare_two(&fuse(), &live);

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::properties::{LIVE_REMOVALS, REMOVALS, proofs, remove, remove_live};
 use super::*;
-use crate::bundle::Capture;
 use Answer::{Proven, Refuted};
+use walscope::bundle::Capture;
+use walscope::evidence::live::Live;
 
 /// A scenario, what its live sides showed together, and the verdict: sharing, memory, locks.
 type Recorded = (&'static str, &'static str, [Answer; 3]);

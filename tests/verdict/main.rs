@@ -1,18 +1,23 @@
-//! Every rule by name.
+//! The sharing verdict: every rule by name, what holds for any two sides, and the recorded scenarios.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod content;
 mod directory_identity;
 mod findings;
+mod fixtures;
 mod groups;
 mod kernel_identity;
 mod lineage;
 mod live;
 mod process_mappings;
+mod properties;
+#[cfg(target_os = "linux")]
+mod scenarios;
 mod temporal;
 
-use super::fixtures::*;
-use super::*;
-use crate::evidence::{LockState, Observation};
+use fixtures::*;
+use walscope::compare::*;
+use walscope::evidence::{LockState, Observation};
 
 fn items(comparison: &Comparison, kind: Kind) -> Vec<(About, Says)> {
     comparison.verdict.because.iter().filter(|item| item.kind == kind).map(|item| (item.about, item.says)).collect()
@@ -33,7 +38,7 @@ fn unmap(sides: &mut [Side]) {
 }
 
 /// Every observation of the `-shm`'s generation gone, as on tmpfs and overlay.
-fn on(sides: &mut [Side], file_system: &crate::evidence::FileSystem) {
+fn on(sides: &mut [Side], file_system: &walscope::evidence::FileSystem) {
     for side in sides {
         for file in [
             &mut side.evidence.files.shm,
@@ -51,8 +56,8 @@ fn on(sides: &mut [Side], file_system: &crate::evidence::FileSystem) {
 
 #[test]
 fn sharing_needs_memory_and_locks() {
-    use super::verdict::together;
     use Answer::{Proven, Refuted, Undecided};
+    let together = |memory, locks| Answer::of_both(memory, locks);
     assert_eq!(together(Proven, Proven), Proven);
     for (memory, locks) in [(Proven, Undecided), (Undecided, Proven), (Undecided, Undecided)] {
         assert_eq!(together(memory, locks), Undecided);

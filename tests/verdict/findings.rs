@@ -36,8 +36,8 @@ fn an_unstable_bundle_is_named() {
 
 #[test]
 fn codes_are_sorted_and_unique() {
-    let mut sorted = crate::compare::findings::CODES.to_vec();
+    let mut sorted = walscope::compare::findings::CODES.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    assert_eq!(sorted, crate::compare::findings::CODES);
+    assert_eq!(sorted, walscope::compare::findings::CODES);
 }

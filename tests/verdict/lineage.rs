@@ -65,7 +65,7 @@ fn without_frame_headers_a_common_frame_may_stay_unknown() {
 #[test]
 fn a_wal_that_was_left_out_is_told_by_the_wal_index() {
     let mut sides = pair();
-    sides[0].wal = crate::wal::WalFacts::absent();
+    sides[0].wal = walscope::wal::WalFacts::absent();
     sides[0].frame_headers = None;
     sides[0].wal_captured = false;
     assert_eq!(told(&sides).relation, Some(Relation::Identical));
@@ -96,7 +96,7 @@ fn salt1_counted_up_with_the_sequence_is_restarted() {
 fn frames_of_the_older_generation_left_in_the_file_are_a_restart() {
     let mut sides = pair();
     at(&mut sides[0], 2, [0xdead, 999], 0);
-    sides[0].wal.generations.push(crate::wal::Generation { salt1: 100, salt2: 7, frames: 7 });
+    sides[0].wal.generations.push(walscope::wal::Generation { salt1: 100, salt2: 7, frames: 7 });
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Restarted));
     assert_eq!(lineage.ahead.as_deref(), Some("writer"));
@@ -131,7 +131,7 @@ fn a_restart_known_to_the_wal_index_only_is_restarted() {
 #[test]
 fn without_a_wal_on_a_side_nothing_is_claimed() {
     let mut sides = pair();
-    sides[1].wal = crate::wal::WalFacts::absent();
+    sides[1].wal = walscope::wal::WalFacts::absent();
     sides[1].shm = None;
     let lineage = told(&sides);
     assert_eq!(lineage.relation, None);
@@ -141,7 +141,7 @@ fn without_a_wal_on_a_side_nothing_is_claimed() {
 #[test]
 fn a_wal_that_was_not_captured_is_not_called_absent() {
     let mut sides = pair();
-    sides[1].wal = crate::wal::WalFacts::absent();
+    sides[1].wal = walscope::wal::WalFacts::absent();
     sides[1].wal_captured = false;
     sides[1].shm = None;
     let lineage = told(&sides);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Comparison, FrameHeaders, LivePair, Side, compare_live};
-use crate::evidence::live::*;
-use crate::evidence::*;
-use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
-use crate::format::wal::WalHeader;
-use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
+use walscope::compare::{Comparison, FrameHeaders, LivePair, Side, compare_live};
+use walscope::evidence::live::*;
+use walscope::evidence::*;
+use walscope::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
+use walscope::format::wal::WalHeader;
+use walscope::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
 pub const SALTS: [u32; 2] = [100, 7];
 pub const SHM_INODE: u64 = 77;
