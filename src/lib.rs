@@ -28,6 +28,7 @@ pub mod format;
 pub mod linux;
 pub mod look;
 pub mod report;
+pub mod say;
 pub mod shm;
 #[cfg(target_os = "linux")]
 pub mod source;

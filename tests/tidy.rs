@@ -14,11 +14,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shm", &["shm", "format", "bytes"]),
     ("look", &["look", "wal", "shm", "format", "evidence", "bytes"]),
     ("finding", &["finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
+    ("say", &["say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
     ("linux", &["linux", "evidence"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
     ("source.rs", &["source", "bundle", "linux", "format", "evidence", "bytes"]),
     ("compare", &["compare", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),
-    ("report", &["report", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
+    ("report", &["report", "say", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
 ];
 
 /// Files at the root of `src` that are no rooms.

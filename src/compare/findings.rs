@@ -1,28 +1,12 @@
 //! Findings about two or more sides.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value, json};
-
-use super::identity::{self, Identity};
-use super::mappings::{self, Mapped, Split};
+use super::identity::{self, Identity, Part};
+use super::mappings::{self, Mapped};
 use super::verdict::Judged;
 use super::{Answer, Pair, Side, continuity, history, temporal};
 use crate::finding::surroundings;
-use crate::finding::{Finding, Severity};
-
-/// Every code that comparing can give, sorted.
-pub const CODES: &[&str] = &[
-    "bundle_unstable",
-    "captures_diverged",
-    "database_shared_wal_index_not",
-    "different_databases",
-    "shm_deleted",
-    "split_brain",
-    "two_mounts_of_one_file_system",
-    "wal_index_shared_database_not",
-    "wal_index_shared_wal_not",
-];
+use crate::finding::value::{Apart, GoneIndex, Sides, SplitIndex, Unsettled};
+use crate::finding::{Finding, Found};
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
@@ -47,28 +31,30 @@ pub(super) fn of_side(side: &Side) -> Vec<Finding> {
 fn of_another_file(side: &Side) -> Option<Finding> {
     let database = mappings::of_others(side, |mapping| mapping.database_open);
     let wal = mappings::of_others(side, |mapping| mapping.wal_open);
-    let (code, title, part, found) = match (database.is_empty(), wal.is_empty()) {
-        (false, _) => (DATABASE_NOT, "A process uses this wal-index for another database file", "database", database),
-        (true, false) => (WAL_NOT, "A process uses this wal-index with another -wal", "-wal", wal),
+    let (part, found) = match (database.is_empty(), wal.is_empty()) {
+        (false, _) => (identity::DATABASE, database),
+        (true, false) => (identity::WAL, wal),
         (true, true) => return None,
     };
-    let processes = mappings::processes(&found);
-    let pids: BTreeSet<u32> = found.iter().map(|mapping| mapping.pid).collect();
-    Some(Finding {
-        code: code.to_owned(),
-        severity: Severity::Error,
-        title: title.to_owned(),
-        detail: format!(
-            "On {} {processes} maps the -shm, and has not the {part} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.",
-            side.label
-        ),
-        evidence: evidence([("side", json!(side.label)), ("pids", json!(pids)), ("apart", json!(part))]),
-        advice: START_AGAIN.to_owned(),
-    })
+    Some(apart(
+        part,
+        Apart::Process {
+            side: side.label.clone(),
+            pids: found.iter().map(|mapping| mapping.pid).collect(),
+            apart: part.name,
+            processes: mappings::processes(&found),
+        },
+    ))
 }
 
-const DATABASE_NOT: &str = "wal_index_shared_database_not";
-const WAL_NOT: &str = "wal_index_shared_wal_not";
+/// One wal-index over two databases, or over two logs.
+fn apart(part: Part, apart: Apart) -> Finding {
+    Finding::new(if part.name == identity::DATABASE.name {
+        Found::WalIndexSharedDatabaseNot { apart }
+    } else {
+        Found::WalIndexSharedWalNot { apart }
+    })
+}
 
 /// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
 /// the same source or the same size and time of the database. Signs, no proof: so it never decides a verdict.
@@ -89,50 +75,29 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
     let same_numbers = a.0 == b.0 && a.1.inode == b.1.inode && a.2 == b.2 && a.1.device != b.1.device;
     let same_source = a.3.is_some() && a.3 == b.3;
     let same_content = (a.1.size, a.1.modified) == (b.1.size, b.1.modified);
-    (same_numbers && (same_source || same_content)).then(|| Finding {
-        code: "two_mounts_of_one_file_system".to_owned(),
-        severity: Severity::Warning,
-        title: "What looks like one folder is reached through two mounts".to_owned(),
-        detail: format!(
-            "{} and {} have the same inode numbers on two devices, {} and {}, both {}: {why}.",
-            pair.a.label, pair.b.label, a.1.device, b.1.device, a.2
-        ),
-        evidence: evidence([
-            ("sides", json!([pair.a.label, pair.b.label])),
-            ("file_system", json!(a.2)),
-            ("devices", json!([a.1.device.to_string(), b.1.device.to_string()])),
-            ("inode", json!(a.1.inode.to_string())),
-        ]),
-        advice: "Mount it once on the machine, and give that one mount to every container.".to_owned(),
+    (same_numbers && (same_source || same_content)).then(|| {
+        Finding::new(Found::TwoMountsOfOneFileSystem {
+            sides: sides(pair),
+            file_system: a.2.clone(),
+            devices: [a.1.device, b.1.device],
+            inode: a.1.inode.to_string(),
+            why,
+        })
     })
 }
 
 fn split_brain(side: &Side) -> Option<Finding> {
     let Mapped::Split(split) = mappings::mapped(side) else { return None };
-    Some(Finding {
-        code: "split_brain".to_owned(),
-        severity: Severity::Error,
-        title: "Running processes use another wal-index than the path leads to".to_owned(),
-        detail: format!(
-            "{}. Whoever opens the database next does not see their commits and locks.",
-            split.detail(side)
-        ),
-        evidence: split_evidence(side, &split),
-        advice: if split.by_database() { ONE_NAME } else { START_AGAIN }.to_owned(),
-    })
-}
-
-const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace one of the files while it is in use.";
-const ONE_NAME: &str = "Stop every process that has the database open, keep a copy of the database and of every -wal and -shm, then start them again so that all reach the database in one folder under one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind.";
-
-fn split_evidence(side: &Side, split: &Split<'_>) -> Map<String, Value> {
-    let inodes: Vec<String> = split.inodes().iter().map(ToString::to_string).collect();
-    evidence([
-        ("side", json!(side.label)),
-        ("pids", json!(split.pids())),
-        ("mapped", json!(inodes)),
-        ("path_leads_to", json!(split.path_leads_to.map(|id| id.to_string()))),
-    ])
+    Some(Finding::new(Found::SplitBrain {
+        split: SplitIndex::Side {
+            side: side.label.clone(),
+            pids: split.pids(),
+            mapped: split.inodes(),
+            path_leads_to: split.path_leads_to,
+            by_database: split.by_database(),
+            detail: split.detail(side),
+        },
+    }))
 }
 
 fn shm_deleted(side: &Side) -> Option<Finding> {
@@ -140,54 +105,24 @@ fn shm_deleted(side: &Side) -> Option<Finding> {
     if identity::reachable(&side.evidence, file) {
         return None;
     }
-    Some(Finding {
-        code: "shm_deleted".to_owned(),
-        severity: Severity::Warning,
-        title: "The -shm was deleted or replaced during the capture".to_owned(),
-        detail: format!(
-            "On {} the path no longer led to the -shm that had been opened. The last connection may have closed, or somebody removed it.",
-            side.label
-        ),
-        evidence: evidence([
-            ("side", json!(side.label)),
-            ("links", json!(file.links)),
-            ("paths_unchanged", json!(side.evidence.paths_unchanged)),
-        ]),
-        advice: "Capture again while a connection stays open. Never delete the -shm of a database in use.".to_owned(),
-    })
+    Some(Finding::new(Found::ShmDeleted {
+        gone: GoneIndex::DuringCapture {
+            side: side.label.clone(),
+            links: file.links,
+            paths_unchanged: side.evidence.paths_unchanged,
+        },
+    }))
 }
 
 fn unstable(side: &Side) -> Option<Finding> {
-    (!side.stable).then(|| Finding {
-        code: "bundle_unstable".to_owned(),
-        severity: Severity::Warning,
-        title: "The capture is not of one moment".to_owned(),
-        detail: format!(
-            "The files of {} could not be shown to be of one moment; identities hold, the content may be mixed.",
-            side.label
-        ),
-        evidence: evidence([("side", json!(side.label))]),
-        advice: "Capture again, when there is less traffic or while a connection stays open.".to_owned(),
-    })
+    let unsettled = || Unsettled::Side { side: side.label.clone() };
+    (!side.stable).then(|| Finding::new(Found::BundleUnstable { unsettled: unsettled() }))
 }
 
-/// One wal-index over two databases, or over two logs.
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
-    let (part, apart) = judged.apart.as_ref()?;
-    let (code, title) = if part.name == identity::DATABASE.name {
-        (DATABASE_NOT, "One wal-index, but each side has its own database")
-    } else {
-        (WAL_NOT, "One wal-index, but each side has its own -wal")
-    };
-    Some(Finding {
-        code: code.to_owned(),
-        severity: Severity::Error,
-        title: title.to_owned(),
-        detail: format!("The sides share one -shm, but {apart}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost."),
-        evidence: of_pair(judged, [("apart", json!(part.name)), ("detail", json!(apart))]),
-        advice: "Stop every process that has either database open and keep a copy of all files. Then mount the folder that holds the database, with everything in it, from one place into every container; never mount or link a -shm by itself."
-            .to_owned(),
-    })
+    let (part, detail) = judged.apart.as_ref()?;
+    let detail = detail.clone();
+    Some(apart(*part, Apart::Pair { sides: sides(&judged.pair), apart: part.name, detail }))
 }
 
 /// Content that does not fit, from captures between which too much may have happened.
@@ -195,56 +130,23 @@ fn diverged(judged: &Judged<'_>) -> Option<Finding> {
     let pair = &judged.pair;
     let detail = history::parted(pair).or_else(|| temporal::fell_behind(pair))?;
     let why = continuity::unbroken(pair).err()?;
-    Some(Finding {
-        code: "captures_diverged".to_owned(),
-        severity: Severity::Warning,
-        title: "The captures do not continue each other".to_owned(),
-        detail: format!(
-            "{detail}. Two writers on two wal-indexes leave that behind; {}, and {why}.",
-            continuity::LOST_TAIL
-        ),
-        evidence: of_pair(judged, [("detail", json!(detail)), ("not_refuted_because", json!(why))]),
-        advice: "Capture both sides again while a connection stays open on each, or compare the live databases."
-            .to_owned(),
-    })
+    Some(Finding::new(Found::CapturesDiverged { sides: sides(pair), detail, not_refuted_because: why }))
 }
 
 fn shared_database(judged: &Judged<'_>) -> Option<Finding> {
     let Identity::One(database) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
     let (Identity::Two(shm) | Identity::LocksApart(shm)) = &judged.shm else { return None };
-    Some(Finding {
-        code: "database_shared_wal_index_not".to_owned(),
-        severity: Severity::Error,
-        title: "One database, but each side has its own wal-index".to_owned(),
-        detail: format!("{database}; {shm}. Commits of one side overwrite those of the other, and integrity_check does not notice."),
-        evidence: of_pair(judged, [("database", json!(database)), ("shm", json!(shm))]),
-        advice: "Mount the folder that holds the database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal and -shm behind."
-            .to_owned(),
-    })
+    Some(Finding::new(Found::DatabaseSharedWalIndexNot { sides: sides(&judged.pair), database, shm: shm.clone() }))
 }
 
 fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
     if judged.sharing == Answer::Proven {
         return None;
     }
-    let Identity::Two(detail) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
-    Some(Finding {
-        code: "different_databases".to_owned(),
-        severity: Severity::Warning,
-        title: "The sides have different database files".to_owned(),
-        detail: format!("{detail}. Equal content only means that one was copied."),
-        evidence: of_pair(judged, [("database", json!(detail))]),
-        advice: "If it should be one database, mount the same folder on every side.".to_owned(),
-    })
+    let Identity::Two(database) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
+    Some(Finding::new(Found::DifferentDatabases { sides: sides(&judged.pair), database }))
 }
 
-fn of_pair<const N: usize>(judged: &Judged<'_>, more: [(&str, Value); N]) -> Map<String, Value> {
-    let sides = json!([judged.pair.a.label, judged.pair.b.label]);
-    let mut map = evidence([("sides", sides)]);
-    map.extend(evidence(more));
-    map
-}
-
-fn evidence<const N: usize>(items: [(&str, Value); N]) -> Map<String, Value> {
-    items.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+fn sides(pair: &Pair<'_>) -> Sides {
+    [pair.a.label.clone(), pair.b.label.clone()]
 }

@@ -221,7 +221,7 @@ pub struct Lineage {
 }
 
 /// Everything that comparing found.
-#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The verdict.
     pub verdict: Verdict,

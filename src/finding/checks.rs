@@ -1,16 +1,56 @@
 //! What was checked, check by check: the numbers, and how grave what came out is.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::rules::Facts;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Code, Finding, Severity};
 use crate::format::db::DatabaseHead;
 use crate::look::Examined;
 
+/// The checks of `verify`, in the order in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CheckName {
+    /// The header of the `-wal` by itself.
+    WalHeader,
+    /// The frames of the `-wal` by themselves.
+    WalFrames,
+    /// Both copies of the wal-index header by themselves.
+    ShmHeaders,
+    /// What the wal-index header says about the `-wal`.
+    ShmHeaderAgainstWal,
+    /// The page that each entry of the wal-index names, and the page that the frame holds.
+    ShmPagesAgainstWal,
+    /// Whether a search in the wal-index finds each frame.
+    ShmHash,
+    /// The header of the database by itself.
+    DatabaseHeader,
+    /// Whether the `-wal` belongs to the database.
+    WalAgainstDatabase,
+    /// Whether the frames that count as copied are in the database.
+    BackfilledInDatabase,
+    /// The `-journal` beside the database.
+    Journal,
+}
+
+impl CheckName {
+    /// The name in documents, in snake case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WalHeader => "wal_header",
+            Self::WalFrames => "wal_frames",
+            Self::ShmHeaders => "shm_headers",
+            Self::ShmHeaderAgainstWal => "shm_header_against_wal",
+            Self::ShmPagesAgainstWal => "shm_pages_against_wal",
+            Self::ShmHash => "shm_hash",
+            Self::DatabaseHeader => "database_header",
+            Self::WalAgainstDatabase => "wal_against_database",
+            Self::BackfilledInDatabase => "backfilled_in_database",
+            Self::Journal => "journal",
+        }
+    }
+}
+
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckResult {
     /// Checked, nothing to report.
     Passed,
@@ -23,16 +63,16 @@ pub enum CheckResult {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Stable name in snake case.
-    pub check: &'static str,
+    /// Which.
+    pub check: CheckName,
     /// How it ended.
     pub result: CheckResult,
     /// What was looked at, in numbers; or why it was not.
     pub numbers: String,
     /// Codes of the findings that came out.
-    pub codes: Vec<String>,
+    pub codes: Vec<Code>,
 }
 
 /// What was looked at, in numbers.
@@ -51,8 +91,8 @@ impl From<Result<String, String>> for Looked {
     }
 }
 
-/// A check, the codes that it can raise, and what was looked at.
-type Row = (&'static str, &'static [&'static str], Looked);
+/// A check, and what was looked at for it.
+type Row = (CheckName, Looked);
 
 /// The table of checks. `findings` are all of the same look.
 #[must_use]
@@ -63,48 +103,21 @@ pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
 
 fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
     [
-        ("wal_header", &["wal_header_unusable", "wal_version_unsupported"], wal_header(examined).into()),
-        ("wal_frames", &["wal_commits_behind_break", "wal_large_little_live"], wal_frames(examined)),
-        (
-            "shm_headers",
-            &["shm_header_copies_differ", "shm_header_checksum_wrong", "shm_version_unsupported"],
-            shm_headers(examined).into(),
-        ),
-        (
-            "shm_header_against_wal",
-            &[
-                "shm_of_other_wal",
-                "wal_truncated",
-                "shm_beyond_wal",
-                "wal_ahead_of_shm",
-                "shm_header_contradicts_wal",
-                "shm_backfill_beyond_mx_frame",
-            ],
-            shm_against_wal(examined).into(),
-        ),
-        ("shm_pages_against_wal", &["shm_pages_wrong"], shm_pages(examined).into()),
-        (
-            "shm_hash",
-            &["shm_frames_unreachable", "shm_slots_duplicate", "shm_slots_out_of_order"],
-            shm_hash(examined).into(),
-        ),
-        (
-            "database_header",
-            &["database_opaque", "database_wal2", "written_in_wal_reset_range"],
-            database(examined).into(),
-        ),
-        (
-            "wal_against_database",
-            &["page_size_differs", "wal_of_other_database", "wal_beside_rollback_database", "wal_without_database"],
-            wal_against_database(examined).into(),
-        ),
-        ("backfilled_in_database", &["backfill_not_in_database", "database_too_short"], backfilled(examined).into()),
-        ("journal", &["hot_journal"], journal(facts).into()),
+        (CheckName::WalHeader, wal_header(examined).into()),
+        (CheckName::WalFrames, wal_frames(examined)),
+        (CheckName::ShmHeaders, shm_headers(examined).into()),
+        (CheckName::ShmHeaderAgainstWal, shm_against_wal(examined).into()),
+        (CheckName::ShmPagesAgainstWal, shm_pages(examined).into()),
+        (CheckName::ShmHash, shm_hash(examined).into()),
+        (CheckName::DatabaseHeader, database(examined).into()),
+        (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
+        (CheckName::BackfilledInDatabase, backfilled(examined).into()),
+        (CheckName::Journal, journal(facts).into()),
     ]
 }
 
-fn judge((check, codes, looked): Row, findings: &[Finding]) -> Check {
-    let raised: Vec<&Finding> = findings.iter().filter(|finding| codes.contains(&finding.code.as_str())).collect();
+fn judge((check, looked): Row, findings: &[Finding]) -> Check {
+    let raised: Vec<&Finding> = findings.iter().filter(|finding| finding.code().check() == Some(check)).collect();
     let worst = raised.iter().map(|finding| finding.severity).max();
     let result = match (worst, &looked) {
         (Some(Severity::Warning | Severity::Error), _) => CheckResult::Failed,
@@ -114,7 +127,7 @@ fn judge((check, codes, looked): Row, findings: &[Finding]) -> Check {
         (None, Looked::Not(_)) => CheckResult::Skipped,
     };
     let (Looked::Right(numbers) | Looked::Odd(numbers) | Looked::Not(numbers)) = looked;
-    Check { check, result, numbers, codes: raised.iter().map(|finding| finding.code.clone()).collect() }
+    Check { check, result, numbers, codes: raised.iter().map(|finding| finding.code()).collect() }
 }
 
 fn wal_header(examined: &Examined) -> Result<String, String> {

@@ -1,16 +1,16 @@
-//! The one vocabulary of findings: what was read says something. A finding is never an error.
+//! The one vocabulary of findings: what was read says something. A finding is never an error, and no sentence: it is a
+//! code, a severity and the facts that it rests on. `say` makes the sentences.
 
 pub mod checks;
+pub mod code;
 pub mod rules;
 pub mod surroundings;
+pub mod value;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+pub use code::{Code, Found};
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Worth knowing, needs nothing.
     Info,
@@ -22,41 +22,47 @@ pub enum Severity {
     Error,
 }
 
-/// One finding: a stable code, what it means here, what it rests on, what to do.
-#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+/// One finding.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// Stable code in snake case.
-    pub code: String,
-    /// How much it matters.
+    /// How much it matters here.
     pub severity: Severity,
-    /// A few words.
-    pub title: String,
-    /// One or two sentences about this case.
-    pub detail: String,
-    /// The numbers it rests on.
-    pub evidence: Map<String, Value>,
-    /// What to do about it.
-    pub advice: String,
+    /// What was found, and the facts that it rests on.
+    pub found: Found,
+    /// The source that it is about, where several are looked at.
+    pub source: Option<String>,
 }
 
 impl Finding {
-    /// A finding without numbers.
+    /// A finding that is as grave as its code can be.
     #[must_use]
-    pub fn new(code: &str, severity: Severity, title: &str, detail: impl Into<String>, advice: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            severity,
-            title: title.to_owned(),
-            detail: detail.into(),
-            evidence: Map::new(),
-            advice: advice.to_owned(),
-        }
+    pub fn new(found: Found) -> Self {
+        Self::at(found.code().gravest(), found)
     }
 
-    /// The same with one more number, text or list that it rests on.
+    /// A finding of this severity.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.evidence.insert(name.to_owned(), value.into());
-        self
+    pub fn at(severity: Severity, found: Found) -> Self {
+        Self { severity, found, source: None }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.found.code()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_each_row_lists_its_severities_from_mild_to_grave() {
+        assert!(Code::ALL.is_sorted_by(|a, b| a.name() < b.name()));
+        for code in Code::ALL {
+            assert!(code.severities().is_sorted_by(|a, b| a < b), "{code}");
+            assert!(!code.title().ends_with('.'), "{code}");
+        }
     }
 }

@@ -7,49 +7,14 @@ use crate::evidence::LocksView;
 use crate::finding::Finding;
 use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
-
 use crate::look::Examined;
+use crate::look::checkpoint::CheckpointFacts;
 use crate::wal::WalFacts;
 
 mod database;
 mod index;
 mod lone;
 mod versions;
-
-/// Every code that this room raises, sorted.
-pub const CODES: &[&str] = &[
-    "access_time_moved",
-    "backfill_not_in_database",
-    "bundle_readable_by_others",
-    "bundle_unstable",
-    "database_opaque",
-    "database_too_short",
-    "database_wal2",
-    "files_replaced",
-    "hot_journal",
-    "page_size_differs",
-    "shm_backfill_beyond_mx_frame",
-    "shm_beyond_wal",
-    "shm_frames_unreachable",
-    "shm_header_checksum_wrong",
-    "shm_header_contradicts_wal",
-    "shm_header_copies_differ",
-    "shm_of_other_wal",
-    "shm_pages_wrong",
-    "shm_slots_duplicate",
-    "shm_slots_out_of_order",
-    "shm_version_unsupported",
-    "wal_ahead_of_shm",
-    "wal_beside_rollback_database",
-    "wal_commits_behind_break",
-    "wal_header_unusable",
-    "wal_large_little_live",
-    "wal_of_other_database",
-    "wal_truncated",
-    "wal_version_unsupported",
-    "wal_without_database",
-    "written_in_wal_reset_range",
-];
 
 /// What was decoded of one capture. `None` is absent, not captured, or too short to decode.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +29,8 @@ pub struct Facts<'a> {
     pub locks: Option<&'a LocksView>,
     /// One file held against the other.
     pub examined: Option<&'a Examined>,
+    /// The checkpoint, diagnosed.
+    pub checkpoint: Option<&'a CheckpointFacts>,
     /// Whether the files were replaced by others while they were read.
     pub replaced: bool,
     /// Whether a `-journal` with content lies beside the database; `None` when it was not looked for.
@@ -88,6 +55,7 @@ impl<'a> Facts<'a> {
             shm: examined.shm.as_ref(),
             locks: examined.locks.as_ref(),
             examined: Some(examined),
+            checkpoint: examined.checkpoint.as_ref(),
             replaced: examined.replaced,
             ..Self::default()
         }
@@ -112,7 +80,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     .collect();
     if let Some(examined) = facts.examined {
         found.extend(index::findings(examined));
-        found.extend(database::findings(examined));
+        found.extend(database::findings(examined, facts.checkpoint));
     }
     found.extend(facts.around.iter().cloned());
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

@@ -14,6 +14,7 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{self, IndexHead, IndexHeader};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
 
+use self::checkpoint::CheckpointFacts;
 use self::marks_and_locks::of_one_kind;
 use crate::wal::{Frame, Scan, WalFacts};
 
@@ -122,6 +123,8 @@ pub struct Examined {
     pub shm: Option<IndexHead>,
     /// Locks, as far as seen.
     pub locks: Option<LocksView>,
+    /// What the checkpoint is doing; `None` when the `-wal` was not looked at.
+    pub checkpoint: Option<CheckpointFacts>,
     /// Whether the `-shm` could be trusted, and spoke of one generation without a recovery, before and after the rest
     /// was read, and neither the WAL's header nor whether the `-shm` is in use changed meanwhile, and the files are the
     /// same.
@@ -245,15 +248,18 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     }
     let mx_frame_after = after.as_ref().and_then(IndexHead::trusted).map(|header| header.mx_frame);
     let index = if replaced { Err(REPLACED.to_owned()) } else { pass.index_result(&wal)? };
+    let shm = settled_head(before, after, facts.as_ref());
+    let checkpoint = facts.as_ref().map(|wal| checkpoint::of_look(wal, shm.as_ref(), locks.as_ref(), replaced));
     Ok(Examined {
         database: database_head,
         database_size: whole_size(&database),
         database_absent: matches!(database, DatabaseSight::Absent),
         wal_page_one: wal_page_one.filter(|_| pass.header == later_header),
         commits_behind_break: pass.commits_behind_break,
-        shm: settled_head(before, after, facts.as_ref()),
+        shm,
         wal: facts,
         locks,
+        checkpoint,
         settled,
         changed,
         replaced,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::{FindingDocument, documents};
 use crate::compare::{Comparison, Lineage, Side, Verdict};
 use crate::evidence::{FileView, Observation, Timestamp};
-use crate::finding::Finding;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/compare/1";
@@ -30,7 +30,7 @@ pub struct CompareDocument {
     /// The sides.
     pub sides: Vec<SideModel>,
     /// Findings, the gravest first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FindingDocument>,
 }
 
 /// One side.
@@ -137,7 +137,7 @@ impl CompareDocument {
             lineages: comparison.lineage.clone(),
             simultaneous,
             sides: sides.iter().map(SideModel::from).collect(),
-            findings,
+            findings: documents(&findings),
         }
     }
 }

@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::database::Database;
+use super::finding::{FindingDocument, documents};
 use super::shm::Shm;
 use super::wal::Wal;
-use crate::finding::Finding;
 use crate::finding::rules::{self, Facts};
-use crate::look::checkpoint::{self, CheckpointFacts};
+use crate::look::checkpoint::CheckpointFacts;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/inspect/1";
@@ -67,7 +67,7 @@ pub struct InspectDocument {
     /// The checkpoint, diagnosed.
     pub checkpoint: Option<CheckpointFacts>,
     /// Findings, the gravest first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FindingDocument>,
     /// Why something above is null or unknown, by its name.
     pub reasons: BTreeMap<String, String>,
 }
@@ -80,11 +80,7 @@ pub fn build(
     facts: &Facts<'_>,
     mut reasons: BTreeMap<String, String>,
 ) -> InspectDocument {
-    let checkpoint = facts.wal.map(|wal| match facts.replaced {
-        true => checkpoint::replaced(wal),
-        false => checkpoint::diagnose(wal, facts.shm, facts.locks),
-    });
-    if checkpoint.is_none() {
+    if facts.checkpoint.is_none() {
         let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
         reasons.insert("checkpoint".to_owned(), why);
     }
@@ -95,8 +91,8 @@ pub fn build(
         database: facts.database.map(Database::from),
         wal: facts.wal.map(Wal::from),
         shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks.map(|locks| &locks.shm))),
-        checkpoint,
-        findings: rules::findings(facts),
+        checkpoint: facts.checkpoint.cloned(),
+        findings: documents(&rules::findings(facts)),
         reasons,
     }
 }

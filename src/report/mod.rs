@@ -7,6 +7,7 @@ pub mod compare;
 mod compare_page;
 pub mod database;
 pub mod explain;
+pub mod finding;
 pub mod hex;
 pub mod inspect;
 mod inspect_page;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::{FindingDocument, documents};
 use super::shm::Lock;
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
 use crate::evidence::{Device, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
-use crate::finding::Finding;
 use crate::finding::surroundings;
 use crate::format::shm::{self, IndexHead};
 
@@ -26,7 +26,7 @@ pub struct PsDocument {
     /// By identity: what the kernel says is mapped.
     pub wal_indexes: Vec<WalIndex>,
     /// Findings, the gravest first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FindingDocument>,
 }
 
 /// How far one could look.
@@ -128,7 +128,7 @@ impl PsDocument {
             schema: SCHEMA,
             sight: Sight::new(mapped),
             wal_indexes: mapped.indexes.iter().map(|index| WalIndex::new(index, split_with(index))).collect(),
-            findings,
+            findings: documents(&findings),
         }
     }
 

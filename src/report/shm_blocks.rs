@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::FindingDocument;
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::shm::Shm;
-use crate::finding::Finding;
 use crate::format::shm::{HASH_SLOTS, IndexBlock};
 use crate::shm::{BlockFacts, Slot, SlotKind, slots};
 
@@ -29,7 +29,7 @@ pub struct ShmDocument<'a, B> {
     /// with a right checksum; null when there is none, and then every entry is noise.
     pub noise_behind: Option<u32>,
     /// Findings, the gravest first.
-    pub findings: &'a [Finding],
+    pub findings: &'a [FindingDocument],
     /// Why something is null or unknown, by its name.
     pub reasons: BTreeMap<&'a str, &'a str>,
     /// The blocks that were asked for, in their order.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::{FindingDocument, documents};
 use super::text::{self, GREEN, YELLOW, bytes, count, entry, styled};
 use super::{line, table};
 use crate::bundle::WalMode;
@@ -38,13 +39,13 @@ pub struct SnapshotDocument {
     /// The members of the attempt that counts.
     pub members: Vec<Member>,
     /// Findings.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FindingDocument>,
 }
 
 impl SnapshotDocument {
     /// From a manifest; `written` names the bundle and its size where it is a file.
     #[must_use]
-    pub fn new(manifest: &Manifest, written: Option<(String, u64)>, findings: Vec<Finding>) -> Self {
+    pub fn new(manifest: &Manifest, written: Option<(String, u64)>, findings: &[Finding]) -> Self {
         let (file, size) = written.unzip();
         Self {
             schema: SCHEMA,
@@ -58,7 +59,7 @@ impl SnapshotDocument {
             mx_frame: manifest.mx_frame,
             with_db: manifest.with_db,
             members: manifest.members.clone(),
-            findings,
+            findings: documents(findings),
         }
     }
 

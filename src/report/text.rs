@@ -3,9 +3,10 @@
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, core::display_width};
 
+use super::finding::{self, FindingDocument};
 use super::line;
 use crate::evidence::Holder;
-use crate::finding::{Finding, Severity};
+use crate::finding::Severity;
 
 /// Columns that labels at the left take.
 pub(crate) const LABEL: usize = 12;
@@ -124,10 +125,10 @@ pub(crate) fn words(name: &impl serde::Serialize) -> String {
 }
 
 /// Findings, one paragraph each; nothing when there are none.
-pub(crate) fn findings(all: &[Finding], width: usize) -> String {
+pub(crate) fn findings(all: &[FindingDocument], width: usize) -> String {
     let mut out = String::new();
-    for finding in all {
-        let style = match finding.severity {
+    for one in all {
+        let style = match one.severity {
             Severity::Error => RED,
             Severity::Warning => YELLOW,
             Severity::Notice => BOLD,
@@ -135,17 +136,17 @@ pub(crate) fn findings(all: &[Finding], width: usize) -> String {
         };
         let text = format!(
             "{} [{}] {} {}",
-            line(&finding.title).trim_end_matches('.').to_owned() + ".",
-            line(&finding.code),
-            line(&finding.detail),
-            line(&finding.advice)
+            line(&one.title).trim_end_matches('.').to_owned() + ".",
+            line(&one.code),
+            line(&one.detail),
+            line(&one.advice)
         );
-        let label = words(&finding.severity);
+        let label = finding::word(one.severity);
         let margin = " ".repeat(indent(width));
         let first = if indent(width) == LABEL {
-            format!("{}{}", styled(style, &label), pad(&label, LABEL))
+            format!("{}{}", styled(style, label), pad(label, LABEL))
         } else {
-            format!("{}: ", styled(style, &label))
+            format!("{}: ", styled(style, label))
         };
         out.push_str(&wrap(&text, width, &first, &margin));
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::{FindingDocument, documents};
 use super::inspect::{Source, SourceKind};
-use super::text::{self, GREEN, RED, YELLOW, entry, many, styled, words};
+use super::text::{self, GREEN, RED, YELLOW, entry, many, styled};
 use super::{line, table};
 use crate::finding::checks::{self, Check, CheckResult};
 use crate::finding::rules::{self, Facts};
@@ -32,11 +33,52 @@ pub struct VerifyDocument {
     /// Frames of the `-wal` by class; null when it was not looked at.
     pub frames: Option<FrameCounts>,
     /// Each check and its result.
-    pub checks: Vec<Check>,
+    pub checks: Vec<CheckDocument>,
     /// Findings, the gravest first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FindingDocument>,
     /// Why something could not be looked at, by its name.
     pub reasons: BTreeMap<String, String>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "Check")]
+pub struct CheckDocument {
+    /// Stable name in snake case.
+    pub check: &'static str,
+    /// How it ended.
+    #[serde(with = "CheckResultDocument")]
+    pub result: CheckResult,
+    /// What was looked at, in numbers; or why it was not.
+    pub numbers: String,
+    /// Codes of the findings that came out.
+    pub codes: Vec<String>,
+}
+
+/// How a check ended.
+#[derive(JsonSchema, Serialize)]
+#[serde(remote = "CheckResult", rename_all = "snake_case")]
+#[schemars(rename = "CheckResult")]
+enum CheckResultDocument {
+    /// Checked, nothing to report.
+    Passed,
+    /// Checked, and a finding of `info` or `notice` came out, or the numbers want to be read.
+    Noted,
+    /// Checked, and a finding of `warning` or `error` came out.
+    Failed,
+    /// Not checked; the numbers say why.
+    Skipped,
+}
+
+impl From<&Check> for CheckDocument {
+    fn from(check: &Check) -> Self {
+        Self {
+            check: check.check.name(),
+            result: check.result,
+            numbers: check.numbers.clone(),
+            codes: check.codes.iter().map(|code| code.name().to_owned()).collect(),
+        }
+    }
 }
 
 /// What the checks and findings come to.
@@ -100,8 +142,8 @@ pub fn build(source: Source, facts: &Facts<'_>, reasons: BTreeMap<String, String
         settled: facts.examined.is_some_and(|examined| examined.settled),
         verdict: Verdict::of(&checks, &findings),
         frames: facts.wal.map(|wal| wal.frames),
-        checks,
-        findings,
+        checks: checks.iter().map(CheckDocument::from).collect(),
+        findings: documents(&findings),
         reasons,
     }
 }
@@ -173,6 +215,12 @@ impl VerifyDocument {
     }
 }
 
-fn row(check: &Check) -> Vec<String> {
-    vec![check.check.replace('_', " "), words(&check.result), check.numbers.clone()]
+fn row(check: &CheckDocument) -> Vec<String> {
+    let result = match check.result {
+        CheckResult::Passed => "passed",
+        CheckResult::Noted => "noted",
+        CheckResult::Failed => "failed",
+        CheckResult::Skipped => "skipped",
+    };
+    vec![check.check.replace('_', " "), result.to_owned(), check.numbers.clone()]
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::FindingDocument;
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::wal::Wal;
-use crate::finding::Finding;
 use crate::look::checkpoint::CheckpointFacts;
 use crate::wal::FrameClass;
 use crate::wal::frames::Visited;
@@ -32,7 +32,7 @@ pub struct WalDocument<'a, F, T> {
     /// The checkpoint, diagnosed.
     pub checkpoint: Option<&'a CheckpointFacts>,
     /// Findings, the gravest first.
-    pub findings: &'a [Finding],
+    pub findings: &'a [FindingDocument],
     /// Why something is null or unknown, by its name.
     pub reasons: &'a BTreeMap<String, String>,
     /// The frames that were asked for, in their order.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use walscope::finding::Severity;
-use walscope::finding::rules::{CODES, Facts, findings};
-use walscope::{compare, finding};
+use walscope::finding::rules::{Facts, findings};
+use walscope::finding::{Code, Finding, Severity};
+use walscope::report::finding::FindingDocument;
 
 use crate::support::{Shm, WalWriter, sum};
 use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
@@ -167,22 +167,30 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
 
 #[test]
 fn every_code_has_a_case_that_raises_it_and_nothing_else() {
-    let mut raised = BTreeSet::new();
     for (code, severity, world) in cases() {
         assert_eq!(world.codes(), [(code.to_owned(), severity)], "the case of {code}");
-        raised.insert(code);
     }
     for (code, severity, facts) in cases_of_circumstances() {
-        let found: Vec<_> = findings(&facts).into_iter().map(|finding| (finding.code, finding.severity)).collect();
-        assert_eq!(found, [(code.to_owned(), severity)]);
-        raised.insert(code);
+        assert_eq!(codes(&findings(&facts)), [(code, severity)]);
     }
     let mut examined = healthy().examine();
     examined.wal.as_mut().unwrap().file_size = 64 << 20;
-    let found = findings(&Facts::of(&examined));
-    assert_eq!((found[0].code.as_str(), found[0].severity), ("wal_large_little_live", Severity::Notice));
-    raised.insert("wal_large_little_live");
-    assert_eq!(raised, CODES.iter().copied().collect());
+    assert_eq!(codes(&findings(&Facts::of(&examined))), [("wal_large_little_live", Severity::Notice)]);
+    let raised = raised();
+    let of_checks = Code::ALL.iter().filter(|code| code.check().is_some());
+    let missing: Vec<&str> = of_checks.map(|code| code.name()).filter(|name| !raised.contains(name)).collect();
+    assert_eq!(missing, [""; 0], "no case raises these");
+}
+
+fn codes(findings: &[Finding]) -> Vec<(&'static str, Severity)> {
+    findings.iter().map(|finding| (finding.code().name(), finding.severity)).collect()
+}
+
+/// The codes that the cases above raise.
+fn raised() -> BTreeSet<&'static str> {
+    let worlds = cases().into_iter().map(|(code, ..)| code);
+    let circumstances = cases_of_circumstances().into_iter().map(|(code, ..)| code);
+    worlds.chain(circumstances).chain(["wal_large_little_live"]).collect()
 }
 
 #[test]
@@ -214,7 +222,7 @@ fn frames_that_were_never_copied_are_an_error_at_rest_too_if_the_index_belongs_t
         world.locks = locks;
         assert_eq!(world.codes(), [("backfill_not_in_database".to_owned(), Severity::Error)]);
     }
-    let finding = world.findings().remove(0);
+    let finding = FindingDocument::from(&world.findings()[0]);
     assert_eq!(finding.evidence["pages"], serde_json::json!([{"page": 3, "frame": 3}]));
     // The WAL goes on behind what the index knows: the next opener recovers, nobody believes nBackfill.
     world.wal().frame(2, 4, 1);
@@ -251,21 +259,81 @@ fn an_index_too_short_for_its_frames_is_told() {
             *shm = Shm { mx_frame: 4063, pages, ..shm.clone() };
         });
     });
-    let found = world.findings();
-    assert_eq!((found[0].code.as_str(), &found[0].evidence["unindexed"]), ("shm_frames_unreachable", &1.into()));
+    let found = FindingDocument::from(&world.findings()[0]);
+    assert_eq!((found.code.as_str(), &found.evidence["unindexed"]), ("shm_frames_unreachable", &1.into()));
 }
 
 #[test]
 fn the_codes_stand_in_the_documents_and_nothing_else_does() {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+    let headings: Vec<String> = sections().into_iter().map(|(code, _)| code).collect();
+    assert_eq!(headings, codes);
+    insta::assert_snapshot!(codes.join("\n"));
+}
+
+/// Each section of `docs/findings.md`: its code, and the line in italics with the severities.
+fn sections() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md")).unwrap();
-    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    let rooms = [finding::rules::CODES, finding::surroundings::CODES, compare::findings::CODES];
-    let codes: BTreeSet<&str> = rooms.concat().into_iter().collect();
-    assert_eq!(headings, codes.iter().copied().collect::<Vec<_>>());
-    insta::assert_snapshot!(codes.into_iter().collect::<Vec<_>>().join("\n"));
+    let sections = text.split("\n## ").skip(1).map(|section| {
+        let (code, text) = section.split_once('\n').unwrap();
+        let summary = text.split("\n\n").find_map(|text| text.trim().strip_prefix('*')?.strip_suffix('*')).unwrap();
+        (code.to_owned(), summary.split_once(": ").unwrap().0.to_owned())
+    });
+    sections.collect()
 }
 
 #[test]
-fn the_lists_of_codes_are_sorted() {
-    assert!([CODES, finding::surroundings::CODES, compare::findings::CODES].iter().all(|codes| codes.is_sorted()));
+fn the_documents_name_the_severities_of_the_table_and_no_others() {
+    for (code, (_, severities)) in Code::ALL.iter().zip(sections()) {
+        let words: Vec<&str> = severities.split(|c: char| !c.is_ascii_alphabetic()).collect();
+        for (severity, name) in [
+            (Severity::Info, "info"),
+            (Severity::Notice, "notice"),
+            (Severity::Warning, "warning"),
+            (Severity::Error, "error"),
+        ] {
+            let listed = code.severities().contains(&severity);
+            assert_eq!(listed, words.contains(&name), "{code}: docs/findings.md says {severities:?}");
+        }
+    }
+}
+
+#[test]
+fn every_severity_that_is_raised_is_in_the_table() {
+    let in_use = cases().into_iter().map(|(code, _, world)| (code, world));
+    let at_rest = cases().into_iter().map(|(code, _, mut world)| {
+        world.locks = Some(at_rest());
+        (code, world)
+    });
+    for (code, world) in in_use.chain(at_rest) {
+        for finding in world.findings() {
+            assert!(finding.code().severities().contains(&finding.severity), "the case of {code}: {finding:?}");
+        }
+    }
+}
+
+/// Findings about what lies around the files take mounts, links and processes. Tests that have them name the code that
+/// they expect.
+#[test]
+fn every_code_that_no_world_raises_is_expected_by_a_test_elsewhere() {
+    let raised = raised();
+    let elsewhere: String = texts("tests");
+    for code in Code::ALL.iter().filter(|code| !raised.contains(code.name())) {
+        assert_eq!(code.check(), None, "{code} belongs to a check of verify: raise it in cases()");
+        assert!(elsewhere.contains(&format!("\"{code}\"")), "no test raises {code}");
+    }
+}
+
+/// All Rust text below a folder.
+fn texts(folder: &str) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &texts(path.to_str().unwrap());
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            text += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    text
 }

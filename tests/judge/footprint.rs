@@ -4,7 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use walscope::{compare, finding};
+use walscope::finding::Code;
 
 use crate::cli::walscope;
 use crate::sqlite::{child, codes, shm, verify};
@@ -80,7 +80,7 @@ fn explain_tells_every_finding_and_refuses_what_is_none() {
     assert_eq!(all["schema"], "walscope/explain/1");
     let listed: Vec<&str> =
         all["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
-    assert!(finding::rules::CODES.iter().chain(compare::findings::CODES).all(|code| listed.contains(code)));
+    assert_eq!(listed, Code::ALL.iter().map(|code| code.name()).collect::<Vec<_>>());
     let one = walscope(folder.path(), &["explain", "backfill_not_in_database", "--json"]).json();
     assert!(one["findings"][0]["rests_on"].as_str().unwrap().contains("before the database"));
     let text = walscope(folder.path(), &["explain", "backfill_not_in_database"]).text();

@@ -67,7 +67,11 @@ fn judged(world: &World, what: &str) -> Vec<String> {
     let most = 8 * (bytes as u64 + (1 << 20));
     assert!(read.load(Ordering::Relaxed) <= most, "{what}: {read:?} bytes read of {bytes}");
     let found = findings(&Facts::of(&examined));
-    found.into_iter().filter(|found| found.severity > Severity::Info).map(|found| found.code).collect()
+    found
+        .into_iter()
+        .filter(|found| found.severity > Severity::Info)
+        .map(|found| found.code().name().to_owned())
+        .collect()
 }
 
 /// xorshift: what malloc may hand out, as far as anybody knows.

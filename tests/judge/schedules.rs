@@ -1,7 +1,7 @@
 //! Files that change while they are read: what a healthy SQLite does meanwhile must not look like damage.
 
 use walscope::finding::Severity;
-use walscope::finding::checks::{self, CheckResult};
+use walscope::finding::checks::{self, CheckName, CheckResult};
 use walscope::finding::rules::{Facts, findings};
 use walscope::look::checkpoint::{CheckpointState, diagnose};
 use walscope::look::{Examined, examine};
@@ -16,7 +16,10 @@ fn look(world: Moving) -> Examined {
 }
 
 fn codes(examined: &Examined) -> Vec<(String, Severity)> {
-    findings(&Facts::of(examined)).into_iter().map(|finding| (finding.code, finding.severity)).collect()
+    findings(&Facts::of(examined))
+        .into_iter()
+        .map(|finding| (finding.code().name().to_owned(), finding.severity))
+        .collect()
 }
 
 /// A commit of one more frame for page 3, copied at once.
@@ -113,7 +116,8 @@ fn files_that_were_replaced_meanwhile_are_not_held_against_each_other() {
         assert!(examined.look_again() && !examined.settled);
         assert_eq!(codes(&examined), [("files_replaced".to_owned(), Severity::Notice)]);
         let checks = checks::checks(&Facts::of(&examined), &[]);
-        let held_against = |check: &&checks::Check| check.check.contains("against") || check.check == "shm_hash";
+        let held_against =
+            |check: &&checks::Check| check.check.name().contains("against") || check.check == CheckName::ShmHash;
         assert!(checks.iter().filter(held_against).all(|check| check.result == CheckResult::Skipped), "{checks:?}");
     }
     // Whatever stands there then, nothing is said that takes two files.

@@ -120,7 +120,7 @@ impl World {
     }
 
     pub fn codes(&self) -> Vec<(String, Severity)> {
-        self.findings().into_iter().map(|finding| (finding.code, finding.severity)).collect()
+        self.findings().into_iter().map(|finding| (finding.code().name().to_owned(), finding.severity)).collect()
     }
 }
 

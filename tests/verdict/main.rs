@@ -28,7 +28,7 @@ fn says(comparison: &Comparison, kind: Kind) -> Says {
 }
 
 fn codes(comparison: &Comparison) -> Vec<&str> {
-    comparison.findings.iter().map(|finding| finding.code.as_str()).collect()
+    comparison.findings.iter().map(|finding| finding.code().name()).collect()
 }
 
 fn unmap(sides: &mut [Side]) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use walscope::evidence::CutOff;
+use walscope::report::finding::FindingDocument;
 
 #[test]
 fn a_process_seen_on_each_side_makes_mappings_the_subject() {
@@ -47,8 +48,9 @@ fn a_process_on_another_inode_under_the_same_path_refutes_as_split_brain() {
     assert_eq!(comparison.verdict.subject, Subject::Mappings);
     assert_eq!(comparison.verdict.decided_by, [Kind::ProcessMappings]);
     assert_eq!(codes(&comparison), ["split_brain"]);
-    assert_eq!(comparison.findings[0].evidence["pids"], serde_json::json!([13]));
-    assert_eq!(comparison.findings[0].evidence["mapped"], serde_json::json!(["254:1 inode 70"]));
+    let finding = FindingDocument::from(&comparison.findings[0]);
+    assert_eq!(finding.evidence["pids"], serde_json::json!([13]));
+    assert_eq!(finding.evidence["mapped"], serde_json::json!(["254:1 inode 70"]));
     assert!(comparison.explanation.contains("paths lead to one wal-index"), "{}", comparison.explanation);
 }
 
@@ -84,7 +86,7 @@ fn a_process_that_uses_another_wal_index_for_the_same_database_refutes_from_any_
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert_eq!(comparison.verdict.decided_by, [Kind::ProcessMappings]);
     assert_eq!(codes(&comparison), ["split_brain"]);
-    let finding = &comparison.findings[0];
+    let finding = FindingDocument::from(&comparison.findings[0]);
     assert!(finding.detail.contains("has the database of writer open, and maps 254:1 inode 70 (/alias/u.db-shm)"));
     assert!(finding.advice.contains("under one name"), "{}", finding.advice);
 }

@@ -241,7 +241,7 @@ proptest! {
         let lineage = |c: &Comparison| (c.lineage[0].relation, c.lineage[0].ahead.clone(), c.lineage[0].commits);
         prop_assert_eq!(lineage(&forth), lineage(&back));
         let codes = |c: &Comparison| {
-            let mut codes: Vec<_> = c.findings.iter().map(|finding| finding.code.clone()).collect();
+            let mut codes: Vec<_> = c.findings.iter().map(|finding| finding.code()).collect();
             codes.sort();
             codes
         };

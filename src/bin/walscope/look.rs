@@ -10,6 +10,7 @@ use walscope::bytes::ReadAt;
 use walscope::evidence::{LocksView, Observation};
 use walscope::finding::rules::Facts;
 use walscope::format::{ParseError, db, shm};
+use walscope::look::checkpoint;
 use walscope::look::marks_and_locks;
 use walscope::look::settled_head;
 use walscope::report::inspect::{self, InspectDocument, Sizes, SourceKind};
@@ -98,11 +99,13 @@ fn of_files(files: &Files, wal: Wal<'_>, global: &Global) -> anyhow::Result<Look
     if let (None, None, None, Some(reason)) = (&database, &files.wal, &files.shm, reasons.get("database")) {
         bail!("{}: {reason}", files.label);
     }
+    let checkpoint = wal.as_ref().map(|wal| checkpoint::of_look(wal, shm.as_ref(), locks.as_ref(), replaced));
     let facts = Facts {
         database: database.as_ref(),
         wal: wal.as_ref(),
         shm: shm.as_ref(),
         locks: locks.as_ref(),
+        checkpoint: checkpoint.as_ref(),
         replaced,
         hot_journal: files.journal_still_hot(),
         access_time_moved: &files.access_time_moved,
@@ -172,11 +175,14 @@ fn of_bundle(capture: &Capture, wal: Wal<'_>, global: &Global) -> anyhow::Result
     }
     let unstable =
         (!manifest.stability.stable).then(|| manifest.stability.reason.as_deref().unwrap_or("no reason given"));
+    let locks = seen(&manifest.evidence.locks, &mut reasons);
+    let checkpoint = wal.as_ref().map(|wal| checkpoint::of_look(wal, shm.as_ref(), locks, false));
     let facts = Facts {
         database: database.as_ref(),
         wal: wal.as_ref(),
         shm: shm.as_ref(),
-        locks: seen(&manifest.evidence.locks, &mut reasons),
+        locks,
+        checkpoint: checkpoint.as_ref(),
         hot_journal: manifest.hot_journal(),
         access_time_moved: &manifest.access_time_moved,
         unstable,

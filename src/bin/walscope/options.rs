@@ -1,7 +1,8 @@
 //! What the command line says. Each command's own arguments stand in its own file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use walscope::finding::{Finding, Severity};
+use walscope::finding::Severity;
+use walscope::report::finding::FindingDocument;
 
 use crate::exit::Exit;
 use crate::help;
@@ -65,7 +66,7 @@ pub enum FailOn {
 
 impl FailOn {
     /// The exit code of an answer with these findings.
-    pub fn judge(self, findings: &[Finding]) -> Exit {
+    pub fn judge(self, findings: &[FindingDocument]) -> Exit {
         let limit = match self {
             Self::Info => Severity::Info,
             Self::Notice => Severity::Notice,

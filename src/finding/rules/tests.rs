@@ -6,7 +6,7 @@ use crate::format::shm;
 use crate::wal::{EndReason, scan};
 
 fn codes(facts: &Facts<'_>) -> Vec<(String, Severity)> {
-    findings(facts).into_iter().map(|finding| (finding.code, finding.severity)).collect()
+    findings(facts).into_iter().map(|finding| (finding.code().name().to_owned(), finding.severity)).collect()
 }
 
 fn database(version: u8) -> DatabaseHead {
@@ -86,7 +86,6 @@ fn each_file_by_itself_raises_one_code_for_one_fault() {
     raised.sort();
     raised.dedup();
     assert_eq!(raised.len(), 10);
-    assert!(raised.iter().all(|code| CODES.contains(&code.as_str())), "{raised:?}");
 }
 
 #[test]

@@ -115,9 +115,15 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
     }
 }
 
-/// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
+/// The checkpoint of one look; of files that were replaced while they were read, nothing is said but what stood in the
+/// WAL.
 #[must_use]
-pub fn replaced(wal: &WalFacts) -> CheckpointFacts {
+pub fn of_look(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>, replaced: bool) -> CheckpointFacts {
+    if replaced { self::replaced(wal) } else { diagnose(wal, shm, locks) }
+}
+
+/// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
+fn replaced(wal: &WalFacts) -> CheckpointFacts {
     unknown(wal, Vec::new(), explain::REPLACED.to_owned())
 }
 

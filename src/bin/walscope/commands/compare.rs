@@ -143,8 +143,7 @@ fn about_capture(capture: &Capture) -> Vec<Finding> {
     found.extend(surroundings::findings(&capture.manifest.evidence));
     found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
     for finding in &mut found {
-        finding.detail = format!("{}: {}", capture.label, finding.detail);
-        finding.evidence.insert("source".to_owned(), capture.label.clone().into());
+        finding.source = Some(capture.label.clone());
     }
     found
 }

@@ -116,7 +116,7 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
                 error
             }
         })?;
-    Ok(SnapshotDocument::new(&manifest, None, found(&manifest)))
+    Ok(SnapshotDocument::new(&manifest, None, &found(&manifest)))
 }
 
 fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
@@ -140,7 +140,7 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
         manifest = capture(args, &held, options, &mut file)?;
     }
     let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
-    Ok(SnapshotDocument::new(&manifest, Some((name, size)), found(&manifest)))
+    Ok(SnapshotDocument::new(&manifest, Some((name, size)), &found(&manifest)))
 }
 
 /// Opens what is captured. What can be refused is refused before the waiting.

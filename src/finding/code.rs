@@ -1,0 +1,254 @@
+//! The table of findings: one row for everything that walscope can find.
+//!
+//! A new finding is a row here, the rule that raises it, its sentence in `say/finding.rs` and its section in
+//! `docs/findings.md`, and a case in the tests that raises it.
+
+use super::Severity;
+use super::checks::CheckName;
+use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, PageAt, Sides, SplitIndex, Unsettled, Value, WrongPage};
+use crate::evidence::Device;
+use crate::wal::EndReason;
+
+/// Makes [`Code`] and [`Found`] from the table. A row has the code's variant, its name, its title, the severities that it
+/// can have, the check of `verify` that it belongs to, if any, and the facts that it rests on: those before the semicolon
+/// stand as `evidence` in documents under these names, those behind it are for the sentence only.
+macro_rules! findings {
+    (@check) => { None };
+    (@check $check:ident) => { Some(CheckName::$check) };
+    ($(
+        $variant:ident $name:literal $title:literal [$($severity:ident),+] $(in $check:ident)? {
+            $($fact:ident: $type:ty),* $(; $($aside:ident: $aside_type:ty),+)?
+        }
+    )+) => {
+        /// What a finding is about. Its name never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $name, "`: ", $title, ".")] $variant),+
+        }
+
+        impl Code {
+            /// Every code, sorted by name.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in documents, in snake case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// A few words for a heading.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+
+            /// The severities that it can have, the gravest last.
+            #[must_use]
+            pub const fn severities(self) -> &'static [Severity] {
+                match self { $(Self::$variant => &[$(Severity::$severity),+]),+ }
+            }
+
+            /// The check of `verify` that raises it.
+            #[must_use]
+            pub const fn check(self) -> Option<CheckName> {
+                match self { $(Self::$variant => findings!(@check $($check)?)),+ }
+            }
+        }
+
+        /// What was found, and the facts that it rests on. Each variant stands for one [`Code`].
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Found {
+            $(
+                #[doc = concat!($title, ".")]
+                $variant {
+                    $(#[doc = concat!("`", stringify!($fact), "` of the evidence.")] $fact: $type,)*
+                    $($(#[doc = concat!("`", stringify!($aside), "`, for the sentence only.")] $aside: $aside_type,)+)?
+                }
+            ),+
+        }
+
+        impl Found {
+            /// Its code.
+            #[must_use]
+            pub const fn code(&self) -> Code {
+                match self { $(Self::$variant { .. } => Code::$variant),+ }
+            }
+
+            /// The facts by their names in documents.
+            #[must_use]
+            pub fn evidence(&self) -> Vec<(&'static str, Value)> {
+                let mut all = Vec::new();
+                match self {
+                    $(Self::$variant { $($fact,)* .. } => { $($fact.show(stringify!($fact), &mut all);)* })+
+                }
+                all
+            }
+        }
+    };
+}
+
+findings! {
+    AccessTimeMoved "access_time_moved" "Access times may have moved" [Notice] {
+        files: Vec<String>
+    }
+    BackfillNotInDatabase "backfill_not_in_database" "Frames that count as copied are not in the database"
+        [Error] in BackfilledInDatabase {
+        backfilled: u32, compared: u64, missing: u64, pages: Vec<PageAt>; in_use: bool
+    }
+    BundleReadableByOthers "bundle_readable_by_others" "Others can read this bundle" [Notice] {}
+    BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
+        unsettled: Unsettled
+    }
+    CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning] {
+        sides: Sides, detail: String, not_refuted_because: String
+    }
+    DatabaseFileMount "database_file_mount" "Only the database file is mounted, not its folder" [Warning] {
+        database_mount: u64, folder_mount: u64
+    }
+    DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
+        links: u64
+    }
+    DatabaseOpaque "database_opaque" "No SQLite header" [Notice] in DatabaseHeader {}
+    DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
+        [Error] {
+        sides: Sides, database: String, shm: String
+    }
+    DatabaseSymlinked "database_symlinked" "The database was opened through a symbolic link" [Info] {
+        links_followed: u32, leads_to: String
+    }
+    DatabaseTooShort "database_too_short" "The database is shorter than its complete checkpoint left it"
+        [Error] in BackfilledInDatabase {
+        size: u64, expected: u64, database_pages: u32; mx_frame: u32
+    }
+    DatabaseWal2 "database_wal2" "A wal2 database" [Error] in DatabaseHeader {
+        write_version: u8, read_version: u8
+    }
+    DifferentDatabases "different_databases" "The sides have different database files" [Warning] {
+        sides: Sides, database: String
+    }
+    FileSystemNeedsCare "file_system_needs_care" "A file system where WAL needs care" [Notice] {
+        file_system: String; why: &'static str
+    }
+    FilesReplaced "files_replaced" "Replaced while they were read" [Notice] {}
+    HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning] in Journal {}
+    PageSizeDiffers "page_size_differs" "The WAL has another page size than the database"
+        [Error] in WalAgainstDatabase {
+        wal: u32, database: u32
+    }
+    ShmBackfillBeyondMxFrame "shm_backfill_beyond_mx_frame" "More frames are claimed to be copied than there are"
+        [Notice, Error] in ShmHeaderAgainstWal {
+        backfilled: u32, mx_frame: u32
+    }
+    ShmBeyondWal "shm_beyond_wal" "The wal-index counts frames that the WAL does not have"
+        [Notice, Error] in ShmHeaderAgainstWal {
+        mx_frame: u32, committed: u64, end_frame: u64, end_reason: EndReason; damaged_before_its_end: bool
+    }
+    ShmDeleted "shm_deleted" "A mapped -shm that its path does not lead to" [Warning] {
+        gone: GoneIndex
+    }
+    ShmFramesUnreachable "shm_frames_unreachable" "Readers cannot find frames that the wal-index counts"
+        [Notice, Error] in ShmHash {
+        unreachable: u64, unindexed: u64, full_blocks: u64, frames: Vec<u64>
+    }
+    ShmHeaderChecksumWrong "shm_header_checksum_wrong" "The wal-index header has a wrong checksum"
+        [Info, Notice, Warning] in ShmHeaders {
+        mx_frame: [u32; 2], checksum_ok: [bool; 2]
+    }
+    ShmHeaderContradictsWal "shm_header_contradicts_wal" "The wal-index header contradicts the frame it names"
+        [Notice, Error] in ShmHeaderAgainstWal {
+        mx_frame: u32, commit_frame: Both<bool>, database_pages: Both<u32>, frame_checksum: Both<[u32; 2]>,
+        page_size: Both<u32>, big_endian_checksums: Both<bool>
+    }
+    ShmHeaderCopiesDiffer "shm_header_copies_differ" "The two wal-index headers differ"
+        [Info, Notice, Warning] in ShmHeaders {
+        mx_frame: [u32; 2], checksum_ok: [bool; 2]
+    }
+    ShmOfOtherWal "shm_of_other_wal" "The wal-index speaks of another WAL" [Notice, Error] in ShmHeaderAgainstWal {
+        mx_frame: u32, shm_salts: [u32; 2], wal_salts: Option<[u32; 2]>, in_use: bool; wal_size: u64
+    }
+    ShmPagesWrong "shm_pages_wrong" "The wal-index names other pages than the frames do"
+        [Notice, Error] in ShmPagesAgainstWal {
+        wrong: u64, compared: u64, frames: Vec<WrongPage>
+    }
+    ShmSlotsDuplicate "shm_slots_duplicate" "Several hash slots lead to one frame" [Notice, Warning] in ShmHash {
+        duplicate_slots: u64
+    }
+    ShmSlotsOutOfOrder "shm_slots_out_of_order" "Readers find an older frame of a page than its newest"
+        [Notice, Error] in ShmHash {
+        misordered_slots: u64, frames: Vec<PageAt>
+    }
+    ShmVersionUnsupported "shm_version_unsupported" "A wal-index of another version" [Notice, Error] in ShmHeaders {
+        version: u32
+    }
+    SidecarsElsewhere "sidecars_elsewhere" "-wal or -shm are on another file system than the database" [Warning] {
+        files: Vec<&'static str>, database_device: Device
+    }
+    SidecarsStricter "sidecars_stricter" "-wal or -shm keep out users whom the database lets in" [Warning] {
+        files: Vec<OwnedFile>; database: OwnedFile
+    }
+    SplitBrain "split_brain" "Running processes use different wal-indexes under one path" [Error] {
+        split: SplitIndex
+    }
+    TwoMountsOfOneFileSystem "two_mounts_of_one_file_system" "What looks like one folder is reached through two mounts"
+        [Warning] {
+        sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
+    }
+    UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
+        uid: u32, gid: u32, files: Vec<&'static str>
+    }
+    WalAheadOfShm "wal_ahead_of_shm" "The WAL holds a commit that the wal-index does not show yet"
+        [Info, Notice] in ShmHeaderAgainstWal {
+        committed: u64, mx_frame: u64
+    }
+    WalBesideRollbackDatabase "wal_beside_rollback_database" "A WAL with commits beside a database in rollback mode"
+        [Warning] in WalAgainstDatabase {
+        write_version: u8, read_version: u8, committed: u64
+    }
+    WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice] in WalFrames {
+        end_frame: u64, commits: u64
+    }
+    WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning] in WalHeader {
+        file_size: u64, magic: u32, page_size: u32, checksum_ok: bool; end_reason: EndReason
+    }
+    WalIndexSharedDatabaseNot "wal_index_shared_database_not" "One wal-index, but each side has its own database"
+        [Error] {
+        apart: Apart
+    }
+    WalIndexSharedWalNot "wal_index_shared_wal_not" "One wal-index, but each side has its own -wal" [Error] {
+        apart: Apart
+    }
+    WalLargeLittleLive "wal_large_little_live" "A large WAL that holds little" [Notice] in WalFrames {
+        file_size: u64, live_bytes: u64, pending: u64, in_file: u64; complete: bool, can_restart: Option<bool>
+    }
+    WalOfOtherDatabase "wal_of_other_database" "This WAL may not belong to this database"
+        [Warning] in WalAgainstDatabase {
+        database_change_counter: u32, wal_change_counter: Option<u32>
+    }
+    WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
+        mx_frame: u32, backfilled: u64, needed: u64, found: u64, committed: u64; has_header: bool
+    }
+    WalVersionUnsupported "wal_version_unsupported" "A WAL of another version" [Error] in WalHeader {
+        format_version: u32
+    }
+    WalWithoutDatabase "wal_without_database" "A WAL with commits, but no database" [Warning] in WalAgainstDatabase {
+        committed: u64; empty: bool
+    }
+    WrittenInWalResetRange "written_in_wal_reset_range" "Last written by a SQLite in the range of the wal-reset bug"
+        [Info] in DatabaseHeader {
+        sqlite_version: u32
+    }
+}
+
+impl Code {
+    /// The gravest severity that it can have.
+    #[must_use]
+    pub fn gravest(self) -> Severity {
+        self.severities().iter().copied().max().unwrap_or(Severity::Error)
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

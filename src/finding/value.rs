@@ -1,0 +1,356 @@
+//! The facts of findings as data, and how each stands in the `evidence` of a document.
+
+use std::collections::BTreeSet;
+
+use crate::evidence::{Device, InodeId, Leads, MappingProcess};
+use crate::wal::EndReason;
+
+/// A fact as a document shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing is there.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A number.
+    Number(u64),
+    /// A text.
+    Text(String),
+    /// Why a chain of frames ends.
+    EndReason(EndReason),
+    /// Several.
+    List(Vec<Value>),
+    /// Several with names.
+    Fields(Vec<(&'static str, Value)>),
+}
+
+/// Facts by their names.
+pub type Evidence = Vec<(&'static str, Value)>;
+
+/// A fact that a finding rests on.
+pub trait Fact {
+    /// Adds it to the evidence under this name, or under names of its own.
+    fn show(&self, name: &'static str, evidence: &mut Evidence);
+}
+
+impl<T: Clone> Fact for T
+where
+    Value: From<T>,
+{
+    fn show(&self, name: &'static str, evidence: &mut Evidence) {
+        evidence.push((name, Value::from(self.clone())));
+    }
+}
+
+/// A page and the frame of it that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageAt {
+    /// The page.
+    pub page: u32,
+    /// The frame.
+    pub frame: u64,
+}
+
+/// A frame whose page the wal-index and the WAL do not agree about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongPage {
+    /// The frame.
+    pub frame: u64,
+    /// Its page by the wal-index.
+    pub shm: u32,
+    /// Its page by the WAL.
+    pub wal: u32,
+}
+
+/// What the wal-index and the WAL say about one thing. It is evidence only where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Both<T> {
+    /// By the wal-index.
+    pub shm: T,
+    /// By the WAL.
+    pub wal: T,
+}
+
+impl<T: PartialEq> Both<T> {
+    /// Whether they differ.
+    pub fn differ(&self) -> bool {
+        self.shm != self.wal
+    }
+}
+
+impl<T: PartialEq + Clone> Fact for Both<T>
+where
+    Value: From<T>,
+{
+    fn show(&self, name: &'static str, evidence: &mut Evidence) {
+        if self.differ() {
+            let both = [("shm", self.shm.clone().into()), ("wal", self.wal.clone().into())];
+            evidence.push((name, Value::Fields(both.into())));
+        }
+    }
+}
+
+/// A file with who may use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnedFile {
+    /// `database`, `-wal` or `-shm`.
+    pub name: &'static str,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The labels of two sides.
+pub type Sides = [String; 2];
+
+/// A capture that is not of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsettled {
+    /// The one that is looked at, and why it is not.
+    This {
+        /// The reason.
+        reason: String,
+    },
+    /// That of one side of several.
+    Side {
+        /// Its label.
+        side: String,
+    },
+}
+
+impl Fact for Unsettled {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        if let Self::Side { side } = self {
+            side.show("side", evidence);
+        }
+    }
+}
+
+/// A `-shm` that its path does not lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoneIndex {
+    /// It went while a side was captured.
+    DuringCapture {
+        /// The side's label.
+        side: String,
+        /// Paths that still lead to it.
+        links: u64,
+        /// Whether the names of all files still led to them.
+        paths_unchanged: bool,
+    },
+    /// Running processes have it mapped.
+    Mapped {
+        /// What is mapped.
+        mapped: InodeId,
+        /// The path that it was mapped by.
+        path: String,
+        /// What that path leads to now.
+        leads: Leads,
+        /// Who maps it.
+        processes: Vec<MappingProcess>,
+    },
+}
+
+impl Fact for GoneIndex {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        match self {
+            Self::DuringCapture { side, links, paths_unchanged } => {
+                side.show("side", evidence);
+                links.show("links", evidence);
+                paths_unchanged.show("paths_unchanged", evidence);
+            }
+            Self::Mapped { mapped, path, .. } => {
+                mapped.show("mapped", evidence);
+                path.show("path", evidence);
+            }
+        }
+    }
+}
+
+/// Running processes that use more than one wal-index for one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitIndex {
+    /// Processes of one side are cut off from whoever opens its path next.
+    Side {
+        /// The side's label.
+        side: String,
+        /// The processes.
+        pids: BTreeSet<u32>,
+        /// What they have mapped.
+        mapped: BTreeSet<InodeId>,
+        /// What the path leads to; `None` when nothing is there.
+        path_leads_to: Option<InodeId>,
+        /// Whether the database has another name, by which they opened it.
+        by_database: bool,
+        /// Who maps what.
+        detail: String,
+    },
+    /// Several wal-indexes are mapped under one path.
+    Path {
+        /// The path.
+        path: String,
+        /// What is mapped, and by whom.
+        mapped: Vec<(InodeId, Vec<MappingProcess>)>,
+    },
+}
+
+impl Fact for SplitIndex {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        match self {
+            Self::Side { side, pids, mapped, path_leads_to, .. } => {
+                side.show("side", evidence);
+                pids.iter().copied().collect::<Vec<u32>>().show("pids", evidence);
+                mapped.iter().copied().collect::<Vec<InodeId>>().show("mapped", evidence);
+                path_leads_to.show("path_leads_to", evidence);
+            }
+            Self::Path { path, mapped } => {
+                path.show("path", evidence);
+                mapped.iter().map(|(id, _)| *id).collect::<Vec<InodeId>>().show("mapped", evidence);
+            }
+        }
+    }
+}
+
+/// One wal-index that is used for two files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Apart {
+    /// A process of one side has another file open than the side's path leads to.
+    Process {
+        /// The side's label.
+        side: String,
+        /// The processes.
+        pids: BTreeSet<u32>,
+        /// `database` or `-wal`.
+        apart: &'static str,
+        /// The processes by name.
+        processes: String,
+    },
+    /// Two sides have two files.
+    Pair {
+        /// The labels.
+        sides: Sides,
+        /// `database` or `-wal`.
+        apart: &'static str,
+        /// How it is known.
+        detail: String,
+    },
+}
+
+impl Fact for Apart {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        match self {
+            Self::Process { side, pids, apart, .. } => {
+                side.show("side", evidence);
+                pids.iter().copied().collect::<Vec<u32>>().show("pids", evidence);
+                apart.show("apart", evidence);
+            }
+            Self::Pair { sides, apart, detail } => {
+                sides.show("sides", evidence);
+                apart.show("apart", evidence);
+                detail.show("detail", evidence);
+            }
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(fact: bool) -> Self {
+        Self::Bool(fact)
+    }
+}
+
+impl From<u8> for Value {
+    fn from(fact: u8) -> Self {
+        Self::Number(fact.into())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(fact: u32) -> Self {
+        Self::Number(fact.into())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(fact: u64) -> Self {
+        Self::Number(fact)
+    }
+}
+
+impl From<String> for Value {
+    fn from(fact: String) -> Self {
+        Self::Text(fact)
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(fact: &'static str) -> Self {
+        Self::Text(fact.to_owned())
+    }
+}
+
+impl From<Device> for Value {
+    fn from(fact: Device) -> Self {
+        Self::Text(fact.to_string())
+    }
+}
+
+impl From<InodeId> for Value {
+    fn from(fact: InodeId) -> Self {
+        Self::Text(fact.to_string())
+    }
+}
+
+impl From<EndReason> for Value {
+    fn from(fact: EndReason) -> Self {
+        Self::EndReason(fact)
+    }
+}
+
+impl From<OwnedFile> for Value {
+    fn from(fact: OwnedFile) -> Self {
+        fact.name.into()
+    }
+}
+
+impl From<PageAt> for Value {
+    fn from(PageAt { page, frame }: PageAt) -> Self {
+        Self::Fields(vec![("page", page.into()), ("frame", frame.into())])
+    }
+}
+
+impl From<WrongPage> for Value {
+    fn from(WrongPage { frame, shm, wal }: WrongPage) -> Self {
+        Self::Fields(vec![("frame", frame.into()), ("shm", shm.into()), ("wal", wal.into())])
+    }
+}
+
+impl<T> From<Option<T>> for Value
+where
+    Self: From<T>,
+{
+    fn from(fact: Option<T>) -> Self {
+        fact.map_or(Self::Null, Self::from)
+    }
+}
+
+impl<T> From<Vec<T>> for Value
+where
+    Self: From<T>,
+{
+    fn from(facts: Vec<T>) -> Self {
+        Self::List(facts.into_iter().map(Self::from).collect())
+    }
+}
+
+impl<T, const N: usize> From<[T; N]> for Value
+where
+    Self: From<T>,
+{
+    fn from(facts: [T; N]) -> Self {
+        Self::List(facts.into_iter().map(Self::from).collect())
+    }
+}

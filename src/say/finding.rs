@@ -1,0 +1,400 @@
+//! What each finding says in sentences: what is so here, and what to do about it.
+
+use std::borrow::Cow;
+
+use crate::evidence::{Leads, MappingProcess};
+use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, Unsettled};
+use crate::finding::{Finding, Found, Severity};
+use crate::wal::EndReason;
+
+/// A finding in sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// A few words.
+    pub title: &'static str,
+    /// One or two sentences about this case.
+    pub detail: String,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+/// What to do about a wal-index in use that is wrong.
+const LIVE: &str = "Copy the database, -wal and -shm before anything closes or checkpoints it; then stop every process that has it open, and let the next one rebuild the wal-index from the WAL.";
+/// What to do about a wal-index that nobody was seen to use.
+const LEFT: &str =
+    "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
+/// What to do about damage in the middle of the WAL: the -shm is the only witness of the commits behind it.
+const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
+/// What to do about processes that use other files than the path leads to.
+const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace one of the files while it is in use.";
+/// What to do about a database that is open under two names.
+const ONE_NAME: &str = "Stop every process that has the database open, keep a copy of the database and of every -wal and -shm, then start them again so that all reach the database in one folder under one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind.";
+/// What to do about one wal-index over two sets of files.
+const ONE_FOLDER: &str = "Stop every process that has either database open and keep a copy of all files. Then mount the folder that holds the database, with everything in it, from one place into every container; never mount or link a -shm by itself.";
+
+/// The sentences of one finding.
+#[must_use]
+pub fn finding(finding: &Finding) -> Told {
+    let (detail, advice) = sentences(finding);
+    let detail = match &finding.source {
+        Some(source) => format!("{source}: {detail}"),
+        None => detail.into_owned(),
+    };
+    Told { title: title(&finding.found), detail, advice }
+}
+
+/// The title of the table, or a closer one where a code has several kinds of facts.
+fn title(found: &Found) -> &'static str {
+    match found {
+        Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
+        Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
+            "The -shm was deleted or replaced during the capture"
+        }
+        Found::SplitBrain { split: SplitIndex::Side { .. } } => {
+            "Running processes use another wal-index than the path leads to"
+        }
+        Found::WalIndexSharedDatabaseNot { apart: Apart::Process { .. } } => {
+            "A process uses this wal-index for another database file"
+        }
+        Found::WalIndexSharedWalNot { apart: Apart::Process { .. } } => {
+            "A process uses this wal-index with another -wal"
+        }
+        _ => found.code().title(),
+    }
+}
+
+/// Detail and advice.
+fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
+    let rebuild = if finding.severity >= Severity::Warning { LIVE } else { LEFT };
+    let torn = match finding.severity {
+        Severity::Info => "A writer is at work: look again.",
+        Severity::Notice => "Nothing to do: the first connection to open the database recovers the wal-index.",
+        Severity::Warning | Severity::Error => {
+            "The next connection that reads recovers the wal-index; if this lasts, no connection can."
+        }
+    };
+    match &finding.found {
+        Found::AccessTimeMoved { files } => (
+            format!("Not owned by this user, so that reading may have moved their access time: {}.", files.join(", "))
+                .into(),
+            "Look as the files' owner or with CAP_FOWNER, or refuse with --strict-atime.",
+        ),
+        Found::BackfillNotInDatabase { backfilled, compared, missing, in_use, .. } => (
+            format!("nBackfill claims every frame up to {backfilled}; of the {compared} pages it vouches for, the database holds {missing} otherwise. Readers of the database alone see older content, and a checkpoint will not copy them.").into(),
+            if *in_use {
+                "Copy the database and its -wal now, before any connection closes: the last to close deletes the -wal. Without the -shm, a copy of both recovers with every commit."
+            } else {
+                "Keep the -wal with the database, and copy both before anything opens them: opening without the -shm recovers every commit of the WAL."
+            },
+        ),
+        Found::BundleReadableByOthers {} => (
+            "The bundle holds content of a database, and its mode lets others than its owner read it.".into(),
+            "chmod 600 the bundle; set umask 077 before redirecting output into one.",
+        ),
+        Found::BundleUnstable { unsettled: Unsettled::This { reason } } => (
+            format!("The files could not be shown to be of one moment: {reason}.").into(),
+            "Numbers of this capture may belong to different moments. If the files were changing, capture again, with more --attempts.",
+        ),
+        Found::BundleUnstable { unsettled: Unsettled::Side { side } } => (
+            format!("The files of {side} could not be shown to be of one moment; identities hold, the content may be mixed.").into(),
+            "Capture again, when there is less traffic or while a connection stays open.",
+        ),
+        Found::CapturesDiverged { detail, not_refuted_because, .. } => (
+            format!("{detail}. Two writers on two wal-indexes leave that behind; a tail lost by a crash or a backup restored between the captures looks the same, and {not_refuted_because}.").into(),
+            "Capture both sides again while a connection stays open on each, or compare the live databases.",
+        ),
+        Found::DatabaseFileMount { .. } => (
+            "The database is a mount of its own; -wal and -shm are made in the folder beneath it and are nobody else's. Two containers that mount the file this way share the database and neither wal-index nor WAL: commits are lost, and integrity_check does not notice.".into(),
+            "Mount the folder that holds the database instead of the file.",
+        ),
+        Found::DatabaseHardLinked { links } => (
+            format!("{links} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.").into(),
+            "Open it by one name everywhere, and remove the others: find FOLDER -xdev -samefile DATABASE lists them.",
+        ),
+        Found::DatabaseOpaque {} => (
+            "The database does not begin with \"SQLite format 3\": it is encrypted, or no SQLite database. Its WAL frames can be valid all the same.".into(),
+            "If it is encrypted, nothing is wrong; page content cannot be shown.",
+        ),
+        Found::DatabaseSharedWalIndexNot { database, shm, .. } => (
+            format!("{database}; {shm}. Commits of one side overwrite those of the other, and integrity_check does not notice.").into(),
+            "Mount the folder that holds the database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal and -shm behind.",
+        ),
+        Found::DatabaseSymlinked { leads_to, .. } => (
+            format!("The name leads to {leads_to}, and -wal and -shm lie beside that. Another container may resolve the same name to another place.").into(),
+            "Give every container the folder that the link leads to, and compare them.",
+        ),
+        Found::DatabaseTooShort { size, expected, database_pages, mx_frame } => (
+            format!("All {mx_frame} frames count as copied, which makes {database_pages} pages or {expected} bytes; the database has {size} bytes.").into(),
+            "The database was cut off or replaced. Keep it with its -wal, and restore from a backup beside, not over, them.",
+        ),
+        Found::DatabaseWal2 { .. } => (
+            "Bytes 18 and 19 of the database say 3: wal2, a format of its own with two WAL files. What is said here about the WAL does not hold for it.".into(),
+            "Use the tools of the SQLite branch that wrote it.",
+        ),
+        Found::DifferentDatabases { database, .. } => (
+            format!("{database}. Equal content only means that one was copied.").into(),
+            "If it should be one database, mount the same folder on every side.",
+        ),
+        Found::FileSystemNeedsCare { file_system, why } => (
+            format!("The files are on {file_system}: {why}. Within one mount on one machine it may still be all right.").into(),
+            "Compare the sides with walscope, and try it with real writers before trusting it; the file system's name alone decides nothing.",
+        ),
+        Found::FilesReplaced {} => (
+            "The database, its -wal or its -shm was created, deleted or replaced by another file during each look: what was read is not of one time, and was not held against each other.".into(),
+            "Usual beside connections that open and close in quick succession: the last one deletes -wal and -shm. Look again, or while a connection stays open.",
+        ),
+        Found::HotJournal {} => (
+            "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.".into(),
+            "Keep the journal together with the database; deleting it can corrupt the database.",
+        ),
+        Found::PageSizeDiffers { wal, database } => (
+            format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),
+            "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
+        ),
+        Found::ShmBackfillBeyondMxFrame { backfilled, mx_frame } => (
+            format!("nBackfill is {backfilled}, and mxFrame is {mx_frame}: the next {} frames would never be copied.", backfilled.saturating_sub(*mx_frame)).into(),
+            rebuild,
+        ),
+        Found::ShmBeyondWal { mx_frame, committed, end_frame, damaged_before_its_end, .. } => {
+            let detail = format!("mxFrame is {mx_frame}, and the WAL's last commit is frame {committed}.");
+            if *damaged_before_its_end {
+                (format!("{detail} Frame {mx_frame} stands in the file as it was committed, so frame {end_frame} or one before it was damaged or never reached the disk.").into(), KEEP)
+            } else {
+                (format!("{detail} Frames behind it are missing or damaged.").into(), rebuild)
+            }
+        }
+        Found::ShmDeleted { gone } => gone_index(gone),
+        Found::ShmFramesUnreachable { unreachable, unindexed, full_blocks, .. } => {
+            let full = match full_blocks {
+                0 => "",
+                _ => " Of a block no hash slot is empty: a search there fails with SQLITE_CORRUPT.",
+            };
+            (format!("A search by page misses {unreachable} frames, and {unindexed} have no entry because the file is too short: readers get older content for them.{full}").into(), rebuild)
+        }
+        Found::ShmHeaderChecksumWrong { .. } => (
+            "Both copies agree and their checksum is wrong: a reader recovers the wal-index from the WAL.".into(),
+            torn,
+        ),
+        Found::ShmHeaderContradictsWal { mx_frame, commit_frame, database_pages, frame_checksum, page_size, big_endian_checksums } => {
+            let all = [
+                ("commit_frame", commit_frame.differ()),
+                ("database_pages", database_pages.differ()),
+                ("frame_checksum", frame_checksum.differ()),
+                ("page_size", page_size.differ()),
+                ("big_endian_checksums", big_endian_checksums.differ()),
+            ];
+            let names: Vec<&str> = all.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name).collect();
+            (format!("It names frame {mx_frame} as the last commit and differs from it in {}.", names.join(", ")).into(), rebuild)
+        }
+        Found::ShmHeaderCopiesDiffer { mx_frame: [first, second], .. } => (
+            format!("Copy 0 says mxFrame {first} and copy 1 says {second}: a reader waits or recovers.").into(),
+            torn,
+        ),
+        Found::ShmOfOtherWal { mx_frame, shm_salts: [salt1, salt2], wal_salts, wal_size, .. } => {
+            let has = match wal_salts {
+                Some([salt1, salt2]) => format!("the WAL's header has {salt1:08x} {salt2:08x}"),
+                None => format!("there is no WAL header ({wal_size} bytes)"),
+            };
+            (format!("It counts {mx_frame} frames under the salts {salt1:08x} {salt2:08x}, but {has}.").into(), rebuild)
+        }
+        Found::ShmPagesWrong { wrong, compared, .. } => (
+            format!("{wrong} of {compared} frames hold another page than their entry says.").into(),
+            rebuild,
+        ),
+        Found::ShmSlotsDuplicate { duplicate_slots } => (
+            format!("{duplicate_slots} slots repeat another; SQLite never leaves that behind.").into(),
+            rebuild,
+        ),
+        Found::ShmSlotsOutOfOrder { misordered_slots, .. } => (
+            format!("A search takes the last slot that it comes across, and {misordered_slots} stand behind the slot of a newer frame of the same page.").into(),
+            rebuild,
+        ),
+        Found::ShmVersionUnsupported { version } => (
+            format!("Both copies of its header are intact and say version {version}; 3007000 is the only one there is. As long as somebody has it open, SQLite cannot open the database.").into(),
+            if finding.severity == Severity::Error {
+                "Copy the database, -wal and -shm, then stop every process that has it open: the next to open it makes the wal-index anew. Find out what wrote this one."
+            } else {
+                LEFT
+            },
+        ),
+        Found::SidecarsElsewhere { files, .. } => (
+            format!("The {} and the database are on different devices: something is mounted over a single file. Who has the database need not have them.", files.join(" and ")).into(),
+            "Keep database, -wal and -shm in one folder of one file system.",
+        ),
+        Found::SidecarsStricter { files, database } => {
+            let owned = |file: &OwnedFile| format!("mode {:04o} and owner {}:{}", file.mode, file.uid, file.gid);
+            let told: Vec<String> = files.iter().map(|file| format!("the {} has {}", file.name, owned(file))).collect();
+            (
+                format!("The database has {}, but {}. Another container's user may open the database and then fails.", owned(database), told.join(", ")).into(),
+                "Run every container with one user and group, or give all three files the same group and mode (SQLite copies the database's mode to the files it makes).",
+            )
+        }
+        Found::SplitBrain { split } => split_index(split),
+        Found::TwoMountsOfOneFileSystem { sides: [a, b], file_system, devices: [first, second], why, .. } => (
+            format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
+            "Mount it once on the machine, and give that one mount to every container.",
+        ),
+        Found::UserCannotWrite { uid, gid, files } => (
+            format!("User {uid}:{gid} may not write to: {}. SQLite as this user cannot write to the database; it can read it in WAL mode only while it may write to the -shm, or make one.", files.join(", ")).into(),
+            "If a container runs as this user, give it the files' user or group; a reader needs to write to the -shm, too.",
+        ),
+        Found::WalAheadOfShm { committed, mx_frame } => (
+            format!("The WAL's last commit is frame {committed}, and mxFrame is {mx_frame}: readers see the state before.").into(),
+            "Usual while a commit is being synced. If it stays so with no writer at work, a writer died there: the commit was never confirmed, and the next writer overwrites it.",
+        ),
+        Found::WalBesideRollbackDatabase { committed, .. } => (
+            format!("Bytes 18 and 19 of the database say rollback journal, but {committed} committed frames lie beside it. SQLite replays a -wal that exists, whatever the database says.").into(),
+            "Find out where the -wal comes from before anything opens the database: leaving WAL mode deletes it.",
+        ),
+        Found::WalCommitsBehindBreak { end_frame, commits } => (
+            format!("Frame {end_frame} does not follow the one before it; behind it {commits} commit frames of the same generation stand, and SQLite does not read them.").into(),
+            "If a disk or a copy damaged that frame, keep the file before anything opens the database: recovery drops what is behind. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same.",
+        ),
+        Found::WalHeaderUnusable { file_size, magic, page_size, end_reason, .. } => {
+            let because = match end_reason {
+                EndReason::BadMagic => format!("its magic is {magic:#010x}"),
+                EndReason::BadPageSize => format!("its page size is {page_size}"),
+                _ => "the checksum of its header is wrong".to_owned(),
+            };
+            (
+                format!("SQLite takes this WAL of {file_size} bytes for an empty one: {because}.").into(),
+                "Keep a copy before anything opens the database: the next writer begins the WAL anew.",
+            )
+        }
+        Found::WalIndexSharedDatabaseNot { apart } | Found::WalIndexSharedWalNot { apart } => two_files(apart),
+        Found::WalLargeLittleLive { file_size, live_bytes, pending, in_file, complete, can_restart } => {
+            let why = match (complete, can_restart) {
+                (_, Some(false)) => "readers keep the WAL from starting over, so it goes on growing",
+                (true, _) => "the next writer starts over at its beginning and reuses the space",
+                (false, _) => "SQLite reuses the space once all is copied",
+            };
+            (
+                format!("Of its {file_size} bytes, {live_bytes} wait to be copied ({pending} of {in_file} frames). A -wal does not shrink by itself: {why}.").into(),
+                "PRAGMA wal_checkpoint(TRUNCATE) empties it when no reader is in the way; PRAGMA journal_size_limit keeps it small from then on.",
+            )
+        }
+        Found::WalOfOtherDatabase { database_change_counter, wal_change_counter } => {
+            let here = match wal_change_counter {
+                None => "the database is plain, and the WAL's page 1 has no SQLite header".to_owned(),
+                Some(counter) => format!("the database's change counter is {database_change_counter}, and the WAL's latest page 1 has {counter}, which is older"),
+            };
+            (
+                format!("A WAL carries no mark of its database, but here {here}. SQLite replays it all the same.").into(),
+                "Find out whether the database or the -wal was restored, replaced or copied alone. Keep both before anything opens them.",
+            )
+        }
+        Found::WalTruncated { mx_frame, backfilled, needed, found, committed, has_header } => {
+            let counted = u64::from(*mx_frame);
+            let first_lost = committed.max(backfilled) + 1;
+            let lost = if first_lost > counted {
+                "All of them are in the database: nothing that was committed is lost so far.".to_owned()
+            } else {
+                format!("Frames {first_lost} to {counted} are neither in the WAL nor in the database: the commits in them are lost, and who reads their pages gets an error or another state.")
+            };
+            let header = if *has_header { "" } else { " and no header" };
+            (
+                format!("The wal-index counts {counted} frames, which take {needed} bytes, {backfilled} of them in the database; the WAL has {found} bytes{header}. {lost}").into(),
+                "Copy the database, -wal and -shm at once, then stop every process that has it open. What was in the lost frames comes only from a backup or from those who wrote it. Then find what truncates the -wal: a `>` in a script, log rotation, a restore over files in use.",
+            )
+        }
+        Found::WalVersionUnsupported { format_version } => (
+            format!("The WAL header is intact and says version {format_version}; 3007000 is the only one there is. SQLite refuses to open the database.").into(),
+            "Find out what wrote this file; do not delete it before, it may hold commits.",
+        ),
+        Found::WalWithoutDatabase { committed, empty } => (
+            format!("The database is {}, and {committed} committed frames lie in its -wal. SQLite deletes a -wal beside an empty database.", if *empty { "empty" } else { "missing" }).into(),
+            "Copy the -wal before anything creates or opens the database under this name.",
+        ),
+        Found::WrittenInWalResetRange { sqlite_version } => (
+            format!("SQLite {} wrote last. A checkpoint of 3.7.0 to 3.51.2 that meets a restart of the WAL can claim frames that were never copied; the number cannot tell whether a distribution, such as Debian, fixed that under it, nor who else writes.", release(*sqlite_version)).into(),
+            "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once.",
+        ),
+    }
+}
+
+/// A SQLITE_VERSION_NUMBER as people write it: `3.40.1`.
+fn release(version: u32) -> String {
+    format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000)
+}
+
+fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
+    match gone {
+        GoneIndex::DuringCapture { side, .. } => (
+            format!("On {side} the path no longer led to the -shm that had been opened. The last connection may have closed, or somebody removed it.").into(),
+            "Capture again while a connection stays open. Never delete the -shm of a database in use.",
+        ),
+        GoneIndex::Mapped { mapped, path, leads, processes: all } => {
+            let leads = if *leads == Leads::Nowhere { "no file any more" } else { "another file" };
+            (
+                format!("{} maps {mapped}, but {path} leads to {leads}: whoever opens the database next uses another wal-index.", processes(all)).into(),
+                "Stop these processes before anything else opens the database, keep a copy of its files, then start them again. Never delete the -shm of a database in use.",
+            )
+        }
+    }
+}
+
+fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
+    match split {
+        SplitIndex::Side { detail, by_database, .. } => (
+            format!("{detail}. Whoever opens the database next does not see their commits and locks.").into(),
+            if *by_database { ONE_NAME } else { START_AGAIN },
+        ),
+        SplitIndex::Path { path, mapped } => {
+            let told: Vec<String> = mapped.iter().map(|(id, all)| format!("{id} by {}", processes(all))).collect();
+            (
+                format!("{path} is mapped as {}. They see neither each other's commits nor locks, and overwrite one another.", told.join(", as ")).into(),
+                "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again.",
+            )
+        }
+    }
+}
+
+fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
+    match apart {
+        Apart::Process { side, apart, processes, .. } => (
+            format!("On {side} {processes} maps the -shm, and has not the {apart} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.").into(),
+            START_AGAIN,
+        ),
+        Apart::Pair { detail, .. } => (
+            format!("The sides share one -shm, but {detail}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost.").into(),
+            ONE_FOLDER,
+        ),
+    }
+}
+
+/// The first processes by name, and how many more there are.
+fn processes(all: &[MappingProcess]) -> String {
+    const LISTED: usize = 5;
+    let mut named: Vec<String> = all
+        .iter()
+        .take(LISTED)
+        .map(|process| {
+            let command = process.command.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let container =
+                process.container.as_deref().map(|name| format!(" in container {name}")).unwrap_or_default();
+            format!("pid {}{command}{container}", process.pid)
+        })
+        .collect();
+    if all.len() > LISTED {
+        named.push(format!("{} more", all.len() - LISTED));
+    }
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_that_wrote_last_is_named_and_who_may_have_fixed_it() {
+        let told = finding(&Finding::new(Found::WrittenInWalResetRange { sqlite_version: 3_040_001 }));
+        assert!(told.detail.contains("SQLite 3.40.1") && told.detail.contains("Debian"), "{}", told.detail);
+    }
+
+    #[test]
+    fn one_source_of_several_is_named_first() {
+        let finding_of_one =
+            Finding { source: Some("a".into()), ..Finding::new(Found::DatabaseHardLinked { links: 2 }) };
+        assert!(finding(&finding_of_one).detail.starts_with("a: 2 hard links"));
+    }
+}

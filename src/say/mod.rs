@@ -1,0 +1,3 @@
+//! Sentences, made of facts: the last step before a document is written. One file for each family.
+
+pub mod finding;
