@@ -1,16 +1,23 @@
 //! Tables of any length: columns whose widths are known beforehand, rows drawn one at a time. Columns that do not fit
 //! beside the others continue on further lines of the row.
+//!
+//! A table can have ten million rows: a row is appended to a buffer of the caller, and nothing is allocated for a cell.
+
+use std::borrow::Cow;
+use std::fmt::Write;
 
 use anstyle::Style;
 use textwrap::core::display_width;
 
 use super::line;
-use super::text::{BOLD, DIM, styled};
+use super::text::{BOLD, DIM};
 
 /// Columns between two cells.
 const GAP: usize = 2;
 /// What the further lines of a row are indented by.
 const INDENT: usize = 4;
+/// Digits of the largest number; two words in hexadecimal take fewer.
+const DIGITS: usize = 20;
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,51 +42,116 @@ pub const fn words(head: &'static str, width: usize) -> Column {
     Column { head, width, right: false }
 }
 
-/// One cell: text, and how it looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell(pub String, pub Style);
+/// What a cell says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said<'a> {
+    Text(&'a str),
+    Number(u64),
+    /// Two words in hexadecimal.
+    Pair([u32; 2]),
+}
 
-impl<T: ToString> From<T> for Cell {
-    fn from(text: T) -> Self {
-        Self(text.to_string(), Style::new())
+/// One cell: text or a number, and how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell<'a>(Said<'a>, Style);
+
+impl Cell<'_> {
+    /// Salts or checksums: two words in hexadecimal.
+    #[must_use]
+    pub const fn pair(pair: [u32; 2]) -> Self {
+        Self(Said::Pair(pair), Style::new())
     }
+
+    /// The cell in a style.
+    #[must_use]
+    pub const fn styled(self, style: Style) -> Self {
+        Self(self.0, style)
+    }
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Said::Text(text), Style::new())
+    }
+}
+
+impl From<u64> for Cell<'_> {
+    fn from(number: u64) -> Self {
+        Self(Said::Number(number), Style::new())
+    }
+}
+
+impl From<u32> for Cell<'_> {
+    fn from(number: u32) -> Self {
+        u64::from(number).into()
+    }
+}
+
+impl From<u16> for Cell<'_> {
+    fn from(number: u16) -> Self {
+        u64::from(number).into()
+    }
+}
+
+impl From<usize> for Cell<'_> {
+    fn from(number: usize) -> Self {
+        (number as u64).into()
+    }
+}
+
+/// Where the cells of a column stand.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Columns that a cell takes, padding included.
+    room: usize,
+    /// Columns that its text may take: less or more than `room` in the last column.
+    limit: usize,
+    right: bool,
+    /// On which line of a row.
+    line: usize,
 }
 
 /// The layout of one table.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    columns: Vec<Column>,
-    /// On which line of a row a column stands.
-    lines: Vec<usize>,
+    heads: Vec<&'static str>,
+    places: Vec<Place>,
     width: usize,
+    colour: bool,
 }
 
 impl Rows {
-    /// Lays columns out for a width; cells of the last column are cut to the room that is left.
+    /// Lays columns out for a width; cells of the last column are cut to the room that is left. Without `colour` no style
+    /// is written.
     #[must_use]
-    pub fn new(columns: Vec<Column>, width: usize) -> Self {
-        let mut lines = Vec::with_capacity(columns.len());
-        let (mut number, mut used) = (0, 0);
-        for column in &columns {
-            let needed = column.width.max(display_width(column.head));
-            if used > 0 && used + GAP + needed > width {
+    pub fn new(columns: &[Column], width: usize, colour: bool) -> Self {
+        let mut places: Vec<Place> = Vec::with_capacity(columns.len());
+        let (mut number, mut used, mut before_last) = (0, 0, 0);
+        for column in columns {
+            let room = column.width.max(display_width(column.head));
+            if used > 0 && used + GAP + room > width {
                 number += 1;
-                used = INDENT + needed;
+                before_last = INDENT;
             } else {
-                used += needed + if used > 0 { GAP } else { 0 };
+                before_last = used + if used > 0 { GAP } else { 0 };
             }
-            lines.push(number);
+            used = before_last + room;
+            places.push(Place { room, limit: room, right: column.right, line: number });
         }
-        Self { columns, lines, width }
+        if let Some(last) = places.last_mut() {
+            last.limit = width.saturating_sub(before_last);
+        }
+        Self { heads: columns.iter().map(|column| column.head).collect(), places, width, colour }
     }
 
     /// The heads, and the rule under them.
     #[must_use]
     pub fn head(&self) -> String {
-        let heads: Vec<Cell> = self.columns.iter().map(|column| Cell(column.head.to_owned(), BOLD)).collect();
-        let mut out = self.row(&heads);
+        let cells: Vec<Cell<'_>> = self.heads.iter().map(|head| Cell::from(*head).styled(BOLD)).collect();
+        let mut out = String::new();
+        self.row(&cells, &mut out);
         let rule = anstream::adapter::strip_str(&out).to_string().lines().map(display_width).max().unwrap_or(0);
-        out.push_str(&styled(DIM, &"─".repeat(rule.min(self.width))));
+        self.styled(DIM, &"─".repeat(rule.min(self.width)), &mut out);
         out.push('\n');
         out
     }
@@ -87,46 +159,104 @@ impl Rows {
     /// Columns that are left for the last cell.
     #[must_use]
     pub fn room_of_last(&self) -> usize {
-        let last = self.lines.last().copied().unwrap_or(0);
-        let before = self.columns.iter().zip(&self.lines).rev().skip(1).filter(|(_, line)| **line == last);
-        let used: usize = before.map(|(column, _)| column.width.max(display_width(column.head)) + GAP).sum();
-        self.width.saturating_sub(used + if last > 0 { INDENT } else { 0 })
+        self.places.last().map_or(self.width, |last| last.limit)
     }
 
-    /// One row; ends with a newline. Cells without text leave their place empty.
-    #[must_use]
-    pub fn row(&self, cells: &[Cell]) -> String {
-        let mut out = String::new();
+    /// Appends one row, which ends with a newline. Cells without text leave their place empty.
+    pub fn row(&self, cells: &[Cell<'_>], out: &mut String) {
+        let start = out.len();
+        let mut digits = [0; DIGITS];
         let mut number = 0;
-        let mut started = false;
-        let last = self.columns.len().saturating_sub(1);
-        for (i, ((column, at), Cell(text, style))) in self.columns.iter().zip(&self.lines).zip(cells).enumerate() {
-            if *at != number {
-                end_line(&mut out);
-                out.push_str(&" ".repeat(INDENT));
-                number = *at;
-            } else if started {
-                out.push_str(&" ".repeat(GAP));
+        for (i, (place, Cell(said, style))) in self.places.iter().zip(cells).enumerate() {
+            if place.line != number {
+                end_line(out, start);
+                spaces(INDENT, out);
+                number = place.line;
+            } else if i > 0 {
+                spaces(GAP, out);
             }
-            started = true;
-            let room = column.width.max(display_width(column.head));
-            let text = cut(&line(text), if i == last { self.room_of_last() } else { room });
-            let padding = " ".repeat(room.saturating_sub(display_width(&text)));
-            let text = if text.is_empty() { text } else { styled(*style, &text) };
-            let (before, after) = if column.right { (padding, String::new()) } else { (String::new(), padding) };
-            out.push_str(&(before + &text + &after));
+            let text = match said {
+                Said::Text(text) => text,
+                Said::Number(number) => decimal(*number, &mut digits),
+                Said::Pair(pair) => hexadecimal(*pair, &mut digits),
+            };
+            self.cell(place, text, *style, out);
         }
-        end_line(&mut out);
-        out
+        end_line(out, start);
+    }
+
+    fn cell(&self, place: &Place, text: &str, style: Style, out: &mut String) {
+        // Nearly every cell is of characters that take one column each and fits.
+        let fits = text.len() <= place.limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let text = if fits { Cow::Borrowed(text) } else { Cow::Owned(cut(&line(text), place.limit)) };
+        let padding = place.room.saturating_sub(if fits { text.len() } else { display_width(&text) });
+        if place.right {
+            spaces(padding, out);
+        }
+        self.styled(style, &text, out);
+        if !place.right {
+            spaces(padding, out);
+        }
+    }
+
+    fn styled(&self, style: Style, text: &str, out: &mut String) {
+        if !self.colour || text.is_empty() || style == Style::new() {
+            out.push_str(text);
+        } else {
+            // A string takes whatever is written.
+            let _ = write!(out, "{style}{text}{style:#}");
+        }
     }
 }
 
-/// Ends a line, without spaces at its end; a line of nothing but spaces is none.
-fn end_line(out: &mut String) {
-    out.truncate(out.trim_end_matches(' ').len());
-    if !out.is_empty() && !out.ends_with('\n') {
+/// Ends a line of the row that began at `start`, without spaces at its end; a line of nothing but spaces is none.
+fn end_line(out: &mut String, start: usize) {
+    let row = out.get(start..).unwrap_or_default().trim_end_matches(' ');
+    let (length, ended) = (row.len(), row.is_empty() || row.ends_with('\n'));
+    out.truncate(start + length);
+    if !ended {
         out.push('\n');
     }
+}
+
+fn spaces(mut columns: usize, out: &mut String) {
+    const SOME: &str = "                                ";
+    while columns > 0 {
+        let now = columns.min(SOME.len());
+        out.push_str(SOME.get(..now).unwrap_or_default());
+        columns -= now;
+    }
+}
+
+fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &str {
+    let mut from = DIGITS;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        from -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(from..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
+}
+
+/// `89abcdef 01234567`.
+fn hexadecimal([first, second]: [u32; 2], digits: &mut [u8; DIGITS]) -> &str {
+    const LENGTH: usize = 17;
+    for (at, digit) in digits.iter_mut().take(LENGTH).enumerate() {
+        *digit = match at {
+            0..8 => nibble(first >> (4 * (7 - at))),
+            8 => b' ',
+            _ => nibble(second >> (4 * (16 - at))),
+        };
+    }
+    digits.get(..LENGTH).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
+}
+
+fn nibble(word: u32) -> u8 {
+    let low = (word & 0xf) as u8;
+    if low < 10 { b'0' + low } else { b'a' + low - 10 }
 }
 
 /// The text within a width; an ellipsis stands for what is cut off.
@@ -153,31 +283,38 @@ mod tests {
     }
 
     fn table(width: usize) -> Rows {
-        let columns = vec![numbers("frame", 12_345), words("class", 11), numbers("page", 9), words("note", 4)];
-        Rows::new(columns, width)
+        let columns = [numbers("frame", 12_345), words("class", 11), numbers("page", 9), words("note", 4)];
+        Rows::new(&columns, width, true)
+    }
+
+    fn row(rows: &Rows, cells: &[Cell<'_>]) -> String {
+        let mut out = String::new();
+        rows.row(cells, &mut out);
+        out
     }
 
     #[test]
     fn cells_stand_under_their_heads() {
         let rows = table(60);
-        let row = rows.row(&[7.into(), "committed".into(), 3.into(), "superseded".into()]);
+        let row = row(&rows, &[7_u32.into(), "committed".into(), 3_u32.into(), "superseded".into()]);
         assert_eq!(plain(&rows.head()), "frame  class        page  note\n──────────────────────────────\n");
         assert_eq!(plain(&row), "    7  committed       3  superseded\n");
     }
 
     #[test]
     fn what_does_not_fit_continues_on_the_next_line() {
-        let rows = table(20);
-        let row = rows.row(&[7.into(), "committed".into(), 3.into(), "superseded by a later one".into()]);
-        assert_eq!(plain(&row), "    7  committed\n       3  superseded by…\n".replace("superseded by…", "supersede…"));
+        let row =
+            row(&table(20), &[7_u32.into(), "committed".into(), 3_u32.into(), "superseded by a later one".into()]);
+        assert_eq!(plain(&row), "    7  committed\n       3  supersede…\n");
     }
 
     #[test]
     fn no_line_is_wider_than_asked() {
         for width in 20..120 {
             let rows = table(width);
-            let text =
-                rows.head() + &rows.row(&[12_345.into(), "uncommitted".into(), 9.into(), "x".repeat(200).into()]);
+            let long = "x".repeat(200);
+            let cells = [12_345_u32.into(), "uncommitted".into(), 9_u32.into(), long.as_str().into()];
+            let text = rows.head() + &row(&rows, &cells);
             let widest = plain(&text).lines().map(display_width).max().unwrap();
             assert!(widest <= width, "width {width}: {text}");
         }
@@ -185,7 +322,44 @@ mod tests {
 
     #[test]
     fn a_row_without_text_on_its_further_line_has_no_such_line() {
-        let row = table(20).row(&[7.into(), "stale".into(), "".into(), "".into()]);
+        let row = row(&table(20), &[7_u32.into(), "stale".into(), "".into(), "".into()]);
         assert_eq!(plain(&row), "    7  stale\n");
+    }
+
+    #[test]
+    fn rows_are_appended_to_what_is_there() {
+        let mut out = "above   ".to_owned();
+        table(60).row(&["".into(), "".into()], &mut out);
+        assert_eq!(out, "above   ");
+        table(60).row(&[7_u32.into()], &mut out);
+        assert_eq!(out, "above       7\n");
+    }
+
+    #[test]
+    fn without_colour_a_row_is_the_coloured_one_without_its_escapes() {
+        let columns = [numbers("frame", 12_345), words("class", 11)];
+        let cells = [7_u32.into(), Cell::from("no").styled(DIM)];
+        let [with, without] = [true, false].map(|colour| Rows::new(&columns, 60, colour));
+        assert_ne!(row(&with, &cells), row(&without, &cells));
+        assert_eq!(plain(&row(&with, &cells)), row(&without, &cells));
+        assert_eq!(plain(&with.head()), without.head());
+    }
+
+    #[test]
+    fn cells_cannot_send_escape_sequences_and_wide_letters_take_two_columns() {
+        let columns = [words("name", 8), words("note", 4)];
+        let text = row(&Rows::new(&columns, 60, false), &["日本\u{1b}".into(), "\u{9b}".into()]);
+        assert_eq!(text, "日本\\u{…  \\u{9b}\n");
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_standard_library_does() {
+        let mut digits = [0; DIGITS];
+        for n in [0, 9, 10, 1_234_567_890, u64::MAX] {
+            assert_eq!(decimal(n, &mut digits), n.to_string());
+        }
+        for [a, b] in [[0, 0], [0x0012_89ab, 0xcdef_4567], [u32::MAX, 1]] {
+            assert_eq!(hexadecimal([a, b], &mut digits), format!("{a:08x} {b:08x}"));
+        }
     }
 }

@@ -186,9 +186,9 @@ pub struct BlockTable(Rows);
 impl BlockTable {
     /// Laid out for a width.
     #[must_use]
-    pub fn new(blocks: u64, width: usize) -> Self {
+    pub fn new(blocks: u64, width: usize, colour: bool) -> Self {
         let last_frame = blocks.saturating_mul(4096).min(FRAMES);
-        let columns = vec![
+        let columns = [
             numbers("block", blocks),
             numbers("first frame", last_frame),
             numbers("last frame", last_frame),
@@ -198,7 +198,7 @@ impl BlockTable {
             numbers("noise slots", 8192),
             words("note", 20),
         ];
-        Self(Rows::new(columns, width))
+        Self(Rows::new(&columns, width, colour))
     }
 
     /// The heads.
@@ -207,17 +207,16 @@ impl BlockTable {
         self.0.head()
     }
 
-    /// One block, and what is wrong with it in sentences below.
-    #[must_use]
-    pub fn row(&self, block: &BlockRow, width: usize) -> String {
+    /// Appends one block, and what is wrong with it in sentences below.
+    pub fn row(&self, block: &BlockRow, width: usize, out: &mut String) {
         let faults = faults(block);
         let note = match (&block.error, faults.is_empty()) {
-            (Some(_), _) => Cell("cut short".to_owned(), RED),
+            (Some(_), _) => Cell::from("cut short").styled(RED),
             (None, true) => Cell::from(""),
-            (None, false) => Cell("unsound".to_owned(), RED),
+            (None, false) => Cell::from("unsound").styled(RED),
         };
         let number = |n: usize| if block.error.is_some() { Cell::from("") } else { Cell::from(n) };
-        let mut out = self.0.row(&[
+        let cells = [
             block.block.into(),
             block.first_frame.into(),
             block.last_frame.into(),
@@ -226,11 +225,11 @@ impl BlockTable {
             number(block.noise_entries),
             number(block.noise_slots + block.garbage_slots),
             note,
-        ]);
+        ];
+        self.0.row(&cells, out);
         for fault in block.error.iter().map(|error| line(error)).chain(faults) {
             out.push_str(&text::wrap(&fault, width, "    ", "    "));
         }
-        out
     }
 }
 
@@ -286,10 +285,11 @@ pub struct EntryTables {
 impl EntryTables {
     /// Laid out for a width.
     #[must_use]
-    pub fn new(blocks: u64, largest_frame: u64, width: usize) -> Self {
+    pub fn new(blocks: u64, largest_frame: u64, width: usize, colour: bool) -> Self {
         let page = numbers("page", u32::MAX.into());
         let (block, frame) = (numbers("block", blocks), numbers("frame", largest_frame));
-        let slots = vec![
+        let pages = [block, frame, page, words("note", 5)];
+        let slots = [
             block,
             numbers("slot", 8191),
             numbers("position", 4096),
@@ -299,7 +299,7 @@ impl EntryTables {
             numbers("displaced", 8191),
             words("note", 12),
         ];
-        Self { pages: Rows::new(vec![block, frame, page, words("note", 5)], width), slots: Rows::new(slots, width) }
+        Self { pages: Rows::new(&pages, width, colour), slots: Rows::new(&slots, width, colour) }
     }
 
     /// The heads of the page-number array.
@@ -308,11 +308,10 @@ impl EntryTables {
         self.pages.head()
     }
 
-    /// One entry of the page-number array.
-    #[must_use]
-    pub fn page(&self, block: u32, entry: &EntryRow) -> String {
-        let note = Cell(if entry.noise { "noise" } else { "" }.to_owned(), DIM);
-        self.pages.row(&[block.into(), entry.frame.into(), entry.page.into(), note])
+    /// Appends one entry of the page-number array.
+    pub fn page(&self, block: u32, entry: &EntryRow, out: &mut String) {
+        let note = Cell::from(if entry.noise { "noise" } else { "" }).styled(DIM);
+        self.pages.row(&[block.into(), entry.frame.into(), entry.page.into(), note], out);
     }
 
     /// The heads of the hash table.
@@ -321,10 +320,10 @@ impl EntryTables {
         self.slots.head()
     }
 
-    /// One slot of the hash table.
-    #[must_use]
-    pub fn slot(&self, block: u32, slot: &SlotRow) -> String {
+    /// Appends one slot of the hash table.
+    pub fn slot(&self, block: u32, slot: &SlotRow, out: &mut String) {
         let number = |n: Option<u64>| n.map_or_else(|| Cell::from("-"), Cell::from);
+        // Nearly every slot has no note, and then nothing is allocated.
         let mut notes: Vec<&str> = Vec::new();
         if slot.kind != "live" {
             notes.push(slot.kind);
@@ -335,8 +334,9 @@ impl EntryTables {
         if slot.kind == "live" && slot.reachable == Some(false) {
             notes.push("unreachable");
         }
+        let notes = notes.join(", ");
         let style = if slot.kind == "live" { RED } else { DIM };
-        self.slots.row(&[
+        let cells = [
             block.into(),
             slot.slot.into(),
             slot.position.into(),
@@ -344,8 +344,9 @@ impl EntryTables {
             number(slot.page.map(u64::from)),
             number(slot.ideal_slot.map(u64::from)),
             number(slot.displacement.map(u64::from)),
-            Cell(notes.join(", "), style),
-        ])
+            Cell::from(notes.as_str()).styled(style),
+        ];
+        self.slots.row(&cells, out);
     }
 }
 

@@ -123,10 +123,10 @@ pub struct FrameTable {
 impl FrameTable {
     /// Laid out for the numbers that occur. `start` is of the same first pass.
     #[must_use]
-    pub fn new(whole: &InspectDocument, start: &Start, width: usize) -> Self {
+    pub fn new(whole: &InspectDocument, start: &Start, width: usize, colour: bool) -> Self {
         let wal = whole.wal.as_ref();
         let largest_offset = whole.sizes.wal.unwrap_or(u64::MAX);
-        let columns = vec![
+        let columns = [
             numbers("frame", wal.map_or(0, |wal| wal.frames.in_file)),
             numbers("offset", largest_offset),
             numbers("page", start.largest_page.into()),
@@ -139,7 +139,7 @@ impl FrameTable {
             words("note", "superseded".len()),
         ];
         Self {
-            rows: Rows::new(columns, width),
+            rows: Rows::new(&columns, width, colour),
             backfilled: whole.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.backfilled),
             database_pages: wal.and_then(|wal| wal.database_pages).unwrap_or(u32::MAX),
         }
@@ -151,26 +151,26 @@ impl FrameTable {
         self.rows.head()
     }
 
-    /// One frame.
-    #[must_use]
-    pub fn row(&self, frame: &FrameRow) -> String {
+    /// Appends one frame.
+    pub fn row(&self, frame: &FrameRow, out: &mut String) {
         let ok = match frame.checksum_ok {
             Some(true) => Cell::from("yes"),
-            Some(false) => Cell("no".to_owned(), RED),
+            Some(false) => Cell::from("no").styled(RED),
             None => Cell::from("?"),
         };
-        self.rows.row(&[
+        let cells = [
             frame.frame.into(),
             frame.offset.into(),
             frame.page.into(),
             if frame.commit_pages == 0 { "-".into() } else { frame.commit_pages.into() },
-            Cell(text::words(&frame.class), self.look(frame).style()),
+            Cell::from(class(frame.class)).styled(self.look(frame).style()),
             frame.transaction.map_or_else(|| "-".into(), Cell::from),
-            format!("{} {}", hexadecimal(frame.salt1), hexadecimal(frame.salt2)).into(),
-            format!("{} {}", hexadecimal(frame.checksum1), hexadecimal(frame.checksum2)).into(),
+            Cell::pair([frame.salt1, frame.salt2]),
+            Cell::pair([frame.checksum1, frame.checksum2]),
             ok,
-            Cell(self.note(frame).to_owned(), DIM),
-        ])
+            Cell::from(self.note(frame)).styled(DIM),
+        ];
+        self.rows.row(&cells, out);
     }
 
     fn look(&self, frame: &FrameRow) -> Class {
@@ -194,6 +194,17 @@ impl FrameTable {
     }
 }
 
+/// A class in words.
+fn class(class: FrameClass) -> &'static str {
+    match class {
+        FrameClass::Committed => "committed",
+        FrameClass::Uncommitted => "uncommitted",
+        FrameClass::Residue => "residue",
+        FrameClass::Stale => "stale",
+        FrameClass::Unwritten => "unwritten",
+    }
+}
+
 /// The table of transactions.
 #[derive(Debug)]
 pub struct TransactionTable {
@@ -203,11 +214,11 @@ pub struct TransactionTable {
 impl TransactionTable {
     /// Laid out for the numbers that occur.
     #[must_use]
-    pub fn new(whole: &InspectDocument, start: &Start, width: usize) -> Self {
+    pub fn new(whole: &InspectDocument, start: &Start, width: usize, colour: bool) -> Self {
         let wal = whole.wal.as_ref();
         let frames = wal.map_or(0, |wal| wal.frames.committed);
         let commits = wal.map_or(0, |wal| wal.commits);
-        let columns = vec![
+        let columns = [
             numbers("tx", start.transactions),
             numbers("first", frames),
             numbers("last", frames),
@@ -215,7 +226,7 @@ impl TransactionTable {
             numbers("database", start.largest_commit_pages.into()),
             words("pages", 8),
         ];
-        Self { rows: Rows::new(columns, width) }
+        Self { rows: Rows::new(&columns, width, colour) }
     }
 
     /// The heads.
@@ -224,18 +235,18 @@ impl TransactionTable {
         self.rows.head()
     }
 
-    /// One transaction; its list of pages is shortened to the width.
-    #[must_use]
-    pub fn row(&self, transaction: &TransactionRow) -> String {
+    /// Appends one transaction; its list of pages is shortened to the width.
+    pub fn row(&self, transaction: &TransactionRow, out: &mut String) {
         let pages = page_list(&transaction.pages, transaction.pages_left_out, self.rows.room_of_last());
-        self.rows.row(&[
+        let cells = [
             transaction.transaction.into(),
             transaction.first_frame.into(),
             transaction.last_frame.into(),
             transaction.commit_points.into(),
             transaction.database_pages.into(),
-            pages.into(),
-        ])
+            pages.as_str().into(),
+        ];
+        self.rows.row(&cells, out);
     }
 }
 
@@ -300,7 +311,7 @@ pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> St
     let header = &visited.frame.header;
     let fields = [header.page, header.commit_pages, header.salt1, header.salt2, header.checksum1, header.checksum2];
     let stored: Vec<u8> = fields.into_iter().flat_map(u32::to_be_bytes).collect();
-    let mut words = format!("Frame {}: {}", frame.frame, text::words(&frame.class));
+    let mut words = format!("Frame {}: {}", frame.frame, class(frame.class));
     if let Some(transaction) = frame.transaction {
         words.push_str(&format!(", transaction {transaction}"));
     }
@@ -330,6 +341,14 @@ pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_called_as_in_json() {
+        use FrameClass::{Committed, Residue, Stale, Uncommitted, Unwritten};
+        for one in [Committed, Uncommitted, Residue, Stale, Unwritten] {
+            assert_eq!(class(one), text::words(&one));
+        }
+    }
 
     #[test]
     fn a_list_of_pages_is_shortened_to_its_room() {

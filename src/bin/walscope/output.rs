@@ -36,23 +36,66 @@ pub fn write_json(out: impl Write, document: &impl Serialize) -> anyhow::Result<
 /// Prints text that may hold colour; it is taken out where it is not wanted.
 pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
     let mut out = page(global);
-    out.write_all(text.as_bytes())?;
+    out.text(text)?;
     out.flush()?;
     Ok(())
 }
 
-/// Standard output for text of any length that may hold colour. To be flushed at the end.
-pub fn page(global: &Global) -> impl Write {
-    let choice = match global.color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
-    };
-    io::BufWriter::new(anstream::AutoStream::new(io::stdout(), choice).lock())
+/// Standard output for text of any length. It is put together in memory and written much at a time.
+pub struct Page {
+    out: io::StdoutLock<'static>,
+    buffer: String,
+    colour: bool,
 }
 
-/// Bytes of JSON lines that are collected before they are written.
-const LINES_AT_ONCE: usize = 64 * 1024;
+/// Opens it. To be flushed at the end.
+pub fn page(global: &Global) -> Page {
+    let colour = match global.color {
+        Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+        Color::Always => true,
+        Color::Never => false,
+    };
+    Page { out: io::stdout().lock(), buffer: String::with_capacity(2 * AT_ONCE), colour }
+}
+
+impl Page {
+    /// Whether colour is wanted.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Writes text that may hold colour; it is taken out where it is not wanted.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        let colour = self.colour;
+        self.append(|out| match colour {
+            true => out.push_str(text),
+            false => out.extend(anstream::adapter::strip_str(text)),
+        })
+    }
+
+    /// Writes what `add` appends, as it is: text that was made for [`Page::colour`], such as a row of a table.
+    pub fn append(&mut self, add: impl FnOnce(&mut String)) -> io::Result<()> {
+        add(&mut self.buffer);
+        if self.buffer.len() < AT_ONCE { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what is left.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(self.buffer.as_bytes());
+        self.buffer.clear();
+        written.and_then(|()| self.out.flush())
+    }
+}
+
+/// What was put together before something failed is shown.
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// Bytes of rows, or of JSON lines, that are collected before they are written.
+const AT_ONCE: usize = 64 * 1024;
 
 /// Standard output for one JSON value a line. Values are put together in memory and written many at a time.
 pub struct Lines {
@@ -62,7 +105,7 @@ pub struct Lines {
 
 /// Opens it. To be flushed at the end.
 pub fn lines() -> Lines {
-    Lines { out: io::stdout().lock(), buffer: Vec::with_capacity(2 * LINES_AT_ONCE) }
+    Lines { out: io::stdout().lock(), buffer: Vec::with_capacity(2 * AT_ONCE) }
 }
 
 impl Lines {
@@ -71,7 +114,7 @@ impl Lines {
         let mut json = serde_json::Serializer::with_formatter(&mut self.buffer, Harmless(CompactFormatter));
         value.serialize(&mut json).map_err(io::Error::from)?;
         self.buffer.push(b'\n');
-        if self.buffer.len() < LINES_AT_ONCE { Ok(()) } else { self.flush() }
+        if self.buffer.len() < AT_ONCE { Ok(()) } else { self.flush() }
     }
 
     /// Writes what is left.

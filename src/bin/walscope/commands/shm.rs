@@ -1,6 +1,6 @@
 //! `walscope shm`: the wal-index, both header copies, locks, and every block of it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -13,7 +13,7 @@ use walscope::source::{self, Source};
 use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::options::{FailOn, Global};
-use crate::output::{self, Sink, Streamed};
+use crate::output::{self, Page, Sink, Streamed};
 use crate::steady::steady;
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
@@ -122,48 +122,42 @@ impl Listing<'_> {
 
     fn page(&self, head: &str, global: &Global, width: usize) -> anyhow::Result<()> {
         let mut out = output::page(global);
-        out.write_all(head.as_bytes())?;
+        out.text(head)?;
         self.tables(&mut out, width)?;
         Ok(out.flush()?)
     }
 
-    fn tables(&self, out: &mut dyn Write, width: usize) -> io::Result<()> {
-        let table = BlockTable::new(self.blocks, width);
+    fn tables(&self, out: &mut Page, width: usize) -> io::Result<()> {
+        let table = BlockTable::new(self.blocks, width, out.colour());
         let asked = self.args.pages || self.args.hash || self.args.block.is_some();
         let mut drawn = 0_u64;
         self.each_block(&mut |block| {
             drawn += 1;
             if drawn == 1 {
-                write!(out, "\n{}", table.head())?;
+                out.text(&format!("\n{}", table.head()))?;
             }
             if !asked && drawn > BLOCKS_DRAWN {
                 return Ok(());
             }
-            out.write_all(table.row(block, width).as_bytes())
+            out.append(|out| table.row(block, width, out))
         })?;
         if !asked && drawn > BLOCKS_DRAWN {
-            writeln!(out, "{} more blocks: --block N", drawn - BLOCKS_DRAWN)?;
+            out.text(&format!("{} more blocks: --block N\n", drawn - BLOCKS_DRAWN))?;
         }
         let room = self.blocks.saturating_mul(BLOCK_FRAMES as u64);
-        let lists = EntryTables::new(self.blocks, room, width);
+        let lists = EntryTables::new(self.blocks, room, width, out.colour());
         if self.args.pages {
-            write!(out, "\n{}", lists.pages_head())?;
+            out.text(&format!("\n{}", lists.pages_head()))?;
             self.each_block(&mut |block| {
-                block
-                    .pages
-                    .iter()
-                    .flatten()
-                    .try_for_each(|entry| out.write_all(lists.page(block.block, entry).as_bytes()))
+                let mut entries = block.pages.iter().flatten();
+                entries.try_for_each(|entry| out.append(|out| lists.page(block.block, entry, out)))
             })?;
         }
         if self.args.hash {
-            write!(out, "\n{}", lists.slots_head())?;
+            out.text(&format!("\n{}", lists.slots_head()))?;
             self.each_block(&mut |block| {
-                block
-                    .slots
-                    .iter()
-                    .flatten()
-                    .try_for_each(|slot| out.write_all(lists.slot(block.block, slot).as_bytes()))
+                let mut slots = block.slots.iter().flatten();
+                slots.try_for_each(|slot| out.append(|out| lists.slot(block.block, slot, out)))
             })?;
         }
         Ok(())

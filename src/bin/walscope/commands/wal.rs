@@ -1,7 +1,7 @@
 //! `walscope wal`: every frame of a WAL with its class, or its transactions.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use walscope::wal::transactions::Transactions;
 use crate::exit::{Exit, answered};
 use crate::look::{Look, Wal, look};
 use crate::options::{FailOn, Global};
-use crate::output::{self, Sink, Streamed};
+use crate::output::{self, Page, Sink, Streamed};
 use crate::pass;
 use crate::steady::steady;
 
@@ -197,42 +197,43 @@ impl Listing<'_> {
     fn page(&self, global: &Global) -> anyhow::Result<()> {
         let width = output::width(global);
         let mut out = output::page(global);
-        out.write_all(wal_page::head(self.whole, width).as_bytes())?;
-        out.write_all(b"\n")?;
+        out.text(&wal_page::head(self.whole, width))?;
+        out.text("\n")?;
         let mut rows = 0_u64;
         if self.args.hex {
             rows = self.hex(width, &mut out)?;
         } else if self.args.transactions {
-            let table = TransactionTable::new(self.whole, self.start, width);
+            let table = TransactionTable::new(self.whole, self.start, width, out.colour());
             self.each_transaction(PAGES_DRAWN, &mut |row| {
-                write_row(&mut out, &mut rows, || table.head(), &table.row(row))
+                write_row(&mut out, &mut rows, || table.head(), |out| table.row(row, out))
             })?;
         } else {
-            let table = FrameTable::new(self.whole, self.start, width);
-            self.each_frame(&mut |row, _| write_row(&mut out, &mut rows, || table.head(), &table.row(row)))?;
+            let table = FrameTable::new(self.whole, self.start, width, out.colour());
+            self.each_frame(&mut |row, _| write_row(&mut out, &mut rows, || table.head(), |out| table.row(row, out)))?;
         }
         if rows == 0 {
             let what = if self.args.transactions { "committed transactions" } else { "frames" };
-            writeln!(out, "No {what} to list.")?;
+            out.text(&format!("No {what} to list.\n"))?;
         }
         let foot = wal_page::foot(self.whole, self.start, self.args.transactions, self.changed.get(), width);
-        out.write_all(foot.as_bytes())?;
+        out.text(&foot)?;
         Ok(out.flush()?)
     }
 
     /// Headers field by field and pages as bytes; the WAL header only where frames were not chosen.
-    fn hex(&self, width: usize, out: &mut dyn Write) -> io::Result<u64> {
+    fn hex(&self, width: usize, out: &mut Page) -> io::Result<u64> {
         if let (None, None, Some(bytes)) = (&self.args.frame, self.args.page, self.bytes) {
             let (FrameBytes::Whole(bytes) | FrameBytes::Headers(bytes)) = bytes;
             let mut head = [0; HEADER_SIZE];
             let got = ReadAt::read_at(bytes, &mut head, 0)?;
             let head = head.get(..got).unwrap_or_default();
-            out.write_all(hex::annotated(&layout::WAL_HEADER, head, 0, width).as_bytes())?;
+            out.text(&hex::annotated(&layout::WAL_HEADER, head, 0, width))?;
         }
         let mut rows = 0;
         self.each_frame(&mut |row, visited| {
             rows += 1;
-            write!(out, "\n{}", wal_page::frame_in_hex(row, visited, width))
+            out.text("\n")?;
+            out.text(&wal_page::frame_in_hex(row, visited, width))
         })?;
         Ok(rows)
     }
@@ -270,12 +271,17 @@ impl Listing<'_> {
 }
 
 /// Writes a row of a table, and its heads before the first.
-pub fn write_row(out: &mut dyn Write, rows: &mut u64, head: impl FnOnce() -> String, row: &str) -> io::Result<()> {
+fn write_row(
+    out: &mut Page,
+    rows: &mut u64,
+    head: impl FnOnce() -> String,
+    row: impl FnOnce(&mut String),
+) -> io::Result<()> {
     if *rows == 0 {
-        out.write_all(head().as_bytes())?;
+        out.text(&head())?;
     }
     *rows += 1;
-    out.write_all(row.as_bytes())
+    out.append(row)
 }
 
 #[cfg(test)]
