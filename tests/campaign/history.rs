@@ -7,9 +7,9 @@ use walscope::look::checkpoint::CheckpointFacts;
 
 use crate::check::Known;
 use crate::child::{AtLimit, Child, Reply};
+use crate::common::random::Random;
 use crate::look::Look;
 use crate::model::{Index, Who, raw};
-use crate::random::Random;
 use crate::tally::Tally;
 
 /// Rows that no step deletes; each fills about a page.

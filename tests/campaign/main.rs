@@ -3,15 +3,22 @@
 //!
 //! `WALSCOPE_HISTORIES=10000 cargo test --test campaign` runs more of them, `WALSCOPE_SEED=n` one; see docs/reliability.md.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod accidents;
 mod check;
 mod child;
+#[path = "../common/mod.rs"]
+mod common;
 mod history;
 mod look;
 mod model;
-mod random;
 mod rest;
 mod tally;
 

@@ -1,6 +1,4 @@
 //! Real SQLite in a process of its own, statement by statement: this very test binary, run again.
-//!
-//! The test file has `#[test] fn sqlite_in_a_child() { common::sqlite::serve() }`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -21,10 +19,11 @@ impl Sqlite {
         Self::open_by(&std::env::current_exe().unwrap(), database)
     }
 
-    /// The same by a copy of this test binary, which can have another name.
+    /// Opens a database in WAL mode by a copy of this test binary, which can have another name.
     pub fn open_by(program: &Path, database: &Path) -> Self {
         let mut child = Command::new(program)
-            .args(["--exact", "sqlite_in_a_child", "--nocapture"])
+            .args(super::only_test(module_path!(), "sqlite_in_a_child"))
+            .arg("--ignored")
             .env(DATABASE, database)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -64,8 +63,10 @@ impl Drop for Sqlite {
     }
 }
 
-/// The child's part; returns at once in the parent.
-pub fn serve() {
+/// The child's part: runs statements until standard input ends.
+#[test]
+#[ignore = "a process that other tests start"]
+fn sqlite_in_a_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let db = rusqlite::Connection::open(database).unwrap();
     db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE IF NOT EXISTS t(x);").unwrap();

@@ -4,7 +4,7 @@ use walscope::format::shm::{IndexHead, parse_head};
 use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
 use walscope::wal::{WalFacts, scan};
 
-use crate::support::{Shm, WalWriter};
+use crate::common::synthetic::{Shm, WalWriter};
 
 const SALTS: [u32; 2] = [1, 2];
 

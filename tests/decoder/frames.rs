@@ -6,7 +6,7 @@ use walscope::bytes::ReadAt;
 use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Visit, Visited};
 use walscope::wal::{FrameClass, WalFacts, scan, scan_pages};
 
-use crate::support::WalWriter;
+use crate::common::synthetic::WalWriter;
 
 fn sample() -> WalWriter {
     let mut wal = WalWriter::new(512, false, [7, 8]);

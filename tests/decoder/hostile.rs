@@ -5,7 +5,7 @@ use walscope::shm::{BlockFacts, WalIndex};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{WalFacts, scan};
 
-use crate::support::{Shm, WalWriter};
+use crate::common::synthetic::{Shm, WalWriter};
 
 fn look(bytes: &Vec<u8>) -> WalFacts {
     let mut frames = 0;

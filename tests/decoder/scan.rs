@@ -10,7 +10,7 @@ use walscope::bytes::{FileBytes, Joined, ReadAt};
 use walscope::format::checksum::Kernel;
 use walscope::wal::{EndReason, Frame, Scan, WalFacts};
 
-use crate::support::WalWriter;
+use crate::common::synthetic::WalWriter;
 
 const THREADS: [usize; 4] = [1, 2, 3, 7];
 

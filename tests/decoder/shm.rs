@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use walscope::format::shm::{ByteOrder, HASH_SLOTS, IndexBlock, hash, parse_head};
 use walscope::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
 
-use crate::support::Shm;
+use crate::common::synthetic::Shm;
 
 fn filled() -> Shm {
     Shm {

@@ -1,7 +1,7 @@
 //! Frames grouped into transactions.
 use walscope::wal::transactions::{Transaction, transactions};
 
-use crate::support::WalWriter;
+use crate::common::synthetic::WalWriter;
 
 fn grouped(wal: &WalWriter, pages_limit: usize) -> Vec<Transaction> {
     let mut all = Vec::new();

@@ -2,7 +2,7 @@
 use walscope::bytes::ReadAt;
 use walscope::wal::{EndReason, Frame, FrameClass, FrameCounts, GENERATIONS_LISTED, WalFacts, scan};
 
-use crate::support::WalWriter;
+use crate::common::synthetic::WalWriter;
 
 fn facts(bytes: &[u8]) -> WalFacts {
     frames(bytes).0

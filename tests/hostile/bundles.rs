@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::cli::walscope;
+use crate::common::command::{self, walscope};
 
 /// A recorded bundle with one more member in front of its manifest.
 fn with_member(entry: tar::EntryType, name: &str, link: Option<&str>) -> Vec<u8> {
@@ -82,7 +82,7 @@ fn no_member_s_name_is_a_path_and_no_member_is_a_link() {
 #[test]
 fn a_bundle_is_written_through_no_link_and_over_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let _db = crate::cli::database(&folder.path().join("t.db"));
+    let _db = command::database(&folder.path().join("t.db"));
     fs::write(folder.path().join("precious"), "precious").unwrap();
     symlink("precious", folder.path().join("link.walsnap")).unwrap();
     for name in ["link.walsnap", "precious"] {

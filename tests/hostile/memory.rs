@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use walscope::format::checksum::{ChecksumOrder, checksum};
 use walscope::format::wal::frame_checksum;
 
-use crate::cli::{EXE, run};
-use crate::support::Shm;
+use crate::common::command::{EXE, run};
+use crate::common::synthetic::Shm;
 
 /// Frames in a plain test run.
 const FRAMES: u32 = 20_000;

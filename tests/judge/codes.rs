@@ -6,7 +6,7 @@ use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Code, Finding, Severity};
 use walscope::report::finding::FindingDocument;
 
-use crate::support::{Shm, WalWriter, sum};
+use crate::common::synthetic::{Shm, WalWriter, sum};
 use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
 
 /// The world of one fault.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use walscope::finding::Severity;
 
-use crate::support::WalWriter;
+use crate::common::synthetic::WalWriter;
 use crate::world::{PAGE, SALTS, World, at_rest, healthy, index, page_one, writing};
 
 /// Frames that `healthy` indexes.

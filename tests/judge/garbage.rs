@@ -12,8 +12,8 @@ use walscope::finding::rules::{Facts, findings};
 use walscope::look::{DatabaseSight, Sight, WalSight, examine};
 use walscope::shm::{BlockFacts, WalIndex};
 
-use crate::cli::walscope;
-use crate::support::Shm;
+use crate::common::command::walscope;
+use crate::common::synthetic::Shm;
 use crate::world::{World, healthy};
 
 /// Counts what is read.

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-
-use crate::cli::{connect, walscope};
-use crate::sqlite::{child, codes, copy, verify};
-use crate::support::Shm;
-use crate::world::{at_rest, healthy, open, with_page_one, writing};
 use walscope::finding::Severity;
+
+use crate::common::command::{connect, walscope};
+use crate::common::synthetic::Shm;
+use crate::sqlite::{child, codes, copy, verify};
+use crate::world::{at_rest, healthy, open, with_page_one, writing};
 
 fn none() -> Vec<(String, String)> {
     Vec::new()

@@ -1,10 +1,16 @@
 //! The cross-checks: every code has a case that raises it and nothing else, what is normal raises nothing, and files
 //! that change while they are read are not called damaged.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
-#[path = "../cli/mod.rs"]
-mod cli;
 mod codes;
+#[path = "../common/mod.rs"]
+mod common;
 mod damaged;
 mod every_bit;
 mod footprint;
@@ -14,9 +20,4 @@ mod innocent;
 mod moments;
 mod schedules;
 mod sqlite;
-#[path = "../support/sqlite_child.rs"]
-#[allow(dead_code)]
-mod sqlite_child;
-#[path = "../support/mod.rs"]
-mod support;
 mod world;

@@ -6,7 +6,7 @@ use walscope::finding::rules::{Facts, findings};
 use walscope::look::checkpoint::{CheckpointState, diagnose};
 use walscope::look::{Examined, examine};
 
-use crate::support::Shm;
+use crate::common::synthetic::Shm;
 use crate::world::{Moment, Moving, World, at_rest, healthy, open};
 
 fn look(world: Moving) -> Examined {

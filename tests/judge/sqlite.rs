@@ -5,16 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::{Ran, walscope};
-use crate::sqlite_child::{self, SqliteChild};
-
-#[test]
-fn sqlite_child_entry() {
-    sqlite_child::serve();
-}
+use crate::common::command::{Ran, walscope};
+use crate::common::sqlite_child::SqliteChild;
 
 pub fn child() -> SqliteChild {
-    SqliteChild::start("sqlite::sqlite_child_entry")
+    SqliteChild::start()
 }
 
 /// `verify --json` of `t.db`.

@@ -9,7 +9,7 @@ use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
 use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
 
-use crate::support::{Shm, WalWriter};
+use crate::common::synthetic::{Shm, WalWriter};
 
 pub const PAGE: usize = 512;
 pub const SALTS: [u32; 2] = [11, 22];

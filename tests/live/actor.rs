@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 use rustix::process::{Signal, getpid, kill_process};
 
+use crate::common::random::Random;
 use crate::ledger;
-use crate::random::Random;
 
 /// Names role, seed, page size and folder to a child.
 const VARIABLE: &str = "WALSCOPE_TEST_LIVE_ACTOR";

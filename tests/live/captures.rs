@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
 
 use crate::actor::{COUNTS, Count, Role};
+use crate::common::command;
+use crate::common::random::Random;
+use crate::common::restore;
 use crate::crew::Crew;
 use crate::ledger;
-use crate::random::Random;
-use crate::{cli, restore};
 
 /// Captures of one history.
 const HISTORY: u64 = 125;
@@ -129,7 +130,7 @@ impl Witness {
         let (out, attempts) = (name.display().to_string(), attempts.to_string());
         let from = self.path.display().to_string();
         let arguments = ["snapshot", &from, "--with-db", "--force", "--attempts", &attempts, "-o", &out];
-        let ran = cli::walscope(self.scratch.path(), &arguments);
+        let ran = command::walscope(self.scratch.path(), &arguments);
         assert!(ran.code == 0 || ran.code == 1, "{}", ran.stderr);
         let capture = Capture::open(&name).unwrap();
         assert_eq!(capture.manifest.stability.stable, ran.code == 0, "{}", ran.text());

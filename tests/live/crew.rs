@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use crate::actor::{COUNTS, Count, Counts, Role, start};
-use crate::random::Random;
+use crate::common::random::Random;
 
 /// SIGKILL.
 const KILLED: i32 = 9;

@@ -14,14 +14,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
 
 use crate::actor::Role;
+use crate::common;
+use crate::common::command;
+use crate::common::restore;
+use crate::common::synthetic;
 use crate::crew::Crew;
 use crate::host::{Host, commands};
-use crate::{cli, common, restore};
 
 /// A database with -wal and -shm as a crash leaves them: 200 rows, half of them copied into the database.
 fn left_alone(folder: &Path) -> PathBuf {
     let work = tempfile::tempdir().unwrap();
-    let db = cli::database(&work.path().join("t.db"));
+    let db = command::database(&work.path().join("t.db"));
     let rows = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i < 100) INSERT INTO t SELECT randomblob(90) FROM n";
     db.execute_batch(rows).unwrap();
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
@@ -176,7 +179,7 @@ impl Drop for Meanwhile {
 fn all_answer(folder: &Path, path: &Path) {
     for words in commands(path) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let ran = cli::walscope(folder, &words);
+        let ran = command::walscope(folder, &words);
         assert!((0..=3).contains(&ran.code), "{words:?}: {} {}", ran.code, ran.stderr);
         assert!(
             !ran.stderr.contains("panicked") && (ran.code != 2 || !ran.stderr.is_empty()),
@@ -240,7 +243,7 @@ fn processes_that_vanish_while_they_are_looked_at_are_passed_over() {
         crew.keep();
         for words in [&["ps", "--json"][..], &["inspect", "t.db", "--json"], &["compare", "t.db", "t.db", "--json"]] {
             crew.disturb(false);
-            let ran = cli::walscope(folder.path(), words);
+            let ran = command::walscope(folder.path(), words);
             assert!((0..=3).contains(&ran.code) && !ran.stderr.contains("panicked"), "{words:?}: {}", ran.stderr);
             assert_ne!(ran.code, 2, "{words:?}: {}", ran.stderr);
         }
@@ -259,7 +262,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 fn started(folder: &Path, words: &[&str]) -> Child {
-    let mut command = Command::new(cli::EXE);
+    let mut command = Command::new(command::EXE);
     command.args(words).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -316,13 +319,13 @@ fn a_limit_on_file_sizes_leaves_no_half_bundle() {
             let before = names(folder.path());
             let line = format!(
                 "{hide} ulimit -c 0; ulimit -f 16; exec {} snapshot t.db --with-db -o b.walsnap {force}",
-                cli::EXE
+                command::EXE
             );
             let mut command = Command::new(if hide.is_empty() { "sh" } else { "unshare" });
             if !hide.is_empty() {
                 command.args(["-Urm", "sh"]);
             }
-            let ran = cli::run(command.args(["-c", &line]).current_dir(folder.path()));
+            let ran = command::run(command.args(["-c", &line]).current_dir(folder.path()));
             assert_eq!(ran.code, 2, "{hide:?} {force:?}: {}", ran.stderr);
             assert!(ran.stderr.contains("too large"), "{}", ran.stderr);
             assert_eq!(names(folder.path()), before, "{hide:?} {force:?}");
@@ -340,7 +343,7 @@ fn more_than_2_to_the_32_frames_are_counted_and_not_wrapped() {
     const FRAME: u64 = 24 + 512;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db-wal");
-    let mut wal = crate::support::WalWriter::new(512, false, [7, 8]);
+    let mut wal = synthetic::WalWriter::new(512, false, [7, 8]);
     wal.frame(1, 2, 1).frame(2, 2, 2).frame(1, 2, 3);
     fs::write(&path, &wal.bytes).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
@@ -349,19 +352,19 @@ fn more_than_2_to_the_32_frames_are_counted_and_not_wrapped() {
         return;
     }
     // The last frame is of another generation, though the frame before the hole's end would number 4 if counts wrapped.
-    let mut stale = crate::support::WalWriter::new(512, false, [6, 9]);
+    let mut stale = synthetic::WalWriter::new(512, false, [6, 9]);
     stale.frame(2, 2, 4);
     file.write_all_at(&stale.bytes[32..], 32 + (FRAMES - 1) * FRAME).unwrap();
-    let ran = cli::walscope(folder.path(), &["inspect", "t.db-wal", "--json"]);
+    let ran = command::walscope(folder.path(), &["inspect", "t.db-wal", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let frames = ran.json()["wal"]["frames"].clone();
     let counted = |name: &str| frames[name].as_u64().unwrap();
     assert_eq!((counted("in_file"), counted("committed")), (FRAMES, 3), "{frames}");
     assert_eq!((counted("stale"), counted("unwritten")), (1, FRAMES - 4), "{frames}");
-    let ran = cli::walscope(folder.path(), &["verify", "t.db-wal"]);
+    let ran = command::walscope(folder.path(), &["verify", "t.db-wal"]);
     assert!(ran.code == 0 && ran.text().contains("4294967301 frames: 3 follow by checksum"), "{}", ran.text());
     // The list begins without passing over the hole, and has what was asked for.
-    let ran = cli::walscope(folder.path(), &["wal", "t.db-wal", "--frame", "2..5", "--json"]);
+    let ran = command::walscope(folder.path(), &["wal", "t.db-wal", "--frame", "2..5", "--json"]);
     let listed = ran.json()["frames"].as_array().unwrap().len();
     assert_eq!((ran.code, listed), (0, 4), "{}", ran.stderr);
 }

@@ -13,7 +13,7 @@ use walscope::bundle::{Options, SnapshotError, capture_live};
 use walscope::shm::WalIndex;
 use walscope::wal::scan;
 
-use crate::cli;
+use crate::common::command;
 
 const VARIABLE: &str = "WALSCOPE_TEST_LIVE_HOST";
 const REPLY: &str = "host: ";
@@ -91,8 +91,8 @@ impl Drop for Host {
 pub fn serve() {
     let Some(path) = std::env::var_os(VARIABLE) else { return };
     let path = PathBuf::from(path);
-    let db = cli::database(&path);
-    let reader = cli::connect(&path);
+    let db = command::database(&path);
+    let reader = command::connect(&path);
     let count = |db: &Connection| db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
     reader.execute_batch("BEGIN").unwrap();
     count(&reader).unwrap();
@@ -124,7 +124,7 @@ pub fn serve() {
             "count" => count(&db).map_or_else(|error| format!("failed: {error}"), |rows| rows.to_string()),
             // Without a page in the cache.
             "count-afresh" => {
-                count(&cli::connect(&path)).map_or_else(|error| format!("failed: {error}"), |rows| rows.to_string())
+                count(&command::connect(&path)).map_or_else(|error| format!("failed: {error}"), |rows| rows.to_string())
             }
             other => panic!("{other}"),
         };
@@ -163,7 +163,7 @@ fn whoever_uses_the_database_keeps_its_locks_under_every_command() {
     assert!(before.len() >= 3, "SHARED on the database, the dead-man switch, a read slot: {before:?}");
     for words in commands(&host.path()) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let ran = cli::walscope(host.folder.path(), &words);
+        let ran = command::walscope(host.folder.path(), &words);
         assert!([0, 1, 3].contains(&ran.code), "{words:?}: {} {}", ran.code, ran.stderr);
         assert_eq!(host.locks(), before, "{words:?}");
     }
@@ -218,7 +218,7 @@ fn what_is_said_of_a_full_hash_table_is_what_sqlite_does() {
     file.write_all_at(&bytes[16384..32768], 16384).unwrap();
     let answer = host.ask("count-afresh");
     assert!(answer.contains("malformed"), "{answer}");
-    let document = cli::walscope(host.folder.path(), &["verify", "t.db", "--json"]).json();
+    let document = command::walscope(host.folder.path(), &["verify", "t.db", "--json"]).json();
     let found = document["findings"].as_array().unwrap();
     let found = found.iter().find(|finding| finding["code"] == "shm_frames_unreachable").unwrap();
     assert_eq!((&found["severity"], &found["evidence"]["full_blocks"]), (&"error".into(), &1.into()), "{found:#}");

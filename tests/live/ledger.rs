@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::random::Random;
+use crate::common::random::Random;
 
 /// Rows of `cell`.
 const CELLS: u64 = 64;

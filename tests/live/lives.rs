@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use crate::cli;
+use crate::common::command;
 
 const VARIABLE: &str = "WALSCOPE_TEST_LIVE_LIVES";
 /// The child's part; returns at once in the parent.
@@ -89,7 +89,7 @@ fn looks_beside_short_lives_raise_no_alarm() {
     for kind in ["short", "modes"] {
         looks(kind, |folder, number| {
             let command = COMMANDS[number as usize % COMMANDS.len()];
-            let ran = cli::walscope(folder, &[command, "t.db", "--json"]);
+            let ran = command::walscope(folder, &[command, "t.db", "--json"]);
             assert_eq!(ran.code, 0, "{kind}: {command}: {} {}", ran.text(), ran.stderr);
             for finding in ran.json()["findings"].as_array().unwrap() {
                 // A -journal is hot while a transaction in rollback mode is under way.
@@ -108,11 +108,11 @@ fn looks_and_captures_beside_one_connection_show_no_reader_in_the_way() {
     let (mut blocked, mut all) = (0, 0);
     looks("one", |folder, number| {
         if number % 4 > 0 {
-            let ran = cli::walscope(folder, &["snapshot", "t.db", "-o", "b.walsnap", "--force", "--attempts", "1"]);
+            let ran = command::walscope(folder, &["snapshot", "t.db", "-o", "b.walsnap", "--force", "--attempts", "1"]);
             assert!(ran.code <= 1, "{}", ran.stderr);
         }
         let source = if number % 4 > 0 { "b.walsnap" } else { "t.db" };
-        let ran = cli::walscope(folder, &["inspect", source, "--json"]);
+        let ran = command::walscope(folder, &["inspect", source, "--json"]);
         assert_eq!(ran.code, 0, "{} {}", ran.text(), ran.stderr);
         blocked += u32::from(ran.json()["checkpoint"]["state"] == "blocked");
         all += 1;

@@ -3,12 +3,16 @@
 //!
 //! `WALSCOPE_CAPTURES=10000 cargo test --release --test live -- --nocapture` is the long run; see docs/reliability.md.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod actor;
 mod captures;
-#[path = "../cli/mod.rs"]
-mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod crew;
@@ -16,12 +20,6 @@ mod faults;
 mod host;
 mod ledger;
 mod lives;
-#[path = "../campaign/random.rs"]
-mod random;
-#[path = "../support/restore.rs"]
-mod restore;
-#[path = "../support/mod.rs"]
-mod support;
 
 use actor::{Count, Role};
 use captures::{Tally, captures};

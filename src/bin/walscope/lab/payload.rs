@@ -47,7 +47,7 @@ impl Payload {
         let mut tar = tar::Builder::new(out);
         tar.mode(tar::HeaderMode::Deterministic);
         // folklore: `docker import` refuses sparse entries, and an executable linked with large holes would get them.
-        // Held by tests/lab.rs, wherever Docker is.
+        // Held by `tests/lab`, wherever Docker is.
         tar.sparse(false);
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);

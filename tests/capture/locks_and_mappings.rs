@@ -1,0 +1,195 @@
+//! What is seen of a real SQLite in another process: its locks and its mapping of the wal-index.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use walscope::evidence::{ByteLock, LockState, LocksView, MappingsView};
+use walscope::linux::{
+    OpenedFiles, host_view, identities, locks_view, mappings_view, open_database, paths_unchanged, raw_texts,
+};
+
+use crate::common;
+
+const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
+
+/// SQLite in a process of its own: this very test binary, obeying SQL statements line by line.
+struct Sqlite {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Sqlite {
+    fn open(database: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(common::only_test(module_path!(), "sqlite_in_a_child"))
+            .env(DATABASE, database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut sqlite = Self { child, input, output };
+        sqlite.wait();
+        sqlite.run("CREATE TABLE IF NOT EXISTS t(x)");
+        sqlite
+    }
+
+    fn run(&mut self, sql: &str) {
+        writeln!(self.input, "{sql}").unwrap();
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let mut line = String::new();
+        while line.trim_end() != "done" {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the child has ended");
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The child's side. As a test of its own it has nothing to do.
+#[test]
+fn sqlite_in_a_child() {
+    let Some(database) = std::env::var_os(DATABASE) else { return };
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    println!("\ndone");
+    for line in std::io::stdin().lines() {
+        connection.execute_batch(&line.unwrap()).unwrap();
+        println!("\ndone");
+    }
+}
+
+fn locks(files: &OpenedFiles) -> LocksView {
+    locks_view(files).value().unwrap().clone()
+}
+
+fn mappings(files: &OpenedFiles) -> MappingsView {
+    mappings_view(files).value().unwrap().clone()
+}
+
+fn pids(lock: &ByteLock) -> Vec<u32> {
+    lock.holders.iter().filter_map(|holder| holder.pid).collect()
+}
+
+#[test]
+fn the_locks_of_a_reader_and_a_writer_are_seen_with_their_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let mut writer = Sqlite::open(&path);
+    writer.run("INSERT INTO t VALUES (1)");
+    let mut reader = Sqlite::open(&path);
+    let (reading, writing) = (reader.child.id(), writer.child.id());
+    let files = open_database(&path, false).unwrap();
+
+    let idle = locks(&files);
+    assert!(idle.shm.read.iter().all(|slot| slot.state == LockState::Free && slot.holders.is_empty()));
+    assert_eq!(idle.shm.dead_man_switch.state, LockState::Shared);
+    let mut both = vec![reading, writing];
+    both.sort_unstable();
+    assert_eq!(pids(&idle.shm.dead_man_switch), both);
+    assert_eq!((idle.database.state, pids(&idle.database)), (LockState::Shared, both));
+
+    reader.run("BEGIN; SELECT count(*) FROM t");
+    writer.run("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)");
+    let busy = locks(&files);
+    assert_eq!((busy.shm.write.state, pids(&busy.shm.write)), (LockState::Exclusive, vec![writing]));
+    let held: Vec<_> = busy.shm.read.iter().filter(|slot| slot.held()).collect();
+    assert!(held.iter().all(|slot| slot.state == LockState::Shared));
+    assert!(held.iter().any(|slot| pids(slot).contains(&reading)));
+    assert_eq!(busy.shm.checkpoint.state, LockState::Free);
+    let command = busy.shm.write.holders[0].command.as_ref().unwrap();
+    assert!(command.starts_with("linux_live") || command.starts_with("sqlite_in"), "{command}");
+
+    reader.run("COMMIT");
+    writer.run("COMMIT");
+    assert_eq!(locks(&files).shm.write.state, LockState::Free);
+}
+
+#[test]
+fn a_connection_without_a_wal_index_shows_on_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let mut sqlite = Sqlite::open(&path);
+    sqlite.run("PRAGMA journal_mode=delete");
+    sqlite.run("BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)");
+    let files = open_database(&path, false).unwrap();
+    let seen = locks(&files);
+    assert_eq!((seen.database.state, pids(&seen.database)), (LockState::Exclusive, vec![sqlite.child.id()]));
+    assert_eq!(seen.shm.write.state, LockState::Unknown);
+    assert!(seen.shm.write.reason.as_ref().unwrap().contains("-shm"));
+}
+
+#[test]
+fn the_mapping_of_a_process_has_the_identity_that_one_s_own_mapping_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a b\nc.db");
+    let sqlite = Sqlite::open(&path);
+    let files = open_database(&path, false).unwrap();
+    let identity = *identities(&files).shm.value().unwrap().maps_identity.value().unwrap();
+    let view = mappings(&files);
+    assert!(view.processes_read > 0);
+    let [mapping] = view.mappings.as_slice() else { panic!("{view:?}") };
+    assert_eq!((mapping.pid, mapping.inode), (sqlite.child.id(), identity));
+    assert!(mapping.shared && !mapping.deleted_suffix && mapping.start_time.is_some());
+    assert_eq!((mapping.offset, mapping.length), (0, 32768));
+    assert!(mapping.path.ends_with("/a b\\012c.db-shm"));
+    assert_eq!(Some(mapping.mount_namespace.value()), Some(host_view(&files).namespaces.mount.value()));
+}
+
+#[test]
+fn a_process_on_a_deleted_wal_index_is_still_seen_under_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let shm = folder.path().join("t.db-shm");
+    let stale = Sqlite::open(&path);
+    let before = open_database(&path, false).unwrap();
+    std::fs::remove_file(&shm).unwrap();
+
+    let without = open_database(&path, false).unwrap();
+    let orphan = mappings(&without).mappings;
+    assert_eq!(
+        orphan.iter().map(|found| (found.pid, found.deleted_suffix)).collect::<Vec<_>>(),
+        [(stale.child.id(), true)]
+    );
+
+    let fresh = Sqlite::open(&path);
+    let after = open_database(&path, false).unwrap();
+    assert!(!paths_unchanged(&before) && paths_unchanged(&after));
+    let identity = *identities(&after).shm.value().unwrap().maps_identity.value().unwrap();
+    let view = mappings(&after);
+    let of = |pid: u32| view.mappings.iter().find(|found| found.pid == pid).unwrap();
+    assert_eq!((of(fresh.child.id()).inode, of(fresh.child.id()).deleted_suffix), (identity, false));
+    assert_ne!(of(stale.child.id()).inode, identity);
+    assert!(of(stale.child.id()).deleted_suffix);
+}
+
+#[test]
+fn the_raw_texts_hold_what_the_views_were_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let sqlite = Sqlite::open(&path);
+    let files = open_database(&path, false).unwrap();
+    let texts = raw_texts(&files, &mappings_view(&files));
+    let text = |name: &str| {
+        let (_, text) = texts.iter().find(|(found, _)| found == name).unwrap();
+        String::from_utf8_lossy(text.value().unwrap()).into_owned()
+    };
+    let maps = text(&format!("{}/maps", sqlite.child.id()));
+    assert!(maps.lines().all(|line| line.ends_with("t.db-shm")) && maps.lines().count() == 1);
+    assert!(text("locks").contains(&format!(" {} ", sqlite.child.id())));
+    assert!(text("self/mountinfo").contains(" - proc "));
+    assert!(text("uname").starts_with("Linux "));
+    assert_eq!(text("sys/kernel/random/boot_id").trim(), host_view(&files).boot_id.value().unwrap());
+}

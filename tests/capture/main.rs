@@ -1,0 +1,17 @@
+//! What is taken from live files: opening them, their locks, mappings and surroundings, the order of a capture, the bundle.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod bundle;
+#[path = "../common/mod.rs"]
+mod common;
+mod interference;
+mod locks_and_mappings;
+mod open;
+mod surroundings;

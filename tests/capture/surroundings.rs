@@ -1,0 +1,179 @@
+//! How the files are mounted, linked and owned: each finding raised by the real thing, and not without it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use walscope::finding::Code;
+use walscope::finding::surroundings::needs_care;
+
+use crate::common;
+use crate::common::sqlite::Sqlite;
+
+const EXE: &str = env!("CARGO_BIN_EXE_walscope");
+
+/// A database with a commit, held open.
+fn world() -> (tempfile::TempDir, PathBuf, Sqlite) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = fs::canonicalize(folder.path()).unwrap().join("t.db");
+    let mut sqlite = Sqlite::open(&database);
+    sqlite.run("INSERT INTO t VALUES (1)");
+    (folder, database, sqlite)
+}
+
+fn root() -> bool {
+    common::have("root", rustix::process::geteuid().is_root())
+}
+
+/// Codes about surroundings that a command's document has. The file system below the test is not the test's business.
+fn codes(command: &mut Command) -> Vec<String> {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    let json: Value =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+    let all = json["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned());
+    // What `verify` checks is about the files' content, and access times are about who looks.
+    let about_content = |code: &Code| code.check().is_some() || *code == Code::AccessTimeMoved;
+    let other: Vec<&str> = Code::ALL.iter().filter(|code| about_content(code)).map(|code| code.name()).collect();
+    all.filter(|code| !other.contains(&code.as_str())).collect()
+}
+
+fn inspect(source: impl AsRef<std::ffi::OsStr>) -> Vec<String> {
+    let found = codes(Command::new(EXE).args(["inspect", "--json"]).arg(source));
+    found.into_iter().filter(|code| code != "file_system_needs_care").collect()
+}
+
+/// Runs a shell text, and inspect behind it, in a mount namespace of its own.
+fn in_a_mount_namespace(setup: &str, source: &Path) -> Vec<String> {
+    let script = format!("{setup} && exec \"$0\" inspect --json \"$1\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, EXE]).arg(source);
+    codes(&mut command).into_iter().filter(|code| code != "file_system_needs_care").collect()
+}
+
+#[test]
+fn a_database_in_a_folder_of_its_own_raises_nothing() {
+    let (_folder, database, _sqlite) = world();
+    assert_eq!(inspect(&database), [""; 0]);
+}
+
+#[test]
+fn a_hard_link_and_a_symbolic_link_are_named() {
+    let (_folder, database, _sqlite) = world();
+    let link = database.with_file_name("link.db");
+    symlink("t.db", &link).unwrap();
+    assert_eq!(inspect(&link), ["database_symlinked"]);
+    fs::hard_link(&database, database.with_file_name("second.db")).unwrap();
+    assert_eq!(inspect(&database), ["database_hard_linked"]);
+}
+
+#[test]
+fn a_wal_index_that_keeps_out_whom_the_database_lets_in_is_named() {
+    let (_folder, database, _sqlite) = world();
+    let shm = PathBuf::from(format!("{}-shm", database.display()));
+    let mode = |file: &Path, mode| fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&database, 0o666);
+    mode(&shm, 0o644);
+    assert_eq!(inspect(&database), ["sidecars_stricter"]);
+    // The other way round nobody is kept out.
+    mode(&database, 0o600);
+    mode(&PathBuf::from(format!("{}-wal", database.display())), 0o600);
+    assert_eq!(inspect(&database), [""; 0]);
+}
+
+#[test]
+fn a_container_s_user_who_cannot_write_is_named_and_an_examiner_is_not() {
+    if !root() {
+        return;
+    }
+    let (folder, database, _sqlite) = world();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let drop = ["--reuid", "1000", "--regid", "1000", "--clear-groups", "sleep", "600"];
+    let mut other = Command::new("setpriv").args(drop).spawn().unwrap();
+    let status = format!("/proc/{}/status", other.id());
+    while !fs::read_to_string(&status).unwrap().contains("Uid:\t1000") {
+        std::thread::yield_now();
+    }
+    let found = inspect(format!("pid:{}:{}", other.id(), database.display()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(found, ["user_cannot_write"]);
+    assert_eq!(inspect(&database), [""; 0]);
+}
+
+#[test]
+fn a_database_that_is_mounted_as_a_single_file_is_named_from_one_side_alone() {
+    if !root() {
+        return;
+    }
+    let (_folder, database, _sqlite) = world();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mounted = elsewhere.path().join("t.db");
+    fs::write(&mounted, "").unwrap();
+    let setup = format!("mount --bind {} {}", database.display(), mounted.display());
+    // The connection that is open has the other wal-index mapped.
+    assert_eq!(in_a_mount_namespace(&setup, &mounted), ["split_brain", "database_file_mount"]);
+    // A mount of the folder is how it should be.
+    let folder = database.parent().unwrap();
+    let setup = format!("mount --bind {} {}", folder.display(), elsewhere.path().display());
+    assert_eq!(in_a_mount_namespace(&setup, &mounted), [""; 0]);
+}
+
+#[test]
+fn a_wal_index_from_another_file_system_is_named() {
+    if !root() {
+        return;
+    }
+    let (_folder, database, _sqlite) = world();
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path().display();
+    let setup =
+        format!("mount -t tmpfs none {at} && cp {0}-shm {at}/shm && mount --bind {at}/shm {0}-shm", database.display());
+    assert_eq!(in_a_mount_namespace(&setup, &database), ["split_brain", "sidecars_elsewhere"]);
+}
+
+/// A bindfs mount; unmounted on drop.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("fusermount").args(["-u", "-z"]).arg(&self.0).status();
+    }
+}
+
+#[test]
+fn two_fuse_mounts_of_one_folder_are_named() {
+    let there = Path::new("/dev/fuse").exists()
+        && Command::new("bindfs").arg("--version").output().is_ok_and(|out| out.status.success());
+    if !common::have("fuse", there) || !root() {
+        return;
+    }
+    let (_folder, database, _sqlite) = world();
+    let points = tempfile::tempdir().unwrap();
+    let mounts = ["a", "b"].map(|name| {
+        let at = points.path().join(name);
+        fs::create_dir(&at).unwrap();
+        let status = Command::new("bindfs").arg("--no-allow-other").arg(database.parent().unwrap()).arg(&at).status();
+        assert!(status.unwrap().success());
+        Mounted(at)
+    });
+    let [a, b] = mounts.each_ref().map(|mount| mount.0.join("t.db"));
+    assert_eq!(fs::metadata(&a).unwrap().ino(), fs::metadata(&b).unwrap().ino());
+    let found = codes(Command::new(EXE).args(["compare", "--json"]).args([&a, &b]));
+    assert!(found.contains(&"two_mounts_of_one_file_system".to_owned()), "{found:?}");
+    assert_eq!(found.iter().filter(|code| *code == "file_system_needs_care").count(), 2, "{found:?}");
+    // One mount looked at twice is one mount.
+    let found = codes(Command::new(EXE).args(["compare", "--json"]).args([&a, &a]));
+    assert!(!found.contains(&"two_mounts_of_one_file_system".to_owned()), "{found:?}");
+}
+
+#[test]
+fn file_systems_are_told_by_their_type_and_local_ones_need_no_care() {
+    for name in ["fuse.bindfs", "fuseblk", "fuse", "virtiofs", "9p", "nfs", "nfs4", "cifs", "smb3", "overlay"] {
+        assert!(needs_care(name).is_some(), "{name}");
+    }
+    for name in ["ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "nfsd", "fusectl", "overlayfs.x", ""] {
+        assert!(needs_care(name).is_none(), "{name}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The command from outside: arguments, exit codes, messages, the JSON contract, the golden cases, and what the documents
+//! show.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod bad_input;
+mod cases;
+mod commands;
+#[path = "../common/mod.rs"]
+mod common;
+mod json_contract;
+mod names;
+mod readme;
+mod shm;
+mod snapshot;
+mod wal;

@@ -1,0 +1,64 @@
+//! Running the real binary.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+pub const EXE: &str = env!("CARGO_BIN_EXE_walscope");
+
+pub struct Ran {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|e| panic!("{e}: {} {}", self.text(), self.stderr))
+    }
+}
+
+/// Runs walscope in a folder. `timeout` only turns a hang into a failure (code 124).
+pub fn walscope(folder: &Path, args: &[&str]) -> Ran {
+    run(Command::new("timeout").arg("120").arg(EXE).args(args).current_dir(folder))
+}
+
+pub fn run(command: &mut Command) -> Ran {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    Ran {
+        code: out.status.code().unwrap_or(-1),
+        stdout: out.stdout,
+        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+    }
+}
+
+/// A database in WAL mode with some commits in its WAL. The test process is the SQLite side: it must never open the
+/// files itself while the connection lives, since closing them would drop SQLite's locks. walscope is another process.
+pub fn database(path: &Path) -> Connection {
+    let db = connect(path);
+    db.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);",
+    )
+    .unwrap();
+    db
+}
+
+pub fn connect(path: &Path) -> Connection {
+    Connection::open(path).unwrap()
+}
+
+/// Copies an executable to run it from there.
+///
+/// Another process does it: a descriptor for writing in this one could be inherited by what another test starts at that
+/// moment, and the copy could not be run (ETXTBSY) until that had called exec.
+pub fn copy_executable(from: impl AsRef<Path>, to: &Path) {
+    let from = from.as_ref();
+    let copied = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "cp {}", from.display());
+}

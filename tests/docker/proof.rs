@@ -1,0 +1,64 @@
+//! Two containers proven from the host by three independent proofs, and from inside without privilege by their locks.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::common;
+use crate::common::docker::{Shell, World};
+
+const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
+
+fn world() -> Option<World> {
+    let root = common::have("root", rustix::process::geteuid().is_root());
+    if root { World::with_sqlite3(&[(Path::new(WALSCOPE), "walscope")]) } else { None }
+}
+
+fn pair(world: &World) -> [Shell; 2] {
+    let mount = format!("{}:/data", world.volume("shared"));
+    let mut writer = world.shell("writer", &["-v", &mount], "/data/t.db");
+    writer.sql("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1);");
+    let mut reader = world.shell("reader", &["-v", &mount], "/data/t.db");
+    assert_eq!(reader.sql("SELECT count(*) FROM t;"), "1");
+    [writer, reader]
+}
+
+fn document(out: &Output) -> Value {
+    serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)))
+}
+
+#[test]
+fn two_containers_are_proven_from_the_host_by_pages_identity_and_beacon() {
+    let Some(world) = world() else { return };
+    let [writer, reader] = pair(&world);
+    let sources = [&writer, &reader].map(|shell| format!("{}:/data/t.db", shell.container));
+    let out = Command::new(WALSCOPE).arg("compare").args(sources).arg("--json").output().unwrap();
+    let verdict = &document(&out)["verdict"];
+    assert_eq!(out.status.code(), Some(0), "{verdict:#}");
+    assert_eq!(verdict["subject"], "mappings");
+    assert_eq!(verdict["decided_by"], json!(["physical_pages", "kernel_identity", "lock_beacon"]), "{verdict:#}");
+}
+
+#[test]
+fn two_containers_meet_as_an_ordinary_user_with_default_seccomp_and_capabilities() {
+    let Some(world) = world() else { return };
+    let shells = pair(&world);
+    for (place, decided) in [
+        ("/data/t.db", json!(["kernel_identity", "lock_beacon"])),
+        ("/data", json!(["lock_beacon", "mapping_coherence"])),
+    ] {
+        let command = ["/walscope", "probe", "meet", place, "--timeout", "60", "--json"];
+        let both = std::thread::scope(|scope| {
+            let world = &world;
+            let each = shells.each_ref().map(|shell| scope.spawn(move || world.exec(shell, &["-u", "1000"], &command)));
+            each.map(|thread| thread.join().unwrap())
+        });
+        for out in both {
+            let found = document(&out);
+            assert_eq!(out.status.code(), Some(0), "{found:#}");
+            assert_eq!((&found["verdict"]["locks"], &found["verdict"]["memory"]), (&"proven".into(), &"proven".into()));
+            assert_eq!(found["verdict"]["decided_by"], decided, "{found:#}");
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The house rules that a compiler does not check: who may use whom, where unsafe may stand, and that the documents name real tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// Room (a path below `src`, a file or a folder) and the rooms whose code it may use.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("bytes.rs", &[]),
+    ("evidence", &["evidence"]),
+    ("format", &["format"]),
+    ("wal", &["wal", "format", "bytes"]),
+    ("shm", &["shm", "format", "bytes"]),
+    ("look", &["look", "wal", "shm", "format", "evidence", "bytes"]),
+    ("finding", &["finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
+    ("say", &["say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
+    ("linux", &["linux", "evidence"]),
+    ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
+    ("source.rs", &["source", "bundle", "linux", "format", "evidence", "bytes"]),
+    ("compare", &["compare", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),
+    ("report", &["report", "say", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
+];
+
+/// Files at the root of `src` that are no rooms.
+const NO_ROOMS: &[&str] = &["lib.rs", "bin"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(at: &Path, ending: &str) -> Vec<PathBuf> {
+    if at.is_file() {
+        return vec![at.to_owned()];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(at).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Files of source code below `src/` plus `folder` that are part of the program: not those that `#[cfg(test)] mod NAME;`
+/// names.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    static TESTS: LazyLock<Vec<PathBuf>> =
+        LazyLock::new(|| files(&root().join("src"), "rs").iter().flat_map(|path| test_files(path)).collect());
+    let mut found = files(&root().join("src").join(folder), "rs");
+    found.retain(|path| !TESTS.iter().any(|test| path.starts_with(test) || *path == test.with_extension("rs")));
+    found
+}
+
+/// Where the modules stand that a file declares with `#[cfg(test)] mod NAME;`: each a folder, or a file of that name
+/// with `.rs` after it.
+fn test_files(path: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(path).unwrap();
+    let folder = match path.file_name().unwrap().to_str() {
+        Some("mod.rs" | "lib.rs" | "main.rs") => path.parent().unwrap().to_owned(),
+        _ => path.with_extension(""),
+    };
+    let (_, tests) = split_tests(&text);
+    tests.iter().filter_map(|item| declared_module(item)).map(|name| folder.join(name)).collect()
+}
+
+/// The name in `mod NAME;`.
+fn declared_module(item: &str) -> Option<&str> {
+    let last = item.trim_end().lines().next_back()?.trim();
+    last.strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name)
+}
+
+/// Code without comments and without what is compiled for tests only: tests may use what they need.
+fn code(path: &Path) -> String {
+    split_tests(&fs::read_to_string(path).unwrap()).0
+}
+
+/// Splits a text into the code of the program and the items marked `#[cfg(test)]`. Comments are in neither.
+///
+/// It relies on rustfmt: an item ends with the first line that ends in `;`, or with the line that closes its block and
+/// is indented as its first line is.
+fn split_tests(text: &str) -> (String, Vec<String>) {
+    let (mut code, mut tests) = (String::new(), Vec::new());
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    while let Some(line) = lines.next() {
+        if line.trim_start() != "#[cfg(test)]" {
+            code.push_str(line);
+            code.push('\n');
+            continue;
+        }
+        let closing = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+        let (mut item, mut in_block) = (String::new(), false);
+        for line in lines.by_ref() {
+            item.push_str(line);
+            item.push('\n');
+            in_block |= line.ends_with('{');
+            if line == closing || (!in_block && line.ends_with([';', '}', ','])) {
+                break;
+            }
+        }
+        tests.push(item);
+    }
+    (code, tests)
+}
+
+#[test]
+fn only_test_items_are_left_out() {
+    let text = "use a;\n#[cfg(test)]\nmod fixtures;\nfn f() {}\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n    fn g() {\n    }\n}\n\
+                // comment\nfn h() {\n    #[cfg(test)]\n    if x {\n        y();\n    }\n    z();\n}\n";
+    let (code, tests) = split_tests(text);
+    assert_eq!(code, "use a;\nfn f() {}\nfn h() {\n    z();\n}\n");
+    assert_eq!(tests.iter().map(|item| declared_module(item)).collect::<Vec<_>>(), [Some("fixtures"), None, None]);
+}
+
+/// The modules that lead to a file from the root of its crate: `["format", "shm"]` for `src/format/shm.rs`.
+fn module(path: &Path) -> Vec<String> {
+    let src = root().join("src");
+    let (bin, lib) = (path.strip_prefix(src.join("bin/walscope")), path.strip_prefix(&src));
+    let inside = bin.or(lib).unwrap().with_extension("");
+    let mut names: Vec<String> = inside.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+    names.retain(|name| name != "mod");
+    names
+}
+
+/// Every path that code names from the root of its crate (`crate::format::shm`) or from a module above it
+/// (`super::super::format`), as a path from the root.
+fn paths_used(path: &Path) -> Vec<Vec<String>> {
+    let (text, own) = (code(path), module(path));
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        if !text[..at].ends_with('$') {
+            found.extend(names(&text[at + "crate::".len()..], &[]));
+        }
+    }
+    for (at, _) in text.match_indices("super::") {
+        if !text[..at].ends_with("super::") {
+            let rest = text[at..].trim_start_matches("super::");
+            let levels = (text.len() - at - rest.len()) / "super::".len();
+            let above = &own[..own.len().saturating_sub(levels)];
+            // What a module within the file takes from the file itself looks like something at the root, too.
+            found.extend(names(rest, above).into_iter().filter(|names| !above.is_empty() || is_room(&names[0])));
+        }
+    }
+    found
+}
+
+/// Whether the library or the command has a module of this name at its root.
+fn is_room(name: &str) -> bool {
+    let roots = ["src", "src/bin/walscope"].map(|at| root().join(at).join(name));
+    roots.iter().any(|path| path.is_dir() || path.with_extension("rs").is_file())
+}
+
+/// The first two names of each path that a text begins with, `a::b` or `{a::b, c}`, below the module `above`.
+fn names(text: &str, above: &[String]) -> Vec<Vec<String>> {
+    let two = |item: &str| {
+        let words = item.trim().split("::").take(2);
+        let words = words.map(|word| word.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
+        above.iter().cloned().chain(words.filter(|word| !word.is_empty())).collect::<Vec<_>>()
+    };
+    let Some(list) = text.strip_prefix('{') else { return vec![two(text)] };
+    let (mut found, mut depth, mut begin) = (Vec::new(), 0, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                found.push(two(&list[begin..at]));
+                begin = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    found.retain(|names| names.len() > above.len());
+    found
+}
+
+#[test]
+fn every_way_to_name_a_module_is_seen() {
+    let named = |text: &str, above: &[String]| names(text, above).iter().map(|n| n.join("::")).collect::<Vec<_>>();
+    assert_eq!(named("format::shm::Header;", &[]), ["format::shm"]);
+    assert_eq!(named("{live, look::{self, Look}, report::a::{b, c}};", &[]), ["live", "look", "report::a"]);
+    assert_eq!(named("compare::exit;", &["commands".to_owned()]), ["commands::compare::exit"]);
+    let path = root().join("src/format/shm.rs");
+    assert_eq!(module(&path), ["format", "shm"]);
+    assert_eq!(module(&root().join("src/bin/walscope/commands/probe/mod.rs")), ["commands", "probe"]);
+}
+
+#[test]
+fn data_flows_one_way() {
+    let mut broken = Vec::new();
+    for (room, allowed) in MAY_USE {
+        for path in sources(room) {
+            for used in paths_used(&path) {
+                if !used.is_empty() && !allowed.contains(&used[0].as_str()) {
+                    broken.push(format!("{} uses crate::{}", path.display(), used.join("::")));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_room_has_a_rule() {
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let free = NO_ROOMS.contains(&name.as_str());
+        assert!(free || MAY_USE.iter().any(|(room, _)| *room == name), "src/{name} has no rule in MAY_USE");
+    }
+}
+
+#[test]
+fn the_command_uses_only_the_public_library() {
+    for path in sources("bin") {
+        for word in ["#[path", "include!", "include_str!(\"../../.."] {
+            assert!(!code(&path).contains(word), "{} reaches into the library's files", path.display());
+        }
+    }
+}
+
+/// The table of contents (`main.rs`, `options.rs`) and the lab may use commands. A command uses the helpers beside
+/// `commands/`, and helpers use each other.
+#[test]
+fn commands_do_not_use_each_other() {
+    let mut broken = Vec::new();
+    for path in sources("bin/walscope") {
+        let own = module(&path);
+        if ["main", "options", "lab"].contains(&own[0].as_str()) {
+            continue;
+        }
+        for used in paths_used(&path) {
+            let own_command = own[0] == "commands" && used.get(1).is_none_or(|name| own.get(1) == Some(name));
+            let to_command = used.first().is_some_and(|name| name == "commands") && !own_command;
+            // `schema` prints the schema of the lab's document, too.
+            let to_lab = used.first().is_some_and(|name| name == "lab") && own != ["commands", "schema"];
+            if to_command || to_lab {
+                broken.push(format!("{} uses crate::{}", path.display(), used.join("::")));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// None of these words stands in the code of these rooms.
+fn without(rooms: &[&str], words: &[&str]) {
+    for path in rooms.iter().flat_map(|room| sources(room)) {
+        let code = code(&path);
+        for word in words {
+            assert!(!code.contains(word), "{} uses {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn format_touches_no_files_and_knows_no_serde() {
+    without(&["format"], &["std::fs", "std::io", "serde", "File::open"]);
+}
+
+#[test]
+fn facts_and_verdicts_touch_no_system() {
+    let rooms = ["wal", "shm", "look", "finding", "compare"];
+    without(&rooms, &["std::fs", "File::open", "std::process", "rustix::", "SystemTime", "Instant"]);
+}
+
+#[test]
+fn report_reads_nothing() {
+    without(&["report"], &["std::fs", "File::open", "rustix::", "std::process", "std::env::var"]);
+}
+
+#[test]
+fn unsafe_stands_in_one_file() {
+    for path in files(&root().join("src"), "rs") {
+        let unsafe_code = code(&path).lines().any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
+        assert!(!unsafe_code || path.ends_with("src/linux/sys.rs"), "{} holds unsafe code", path.display());
+    }
+}
+
+/// Tests within a file count here, too.
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut blocks = 0;
+    for path in files(&root().join("src"), "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let comment = |line: &str| line.trim_start().starts_with("//");
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| !comment(line) && line.contains("unsafe {")) {
+            blocks += 1;
+            let above = lines[..at].iter().rev().take_while(|line| comment(line));
+            let says = above.into_iter().any(|line| line.trim_start().starts_with("// SAFETY: "));
+            assert!(says, "{}:{}: an unsafe block without its reason: {line}", path.display(), at + 1);
+        }
+    }
+    assert!(blocks >= 5, "found only {blocks} blocks");
+}
+
+#[test]
+fn sqlite_is_never_opened_outside_of_the_lab() {
+    for path in sources("") {
+        let lab = path.components().any(|part| part.as_os_str() == "lab");
+        assert!(lab || !code(&path).contains("rusqlite"), "{} uses SQLite", path.display());
+    }
+}
+
+/// Names of all tests in the tree.
+fn tests() -> Vec<String> {
+    let mut names = Vec::new();
+    for folder in ["src", "tests"] {
+        for path in files(&root().join(folder), "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let tests = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
+            names
+                .extend(tests.map(|(_, rest)| {
+                    rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+                }));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let names = tests();
+    let mut invariants = 0;
+    for line in text.lines().filter(|line| line.trim_start_matches(['*', '-', ' ']).starts_with("Invariant:")) {
+        invariants += 1;
+        let (_, held_by) = line.rsplit_once("Held by").unwrap_or_else(|| panic!("names no test: {line}"));
+        for name in held_by.split('`').skip(1).step_by(2) {
+            assert!(names.iter().any(|known| known == name), "there is no test {name}: {line}");
+        }
+        assert!(held_by.contains('`'), "names no test: {line}");
+    }
+    assert!(invariants >= 8, "found only {invariants} invariants");
+}
+
+#[test]
+fn every_promise_of_security_names_a_test_that_exists() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let names = tests();
+    let rows: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise")).collect();
+    for row in &rows {
+        let held_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        assert!(held_by.contains('`'), "names no test: {row}");
+        for name in held_by.split('`').skip(1).step_by(2) {
+            assert!(names.iter().any(|known| known == name), "there is no test {name}: {row}");
+        }
+    }
+    assert!(rows.len() >= 12, "found only {} promises", rows.len());
+}
+
+#[test]
+fn every_test_that_reliability_promises_exists() {
+    let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let names = tests();
+    let rows = text.lines().skip_while(|line| !line.starts_with("| promise")).skip(2);
+    let mut named = 0;
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let held_by = row.split('|').nth(2).unwrap();
+        for name in held_by.split('`').skip(1).step_by(2) {
+            named += 1;
+            let there = if name.contains('/') { root().join(name).exists() } else { names.iter().any(|n| n == name) };
+            assert!(there, "there is no {name}: {row}");
+        }
+    }
+    assert!(named >= 15, "found only {named} tests");
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    for folder in ["src", "tests"] {
+        for path in files(&root().join(folder), "rs") {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 600, "{} has {lines} lines", path.display());
+        }
+    }
+}

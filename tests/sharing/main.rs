@@ -1,0 +1,15 @@
+//! Whether live sides share one wal-index, seen in real processes: `compare`, `probe` and `ps`.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod compare_live;
+mod proof;
+mod ps;

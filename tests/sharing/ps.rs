@@ -1,0 +1,273 @@
+//! `walscope ps`: wal-indexes that are really mapped, by real SQLite in processes of its own.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common;
+use crate::common::btrfs;
+use crate::common::sqlite::Sqlite;
+
+const EXE: &str = env!("CARGO_BIN_EXE_walscope");
+
+fn ps(options: &[&str]) -> (i32, Value) {
+    let out = Command::new(EXE).args(["ps", "--json"]).args(options).stdin(Stdio::null()).output().unwrap();
+    let json = serde_json::from_slice(&out.stdout);
+    (out.status.code().unwrap(), json.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr))))
+}
+
+/// The listed wal-indexes of one database: others of this machine are not the test's business.
+fn of(json: &Value, database: &Path) -> Vec<Value> {
+    let all = json["wal_indexes"].as_array().unwrap().iter();
+    all.filter(|index| index["databases"].as_array().unwrap().iter().any(|one| one == database.to_str().unwrap()))
+        .cloned()
+        .collect()
+}
+
+fn codes(json: &Value, path: &Path) -> Vec<String> {
+    let all = json["findings"].as_array().unwrap().iter();
+    let shm = format!("{}-shm", path.display());
+    all.filter(|finding| finding["evidence"]["path"] == shm).map(|f| f["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn shm(database: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-shm", database.display()))
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = fs::canonicalize(folder.path()).unwrap().join("t.db");
+    (folder, database)
+}
+
+fn pids(index: &Value) -> Vec<u64> {
+    index["processes"].as_array().unwrap().iter().map(|process| process["pid"].as_u64().unwrap()).collect()
+}
+
+fn held_by(index: &Value, lock: &str) -> Vec<u64> {
+    let locks = index["locks"].as_array().unwrap();
+    let lock = locks.iter().find(|one| one["name"] == lock).unwrap();
+    lock["holders"].as_array().unwrap().iter().filter_map(|holder| holder["pid"].as_u64()).collect()
+}
+
+#[test]
+fn a_mapped_wal_index_is_listed_with_everyone_who_holds_a_slot() {
+    let (_folder, database) = folder();
+    let mut writer = Sqlite::open(&database);
+    writer.run("INSERT INTO t VALUES (1)");
+    let readers: Vec<Sqlite> = (0..2)
+        .map(|_| {
+            let mut reader = Sqlite::open(&database);
+            reader.run("BEGIN; SELECT x FROM t");
+            reader
+        })
+        .collect();
+    let (code, json) = ps(&[]);
+    assert_eq!(json["schema"], "walscope/ps/1");
+    let found = of(&json, &database);
+    assert_eq!(found.len(), 1, "{json:#}");
+    let index = &found[0];
+    assert_eq!((&index["state"], &index["split_with"]), (&"current".into(), &Value::Array(vec![])));
+    assert!(index["mx_frame"].as_u64().unwrap() > 0);
+    let mut everyone: Vec<u64> = readers.iter().chain([&writer]).map(|child| child.pid().into()).collect();
+    everyone.sort_unstable();
+    let mut readers: Vec<u64> = readers.iter().map(|reader| reader.pid().into()).collect();
+    readers.sort_unstable();
+    assert_eq!(pids(index), everyone);
+    assert_eq!(held_by(index, "dead_man_switch"), everyone);
+    let slot = (1..5).map(|slot| format!("read{slot}")).find(|slot| !held_by(index, slot).is_empty()).unwrap();
+    assert_eq!(held_by(index, &slot), readers, "{slot}");
+    assert!(code < 2 && codes(&json, &shm(&database)).is_empty());
+}
+
+#[test]
+fn every_wal_index_comes_with_a_source_to_look_at_it_by() {
+    let folder = tempfile::tempdir().unwrap();
+    // A tab cannot be written in a line, so there is no source for that one.
+    for (name, quoted) in [("t.db", Some(false)), ("a b'c.db", Some(true)), ("a\tb.db", None)] {
+        let database = fs::canonicalize(folder.path()).unwrap().join(name);
+        let process = Sqlite::open(&database);
+        let (_, json) = ps(&[]);
+        let look = of(&json, &database)[0]["look"].clone();
+        let Some(quoted) = quoted else {
+            assert_eq!(look, Value::Null);
+            continue;
+        };
+        let source = format!("pid:{}:{}", process.pid(), database.display());
+        assert_eq!(look, source);
+        let page = Command::new(EXE).args(["ps", "--width", "1000"]).output().unwrap();
+        let page = String::from_utf8(page.stdout).unwrap();
+        let shown = if quoted { format!("'{}'", source.replace('\'', r"'\''")) } else { source.clone() };
+        let line = page.lines().find_map(|line| line.strip_prefix("look: ").filter(|line| line.ends_with(&shown)));
+        let line = line.unwrap_or_else(|| panic!("{page}"));
+        // As a shell takes it.
+        let words = line.strip_prefix("walscope ").unwrap();
+        let ran = Command::new("sh").arg("-c").arg(format!("'{EXE}' {words}")).output().unwrap();
+        assert!(ran.status.success(), "{line}");
+    }
+}
+
+#[test]
+fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
+    let (_folder, database) = folder();
+    let mut writer = Sqlite::open(&database);
+    // Each reader holds a mark of its own: the fourth has slot 4, byte 127, beside the dead-man switch at 128.
+    let readers: Vec<Sqlite> = (0..4)
+        .map(|x| {
+            writer.run(&format!("INSERT INTO t VALUES ({x})"));
+            let mut reader = Sqlite::open(&database);
+            reader.run("BEGIN; SELECT x FROM t");
+            reader
+        })
+        .collect();
+    let (_, json) = ps(&[]);
+    let index = &of(&json, &database)[0];
+    assert_eq!(held_by(index, "read4"), [u64::from(readers[3].pid())], "{index:#}");
+    assert_eq!(held_by(index, "read1"), [u64::from(readers[0].pid())]);
+    assert_eq!(held_by(index, "dead_man_switch").len(), 5);
+    // The list is given out a page at a time: while other tests lock and unlock, a standing line can be missing from it.
+    let merged = || {
+        let listed = fs::read_to_string("/proc/locks").unwrap();
+        listed.lines().any(|line| line.trim_end().ends_with("127 128"))
+    };
+    assert!((0..100).any(|_| merged()), "not merged by this kernel");
+}
+
+#[test]
+fn a_deleted_and_a_replaced_wal_index_are_told_apart() {
+    let (_folder, database) = folder();
+    let mut old = Sqlite::open(&database);
+    old.run("INSERT INTO t VALUES (1)");
+    fs::remove_file(shm(&database)).unwrap();
+    let (_, json) = ps(&["--fail-on", "warning"]);
+    let found = of(&json, &database);
+    assert_eq!((found.len(), &found[0]["state"]), (1, &"deleted".into()));
+    assert_eq!(codes(&json, &database), ["shm_deleted"]);
+
+    let mut new = Sqlite::open(&database);
+    new.run("INSERT INTO t VALUES (2)");
+    let (code, json) = ps(&[]);
+    let found = of(&json, &database);
+    assert_eq!((code, found.len()), (1, 2), "{json:#}");
+    let with = |pid: u32| found.iter().find(|index| pids(index) == [u64::from(pid)]).unwrap();
+    let (old, new) = (with(old.pid()), with(new.pid()));
+    assert_eq!((&old["state"], &new["state"]), (&"replaced".into(), &"current".into()));
+    assert_eq!(old["split_with"], Value::Array(vec![new["identity"].clone()]));
+    assert_eq!(new["split_with"], Value::Array(vec![old["identity"].clone()]));
+    assert_eq!(codes(&json, &database), ["split_brain"]);
+
+    // The page of one database says it, too.
+    let out = Command::new(EXE).arg("inspect").arg(&database).arg("--json").output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(json["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "split_brain"), "{json:#}");
+}
+
+#[test]
+fn another_program_s_file_called_shm_is_not_listed_and_a_renamed_wal_index_is() {
+    let (_folder, database) = folder();
+    let other = database.with_file_name("other.db-shm");
+    fs::write(&other, vec![0x55; 32768]).unwrap();
+    let file = File::open(&other).unwrap();
+    // SAFETY: nobody changes the file, and nothing is read through the mapping.
+    #[allow(unsafe_code)]
+    let _mapping = unsafe { memmap2::MmapOptions::new().len(32768).map(&file).unwrap() };
+    let mut child = Sqlite::open(&database);
+    child.run("INSERT INTO t VALUES (1)");
+    let renamed = database.with_file_name("moved away");
+    fs::rename(shm(&database), &renamed).unwrap();
+    let (_, json) = ps(&[]);
+    assert_eq!(of(&json, &database.with_file_name("other.db")), Vec::<Value>::new());
+    let found = of(&json, &renamed);
+    assert_eq!((found.len(), &found[0]["state"]), (1, &"current".into()), "{json:#}");
+}
+
+#[test]
+fn names_reach_the_terminal_escaped() {
+    let (_folder, database) = folder();
+    let hostile = database.with_file_name("a\u{1b}[2Jb\n.db");
+    let mut child = Sqlite::open(&hostile);
+    child.run("INSERT INTO t VALUES (1)");
+    for arguments in [vec!["ps".into()], vec!["inspect".into(), hostile.clone().into_os_string()]] {
+        let out = Command::new(EXE).args(&arguments).args(["--color", "never"]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(!text.contains('\u{1b}') && text.contains("\\u{1b}[2Jb"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_from_here_is_said() {
+    let root = rustix::process::geteuid().is_root();
+    if !common::have("root", root) {
+        return;
+    }
+    let own = Path::new("/proc/self/ns/pid").read_link().unwrap();
+    let out = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", EXE, "ps", "--json"]).output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(json["sight"]["every_process"], false, "{json:#}");
+    assert!(json["sight"]["unseen"].as_str().unwrap().contains("PID namespace"), "{json:#}");
+    let (_, here) = ps(&[]);
+    assert_eq!(here["sight"]["every_process"], own.to_str() == Some("pid:[4026531836]"));
+}
+
+#[test]
+fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
+    let (_folder, database) = folder();
+    let (newline, spelt) = (database.with_file_name("a\nb.db"), database.with_file_name("a\\012b.db"));
+    let mut children = [Sqlite::open(&newline), Sqlite::open(&spelt)];
+    children.iter_mut().for_each(|child| child.run("INSERT INTO t VALUES (1)"));
+    let (_, json) = ps(&[]);
+    for (name, child) in [&newline, &spelt].into_iter().zip(&children) {
+        let found = of(&json, name);
+        assert_eq!((found.len(), &found[0]["state"]), (1, &"current".into()), "{name:?}: {json:#}");
+        assert_eq!(pids(&found[0]), [u64::from(child.pid())]);
+    }
+    // What was deleted, too, is called by its name.
+    fs::remove_file(shm(&newline)).unwrap();
+    let (_, json) = ps(&[]);
+    assert_eq!(of(&json, &newline)[0]["state"], "deleted");
+}
+
+#[test]
+fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
+    let Some(btrfs) = btrfs::Btrfs::mount() else { return };
+    let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
+    btrfs.subvolume(&[&one]);
+    let databases = [one.join("t.db"), copy.join("t.db")];
+    let mut first = Sqlite::open(&databases[0]);
+    first.run("INSERT INTO t VALUES (1)");
+    btrfs.subvolume(&[&one, &copy]);
+    let mut second = Sqlite::open(&databases[1]);
+    second.run("INSERT INTO t VALUES (2)");
+    let mut reader = Sqlite::open(&databases[1]);
+    reader.run("BEGIN; SELECT x FROM t");
+    let (_, json) = ps(&[]);
+    let found: Vec<Value> = databases.iter().flat_map(|database| of(&json, database)).collect();
+    assert_eq!(found.len(), 2, "{json:#}");
+    assert_eq!(found[0]["identity"], found[1]["identity"], "the snapshot did not keep the number");
+    assert_ne!(found[0]["subvolume"], found[1]["subvolume"]);
+    assert_eq!((pids(&found[0]), pids(&found[1]).len()), (vec![u64::from(first.pid())], 2));
+    let none: Vec<Value> = Vec::new();
+    assert!(found.iter().all(|index| index["state"] == "current" && index["split_with"] == Value::Array(none.clone())));
+    // The list of locks goes by the superblock's device: nobody is named for the other subvolume's.
+    assert_eq!(held_by(&found[0], "dead_man_switch"), [u64::from(first.pid())]);
+    assert!((1..5).all(|slot| held_by(&found[0], &format!("read{slot}")).is_empty()), "{:#}", found[0]);
+    assert!(
+        (1..5).any(|slot| held_by(&found[1], &format!("read{slot}")) == [u64::from(reader.pid())]),
+        "{:#}",
+        found[1]
+    );
+    drop((first, second, reader));
+}
+
+#[test]
+fn on_tmpfs_one_wal_index_is_one_for_everybody() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let database = fs::canonicalize(folder.path()).unwrap().join("t.db");
+    let mut children = [Sqlite::open(&database), Sqlite::open(&database)];
+    children.iter_mut().for_each(|child| child.run("INSERT INTO t VALUES (1)"));
+    let (_, json) = ps(&[]);
+    let found = of(&json, &database);
+    assert_eq!((found.len(), &found[0]["subvolume"], pids(&found[0]).len()), (1, &Value::Null, 2), "{json:#}");
+}
