@@ -1,21 +1,15 @@
 //! Whether anybody wrote to a file while it was being copied: inotify(7) on the open descriptors.
 
 use std::fs::File;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// File systems on which others write without this kernel, or this mount, being told: f_type of statfs(2).
-const UNTOLD: [(u64, &str); 6] = [
-    (0x6573_5546, "FUSE"),
-    (0x6969, "NFS"),
-    (0x0102_1997, "9p"),
-    (0xff53_4d42, "CIFS"),
-    (0xfe53_4d42, "SMB"),
-    (0x00c3_6400, "Ceph"),
-];
+use crate::evidence::file_system::FileSystemKind;
+use crate::linux::stat;
 
 /// What a watch tells of the time since its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +51,16 @@ impl Watch {
 }
 
 fn set_up(file: Option<&File>) -> Result<OwnedFd, String> {
-    let unwatched = |e: Errno| format!("writes could not be watched: inotify: {e}");
-    let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(unwatched)?;
+    let unwatched = |e: io::Error| format!("writes could not be watched: inotify: {e}");
+    let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(|e| unwatched(e.into()))?;
     if let Some(file) = file {
-        let magic = rustix::fs::fstatfs(file).map_err(unwatched)?.f_type as u64 & 0xffff_ffff;
-        if let Some((_, name)) = UNTOLD.iter().find(|(untold, _)| *untold == magic) {
-            return Err(format!("writes could not be watched: {name} does not report those of other mounts"));
+        let kind = FileSystemKind::by_magic(stat::magic_of(file).map_err(unwatched)?);
+        if !kind.reports_writes {
+            return Err(format!("writes could not be watched: {} does not report those of other mounts", kind.title));
         }
         // Through the magic link: the inode that is open, whatever its path leads to now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        inotify::add_watch(&queue, path, WatchFlags::MODIFY).map_err(unwatched)?;
+        inotify::add_watch(&queue, path, WatchFlags::MODIFY).map_err(|e| unwatched(e.into()))?;
     }
     Ok(queue)
 }

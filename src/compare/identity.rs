@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
+use crate::evidence::file_system::{FileSystemKind, Inodes};
 use crate::evidence::{Evidence, FileSystem, FileView, FilesView, InodeId, Observation, Timestamp};
 
 /// What two looks at a file come to.
@@ -55,35 +56,10 @@ const CLOCKS_AGREE: i128 = 1_000_000_000;
 /// (CONFIG_HZ=100) before the moment itself. Held by `a_birth_within_a_tick_of_the_look_refutes_nothing`.
 const TICK: i128 = 20_000_000;
 
-/// What a file system promises about its inodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promise {
-    /// One inode, one page cache, one list of locks, inode generations.
-    Local,
-    /// The same without inode generations: tmpfs.
-    LocalWithoutGeneration,
-    /// Locks on its own inodes, pages of another file system's.
-    Overlay,
-    /// Nothing.
-    None,
-}
-
-/// Type and `f_type` have to fit: mountinfo can name a mount that was covered since, the magic comes from the descriptor.
-fn promise(file_system: &FileSystem) -> Promise {
-    match (file_system.name.as_str(), file_system.magic) {
-        ("ext2" | "ext3" | "ext4", 0xef53) | ("xfs", 0x5846_5342) | ("btrfs", 0x9123_683e) | ("f2fs", 0xf2f5_2010) => {
-            Promise::Local
-        }
-        ("tmpfs", 0x0102_1994) => Promise::LocalWithoutGeneration,
-        ("overlay", 0x794c_7630) => Promise::Overlay,
-        _ => Promise::None,
-    }
-}
-
 /// Whether the `-shm` of a side is on a file system of the allow-list.
 pub(super) fn shm_is_local(side: &Side) -> bool {
     let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
-    file_system.is_some_and(|found| matches!(promise(found), Promise::Local | Promise::LocalWithoutGeneration))
+    file_system.is_some_and(|found| FileSystemKind::of(found).is_local())
 }
 
 /// One side's look at one file.
@@ -92,7 +68,7 @@ struct Look<'a> {
     file: &'a FileView,
     id: InodeId,
     file_system: &'a FileSystem,
-    promise: Promise,
+    kind: &'static FileSystemKind,
 }
 
 /// Judges one file of both sides.
@@ -136,9 +112,9 @@ fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, String> {
             return if part.by_mapping { Ok(Identity::MadeAnew(gone)) } else { Err(gone) };
         }
     }
-    match (a.promise, b.promise) {
-        (Promise::None, _) | (_, Promise::None) => elsewhere(&a, &b, part),
-        (Promise::Overlay, _) | (_, Promise::Overlay) => overlay(pair, &a, &b, part),
+    match (a.kind.inodes, b.kind.inodes) {
+        (Inodes::Unreliable, _) | (_, Inodes::Unreliable) => elsewhere(&a, &b, part),
+        (Inodes::Overlay, _) | (_, Inodes::Overlay) => overlay(pair, &a, &b, part),
         _ => local(pair, &a, &b, part),
     }
 }
@@ -158,7 +134,7 @@ fn look<'a>(side: &'a Side, part: Part) -> Result<Look<'a>, String> {
         InodeId { device: file.device, inode: file.inode }
     };
     let file_system = file.file_system.value().ok_or_else(|| unseen("the file system", file.file_system.reason()))?;
-    Ok(Look { side, file, id, file_system, promise: promise(file_system) })
+    Ok(Look { side, file, id, file_system, kind: FileSystemKind::of(file_system) })
 }
 
 /// File systems that promise nothing about identity.
@@ -205,7 +181,7 @@ fn overlay(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Id
 /// device and inode together. So on one overlay only another inode number on the same device counts. Held by
 /// `one_overlay_with_other_devices_around_a_copy_up_refutes_nothing`.
 fn locks_apart(a: &Look<'_>, b: &Look<'_>) -> bool {
-    if a.promise != b.promise {
+    if a.kind.inodes != b.kind.inodes {
         return true;
     }
     let superblock = |look: &Look<'_>| {
@@ -218,7 +194,7 @@ fn locks_apart(a: &Look<'_>, b: &Look<'_>) -> bool {
 
 /// Both on file systems of the allow-list.
 fn local(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, String> {
-    let btrfs_by_stat = !part.by_mapping && [a, b].iter().any(|look| look.file_system.name == "btrfs");
+    let btrfs_by_stat = !part.by_mapping && [a, b].iter().any(|look| look.kind.subvolumes);
     match difference(a, b) {
         None if btrfs_by_stat => Ok(Identity::Alike(format!(
             "the {} is {} on both sides; on btrfs st_dev is not the device that the kernel goes by",
@@ -276,7 +252,7 @@ fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<String> {
 
 /// What is missing to call equal numbers one inode; `None`: nothing.
 fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>) -> Option<String> {
-    let generations = a.promise == Promise::Local;
+    let generations = a.kind.inodes == Inodes::Local { generations: true };
     // The fsid of a tmpfs is made anew for each, and there is no disk to copy.
     if generations && let Err(why) = continuity::one_file_system(pair, a.file, b.file) {
         return Some(why);

@@ -5,13 +5,11 @@
 
 use super::identity;
 use super::{About, Because, Kind, Pair, Says, Side};
+use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::live::{Live, Mapper, NoFrame, PageTable, PagesView};
 
 /// How often two mappings of one page must be seen apart. While the kernel moves a page they can be for a moment.
 const APART: u32 = 3;
-/// Overlays: what a read-only descriptor shows may be left behind by the first writer, so that it tells nothing about
-/// who opens next. overlay, aufs.
-const STACKED: [u64; 2] = [0x794c_7630, 0x6175_6673];
 
 /// What the page frames came to.
 pub(super) struct Pages {
@@ -177,9 +175,10 @@ fn one_mapping(x: &Seen<'_>, y: &Seen<'_>) -> bool {
     is_process(x) && x.table.mapper == y.table.mapper && a == b
 }
 
+/// Whether the `-shm` is on an overlay or its like, as far as is known.
 fn stacked(side: &Side) -> bool {
     let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
-    file_system.is_none_or(|found| STACKED.contains(&found.magic))
+    file_system.is_none_or(|found| FileSystemKind::by_magic(found.magic).layers)
 }
 
 /// Compares page by page. `x` was read before `y`, and again after it.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod decimal;
+pub mod file_system;
 mod files;
 mod host;
 mod identity;

@@ -4,40 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Evidence, FileView, HostView, Leads, Mapped, MappedIndex, MappingProcess, Observation};
 use crate::finding::value::{GoneIndex, OwnedFile, SplitIndex};
 use crate::finding::{Finding, Found};
 
-/// File systems where shared memory or byte-range locks between two mounts, two machines or two containers are known to
-/// fail, and why each is on the list.
-const NEEDS_CARE: &[(&str, &str)] = &[
-    ("fuse", "two FUSE mounts of one folder each have memory and locks of their own"),
-    ("virtiofs", "it is shared with another kernel, and whether mappings are coherent depends on its DAX setting"),
-    ("9p", "it is shared with another kernel, and its mappings and locks need not reach there"),
-    ("nfs", "another machine's mappings are never seen, and its locks only as far as the lock protocol works"),
-    ("cifs", "another machine's mappings are never seen, and byte-range locks depend on the server and on options"),
-    ("smb3", "another machine's mappings are never seen, and byte-range locks depend on the server and on options"),
-    (
-        "overlay",
-        "a file opened before its copy-up is another file afterwards, and two overlays of one folder share nothing that is written",
-    ),
-    ("ceph", "another machine's mappings are never seen"),
-    ("lustre", "another machine's mappings are never seen"),
-    ("gpfs", "another machine's mappings are never seen"),
-    ("vboxsf", "it is shared with another kernel, and shared mappings are not supported"),
-    ("prl_fs", "it is shared with another kernel"),
-];
-
 /// Why a file system needs care with WAL, by its type as mountinfo names it: `fuse.bindfs` is FUSE, `nfs4` is NFS.
 #[must_use]
 pub fn needs_care(file_system: &str) -> Option<&'static str> {
-    let base = file_system.split('.').next().unwrap_or(file_system);
-    let base = match base {
-        "fuseblk" => "fuse",
-        "nfs4" => "nfs",
-        other => other,
-    };
-    NEEDS_CARE.iter().find(|(name, _)| *name == base).map(|(_, why)| *why)
+    FileSystemKind::by_name(file_system).care
 }
 
 /// Findings about one side. Whether its running processes are split, comparing's rules tell.

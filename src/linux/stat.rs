@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{AtFlags, Statx, StatxFlags, fstatfs, fstatvfs, statx};
+use rustix::fs::{AtFlags, StatFs, Statx, StatxFlags, fstatfs, fstatvfs, statx};
 
+use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Device, FileSystem, FileView, Mount, Observation, Timestamp};
 use crate::linux::procfs::{Proc, unseen};
 use crate::linux::sys;
@@ -61,11 +62,8 @@ pub fn device_and_inode(file: &File) -> io::Result<(Device, u64)> {
 /// of mappings of it.
 #[must_use]
 pub fn is_btrfs(file: &File) -> bool {
-    fstatfs(file).map_or(true, |stat| u64::from(stat.f_type as u32) == BTRFS)
+    fstatfs(file).map_or(true, |stat| FileSystemKind::by_magic(magic(&stat)).subvolumes)
 }
-
-/// `BTRFS_SUPER_MAGIC` of linux/magic.h.
-const BTRFS: u64 = 0x9123_683e;
 
 /// The mount with this id.
 #[must_use]
@@ -141,33 +139,25 @@ fn disk_sequence(device: Device) -> Observation<u64> {
 fn file_system(file: &File, mount: Option<&Mount>) -> Observation<FileSystem> {
     match (fstatfs(file), fstatvfs(file)) {
         (Ok(stat), Ok(portable)) => {
-            // `f_type` is a signed long whose 32 bits matter: btrfs's and f2fs's would otherwise turn negative.
-            let magic = u64::from(stat.f_type as u32);
-            let name = mount.map_or_else(|| name_of(magic).to_owned(), |mount| mount.fs_type.clone());
+            let magic = magic(&stat);
+            let name = mount.map_or(FileSystemKind::by_magic(magic).name, |mount| &mount.fs_type).to_owned();
             Observation::seen(FileSystem { name, magic, fsid: format!("{:016x}", portable.f_fsid) })
         }
         (Err(errno), _) | (_, Err(errno)) => unseen("fstatfs", &errno.into()),
     }
 }
 
-/// Names by magic number (linux/magic.h). ext2, ext3 and ext4 cannot be told apart this way, nor can kinds of FUSE:
-/// their names say so, and are on no list of known good ones.
-fn name_of(magic: u64) -> &'static str {
-    match magic {
-        0xef53 => "ext2/ext3/ext4",
-        0x5846_5342 => "xfs",
-        BTRFS => "btrfs",
-        0x0102_1994 => "tmpfs",
-        0xf2f5_2010 => "f2fs",
-        0x794c_7630 => "overlay",
-        0x6573_5546 => "fuse",
-        0x6969 => "nfs",
-        0xff53_4d42 | 0xfe53_4d42 => "cifs",
-        0x2fc1_2fc1 => "zfs",
-        0x0102_1997 => "9p",
-        0x00c3_6400 => "ceph",
-        _ => "unknown",
-    }
+/// `f_type` is a signed long whose 32 bits matter: btrfs's and f2fs's would otherwise turn negative.
+fn magic(stat: &StatFs) -> u64 {
+    u64::from(stat.f_type as u32)
+}
+
+/// `f_type` of statfs(2) for the file system of an open file.
+///
+/// # Errors
+/// What fstatfs(2) said.
+pub fn magic_of(file: &File) -> io::Result<u64> {
+    Ok(magic(&fstatfs(file)?))
 }
 
 fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
@@ -196,7 +186,7 @@ mod tests {
         let none = Observation::missing("not mounted");
         let view = file_view(&Proc::new("/proc"), &file, &none).unwrap();
         let system = view.file_system.value().unwrap();
-        assert_eq!(system.name, name_of(system.magic));
-        assert_ne!(name_of(0xef53), "ext4");
+        assert_eq!(system.name, FileSystemKind::by_magic(system.magic).name);
+        assert_ne!(FileSystemKind::by_magic(0xef53).name, "ext4");
     }
 }

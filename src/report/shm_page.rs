@@ -12,7 +12,7 @@ use crate::evidence::{LockSlot, LockState};
 use crate::format::layout;
 use crate::format::shm::{BLOCK_SIZE, HEADER_SIZE, IndexHead, IndexHeader, block_of};
 
-/// Where the checkpoint info stands, and the lock bytes in it.
+/// Where the checkpoint info stands.
 const CHECKPOINT_AT: usize = 2 * HEADER_SIZE;
 /// The largest frame number that a wal-index can speak of.
 const FRAMES: u64 = u32::MAX as u64;

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::output;
+use walscope::evidence::file_system::FileSystemKind;
 
-/// `f_type` of the file systems on which one inode is one page cache and locks are local to the kernel: ext4, xfs,
-/// btrfs, tmpfs, f2fs. Anywhere else (overlay, as in a container's own `/tmp`) the verdict could only be undecided.
-const DECISIVE: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+use crate::output;
 
 /// A folder that only this user can read, removed when dropped.
 pub struct Folder(PathBuf);
@@ -54,7 +52,9 @@ impl Drop for Folder {
     }
 }
 
+/// Whether one inode is one page cache and one list of locks there. Anywhere else (overlay, as in a container's own
+/// `/tmp`) the verdict could only be undecided.
 fn decisive(place: &Path) -> bool {
     rustix::fs::statfs(place)
-        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|magic| DECISIVE.contains(&magic)))
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|magic| FileSystemKind::by_magic(magic).is_local()))
 }
