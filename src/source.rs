@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{LocksView, Observation};
+use crate::format::shm::begins_wal_index;
 use crate::linux::{self, OpenedFiles, Target, runtimes};
 
 /// A SOURCE, resolved.
@@ -259,15 +260,13 @@ enum Kind {
 
 fn kind(head: &[u8]) -> Kind {
     let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
-    // iVersion of either header copy: one of them may be torn. In the byte order of whichever machine wrote it.
-    let is_version = |word: [u8; 4]| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000;
     if bundle::is_bundle(head) {
         Kind::Bundle
     } else if head.starts_with(b"SQLite format 3\0") {
         Kind::Database
     } else if word(0).map(u32::from_be_bytes).is_some_and(|magic| magic | 1 == 0x377f_0683) {
         Kind::Wal
-    } else if [0, 48].into_iter().filter_map(word).any(is_version) {
+    } else if begins_wal_index(head) {
         Kind::WalIndex
     } else {
         Kind::Database

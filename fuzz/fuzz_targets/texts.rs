@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use walscope::linux::locks::LockedFile;
-use walscope::linux::{cgroup, fdinfo, locks, maps, mountinfo};
+use walscope::linux::text::locks::LockedFile;
+use walscope::linux::text::{cgroup, fdinfo, locks, maps, mountinfo};
 use walscope::report::line;
 use walscope_fuzz::text::assert_harmless;
 

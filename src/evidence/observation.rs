@@ -76,7 +76,7 @@ impl<T> Observation<T> {
         }
     }
 
-    /// The same observation of something derived from the value.
+    /// An observation of something derived from the value, with the reason kept where there is none.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observation<U> {
         match self {
             Self::Seen { value } => Observation::Seen { value: f(value) },

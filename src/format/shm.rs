@@ -333,6 +333,16 @@ pub fn hash(page: u32) -> usize {
     page.wrapping_mul(383) as usize & (HASH_SLOTS - 1)
 }
 
+/// Whether a file that begins with these bytes is a wal-index: `iVersion` of either header copy says so, in the byte order
+/// of whichever machine wrote it. One of the copies may be torn.
+#[must_use]
+pub fn begins_wal_index(head: &[u8]) -> bool {
+    [0, HEADER_SIZE]
+        .into_iter()
+        .filter_map(|at| head.get(at..)?.first_chunk())
+        .any(|word| [u32::from_le_bytes(*word), u32::from_be_bytes(*word)].contains(&FORMAT_VERSION))
+}
+
 #[cfg(test)]
 mod tests {
     use nom::multi::count;

@@ -5,6 +5,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use crate::evidence::{ClockSample, Timestamp};
 use crate::linux::namespaces::own_link;
 use crate::linux::procfs::Proc;
+use crate::linux::text::timens;
 
 /// CLOCK_BOOTTIME, CLOCK_REALTIME, and the offset of this time namespace.
 #[must_use]
@@ -35,17 +36,7 @@ fn boottime_offset(proc: &Proc) -> Option<i64> {
     if own.value()? != children.value()? {
         return None;
     }
-    parse_offset(&proc.this_process().ok()?.read("timens_offsets").ok()?)
-}
-
-/// `boottime   -86400   0`: seconds and nanoseconds.
-fn parse_offset(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    // The first kernel with time namespaces, 5.6, wrote the clock's number, 7, in place of its name.
-    let line = text.lines().find(|line| matches!(line.split_ascii_whitespace().next(), Some("boottime" | "7")))?;
-    let mut numbers = line.split_ascii_whitespace().skip(1).map(str::parse::<i64>);
-    let (seconds, nanoseconds) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+    timens::boottime_offset(&proc.this_process().ok()?.read("timens_offsets").ok()?)
 }
 
 #[cfg(test)]
@@ -53,17 +44,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    #[test]
-    fn offsets_are_signed() {
-        assert_eq!(
-            parse_offset(b"monotonic           5         0\nboottime            -2         7\n"),
-            Some(-1_999_999_993)
-        );
-        assert_eq!(parse_offset(b"1 5 0\n7 3 1\n"), Some(3_000_000_001));
-        assert_eq!(parse_offset(b"monotonic 5 0\n"), None);
-        assert_eq!(parse_offset(b"boottime 9223372036854775807 0\n"), None);
-    }
 
     #[test]
     fn offsets_of_the_children_s_namespace_are_not_one_s_own() {

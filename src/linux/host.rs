@@ -1,22 +1,32 @@
 //! Which kernel and user this is.
 
-use std::io;
+use std::sync::Arc;
 
 use rustix::process::{getegid, geteuid};
 use rustix::system::uname;
 
 use crate::evidence::{Container, HostView, Mount, Observation};
-use crate::linux::procfs::{Proc, Process, unseen};
+use crate::linux::open::OpenedFiles;
+use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::{cgroup, namespaces, runtimes};
+use crate::linux::{container, mounts, namespaces, runtimes, stat};
 
 /// Where the boot id is.
 pub(super) const BOOT_ID: &str = "sys/kernel/random/boot_id";
 
+/// Kernel, namespaces, container and user of the process whose files they are, and the mounts they were reached through.
+#[must_use]
+pub fn host_view(files: &OpenedFiles) -> HostView {
+    let proc = Proc::system();
+    let opened = [&files.database, &files.wal, &files.shm, &files.journal].into_iter().filter_map(Observation::value);
+    let opened = opened.map(Arc::as_ref).chain([&files.directory]);
+    let used: Vec<u64> = opened.filter_map(|file| stat::mount_id(&proc, file).value().copied()).collect();
+    view(&proc, &files.target, &mounts::of(&proc, &files.target), &used)
+}
+
 /// Kernel, namespaces, container and user of the target's process; `all` are its mounts, `used` the ids of those worth
 /// keeping.
-#[must_use]
-pub fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
+fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
     let kernel = uname();
     let process = target.process(proc);
     let other = target.pid().and(process.as_ref().ok());
@@ -38,24 +48,9 @@ pub fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &
         uid,
         gid,
         namespaces: namespaces::of(&process),
-        container: container(&process, all)
+        container: container::observed(&process, all)
             .map(|container| Container { name: runtimes::known_name(&container), ..container }),
         mounts: all.clone().map(keep),
-    }
-}
-
-/// By cgroup path, else by the mounts that a runtime makes.
-pub(super) fn container(process: &io::Result<Process>, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
-    let cgroup = match process {
-        Ok(process) => process.observe("cgroup"),
-        Err(error) => unseen("cgroup", error),
-    };
-    let by_cgroup = cgroup.value().and_then(|text| cgroup::container(text));
-    let by_mounts = || mounts.value().and_then(|mounts| cgroup::container_of_mounts(mounts));
-    match (by_cgroup.or_else(by_mounts), cgroup.reason()) {
-        (Some(container), _) => Observation::seen(container),
-        (None, Some(reason)) => Observation::missing(reason),
-        (None, None) => Observation::missing("neither the cgroup path nor the mounts name a container"),
     }
 }
 

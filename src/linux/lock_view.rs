@@ -6,13 +6,42 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
-use crate::linux::locks::{LockKind, LockLine, LockedFile};
-use crate::linux::procfs::{Proc, unseen};
-use crate::linux::{fdinfo, locks, mappings, runtimes, stat, sys};
+use crate::linux::file_id::device;
+use crate::linux::open::OpenedFiles;
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::text::locks::{self, LockKind, LockLine, LockedFile};
+use crate::linux::unseen::unseen;
+use crate::linux::{container, descriptor_locks, mounts, runtimes, stat, sys};
+
+/// Who holds SQLite's locks now. Takes no lock.
+#[must_use]
+pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
+    Observation::seen(name_holders(files, lock_states(files)))
+}
+
+/// Which of SQLite's locks are held now, with the one holder of each that the kernel names in passing: quick enough to be
+/// of one moment with the head of the `-shm`. Takes no lock.
+#[must_use]
+pub fn lock_states(files: &OpenedFiles) -> LocksView {
+    states(&files.shm, &files.database)
+}
+
+/// Adds every holder that can be seen to what [`lock_states`] found.
+#[must_use]
+pub fn name_holders(files: &OpenedFiles, locks: LocksView) -> LocksView {
+    let proc = Proc::system();
+    with_holders(&proc, &files.shm, &files.database, &mounts::of(&proc, &files.target), locks)
+}
+
+/// The lock that everybody holds shared who has the `-shm` open, without a search for who that is. Takes no lock.
+#[must_use]
+pub fn dead_man_switch(files: &OpenedFiles) -> ByteLock {
+    let Byte { state, reason, .. } = Byte::ask(LockSlot::DeadManSwitch, &files.shm);
+    ByteLock { state, reason, holders: Vec::new() }
+}
 
 /// Asks the kernel for every lock byte: ten calls. Takes no lock.
-#[must_use]
-pub fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
+fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
     LocksView {
         shm: ShmLocks::of_each(|slot| Byte::ask(slot, shm).unnamed()),
         database: Byte::ask(LockSlot::Database, database).unnamed(),
@@ -27,8 +56,7 @@ pub fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -
 /// folklore: to list the locks the kernel first makes sure that nobody on the machine is about to take one, and waits for
 /// that up to tens of milliseconds (fs/locks.c, `locks_start`: the write side of `file_rwsem`). So where there is nothing
 /// to name, nobody is asked. Held by `free_locks_need_no_list`.
-#[must_use]
-pub fn name_holders(
+fn with_holders(
     proc: &Proc,
     shm: &Observation<Arc<File>>,
     database: &Observation<Arc<File>>,
@@ -53,7 +81,7 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
     }
     // Only a lock with no visible holder is worth a look at every descriptor of every process.
     if bytes.iter().any(Byte::unexplained) {
-        let found = fdinfo::search(proc, &keys.concat());
+        let found = descriptor_locks::search(proc, &keys.concat());
         for byte in bytes.iter_mut() {
             byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(keys, byte.slot));
         }
@@ -72,13 +100,6 @@ pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mou
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
         byte.finish(proc)
     })
-}
-
-/// The state of the dead-man switch alone.
-#[must_use]
-pub(super) fn dead_man_switch(shm: &Observation<Arc<File>>) -> ByteLock {
-    let Byte { state, reason, .. } = Byte::ask(LockSlot::DeadManSwitch, shm);
-    ByteLock { state, reason, holders: Vec::new() }
 }
 
 /// A text that is surely of one moment: it came in one read.
@@ -121,7 +142,7 @@ fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mou
     let Some(file) = file.value() else { return Vec::new() };
     let Ok(metadata) = file.metadata() else { return Vec::new() };
     let inode = metadata.ino();
-    let mut keys = vec![LockedFile { device: stat::device(metadata.dev()), inode }];
+    let mut keys = vec![LockedFile { device: device(metadata.dev()), inode }];
     let mount_id = stat::mount_id(proc, file);
     if let Some(mount) = stat::mount_of(&mount_id, mounts) {
         keys.push(LockedFile { device: mount.device, inode });
@@ -203,10 +224,10 @@ impl Byte {
 
 fn holder(proc: &Proc, pid: u32) -> Holder {
     let process = proc.process(pid).ok();
-    let container = process.as_ref().and_then(mappings::container);
+    let container = process.as_ref().and_then(container::by_cgroup);
     Holder {
         pid: Some(pid),
-        command: process.as_ref().and_then(super::procfs::Process::command),
+        command: process.as_ref().and_then(Process::command),
         container: container.as_ref().map(runtimes::name_of),
     }
 }
@@ -229,7 +250,7 @@ mod tests {
     fn look(proc: &Proc, path: &std::path::Path) -> LocksView {
         let shm = Observation::seen(Arc::new(File::open(path).unwrap()));
         let none = Observation::missing("none");
-        name_holders(proc, &shm, &none, &Observation::missing("none"), states(&shm, &none))
+        with_holders(proc, &shm, &none, &Observation::missing("none"), states(&shm, &none))
     }
 
     #[test]
@@ -255,7 +276,7 @@ mod tests {
             inotify::add_watch(&watch, &list, inotify::WatchFlags::OPEN).unwrap();
             let shm = Observation::seen(Arc::new(File::open(path).unwrap()));
             let proc = Proc::new(root.path());
-            let _ = name_holders(&proc, &shm, &shm, &Observation::missing("none"), states(&shm, &shm));
+            let _ = with_holders(&proc, &shm, &shm, &Observation::missing("none"), states(&shm, &shm));
             let mut room = [std::mem::MaybeUninit::uninit(); 4096];
             inotify::Reader::new(&watch, &mut room).next().is_ok()
         };

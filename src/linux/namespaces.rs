@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::evidence::{Namespaces, Observation};
-use crate::linux::procfs::{Proc, Process, unseen};
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::unseen::unseen;
 
 /// The namespaces of a process, or why it could not be looked at.
 #[must_use]

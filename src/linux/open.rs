@@ -13,36 +13,18 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::io::Errno;
-use thiserror::Error;
 
 use crate::evidence::Observation;
-use crate::linux::mappings::Leads;
+use crate::linux::file_id::{device, same_file};
+use crate::linux::open_error::OpenError;
 use crate::linux::own_locks::{self, OwnLocks};
-use crate::linux::procfs::unseen;
-use crate::linux::stat;
-use crate::linux::system;
+use crate::linux::path_leads::PathLeads;
+use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
+use crate::linux::unseen::unseen;
 
 /// As many symbolic links as the kernel follows in one path.
 const LINK_LIMIT: u32 = 40;
-
-/// Why a file could not be opened for examination.
-#[derive(Debug, Error)]
-#[error("{}: {what}: {why}", path.display())]
-pub struct OpenError {
-    /// Which file.
-    pub path: PathBuf,
-    /// What was being done.
-    pub what: &'static str,
-    /// Why not: what the system said, or which kind of file was found and needed.
-    pub why: io::Error,
-}
-
-impl OpenError {
-    pub(super) fn new(path: &Path, what: &'static str, why: io::Error) -> Self {
-        Self { path: path.to_owned(), what, why }
-    }
-}
 
 /// One regular file, open for reading.
 #[derive(Debug, Clone)]
@@ -74,6 +56,16 @@ pub struct OpenedFiles {
     pub journal: Observation<Arc<File>>,
     /// Files whose access time reading may move, by path.
     pub access_time_moved: Vec<String>,
+}
+
+impl OpenedFiles {
+    /// The path of the `-shm` as the side sees it.
+    #[must_use]
+    pub fn shm_path(&self) -> PathBuf {
+        let mut path = self.database_path.clone().into_os_string();
+        path.push("-shm");
+        path.into()
+    }
 }
 
 /// Opens a database with its siblings as SQLite would find them, from here or in another process's root: symbolic links of the database are resolved, the
@@ -156,27 +148,33 @@ fn access_time_would_move(path: &Path) -> OpenError {
     OpenError::new(path, "refused by strict access times", io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
-/// Whether database, `-wal` and `-shm` are all there.
-pub(super) fn complete(target: &Target) -> bool {
+/// Whether database, `-wal` and `-shm` are all there now.
+#[must_use]
+pub fn complete(target: &Target) -> bool {
     let Ok(place) = Place::resolve(target) else { return false };
     ["", "-wal", "-shm"].iter().all(|suffix| place.open(&with_suffix(&place.name, suffix), OFlags::PATH).is_ok())
 }
 
-/// Whether every path still leads to what was opened, and what was missing still is.
-pub(super) fn unchanged(files: &OpenedFiles) -> bool {
+/// Whether each path still leads to the file that was opened, with at least one link, and whether what was missing is
+/// still missing. `false` for a `-shm` that was replaced.
+#[must_use]
+pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     lead_there(
         files,
         &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)],
     )
 }
 
-/// The same of database, `-wal` and `-shm`: a `-journal` comes and goes with every transaction in rollback mode.
-pub(super) fn in_place(files: &OpenedFiles) -> bool {
+/// Whether the paths of database, `-wal` and `-shm` still lead to what was opened. A `-journal` comes and goes with every
+/// transaction in rollback mode.
+#[must_use]
+pub fn in_place(files: &OpenedFiles) -> bool {
     lead_there(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
 }
 
-/// The same of the `-journal` alone.
-pub(super) fn journal_in_place(files: &OpenedFiles) -> bool {
+/// Whether the path of the `-journal` still leads to what was opened, or still to nothing.
+#[must_use]
+pub fn journal_in_place(files: &OpenedFiles) -> bool {
     lead_there(files, &[("-journal", &files.journal)])
 }
 
@@ -186,8 +184,9 @@ fn lead_there(files: &OpenedFiles, entries: &[(&str, &Observation<Arc<File>>)]) 
         && entries.iter().all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
 }
 
-/// Whether the path still leads to the same name in the same folder.
-pub(super) fn folder_unchanged(files: &OpenedFiles) -> bool {
+/// Whether the path still leads to the same name in the same folder, whatever became of the files.
+#[must_use]
+pub fn folder_unchanged(files: &OpenedFiles) -> bool {
     Place::resolve(&files.target).is_ok_and(|place| same_place(&place, files))
 }
 
@@ -197,20 +196,20 @@ fn same_place(place: &Place, files: &OpenedFiles) -> bool {
 
 /// Where the path of the `-shm` leads now. As long as the place that comes with it is held, no other file gets the inode
 /// number of the one there.
-pub(super) fn shm_leads(files: &OpenedFiles) -> (Leads, Option<File>) {
-    let Ok(place) = Place::resolve(&files.target) else { return (Leads::Unknown, None) };
+pub(super) fn shm_leads(files: &OpenedFiles) -> (PathLeads, Option<File>) {
+    let Ok(place) = Place::resolve(&files.target) else { return (PathLeads::Unknown, None) };
     let found = || {
         let file = File::from(place.open(&with_suffix(&place.name, "-shm"), OFlags::PATH)?);
         Ok((file.metadata()?, file))
     };
     let (now, file) = match found() {
         Ok(found) => found,
-        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return (Leads::Nowhere, None),
-        Err(_) => return (Leads::Unknown, None),
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return (PathLeads::Nowhere, None),
+        Err(_) => return (PathLeads::Unknown, None),
     };
     let opened = files.shm.value().and_then(|opened| opened.metadata().ok());
     let here = opened.is_some_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino()));
-    let leads = if here { Leads::Here } else { Leads::Elsewhere(stat::device(now.dev()), now.ino()) };
+    let leads = if here { PathLeads::Here } else { PathLeads::Elsewhere(device(now.dev()), now.ino()) };
     (leads, Some(file))
 }
 
@@ -221,13 +220,6 @@ fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>)
         }
         (Err(error), Observation::Missing { .. }) => error.kind() == io::ErrorKind::NotFound,
         (now, Observation::Denied { .. } | Observation::Unsupported { .. }) => now.is_ok(),
-        _ => false,
-    }
-}
-
-pub(super) fn same_file(a: &File, b: &File) -> bool {
-    match (a.metadata(), b.metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,
     }
 }
@@ -302,12 +294,12 @@ pub(super) fn open_entry(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io:
         return Err(wrong_kind(kind));
     }
     // A place is no open file to the kernel: closing it drops nothing.
-    if own_locks::held(&system(), &metadata) {
+    if own_locks::held(&Proc::system(), &metadata) {
         return Err(io::Error::other(OwnLocks));
     }
     let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let reopen = |flags: OFlags| {
-        // Leads to the very inode that was looked at. Where proc is not mounted the name must do.
+        // PathLeads to the very inode that was looked at. Where proc is not mounted the name must do.
         match openat(CWD, format!("/proc/self/fd/{}", place.as_raw_fd()), reading | flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR) => by_name(reading | flags),
             other => Ok(other?),

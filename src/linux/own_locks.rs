@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt;
 
 use thiserror::Error;
 
-use crate::linux::fdinfo;
-use crate::linux::locks::LockKind;
+use crate::linux::file_id::device;
 use crate::linux::procfs::Proc;
-use crate::linux::stat::device;
+use crate::linux::text::fdinfo;
+use crate::linux::text::locks::LockKind;
 
 /// Refused: the file must not be opened in this process.
 #[derive(Debug, Error)]

@@ -11,20 +11,35 @@ use std::os::unix::fs::FileExt;
 use memmap2::{Advice, Mmap};
 
 use crate::evidence::live::{Mapper, PageEntry, PageTable, PagesView};
-use crate::evidence::{InodeId, Mapping, Observation};
-use crate::linux::mappings::{BLOCK, Leads};
-use crate::linux::maps::{self, MapsLine};
-use crate::linux::procfs::{Proc, Process, unseen};
-use crate::linux::{LiveSide, open, shm_path, sys};
+use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
+use crate::linux::mapped::limits::BLOCK;
+use crate::linux::mapped_identity::mapped_identity;
+use crate::linux::open::{self, OpenedFiles};
+use crate::linux::path_leads::PathLeads;
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::sys;
+use crate::linux::text::maps::{self, MapsLine};
+use crate::linux::unseen::unseen;
 
 /// How often each table is read.
 const PASSES: usize = 6;
 /// Processes looked at on each side.
 const PROCESSES: usize = 32;
-/// Pages looked at: what a block less a page is where pages are the smallest.
+/// At most so many pages are looked at: 7, one block minus one page of 4 KiB.
 const PAGES: u64 = 7;
 /// Bytes of an entry.
 const ENTRY: u64 = 8;
+
+/// A side that is looked at now.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveSide<'a> {
+    /// Its open descriptors.
+    pub files: &'a OpenedFiles,
+    /// The mappings that were found for them.
+    pub mappings: &'a Observation<MappingsView>,
+    /// The mount namespace that counts as its own.
+    pub mount_namespace: &'a Observation<String>,
+}
 
 /// Reads the tables of both sides in turn.
 #[must_use]
@@ -36,7 +51,7 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
                 a.read();
                 b.read();
             }
-            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files).0 == Leads::Here);
+            let files_in_place = sides.iter().all(|side| open::shm_leads(side.files).0 == PathLeads::Here);
             Observation::seen(PagesView {
                 page_size: page_size(),
                 not_looked_at: a.not_looked_at.saturating_add(b.not_looked_at),
@@ -119,8 +134,8 @@ impl Tables {
         }
         let mut all = vec![Table::own(proc, shm, pages)];
         let mut not_looked_at = 0;
-        if let Some(inode) = maps::identity(proc, shm).value() {
-            let path = maps::escaped(shm_path(side.files).as_os_str().as_bytes());
+        if let Some(inode) = mapped_identity(proc, shm).value() {
+            let path = maps::escaped(side.files.shm_path().as_os_str().as_bytes());
             let (mapped, more) = mapped(side, *inode);
             all.extend(mapped.into_iter().map(|mapping| Table::of_process(proc, mapping, &path)));
             not_looked_at = more;
@@ -253,10 +268,9 @@ fn begins(line: &MapsLine<'_>, inode: InodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::MappingsView;
     use crate::linux::Target;
-    use crate::linux::mappings::tests::{ID, line, process};
-    use crate::linux::mappings::{Wanted, scan};
+    use crate::linux::mapped::fake_proc::{ID, line, process};
+    use crate::linux::mapped::of_side::{Wanted, scan};
 
     #[test]
     fn some_pages_are_looked_at_whatever_the_size_of_a_page_and_of_the_file() {
@@ -279,7 +293,7 @@ mod tests {
         process(root.path(), "50", "mnt:[2]", &line(ID.inode, BLOCK, "/data/t.db-shm"));
         let proc = Proc::new(root.path());
         let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
-        let view = scan(&proc, &wanted, Leads::Here).value().unwrap().clone();
+        let view = scan(&proc, &wanted, PathLeads::Here).value().unwrap().clone();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("t.db"), "").unwrap();
         let files = open::open_database(folder.path().join("t.db").as_path(), false).unwrap();

@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstat, openat, openat2, readlinkat, statx};
-use thiserror::Error;
 
 use crate::evidence::{Device, Observation};
-use crate::linux::stat::device;
+use crate::linux::file_id::device;
+use crate::linux::text::process as text;
+use crate::linux::unseen::unseen;
 
 /// Longest text that is read from one file of `/proc`. A process may have 65,530 mappings, each with a path.
 pub const TEXT_LIMIT: u64 = 32 << 20;
@@ -28,25 +29,13 @@ pub struct Process {
     folder: OwnedFd,
 }
 
-/// A line of a `/proc` text that is not in the form the kernel documents.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line} was not understood: {text:?}")]
-pub struct LineError {
-    /// Line, from 1.
-    pub line: usize,
-    /// The line, at most 200 bytes of it.
-    pub text: String,
-}
-
-impl LineError {
-    /// The error for the line at `index` (from 0).
-    pub(super) fn new(index: usize, line: &[u8]) -> Self {
-        let shown = line.get(..200).unwrap_or(line);
-        Self { line: index.saturating_add(1), text: String::from_utf8_lossy(shown).into_owned() }
-    }
-}
-
 impl Proc {
+    /// Where Linux mounts its proc file system.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new("/proc")
+    }
+
     /// The proc file system at `root`.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -137,11 +126,7 @@ impl Process {
     /// Effective user and group, from `status`.
     #[must_use]
     pub fn effective_ids(&self) -> Option<(u32, u32)> {
-        let text = self.read("status").ok()?;
-        let text = String::from_utf8_lossy(&text);
-        let id =
-            |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
-        Some((id("Uid:")?, id("Gid:")?))
+        text::effective_ids(&self.read("status").ok()?)
     }
 
     /// Reads one of its texts.
@@ -227,23 +212,14 @@ impl Process {
     /// `comm`: the command's name, at most 15 bytes.
     #[must_use]
     pub fn command(&self) -> Option<String> {
-        let text = self.read("comm").ok()?;
-        Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+        Some(text::command(&self.read("comm").ok()?))
     }
 
     /// Field 22 of `stat`: start of the process in clock ticks since boot. With the pid it names one process.
     #[must_use]
     pub fn start_time(&self) -> Option<u64> {
-        start_time(&self.read("stat").ok()?)
+        text::start_time(&self.read("stat").ok()?)
     }
-}
-
-/// folklore: the command in field 2 may hold spaces and parentheses; the fields resume behind the *last* `)`. man 5
-/// proc_pid_stat; held by `start_time_survives_a_hostile_command`.
-fn start_time(stat: &[u8]) -> Option<u64> {
-    let text = String::from_utf8_lossy(stat);
-    let (_, fields) = text.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
@@ -258,39 +234,10 @@ fn read_bounded(file: File) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The observation that an error amounts to.
-pub(super) fn unseen<T>(what: &str, error: &io::Error) -> Observation<T> {
-    let reason = format!("{what}: {error}");
-    if refused(error) {
-        Observation::Denied { reason }
-    } else if vanished(error) {
-        Observation::Missing { reason }
-    } else {
-        Observation::Unsupported { reason }
-    }
-}
-
-/// Whether the system refused: EACCES or EPERM.
-pub(super) fn refused(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// Whether the thing is not there (any more): ENOENT, or ESRCH of a process that ended.
-pub(super) fn vanished(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn start_time_survives_a_hostile_command() {
-        let stat = b"7 (a) S 1 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
-        assert_eq!(start_time(stat), Some(4711));
-        assert_eq!(start_time(b"7 no parenthesis"), None);
-        assert_eq!(start_time(b"7 (short) S 1"), None);
-    }
+    use crate::linux::unseen::vanished;
 
     #[test]
     fn a_fake_folder_lists_only_pids() {

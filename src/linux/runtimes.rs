@@ -12,9 +12,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::evidence::Container;
-use crate::linux::open::OpenError;
+use crate::linux::open_error::OpenError;
+use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::{host, mounts, system};
+use crate::linux::{container, mounts};
 
 /// In the order in which they are asked.
 const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
@@ -66,8 +67,8 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
         .map_err(|open| error(LOOKING, io::Error::new(open.why.kind(), open.why)))?;
     // The engine may count processes in another PID namespace, or live on another machine: then the pid means somebody
     // else here. The process is held by now, so that what it says is said by the one whose files will be opened.
-    let proc = system();
-    let container = host::container(&target.process(&proc), &mounts(&proc, &target));
+    let proc = Proc::system();
+    let container = container::observed(&target.process(&proc), &mounts::of(&proc, &target));
     if container.value().is_none_or(|container| container.id != running.id) {
         let why = format!(
             "process {} here is not seen to be of container {:.12}: the engine seems to run elsewhere, or in another PID namespace",

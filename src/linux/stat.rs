@@ -9,8 +9,11 @@ use rustix::fs::{AtFlags, StatFs, Statx, StatxFlags, fstatfs, fstatvfs, statx};
 
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Device, FileSystem, FileView, Mount, Observation, Timestamp};
-use crate::linux::procfs::{Proc, unseen};
+use crate::linux::file_id::device;
+use crate::linux::procfs::Proc;
 use crate::linux::sys;
+use crate::linux::text::fdinfo;
+use crate::linux::unseen::unseen;
 
 /// What is known about the file behind an open descriptor. `maps_identity` is left unlooked at.
 ///
@@ -41,21 +44,6 @@ pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> 
         mount_id,
         maps_identity: Observation::missing("looked at for the -shm only"),
     })
-}
-
-/// `st_dev`, taken apart.
-#[must_use]
-pub fn device(number: u64) -> Device {
-    Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }
-}
-
-/// `st_dev` and inode.
-///
-/// # Errors
-/// When fstat(2) fails.
-pub fn device_and_inode(file: &File) -> io::Result<(Device, u64)> {
-    let stat = file.metadata()?;
-    Ok((device(stat.dev()), stat.ino()))
 }
 
 /// Whether the file is on a btrfs, as far as statfs(2) says. One that cannot be asked counts as such: then more is asked
@@ -99,7 +87,7 @@ pub fn mount_id(proc: &Proc, file: &File) -> Observation<u64> {
     }
     let name = format!("fdinfo/{}", file.as_raw_fd());
     match proc.this_process().and_then(|this| this.read(&name)) {
-        Ok(text) => match crate::linux::fdinfo::mount_id(&text) {
+        Ok(text) => match fdinfo::mount_id(&text) {
             Some(id) => Observation::seen(id),
             None => Observation::unsupported("neither statx nor fdinfo tells the mount"),
         },
@@ -167,7 +155,7 @@ fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::mountinfo;
+    use crate::linux::text::mountinfo;
 
     #[test]
     fn this_machine_s_files_are_on_a_named_file_system() {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use crate::linux::open::OpenError;
+use crate::linux::file_id::same_file;
+use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process};
 
 /// openat2 gives up with EAGAIN when folders on the way are renamed meanwhile.
@@ -81,12 +82,6 @@ impl Target {
         !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether database, `-wal` and `-shm` are all there now.
-    #[must_use]
-    pub fn complete(&self) -> bool {
-        crate::linux::open::complete(self)
-    }
-
     /// The root folder of a process that is held already.
     pub(super) fn of_bound(process: &Process) -> io::Result<Self> {
         let foreign = Foreign::of(process.try_clone()?)?;
@@ -147,7 +142,7 @@ impl Target {
             Some(foreign) => foreign.take_off(&printed(folder)?),
         };
         let other = self.at(canonical.clone()).open(OFlags::PATH | OFlags::DIRECTORY).ok()?;
-        super::open::same_file(&File::from(other), folder).then_some(canonical)
+        same_file(&File::from(other), folder).then_some(canonical)
     }
 
     /// What the kernel prints before paths of this process when they are read from here.
@@ -158,7 +153,7 @@ impl Target {
 
 impl Foreign {
     fn bind(pid: u32) -> io::Result<Self> {
-        let process = super::system().process(pid).map_err(|error| match error.kind() {
+        let process = Proc::system().process(pid).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 io::Error::new(io::ErrorKind::NotFound, format!("no process {pid} is seen from here"))
             }

@@ -269,6 +269,18 @@ fn facts_and_verdicts_touch_no_system() {
 }
 
 #[test]
+fn texts_of_the_kernel_are_parsed_without_reading_anything() {
+    without(&["linux/text"], &["std::fs", "std::io", "File::open", "rustix", "libc"]);
+    for path in sources("linux/text") {
+        for used in paths_used(&path) {
+            let known = ["evidence", "number"].contains(&used[0].as_str())
+                || used.starts_with(&module(&root().join("src/linux/text")));
+            assert!(known, "{} uses crate::{}", path.display(), used.join("::"));
+        }
+    }
+}
+
+#[test]
 fn report_reads_nothing() {
     without(&["report"], &["std::fs", "File::open", "rustix::", "std::process", "std::env::var"]);
 }

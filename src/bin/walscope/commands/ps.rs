@@ -1,6 +1,7 @@
 //! `walscope ps`: every wal-index that visible processes have mapped.
 
 use anyhow::Context;
+use walscope::format::shm::begins_wal_index;
 use walscope::linux;
 use walscope::report::ps::PsDocument;
 
@@ -18,7 +19,7 @@ pub struct PsArgs {
 
 /// Runs it.
 pub fn run(args: &PsArgs, global: &Global) -> anyhow::Result<Exit> {
-    let mapped = linux::ps::mapped().context("listing the processes")?;
+    let mapped = linux::mapped::every_wal_index(&begins_wal_index).context("listing the processes")?;
     let document = PsDocument::new(&mapped);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))

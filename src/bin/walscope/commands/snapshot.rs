@@ -209,7 +209,7 @@ fn wait_for(database: &Path) -> anyhow::Result<()> {
             // SQLite puts the siblings beside the target of a symbolic link.
             watch = watch_folder(&fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()));
         }
-        if target.complete() {
+        if walscope::linux::complete(&target) {
             return Ok(());
         }
         if !said {

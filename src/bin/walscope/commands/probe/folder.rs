@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use walscope::compare::{Met, probe};
-use walscope::linux::trial;
+use walscope::linux::challenge::trial;
 use walscope::report::probe::{Action, Latency, On, ProbeDocument, SCHEMA, nonce};
 
 use super::Stop;

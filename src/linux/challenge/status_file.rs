@@ -1,7 +1,7 @@
-//! File names that two sides of a trial speak with: `.walscope-meet-WORD.NONCE.PEER.STATE`.
+//! Files whose names two sides of a trial speak with: `.walscope-meet-WORD.NONCE.PEER.STATE`.
 
+use super::beacon;
 use crate::evidence::live::Sight;
-use crate::linux::beacon;
 
 /// How far a side is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,9 +40,9 @@ impl State {
     pub(super) const WAITING: Self = Self { stage: Stage::Waiting, sees: false, sight: None, held: false };
 }
 
-/// One side of a meeting.
+/// What one side of a meeting says by the name of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Card {
+pub(super) struct StatusFile {
     /// The meeting's word, as [`word`] makes it.
     pub token: String,
     pub nonce: u64,
@@ -58,7 +58,7 @@ pub(super) fn word(token: &str) -> String {
     format!("{:016x}", beacon::fnv(token.as_bytes()))
 }
 
-impl Card {
+impl StatusFile {
     pub(super) fn name(&self) -> String {
         let State { stage, sees, sight, held } = self.state;
         let stage = STAGES.iter().find(|(other, _)| *other == stage).map_or('w', |(_, letter)| *letter);
@@ -68,7 +68,7 @@ impl Card {
         format!("{PREFIX}{}.{:016x}.{peer}.{stage}{sees}{sight}{held}", self.token, self.nonce)
     }
 
-    /// A card of this meeting, or nothing.
+    /// Reads the name of a status file of this meeting; `None` for any other name.
     pub(super) fn parse(name: &str, token: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.strip_prefix(token)?.strip_prefix('.')?.split('.');
         let (nonce, peer, state) = (parts.next()?, parts.next()?, parts.next()?);
@@ -82,9 +82,9 @@ impl Card {
         };
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
         let peer = if peer == "-" { None } else { Some(number(peer)?) };
-        let card = Self { token: token.to_owned(), nonce: number(nonce)?, peer, state };
+        let status = Self { token: token.to_owned(), nonce: number(nonce)?, peer, state };
         // A name that would be written otherwise is none of ours.
-        (card.name() == name).then_some(card)
+        (status.name() == name).then_some(status)
     }
 }
 
@@ -93,23 +93,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_is_read_back_and_nothing_else_is_one() {
+    fn the_name_of_a_status_file_is_read_back_and_nothing_else_is_one() {
         let token = word("any \u{1b}[31m/word");
         for (peer, state) in [
             (None, State::WAITING),
             (Some(7), State { stage: Stage::Looked, sees: true, sight: Some(Sight::NotSeen), held: false }),
             (Some(u64::MAX), State { stage: Stage::Leaving, sees: true, sight: Some(Sight::Seen), held: true }),
         ] {
-            let card = Card { token: token.clone(), nonce: 3, peer, state };
-            let name = card.name();
+            let status = StatusFile { token: token.clone(), nonce: 3, peer, state };
+            let name = status.name();
             assert!(name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'), "{name}");
-            assert_eq!(Card::parse(&name, &token), Some(card));
-            assert_eq!(Card::parse(&name, &word("other")), None);
-            assert_eq!(Card::parse(&format!("{name}x"), &token), None);
-            assert_eq!(Card::parse(&name.to_uppercase(), &token), None);
+            assert_eq!(StatusFile::parse(&name, &token), Some(status));
+            assert_eq!(StatusFile::parse(&name, &word("other")), None);
+            assert_eq!(StatusFile::parse(&format!("{name}x"), &token), None);
+            assert_eq!(StatusFile::parse(&name.to_uppercase(), &token), None);
         }
         for name in ["", ".walscope-meet-", "t.db-shm", &format!(".walscope-meet-{token}.1.-.w0e0")] {
-            assert_eq!(Card::parse(name, &token), None);
+            assert_eq!(StatusFile::parse(name, &token), None);
         }
     }
 }

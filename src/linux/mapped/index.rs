@@ -7,20 +7,16 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use super::limits::{HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
 use super::names::{self, Name};
+use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
-use super::{Candidate, named};
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
-use crate::linux::locks::LockLine;
-use crate::linux::mappings::container;
-use crate::linux::procfs::{Proc, unseen};
+use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::{lock_view, mounts, open, runtimes};
-
-/// Bytes of a wal-index that its first look reads.
-const HEAD: usize = 136;
-/// At most so many processes are kept of one wal-index.
-const PROCESS_LIMIT: usize = 10_000;
+use crate::linux::text::locks::LockLine;
+use crate::linux::unseen::unseen;
+use crate::linux::{container, lock_view, mounts, open, runtimes};
 
 /// A wal-index in the making: who maps it can still be looked at again.
 pub(super) struct Index {
@@ -33,17 +29,22 @@ pub(super) struct Index {
 }
 
 /// Looks at a mapped file; `None`: it is no wal-index.
-pub(super) fn look(proc: &Proc, file: OneFile, listed: &[LockLine]) -> Option<Index> {
+pub(super) fn look(
+    proc: &Proc,
+    file: OneFile,
+    is_wal_index: &dyn Fn(&[u8]) -> bool,
+    listed: &[LockLine],
+) -> Option<Index> {
     let opened = open_any(proc, &file);
     let head = match &opened {
         Ok(opened) => read_head(opened),
         Err(error) => unseen("looking into the mapped file", error),
     };
-    let by_name = file.candidates.iter().any(|candidate| named(&candidate.path));
+    let by_name = file.candidates.iter().any(|candidate| is_named_shm(&candidate.path));
     match &head {
         // A head that is none of a wal-index is another program's file, whatever it is called: but one of zeros is a
         // wal-index that nobody has initialized yet.
-        Observation::Seen { value } if !(is_head(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
+        Observation::Seen { value } if !(is_wal_index(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
             return None;
         }
         Observation::Seen { .. } => {}
@@ -53,7 +54,7 @@ pub(super) fn look(proc: &Proc, file: OneFile, listed: &[LockLine]) -> Option<In
     let size = opened.as_ref().ok().and_then(|file| Some(file.metadata().ok()?.len()));
     let mut paths = Paths { proc, file: &file, seen: BTreeMap::new() };
     let processes: Vec<MappingProcess> =
-        file.candidates.iter().take(PROCESS_LIMIT).map(|candidate| paths.process(candidate)).collect();
+        file.candidates.iter().take(PROCESSES_OF_AN_INDEX).map(|candidate| paths.process(candidate)).collect();
     let locks = match (opened, file.candidates.first()) {
         (Ok(opened), Some(first)) => {
             let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), listed);
@@ -88,7 +89,7 @@ impl Index {
 
 fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
     match Target::of_bound(&candidate.process) {
-        Ok(target) => mounts(proc, &target),
+        Ok(target) => mounts::of(proc, &target),
         Err(error) => unseen("mountinfo", &error),
     }
 }
@@ -97,7 +98,7 @@ fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
 /// to it.
 fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for candidate in wanted.candidates.iter().take(8) {
+    for candidate in wanted.candidates.iter().take(TRIES_TO_OPEN) {
         let by_mapping = open::open_entry(|flags| candidate.process.open_mapped(&candidate.range, flags));
         let by_path = |_| {
             let (target, _) = names::target(candidate)?;
@@ -116,7 +117,7 @@ fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
 }
 
 fn read_head(file: &File) -> Observation<Vec<u8>> {
-    let mut head = vec![0; HEAD];
+    let mut head = vec![0; HEAD_BYTES];
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match std::os::unix::fs::FileExt::read_at(file, rest, filled as u64) {
@@ -127,15 +128,6 @@ fn read_head(file: &File) -> Observation<Vec<u8>> {
     }
     head.truncate(filled);
     Observation::seen(head)
-}
-
-/// Whether `iVersion` of either copy says wal-index, in either byte order.
-fn is_head(head: &[u8]) -> bool {
-    [0, 48]
-        .into_iter()
-        .filter_map(|at| head.get(at..at + 4))
-        .filter_map(|word| <[u8; 4]>::try_from(word).ok())
-        .any(|word| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000)
 }
 
 /// Where the paths lead that one wal-index was mapped by. The same path in the same mount namespace is looked up once.
@@ -167,7 +159,7 @@ impl Paths<'_> {
         MappingProcess {
             pid: process.pid,
             command: process.command(),
-            container: container(process).as_ref().map(runtimes::name_of),
+            container: container::by_cgroup(process).as_ref().map(runtimes::name_of),
             mount_namespace,
             path,
             place,

@@ -1,18 +1,10 @@
-//! From looks at the processes to what stands: a mapping that seems cut off counts only when it stays so.
-//!
-//! folklore: at the last close SQLite unlinks the `-shm` first and unmaps it afterwards (`unixShmUnmap` in os_unix.c),
-//! while the next process may have made a new one already. One look at a busy database shows such processes again and
-//! again. Held by `a_process_in_closing_is_no_split` and `short_lived_processes_never_look_like_a_split`.
+//! Who among the processes that map the `-shm` of one side seems cut off, and whether it stays so.
 
 use std::collections::BTreeSet;
 
+use super::settle;
 use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
-use crate::linux::mappings::Leads;
-
-/// Further looks when a mapping seems cut off.
-pub(super) const LOOKS: u32 = 5;
-/// Time before each of them, milliseconds.
-pub(super) const PAUSE: u64 = 50;
+use crate::linux::path_leads::PathLeads;
 
 /// Looks until it is clear what is cut off. `look` says where the path of the `-shm` led throughout, if it was one place,
 /// and what is mapped.
@@ -20,22 +12,16 @@ pub(super) const PAUSE: u64 = 50;
 /// Kept is what every look showed, of the same process and inode, while the path led to the same place; the rest of
 /// what seemed cut off is left out and counted. That a process has not the database or the -wal open counts only if it
 /// stays so, too: in closing and opening there is a moment between the look at its mappings and that at its descriptors.
-pub(super) fn settle(
-    mut look: impl FnMut() -> (Option<Leads>, Observation<MappingsView>),
-    mut pause: impl FnMut(),
+pub(super) fn settled(
+    mut look: impl FnMut() -> (Option<PathLeads>, Observation<MappingsView>),
+    pause: impl FnMut(),
 ) -> Observation<MappingsView> {
     let (leads, mut first) = look();
     let Observation::Seen { value: view } = &mut first else { return first };
-    let mut standing = suspects(view);
-    for _ in 0..LOOKS {
-        if standing.is_empty() {
-            break;
-        }
-        pause();
+    let standing = settle::settle(suspects(view), pause, |_| {
         let (leads_now, now) = look();
-        let now = now.value().filter(|_| leads.is_some() && leads_now == leads).map(suspects).unwrap_or_default();
-        standing.retain(|suspect| now.contains(suspect));
-    }
+        now.value().filter(|_| leads.is_some() && leads_now == leads).map(suspects).unwrap_or_default()
+    });
     let before = view.mappings.len();
     view.mappings
         .retain(|mapping| mapping.cut_off.is_none() || suspect(mapping).is_some_and(|key| standing.contains(&key)));
@@ -95,13 +81,13 @@ mod tests {
     }
 
     /// Pids that are kept, how many were left out, and how often was looked.
-    fn settled(look: impl Fn(usize) -> (Leads, Observation<MappingsView>)) -> (Vec<u32>, u32, usize) {
+    fn kept(look: impl Fn(usize) -> (PathLeads, Observation<MappingsView>)) -> (Vec<u32>, u32, usize) {
         let mut looks = 0;
-        let seen = settle(
+        let seen = settled(
             || {
                 looks += 1;
                 let (leads, seen) = look(looks);
-                (Some(leads).filter(|leads| *leads != Leads::Unknown), seen)
+                (Some(leads).filter(|leads| *leads != PathLeads::Unknown), seen)
             },
             || {},
         );
@@ -113,20 +99,20 @@ mod tests {
 
     #[test]
     fn without_a_suspicion_one_look_is_enough() {
-        assert_eq!(settled(|_| (Leads::Here, view(vec![mapping(1, 7, None)]))), (vec![1], 0, 1));
+        assert_eq!(kept(|_| (PathLeads::Here, view(vec![mapping(1, 7, None)]))), (vec![1], 0, 1));
     }
 
     #[test]
     fn what_stays_cut_off_counts() {
         let both = || view(vec![mapping(1, 7, None), mapping(2, 8, CUT)]);
-        assert_eq!(settled(|_| (Leads::Here, both())), (vec![1, 2], 0, 6));
+        assert_eq!(kept(|_| (PathLeads::Here, both())), (vec![1, 2], 0, 6));
     }
 
     #[test]
     fn a_process_in_closing_is_no_split() {
         for last in 1..=5 {
             let looks = |look| if look <= last { vec![mapping(2, 8, CUT)] } else { vec![] };
-            assert_eq!(settled(|look| (Leads::Here, view(looks(look)))), (vec![], 1, last + 1));
+            assert_eq!(kept(|look| (PathLeads::Here, view(looks(look)))), (vec![], 1, last + 1));
         }
     }
 
@@ -135,20 +121,20 @@ mod tests {
         let next = |change: fn(&mut Mapping)| {
             let mut next = mapping(2, 8, CUT);
             change(&mut next);
-            settled(move |look| (Leads::Here, view(vec![if look == 1 { mapping(2, 8, CUT) } else { next.clone() }])))
+            kept(move |look| (PathLeads::Here, view(vec![if look == 1 { mapping(2, 8, CUT) } else { next.clone() }])))
         };
         assert_eq!(next(|_| {}).0, [2]);
         assert_eq!(next(|next| next.start_time = Some(6)), (vec![], 1, 2));
         assert_eq!(next(|next| next.inode.inode = 9), (vec![], 1, 2));
         assert_eq!(next(|next| next.cut_off = None), (vec![], 1, 2));
-        let moved = |look| if look < 3 { Leads::Here } else { Leads::Nowhere };
-        assert_eq!(settled(|look| (moved(look), view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 3));
+        let moved = |look| if look < 3 { PathLeads::Here } else { PathLeads::Nowhere };
+        assert_eq!(kept(|look| (moved(look), view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 3));
     }
 
     #[test]
     fn a_path_that_moved_during_the_looks_confirms_nothing() {
         // None, as a place that was not the same throughout: two such looks need not be of one wal-index.
-        assert_eq!(settled(|_| (Leads::Unknown, view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 2));
+        assert_eq!(kept(|_| (PathLeads::Unknown, view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 2));
     }
 
     #[test]
@@ -165,14 +151,14 @@ mod tests {
         let mut looks = 0;
         let look = || {
             looks += 1;
-            (Some(Leads::Here), look(looks))
+            (Some(PathLeads::Here), look(looks))
         };
-        settle(look, || {}).value().unwrap().clone()
+        settled(look, || {}).value().unwrap().clone()
     }
 
     #[test]
     fn a_process_without_a_start_cannot_be_recognised_again() {
         let nameless = || Mapping { start_time: None, ..mapping(2, 8, CUT) };
-        assert_eq!(settled(|_| (Leads::Here, view(vec![nameless()]))), (vec![], 1, 1));
+        assert_eq!(kept(|_| (PathLeads::Here, view(vec![nameless()]))), (vec![], 1, 1));
     }
 }

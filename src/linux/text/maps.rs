@@ -1,6 +1,4 @@
-//! `/proc/PID/maps` (man 5 proc_pid_maps), and what the kernel calls a file there.
-
-use std::fs::File;
+//! `/proc/PID/maps` (man 5 proc_pid_maps).
 
 use nom::Parser;
 use nom::bytes::complete::{tag, take, take_while_m_n};
@@ -8,9 +6,8 @@ use nom::character::complete::{char, space0, u64 as decimal_u64};
 use nom::combinator::{map_opt, rest};
 use nom::sequence::{separated_pair, terminated};
 
-use crate::evidence::{Device, InodeId, Observation};
-use crate::linux::procfs::{LineError, Proc, unseen};
-use crate::linux::sys;
+use super::{LineError, each_line};
+use crate::evidence::{Device, InodeId};
 
 /// One line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +33,12 @@ pub struct MapsLine<'a> {
 }
 
 impl MapsLine<'_> {
+    /// Its addresses as the names in `/proc/PID/map_files` have them, without leading zeros: `7f2c4a000000-7f2c4a008000`.
+    #[must_use]
+    pub fn range(&self) -> String {
+        format!("{:x}-{:x}", self.start, self.end)
+    }
+
     /// Bytes mapped.
     #[must_use]
     pub fn length(&self) -> u64 {
@@ -48,12 +51,13 @@ impl MapsLine<'_> {
 /// # Errors
 /// The first line that is not in the documented form.
 pub fn parse(text: &[u8]) -> Result<Vec<MapsLine<'_>>, LineError> {
-    let lines = text.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    lines.map(|(index, line)| parse_line(line).ok_or_else(|| LineError::new(index, line))).collect()
+    each_line(text, parse_line)
 }
 
+/// Reads one line, such as
 /// `7f2c4a000000-7f2c4a008000 rw-s 00000000 fe:00 1234       /data/t.db-shm (deleted)`
-pub(super) fn parse_line(line: &[u8]) -> Option<MapsLine<'_>> {
+#[must_use]
+pub fn parse_line(line: &[u8]) -> Option<MapsLine<'_>> {
     let mut fields = (
         terminated(separated_pair(hex, char('-'), hex), char(' ')),
         terminated(take(4_usize), char(' ')),
@@ -107,35 +111,8 @@ pub fn escaped(path: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Device and inode that the kernel prints for a mapping of this file: it is mapped, looked up in this process's own
-/// `maps`, and unmapped; nothing is ever read through the mapping.
-///
-/// Asking the kernel is the only way: on btrfs subvolumes, and on overlay with older kernels, `stat` says otherwise.
-#[must_use]
-pub fn identity(proc: &Proc, file: &File) -> Observation<InodeId> {
-    // A length of one page is allowed for an empty file, too: only loads beyond its end would fault.
-    let mapping = match sys::map_shared(file, 4096) {
-        Ok(mapping) => mapping,
-        Err(error) => return unseen("mmap", &error),
-    };
-    let text = match proc.this_process().and_then(|this| this.read("maps")) {
-        Ok(text) => text,
-        Err(error) => return unseen("self/maps", &error),
-    };
-    let address = mapping.as_ptr().addr() as u64;
-    match parse(&text) {
-        Ok(lines) => match lines.iter().find(|line| (line.start..line.end).contains(&address)) {
-            Some(line) => Observation::seen(line.inode),
-            None => Observation::missing("self/maps does not list a mapping that was just made"),
-        },
-        Err(error) => Observation::unsupported(format!("self/maps: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     #[test]
@@ -163,18 +140,5 @@ mod tests {
     fn a_line_of_another_form_is_named() {
         assert_eq!(parse(b"\nrubbish").unwrap_err().line, 2);
         assert!(parse(b"11112222333344445-2 r--p 0 0:0 0").is_err());
-    }
-
-    #[test]
-    fn own_mapping_tells_the_identity_even_of_an_empty_file() {
-        let file = tempfile::tempfile().unwrap();
-        let id = *identity(&Proc::new("/proc"), &file).value().unwrap();
-        assert_eq!(id.inode, file.metadata().unwrap().ino());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_mapped_says_why() {
-        let folder = File::open("/").unwrap();
-        assert!(identity(&Proc::new("/proc"), &folder).reason().unwrap().starts_with("mmap"));
     }
 }

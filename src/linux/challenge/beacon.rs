@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use crate::evidence::live::{BeaconLook, BeaconView, Sight};
 use crate::evidence::{FilesView, HostView, Observation};
-use crate::linux::procfs::unseen;
-use crate::linux::{OpenedFiles, open, sys};
+use crate::linux::open::{OpenedFiles, paths_unchanged};
+use crate::linux::sys;
+use crate::linux::unseen::unseen;
 
 /// Where beacons begin. SQLite locks bytes below 2^31 only, of a `-shm` bytes 120 to 128.
 pub const BASE: u64 = 1 << 40;
@@ -164,7 +165,7 @@ pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
     let (witness_a, witness_b) = (Witness::of(shm_a), Witness::of(shm_b));
     let (forth, back) = (one_way(shm_a, &witness_a, shm_b), one_way(shm_b, &witness_b, shm_a));
     drop((witness_a, witness_b));
-    let files_in_place = open::unchanged(a) && open::unchanged(b);
+    let files_in_place = paths_unchanged(a) && paths_unchanged(b);
     let look = |look: io::Result<BeaconLook>| match look {
         Ok(look) => Observation::seen(BeaconLook { files_in_place, ..look }),
         Err(error) => unseen("F_OFD_SETLK and F_OFD_GETLK on the -shm", &error),
@@ -323,7 +324,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("t.db"), "").unwrap();
         std::fs::write(folder.path().join("t.db-shm"), [0; 32_768]).unwrap();
-        let opened = open::open_database(&folder.path().join("t.db"), false).unwrap();
+        let opened = crate::linux::open_database(&folder.path().join("t.db"), false).unwrap();
         let (host, files) = (crate::linux::host_view(&opened), crate::linux::identities(&opened));
         let of = |wal| digest(&host, &FilesView { wal, ..files.clone() }).unwrap();
         let ways = [of(Observation::missing("a")), of(Observation::denied("a")), of(Observation::unsupported("a"))];

@@ -1,33 +1,28 @@
-//! A mapping that seems cut off from its path counts only when it stays so.
-//!
-//! folklore: at the last close SQLite unlinks the `-shm` first and unmaps it afterwards, while the next process may have
-//! made a new one already: one look at a busy database shows two wal-indexes behind one path again and again. Held by
-//! `a_process_in_closing_is_no_split_group`.
+//! Who among the processes that map some wal-index seems cut off from its path, and whether it stays so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidates;
 use super::index::{self, Index};
-use crate::evidence::{InodeId, Leads};
+use super::scan::{Candidate, ProcessMaps};
+use super::settle;
+use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::linux::procfs::{Proc, Process};
-use crate::linux::settle::LOOKS;
 
 /// Looks again at whoever seems to have mapped what its path does not lead to, and leaves out who has unmapped it by
 /// then. How many those were.
-pub(super) fn settle(proc: &Proc, indexes: &mut [Index], mut pause: impl FnMut()) -> u32 {
+pub(super) fn settle(proc: &Proc, indexes: &mut [Index], pause: impl FnMut()) -> u32 {
     let mut passing: u32 = 0;
-    for _ in 0..LOOKS {
-        let suspects = suspects(indexes);
-        if suspects.is_empty() {
-            break;
-        }
-        pause();
-        let standing = standing(&suspects);
+    let told = indexes.iter().flat_map(told);
+    let processes: BTreeMap<u32, Arc<Process>> =
+        told.map(|(_, candidate)| (candidate.process.pid, Arc::clone(&candidate.process))).collect();
+    settle::settle(suspects(indexes), pause, |suspected| {
+        let standing = standing(&processes, suspected);
         for index in &mut *indexes {
             passing = passing.saturating_add(look_again(proc, index, &standing));
         }
-    }
+        suspects(indexes)
+    });
     passing
 }
 
@@ -36,45 +31,43 @@ fn seems_cut_off(leads: Leads) -> bool {
     matches!(leads, Leads::Elsewhere | Leads::Nowhere)
 }
 
-/// A file, mapped under a name.
-type Named = (InodeId, Vec<u8>);
+/// A process, and a file that it has mapped under a name.
+type Suspect = (u32, InodeId, Vec<u8>);
 
-/// Who seems cut off, process by process, and from what.
-fn suspects(indexes: &[Index]) -> BTreeMap<u32, (Arc<Process>, BTreeSet<Named>)> {
-    let mut suspects = BTreeMap::new();
-    for index in indexes {
-        // `processes` tells of the first candidates, in their order; the others are no more than counted.
-        let told = index.processes.iter().zip(&index.file.candidates);
-        for (_, candidate) in told.filter(|(process, _)| seems_cut_off(process.path_leads_to)) {
-            let process = &candidate.process;
-            let (_, named) = suspects.entry(process.pid).or_insert_with(|| (Arc::clone(process), BTreeSet::new()));
-            named.insert((index.file.id, candidate.path.clone()));
-        }
-    }
-    suspects
+/// `processes` tells of the first candidates, in their order; the others are no more than counted.
+fn told(index: &Index) -> impl Iterator<Item = (&MappingProcess, &Candidate)> {
+    index.processes.iter().zip(&index.file.candidates)
 }
 
-/// Which of them have it mapped under the same name. Each process, which is held by a descriptor, is read once, however
-/// much it has mapped.
-fn standing(suspects: &BTreeMap<u32, (Arc<Process>, BTreeSet<Named>)>) -> BTreeSet<(u32, Named)> {
+/// Who seems cut off, and from what.
+fn suspects(indexes: &[Index]) -> BTreeSet<Suspect> {
+    let all = indexes.iter().flat_map(|index| told(index).map(move |(process, candidate)| (index, process, candidate)));
+    all.filter(|(_, process, _)| seems_cut_off(process.path_leads_to))
+        .map(|(index, process, candidate)| (process.pid, index.file.id, candidate.path.clone()))
+        .collect()
+}
+
+/// Which of the suspects have the file mapped under the same name. Each process, which is held by a descriptor, is read
+/// once, however much it has mapped.
+fn standing(processes: &BTreeMap<u32, Arc<Process>>, suspects: &BTreeSet<Suspect>) -> BTreeSet<Suspect> {
     let mut standing = BTreeSet::new();
-    for (pid, (process, named)) in suspects {
+    for pid in suspects.iter().map(|(pid, ..)| *pid).collect::<BTreeSet<u32>>() {
         // A text that cannot be read any more says that the process has ended, or became somebody else's.
-        let Ok(text) = process.read("maps") else { continue };
-        let mapped = candidates(&text).map(|line| (line.inode, line.path.to_owned()));
-        standing.extend(mapped.filter(|found| named.contains(found)).map(|found| (*pid, found)));
+        let Some(Ok(maps)) = processes.get(&pid).map(ProcessMaps::of) else { continue };
+        let mapped = maps.like_wal_indexes().map(|line| (pid, line.inode, line.path.to_owned()));
+        standing.extend(mapped.filter(|found| suspects.contains(found)));
     }
     standing
 }
 
-fn look_again(proc: &Proc, index: &mut Index, standing: &BTreeSet<(u32, Named)>) -> u32 {
+fn look_again(proc: &Proc, index: &mut Index, standing: &BTreeSet<Suspect>) -> u32 {
     let mut told = std::mem::take(&mut index.processes).into_iter();
     let candidates = std::mem::take(&mut index.file.candidates);
     let mut gone: u32 = 0;
     for candidate in candidates {
         if let Some(mut process) = told.next() {
             if seems_cut_off(process.path_leads_to) {
-                if !standing.contains(&(process.pid, (index.file.id, candidate.path.clone()))) {
+                if !standing.contains(&(process.pid, index.file.id, candidate.path.clone())) {
                     gone = gone.saturating_add(1);
                     continue;
                 }
@@ -94,9 +87,9 @@ mod tests {
 
     use crate::evidence::{Leads, Mapped};
     use crate::linux::Proc;
-    use crate::linux::mappings::BLOCK;
-    use crate::linux::mappings::tests::{line, process};
-    use crate::linux::ps::{PROCESS_LIMIT, scan};
+    use crate::linux::mapped::every_index::find;
+    use crate::linux::mapped::fake_proc::{line, process};
+    use crate::linux::mapped::limits::{BLOCK, LOOKS, NAMES_OF_A_PROCESS};
 
     /// Two processes that map two files under one path, which leads nowhere.
     fn split() -> tempfile::TempDir {
@@ -124,7 +117,7 @@ mod tests {
                     fs::write(root.path().join("10/maps"), "").unwrap();
                 }
             };
-            let mapped = scan(&Proc::new(root.path()), pause).unwrap();
+            let mapped = find(&Proc::new(root.path()), &|_| false, pause).unwrap();
             assert_eq!((pids(&mapped), mapped.passing), (vec![vec![11]], 1));
             assert_eq!(crate::finding::surroundings::splits(&mapped).len(), 0);
         }
@@ -136,10 +129,10 @@ mod tests {
         let end = || {
             let _ = fs::remove_dir_all(root.path().join("11"));
         };
-        let mapped = scan(&Proc::new(root.path()), end).unwrap();
+        let mapped = find(&Proc::new(root.path()), &|_| false, end).unwrap();
         assert_eq!((pids(&mapped), mapped.passing), (vec![vec![10]], 1));
         let root = split();
-        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let mapped = find(&Proc::new(root.path()), &|_| false, || {}).unwrap();
         assert_eq!((pids(&mapped), mapped.passing), (vec![vec![10], vec![11]], 0));
         assert_eq!(mapped.indexes[0].processes[0].path_leads_to, Leads::Nowhere);
     }
@@ -154,13 +147,13 @@ mod tests {
         let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
         let opened_or_closed = inotify::WatchFlags::OPEN | inotify::WatchFlags::CLOSE_NOWRITE;
         inotify::add_watch(&watch, root.path().join("10/maps"), opened_or_closed).unwrap();
-        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let mapped = find(&Proc::new(root.path()), &|_| false, || {}).unwrap();
         assert_eq!(pids(&mapped).concat(), [11, 10, 10, 10, 10, 10, 10, 10, 10, 10]);
         let mut room = [std::mem::MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&watch, &mut room);
         let opened = std::iter::from_fn(|| events.next().ok().map(|event| event.events()));
         let opened = opened.filter(|flags| flags.contains(inotify::ReadFlags::OPEN)).count();
-        assert_eq!(opened, 1 + crate::linux::settle::LOOKS as usize);
+        assert_eq!(opened, 1 + LOOKS as usize);
     }
 
     #[test]
@@ -168,11 +161,11 @@ mod tests {
         let root = split();
         let two = [line(7, BLOCK, "/data/a-shm"), line(7, BLOCK, "/data/b-shm")].concat().repeat(500);
         fs::write(root.path().join("10/maps"), two).unwrap();
-        let many: String = (0..PROCESS_LIMIT + 3).map(|n| line(8, BLOCK, &format!("/data/{n}-shm"))).collect();
+        let many: String = (0..NAMES_OF_A_PROCESS + 3).map(|n| line(8, BLOCK, &format!("/data/{n}-shm"))).collect();
         fs::write(root.path().join("11/maps"), many).unwrap();
-        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let mapped = find(&Proc::new(root.path()), &|_| false, || {}).unwrap();
         let processes: Vec<usize> = mapped.indexes.iter().map(|index| index.processes.len()).collect();
-        assert_eq!((processes, mapped.mappings_not_looked_at), (vec![2, PROCESS_LIMIT], 3));
+        assert_eq!((processes, mapped.mappings_not_looked_at), (vec![2, NAMES_OF_A_PROCESS], 3));
     }
 
     #[test]
@@ -185,7 +178,7 @@ mod tests {
             process(root.path(), pid, "mnt:[1]", &line(inode, BLOCK, path.to_str().unwrap()));
             symlink(jail, root.path().join(pid).join("root")).unwrap();
         }
-        let mapped = scan(&Proc::new(root.path()), || {}).unwrap();
+        let mapped = find(&Proc::new(root.path()), &|_| false, || {}).unwrap();
         let paths: Vec<&str> = mapped.indexes.iter().map(|index| &*index.processes[0].path).collect();
         assert_eq!(paths, ["/data/t.db-shm"; 2]);
         assert_eq!(crate::finding::surroundings::splits(&mapped).len(), 0);

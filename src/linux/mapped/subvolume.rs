@@ -9,9 +9,11 @@ use std::fs::File;
 
 use rustix::fs::OFlags;
 
-use super::{Candidate, names};
+use super::names;
+use super::scan::Candidate;
 use crate::evidence::{Device, InodeId};
-use crate::linux::maps::identity;
+use crate::linux::file_id::device_and_inode;
+use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::procfs::Proc;
 use crate::linux::stat;
 
@@ -27,13 +29,13 @@ impl OneFile {
     /// Whether an open file is this one; `None`: that could not be seen.
     pub(super) fn is(&self, proc: &Proc, file: &File) -> Option<bool> {
         if let Some(subvolume) = self.subvolume {
-            return Some(stat::device_and_inode(file).ok()? == subvolume);
+            return Some(device_and_inode(file).ok()? == subvolume);
         }
-        Some(*identity(proc, file).value()? == self.id)
+        Some(*mapped_identity(proc, file).value()? == self.id)
     }
 }
 
-/// Puts mappings that are printed alike asunder where they are of several files.
+/// Splits mappings that print alike but belong to different files.
 ///
 /// What was not seen of one mapping is taken for the only file that was seen of the others; where there are several it
 /// stays by itself.
@@ -61,6 +63,6 @@ fn on_btrfs(id: InodeId, candidate: &Candidate) -> Option<(Device, u64)> {
     // The path may lead to another file by now: with another number, unless that was reused.
     let by_path = || names::target(candidate).ok()?.0.open(OFlags::PATH | OFlags::NOFOLLOW).ok();
     let file = File::from(by_mapping().or_else(by_path)?);
-    let found = stat::device_and_inode(&file).ok().filter(|(_, inode)| *inode == id.inode)?;
+    let found = device_and_inode(&file).ok().filter(|(_, inode)| *inode == id.inode)?;
     stat::is_btrfs(&file).then_some(found)
 }

@@ -5,16 +5,15 @@ use nom::bytes::complete::{tag, take_till};
 use nom::character::complete::{char, u32 as decimal_u32, u64 as decimal_u64};
 use nom::sequence::{separated_pair, terminated};
 
+use super::{LineError, each_line};
 use crate::evidence::{Device, Mount};
-use crate::linux::procfs::LineError;
 
 /// Reads a whole mountinfo text.
 ///
 /// # Errors
 /// The first line that is not in the documented form.
 pub fn parse(text: &[u8]) -> Result<Vec<Mount>, LineError> {
-    let lines = text.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    lines.map(|(index, line)| parse_line(line).ok_or_else(|| LineError::new(index, line))).collect()
+    each_line(text, parse_line)
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`

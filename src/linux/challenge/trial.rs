@@ -2,9 +2,9 @@
 //! system, before there is a database, and is the only thing in walscope that writes beside one.
 //!
 //! The sides find each other by file names, because names are what even two mounts without common pages and locks have
-//! in common. Each side has one *card*, a file that it alone renames and removes: `.walscope-meet-WORD.NONCE.PEER.STATE`.
-//! The card of the side that came first is the scratch file. A side writes its nonce through its mapping before its card
-//! says so, and the other had the page in memory before: what it does not see then is not shared, whatever the clock says.
+//! in common. Each side has one status file, which it alone renames and removes: `.walscope-meet-WORD.NONCE.PEER.STATE`.
+//! That of the side that came first is the scratch file. A side writes its nonce through its mapping before the name of its
+//! status file says so, and the other had the page in memory before: what it does not see then is not shared, whatever the clock says.
 //!
 //! Mappings are read and written through `/proc/self/mem`: the kernel then goes through the page table as a load would,
 //! and a file that a stranger cuts off gives an error instead of SIGBUS.
@@ -19,9 +19,10 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 
 use crate::evidence::Observation;
 use crate::evidence::live::{BeaconLook, BeaconView, CoherenceView, Live};
-use crate::linux::procfs::unseen;
-use crate::linux::{beacon, card};
-use card::{Card, Stage, State};
+use crate::linux::unseen::unseen;
+
+use super::beacon;
+use super::status_file::{self, Stage, State, StatusFile};
 
 /// Round trips of the trial.
 const ROUNDS: u32 = 32;
@@ -33,7 +34,7 @@ const GLANCE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a mapping is looked at for what must be there already.
 const LOOKS: u32 = 1000;
-/// How many listings in a row may miss a card that is there.
+/// How many listings in a row may miss a status file that is there.
 const MISSES: u32 = 20;
 
 /// How a trial went.
@@ -45,7 +46,7 @@ pub struct Trial {
     pub peer: Option<u64>,
     /// What was found; this side is the first.
     pub live: Live,
-    /// Nonces on cards of meetings that nobody seems to be at any more.
+    /// Nonces of status files of meetings that nobody seems to be at any more.
     pub left_behind: Vec<u64>,
 }
 
@@ -55,7 +56,7 @@ pub struct Trial {
 /// When the folder cannot be read or written.
 pub fn meet(folder: &File, token: &str, timeout: Duration, stop: &dyn Fn() -> bool) -> io::Result<Trial> {
     let nonce = beacon::nonce()?;
-    let mut meeting = Meeting { folder, token: card::word(token), nonce, stop, dead: Vec::new() };
+    let mut meeting = Meeting { folder, token: status_file::word(token), nonce, stop, dead: Vec::new() };
     let found = meeting.find(Instant::now() + timeout)?;
     let (peer, live) = match found {
         Some(pair) => (Some(pair.peer), pair.sit(&meeting)?),
@@ -70,41 +71,41 @@ struct Meeting<'a> {
     token: String,
     nonce: u64,
     stop: &'a dyn Fn() -> bool,
-    /// Nonces whose card did not move.
+    /// Nonces whose status file did not move.
     dead: Vec<u64>,
 }
 
-/// This side's card; removed when dropped.
+/// This side's status file; removed when dropped.
 struct Own<'a> {
     folder: &'a File,
-    card: Card,
+    status: StatusFile,
 }
 
 impl<'a> Own<'a> {
     fn create(meeting: &Meeting<'a>, peer: Option<u64>) -> io::Result<(Self, File)> {
-        let card = Card { token: meeting.token.clone(), nonce: meeting.nonce, peer, state: State::WAITING };
+        let status = StatusFile { token: meeting.token.clone(), nonce: meeting.nonce, peer, state: State::WAITING };
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = openat(meeting.folder, card.name().as_str(), flags, Mode::RUSR | Mode::WUSR)?;
-        let (own, file) = (Self { folder: meeting.folder, card }, File::from(file));
+        let file = openat(meeting.folder, status.name().as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+        let (own, file) = (Self { folder: meeting.folder, status }, File::from(file));
         admit_others(meeting.folder, &file)?;
         Ok((own, file))
     }
 
     fn show(&mut self, peer: u64, state: State) -> io::Result<()> {
-        let next = Card { peer: Some(peer), state, ..self.card.clone() };
-        renameat(self.folder, self.card.name().as_str(), self.folder, next.name().as_str())?;
-        self.card = next;
+        let next = StatusFile { peer: Some(peer), state, ..self.status.clone() };
+        renameat(self.folder, self.status.name().as_str(), self.folder, next.name().as_str())?;
+        self.status = next;
         Ok(())
     }
 }
 
 impl Drop for Own<'_> {
     fn drop(&mut self) {
-        let _ = unlinkat(self.folder, self.card.name().as_str(), AtFlags::empty());
+        let _ = unlinkat(self.folder, self.status.name().as_str(), AtFlags::empty());
     }
 }
 
-/// Whoever may make files in the folder may open the card: it holds random numbers only.
+/// Whoever may make files in the folder may open the status file: it holds random numbers only.
 fn admit_others(folder: &File, file: &File) -> io::Result<()> {
     let place = folder.metadata()?;
     if place.mode() & 0o022 != 0 {
@@ -116,34 +117,34 @@ fn admit_others(folder: &File, file: &File) -> io::Result<()> {
 }
 
 impl<'a> Meeting<'a> {
-    /// The cards of the others, the lowest nonce first.
-    fn cards(&self) -> io::Result<Vec<Card>> {
-        let mut cards = Vec::new();
+    /// The status files of the others, the lowest nonce first.
+    fn statuses(&self) -> io::Result<Vec<StatusFile>> {
+        let mut statuses = Vec::new();
         // Opened anew each time: a descriptor's listing goes on where it was.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         for entry in Dir::read_from(openat(self.folder, ".", flags, Mode::empty())?)? {
             let entry = entry?;
-            let card = entry.file_name().to_str().ok().and_then(|name| Card::parse(name, &self.token));
-            cards.extend(card.filter(|card| card.nonce != self.nonce));
+            let status = entry.file_name().to_str().ok().and_then(|name| StatusFile::parse(name, &self.token));
+            statuses.extend(status.filter(|status| status.nonce != self.nonce));
         }
-        cards.sort_by_key(|card| card.nonce);
-        Ok(cards)
+        statuses.sort_by_key(|status| status.nonce);
+        Ok(statuses)
     }
 
     /// Waits, or joins one who waits. Of two who wait, the higher nonce joins the lower.
     fn find(&mut self, deadline: Instant) -> io::Result<Option<Pair<'a>>> {
         let mut waiting: Option<(Own<'a>, Table)> = None;
         while !(self.stop)() && Instant::now() < deadline {
-            let cards = self.cards()?;
-            let guest = cards.iter().find(|card| card.peer == Some(self.nonce));
+            let statuses = self.statuses()?;
+            let guest = statuses.iter().find(|status| status.peer == Some(self.nonce));
             if let Some(guest) = guest
                 && let Some((own, table)) = waiting.take()
             {
                 return Ok(Some(Pair { own, table, peer: guest.nonce }));
             }
-            let host = cards.iter().find(|card| {
-                let free = card.peer.is_none() && !self.dead.contains(&card.nonce);
-                free && (waiting.is_none() || card.nonce < self.nonce)
+            let host = statuses.iter().find(|status| {
+                let free = status.peer.is_none() && !self.dead.contains(&status.nonce);
+                free && (waiting.is_none() || status.nonce < self.nonce)
             });
             if let Some(host) = host {
                 waiting = None;
@@ -162,7 +163,7 @@ impl<'a> Meeting<'a> {
     }
 
     /// Comes to one who waits; `None` when it went away, took another or does not answer.
-    fn join(&mut self, host: &Card) -> io::Result<Option<Pair<'a>>> {
+    fn join(&mut self, host: &StatusFile) -> io::Result<Option<Pair<'a>>> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match openat(self.folder, host.name().as_str(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -181,9 +182,9 @@ impl<'a> Meeting<'a> {
         }
         let table = Table::new(file, Place::Guest)?;
         let (own, _) = Own::create(self, Some(host.nonce))?;
-        let chosen = self.await_card(host.nonce, |card| card.peer.is_some())?;
+        let chosen = self.await_status(host.nonce, |status| status.peer.is_some())?;
         match chosen {
-            Some(card) if card.peer == Some(self.nonce) => Ok(Some(Pair { own, table, peer: host.nonce })),
+            Some(status) if status.peer == Some(self.nonce) => Ok(Some(Pair { own, table, peer: host.nonce })),
             Some(_) => Ok(None),
             None => {
                 self.dead.push(host.nonce);
@@ -192,13 +193,13 @@ impl<'a> Meeting<'a> {
         }
     }
 
-    /// The other's card once it is as wanted; `None` when it went away, or does not move.
-    fn await_card(&self, peer: u64, wanted: impl Fn(&Card) -> bool) -> io::Result<Option<Card>> {
+    /// The other's status file once it is as wanted; `None` when it went away, or does not move.
+    fn await_status(&self, peer: u64, wanted: impl Fn(&StatusFile) -> bool) -> io::Result<Option<StatusFile>> {
         let patience = Instant::now() + PATIENCE;
         let mut misses = 0;
         while Instant::now() < patience && !(self.stop)() {
-            match self.cards()?.into_iter().find(|card| card.nonce == peer) {
-                Some(card) if wanted(&card) => return Ok(Some(card)),
+            match self.statuses()?.into_iter().find(|status| status.nonce == peer) {
+                Some(status) if wanted(&status) => return Ok(Some(status)),
                 Some(_) => misses = 0,
                 // folklore: a listing taken while a name is changed can miss both the old and the new one. POSIX
                 // readdir; held by `two_meet_in_a_folder`.
@@ -325,28 +326,28 @@ impl Pair<'_> {
         let before = held.is_ok() && witness.sees(own_seat, nonce);
         let mut state = State { stage: Stage::Wrote, ..State::WAITING };
         self.own.show(peer, state)?;
-        let at = |stage: Stage| move |card: &Card| card.peer == Some(nonce) && card.state.stage >= stage;
+        let at = |stage: Stage| move |status: &StatusFile| status.peer == Some(nonce) && status.state.stage >= stage;
         let gone = || Ok(Live::untried("the other side went away, or did not go on"));
 
-        let Some(_) = meeting.await_card(peer, at(Stage::Wrote))? else { return gone() };
+        let Some(_) = meeting.await_status(peer, at(Stage::Wrote))? else { return gone() };
         let sight = beacon::sight(&table.file, other_seat, peer);
         state = State { stage: Stage::Looked, sees: table.sees(peer)?, sight: sight.as_ref().ok().copied(), ..state };
         self.own.show(peer, state)?;
 
-        let Some(theirs) = meeting.await_card(peer, at(Stage::Looked))? else { return gone() };
+        let Some(theirs) = meeting.await_status(peer, at(Stage::Looked))? else { return gone() };
         let both_see = state.sees && theirs.state.sees;
         let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
         let held_throughout = before && witness.sees(own_seat, nonce);
         state = State { stage: Stage::Done, held: held_throughout, ..state };
         self.own.show(peer, state)?;
 
-        let done = meeting.await_card(peer, at(Stage::Done))?;
-        // The scratch file has the host's card for a name, and only the host renames or removes it.
+        let done = meeting.await_status(peer, at(Stage::Done))?;
+        // The scratch file is the host's status file, and only the host renames or removes it.
         let files_in_place = done.is_some();
         state.stage = Stage::Leaving;
         self.own.show(peer, state)?;
         // Until the other has read it; that it is gone says the same.
-        meeting.await_card(peer, at(Stage::Leaving))?;
+        meeting.await_status(peer, at(Stage::Leaving))?;
 
         let look = |nonce, sight, held_throughout| BeaconLook { nonce, sight, held_throughout, files_in_place };
         let forth = match (held, theirs.state.sight) {
@@ -355,7 +356,7 @@ impl Pair<'_> {
             (Err(error), _) => unseen("F_OFD_SETLK on the scratch file", &error),
         };
         let back = match sight {
-            Ok(sight) => Observation::seen(look(peer, sight, done.is_some_and(|card| card.state.held))),
+            Ok(sight) => Observation::seen(look(peer, sight, done.is_some_and(|status| status.state.held))),
             Err(error) => unseen("F_OFD_GETLK on the scratch file", &error),
         };
         let coherence =
@@ -420,12 +421,12 @@ mod tests {
     }
 
     #[test]
-    fn a_link_under_a_card_s_name_is_not_followed() {
+    fn a_link_under_the_name_of_a_status_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let target = tempfile::NamedTempFile::new().unwrap();
         target.as_file().set_len(SIZE).unwrap();
-        let card = Card { token: card::word("word"), nonce: 0, peer: None, state: State::WAITING };
-        std::os::unix::fs::symlink(target.path(), folder.path().join(card.name())).unwrap();
+        let status = StatusFile { token: status_file::word("word"), nonce: 0, peer: None, state: State::WAITING };
+        std::os::unix::fs::symlink(target.path(), folder.path().join(status.name())).unwrap();
         let open = File::open(folder.path()).unwrap();
         assert!(meet(&open, "word", Duration::from_millis(100), &|| false).is_err());
     }

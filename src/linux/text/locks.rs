@@ -8,9 +8,9 @@ use nom::combinator::{all_consuming, map, value};
 use nom::multi::many0_count;
 use nom::sequence::{preceded, terminated};
 
+use super::maps::device;
+use super::{LineError, each_line};
 use crate::evidence::Device;
-use crate::linux::maps::device;
-use crate::linux::procfs::LineError;
 
 /// Which kind of lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +78,12 @@ impl LockLine {
 /// # Errors
 /// The first line that is not in the documented form.
 pub fn parse(text: &[u8]) -> Result<Vec<LockLine>, LineError> {
-    let lines = text.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    lines.map(|(index, line)| parse_line(line).ok_or_else(|| LineError::new(index, line))).collect()
+    each_line(text, parse_line)
 }
 
-/// `12: -> POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 EOF`
-pub(super) fn parse_line(line: &[u8]) -> Option<LockLine> {
+/// Reads one line, such as `12: -> POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 EOF`
+#[must_use]
+pub fn parse_line(line: &[u8]) -> Option<LockLine> {
     let (rest, (arrows, kind, _flavour, exclusive, pid)) = (
         preceded((decimal_u64::<&[u8], ()>, char(':'), space0), many0_count(terminated(tag("->"), space0))),
         kind,

@@ -1,17 +1,17 @@
-//! Does a process have the database open and use another wal-index for it? The same database under another name: a hard
-//! link, a bind mount of the file alone, a rename. And the other way: does it use the wal-index for another database or
-//! `-wal`, because the file was replaced under it?
+//! Which files a process that maps a wal-index has open.
+//!
+//! A process can have the database open and use another wal-index for it: the same database under another name, by a hard
+//! link, a bind mount of the file alone, or a rename. And a process can use the wal-index for another database or `-wal`,
+//! because that file was replaced under it.
 
 use std::collections::BTreeSet;
 use std::io;
 
+use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS};
+use super::wanted::Wanted;
 use crate::evidence::Device;
-use crate::linux::mappings::{BLOCK, Wanted};
-use crate::linux::maps::{MapsLine, escaped};
 use crate::linux::procfs::Process;
-
-/// Descriptors looked at in one process.
-const DESCRIPTOR_LIMIT: usize = 65_536;
+use crate::linux::text::maps::{MapsLine, escaped};
 
 /// The lines that map another wal-index for the wanted database. Only for a process that does not map the wanted one.
 /// Descriptors are looked at only where some `-shm` is mapped at all.
@@ -19,7 +19,7 @@ const DESCRIPTOR_LIMIT: usize = 65_536;
 /// A wal-index belongs to a database that the process has open, as a rule the one of the same path. So a mapping counts
 /// if no other open database accounts for it, and it lies beside the name under which this one is open, has the base
 /// name of this one's, or is deleted.
-pub(super) fn of_database<'l, 't>(
+pub(super) fn other_indexes_of_database<'l, 't>(
     process: &Process,
     lines: &'l [MapsLine<'t>],
     wanted: &Wanted,
@@ -63,7 +63,7 @@ fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
         let path = escaped(path.strip_suffix(" (deleted)").unwrap_or(&path).as_bytes());
         Descriptor { file: process.file_behind(&link).ok(), path }
     };
-    Ok(process.names("fd")?.into_iter().take(DESCRIPTOR_LIMIT).map(descriptor).collect())
+    Ok(process.names("fd")?.into_iter().take(DESCRIPTORS_OF_A_PROCESS).map(descriptor).collect())
 }
 
 /// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open; `None`: that was
@@ -73,10 +73,10 @@ fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
 /// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open at all is none that uses it: the
 /// child of one, which closed what it was born with. Held by
 /// `a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open`.
-pub(super) fn open(process: &Process, wanted: &Wanted) -> (Option<bool>, Option<bool>) {
+pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (Option<bool>, Option<bool>) {
     let Ok(descriptors) = descriptors(process) else { return (None, None) };
     let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
-    let whole = descriptors.len() < DESCRIPTOR_LIMIT && !any(&|descriptor| descriptor.file.is_none());
+    let whole = descriptors.len() < DESCRIPTORS_OF_A_PROCESS && !any(&|descriptor| descriptor.file.is_none());
     let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
     let has = |file: Option<(Device, u64)>| {
         let file = file?;
@@ -98,8 +98,10 @@ mod tests {
 
     use crate::evidence::CutOff;
     use crate::linux::Proc;
-    use crate::linux::mappings::tests::{ID, file_at, line, process};
-    use crate::linux::mappings::{BLOCK, Leads, Wanted, scan};
+    use crate::linux::mapped::fake_proc::{ID, file_at, line, process};
+    use crate::linux::mapped::limits::BLOCK;
+    use crate::linux::mapped::of_side::{Wanted, scan};
+    use crate::linux::path_leads::PathLeads;
     use crate::linux::target::Target;
 
     /// A fake proc beside a database with two names, and another database.
@@ -131,10 +133,10 @@ mod tests {
         }
 
         fn cut_off(&self) -> Vec<(u32, u64)> {
-            self.cut_off_while(Leads::Here)
+            self.cut_off_while(PathLeads::Here)
         }
 
-        fn cut_off_while(&self, leads: Leads) -> Vec<(u32, u64)> {
+        fn cut_off_while(&self, leads: PathLeads) -> Vec<(u32, u64)> {
             let proc = Proc::new(self.0.path());
             let mut wanted = Wanted::new(&proc, Some(ID), &Target::from(&self.path("t.db-shm")));
             wanted.database = Some(file_at(Path::new(&self.path("t.db"))));
@@ -156,10 +158,10 @@ mod tests {
     fn whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off() {
         let world = World::new();
         world.process("10", &["t.db"], &[(8, "t.db-shm")]);
-        assert_eq!(world.cut_off_while(Leads::Elsewhere(ID.device, 8)), []);
-        assert_eq!(world.cut_off_while(Leads::Elsewhere(ID.device, 9)), [(10, 8)], "a third one");
-        assert_eq!(world.cut_off_while(Leads::Here), [(10, 8)]);
-        assert_eq!(world.cut_off_while(Leads::Unknown), [(10, 8)]);
+        assert_eq!(world.cut_off_while(PathLeads::Elsewhere(ID.device, 8)), []);
+        assert_eq!(world.cut_off_while(PathLeads::Elsewhere(ID.device, 9)), [(10, 8)], "a third one");
+        assert_eq!(world.cut_off_while(PathLeads::Here), [(10, 8)]);
+        assert_eq!(world.cut_off_while(PathLeads::Unknown), [(10, 8)]);
     }
 
     #[test]
@@ -196,7 +198,7 @@ mod tests {
         wanted.database = Some(file_at(Path::new(&world.path("t.db"))));
         wanted.wal = Some(file_at(Path::new(&world.path("t.db-wal"))));
         let open = |wanted: &Wanted| -> Vec<_> {
-            let view = scan(&proc, wanted, Leads::Here).value().unwrap().clone();
+            let view = scan(&proc, wanted, PathLeads::Here).value().unwrap().clone();
             view.mappings.iter().map(|found| (found.pid, found.database_open, found.wal_open)).collect()
         };
         let (yes, no) = (Some(true), Some(false));

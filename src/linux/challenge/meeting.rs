@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::linux::beacon::{self, Locked, PATTERN, SEAT, Word};
+use super::beacon::{self, Locked, PATTERN, SEAT, Word};
 use crate::linux::sys;
 
 /// Seats at one table.

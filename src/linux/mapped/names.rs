@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::Candidate;
+use super::scan::Candidate;
 use crate::linux::target::Target;
 
 /// A path as its process sees it.
 pub(super) struct Name {
     pub path: PathBuf,
-    /// The same with what stands before the process's root.
+    /// The path with what stands before the process's root.
     pub place: PathBuf,
     /// Whether it is surely spelt so.
     pub certain: bool,

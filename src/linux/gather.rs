@@ -1,0 +1,72 @@
+//! All evidence about the opened files of one side, and the raw texts behind it.
+
+use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation};
+use crate::linux::identities::identities;
+use crate::linux::lock_view::{lock_states, locks_view};
+use crate::linux::mapped::of_side::{Wanted, mappings_view, raw_lines};
+use crate::linux::open::{OpenedFiles, folder_unchanged, paths_unchanged};
+use crate::linux::procfs::Proc;
+use crate::linux::unseen::unseen;
+use crate::linux::{clocks, host};
+
+/// The clocks, now.
+#[must_use]
+pub fn clock_sample() -> ClockSample {
+    clocks::sample(&Proc::system())
+}
+
+/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
+#[must_use]
+pub fn evidence(files: &OpenedFiles) -> Evidence {
+    gather(files, locks_view)
+}
+
+/// All evidence about the opened files at this moment, with at most one holder for each lock: this does not read
+/// `/proc/locks`, which can take the kernel tens of milliseconds.
+#[must_use]
+pub fn evidence_without_holders(files: &OpenedFiles) -> Evidence {
+    gather(files, |files| Observation::seen(lock_states(files)))
+}
+
+fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<LocksView>) -> Evidence {
+    let begun = clock_sample();
+    let mappings = mappings_view(files);
+    let locks = locks(files);
+    let identities = identities(files);
+    Evidence {
+        begun,
+        host: host::host_view(files),
+        files: identities,
+        paths_unchanged: paths_unchanged(files),
+        folder_unchanged: folder_unchanged(files),
+        mappings,
+        locks,
+        samples: Vec::new(),
+        page_tables: Observation::missing("not looked at"),
+        ended: clock_sample(),
+    }
+}
+
+/// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,
+/// `locks`, `412/maps`) or `uname`. Of other processes' `maps` only the lines that [`mappings_view`] looks at. They are
+/// read anew, so a process of the view may have ended. Of another process's files the names begin with its pid instead of `self`. Each is bounded by [`crate::linux::procfs::TEXT_LIMIT`].
+#[must_use]
+pub fn raw_texts(files: &OpenedFiles, mappings: &Observation<MappingsView>) -> Vec<(String, Observation<Vec<u8>>)> {
+    let proc = Proc::system();
+    let texts = ["locks", host::BOOT_ID, "self/timens_offsets"];
+    let mut texts: Vec<_> = texts.iter().map(|name| ((*name).to_owned(), proc.observe(name))).collect();
+    let whose = files.target.pid().map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    texts.extend(["mountinfo", "cgroup"].map(|name| {
+        let text = match files.target.process(&proc) {
+            Ok(process) => process.observe(name),
+            Err(error) => unseen(name, &error),
+        };
+        (format!("{whose}/{name}"), text)
+    }));
+    texts.push(("uname".to_owned(), Observation::seen(host::uname_text())));
+    let wanted = Wanted::of(&proc, files);
+    let mut pids: Vec<u32> = mappings.value().iter().flat_map(|view| &view.mappings).map(|found| found.pid).collect();
+    pids.dedup();
+    texts.extend(pids.into_iter().map(|pid| (format!("{pid}/maps"), raw_lines(&proc, pid, &wanted))));
+    texts
+}

@@ -1,0 +1,23 @@
+//! Two sides that are live at the same time, and what is tried on them together.
+
+use crate::evidence::{Observation, live};
+use crate::linux::challenge::beacon;
+use crate::linux::pagemap::{self, LiveSide};
+use crate::linux::procfs::Proc;
+
+/// Tries two live sides against each other: page frames read in turn, a lock beacon both ways. Nothing is written, and no
+/// byte that SQLite uses is locked.
+#[must_use]
+pub fn live(a: &LiveSide<'_>, b: &LiveSide<'_>) -> live::Live {
+    live::Live {
+        pages: pagemap::in_turn(&Proc::system(), a, b),
+        beacon: beacon::challenge(a.files, b.files),
+        coherence: None,
+    }
+}
+
+/// The page tables of one side's mappings, read once.
+#[must_use]
+pub fn page_tables(side: &LiveSide<'_>) -> Observation<Vec<live::PageTable>> {
+    pagemap::once(&Proc::system(), side)
+}

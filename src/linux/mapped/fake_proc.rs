@@ -1,0 +1,32 @@
+//! A proc file system made of plain files, for tests.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+use crate::evidence::{Device, InodeId};
+
+/// The wal-index that the tests look for.
+pub(in crate::linux) const ID: InodeId = InodeId { device: Device { major: 254, minor: 0 }, inode: 7 };
+
+/// Makes a process with these maps, in a mount namespace.
+pub(in crate::linux) fn process(root: &Path, pid: &str, mount: &str, maps: &str) {
+    let folder = root.join(pid);
+    fs::create_dir_all(folder.join("ns")).unwrap();
+    fs::write(folder.join("maps"), maps).unwrap();
+    fs::write(folder.join("comm"), "app\n").unwrap();
+    fs::write(folder.join("stat"), "1 (app) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 77 20").unwrap();
+    fs::write(folder.join("cgroup"), format!("0::/docker/{}", "a".repeat(64))).unwrap();
+    symlink(mount, folder.join("ns/mnt")).unwrap();
+}
+
+/// A line of `maps` with a shared mapping.
+pub(in crate::linux) fn line(inode: u64, length: u64, path: &str) -> String {
+    format!("10000-{:x} rw-s 00000000 fe:00 {inode}      {path}\n", 0x10000 + length)
+}
+
+/// Device and inode as `stat` says.
+pub(in crate::linux) fn file_at(path: &Path) -> (Device, u64) {
+    let metadata = fs::metadata(path).unwrap();
+    (crate::linux::file_id::device(metadata.dev()), metadata.ino())
+}

@@ -1,0 +1,54 @@
+//! What the kernel calls a file where it is mapped.
+
+use std::fs::File;
+
+use crate::evidence::{InodeId, Observation};
+use crate::linux::procfs::Proc;
+use crate::linux::sys;
+use crate::linux::text::maps;
+use crate::linux::unseen::unseen;
+
+/// Device and inode that the kernel prints for a mapping of this file: it is mapped, looked up in this process's own
+/// `maps`, and unmapped; nothing is ever read through the mapping.
+///
+/// Asking the kernel is the only way: on btrfs subvolumes, and on overlay with older kernels, `stat` says otherwise.
+#[must_use]
+pub fn mapped_identity(proc: &Proc, file: &File) -> Observation<InodeId> {
+    // A length of one page is allowed for an empty file, too: only loads beyond its end would fault.
+    let mapping = match sys::map_shared(file, 4096) {
+        Ok(mapping) => mapping,
+        Err(error) => return unseen("mmap", &error),
+    };
+    let text = match proc.this_process().and_then(|this| this.read("maps")) {
+        Ok(text) => text,
+        Err(error) => return unseen("self/maps", &error),
+    };
+    let address = mapping.as_ptr().addr() as u64;
+    match maps::parse(&text) {
+        Ok(lines) => match lines.iter().find(|line| (line.start..line.end).contains(&address)) {
+            Some(line) => Observation::seen(line.inode),
+            None => Observation::missing("self/maps does not list a mapping that was just made"),
+        },
+        Err(error) => Observation::unsupported(format!("self/maps: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn own_mapping_tells_the_identity_even_of_an_empty_file() {
+        let file = tempfile::tempfile().unwrap();
+        let id = *mapped_identity(&Proc::system(), &file).value().unwrap();
+        assert_eq!(id.inode, file.metadata().unwrap().ino());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_mapped_says_why() {
+        let folder = File::open("/").unwrap();
+        assert!(mapped_identity(&Proc::system(), &folder).reason().unwrap().starts_with("mmap"));
+    }
+}

@@ -1,0 +1,32 @@
+//! `/proc/PID/fdinfo/FD` (man 5 proc_pid_fdinfo): the locks that a process holds through a descriptor.
+
+use super::locks::{LockLine, parse_line};
+
+/// The `mnt_id:` line.
+#[must_use]
+pub fn mount_id(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
+}
+
+/// The `lock:` lines. Lines of another form are left out: this is a second source, never the first.
+#[must_use]
+pub fn locks(text: &[u8]) -> Vec<LockLine> {
+    let lines = text.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| parse_line(line.strip_prefix(b"lock:")?.trim_ascii_start())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "pos:\t0\nflags:\t02100002\nmnt_id:\t27\nino:\t1234\n\
+        lock:\t1: OFDLCK ADVISORY  READ -1 fe:00:1234 123 123\nlock:\tnonsense\n";
+
+    #[test]
+    fn locks_and_mount_are_read() {
+        assert_eq!(mount_id(TEXT.as_bytes()), Some(27));
+        assert_eq!(locks(TEXT.as_bytes()).len(), 1);
+        assert_eq!(mount_id(b"pos: 1"), None);
+    }
+}

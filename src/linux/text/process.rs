@@ -1,0 +1,46 @@
+//! Texts about one process: `stat`, `status` and `comm` (man 5 proc_pid_stat, proc_pid_status, proc_pid_comm).
+
+/// Field 22 of `stat`: start of the process in clock ticks since boot.
+///
+/// folklore: the command in field 2 may hold spaces and parentheses; the fields resume behind the *last* `)`. man 5
+/// proc_pid_stat; held by `start_time_survives_a_hostile_command`.
+#[must_use]
+pub fn start_time(stat: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(stat);
+    let (_, fields) = text.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Effective user and group, from `status`.
+#[must_use]
+pub fn effective_ids(status: &[u8]) -> Option<(u32, u32)> {
+    let text = String::from_utf8_lossy(status);
+    let id =
+        |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
+    Some((id("Uid:")?, id("Gid:")?))
+}
+
+/// The command's name, from `comm`: at most 15 bytes.
+#[must_use]
+pub fn command(comm: &[u8]) -> String {
+    String::from_utf8_lossy(comm.trim_ascii_end()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_survives_a_hostile_command() {
+        let stat = b"7 (a) S 1 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
+        assert_eq!(start_time(stat), Some(4711));
+        assert_eq!(start_time(b"7 no parenthesis"), None);
+        assert_eq!(start_time(b"7 (short) S 1"), None);
+    }
+
+    #[test]
+    fn the_effective_user_is_the_second_number() {
+        assert_eq!(effective_ids(b"Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"), Some((2, 6)));
+        assert_eq!(effective_ids(b"Uid:\t1\n"), None);
+    }
+}
