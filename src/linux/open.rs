@@ -86,7 +86,7 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
     let mut entry = |suffix: &str| {
         let name = with_suffix(&place.name, suffix);
         let path = place.folder_path.join(&name);
-        match open_entry(|flags| place.open(&name, flags)) {
+        match open_regular_by(|flags| place.open(&name, flags)) {
             Ok(opened) if opened.access_time_may_move && strict_atime => Err(access_time_would_move(&path)),
             Ok(opened) => {
                 if opened.access_time_may_move {
@@ -135,7 +135,7 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
 pub fn open_regular(target: impl Into<Target>, strict_atime: bool) -> Result<Opened, OpenError> {
     let target = target.into();
     let path = PathBuf::from(target.to_string());
-    let opened = open_entry(|flags| target.open(flags))
+    let opened = open_regular_by(|flags| target.open(flags))
         .map_err(|error| OpenError::new(&path, "opening for examination", error))?;
     if strict_atime && opened.access_time_may_move {
         return Err(access_time_would_move(&path));
@@ -159,7 +159,7 @@ pub fn complete(target: &Target) -> bool {
 /// still missing. `false` for a `-shm` that was replaced.
 #[must_use]
 pub fn paths_unchanged(files: &OpenedFiles) -> bool {
-    lead_there(
+    all_lead_to_opened(
         files,
         &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("-journal", &files.journal)],
     )
@@ -169,16 +169,16 @@ pub fn paths_unchanged(files: &OpenedFiles) -> bool {
 /// transaction in rollback mode.
 #[must_use]
 pub fn in_place(files: &OpenedFiles) -> bool {
-    lead_there(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
+    all_lead_to_opened(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
 }
 
 /// Whether the path of the `-journal` still leads to what was opened, or still to nothing.
 #[must_use]
 pub fn journal_in_place(files: &OpenedFiles) -> bool {
-    lead_there(files, &[("-journal", &files.journal)])
+    all_lead_to_opened(files, &[("-journal", &files.journal)])
 }
 
-fn lead_there(files: &OpenedFiles, entries: &[(&str, &Observation<Arc<File>>)]) -> bool {
+fn all_lead_to_opened(files: &OpenedFiles, entries: &[(&str, &Observation<Arc<File>>)]) -> bool {
     let Ok(place) = Place::resolve(&files.target) else { return false };
     same_place(&place, files)
         && entries.iter().all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
@@ -238,7 +238,7 @@ impl Place {
         let (Some(parent), Some(name)) = (found.path().parent(), found.path().file_name()) else {
             let why = match target.path().as_os_str().is_empty() {
                 true => io::Error::from(io::ErrorKind::NotFound),
-                false => wrong_kind(FileType::Directory),
+                false => not_a_regular_file(FileType::Directory),
             };
             return Err(OpenError::new(Path::new(&target.to_string()), "cannot be examined", why));
         };
@@ -286,12 +286,12 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
 }
 
 /// Opens one regular file for reading. `by_name` opens it with flags.
-pub(super) fn open_entry(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Opened> {
+pub(super) fn open_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Opened> {
     let place = File::from(by_name(OFlags::PATH)?);
     let metadata = place.metadata()?;
     let kind = FileType::from_raw_mode(metadata.mode());
     if kind != FileType::RegularFile {
-        return Err(wrong_kind(kind));
+        return Err(not_a_regular_file(kind));
     }
     // A place is no open file to the kernel: closing it drops nothing.
     if own_locks::held(&Proc::system(), &metadata) {
@@ -322,7 +322,7 @@ fn keeps_no_access_times(file: &File) -> bool {
     fstatvfs(file).is_ok_and(|mount| mount.f_flag.intersects(quiet))
 }
 
-fn wrong_kind(kind: FileType) -> io::Error {
+fn not_a_regular_file(kind: FileType) -> io::Error {
     let found = match kind {
         FileType::Directory => "a directory",
         FileType::Fifo => "a FIFO",

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use memmap2::{Advice, Mmap};
+use thiserror::Error;
 
 use crate::evidence::live::{Mapper, PageEntry, PageTable, PagesView};
 use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
@@ -18,6 +19,7 @@ use crate::linux::open::{self, OpenedFiles};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::sys;
+use crate::linux::text::LineError;
 use crate::linux::text::maps::{self, MapsLine};
 use crate::linux::unseen::unseen;
 
@@ -115,6 +117,20 @@ struct Access {
 enum Alive {
     Own(Mmap),
     Other { process: Process, start_time: Option<u64>, inode: InodeId },
+}
+
+/// Why what was read of a page table does not count.
+#[derive(Debug, Error)]
+enum Changed {
+    /// Afterwards the maps of the process could not be read: it may have ended.
+    #[error("{pid}/maps: {why}")]
+    Unread { pid: u32, why: io::Error },
+    /// Afterwards a line of its maps was of another form.
+    #[error("{pid}/maps: {why}")]
+    Line { pid: u32, why: LineError },
+    /// Afterwards the mapping was another.
+    #[error("the mapping of process {pid} changed while page tables were read")]
+    Mapping { pid: u32 },
 }
 
 impl Tables {
@@ -225,7 +241,7 @@ impl Table {
         let reads = match self.access {
             Ok(access) => match access.unchanged() {
                 Ok(()) => Observation::seen(self.reads),
-                Err(reason) => Observation::missing(reason),
+                Err(why) => Observation::missing(why.to_string()),
             },
             Err(unseen) => unseen,
         };
@@ -247,16 +263,16 @@ impl Access {
     }
 
     /// Whether this is still the mapping of that file in that process.
-    fn unchanged(&self) -> Result<(), String> {
+    fn unchanged(&self) -> Result<(), Changed> {
         let Alive::Other { process, start_time, inode } = &self.alive else { return Ok(()) };
         let pid = process.pid;
-        let text = process.read("maps").map_err(|error| format!("{pid}/maps: {error}"))?;
-        let lines = maps::parse(&text).map_err(|error| format!("{pid}/maps: {error}"))?;
+        let text = process.read("maps").map_err(|why| Changed::Unread { pid, why })?;
+        let lines = maps::parse(&text).map_err(|why| Changed::Line { pid, why })?;
         let there = lines.iter().any(|line| line.start == self.address && begins(line, *inode));
         if there && process.start_time() == *start_time {
             return Ok(());
         }
-        Err(format!("the mapping of process {pid} changed while page tables were read"))
+        Err(Changed::Mapping { pid })
     }
 }
 

@@ -17,7 +17,7 @@ const TABLES: u64 = beacon::BASE + (1 << 36);
 /// Tables; the word chooses.
 const TABLE_COUNT: u64 = 1 << 16;
 /// Between two looks.
-const GLANCE: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How a meeting went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +44,17 @@ pub fn meet(
     stop: &dyn Fn() -> bool,
 ) -> io::Result<Met> {
     let table = TABLES + beacon::fnv(token.as_bytes()) % TABLE_COUNT * SEATS * SEAT;
-    let mut here = Here { file, table, seat: 0, digest, answer: None, met: Met::of(beacon::nonce()?) };
+    let mut own = OwnSeat { file, table, seat: 0, digest, answer: None, met: Met::of(beacon::nonce()?) };
     let begun = Instant::now();
-    here.sit_down()?;
+    own.take_seat()?;
     while begun.elapsed() < timeout && !stop() {
-        if here.look()? {
+        if own.look()? {
             break;
         }
-        std::thread::sleep(GLANCE);
+        std::thread::sleep(LOOK_EVERY);
     }
-    sys::unlock(file, here.seat, SEAT)?;
-    Ok(here.met)
+    sys::unlock(file, own.seat, SEAT)?;
+    Ok(own.met)
 }
 
 impl Met {
@@ -63,13 +63,13 @@ impl Met {
     }
 }
 
-/// One's own place at the table.
-struct Here<'a> {
+/// The seat of this side at the table, and what it knows.
+struct OwnSeat<'a> {
     file: &'a File,
     table: u64,
     seat: u64,
     digest: Option<u64>,
-    /// Seat and nonce of whom one answers.
+    /// Seat and nonce of the side that this one answers.
     answer: Option<(u64, u64)>,
     met: Met,
 }
@@ -81,8 +81,8 @@ const ANSWER: u64 = 2 * PATTERN;
 /// One byte: this side has seen its answer.
 const SATISFIED: u64 = 3 * PATTERN;
 
-impl Here<'_> {
-    fn sit_down(&mut self) -> io::Result<()> {
+impl OwnSeat<'_> {
+    fn take_seat(&mut self) -> io::Result<()> {
         self.seat = self.table + beacon::nonce()? % SEATS * SEAT;
         self.answer = None;
         // The nonce last: whoever reads it finds the digest complete.
@@ -98,7 +98,7 @@ impl Here<'_> {
         if locked.touches(self.seat, SEAT) {
             // Somebody drew the same seat; neither can be read.
             sys::unlock(self.file, self.seat, SEAT)?;
-            self.sit_down()?;
+            self.take_seat()?;
             return Ok(false);
         }
         if let Some((seat, nonce)) = self.answer
@@ -108,10 +108,10 @@ impl Here<'_> {
             if self.met.acknowledged {
                 return Ok(true);
             }
-            self.take_back()?;
+            self.withdraw_answer()?;
         }
         if self.answer.is_none() {
-            self.choose(&locked)?;
+            self.answer_somebody(&locked)?;
         }
         let Some((seat, _)) = self.answer else { return Ok(false) };
         match locked.word(seat + ANSWER) {
@@ -122,14 +122,14 @@ impl Here<'_> {
                 }
                 Ok(locked.has(seat + SATISFIED))
             }
-            // It is in talk with another.
-            Word::Is(_) => self.take_back().map(|()| false),
+            // It answers another side.
+            Word::Is(_) => self.withdraw_answer().map(|()| false),
             Word::Free | Word::Garbled => Ok(false),
         }
     }
 
-    /// Answers one of those who sit there and are not in talk with another.
-    fn choose(&mut self, locked: &Locked) -> io::Result<()> {
+    /// Answers one of the sides at the table that do not answer another.
+    fn answer_somebody(&mut self, locked: &Locked) -> io::Result<()> {
         let free = |seat: u64| match locked.word(seat + ANSWER) {
             Word::Is(word) => word == self.met.nonce,
             Word::Free | Word::Garbled => true,
@@ -151,7 +151,7 @@ impl Here<'_> {
         Ok(())
     }
 
-    fn take_back(&mut self) -> io::Result<()> {
+    fn withdraw_answer(&mut self) -> io::Result<()> {
         self.answer = None;
         beacon::release(self.file, self.seat + ANSWER)
     }

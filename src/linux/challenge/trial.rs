@@ -6,7 +6,7 @@
 //! That of the side that came first is the scratch file. A side writes its nonce through its mapping before the name of its
 //! status file says so, and the other had the page in memory before: what it does not see then is not shared, whatever the clock says.
 //!
-//! Mappings are read and written through `/proc/self/mem`: the kernel then goes through the page table as a load would,
+//! Mappings are read and written through `/proc/self/mem`: the kernel then goes through the page scratch as a load would,
 //! and a file that a stranger cuts off gives an error instead of SIGBUS.
 
 use std::fs::{File, Permissions};
@@ -29,9 +29,9 @@ const ROUNDS: u32 = 32;
 /// Bytes of the scratch file.
 const SIZE: u64 = 4096;
 /// Between two looks at the folder.
-const GLANCE: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the other may take for a step, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STEP_AT_MOST: Duration = Duration::from_secs(10);
 /// How often a mapping is looked at for what must be there already.
 const LOOKS: u32 = 1000;
 /// How many listings in a row may miss a status file that is there.
@@ -59,7 +59,7 @@ pub fn meet(folder: &File, token: &str, timeout: Duration, stop: &dyn Fn() -> bo
     let mut meeting = Meeting { folder, token: status_file::word(token), nonce, stop, dead: Vec::new() };
     let found = meeting.find(Instant::now() + timeout)?;
     let (peer, live) = match found {
-        Some(pair) => (Some(pair.peer), pair.sit(&meeting)?),
+        Some(pair) => (Some(pair.peer), pair.run(&meeting)?),
         None => (None, Live::untried("nobody else came to the meeting")),
     };
     Ok(Trial { nonce, peer, live, left_behind: meeting.dead })
@@ -133,14 +133,14 @@ impl<'a> Meeting<'a> {
 
     /// Waits, or joins one who waits. Of two who wait, the higher nonce joins the lower.
     fn find(&mut self, deadline: Instant) -> io::Result<Option<Pair<'a>>> {
-        let mut waiting: Option<(Own<'a>, Table)> = None;
+        let mut waiting: Option<(Own<'a>, Scratch)> = None;
         while !(self.stop)() && Instant::now() < deadline {
             let statuses = self.statuses()?;
             let guest = statuses.iter().find(|status| status.peer == Some(self.nonce));
             if let Some(guest) = guest
-                && let Some((own, table)) = waiting.take()
+                && let Some((own, scratch)) = waiting.take()
             {
-                return Ok(Some(Pair { own, table, peer: guest.nonce }));
+                return Ok(Some(Pair { own, scratch, peer: guest.nonce }));
             }
             let host = statuses.iter().find(|status| {
                 let free = status.peer.is_none() && !self.dead.contains(&status.nonce);
@@ -154,9 +154,9 @@ impl<'a> Meeting<'a> {
             } else if waiting.is_none() {
                 let (own, file) = Own::create(self, None)?;
                 file.set_len(SIZE)?;
-                waiting = Some((own, Table::new(file, Place::Host)?));
+                waiting = Some((own, Scratch::new(file, Role::Host)?));
             } else {
-                std::thread::sleep(GLANCE);
+                std::thread::sleep(LOOK_EVERY);
             }
         }
         Ok(None)
@@ -177,14 +177,14 @@ impl<'a> Meeting<'a> {
         }
         if metadata.len() != SIZE {
             // Just made.
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(LOOK_EVERY);
             return Ok(None);
         }
-        let table = Table::new(file, Place::Guest)?;
+        let scratch = Scratch::new(file, Role::Guest)?;
         let (own, _) = Own::create(self, Some(host.nonce))?;
         let chosen = self.await_status(host.nonce, |status| status.peer.is_some())?;
         match chosen {
-            Some(status) if status.peer == Some(self.nonce) => Ok(Some(Pair { own, table, peer: host.nonce })),
+            Some(status) if status.peer == Some(self.nonce) => Ok(Some(Pair { own, scratch, peer: host.nonce })),
             Some(_) => Ok(None),
             None => {
                 self.dead.push(host.nonce);
@@ -195,9 +195,9 @@ impl<'a> Meeting<'a> {
 
     /// The other's status file once it is as wanted; `None` when it went away, or does not move.
     fn await_status(&self, peer: u64, wanted: impl Fn(&StatusFile) -> bool) -> io::Result<Option<StatusFile>> {
-        let patience = Instant::now() + PATIENCE;
+        let end = Instant::now() + STEP_AT_MOST;
         let mut misses = 0;
-        while Instant::now() < patience && !(self.stop)() {
+        while Instant::now() < end && !(self.stop)() {
             match self.statuses()?.into_iter().find(|status| status.nonce == peer) {
                 Some(status) if wanted(&status) => return Ok(Some(status)),
                 Some(_) => misses = 0,
@@ -208,65 +208,65 @@ impl<'a> Meeting<'a> {
             if misses > MISSES {
                 break;
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(LOOK_EVERY);
         }
         Ok(None)
     }
 }
 
-/// Who came first has made the scratch file.
+/// The host came first and has made the scratch file; the guest came to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Role {
     Host,
     Guest,
 }
 
-/// The scratch file, mapped, with this side's place at it.
-struct Table {
+/// The scratch file, mapped, and the role of this side.
+struct Scratch {
     file: File,
-    place: Place,
+    role: Role,
     mapping: MmapRaw,
     memory: File,
 }
 
-impl Table {
-    fn new(file: File, place: Place) -> io::Result<Self> {
+impl Scratch {
+    fn new(file: File, role: Role) -> io::Result<Self> {
         let mapping = MmapOptions::new().len(usize::try_from(SIZE).unwrap_or(0)).map_raw(&file)?;
         let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
-        let table = Self { file, place, mapping, memory };
+        let scratch = Self { file, role, mapping, memory };
         // The page is in memory from here on: what the other writes later is seen only if it is the same page.
-        table.load(Place::Host)?;
-        Ok(table)
+        scratch.load(Role::Host)?;
+        Ok(scratch)
     }
 
-    fn address(&self, of: Place) -> u64 {
-        let cell = if of == Place::Host { 0 } else { SIZE / 2 };
+    fn address(&self, of: Role) -> u64 {
+        let cell = if of == Role::Host { 0 } else { SIZE / 2 };
         self.mapping.as_ptr().addr() as u64 + cell
     }
 
-    fn load(&self, of: Place) -> io::Result<u64> {
+    fn load(&self, of: Role) -> io::Result<u64> {
         let mut bytes = [0; 8];
         self.memory.read_exact_at(&mut bytes, self.address(of))?;
         Ok(u64::from_ne_bytes(bytes))
     }
 
     fn store(&self, value: u64) -> io::Result<()> {
-        self.memory.write_all_at(&value.to_ne_bytes(), self.address(self.place))
+        self.memory.write_all_at(&value.to_ne_bytes(), self.address(self.role))
     }
 
-    fn other(&self) -> Place {
-        if self.place == Place::Host { Place::Guest } else { Place::Host }
+    fn other(&self) -> Role {
+        if self.role == Role::Host { Role::Guest } else { Role::Host }
     }
 
-    fn seat(&self, of: Place) -> u64 {
-        if of == Place::Host { beacon::BASE } else { beacon::BASE + beacon::SEAT }
+    fn seat(&self, of: Role) -> u64 {
+        if of == Role::Host { beacon::BASE } else { beacon::BASE + beacon::SEAT }
     }
 
     /// Waits until the other's cell has a value.
     fn await_value(&self, value: u64) -> io::Result<bool> {
-        let patience = Instant::now() + PATIENCE;
+        let end = Instant::now() + STEP_AT_MOST;
         while self.load(self.other())? != value {
-            if Instant::now() >= patience {
+            if Instant::now() >= end {
                 return Ok(false);
             }
             std::thread::yield_now();
@@ -291,13 +291,13 @@ impl Table {
         for round in 1..=ROUNDS {
             let (mine, theirs) = (nonce.wrapping_add(round.into()), peer.wrapping_add(round.into()));
             let begun = Instant::now();
-            if self.place == Place::Host {
+            if self.role == Role::Host {
                 self.store(mine)?;
             }
             if !self.await_value(theirs)? {
                 return Ok((round - 1, times));
             }
-            if self.place == Place::Guest {
+            if self.role == Role::Guest {
                 self.store(mine)?;
             } else {
                 times.push(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -307,22 +307,22 @@ impl Table {
     }
 }
 
-/// Two sides who have found each other.
+/// This side, once it has found another.
 struct Pair<'a> {
     own: Own<'a>,
-    table: Table,
+    scratch: Scratch,
     peer: u64,
 }
 
 impl Pair<'_> {
     /// The trial, from the moment when both have the file mapped.
-    fn sit(mut self, meeting: &Meeting<'_>) -> io::Result<Live> {
+    fn run(mut self, meeting: &Meeting<'_>) -> io::Result<Live> {
         let (nonce, peer) = (meeting.nonce, self.peer);
-        let table = &self.table;
-        let (own_seat, other_seat) = (table.seat(table.place), table.seat(table.other()));
-        table.store(nonce)?;
-        let witness = beacon::Witness::of(&table.file);
-        let held = beacon::hold(&table.file, own_seat, nonce);
+        let scratch = &self.scratch;
+        let (own_seat, other_seat) = (scratch.seat(scratch.role), scratch.seat(scratch.other()));
+        scratch.store(nonce)?;
+        let witness = beacon::Witness::of(&scratch.file);
+        let held = beacon::hold(&scratch.file, own_seat, nonce);
         let before = held.is_ok() && witness.sees(own_seat, nonce);
         let mut state = State { stage: Stage::Wrote, ..State::WAITING };
         self.own.show(peer, state)?;
@@ -330,13 +330,13 @@ impl Pair<'_> {
         let gone = || Ok(Live::untried("the other side went away, or did not go on"));
 
         let Some(_) = meeting.await_status(peer, at(Stage::Wrote))? else { return gone() };
-        let sight = beacon::sight(&table.file, other_seat, peer);
-        state = State { stage: Stage::Looked, sees: table.sees(peer)?, sight: sight.as_ref().ok().copied(), ..state };
+        let sight = beacon::sight(&scratch.file, other_seat, peer);
+        state = State { stage: Stage::Looked, sees: scratch.sees(peer)?, sight: sight.as_ref().ok().copied(), ..state };
         self.own.show(peer, state)?;
 
         let Some(theirs) = meeting.await_status(peer, at(Stage::Looked))? else { return gone() };
         let both_see = state.sees && theirs.state.sees;
-        let (made, round_trips) = if both_see { table.round_trips(nonce, peer)? } else { (0, Vec::new()) };
+        let (made, round_trips) = if both_see { scratch.round_trips(nonce, peer)? } else { (0, Vec::new()) };
         let held_throughout = before && witness.sees(own_seat, nonce);
         state = State { stage: Stage::Done, held: held_throughout, ..state };
         self.own.show(peer, state)?;

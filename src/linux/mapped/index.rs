@@ -99,10 +99,10 @@ fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
 fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for candidate in wanted.candidates.iter().take(TRIES_TO_OPEN) {
-        let by_mapping = open::open_entry(|flags| candidate.process.open_mapped(&candidate.range, flags));
+        let by_mapping = open::open_regular_by(|flags| candidate.process.open_mapped(&candidate.range, flags));
         let by_path = |_| {
             let (target, _) = names::target(candidate)?;
-            let file = open::open_entry(|flags| target.open(flags | OFlags::NOFOLLOW))?.file;
+            let file = open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW))?.file;
             match wanted.is(proc, &file) {
                 Some(true) => Ok(file),
                 _ => Err(io::Error::other("its path leads to another file")),
@@ -177,7 +177,7 @@ pub(super) fn leads(proc: &Proc, file: &OneFile, candidate: &Candidate) -> Leads
 /// so. So the path is looked up and the file under it is mapped for its identity. Held by
 /// `a_deleted_and_a_replaced_wal_index_are_told_apart`.
 fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads {
-    let found = match open::open_entry(|flags| target.open(flags | OFlags::NOFOLLOW)) {
+    let found = match open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW)) {
         Ok(opened) => match file.is(proc, &opened.file) {
             Some(true) => Leads::Here,
             Some(false) => Leads::Elsewhere,
