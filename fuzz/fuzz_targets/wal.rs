@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use walscope::finding::rules::Facts;
+use walscope::look::checkpoint::diagnose;
 use walscope::wal::frames::{self, FrameBytes, Prologue};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{FrameClass, FrameCounts, scan_pages};
@@ -21,7 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
     let start = prologue.finish(&facts);
     let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
     let sizes = Sizes { wal: Some(bytes.len() as u64), ..Sizes::default() };
-    let known = Facts { wal: Some(&facts), ..Facts::default() };
+    let checkpoint = diagnose(&facts, None, None);
+    let known = Facts { wal: Some(&facts), checkpoint: Some(&checkpoint), ..Facts::default() };
     let whole = inspect::build(source, sizes, &known, Default::default());
     let width = 20 + bytes.len() % 100;
     let table = FrameTable::new(&whole, &start, width);

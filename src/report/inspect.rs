@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::checkpoint::CheckpointDocument;
 use super::database::Database;
 use super::finding::{FindingDocument, documents};
 use super::shm::Shm;
 use super::wal::Wal;
 use crate::finding::rules::{self, Facts};
-use crate::look::checkpoint::CheckpointFacts;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/inspect/1";
@@ -65,7 +65,7 @@ pub struct InspectDocument {
     /// The `-shm`.
     pub shm: Option<Shm>,
     /// The checkpoint, diagnosed.
-    pub checkpoint: Option<CheckpointFacts>,
+    pub checkpoint: Option<CheckpointDocument>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
     /// Why something above is null or unknown, by its name.
@@ -80,7 +80,9 @@ pub fn build(
     facts: &Facts<'_>,
     mut reasons: BTreeMap<String, String>,
 ) -> InspectDocument {
-    if facts.checkpoint.is_none() {
+    let diagnosed = facts.checkpoint.zip(facts.wal);
+    let findings = rules::findings(facts);
+    if diagnosed.is_none() {
         let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
         reasons.insert("checkpoint".to_owned(), why);
     }
@@ -91,8 +93,8 @@ pub fn build(
         database: facts.database.map(Database::from),
         wal: facts.wal.map(Wal::from),
         shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks.map(|locks| &locks.shm))),
-        checkpoint: facts.checkpoint.cloned(),
-        findings: documents(&rules::findings(facts)),
+        checkpoint: diagnosed.map(|(checkpoint, wal)| CheckpointDocument::new(checkpoint, wal, &findings)),
+        findings: documents(&findings),
         reasons,
     }
 }

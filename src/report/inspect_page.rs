@@ -1,5 +1,6 @@
 //! The page of `inspect`: the files, the WAL as a bar, the checkpoint in a sentence, the locks, the findings.
 
+use super::checkpoint::CheckpointDocument;
 use super::database::Kind;
 use super::inspect::{InspectDocument, SourceKind};
 use super::picture::{self, Class, Mark, Part};
@@ -8,7 +9,7 @@ use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, sty
 use super::wal::Wal;
 use super::{line, table};
 use crate::evidence::{LockSlot, LockState};
-use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
+use crate::look::checkpoint::CheckpointState;
 use crate::wal::EndReason;
 
 impl InspectDocument {
@@ -144,7 +145,7 @@ impl InspectDocument {
             .collect()
     }
 
-    fn diagnosis(&self, checkpoint: &CheckpointFacts) -> String {
+    fn diagnosis(&self, checkpoint: &CheckpointDocument) -> String {
         let style = match checkpoint.state {
             CheckpointState::Blocked | CheckpointState::Interrupted => RED,
             CheckpointState::Pending | CheckpointState::InProgress | CheckpointState::Unknown => YELLOW,
@@ -157,7 +158,11 @@ impl InspectDocument {
             Some(_) => " The database is in rollback-journal mode: it does not use a WAL.",
             None => "",
         };
-        format!("{}. {}{aside}", styled(style, &words(&checkpoint.state)), line(&checkpoint.explanation))
+        format!(
+            "{}. {}{aside}",
+            styled(style, super::checkpoint::words(checkpoint.state)),
+            line(&checkpoint.explanation)
+        )
     }
 
     /// Marks that look like readers and are none. Slot 0 always has one.
@@ -203,7 +208,7 @@ impl InspectDocument {
 }
 
 /// The classes in the order in which they usually stand in the file.
-fn parts(wal: &Wal, checkpoint: Option<&CheckpointFacts>) -> Vec<Part> {
+fn parts(wal: &Wal, checkpoint: Option<&CheckpointDocument>) -> Vec<Part> {
     let frames = &wal.frames;
     let shown = checkpoint.map_or(frames.committed, |checkpoint| checkpoint.committed.min(frames.committed));
     let backfilled = checkpoint.map_or(0, |checkpoint| checkpoint.backfilled.min(shown));

@@ -3,6 +3,7 @@
 //! Each command has a document (`schema: "walscope/<command>/1"`) that serializes to the contract, and a `draw` that
 //! makes the page for a terminal from the same document: so that the two never say different things.
 
+pub mod checkpoint;
 pub mod compare;
 mod compare_page;
 pub mod database;

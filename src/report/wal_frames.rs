@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::checkpoint::CheckpointDocument;
 use super::finding::FindingDocument;
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::wal::Wal;
-use crate::look::checkpoint::CheckpointFacts;
 use crate::wal::FrameClass;
 use crate::wal::frames::Visited;
 use crate::wal::transactions::Transaction;
@@ -30,7 +30,7 @@ pub struct WalDocument<'a, F, T> {
     /// The `-wal` as a whole.
     pub wal: Option<&'a Wal>,
     /// The checkpoint, diagnosed.
-    pub checkpoint: Option<&'a CheckpointFacts>,
+    pub checkpoint: Option<&'a CheckpointDocument>,
     /// Findings, the gravest first.
     pub findings: &'a [FindingDocument],
     /// Why something is null or unknown, by its name.

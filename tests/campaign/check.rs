@@ -31,7 +31,7 @@ impl Known<'_> {
         self.check_restart(look, tally);
         self.check_blockers(look);
         look.check_findings();
-        assert!(!look.facts.explanation.is_empty());
+        assert!(!look.told().is_empty());
         tally.count(format!("state {state:?}"));
         tally.count("looks");
     }
@@ -131,13 +131,13 @@ impl Known<'_> {
                 expected.push(format!("read{slot}"));
             }
         }
-        let named: Vec<&str> = look.facts.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect();
+        let named: Vec<&str> = look.facts.blocked_by.iter().map(|blocker| blocker.lock.name()).collect();
         assert_eq!(named, expected, "blocked_by");
         for blocker in &look.facts.blocked_by {
-            let Some(slot) = blocker.slot else { continue };
+            let Some(slot) = blocker.lock.read_mark() else { continue };
             let mark = &look.marks[usize::from(slot)];
             assert_eq!((blocker.mark, &blocker.holders), (mark.mark, &mark.holders), "blocked_by {slot}");
-            let says = &look.facts.explanation;
+            let says = look.told();
             let named = blocker.holders.iter().all(|holder| says.contains(&format!("pid {}", holder.pid.unwrap())));
             assert!(named, "{says} should name {blocker:?}");
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use walscope::evidence::LockSlot;
 use walscope::look::checkpoint::CheckpointFacts;
 
 use crate::check::Known;
@@ -412,7 +413,7 @@ impl<'a> History<'a> {
         }
         self.tally.count(format!("wal_checkpoint({mode})"));
         if mode == "PASSIVE" && foretold.pending > 0 {
-            let by_slot_0 = foretold.blocked_by.iter().any(|blocker| blocker.slot == Some(0));
+            let by_slot_0 = foretold.blocked_by.iter().any(|blocker| blocker.lock == LockSlot::Read0);
             let how = match by_slot_0 {
                 true => "stopped by slot 0",
                 false if foretold.safe_to < Some(foretold.committed) => "stopped by a mark",

@@ -11,6 +11,8 @@ use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
 use walscope::look::checkpoint::{CheckpointFacts, ReadMark, diagnose, read_marks};
 use walscope::look::{DatabaseSight, Sight, WalSight, examine};
+use walscope::report::checkpoint::CheckpointDocument;
+use walscope::say;
 use walscope::source::{self, Files, Source};
 use walscope::wal::WalFacts;
 
@@ -75,6 +77,11 @@ impl Look {
         }
     }
 
+    /// What is said of the checkpoint.
+    pub fn told(&self) -> String {
+        say::checkpoint::checkpoint(&self.facts, &self.wal, &self.findings)
+    }
+
     /// Nothing of what SQLite does, or leaves behind when it is killed, is worth more than a notice.
     pub fn check_findings(&self) {
         for finding in &self.findings {
@@ -98,7 +105,8 @@ impl Look {
             .output()
             .unwrap();
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
-        assert_eq!(json["checkpoint"], serde_json::to_value(&self.facts).unwrap(), "inspect --json: checkpoint");
+        let foretold = CheckpointDocument::new(&self.facts, &self.wal, &self.findings);
+        assert_eq!(json["checkpoint"], serde_json::to_value(&foretold).unwrap(), "inspect --json: checkpoint");
         let committed = json["wal"]["frames"]["committed"].as_u64();
         assert_eq!(committed.unwrap_or_default(), self.wal.frames.committed, "inspect --json: committed");
     }

@@ -107,7 +107,7 @@ impl History<'_> {
         assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
         assert_eq!((facts.safe_to, facts.can_restart), (None, None), "only that process knows: {facts:?}");
         if look.locks.is_some() {
-            assert!(facts.explanation.contains("exclusive locking mode"), "{facts:?}");
+            assert!(look.told().contains("exclusive locking mode"), "{facts:?}");
             self.tally.count("exclusive mode beside a left-over -shm");
         }
         assert_eq!(self.ask(0, "checkpoint 0", "PASSIVE"), format!("0|{frames}|{frames}"));

@@ -1,7 +1,8 @@
 //! The checkpoint: states, how far it may copy, who is in the way.
-use walscope::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
+use walscope::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use walscope::format::shm::{IndexHead, parse_head};
 use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
+use walscope::say;
 use walscope::wal::{WalFacts, scan};
 
 use crate::common::synthetic::{Shm, WalWriter};
@@ -69,12 +70,22 @@ fn judge(shm: &Shm, locks: &ShmLocks) -> CheckpointFacts {
     diagnose(&wal(), Some(&head(shm)), Some(&seen(locks)))
 }
 
+/// What is said of the checkpoint of `wal`, with no findings beside it.
+fn told_of(facts: &CheckpointFacts, wal: &WalFacts) -> String {
+    say::checkpoint::checkpoint(facts, wal, &[])
+}
+
+/// What is said of the checkpoint of the ten commits.
+fn told(facts: &CheckpointFacts) -> String {
+    told_of(facts, &wal())
+}
+
 fn numbers(facts: &CheckpointFacts) -> (CheckpointState, u64, Option<u64>, Option<bool>) {
     (facts.state, facts.pending, facts.safe_to, facts.can_restart)
 }
 
 fn blockers(facts: &CheckpointFacts) -> Vec<&str> {
-    facts.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect()
+    facts.blocked_by.iter().map(|blocker| blocker.lock.name()).collect()
 }
 
 #[test]
@@ -82,7 +93,7 @@ fn frames_wait_and_nobody_reads() {
     let facts = judge(&shm(), &open());
     assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, Some(10), Some(true)));
     assert!(facts.blocked_by.is_empty());
-    assert!(facts.explanation.contains("no reader was seen"), "{}", facts.explanation);
+    assert!(told(&facts).contains("no reader was seen"), "{}", told(&facts));
 }
 
 #[test]
@@ -92,8 +103,8 @@ fn a_mark_without_its_lock_is_a_leftover_and_with_it_a_limit() {
     let facts = judge(&shm, &reading(2));
     assert_eq!(numbers(&facts), (CheckpointState::Blocked, 10, Some(7), Some(false)));
     assert_eq!(blockers(&facts), ["read2"]);
-    assert_eq!((facts.blocked_by[0].slot, facts.blocked_by[0].mark), (Some(2), Some(7)));
-    assert!(facts.explanation.contains("read2 is held at frame 7 by pid 42 (sqlite3)"), "{}", facts.explanation);
+    assert_eq!((facts.blocked_by[0].lock, facts.blocked_by[0].mark), (LockSlot::Read2, Some(7)));
+    assert!(told(&facts).contains("read2 is held at frame 7 by pid 42 (sqlite3)"), "{}", told(&facts));
     let mut both = reading(2);
     both.read[1] = held(LockState::Shared, 43);
     assert_eq!(judge(&shm, &both).safe_to, Some(4));
@@ -134,7 +145,7 @@ fn a_writers_own_slot_may_hide_a_reader_of_its_process() {
     let facts = judge(&complete, &locks);
     assert_eq!(numbers(&facts), (CheckpointState::Complete, 0, Some(10), None));
     assert!(facts.blocked_by.is_empty(), "a writer's own slot is no reader in the way");
-    assert!(facts.explanation.contains("A write is under way"), "{}", facts.explanation);
+    assert!(told(&facts).contains("A write is under way"), "{}", told(&facts));
     locks.read[1].holders.extend(held(LockState::Shared, 43).holders);
     assert_eq!(judge(&complete, &locks).can_restart, Some(false), "another process shares the slot");
     locks.read[1] = ByteLock { holders: Vec::new(), ..held(LockState::Shared, 42) };
@@ -200,7 +211,7 @@ fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
         let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), locks.as_ref().map(seen).as_ref());
         let facts = judged(&copied);
         assert_eq!((facts.state, facts.backfilled), (CheckpointState::Complete, 10));
-        assert!(facts.explanation.contains("-shm says"), "{}", facts.explanation);
+        assert!(told(&facts).contains("-shm says"), "{}", told(&facts));
         assert_eq!(judged(&Shm { salts: [1, 3], ..copied.clone() }).state, CheckpointState::Pending);
         assert_eq!(judged(&Shm { mx_frame: 11, ..copied.clone() }).backfilled, 0);
         assert_eq!(judged(&Shm { backfilled: 11, ..copied.clone() }).backfilled, 0);
@@ -213,7 +224,7 @@ fn of_a_database_that_is_open_without_its_shm_the_shm_tells_nothing() {
     let locks = LocksView { database: held(LockState::Exclusive, 77), ..seen(&at_rest()) };
     let facts = diagnose(&wal(), Some(&head(&copied)), Some(&locks));
     assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, None, None));
-    assert!(facts.explanation.contains("exclusive locking mode") && facts.explanation.contains("pid 77"));
+    assert!(told(&facts).contains("exclusive locking mode") && told(&facts).contains("pid 77"));
     let beside = LocksView { shm: open(), ..locks };
     assert_eq!(diagnose(&wal(), Some(&head(&copied)), Some(&beside)).state, CheckpointState::Complete);
 }
@@ -236,8 +247,8 @@ fn the_last_checkpoint_of_a_connection_that_closes_is_at_work() {
     assert_eq!((facts.state, facts.pending), (CheckpointState::InProgress, 7));
     assert_eq!(blockers(&facts), ["database"]);
     assert_eq!(facts.blocked_by[0].holders[0].pid, Some(77));
-    assert!(facts.explanation.contains("A connection that closes, or one in exclusive mode, is checkpointing"));
-    assert!(facts.explanation.contains("pid 77"), "{}", facts.explanation);
+    assert!(told(&facts).contains("A connection that closes, or one in exclusive mode, is checkpointing"));
+    assert!(told(&facts).contains("pid 77"), "{}", told(&facts));
     // Before it has begun to copy, and when it has ended.
     assert_eq!(judged(&shm()).state, CheckpointState::Pending);
     assert_eq!(judged(&Shm { backfilled: 10, attempted: 10, ..shm() }).state, CheckpointState::Complete);
@@ -280,13 +291,15 @@ fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
         assert_eq!(judged(&scan(&Vec::new(), &mut |_| ()).unwrap()).state, CheckpointState::Empty);
         assert_eq!(judged(&facts(&WalWriter::new(512, false, SALTS))).state, CheckpointState::Empty);
         let mut uncommitted = WalWriter::new(512, false, SALTS);
-        let judgement = judged(&facts(uncommitted.frame(1, 0, 1)));
+        let wal = facts(uncommitted.frame(1, 0, 1));
+        let judgement = judged(&wal);
         assert_eq!((judgement.state, judgement.pending), (CheckpointState::Empty, 0));
-        assert!(judgement.explanation.contains("1 frame without a commit"), "{}", judgement.explanation);
+        assert!(told_of(&judgement, &wal).contains("1 frame without a commit"), "{}", told_of(&judgement, &wal));
         uncommitted.bytes[0] = 0;
-        let judgement = judged(&facts(&uncommitted));
+        let wal = facts(&uncommitted);
+        let judgement = judged(&wal);
         assert_eq!(judgement.state, CheckpointState::NoWal);
-        assert!(judgement.explanation.contains("no WAL magic"), "{}", judgement.explanation);
+        assert!(told_of(&judgement, &wal).contains("no WAL magic"), "{}", told_of(&judgement, &wal));
     }
 }
 
@@ -298,7 +311,10 @@ fn at_rest_it_is_said_what_opening_would_destroy() {
     wal.bytes[at] ^= 1;
     let said = "3 frames are in no commit: opening this with sqlite3 destroys them; work on copies.";
     for locks in [None, Some(at_rest())] {
-        let told = |wal: &WalWriter| diagnose(&facts(wal), None, locks.as_ref().map(seen).as_ref()).explanation;
+        let told = |wal: &WalWriter| {
+            let wal = facts(wal);
+            told_of(&diagnose(&wal, None, locks.as_ref().map(seen).as_ref()), &wal)
+        };
         assert!(told(&wal).ends_with(said), "{}", told(&wal));
         let mut clean = WalWriter::new(512, false, SALTS);
         assert!(!told(clean.frame(1, 1, 1)).contains("destroys"));
@@ -308,7 +324,8 @@ fn at_rest_it_is_said_what_opening_would_destroy() {
     }
     let header = Shm { mx_frame: 1, frame_checksum: [0, 0], pages: vec![1], ..shm() };
     let live = diagnose(&facts(&wal), Some(&head(&header)), Some(&seen(&open())));
-    assert!(!live.explanation.contains("destroys"), "whoever has it open may commit them: {}", live.explanation);
+    let live = told_of(&live, &facts(&wal));
+    assert!(!live.contains("destroys"), "whoever has it open may commit them: {live}");
 }
 
 #[test]
@@ -323,9 +340,9 @@ fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
     unknown(Some(&head(&Shm { backfilled: 11, ..shm() })), &open());
     // A WAL that is too short is cut only if it is of this generation: else it may have been read before a restart.
     let longer = Shm { mx_frame: 1000, ..shm() };
-    assert!(unknown(Some(&head(&longer)), &open()).explanation.contains("was cut short"));
+    assert!(told(&unknown(Some(&head(&longer)), &open())).contains("was cut short"));
     let restarted = Shm { mx_frame: 1000, salts: [1, 3], ..shm() };
-    assert!(unknown(Some(&head(&restarted)), &open()).explanation.contains("another generation"));
+    assert!(told(&unknown(Some(&head(&restarted)), &open())).contains("another generation"));
     let mut torn = shm().bytes(false);
     torn[20] ^= 1;
     unknown(Some(&parse_head(&torn).unwrap()), &open());
@@ -345,11 +362,11 @@ fn read_marks_carry_their_locks() {
     assert_eq!(
         brief,
         [
-            (0, Some(0), LockState::Free),
-            (1, Some(4), LockState::Free),
-            (2, None, LockState::Free),
-            (3, Some(6), LockState::Shared),
-            (4, Some(7), LockState::Free),
+            (LockSlot::Read0, Some(0), LockState::Free),
+            (LockSlot::Read1, Some(4), LockState::Free),
+            (LockSlot::Read2, None, LockState::Free),
+            (LockSlot::Read3, Some(6), LockState::Shared),
+            (LockSlot::Read4, Some(7), LockState::Free),
         ]
     );
     assert_eq!(marks[3].holders[0].pid, Some(42));

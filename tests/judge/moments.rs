@@ -80,6 +80,6 @@ fn marks_and_locks_of_two_moments_block_nobody() {
     assert!(reason.contains("changed each time"), "{reason}");
     // A reader whose mark stands still beside it does block.
     let (checkpoint, _) = beside(u32::MAX, true);
-    let blockers: Vec<_> = checkpoint.blocked_by.iter().map(|blocker| blocker.lock.as_str()).collect();
+    let blockers: Vec<_> = checkpoint.blocked_by.iter().map(|blocker| blocker.lock.name()).collect();
     assert_eq!((checkpoint.state, blockers), (CheckpointState::Blocked, vec!["read2"]));
 }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use walscope::compare::Answer;
-use walscope::look::checkpoint::{CheckpointFacts, CheckpointState};
-use walscope::report::{compare::CompareDocument, table};
+use walscope::look::checkpoint::CheckpointState;
+use walscope::report::{checkpoint::CheckpointDocument, compare::CompareDocument, table};
 
 use super::experiment::{Both, Outcome, Step};
 use super::look::Looked;
@@ -85,7 +85,7 @@ pub struct Checkpoint {
     /// Its `nBackfill`.
     pub backfilled: Option<u32>,
     /// What `walscope inspect` of the writer's database said of it, from outside; null where that cannot be had.
-    pub diagnosis: Option<CheckpointFacts>,
+    pub diagnosis: Option<CheckpointDocument>,
 }
 
 impl LabDocument {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use walscope::bundle::Capture;
 use walscope::bytes::read_all;
 use walscope::evidence::live::Live;
-use walscope::look::checkpoint::CheckpointFacts;
+use walscope::report::checkpoint::CheckpointDocument;
 use walscope::report::compare::CompareDocument;
 use walscope::report::inspect;
 
@@ -33,7 +33,7 @@ pub struct Looked {
     /// Whether the two captured `-shm` are byte for byte equal; `None` when one is missing.
     pub hex_dump_equal: Option<bool>,
     /// The checkpoint as `inspect` of the writer diagnoses it from outside.
-    pub checkpoint: Option<CheckpointFacts>,
+    pub checkpoint: Option<CheckpointDocument>,
 }
 
 /// Looks: at `sources` from outside, where that can be had, else at the snapshots.
@@ -70,7 +70,7 @@ fn equal_shm(captures: &[Capture]) -> anyhow::Result<Option<bool>> {
 }
 
 /// What `walscope inspect` says of the checkpoint.
-fn checkpoint(source: &OsString) -> anyhow::Result<Option<CheckpointFacts>> {
+fn checkpoint(source: &OsString) -> anyhow::Result<Option<CheckpointDocument>> {
     let global = Global { json: false, width: None, color: Color::Never, threads: None, strict_atime: false };
     let look = examined::Look::at(source, &global)?;
     let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());

@@ -1,17 +1,12 @@
 //! What the checkpoint is doing and who holds it up, by wal.c's rules. Locks are an argument.
-use schemars::JsonSchema;
-use serde::Serialize;
 
-use crate::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use crate::format::shm::{IndexHead, IndexHeader};
 
 use crate::wal::{EndReason, WalFacts};
 
-mod explain;
-
 /// What the checkpoint is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CheckpointState {
     /// No `-wal`, or not a usable one.
     NoWal,
@@ -35,33 +30,31 @@ pub enum CheckpointState {
 }
 
 /// A lock that stands in the way.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
-    /// `read0` .. `read4`, `checkpoint`, `write`, `recover`; `database`: the whole of it is locked exclusively.
-    pub lock: String,
-    /// Slot of the read mark.
-    pub slot: Option<u8>,
-    /// The mark.
+    /// Which. `Database`: the whole of it is locked exclusively.
+    pub lock: LockSlot,
+    /// The mark that a reader's lock protects.
     pub mark: Option<u32>,
     /// Who.
     pub holders: Vec<Holder>,
 }
 
 /// One read mark and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadMark {
-    /// 0 to 4.
-    pub slot: u8,
+    /// Its lock's name.
+    pub slot: LockSlot,
     /// Frame; `None` is unused.
     pub mark: Option<u32>,
-    /// The slot's lock.
+    /// The state of its lock.
     pub lock: LockState,
     /// Who holds it, as far as visible.
     pub holders: Vec<Holder>,
 }
 
 /// The checkpoint, diagnosed.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointFacts {
     /// State.
     pub state: CheckpointState,
@@ -78,17 +71,48 @@ pub struct CheckpointFacts {
     pub can_restart: Option<bool>,
     /// What stands in the way of copying, or, when all is copied, of restarting the WAL.
     pub blocked_by: Vec<Blocker>,
-    /// One or two plain sentences: what is so, and what to do.
-    pub explanation: String,
+    /// What this was told from.
+    pub basis: Basis,
+}
+
+/// What a diagnosis was told from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Basis {
+    /// A wal-index that somebody has open.
+    Live {
+        /// `nBackfillAttempted`: how far a checkpoint meant to copy.
+        attempted: u32,
+        /// Readers that keep the WAL from restarting once all is copied.
+        against_restart: Vec<Blocker>,
+        /// Whether the locks of all slots that could do so were seen.
+        slots_seen: bool,
+    },
+    /// A wal-index that somebody has open and that cannot be judged: only the WAL is known.
+    Doubted(Doubt),
+    /// The WAL alone. The database is open and its `-shm` is not.
+    WithoutIndex {
+        /// Who has it open.
+        holders: Vec<Holder>,
+    },
+    /// The WAL. Nobody is known to have the `-shm` open.
+    AtRest {
+        /// `nBackfillAttempted` of a leftover `-shm` that belongs to this WAL.
+        attempted: Option<u32>,
+        /// Whether the dead-man switch was seen to be free.
+        seen: bool,
+    },
+    /// The WAL alone: the files were replaced while they were read.
+    Replaced,
 }
 
 /// The read marks with their locks. Without lock evidence every lock is unknown.
 #[must_use]
 pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
-    let marks = (0u8..).zip(shm.checkpoint.read_marks);
+    let marks = LockSlot::READ.into_iter().zip(shm.checkpoint.read_marks);
     marks
-        .map(|(slot, mark)| {
-            let byte = locks.and_then(|locks| locks.read.get(usize::from(slot)));
+        .enumerate()
+        .map(|(at, (slot, mark))| {
+            let byte = locks.and_then(|locks| locks.read.get(at));
             ReadMark {
                 slot,
                 mark,
@@ -124,7 +148,7 @@ pub fn of_look(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView
 
 /// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
 fn replaced(wal: &WalFacts) -> CheckpointFacts {
-    unknown(wal, Vec::new(), explain::REPLACED.to_owned())
+    unknown(wal, Vec::new(), Basis::Replaced)
 }
 
 /// Whether somebody has the `-shm` open.
@@ -152,16 +176,22 @@ fn openness(locks: Option<&LocksView>) -> Openness {
     }
 }
 
-/// Why a live wal-index cannot be judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
+/// Why a wal-index that somebody has open cannot be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// Somebody is recovering it.
     Recovering,
+    /// Its head could not be read.
     Unreadable,
+    /// The two copies of its header differ, or their checksum is wrong.
     Torn,
+    /// Its header is right and of another version.
     OtherVersion,
+    /// It names other salts than the WAL has.
     OtherGeneration,
     /// The WAL does not have the frames that the wal-index counts: it was cut short.
     Truncated,
+    /// `nBackfill` is larger than `mxFrame`.
     BackfillBeyondEnd,
 }
 
@@ -193,12 +223,12 @@ fn live_index<'a>(
 
 /// What is said where the wal-index cannot be judged.
 fn doubted(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
-    let recovering = (doubt == Doubt::Recovering).then(|| byte_blocker("recover", &locks.recover));
-    unknown(wal, recovering.into_iter().collect(), explain::doubt(doubt))
+    let recovering = (doubt == Doubt::Recovering).then(|| byte_blocker(LockSlot::Recover, &locks.recover));
+    unknown(wal, recovering.into_iter().collect(), Basis::Doubted(doubt))
 }
 
 /// Only the WAL is known.
-fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, explanation: String) -> CheckpointFacts {
+fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, basis: Basis) -> CheckpointFacts {
     let committed = wal.frames.committed;
     CheckpointFacts {
         state: CheckpointState::Unknown,
@@ -208,7 +238,7 @@ fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, explanation: String) -> Che
         safe_to: None,
         can_restart: None,
         blocked_by,
-        explanation,
+        basis,
     }
 }
 
@@ -243,10 +273,10 @@ fn live(
     let alone = state == CheckpointState::InProgress && !checkpointing;
     let against_restart = if committed > 0 { readers.against_restart() } else { Vec::new() };
     let mut blocked_by: Vec<Blocker> = Vec::new();
-    blocked_by.extend(checkpointing.then(|| byte_blocker("checkpoint", &locks.checkpoint)));
-    blocked_by.extend(alone.then(|| byte_blocker("database", database)));
+    blocked_by.extend(checkpointing.then(|| byte_blocker(LockSlot::Checkpoint, &locks.checkpoint)));
+    blocked_by.extend(alone.then(|| byte_blocker(LockSlot::Database, database)));
     blocked_by.extend(if pending > 0 { &in_the_way } else { &against_restart }.iter().map(|mark| slot_blocker(mark)));
-    let mut facts = CheckpointFacts {
+    CheckpointFacts {
         state,
         committed,
         backfilled,
@@ -254,12 +284,12 @@ fn live(
         safe_to: readers.safe_to(backfilled),
         can_restart: if committed > 0 { readers.can_restart() } else { None },
         blocked_by,
-        explanation: String::new(),
-    };
-    let restart: Vec<Blocker> = against_restart.iter().map(|mark| slot_blocker(mark)).collect();
-    let attempted = shm.checkpoint.backfill_attempted;
-    facts.explanation = explain::live(&facts, wal, attempted, &restart, readers.known_for_restart());
-    facts
+        basis: Basis::Live {
+            attempted: shm.checkpoint.backfill_attempted,
+            against_restart: against_restart.into_iter().map(slot_blocker).collect(),
+            slots_seen: readers.known_for_restart(),
+        },
+    }
 }
 
 /// Somebody has the database open, and the `-shm` is not part of it.
@@ -277,7 +307,7 @@ fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
         safe_to: None,
         can_restart: None,
         blocked_by: Vec::new(),
-        explanation: explain::without_index(committed, &database.holders),
+        basis: Basis::WithoutIndex { holders: database.holders.clone() },
     }
 }
 
@@ -296,7 +326,7 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
         CheckpointState::Pending
     };
     let seen = openness == Openness::AtRest;
-    let mut facts = CheckpointFacts {
+    CheckpointFacts {
         state,
         committed,
         backfilled,
@@ -304,11 +334,8 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
         safe_to: seen.then_some(committed),
         can_restart: (seen && committed > 0).then_some(true),
         blocked_by: Vec::new(),
-        explanation: String::new(),
-    };
-    let attempted = leftover.map(|(shm, _)| shm.checkpoint.backfill_attempted);
-    facts.explanation = explain::at_rest(&facts, wal, attempted, seen);
-    facts
+        basis: Basis::AtRest { attempted: leftover.map(|(shm, _)| shm.checkpoint.backfill_attempted), seen },
+    }
 }
 
 /// The header of a `-shm` that nobody is known to have open, if it speaks of this WAL: same generation, same last
@@ -377,7 +404,7 @@ impl Readers<'_> {
 
     /// Whether a held slot keeps frames from being copied: READ0 all of them, the others those behind their mark.
     fn limits(&self, mark: &ReadMark) -> bool {
-        mark.slot == 0 || mark.mark.is_some_and(|mark| mark < self.mx_frame)
+        mark.slot == LockSlot::Read0 || mark.mark.is_some_and(|mark| mark < self.mx_frame)
     }
 
     fn limiting_copy(&self) -> Vec<&ReadMark> {
@@ -390,7 +417,7 @@ impl Readers<'_> {
             return None;
         }
         let limiting = self.limiting_copy();
-        if limiting.iter().any(|mark| mark.slot == 0) {
+        if limiting.iter().any(|mark| mark.slot == LockSlot::Read0) {
             return Some(backfilled);
         }
         let smallest = limiting.iter().filter_map(|mark| mark.mark).min().unwrap_or(self.mx_frame);
@@ -399,7 +426,7 @@ impl Readers<'_> {
 
     /// READ1 to READ4: walRestartLog needs all of them. READ0 readers ignore the WAL and may stay.
     fn for_restart(&self) -> impl Iterator<Item = &ReadMark> {
-        self.marks.iter().filter(|mark| mark.slot > 0)
+        self.marks.iter().filter(|mark| mark.slot != LockSlot::Read0)
     }
 
     fn known_for_restart(&self) -> bool {
@@ -436,14 +463,9 @@ impl Readers<'_> {
 }
 
 fn slot_blocker(mark: &ReadMark) -> Blocker {
-    Blocker {
-        lock: format!("read{}", mark.slot),
-        slot: Some(mark.slot),
-        mark: mark.mark,
-        holders: mark.holders.clone(),
-    }
+    Blocker { lock: mark.slot, mark: mark.mark, holders: mark.holders.clone() }
 }
 
-fn byte_blocker(lock: &str, byte: &ByteLock) -> Blocker {
-    Blocker { lock: lock.to_owned(), slot: None, mark: None, holders: byte.holders.clone() }
+fn byte_blocker(lock: LockSlot, byte: &ByteLock) -> Blocker {
+    Blocker { lock, mark: None, holders: byte.holders.clone() }
 }

@@ -1,0 +1,395 @@
+//! The checkpoint in one or two plain sentences: what is so and what to do.
+
+use crate::evidence::{Holder, LockSlot};
+use crate::finding::Finding;
+use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
+use crate::wal::{EndReason, WalFacts};
+
+/// What kind of sentence is made. Which kinds must not stand beside which findings is listed in
+/// `tests/judge/contradictions.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sentence {
+    /// The files are of different times.
+    Replaced,
+    /// The wal-index in use cannot be judged.
+    Doubted(Doubt),
+    /// The database is open without its `-shm`.
+    WithoutIndex,
+    /// There is no `-wal`.
+    NoWal,
+    /// The header of the `-wal` cannot be used: SQLite overwrites the file.
+    HeaderUnusable,
+    /// The `-wal` is of another version: SQLite cannot open the database.
+    OtherVersion,
+    /// The WAL has just started over.
+    Restarted,
+    /// A commit is in the WAL that the wal-index does not show.
+    CommitNotShown,
+    /// Frames, and no commit.
+    NoCommit,
+    /// Nothing waits.
+    NothingWaits,
+    /// A checkpoint is at work.
+    InProgress,
+    /// Nothing can be copied: a reader reads the database alone.
+    BlockedByDatabaseReader,
+    /// A reader keeps frames from being copied.
+    Blocked,
+    /// A checkpoint was killed or failed.
+    Interrupted,
+    /// All is copied, and nothing is to do.
+    CopiedNothingToDo,
+    /// All is copied, and a reader keeps the WAL from restarting.
+    CopiedCannotRestart,
+    /// All is copied, and the writer may be the reader in the way.
+    CopiedWriterAtWork,
+    /// All is copied, and readers were not seen.
+    CopiedReadersUnseen,
+    /// Frames wait, and who is in the way is not known.
+    WaitReadersUnseen,
+    /// Frames wait, and a checkpoint copies them.
+    WaitCheckpointCopies,
+    /// Frames wait, a checkpoint copies them, and a reader keeps the WAL from restarting.
+    WaitCannotRestart,
+    /// At rest: all is in the database.
+    RestCopied,
+    /// At rest: a checkpoint was killed or failed.
+    RestInterrupted,
+    /// At rest: some frames are copied by the left-over `-shm`, the others wait.
+    RestSomeWait,
+    /// At rest: the next to open the database reads the frames, and its closing copies them.
+    RestNextReadsThem,
+    /// The frames wait as far as the files tell.
+    RestAsFarAsSeen,
+}
+
+/// The kind of sentence that these facts make.
+#[must_use]
+pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
+    match &facts.basis {
+        Basis::Replaced => Sentence::Replaced,
+        Basis::Doubted(doubt) => Sentence::Doubted(*doubt),
+        Basis::WithoutIndex { .. } => Sentence::WithoutIndex,
+        Basis::Live { against_restart, slots_seen, .. } => match facts.state {
+            CheckpointState::InProgress => Sentence::InProgress,
+            CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Read0) => {
+                Sentence::BlockedByDatabaseReader
+            }
+            CheckpointState::Blocked => Sentence::Blocked,
+            CheckpointState::Interrupted => Sentence::Interrupted,
+            CheckpointState::Complete => match facts.can_restart {
+                Some(true) => Sentence::CopiedNothingToDo,
+                Some(false) => Sentence::CopiedCannotRestart,
+                None if *slots_seen => Sentence::CopiedWriterAtWork,
+                None => Sentence::CopiedReadersUnseen,
+            },
+            CheckpointState::Pending => match facts.safe_to {
+                None => Sentence::WaitReadersUnseen,
+                Some(_) if against_restart.is_empty() => Sentence::WaitCheckpointCopies,
+                Some(_) => Sentence::WaitCannotRestart,
+            },
+            state => nothing_committed(state, wal),
+        },
+        Basis::AtRest { seen, .. } => match facts.state {
+            CheckpointState::Complete => Sentence::RestCopied,
+            CheckpointState::Interrupted => Sentence::RestInterrupted,
+            CheckpointState::Pending if facts.backfilled > 0 => Sentence::RestSomeWait,
+            CheckpointState::Pending if *seen => Sentence::RestNextReadsThem,
+            CheckpointState::Pending => Sentence::RestAsFarAsSeen,
+            state => nothing_committed(state, wal),
+        },
+    }
+}
+
+fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
+    match wal.end_reason {
+        EndReason::NoFile => Sentence::NoWal,
+        EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => Sentence::HeaderUnusable,
+        EndReason::UnsupportedVersion => Sentence::OtherVersion,
+        _ if state == CheckpointState::Restarted => Sentence::Restarted,
+        _ if wal.frames.committed > 0 => Sentence::CommitNotShown,
+        _ if wal.frames.uncommitted > 0 => Sentence::NoCommit,
+        _ => Sentence::NothingWaits,
+    }
+}
+
+/// The sentences. `_beside` are the findings of the same look, so that what is said here can follow them.
+#[must_use]
+pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) -> String {
+    let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
+    let all = frames(*committed);
+    let said = match sentence(facts, wal) {
+        Sentence::Replaced => "The files were replaced while they were read: a connection closed as the last one, or \
+                               another file was put in their place. Look again."
+            .to_owned(),
+        Sentence::Doubted(why) => doubt(why).to_owned(),
+        Sentence::WithoutIndex => without_index(facts),
+        Sentence::NoWal => "There is no -wal: nothing waits for a checkpoint.".to_owned(),
+        Sentence::HeaderUnusable => format!(
+            "The -wal's header has {}, so SQLite takes the file for empty and overwrites it. Copy it before anything \
+             opens the database if it should hold something.",
+            match wal.end_reason {
+                EndReason::BadMagic => "no WAL magic",
+                EndReason::BadPageSize => "no possible page size",
+                _ => "a wrong checksum",
+            }
+        ),
+        Sentence::OtherVersion => {
+            "The -wal's header is right but of a version that SQLite does not know: opening the database fails. Open \
+             it with the program that wrote it."
+                .to_owned()
+        }
+        Sentence::Restarted => {
+            "The WAL was restarted and nothing is committed in the new generation yet: what its old frames hold is in \
+             the database. Nothing to do."
+                .to_owned()
+        }
+        Sentence::CommitNotShown => format!(
+            "{} committed in the -wal, and the wal-index does not show {} yet: the commit is being synced, or its writer \
+             died there. Look again; if it stays so, the next writer overwrites {}.",
+            are(wal.frames.committed),
+            it(wal.frames.committed),
+            it(wal.frames.committed)
+        ),
+        Sentence::NoCommit => format!(
+            "Nothing is committed in the WAL: {} without a commit in it, no part of the database.",
+            frames(wal.frames.uncommitted)
+        ),
+        Sentence::NothingWaits => "Nothing is committed in the WAL: nothing waits for a checkpoint.".to_owned(),
+        Sentence::InProgress => in_progress(facts),
+        Sentence::BlockedByDatabaseReader => format!(
+            "{pending} of {all} wait and a checkpoint copies nothing now: {}, and a reader there reads the database file \
+             itself. End that read transaction, then run PRAGMA wal_checkpoint.",
+            held_by(blocked_by)
+        ),
+        Sentence::Blocked => blocked(facts),
+        Sentence::CopiedNothingToDo => format!(
+            "All {all} are in the database, and no reader was seen that keeps the next writer from restarting the WAL. \
+             Nothing to do."
+        ),
+        Sentence::CopiedCannotRestart => format!(
+            "All {all} are in the database, but {}: the WAL cannot restart and goes on growing until that ends. End \
+             the transaction there.",
+            held_by(blocked_by)
+        ),
+        Sentence::CopiedWriterAtWork => format!(
+            "All {all} are in the database. A write is under way, and whether its process also reads there, which \
+             would keep the WAL from restarting, cannot be seen: look again when it has ended."
+        ),
+        Sentence::CopiedReadersUnseen => {
+            format!("All {all} are in the database. Whether readers keep the WAL from restarting could not be seen.")
+        }
+        Sentence::WaitReadersUnseen => format!(
+            "{pending} of {all} wait for a checkpoint. Not all read locks could be seen, so what stands in its way is \
+             not known."
+        ),
+        Sentence::WaitCheckpointCopies => format!(
+            "{pending} of {all} wait for a checkpoint, and no reader was seen in its way: PRAGMA wal_checkpoint copies \
+             them behind frame {backfilled}."
+        ),
+        Sentence::WaitCannotRestart => format!(
+            "{pending} of {all} wait for a checkpoint, and no reader was seen in the way of copying: PRAGMA \
+             wal_checkpoint does it. But {}: the WAL cannot restart until that ends.",
+            held_by(against_restart(facts))
+        ),
+        Sentence::Interrupted | Sentence::RestInterrupted => interrupted(facts),
+        Sentence::RestCopied => format!("All {all} are in the database already."),
+        Sentence::RestSomeWait => format!("{pending} of {all} wait for a checkpoint."),
+        Sentence::RestNextReadsThem => format!(
+            "{all} wait for a checkpoint, and nobody has the database's wal-index open: the next to open it reads them, \
+             and its closing copies them. Keep the -wal with the database until then."
+        ),
+        Sentence::RestAsFarAsSeen => {
+            format!("{all} wait for a checkpoint, as far as these files tell: keep the -wal with the database.")
+        }
+    };
+    match &facts.basis {
+        Basis::AtRest { attempted, seen } => said + &reservations(facts, wal, *attempted, *seen),
+        _ => said,
+    }
+}
+
+/// What has to be added where nobody is known to have the `-shm` open: what a leftover is worth, what was not seen, and
+/// what an examiner would lose.
+fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<u32>, seen: bool) -> String {
+    let leftover = match (attempted, seen) {
+        (None, _) => "",
+        (Some(_), true) => {
+            " That is what a left-over -shm says; nobody has it open, so the next to open the database recovers and \
+             starts from 0."
+        }
+        (Some(_), false) => {
+            " That is what the -shm says; if nobody has it open, the next to open the database recovers and starts \
+             from 0."
+        }
+    };
+    let unseen = if seen { "" } else { " The locks were not seen, so readers in the way cannot be told." };
+    let reserved = match sentence(facts, wal) {
+        Sentence::RestCopied | Sentence::RestInterrupted | Sentence::RestSomeWait => format!("{leftover}{unseen}"),
+        Sentence::RestAsFarAsSeen => unseen.to_owned(),
+        _ => String::new(),
+    };
+    reserved + &in_no_commit(facts.state, wal)
+}
+
+/// Frames that a connection of SQLite would overwrite. Of a WAL whose header cannot be used, that is said already.
+fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
+    let n = wal.frames.uncommitted.saturating_add(wal.frames.residue);
+    if n == 0 || state == CheckpointState::NoWal {
+        return String::new();
+    }
+    format!(" {} in no commit: opening this with sqlite3 destroys {}; work on copies.", are(n), it(n))
+}
+
+/// Why a live wal-index says nothing.
+fn doubt(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Recovering => "Somebody is recovering the wal-index from the WAL at this moment. Look again.",
+        Doubt::Unreadable => {
+            "Somebody has the -shm open, but its head could not be read: it is missing or shorter than 136 bytes. \
+             Look again; if it stays so, the files are not the ones in use."
+        }
+        Doubt::Torn => {
+            "The two copies of the wal-index header differ, or their checksum is wrong, while somebody has it open: a \
+             commit or a recovery was under way. Look again; SQLite itself would recover if it stays so."
+        }
+        Doubt::OtherVersion => {
+            "The wal-index in use says another version than the only one there is: SQLite cannot open the database while \
+             somebody has it open. Copy the database, -wal and -shm, and close every connection: the next to open the \
+             database makes it anew."
+        }
+        Doubt::OtherGeneration => {
+            "The wal-index in use speaks of another generation of the WAL than this -wal has. Look again; if it stays \
+             so, the -wal and the -shm do not belong together, and nothing should write here before that is understood."
+        }
+        Doubt::Truncated => {
+            "The -wal does not have the frames that the wal-index in use counts. Look again; if it stays so, the -wal was \
+             cut short, and the commits in those that are not in the database are lost: copy the database, -wal and \
+             -shm at once, stop every process that has it open, and find what truncates the -wal."
+        }
+        Doubt::BackfillBeyondEnd => {
+            "The wal-index claims more copied frames than committed ones, which SQLite never writes. Look again; if it \
+             stays so, the -shm is damaged: close every connection, and the next to open the database rebuilds it."
+        }
+    }
+}
+
+/// With somebody at the database who does not use the `-shm`.
+fn without_index(facts: &CheckpointFacts) -> String {
+    let holders = match &facts.basis {
+        Basis::WithoutIndex { holders } => holders.as_slice(),
+        _ => &[],
+    };
+    format!(
+        "The database is open ({}), but not its -shm: it is used in exclusive locking mode, or is only being opened. The \
+         -shm is a left-over and tells nothing; {} committed in the WAL, and what is copied of them, only that process \
+         knows.",
+        names(holders.iter()),
+        are(facts.committed),
+    )
+}
+
+/// The readers that keep the WAL from restarting.
+fn against_restart(facts: &CheckpointFacts) -> &[Blocker] {
+    match &facts.basis {
+        Basis::Live { against_restart, .. } => against_restart,
+        _ => &[],
+    }
+}
+
+fn in_progress(facts: &CheckpointFacts) -> String {
+    let mut readers = facts.blocked_by.iter().filter(|blocker| blocker.lock.read_mark().is_some()).peekable();
+    let (CheckpointFacts { committed, backfilled, .. }, by) = (facts, checkpointer(&facts.blocked_by));
+    let alone = facts.blocked_by.iter().any(|blocker| blocker.lock == LockSlot::Database);
+    let who = if alone {
+        "A connection that closes, or one in exclusive mode, is checkpointing"
+    } else {
+        "A checkpoint is at work"
+    };
+    let at_work = format!("{who} ({by}); it began with {backfilled} of {} copied.", frames(*committed));
+    if readers.peek().is_none() {
+        return format!("{at_work} Another one gets busy until it ends.");
+    }
+    let readers: Vec<Blocker> = readers.cloned().collect();
+    match facts.safe_to {
+        Some(safe_to) if facts.pending > 0 => {
+            format!("{at_work} It gets no further than frame {safe_to} while {}.", held_by(&readers))
+        }
+        _ => format!("{at_work} The WAL cannot restart while {}.", held_by(&readers)),
+    }
+}
+
+fn checkpointer(blockers: &[Blocker]) -> String {
+    let holders =
+        blockers.iter().filter(|blocker| blocker.lock.read_mark().is_none()).flat_map(|blocker| &blocker.holders);
+    names(holders)
+}
+
+fn blocked(facts: &CheckpointFacts) -> String {
+    let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
+    let (first, until) = match facts.safe_to {
+        Some(safe_to) if safe_to > *backfilled => (safe_to + 1, format!(" A checkpoint copies up to frame {safe_to}.")),
+        Some(safe_to) => (safe_to + 1, String::new()),
+        None => (backfilled + 1, String::new()),
+    };
+    format!(
+        "{pending} of {} wait, and {} cannot be copied: {}. End that read transaction, then run PRAGMA \
+         wal_checkpoint.{until}",
+        frames(*committed),
+        if first == *committed { format!("frame {first}") } else { format!("frames {first} to {committed}") },
+        held_by(blocked_by)
+    )
+}
+
+fn interrupted(facts: &CheckpointFacts) -> String {
+    let attempted = match facts.basis {
+        Basis::Live { attempted, .. } => attempted,
+        Basis::AtRest { attempted, .. } => attempted.unwrap_or_default(),
+        _ => 0,
+    };
+    format!(
+        "A checkpoint that meant to copy up to frame {attempted} got recorded only up to frame {}, and none is seen at \
+         work: it was killed or failed. Nothing is lost; run PRAGMA wal_checkpoint again.",
+        facts.backfilled
+    )
+}
+
+fn frames(n: u64) -> String {
+    if n == 1 { "1 frame".to_owned() } else { format!("{n} frames") }
+}
+
+fn are(n: u64) -> String {
+    format!("{} {}", frames(n), if n == 1 { "is" } else { "are" })
+}
+
+fn it(n: u64) -> &'static str {
+    if n == 1 { "it" } else { "them" }
+}
+
+/// `read2 is held at frame 10 by pid 4711 (sqlite3)`, and so on for each.
+fn held_by(blockers: &[Blocker]) -> String {
+    let each = blockers.iter().map(|blocker| {
+        // The mark of READ0 is no frame: its readers use the database alone.
+        let at = match blocker.mark {
+            Some(mark) if blocker.lock != LockSlot::Read0 => format!(" at frame {mark}"),
+            _ => String::new(),
+        };
+        format!("{} is held{at} by {}", blocker.lock, names(blocker.holders.iter()))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
+    let names: Vec<String> = holders.map(name).collect();
+    if names.is_empty() { "somebody not visible from here".to_owned() } else { names.join(" and ") }
+}
+
+fn name(holder: &Holder) -> String {
+    let pid = holder.pid.map_or_else(|| "a process not visible from here".to_owned(), |pid| format!("pid {pid}"));
+    let more: Vec<String> =
+        [holder.command.clone(), holder.container.as_ref().map(|container| format!("container {container}"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    if more.is_empty() { pid } else { format!("{pid} ({})", more.join(", ")) }
+}
