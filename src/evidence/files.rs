@@ -47,7 +47,8 @@ pub struct FileView {
     pub generation: Observation<u32>,
     /// `stx_mnt_id` of statx(2): the mount through which it was opened.
     pub mount_id: Observation<u64>,
-    /// The same by a number that no other mount ever has while the machine is up (STATX_MNT_ID_UNIQUE, Linux 6.8).
+    /// The mount through which it was opened, by a number that no other mount ever has while the machine is up
+    /// (STATX_MNT_ID_UNIQUE, Linux 6.8).
     #[serde(default = "super::not_recorded::<u64>")]
     pub unique_mount_id: Observation<u64>,
     /// `diskseq` of the block device that `device` names (Linux 5.15): another one each time a disk is attached under

@@ -178,7 +178,7 @@ pub enum Sight {
 pub struct CoherenceView {
     /// What was written through the first side's mapping was there in the second's. `None`: not known.
     pub forth: Option<bool>,
-    /// The same the other way.
+    /// What was written through the second side's mapping was there in the first's. `None`: not known.
     pub back: Option<bool>,
     /// Round trips there and back, nanoseconds; empty on the side that only answered.
     pub round_trips: Vec<u64>,

@@ -39,7 +39,7 @@ pub struct Mapping {
     /// belongs to a database that is open; through several looks without it, the process has another one.
     #[serde(default)]
     pub database_open: Option<bool>,
-    /// The same of the side's `-wal`.
+    /// Whether the process has the side's `-wal` open, by device and inode. `null`: not known.
     #[serde(default)]
     pub wal_open: Option<bool>,
 }

@@ -9,4 +9,5 @@
 )]
 
 mod format_tables;
+mod imports;
 mod tidy;

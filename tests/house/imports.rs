@@ -1,5 +1,4 @@
 //! Rules about the files of `src` that need the whole tree at once: no import circles, one table of file systems.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
