@@ -27,6 +27,7 @@ pub mod format;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod look;
+pub mod number;
 pub mod report;
 pub mod say;
 pub mod shm;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use walscope::format::checksum::{ChecksumOrder, checksum};
+use walscope::format::checksum::checksum;
 use walscope::format::wal::frame_checksum;
+use walscope::number::{ByteOrder, Checksum};
 
 /// Rows that are written over and over.
 const ROWS: u64 = 64;
@@ -73,14 +74,14 @@ fn sum_anew(wal: &File, page_size: usize) {
     let mut head = [0; 32];
     wal.read_exact_at(&mut head, 0).unwrap();
     head[3] = 0x83;
-    let mut sums = checksum(ChecksumOrder::Big, [0, 0], &head[..24]);
-    head[24..].copy_from_slice(&words(sums));
+    let mut sums = checksum(ByteOrder::Big, Checksum::ZERO, &head[..24]);
+    head[24..].copy_from_slice(&words(sums.0));
     wal.write_all_at(&head, 0).unwrap();
     let mut frame = vec![0; 24 + page_size];
     let mut at = 32;
     while wal.read_exact_at(&mut frame, at).is_ok() {
-        sums = frame_checksum(ChecksumOrder::Big, sums, &frame);
-        wal.write_all_at(&words(sums), at + 16).unwrap();
+        sums = frame_checksum(ByteOrder::Big, sums, &frame);
+        wal.write_all_at(&words(sums.0), at + 16).unwrap();
         at += frame.len() as u64;
     }
 }

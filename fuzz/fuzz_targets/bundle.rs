@@ -7,6 +7,7 @@ use walscope::shm::WalIndex;
 use walscope::wal::scan;
 use walscope::compare::{Answer, Side, compare};
 use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
+use walscope::number::FrameNumber;
 use walscope_fuzz::archive;
 use walscope_fuzz::bits::Bits;
 
@@ -15,10 +16,10 @@ fuzz_target!(|bytes: &[u8]| {
     match &capture.wal {
         WalBytes::Full(wal) => {
             let facts = scan(wal.as_ref(), &mut |_| {}).unwrap();
-            frames::visit(FrameBytes::Whole(wal.as_ref()), &facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap();
+            frames::visit(FrameBytes::Whole(wal.as_ref()), &facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(())).unwrap();
         }
         WalBytes::Headers { bytes, facts } => {
-            frames::visit(FrameBytes::Headers(bytes.as_ref()), facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap();
+            frames::visit(FrameBytes::Headers(bytes.as_ref()), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(())).unwrap();
         }
         WalBytes::Missing | WalBytes::NotCaptured => {}
     }

@@ -186,7 +186,7 @@ fn change_bytes(side: &mut Side, other: &Side, how: u8, number: u16) {
             if let Some(last) = &mut side.wal.last_commit {
                 match number % 3 {
                     0 => last.frame = wide.into(),
-                    1 => last.checksum[0] = wide,
+                    1 => last.checksum.0[0] = wide,
                     _ => last.database_pages = wide,
                 }
             }
@@ -194,8 +194,8 @@ fn change_bytes(side: &mut Side, other: &Side, how: u8, number: u16) {
         _ => {
             if let Some(header) = &mut side.wal.header {
                 match number % 4 {
-                    0 => header.salt1 = wide,
-                    1 => header.salt2 = wide,
+                    0 => header.salts.0[0] = wide,
+                    1 => header.salts.0[1] = wide,
                     2 => header.page_size = wide,
                     _ => header.checkpoint_sequence = wide,
                 }

@@ -13,6 +13,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use walscope::look::checkpoint::{CheckpointState, diagnose};
+use walscope::number::FrameNumber;
 use walscope::shm::{Lookup, WalIndex, find_in_block};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{Frame, scan};
@@ -69,24 +70,25 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(mx_frame, 0);
         return;
     };
-    assert_eq!((pages, checksum), (last.database_pages, last.checksum), "nPage and aFrameCksum");
+    assert_eq!((pages, checksum), (last.database_pages, last.checksum.0), "nPage and aFrameCksum");
     // Salts as the WAL stores them, in its byte order.
     assert_eq!(head[32..40], wal[16..24], "aSalt");
     let size = u32::from(u16::from_ne_bytes([head[14], head[15]]));
-    assert_eq!(Some(if size == 1 { 65536 } else { size }), facts.page_size(), "szPage");
+    assert_eq!(Some(if size == 1 { 65536 } else { size }), facts.page_size().map(u32::from), "szPage");
 
     let index = WalIndex::open(&shm).unwrap();
     assert_eq!(diagnose(&facts, Some(&index.head), None).state, CheckpointState::Pending);
     let block = index.block(0).unwrap();
     for frame in frames.iter().filter(|frame| frame.valid) {
-        assert_eq!(block.page_numbers[frame.number as usize - 1], frame.header.page, "entry of {}", frame.number);
+        assert_eq!(block.page_of(frame.number), Some(frame.header.page), "entry of {}", frame.number);
     }
-    for frame in frames.iter().take(last.frame as usize) {
-        let newest = frames[..last.frame as usize].iter().rev().find(|other| other.header.page == frame.header.page);
-        let found = find_in_block(&block, frame.header.page, mx_frame);
+    let committed = &frames[..last.frame.count() as usize];
+    for frame in committed {
+        let newest = committed.iter().rev().find(|other| other.header.page == frame.header.page);
+        let found = find_in_block(&block, frame.header.page, mx_frame.into());
         assert_eq!(Some(found), newest.map(|newest| Lookup::Found(newest.number)), "frame {}", frame.number);
     }
-    let mut end = 0;
+    let mut end = FrameNumber::NONE;
     transactions(&wal, 0, &mut |transaction| end = transaction.last_frame).unwrap();
     assert_eq!(end, u64::from(mx_frame), "the last transaction");
 });

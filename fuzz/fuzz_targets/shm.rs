@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use walscope::finding::rules::Facts;
 use walscope::shm::{BlockFacts, Lookup, WalIndex, frames_that_count};
 use walscope::bytes::ReadAt;
+use walscope::number::PageNumber;
 use walscope::report::inspect::{self, Sizes, SourceKind};
 use walscope::report::shm_blocks::BlockRow;
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
@@ -32,15 +33,15 @@ fuzz_target!(|bytes: &[u8]| {
     // What coverage makes slow shows in a few blocks as well as in many.
     for number in 0..index.blocks().min(2) as u32 {
         let Ok(block) = index.block(number) else { continue };
-        let facts = BlockFacts::of(&block, noise_behind.unwrap_or(0));
+        let facts = BlockFacts::of(&block, noise_behind.unwrap_or_default());
         for page in block.page_numbers.iter().take(4) {
-            let _ = walscope::shm::find_in_block(&block, *page, u32::MAX);
+            let _ = walscope::shm::find_in_block(&block, *page, u32::MAX.into());
         }
         if !drawn {
             assert!(facts.live_slots <= 8192);
             continue;
         }
-        let row = BlockRow::new(&block, noise_behind.unwrap_or(0), true, true);
+        let row = BlockRow::new(&block, noise_behind.unwrap_or_default(), true, true);
         assert_harmless(&blocks.row(&row, width));
         let slots = row.slots.as_deref().unwrap_or_default();
         assert_eq!(slots.len() + row.empty_slots, 8192);
@@ -48,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = lists.slot(number, slot);
             // A live slot that a search comes across is found by a search: its frame, or a newer one of its page.
             if let (Some(page), Some(frame), Some(true), "live") = (slot.page, slot.frame, slot.reachable, slot.kind) {
-                match walscope::shm::find_in_block(&block, page, noise_behind.unwrap_or(0)) {
+                match walscope::shm::find_in_block(&block, PageNumber(page), noise_behind.unwrap_or_default()) {
                     Lookup::Found(_) | Lookup::NoEmptySlot => {}
                     Lookup::Absent => panic!("frame {frame} of page {page} is not found"),
                 }

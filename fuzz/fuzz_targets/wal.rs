@@ -4,6 +4,7 @@
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use walscope::finding::rules::Facts;
 use walscope::look::checkpoint::diagnose;
+use walscope::number::FrameNumber;
 use walscope::wal::frames::{self, FrameBytes, Prologue};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{FrameClass, FrameCounts, scan_pages};
@@ -17,7 +18,7 @@ use walscope_fuzz::text::{assert_harmless, is_drawn};
 fuzz_target!(|bytes: &[u8]| {
     // A `Vec` as the parameter would be made by `Arbitrary`, which does not take the bytes as they are.
     let bytes = bytes.to_vec();
-    let mut prologue = Prologue::new(2, 1000);
+    let mut prologue = Prologue::new(FrameNumber(2), 1000);
     let facts = scan_pages(&bytes, &mut |frame, page| prologue.push(frame, page)).unwrap();
     let start = prologue.finish(&facts);
     let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
@@ -33,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 
     let mut counts = FrameCounts { torn_bytes: facts.frames.torn_bytes, ..FrameCounts::default() };
-    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=u64::MAX, 1, &mut |visited| {
+    let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |visited| {
         counts.in_file += 1;
         match visited.class {
             FrameClass::Committed => counts.committed += 1,
@@ -55,15 +56,15 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(counts, facts.frames);
     assert!(!visit.unwrap().changed);
 
-    let mut next = 1;
+    let mut next = FrameNumber::FIRST;
     let mut found = 0;
     transactions(&bytes, 10, &mut |transaction| {
         assert_eq!(transaction.first_frame, next);
-        next = transaction.last_frame + 1;
+        next = transaction.last_frame.next();
         found += 1;
     })
     .unwrap();
-    assert_eq!((next, found), (facts.frames.committed + 1, start.transactions));
+    assert_eq!((next, found), (FrameNumber(facts.frames.committed).next(), start.transactions));
 });
 
 // Half of the changes leave a chain that holds: else hardly any input would have more than one valid frame.

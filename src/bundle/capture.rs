@@ -8,8 +8,9 @@ use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
-use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE};
+use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, OpenedFiles, Target};
+use crate::number::{FrameNumber, PageSize, Stride};
 use crate::wal::{self as wal_scan, Frame};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
@@ -209,7 +210,7 @@ impl Attempt {
                 attempts: self.number,
             },
             wal_mode: self.wal_mode,
-            mx_frame: between.mx_frame(),
+            mx_frame: between.mx_frame().and_then(FrameNumber::to_u32),
             with_db: options.with_db,
             members: self.members,
             wal_summary: self.wal_summary,
@@ -297,12 +298,11 @@ impl Copy<'_, '_> {
         let n = FileBytes::region(Arc::clone(file), 0, size)
             .read_at(&mut head, 0)
             .map_err(|e| unreadable(&sibling(self.files, ""), e))?;
-        let stored = match db::parse_head(head.get(..n).unwrap_or_default()) {
-            Ok(DatabaseHead::Plain(header)) => Some(header.page_size),
+        let page = match db::parse_head(head.get(..n).unwrap_or_default()) {
+            Ok(DatabaseHead::Plain(header)) => PageSize::new(header.page_size),
             _ => before.wal.as_ref().and_then(|wal| wal.page_size()),
         };
-        let page = stored.filter(|size| size.is_power_of_two() && (512..=65536).contains(size)).unwrap_or(4096);
-        self.range("db-page1", file, "", 0, size.min(u64::from(page)), None)
+        self.range("db-page1", file, "", 0, size.min(page.map_or(4096, u64::from)), None)
     }
 
     /// The `-shm`: the head that was found whole, then the rest.
@@ -350,11 +350,9 @@ impl Copy<'_, '_> {
 
     /// The WAL header and every frame header, and what one pass over the whole found.
     fn wal_headers(&mut self, file: &Arc<File>, size: u64, between: &Look) -> Result<WalSummary, SnapshotError> {
-        let header_size = HEADER_SIZE as u64;
-        let frame_header = FRAME_HEADER_SIZE as u64;
         let page_size = between.wal.as_ref().and_then(|wal| wal.page_size());
-        let frames = page_size.map_or(0, |page| size.saturating_sub(header_size) / (frame_header + u64::from(page)));
-        let length = size.min(header_size) + frames * frame_header;
+        let frames = page_size.map_or(0, |page_size| page_size.stride().frames_in(size));
+        let length = size.min(Stride::HEADERS.length_with(frames));
         let path = sibling(self.files, "-wal");
         let bytes = FileBytes::region(Arc::clone(file), 0, size);
         let mut facts = None;
@@ -365,7 +363,7 @@ impl Copy<'_, '_> {
             let mut written = Ok(());
             let mut each = |frame: &Frame| {
                 if written.is_ok() {
-                    written = sink.write(&encoded(&frame.header));
+                    written = sink.write(&frame.header.to_bytes());
                 }
             };
             facts = Some(wal_scan::scan(&bytes, &mut each).map_err(|e| unreadable(&path, e))?);
@@ -437,14 +435,4 @@ impl Range<'_> {
 /// Where the frames up to `S1.mxFrame` end, if the wal-index speaks of this WAL.
 fn committed_end(between: &Look) -> Option<u64> {
     between.wal.as_ref()?.end_of_frame(between.mx_frame()?)
-}
-
-/// A frame header as it stands in the file: six big-endian words.
-fn encoded(header: &FrameHeader) -> [u8; FRAME_HEADER_SIZE] {
-    let FrameHeader { page, commit_pages, salt1, salt2, checksum1, checksum2 } = *header;
-    let mut bytes = [0; FRAME_HEADER_SIZE];
-    for (to, word) in bytes.chunks_exact_mut(4).zip([page, commit_pages, salt1, salt2, checksum1, checksum2]) {
-        to.copy_from_slice(&word.to_be_bytes());
-    }
-    bytes
 }

@@ -11,6 +11,7 @@ use crate::format::shm::{self, CheckpointInfo, HEAD_SIZE, IndexHead, IndexHeader
 use crate::format::wal::{self, WalHeader};
 use crate::linux::{self, OpenedFiles};
 use crate::look::marks_and_locks;
+use crate::number::{FrameNumber, PageSize, Salts};
 
 use super::SnapshotError;
 use super::archive::unreadable;
@@ -48,16 +49,13 @@ pub(super) struct WalLook {
 
 impl WalLook {
     /// Bytes a page, when the header names a magic and a size that SQLite takes.
-    pub(super) fn page_size(&self) -> Option<u32> {
-        let header = self.header.filter(|header| header.checksum_order().is_some())?;
-        let size = header.page_size;
-        (size.is_power_of_two() && (512..=65536).contains(&size)).then_some(size)
+    pub(super) fn page_size(&self) -> Option<PageSize> {
+        self.header.filter(|header| header.checksum_order().is_some())?.page_size()
     }
 
     /// Where frame `number` ends, bytes from the start.
-    pub(super) fn end_of_frame(&self, number: u32) -> Option<u64> {
-        let frame = wal::FRAME_HEADER_SIZE as u64 + u64::from(self.page_size()?);
-        Some(wal::HEADER_SIZE as u64 + u64::from(number) * frame)
+    pub(super) fn end_of_frame(&self, number: FrameNumber) -> Option<u64> {
+        Some(self.page_size()?.stride().length_with(number.count()))
     }
 }
 
@@ -106,10 +104,10 @@ impl Look {
     }
 
     /// The salts, when the wal-index and a WAL with room for frames name the same.
-    pub(super) fn generation(&self) -> Option<[u32; 2]> {
+    pub(super) fn generation(&self) -> Option<Salts> {
         let salts = self.index.as_ref().ok()?.salts;
         let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
-        ([header.salt1, header.salt2] == salts).then_some(salts)
+        (header.salts == salts).then_some(salts)
     }
 
     /// Whether the `-wal` has a header that SQLite uses, and something behind it.
@@ -119,12 +117,12 @@ impl Look {
     }
 
     /// `nBackfill` and `nBackfillAttempted`: they move before and after a checkpoint writes to the database.
-    pub(super) fn backfill(&self) -> Option<[u32; 2]> {
+    pub(super) fn backfill(&self) -> Option<[FrameNumber; 2]> {
         self.checkpoint.map(|checkpoint| [checkpoint.backfilled, checkpoint.backfill_attempted])
     }
 
     /// `mxFrame`, when the header could be trusted.
-    pub(super) fn mx_frame(&self) -> Option<u32> {
+    pub(super) fn mx_frame(&self) -> Option<FrameNumber> {
         self.index.as_ref().ok().map(|header| header.mx_frame)
     }
 }

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
-use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, WalHeader};
+use crate::format::wal::WalHeader;
+use crate::number::FrameNumber;
 use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
 /// How much of the `-wal` is in a bundle.
@@ -52,7 +53,7 @@ pub struct WalSummary {
     /// Frames by class.
     pub frames: FrameCounts,
     /// The first frame that is not part of the valid chain.
-    pub end_frame: u64,
+    pub end_frame: FrameNumber,
     /// Why the chain ends.
     pub end_reason: EndReason,
     /// Commit frames in the valid chain.
@@ -90,17 +91,20 @@ impl WalSummary {
         let sum = |parts: &[u64]| parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(*part));
         let listed = self.generations.iter().map(|generation| generation.frames);
         let listed: Vec<u64> = listed.chain([self.unlisted_generation_frames]).collect();
-        let bytes = header.filter(|header| header.page_size_ok()).map_or(Some(0), |header| {
-            let frame = FRAME_HEADER_SIZE as u64 + u64::from(header.page_size);
-            sum(&[HEADER_SIZE as u64, in_file.checked_mul(frame)?, torn_bytes])
+        // More frames than any file can hold come to the largest length, which no sum stays below.
+        let bytes = header.and_then(WalHeader::page_size).map_or(Some(0), |page_size| {
+            sum(&[page_size.stride().length_with(in_file), torn_bytes]).filter(|bytes| *bytes < u64::MAX)
         });
-        let last = self.last_commit.map_or(0, |last| last.frame);
+        let last = self.last_commit.map_or(FrameNumber::NONE, |last| last.frame);
         let rules = [
             (sum(&[committed, uncommitted]) == Some(valid), "valid is not committed and uncommitted together"),
             (sum(&[valid, residue, stale, unwritten]) == Some(in_file), "in_file is not all classes together"),
             (last == committed, "last_commit is not the last committed frame"),
             (self.commits <= committed && (self.commits == 0) == (committed == 0), "commits does not fit committed"),
-            (valid.checked_add(1) == Some(self.end_frame), "end_frame is not the frame behind the valid ones"),
+            (
+                valid.checked_add(1).map(FrameNumber) == Some(self.end_frame),
+                "end_frame is not the frame behind the valid ones",
+            ),
             (sum(&listed).is_some_and(|listed| listed <= in_file), "generations have more frames than in_file"),
             (bytes.is_some_and(|bytes| bytes <= self.file_size), "in_file does not fit into file_size"),
         ];
@@ -171,6 +175,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::{Checksum, Salts};
 
     #[test]
     fn wal_facts_travel_through_the_manifest_unchanged() {
@@ -179,21 +184,19 @@ mod tests {
             format_version: 3_007_000,
             page_size: 4096,
             checkpoint_sequence: 3,
-            salt1: 1,
-            salt2: 2,
-            checksum1: 3,
-            checksum2: 4,
+            salts: Salts([1, 2]),
+            checksum: Checksum([3, 4]),
             checksum_ok: true,
         };
         let facts = WalFacts {
             file_size: 1 << 40,
             header: Some(header),
             frames: FrameCounts { in_file: 9, valid: 5, committed: 4, uncommitted: 1, stale: 4, ..Default::default() },
-            end_frame: 6,
+            end_frame: FrameNumber(6),
             end_reason: EndReason::SaltMismatch,
             commits: 2,
-            last_commit: Some(LastCommit { frame: 4, database_pages: 7, checksum: [8, 9] }),
-            generations: vec![Generation { salt1: 1, salt2: 2, frames: 5 }],
+            last_commit: Some(LastCommit { frame: FrameNumber(4), database_pages: 7, checksum: Checksum([8, 9]) }),
+            generations: vec![Generation { salts: Salts([1, 2]), frames: 5 }],
             unlisted_generation_frames: 4,
         };
         let json = serde_json::to_vec(&WalSummary::from(facts.clone())).unwrap();

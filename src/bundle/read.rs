@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::bytes::{Joined, ReadAt, read_all};
 use crate::evidence::Observation;
-use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, parse_header};
+use crate::format::wal::{HEADER_SIZE, parse_header};
+use crate::number::Stride;
 
 use super::archive::{Index, MANIFEST, MARKER, damaged, unreadable};
 use super::capture::prefix;
@@ -125,7 +126,7 @@ impl Bundle<'_> {
                 return Err(self.unusable("manifest.json has no wal_summary for the member `wal-headers`".to_owned()));
             };
             let needed = summary.frames.in_file;
-            let found = bytes.len().saturating_sub(HEADER_SIZE as u64) / FRAME_HEADER_SIZE as u64;
+            let found = Stride::HEADERS.frames_in(bytes.len());
             if found < needed {
                 return Err(self.unusable(format!(
                     "member `wal-headers`: needed {needed} frame headers as wal_summary says, found {found}"

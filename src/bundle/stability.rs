@@ -218,25 +218,26 @@ mod tests {
     use super::*;
     use crate::format::shm::{CheckpointInfo, HEAD_SIZE, IndexHeader, parse_head};
     use crate::format::wal::WalHeader;
+    use crate::number::{Checksum, FrameNumber, Salts};
 
     /// A look at one frame of one generation, `backfilled` of it checkpointed and `attempted` to be.
     fn look(backfilled: u32, attempted: u32) -> Look {
         let mut bytes = [0; HEAD_SIZE];
         bytes[..4].copy_from_slice(&3_007_000u32.to_ne_bytes());
         let blank = parse_head(&bytes).unwrap();
-        let index = IndexHeader { salts: [1, 2], mx_frame: 1, page_size: 512, ..blank.headers[0] };
+        let salts = Salts([1, 2]);
+        let index = IndexHeader { salts, mx_frame: FrameNumber(1), page_size: 512, ..blank.headers[0] };
         let header = WalHeader {
             magic: 0x377f_0682,
             format_version: 3_007_000,
             page_size: 512,
             checkpoint_sequence: 0,
-            salt1: 1,
-            salt2: 2,
-            checksum1: 0,
-            checksum2: 0,
+            salts,
+            checksum: Checksum::ZERO,
             checksum_ok: true,
         };
-        let checkpoint = CheckpointInfo { backfilled, backfill_attempted: attempted, ..blank.checkpoint };
+        let (backfilled, backfill_attempted) = (backfilled.into(), attempted.into());
+        let checkpoint = CheckpointInfo { backfilled, backfill_attempted, ..blank.checkpoint };
         let wal = Some(WalLook { size: 32 + 536, header: Some(header) });
         Look { head: Vec::new(), index: Ok(index), checkpoint: Some(checkpoint), sample: None, wal }
     }

@@ -3,20 +3,21 @@
 use super::{About, Because, Kind, Pair, Says, Side, continuity};
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
-use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_frame_header};
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, parse_frame_header};
+use crate::number::{Checksum, FrameNumber, Salts};
 use crate::wal::EndReason;
 
 /// The last commit that counts on a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     /// The generation.
-    pub salts: [u32; 2],
+    pub salts: Salts,
     /// Frame of the last commit; 0: none in this generation yet.
-    pub frame: u64,
+    pub frame: FrameNumber,
     /// Commit frames up to there, when they were counted.
     pub commits: Option<u64>,
     /// `nBackfill`, when the `-shm` counts.
-    pub backfilled: Option<u64>,
+    pub backfilled: Option<FrameNumber>,
     /// The WAL header's checkpoint sequence.
     pub sequence: Option<u32>,
 }
@@ -27,29 +28,34 @@ pub(super) fn end(side: &Side) -> Option<End> {
         return None;
     }
     let index = live_index(side);
-    let backfilled =
-        |index: Option<&IndexHeader>| index.and(side.shm.as_ref()).map(|shm| u64::from(shm.checkpoint.backfilled));
+    let backfilled = |index: Option<&IndexHeader>| index.and(side.shm.as_ref()).map(|shm| shm.checkpoint.backfilled);
     let Some(header) = usable_header(side) else {
         // The -wal was left out of the capture, or is still as empty as after TRUNCATE.
         let index = index?;
         return Some(End {
             salts: index.salts,
-            frame: u64::from(index.mx_frame),
+            frame: index.mx_frame,
             commits: None,
             backfilled: backfilled(Some(index)),
             sequence: None,
         });
     };
-    let salts = [header.salt1, header.salt2];
-    let committed = side.wal.last_commit.map_or(0, |commit| commit.frame);
+    let salts = header.salts;
+    let committed = side.wal.last_commit.map_or(FrameNumber::NONE, |commit| commit.frame);
     if let Some(index) = index.filter(|index| index.salts != salts && index.mx_frame == 0) {
         // Restarted: the wal-index knows the new generation, its first frame will bring it into the WAL header.
-        return Some(End { salts: index.salts, frame: 0, commits: Some(0), backfilled: Some(0), sequence: None });
+        return Some(End {
+            salts: index.salts,
+            frame: FrameNumber::NONE,
+            commits: Some(0),
+            backfilled: Some(FrameNumber::NONE),
+            sequence: None,
+        });
     }
     let index = index.filter(|index| index.salts == salts);
-    let frame = index.map_or(committed, |index| u64::from(index.mx_frame).min(committed));
+    let frame = index.map_or(committed, |index| index.mx_frame.min(committed));
     let commits = match frame {
-        0 => Some(0),
+        FrameNumber::NONE => Some(0),
         _ if frame == committed => Some(side.wal.commits),
         _ => None,
     };
@@ -74,37 +80,37 @@ fn usable_header(side: &Side) -> Option<&WalHeader> {
 }
 
 /// The cumulative checksum stored in a frame that is a commit, or at least in the valid chain, of the generation `salts`.
-pub(super) fn checksum_at(side: &Side, salts: [u32; 2], frame: u64) -> Option<[u32; 2]> {
-    let chain = usable_header(side).filter(|header| [header.salt1, header.salt2] == salts);
+pub(super) fn checksum_at(side: &Side, salts: Salts, frame: FrameNumber) -> Option<Checksum> {
+    let chain = usable_header(side).filter(|header| header.salts == salts);
     let commit = chain.and(side.wal.last_commit).filter(|commit| commit.frame == frame);
     let index = || {
         let index = live_index(side)?;
-        (index.salts == salts && u64::from(index.mx_frame) == frame).then_some(index.frame_checksum)
+        (index.salts == salts && index.mx_frame == frame).then_some(index.frame_checksum)
     };
     let sample = || {
-        let at = side.evidence.samples.iter().find(|at| at.salts == salts && u64::from(at.mx_frame) == frame)?;
+        let at = side.evidence.samples.iter().find(|at| at.salts == salts && at.mx_frame == frame)?;
         Some(at.frame_checksum)
     };
     let looked_up = || {
         let header = chain.filter(|_| frame <= side.wal.frames.valid).and_then(|_| frame_header(side, frame))?;
-        ([header.salt1, header.salt2] == salts).then_some([header.checksum1, header.checksum2])
+        (header.salts == salts).then_some(header.checksum)
     };
     commit.map(|commit| commit.checksum).or_else(looked_up).or_else(index).or_else(sample)
 }
 
 /// Commit frames in `after + 1 ..= upto`, read one header at a time; the chain's length bounds the loop.
-pub(super) fn commits_between(side: &Side, after: u64, upto: u64) -> Option<u64> {
+pub(super) fn commits_between(side: &Side, after: FrameNumber, upto: FrameNumber) -> Option<u64> {
     let mut commits = 0;
-    for frame in after.saturating_add(1)..=upto.min(side.wal.frames.valid) {
-        commits += u64::from(frame_header(side, frame)?.commit_pages != 0);
+    for frame in after.next().count()..=upto.count().min(side.wal.frames.valid) {
+        commits += u64::from(frame_header(side, FrameNumber(frame))?.is_commit());
     }
     (upto <= side.wal.frames.valid).then_some(commits)
 }
 
-/// One frame header by number, 1-based.
-fn frame_header(side: &Side, frame: u64) -> Option<FrameHeader> {
-    let headers = side.frame_headers.as_ref()?;
-    let offset = frame.checked_sub(1)?.checked_mul(headers.stride)?.checked_add(HEADER_SIZE as u64)?;
+/// The header of one frame.
+fn frame_header(side: &Side, frame: FrameNumber) -> Option<FrameHeader> {
+    let headers = side.frame_headers.as_ref().filter(|_| frame != FrameNumber::NONE)?;
+    let offset = headers.stride.offset_of(frame);
     let mut bytes = [0; FRAME_HEADER_SIZE];
     let read = headers.bytes.read_at(&mut bytes, offset).ok()?;
     parse_frame_header(bytes.get(..read)?, offset).ok()
@@ -114,11 +120,11 @@ fn frame_header(side: &Side, frame: u64) -> Option<FrameHeader> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Common {
     /// Same generation, same content up to this frame, the smaller of both ends.
-    UpTo(u64),
+    UpTo(FrameNumber),
     /// Same generation, other content at this frame.
-    DifferentAt(u64),
+    DifferentAt(FrameNumber),
     /// Same generation, but a side shows no checksum at this frame.
-    Unknown(u64),
+    Unknown(FrameNumber),
     /// Other generations.
     OtherSalts,
 }
@@ -129,8 +135,8 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
         return Common::OtherSalts;
     }
     let frame = a.frame.min(b.frame);
-    if frame == 0 {
-        return Common::UpTo(0);
+    if frame == FrameNumber::NONE {
+        return Common::UpTo(frame);
     }
     match (checksum_at(pair.a, a.salts, frame), checksum_at(pair.b, a.salts, frame)) {
         (Some(x), Some(y)) if x == y => Common::UpTo(frame),
@@ -139,7 +145,7 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     }
 }
 
-fn different(frame: u64) -> String {
+fn different(frame: FrameNumber) -> String {
     format!("same generation, but frame {frame} was committed with different content on the two sides")
 }
 
@@ -159,7 +165,7 @@ pub(super) fn content(pair: &Pair<'_>) -> Because {
         return silent("a side has neither a usable -wal nor a wal-index in use".to_owned());
     };
     match common(pair, &a, &b) {
-        Common::UpTo(0) => silent("no frame is common to both".to_owned()),
+        Common::UpTo(FrameNumber::NONE) => silent("no frame is common to both".to_owned()),
         Common::UpTo(frame) => Because::new(
             kind,
             About::Both,

@@ -3,6 +3,7 @@
 use super::history::{self, Common, End};
 use super::identity::{self, Identity};
 use super::{Lineage, Pair, Relation, Side, continuity};
+use crate::number::FrameNumber;
 
 /// A restart counts salt-1 up by one; more than this many between two captures is taken for chance.
 const RESTARTS: u32 = 1024;
@@ -48,12 +49,12 @@ fn told(relation: Option<Relation>, explanation: String) -> Lineage {
 }
 
 /// Same generation and content as far as both go.
-fn same_past(pair: &Pair<'_>, a: &End, b: &End, frame: u64) -> Lineage {
+fn same_past(pair: &Pair<'_>, a: &End, b: &End, frame: FrameNumber) -> Lineage {
     if a.frame == b.frame {
         return same_end(pair, a, b, frame);
     }
     let (ahead, end, behind) = if a.frame > b.frame { (pair.a, a, b) } else { (pair.b, b, a) };
-    let frames = end.frame - behind.frame;
+    let frames = end.frame.frames_after(behind.frame);
     let counted = end.commits.zip(behind.commits).and_then(|(more, less)| more.checked_sub(less));
     let commits = counted.or_else(|| history::commits_between(ahead, behind.frame, end.frame));
     let told_commits = commits.map(|n| format!("{n} {} in ", plural(n, "commit"))).unwrap_or_default();
@@ -70,7 +71,7 @@ fn same_past(pair: &Pair<'_>, a: &End, b: &End, frame: u64) -> Lineage {
     }
 }
 
-fn same_end(pair: &Pair<'_>, a: &End, b: &End, frame: u64) -> Lineage {
+fn same_end(pair: &Pair<'_>, a: &End, b: &End, frame: FrameNumber) -> Lineage {
     let Some((x, y)) = a.backfilled.zip(b.backfilled).filter(|(x, y)| x != y) else {
         return told(
             Some(Relation::Identical),
@@ -136,16 +137,13 @@ fn other_generation(pair: &Pair<'_>, a: &End, b: &End) -> Lineage {
 
 /// Whether a side's file still holds frames of another generation behind its own.
 fn holds(side: &Side, other: &End) -> bool {
-    let own = side.wal.header.map(|header| [header.salt1, header.salt2]);
-    own != Some(other.salts)
-        && side.wal.generations.iter().any(|generation| [generation.salt1, generation.salt2] == other.salts)
+    let own = side.wal.header.map(|header| header.salts);
+    own != Some(other.salts) && side.wal.generations.iter().any(|generation| generation.salts == other.salts)
 }
 
 /// A restart adds one to salt-1 and one to the checkpoint sequence. Salts can also be random: this is a strong hint.
 fn counts_up(earlier: &End, later: &End) -> bool {
-    let [from, _] = earlier.salts;
-    let [to, _] = later.salts;
-    let restarts = to.wrapping_sub(from);
+    let restarts = earlier.salts.restarts_until(later.salts);
     let sequence = earlier.sequence.zip(later.sequence).map(|(from, to)| to.wrapping_sub(from));
     (1..=RESTARTS).contains(&restarts) && sequence.is_none_or(|sequence| sequence == restarts)
 }

@@ -31,6 +31,7 @@ use crate::evidence::Evidence;
 use crate::evidence::live::Live;
 use crate::finding::Finding;
 use crate::format::shm::IndexHead;
+use crate::number::Stride;
 use crate::wal::WalFacts;
 
 pub use probe::{Met, probe};
@@ -56,13 +57,13 @@ pub struct Side {
     pub frame_headers: Option<FrameHeaders>,
 }
 
-/// Where frame headers stand: 24 bytes each, `stride` bytes apart, the first at offset 32.
+/// Where frame headers are.
 #[derive(Clone)]
 pub struct FrameHeaders {
     /// The `-wal`, or its headers only.
     pub bytes: Arc<dyn ReadAt>,
-    /// 24 when only headers were captured, else 24 + page size.
-    pub stride: u64,
+    /// How far apart: headers alone, or headers with their pages.
+    pub stride: Stride,
 }
 
 /// How far a question is answered.

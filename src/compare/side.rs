@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::bundle::{Capture, WalBytes};
 use crate::bytes::ReadAt;
 use crate::format::shm::{self, IndexHead};
+use crate::number::Stride;
 use crate::wal::{Scan, WalFacts};
 
 use super::{FrameHeaders, Side};
@@ -45,15 +46,13 @@ fn wal_of(bytes: &WalBytes) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
         WalBytes::Missing | WalBytes::NotCaptured => (WalFacts::absent(), None),
         WalBytes::Full(bytes) => {
             let facts = Scan::new(bytes.as_ref()).facts()?;
-            let headers = facts.page_size().map(|page_size| FrameHeaders {
-                bytes: Arc::clone(bytes),
-                stride: crate::format::wal::FRAME_HEADER_SIZE as u64 + u64::from(page_size),
-            });
+            let headers = facts
+                .page_size()
+                .map(|page_size| FrameHeaders { bytes: Arc::clone(bytes), stride: page_size.stride() });
             (facts, headers)
         }
         WalBytes::Headers { bytes, facts } => {
-            let stride = crate::format::wal::FRAME_HEADER_SIZE as u64;
-            ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride }))
+            ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride: Stride::HEADERS }))
         }
     })
 }

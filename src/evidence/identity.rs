@@ -1,4 +1,4 @@
-//! Numbers that name a file: a device, and an inode as the kernel prints it for a mapping.
+//! How a device travels in documents, and an inode as the kernel prints it for a mapping.
 
 use std::fmt;
 
@@ -6,21 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decimal;
-
-/// A device number, written `major:minor` as in `/proc/PID/maps` (there in hexadecimal) and mountinfo (decimal).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Device {
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
-    }
-}
+use crate::number::Device;
 
 impl JsonSchema for Device {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -50,6 +36,7 @@ impl<'de> Deserialize<'de> for Device {
 /// An inode as `/proc/PID/maps` prints it for a mapping of the file.
 ///
 /// This is not always what `stat` says: on btrfs subvolumes the devices differ.
+// What `stat` says is a `number::FileId`. It is not written above because that text is part of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 pub struct InodeId {
     /// The device column of `maps`.

@@ -20,9 +20,10 @@ mod observation;
 mod sample;
 mod time;
 
+pub use crate::number::Device;
 pub use files::{FileSystem, FileView, FilesView};
 pub use host::{Container, HostView, Mount, Namespaces};
-pub use identity::{Device, InodeId};
+pub use identity::InodeId;
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 pub use mapped::{Leads, Mapped, MappedIndex, MappingProcess};

@@ -4,6 +4,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ClockSample;
+use crate::number::{Checksum, FrameNumber, Salts};
+
+/// Frames that a wal-index names are stored in its 32 bits: a larger number in a bundle is refused.
+mod in_32_bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::FrameNumber;
+
+    pub(super) fn serialize<S: Serializer>(frame: &FrameNumber, serializer: S) -> Result<S::Ok, S::Error> {
+        frame.saturating_u32().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FrameNumber, D::Error> {
+        u32::deserialize(deserializer).map(FrameNumber::from)
+    }
+}
 
 /// What the wal-index said at one moment; both header copies were equal and their checksums right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -13,11 +29,15 @@ pub struct WalIndexSample {
     /// Clocks after it was read.
     pub after: ClockSample,
     /// `mxFrame`.
-    pub mx_frame: u32,
+    #[serde(with = "in_32_bits")]
+    #[schemars(with = "u32")]
+    pub mx_frame: FrameNumber,
     /// Both salts, as the WAL's big-endian numbers.
-    pub salts: [u32; 2],
+    pub salts: Salts,
     /// `aFrameCksum`: meaningless while `mx_frame` is 0.
-    pub frame_checksum: [u32; 2],
+    pub frame_checksum: Checksum,
     /// `nBackfill`.
-    pub backfilled: u32,
+    #[serde(with = "in_32_bits")]
+    #[schemars(with = "u32")]
+    pub backfilled: FrameNumber,
 }

@@ -254,7 +254,7 @@ fn wal_against_database(examined: &Examined) -> Result<String, String> {
         Some(_) => "page 1 in the WAL has no header".to_owned(),
         None => "no page 1 in the WAL".to_owned(),
     };
-    let of_wal = wal.page_size().unwrap_or(0);
+    let of_wal = wal.page_size().map_or(0, u32::from);
     Ok(format!("page size {} and {of_wal}, {one}", header.page_size))
 }
 

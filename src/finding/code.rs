@@ -5,8 +5,10 @@
 
 use super::Severity;
 use super::checks::CheckName;
-use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, PageAt, Sides, SplitIndex, Unsettled, Value, WrongPage};
+use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, Unsettled, Value};
 use crate::evidence::Device;
+use crate::look::WrongPage;
+use crate::number::{Checksum, FrameNumber, FrameOfPage, Salts};
 use crate::wal::EndReason;
 
 /// Makes [`Code`] and [`Found`] from the table. A row has the code's variant, its name, its title, the severities that it
@@ -93,7 +95,7 @@ findings! {
     }
     BackfillNotInDatabase "backfill_not_in_database" "Frames that count as copied are not in the database"
         [Error] in BackfilledInDatabase {
-        backfilled: u32, compared: u64, missing: u64, pages: Vec<PageAt>; in_use: bool
+        backfilled: FrameNumber, compared: u64, missing: u64, pages: Vec<FrameOfPage>; in_use: bool
     }
     BundleReadableByOthers "bundle_readable_by_others" "Others can read this bundle" [Notice] {}
     BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
@@ -118,7 +120,7 @@ findings! {
     }
     DatabaseTooShort "database_too_short" "The database is shorter than its complete checkpoint left it"
         [Error] in BackfilledInDatabase {
-        size: u64, expected: u64, database_pages: u32; mx_frame: u32
+        size: u64, expected: u64, database_pages: u32; mx_frame: FrameNumber
     }
     DatabaseWal2 "database_wal2" "A wal2 database" [Error] in DatabaseHeader {
         write_version: u8, read_version: u8
@@ -137,34 +139,34 @@ findings! {
     }
     ShmBackfillBeyondMxFrame "shm_backfill_beyond_mx_frame" "More frames are claimed to be copied than there are"
         [Notice, Error] in ShmHeaderAgainstWal {
-        backfilled: u32, mx_frame: u32
+        backfilled: FrameNumber, mx_frame: FrameNumber
     }
     ShmBeyondWal "shm_beyond_wal" "The wal-index counts frames that the WAL does not have"
         [Notice, Error] in ShmHeaderAgainstWal {
-        mx_frame: u32, committed: u64, end_frame: u64, end_reason: EndReason; damaged_before_its_end: bool
+        mx_frame: FrameNumber, committed: u64, end_frame: FrameNumber, end_reason: EndReason; damaged_before_its_end: bool
     }
     ShmDeleted "shm_deleted" "A mapped -shm that its path does not lead to" [Warning] {
         gone: GoneIndex
     }
     ShmFramesUnreachable "shm_frames_unreachable" "Readers cannot find frames that the wal-index counts"
         [Notice, Error] in ShmHash {
-        unreachable: u64, unindexed: u64, full_blocks: u64, frames: Vec<u64>
+        unreachable: u64, unindexed: u64, full_blocks: u64, frames: Vec<FrameNumber>
     }
     ShmHeaderChecksumWrong "shm_header_checksum_wrong" "The wal-index header has a wrong checksum"
         [Info, Notice, Warning] in ShmHeaders {
-        mx_frame: [u32; 2], checksum_ok: [bool; 2]
+        mx_frame: [FrameNumber; 2], checksum_ok: [bool; 2]
     }
     ShmHeaderContradictsWal "shm_header_contradicts_wal" "The wal-index header contradicts the frame it names"
         [Notice, Error] in ShmHeaderAgainstWal {
-        mx_frame: u32, commit_frame: Both<bool>, database_pages: Both<u32>, frame_checksum: Both<[u32; 2]>,
+        mx_frame: FrameNumber, commit_frame: Both<bool>, database_pages: Both<u32>, frame_checksum: Both<Checksum>,
         page_size: Both<u32>, big_endian_checksums: Both<bool>
     }
     ShmHeaderCopiesDiffer "shm_header_copies_differ" "The two wal-index headers differ"
         [Info, Notice, Warning] in ShmHeaders {
-        mx_frame: [u32; 2], checksum_ok: [bool; 2]
+        mx_frame: [FrameNumber; 2], checksum_ok: [bool; 2]
     }
     ShmOfOtherWal "shm_of_other_wal" "The wal-index speaks of another WAL" [Notice, Error] in ShmHeaderAgainstWal {
-        mx_frame: u32, shm_salts: [u32; 2], wal_salts: Option<[u32; 2]>, in_use: bool; wal_size: u64
+        mx_frame: FrameNumber, shm_salts: Salts, wal_salts: Option<Salts>, in_use: bool; wal_size: u64
     }
     ShmPagesWrong "shm_pages_wrong" "The wal-index names other pages than the frames do"
         [Notice, Error] in ShmPagesAgainstWal {
@@ -175,7 +177,7 @@ findings! {
     }
     ShmSlotsOutOfOrder "shm_slots_out_of_order" "Readers find an older frame of a page than its newest"
         [Notice, Error] in ShmHash {
-        misordered_slots: u64, frames: Vec<PageAt>
+        misordered_slots: u64, frames: Vec<FrameOfPage>
     }
     ShmVersionUnsupported "shm_version_unsupported" "A wal-index of another version" [Notice, Error] in ShmHeaders {
         version: u32
@@ -198,14 +200,14 @@ findings! {
     }
     WalAheadOfShm "wal_ahead_of_shm" "The WAL holds a commit that the wal-index does not show yet"
         [Info, Notice] in ShmHeaderAgainstWal {
-        committed: u64, mx_frame: u64
+        committed: u64, mx_frame: FrameNumber
     }
     WalBesideRollbackDatabase "wal_beside_rollback_database" "A WAL with commits beside a database in rollback mode"
         [Warning] in WalAgainstDatabase {
         write_version: u8, read_version: u8, committed: u64
     }
     WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice] in WalFrames {
-        end_frame: u64, commits: u64
+        end_frame: FrameNumber, commits: u64
     }
     WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning] in WalHeader {
         file_size: u64, magic: u32, page_size: u32, checksum_ok: bool; end_reason: EndReason
@@ -225,7 +227,7 @@ findings! {
         database_change_counter: u32, wal_change_counter: Option<u32>
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
-        mx_frame: u32, backfilled: u64, needed: u64, found: u64, committed: u64; has_header: bool
+        mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64; has_header: bool
     }
     WalVersionUnsupported "wal_version_unsupported" "A WAL of another version" [Error] in WalHeader {
         format_version: u32

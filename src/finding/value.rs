@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::evidence::{Device, InodeId, Leads, MappingProcess};
+use crate::look::WrongPage;
+use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::wal::EndReason;
 
 /// A fact as a document shows it.
@@ -40,26 +42,6 @@ where
     fn show(&self, name: &'static str, evidence: &mut Evidence) {
         evidence.push((name, Value::from(self.clone())));
     }
-}
-
-/// A page and the frame of it that is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageAt {
-    /// The page.
-    pub page: u32,
-    /// The frame.
-    pub frame: u64,
-}
-
-/// A frame whose page the wal-index and the WAL do not agree about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongPage {
-    /// The frame.
-    pub frame: u64,
-    /// Its page by the wal-index.
-    pub shm: u32,
-    /// Its page by the WAL.
-    pub wal: u32,
 }
 
 /// What the wal-index and the WAL say about one thing. It is evidence only where they differ.
@@ -280,6 +262,30 @@ impl From<u64> for Value {
     }
 }
 
+impl From<FrameNumber> for Value {
+    fn from(fact: FrameNumber) -> Self {
+        Self::Number(fact.count())
+    }
+}
+
+impl From<PageNumber> for Value {
+    fn from(fact: PageNumber) -> Self {
+        Self::Number(fact.into())
+    }
+}
+
+impl From<Salts> for Value {
+    fn from(fact: Salts) -> Self {
+        fact.0.into()
+    }
+}
+
+impl From<Checksum> for Value {
+    fn from(fact: Checksum) -> Self {
+        fact.0.into()
+    }
+}
+
 impl From<String> for Value {
     fn from(fact: String) -> Self {
         Self::Text(fact)
@@ -316,15 +322,15 @@ impl From<OwnedFile> for Value {
     }
 }
 
-impl From<PageAt> for Value {
-    fn from(PageAt { page, frame }: PageAt) -> Self {
+impl From<FrameOfPage> for Value {
+    fn from(FrameOfPage { page, frame }: FrameOfPage) -> Self {
         Self::Fields(vec![("page", page.into()), ("frame", frame.into())])
     }
 }
 
 impl From<WrongPage> for Value {
-    fn from(WrongPage { frame, shm, wal }: WrongPage) -> Self {
-        Self::Fields(vec![("frame", frame.into()), ("shm", shm.into()), ("wal", wal.into())])
+    fn from(WrongPage { frame, in_index, in_wal }: WrongPage) -> Self {
+        Self::Fields(vec![("frame", frame.into()), ("shm", in_index.into()), ("wal", in_wal.into())])
     }
 }
 

@@ -1,16 +1,9 @@
 //! The WAL checksum.
 mod dot;
 
-use byteorder::{BigEndian, ByteOrder, LittleEndian};
+use byteorder::{BigEndian, ByteOrder as _, LittleEndian};
 
-/// The order in which the 32-bit words under a checksum are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChecksumOrder {
-    /// Magic 0x377f0682.
-    Little,
-    /// Magic 0x377f0683.
-    Big,
-}
+use crate::number::{ByteOrder, Checksum};
 
 /// How the checksum is computed. Every way gives the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,13 +32,13 @@ impl Kernel {
         }
     }
 
-    /// As [`checksum`].
+    /// Continues the checksum `seed` over `bytes` in this way; a tail shorter than 8 bytes is not covered.
     #[must_use]
-    pub fn checksum(self, order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
+    pub fn checksum(self, order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
         match self {
             Self::Recurrence => checksum(order, seed, bytes),
-            Self::DotProduct => dot::checksum(order, seed, bytes, dot::Width::Widest),
-            Self::DotProduct128 => dot::checksum(order, seed, bytes, dot::Width::Bits128),
+            Self::DotProduct => Checksum(dot::checksum(order, seed.0, bytes, dot::Width::Widest)),
+            Self::DotProduct128 => Checksum(dot::checksum(order, seed.0, bytes, dot::Width::Bits128)),
         }
     }
 }
@@ -54,22 +47,22 @@ impl Kernel {
 ///
 /// Word by word: what is meant, and the judge of every faster way ([`Kernel`]).
 #[must_use]
-pub fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) -> [u32; 2] {
+pub fn checksum(order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
     match order {
-        ChecksumOrder::Little => recurrence(seed, bytes, LittleEndian::read_u32),
-        ChecksumOrder::Big => recurrence(seed, bytes, BigEndian::read_u32),
+        ByteOrder::Little => recurrence(seed, bytes, LittleEndian::read_u32),
+        ByteOrder::Big => recurrence(seed, bytes, BigEndian::read_u32),
     }
 }
 
 /// One instance for each order, so that reading a word is no call.
 #[inline(always)]
-fn recurrence([mut s0, mut s1]: [u32; 2], bytes: &[u8], read: impl Fn(&[u8]) -> u32) -> [u32; 2] {
+fn recurrence(Checksum([mut s0, mut s1]): Checksum, bytes: &[u8], read: impl Fn(&[u8]) -> u32) -> Checksum {
     for pair in bytes.chunks_exact(8) {
         let (x0, x1) = pair.split_at(4);
         s0 = s0.wrapping_add(read(x0)).wrapping_add(s1);
         s1 = s1.wrapping_add(read(x1)).wrapping_add(s0);
     }
-    [s0, s1]
+    Checksum([s0, s1])
 }
 
 #[cfg(test)]
@@ -80,27 +73,34 @@ mod tests {
     fn the_two_orders_differ_only_in_how_words_are_read() {
         let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
         let swapped = [4, 3, 2, 1, 8, 7, 6, 5];
-        assert_eq!(checksum(ChecksumOrder::Big, [9, 9], &bytes), checksum(ChecksumOrder::Little, [9, 9], &swapped));
-        assert_ne!(checksum(ChecksumOrder::Big, [9, 9], &bytes), checksum(ChecksumOrder::Little, [9, 9], &bytes));
+        assert_eq!(
+            checksum(ByteOrder::Big, Checksum([9, 9]), &bytes),
+            checksum(ByteOrder::Little, Checksum([9, 9]), &swapped)
+        );
+        assert_ne!(
+            checksum(ByteOrder::Big, Checksum([9, 9]), &bytes),
+            checksum(ByteOrder::Little, Checksum([9, 9]), &bytes)
+        );
     }
 
     #[test]
     fn the_step_is_the_one_of_the_file_format() {
         // s0 += x0 + s1; s1 += x1 + s0, worked by hand for x = (1, 2), seed (3, 4), and wrapping for the largest word.
-        assert_eq!(checksum(ChecksumOrder::Big, [3, 4], &[0, 0, 0, 1, 0, 0, 0, 2]), [8, 14]);
-        assert_eq!(checksum(ChecksumOrder::Big, [1, 0], &[0xff; 8]), [0, 0xffff_ffff]);
+        assert_eq!(checksum(ByteOrder::Big, Checksum([3, 4]), &[0, 0, 0, 1, 0, 0, 0, 2]), Checksum([8, 14]));
+        assert_eq!(checksum(ByteOrder::Big, Checksum([1, 0]), &[0xff; 8]), Checksum([0, 0xffff_ffff]));
     }
 
     #[test]
     fn a_checksum_continues_over_a_split() {
         let bytes: Vec<u8> = (0..64).collect();
-        let half = checksum(ChecksumOrder::Little, [0, 0], &bytes[..24]);
-        let whole = checksum(ChecksumOrder::Little, [0, 0], &bytes);
-        assert_eq!(checksum(ChecksumOrder::Little, half, &bytes[24..]), whole);
+        let half = checksum(ByteOrder::Little, Checksum([0, 0]), &bytes[..24]);
+        let whole = checksum(ByteOrder::Little, Checksum([0, 0]), &bytes);
+        assert_eq!(checksum(ByteOrder::Little, half, &bytes[24..]), whole);
     }
 
     /// Every way at once: all must agree with the recurrence.
-    fn agree(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8]) {
+    fn agree(order: ByteOrder, seed: [u32; 2], bytes: &[u8]) {
+        let seed = Checksum(seed);
         let expected = checksum(order, seed, bytes);
         for kernel in [Kernel::DotProduct, Kernel::DotProduct128] {
             let found = kernel.checksum(order, seed, bytes);
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    const ORDERS: [ChecksumOrder; 2] = [ChecksumOrder::Little, ChecksumOrder::Big];
+    const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
     const SEEDS: [[u32; 2]; 5] = [[0, 0], [1, 0], [0, 1], [u32::MAX, u32::MAX], [0x8000_0000, 0x7fff_ffff]];
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             big: bool,
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..9000),
         ) {
-            agree(if big { ChecksumOrder::Big } else { ChecksumOrder::Little }, seed, &bytes);
+            agree(if big { ByteOrder::Big } else { ByteOrder::Little }, seed, &bytes);
         }
     }
 }

@@ -206,6 +206,7 @@ pub const ALL: [&Layout; 9] = [
 mod tests {
     use super::*;
     use crate::format::{db, shm, wal};
+    use crate::number::{ByteOrder, Checksum};
 
     /// Bytes of which no two neighbours are alike, so that a field read at the wrong place has the wrong value.
     fn distinct(len: usize) -> Vec<u8> {
@@ -245,10 +246,10 @@ mod tests {
             ("format_version", h.format_version),
             ("page_size", h.page_size),
             ("checkpoint_sequence", h.checkpoint_sequence),
-            ("salt1", h.salt1),
-            ("salt2", h.salt2),
-            ("checksum1", h.checksum1),
-            ("checksum2", h.checksum2),
+            ("salt1", h.salts.0[0]),
+            ("salt2", h.salts.0[1]),
+            ("checksum1", h.checksum.0[0]),
+            ("checksum2", h.checksum.0[1]),
         ];
         assert_eq!(parsed.len(), WAL_HEADER.fields.len());
         for (name, value) in parsed {
@@ -256,12 +257,12 @@ mod tests {
         }
         let f = wal::parse_frame_header(&bytes, 0).unwrap();
         let parsed = [
-            ("page", f.page),
+            ("page", f.page.0),
             ("commit_pages", f.commit_pages),
-            ("salt1", f.salt1),
-            ("salt2", f.salt2),
-            ("checksum1", f.checksum1),
-            ("checksum2", f.checksum2),
+            ("salt1", f.salts.0[0]),
+            ("salt2", f.salts.0[1]),
+            ("checksum1", f.checksum.0[0]),
+            ("checksum2", f.checksum.0[1]),
         ];
         assert_eq!(parsed.len(), FRAME_HEADER.fields.len());
         for (name, value) in parsed {
@@ -282,24 +283,24 @@ mod tests {
                 ("initialized", h.initialized.into()),
                 ("big_endian_checksums", h.big_endian_checksums.into()),
                 ("page_size", h.page_size),
-                ("mx_frame", h.mx_frame),
+                ("mx_frame", h.mx_frame.to_u32().unwrap()),
                 ("database_pages", h.database_pages),
             ];
             for (name, value) in parsed {
                 assert_eq!(value, le(&INDEX_HEADER, name, bytes), "{name}");
             }
-            let pair = |[a, b]: [u32; 2]| [a.to_le_bytes(), b.to_le_bytes()].concat();
+            let pair = |Checksum([a, b])| [a.to_le_bytes(), b.to_le_bytes()].concat();
             assert_eq!(pair(h.frame_checksum), field_of(&INDEX_HEADER, "frame_checksum", bytes));
             assert_eq!(pair(h.checksum), field_of(&INDEX_HEADER, "checksum", bytes));
-            let salts = h.salts.map(u32::to_be_bytes).concat();
+            let salts = h.salts.0.map(u32::to_be_bytes).concat();
             assert_eq!(salts, field_of(&INDEX_HEADER, "salts", bytes));
         }
         let bytes = field_of(&FIRST_BLOCK, "checkpoint", &bytes);
         let info = head.checkpoint;
-        assert_eq!(info.backfilled, le(&CHECKPOINT_INFO, "backfilled", bytes));
-        assert_eq!(info.backfill_attempted, le(&CHECKPOINT_INFO, "backfill_attempted", bytes));
+        assert_eq!(info.backfilled.to_u32().unwrap(), le(&CHECKPOINT_INFO, "backfilled", bytes));
+        assert_eq!(info.backfill_attempted.to_u32().unwrap(), le(&CHECKPOINT_INFO, "backfill_attempted", bytes));
         assert_eq!(info.lock_bytes, field_of(&CHECKPOINT_INFO, "lock_bytes", bytes));
-        let marks = info.read_marks.map(|mark| mark.unwrap().to_le_bytes()).concat();
+        let marks = info.read_marks.map(|mark| mark.unwrap().to_u32().unwrap().to_le_bytes()).concat();
         assert_eq!(marks, field_of(&CHECKPOINT_INFO, "read_marks", bytes));
     }
 
@@ -309,11 +310,11 @@ mod tests {
         for (number, layout) in [(0, &FIRST_BLOCK), (1, &LATER_BLOCK)] {
             let pages = field_of(layout, "page_numbers", &bytes);
             let slots = field_of(layout, "hash_slots", &bytes);
-            let little = shm::parse_block(&bytes, number, shm::ByteOrder::Little).unwrap();
-            assert_eq!(little.page_numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>(), pages);
+            let little = shm::parse_block(&bytes, number, ByteOrder::Little).unwrap();
+            assert_eq!(little.page_numbers.iter().flat_map(|n| n.0.to_le_bytes()).collect::<Vec<_>>(), pages);
             assert_eq!(little.hash_slots.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>(), slots);
-            let big = shm::parse_block(&bytes, number, shm::ByteOrder::Big).unwrap();
-            assert_eq!(big.page_numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<_>>(), pages);
+            let big = shm::parse_block(&bytes, number, ByteOrder::Big).unwrap();
+            assert_eq!(big.page_numbers.iter().flat_map(|n| n.0.to_be_bytes()).collect::<Vec<_>>(), pages);
             assert_eq!(big.hash_slots.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<_>>(), slots);
         }
     }

@@ -11,9 +11,10 @@ use nom::number::complete::{be_u32, u8, u16, u32};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use super::checksum::{ChecksumOrder, checksum};
+use super::checksum::checksum;
 use super::wal::FORMAT_VERSION;
 use super::{ParseError, fixed};
+use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, Salts, Stride};
 
 /// Bytes of one copy of the header.
 pub const HEADER_SIZE: usize = 48;
@@ -40,29 +41,10 @@ pub const READ_MARKS: usize = 5;
 /// A read mark that no reader has set since the wal-index was made.
 pub const READMARK_NOT_USED: u32 = 0xffff_ffff;
 
-/// The byte order of the machine that wrote a `-shm`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ByteOrder {
-    /// Little-endian.
-    Little,
-    /// Big-endian.
-    Big,
-}
-
-impl ByteOrder {
-    fn endianness(self) -> Endianness {
-        match self {
-            Self::Little => Endianness::Little,
-            Self::Big => Endianness::Big,
-        }
-    }
-
-    /// The header's own checksum is over words in the order of the file, whatever order the WAL's checksums have.
-    fn checksum_order(self) -> ChecksumOrder {
-        match self {
-            Self::Little => ChecksumOrder::Little,
-            Self::Big => ChecksumOrder::Big,
-        }
+fn endianness(order: ByteOrder) -> Endianness {
+    match order {
+        ByteOrder::Little => Endianness::Little,
+        ByteOrder::Big => Endianness::Big,
     }
 }
 
@@ -91,19 +73,19 @@ pub struct IndexHeader {
     pub page_size: u32,
     /// `mxFrame`.
     #[doc(alias = "mxFrame")]
-    pub mx_frame: u32,
+    pub mx_frame: FrameNumber,
     /// `nPage`.
     #[doc(alias = "nPage")]
     pub database_pages: u32,
     /// `aFrameCksum`: the checksum stored in the last commit frame; left over from before at `mx_frame` 0.
     #[doc(alias = "aFrameCksum")]
-    pub frame_checksum: [u32; 2],
+    pub frame_checksum: Checksum,
     /// `aSalt`, as the WAL's big-endian numbers (raw bytes of the WAL header in either byte order of the `-shm`).
     #[doc(alias = "aSalt")]
-    pub salts: [u32; 2],
+    pub salts: Salts,
     /// `aCksum`.
     #[doc(alias = "aCksum")]
-    pub checksum: [u32; 2],
+    pub checksum: Checksum,
     /// Whether `checksum` is right over the first 40 bytes.
     pub checksum_ok: bool,
 }
@@ -112,8 +94,7 @@ impl IndexHeader {
     /// Bytes of a `-wal` that has the frames it counts.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
-        let frame = crate::format::wal::FRAME_HEADER_SIZE as u64 + u64::from(self.page_size);
-        crate::format::wal::HEADER_SIZE as u64 + u64::from(self.mx_frame) * frame
+        Stride::of_pages(self.page_size).length_with(self.mx_frame.count())
     }
 }
 
@@ -123,15 +104,15 @@ impl IndexHeader {
 pub struct CheckpointInfo {
     /// `nBackfill`.
     #[doc(alias = "nBackfill")]
-    pub backfilled: u32,
+    pub backfilled: FrameNumber,
     /// `aReadMark`, `None` for 0xffffffff (unused).
     #[doc(alias = "aReadMark")]
-    pub read_marks: [Option<u32>; READ_MARKS],
+    pub read_marks: [Option<FrameNumber>; READ_MARKS],
     /// The 8 lock bytes; their values mean nothing.
     pub lock_bytes: [u8; 8],
     /// `nBackfillAttempted`.
     #[doc(alias = "nBackfillAttempted")]
-    pub backfill_attempted: u32,
+    pub backfill_attempted: FrameNumber,
     /// `notUsed0`.
     #[doc(alias = "notUsed0")]
     pub unused: u32,
@@ -187,7 +168,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<IndexHead, ParseError> {
     let copies = bytes.get(..2 * HEADER_SIZE).unwrap_or_default();
     for (header, copy) in headers.iter_mut().zip(copies.chunks_exact(HEADER_SIZE)) {
         let covered = copy.get(..HEADER_CHECKSUMMED).unwrap_or_default();
-        header.checksum_ok = checksum(order.checksum_order(), [0, 0], covered) == header.checksum;
+        // The header's own checksum is over words in the order of the file, whatever order the WAL's checksums have.
+        header.checksum_ok = checksum(order, Checksum::ZERO, covered) == header.checksum;
     }
     let (first, second) = copies.split_at(copies.len() / 2);
     Ok(IndexHead {
@@ -218,9 +200,9 @@ fn head(input: &[u8], order: ByteOrder) -> IResult<&[u8], ([IndexHeader; 2], Che
 }
 
 fn header(input: &[u8], order: ByteOrder) -> IResult<&[u8], IndexHeader> {
-    let word = || u32(order.endianness());
+    let word = || u32(endianness(order));
     let (input, (version, unused, change_counter)) = (word(), word(), word()).parse(input)?;
-    let (input, (initialized, big_endian_checksums, page_size)) = (u8, u8, u16(order.endianness())).parse(input)?;
+    let (input, (initialized, big_endian_checksums, page_size)) = (u8, u8, u16(endianness(order))).parse(input)?;
     let (input, (mx_frame, database_pages, c1, c2)) = (word(), word(), word(), word()).parse(input)?;
     let (input, (salt1, salt2)) = (be_u32, be_u32).parse(input)?;
     let (input, (checksum1, checksum2)) = (word(), word()).parse(input)?;
@@ -231,28 +213,28 @@ fn header(input: &[u8], order: ByteOrder) -> IResult<&[u8], IndexHeader> {
         initialized,
         big_endian_checksums,
         page_size: if page_size == 1 { 65536 } else { page_size.into() },
-        mx_frame,
+        mx_frame: mx_frame.into(),
         database_pages,
-        frame_checksum: [c1, c2],
-        salts: [salt1, salt2],
-        checksum: [checksum1, checksum2],
+        frame_checksum: Checksum([c1, c2]),
+        salts: Salts([salt1, salt2]),
+        checksum: Checksum([checksum1, checksum2]),
         checksum_ok: false,
     };
     Ok((input, header))
 }
 
 fn checkpoint_info(input: &[u8], order: ByteOrder) -> IResult<&[u8], CheckpointInfo> {
-    let word = || u32(order.endianness());
-    let mark = || word().map(|mark| (mark != READMARK_NOT_USED).then_some(mark));
+    let word = || u32(endianness(order));
+    let mark = || word().map(|mark| (mark != READMARK_NOT_USED).then_some(mark.into()));
     let (input, backfilled) = word().parse(input)?;
     let (input, (m0, m1, m2, m3, m4)) = (mark(), mark(), mark(), mark(), mark()).parse(input)?;
     let (input, (b0, b1, b2, b3, b4, b5, b6, b7)) = (u8, u8, u8, u8, u8, u8, u8, u8).parse(input)?;
     let (input, (backfill_attempted, unused)) = (word(), word()).parse(input)?;
     let info = CheckpointInfo {
-        backfilled,
+        backfilled: backfilled.into(),
         read_marks: [m0, m1, m2, m3, m4],
         lock_bytes: [b0, b1, b2, b3, b4, b5, b6, b7],
-        backfill_attempted,
+        backfill_attempted: backfill_attempted.into(),
         unused,
     };
     Ok((input, info))
@@ -265,22 +247,41 @@ fn checkpoint_info(input: &[u8], order: ByteOrder) -> IResult<&[u8], CheckpointI
 pub struct IndexBlock {
     /// 0 for the first.
     pub number: u32,
-    /// The frame that entry 0 stands for, 1-based.
+    /// The frame that entry 0 stands for.
     #[doc(alias = "iZero")]
-    pub first_frame: u64,
+    pub first_frame: FrameNumber,
     /// `aPgno`: the page of each frame, 4062 entries in block 0, else 4096. 0: no frame was ever indexed there.
     #[doc(alias = "aPgno")]
-    pub page_numbers: Vec<u32>,
+    pub page_numbers: Vec<PageNumber>,
     /// `aHash`: 8192 slots, each the 1-based position of an entry in this block, or 0 for empty.
     #[doc(alias = "aHash")]
     pub hash_slots: Vec<u16>,
 }
 
 impl IndexBlock {
-    /// The frame behind the last that this block has room for.
+    /// The frame after the last that this block has room for.
     #[must_use]
-    pub fn end_frame(&self) -> u64 {
-        self.first_frame.saturating_add(self.page_numbers.len() as u64)
+    pub fn end_frame(&self) -> FrameNumber {
+        FrameNumber(self.first_frame.0.saturating_add(self.page_numbers.len() as u64))
+    }
+
+    /// The entry of a frame in [`Self::page_numbers`], if this block has room for it.
+    #[must_use]
+    pub fn entry_of(&self, frame: FrameNumber) -> Option<usize> {
+        let entry = usize::try_from(frame.0.checked_sub(self.first_frame.0)?).ok()?;
+        (entry < self.page_numbers.len()).then_some(entry)
+    }
+
+    /// The page that the entry of a frame names.
+    #[must_use]
+    pub fn page_of(&self, frame: FrameNumber) -> Option<PageNumber> {
+        self.page_numbers.get(self.entry_of(frame)?).copied()
+    }
+
+    /// The frame of the entry at a position from 1, as a hash slot holds it; position 0 is taken for 1.
+    #[must_use]
+    pub fn frame_at(&self, position: u16) -> FrameNumber {
+        FrameNumber(self.first_frame.0.saturating_add(u64::from(position).saturating_sub(1)))
     }
 }
 
@@ -298,8 +299,14 @@ pub fn parse_block(bytes: &[u8], number: u32, order: ByteOrder) -> Result<IndexB
     // Thousands of numbers, one as the other: taken apart by nom one at a time they would cost more than what is made
     // of them.
     let (page_numbers, hash_slots) = match order {
-        ByteOrder::Little => (numbers(page_numbers, u32::from_le_bytes), numbers(hash_slots, u16::from_le_bytes)),
-        ByteOrder::Big => (numbers(page_numbers, u32::from_be_bytes), numbers(hash_slots, u16::from_be_bytes)),
+        ByteOrder::Little => (
+            numbers(page_numbers, |bytes| PageNumber(u32::from_le_bytes(bytes))),
+            numbers(hash_slots, u16::from_le_bytes),
+        ),
+        ByteOrder::Big => (
+            numbers(page_numbers, |bytes| PageNumber(u32::from_be_bytes(bytes))),
+            numbers(hash_slots, u16::from_be_bytes),
+        ),
     };
     Ok(IndexBlock { number, first_frame: first_frame_of(number), page_numbers, hash_slots })
 }
@@ -309,28 +316,35 @@ fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Ve
     numbers.iter().copied().map(number).collect()
 }
 
-/// The first frame that a block indexes, 1-based.
+/// The first frame that a block indexes.
 #[must_use]
-pub fn first_frame_of(block: u32) -> u64 {
+pub fn first_frame_of(block: u32) -> FrameNumber {
     match u64::from(block).checked_sub(1) {
-        None => 1,
-        Some(later) => later * BLOCK_FRAMES as u64 + FIRST_BLOCK_FRAMES as u64 + 1,
+        None => FrameNumber::FIRST,
+        Some(later) => FrameNumber(later * BLOCK_FRAMES as u64 + FIRST_BLOCK_FRAMES as u64 + 1),
     }
 }
 
-/// The block that indexes a frame. Frame 0, which does not exist, is in block 0.
+/// The last frame that a block has room for.
+#[must_use]
+pub fn last_frame_of(block: u32) -> FrameNumber {
+    FrameNumber(u64::from(block) * BLOCK_FRAMES as u64 + FIRST_BLOCK_FRAMES as u64)
+}
+
+/// The block that indexes a frame. Frame 0, which does not exist, is in block 0; a frame that no wal-index can name is in
+/// a block that no file has.
 #[must_use]
 #[doc(alias = "walFramePage")]
-pub fn block_of(frame: u32) -> u32 {
-    let later = u64::from(frame) + (BLOCK_FRAMES - FIRST_BLOCK_FRAMES) as u64;
+pub fn block_of(frame: FrameNumber) -> u32 {
+    let later = frame.0.saturating_add((BLOCK_FRAMES - FIRST_BLOCK_FRAMES) as u64);
     u32::try_from(later.saturating_sub(1) / BLOCK_FRAMES as u64).unwrap_or(u32::MAX)
 }
 
 /// The slot at which the search for a page begins.
 #[must_use]
 #[doc(alias = "walHash")]
-pub fn hash(page: u32) -> usize {
-    page.wrapping_mul(383) as usize & (HASH_SLOTS - 1)
+pub fn hash(page: PageNumber) -> usize {
+    page.0.wrapping_mul(383) as usize & (HASH_SLOTS - 1)
 }
 
 /// Whether a file that begins with these bytes is a wal-index: `iVersion` of either header copy says so, in the byte order
@@ -351,10 +365,12 @@ mod tests {
 
     #[test]
     fn frames_fall_into_blocks_as_in_wal_c() {
-        for (frame, block) in [(0, 0), (1, 0), (4062, 0), (4063, 1), (8158, 1), (8159, 2), (u32::MAX, 1_048_576)] {
-            assert_eq!(block_of(frame), block, "frame {frame}");
+        for (frame, block) in [(0, 0), (1, 0), (4062, 0), (4063, 1), (8158, 1), (8159, 2), (u32::MAX.into(), 1_048_576)]
+        {
+            assert_eq!(block_of(FrameNumber(frame)), block, "frame {frame}");
         }
-        assert_eq!([0, 1, 2].map(first_frame_of), [1, 4063, 8159]);
+        assert_eq!([0, 1, 2].map(first_frame_of), [1, 4063, 8159].map(FrameNumber));
+        assert_eq!([0, 1, 2].map(last_frame_of), [4062, 8158, 12254].map(FrameNumber));
     }
 
     #[test]
@@ -370,7 +386,7 @@ mod tests {
         let bytes: Vec<u8> = (0..BLOCK_SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for (number, frames) in [(0, FIRST_BLOCK_FRAMES), (1, BLOCK_FRAMES)] {
             for order in [ByteOrder::Little, ByteOrder::Big] {
-                let (pages, slots) = (u32(order.endianness()), u16(order.endianness()));
+                let (pages, slots) = (u32(endianness(order)).map(PageNumber), u16(endianness(order)));
                 let from = BLOCK_SIZE - frames * 4 - HASH_SLOTS * 2;
                 let parsed: IResult<&[u8], _> = (count(pages, frames), count(slots, HASH_SLOTS)).parse(&bytes[from..]);
                 let (rest, (page_numbers, hash_slots)) = parsed.unwrap();

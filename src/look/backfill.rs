@@ -7,7 +7,8 @@ use std::io;
 use super::LISTED;
 use crate::bytes::ReadAt;
 use crate::format::shm::IndexHeader;
-use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, parse_frame_header};
+use crate::format::wal::{FRAME_HEADER_SIZE, parse_frame_header};
+use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize};
 use crate::wal::{Frame, WalFacts};
 
 /// The comparison, or why there was none.
@@ -17,13 +18,13 @@ pub type Backfill = Result<Copied, String>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
     /// `nBackfill`: every frame up to it is claimed to be in the database.
-    pub up_to: u32,
+    pub up_to: FrameNumber,
     /// Pages whose latest frame is at most that, and that were compared.
     pub pages: u64,
     /// Pages that the database holds otherwise.
     pub missing: u64,
-    /// The first of them: page, frame.
-    pub listed: Vec<(u32, u32)>,
+    /// The first of them.
+    pub listed: Vec<FrameOfPage>,
 }
 
 /// The latest frame of each page, and how small the database was meanwhile: 8 bytes a frame, and 8 for each commit that
@@ -39,8 +40,8 @@ pub(super) struct Latest {
 impl Latest {
     pub(super) fn take(&mut self, frame: &Frame) {
         // SQLite counts frames in 32 bits.
-        let Ok(number) = u32::try_from(frame.number) else { return };
-        append(&mut self.frames, u64::from(frame.header.page) << 32 | u64::from(number));
+        let Some(number) = frame.number.to_u32() else { return };
+        append(&mut self.frames, u64::from(frame.header.page.0) << 32 | u64::from(number));
         if frame.header.is_commit() {
             let pages = frame.header.commit_pages;
             while self.sizes.last().is_some_and(|(_, before)| *before >= pages) {
@@ -60,8 +61,8 @@ impl Latest {
     }
 
     /// The fewest pages that the database had at any commit from this frame on.
-    fn smallest_from(sizes: &[(u32, u32)], frame: u32) -> u32 {
-        let at = sizes.partition_point(|(commit, _)| *commit < frame);
+    fn smallest_from(sizes: &[(u32, u32)], frame: FrameNumber) -> u32 {
+        let at = sizes.partition_point(|(commit, _)| FrameNumber::from(*commit) < frame);
         sizes.get(at).map_or(0, |(_, pages)| *pages)
     }
 }
@@ -75,14 +76,14 @@ fn append<T>(list: &mut Vec<T>, item: T) {
     list.push(item);
 }
 
-fn parts(entry: u64) -> (u32, u32) {
-    ((entry >> 32) as u32, (entry & u64::from(u32::MAX)) as u32)
+fn parts(entry: u64) -> FrameOfPage {
+    FrameOfPage { page: PageNumber((entry >> 32) as u32), frame: FrameNumber(entry & u64::from(u32::MAX)) }
 }
 
 /// A claim that can be held against the database.
 pub(super) struct Claim {
-    up_to: u32,
-    page_size: u32,
+    up_to: FrameNumber,
+    page_size: PageSize,
 }
 
 /// Whether `nBackfill` claims anything here. At rest it counts only if the `-shm` belongs to this WAL to the frame:
@@ -90,23 +91,23 @@ pub(super) struct Claim {
 pub(super) fn claim(
     header: Option<&IndexHeader>,
     wal: &WalFacts,
-    backfilled: u32,
+    backfilled: FrameNumber,
     in_use: bool,
 ) -> Result<Claim, String> {
     let header = header.ok_or("there is no wal-index that a reader would trust")?;
     let page_size = wal.page_size().ok_or("the WAL's header cannot be used")?;
-    if wal.header.map(|wal| wal.salts()) != Some(header.salts) {
+    if wal.header.map(|wal| wal.salts) != Some(header.salts) {
         return Err("the wal-index speaks of another generation of the WAL".to_owned());
     }
-    if backfilled == 0 {
+    if backfilled == FrameNumber::NONE {
         return Err("nothing is claimed to be copied".to_owned());
     }
     let committed = wal.frames.committed;
-    if backfilled > header.mx_frame || u64::from(header.mx_frame) > committed {
+    if backfilled > header.mx_frame || header.mx_frame > committed {
         return Err("the wal-index claims frames that the WAL does not have".to_owned());
     }
     let last = wal.last_commit.map(|last| last.checksum);
-    let to_the_frame = u64::from(header.mx_frame) == committed && last == Some(header.frame_checksum);
+    let to_the_frame = header.mx_frame == committed && last == Some(header.frame_checksum);
     if !in_use && !to_the_frame {
         return Err("nobody was seen to have the -shm open, and it does not belong to this WAL to the frame".to_owned());
     }
@@ -123,15 +124,15 @@ pub(super) fn compare(
     wal: &dyn ReadAt,
     (database, whole): (&dyn ReadAt, bool),
 ) -> io::Result<Copied> {
-    let size = claim.page_size as usize;
+    let size = claim.page_size.to_usize();
     let (mut expected, mut found) = (vec![0; size], vec![0; size]);
     let mut copied = Copied { up_to: claim.up_to, ..Copied::default() };
     let mut failed = None;
     latest.settle();
     let Latest { frames, sizes } = latest;
     frames.retain(|entry| {
-        let (page, frame) = parts(*entry);
-        let at = u64::from(page).saturating_sub(1) * size as u64;
+        let FrameOfPage { page, frame } = parts(*entry);
+        let at = claim.page_size.offset_in_database(page);
         if frame > claim.up_to || page > Latest::smallest_from(sizes, frame) || failed.is_some() {
             return false;
         }
@@ -139,7 +140,7 @@ pub(super) fn compare(
             return false;
         }
         copied.pages += 1;
-        match same(wal, offset(frame, size), &mut expected, database, at, &mut found) {
+        match same(wal, claim.page_size.page_offset_of(frame), &mut expected, database, at, &mut found) {
             Ok(same) => !same,
             Err(error) => {
                 failed = Some(error);
@@ -149,11 +150,6 @@ pub(super) fn compare(
     });
     copied.count(latest);
     failed.map_or(Ok(copied), Err)
-}
-
-fn offset(frame: u32, page_size: usize) -> u64 {
-    let frame_size = (FRAME_HEADER_SIZE + page_size) as u64;
-    HEADER_SIZE as u64 + u64::from(frame).saturating_sub(1) * frame_size + FRAME_HEADER_SIZE as u64
 }
 
 fn same(
@@ -180,20 +176,21 @@ pub(super) fn forgive(copied: &mut Copied, latest: &mut Latest, wal: &dyn ReadAt
     }
     let mut rewritten = BTreeSet::new();
     let mut smallest = u32::MAX;
-    let mut at = HEADER_SIZE as u64 + facts.frames.committed * (FRAME_HEADER_SIZE as u64 + u64::from(page_size));
+    let mut number = FrameNumber(facts.frames.committed).next();
     let mut bytes = [0; FRAME_HEADER_SIZE];
-    while wal.read_at(&mut bytes, at)? == bytes.len() {
-        let Some(frame) = parse_frame_header(&bytes, at).ok().filter(|frame| frame.salts() == header.salts()) else {
+    while wal.read_at(&mut bytes, page_size.offset_of(number))? == bytes.len() {
+        let Some(frame) = parse_frame_header(&bytes, page_size.offset_of(number)).ok() else { break };
+        if frame.salts != header.salts {
             break;
-        };
+        }
         rewritten.insert(frame.page);
         if frame.is_commit() {
             smallest = smallest.min(frame.commit_pages);
         }
-        at = at.saturating_add(FRAME_HEADER_SIZE as u64 + u64::from(page_size));
+        number = number.next();
     }
     latest.frames.retain(|entry| {
-        let (page, _) = parts(*entry);
+        let page = parts(*entry).page;
         page <= smallest && !rewritten.contains(&page)
     });
     copied.count(latest);

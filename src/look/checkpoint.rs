@@ -2,6 +2,7 @@
 
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use crate::format::shm::{IndexHead, IndexHeader};
+use crate::number::FrameNumber;
 
 use crate::wal::{EndReason, WalFacts};
 
@@ -35,7 +36,7 @@ pub struct Blocker {
     /// Which. `Database`: the whole of it is locked exclusively.
     pub lock: LockSlot,
     /// The mark that a reader's lock protects.
-    pub mark: Option<u32>,
+    pub mark: Option<FrameNumber>,
     /// Who.
     pub holders: Vec<Holder>,
 }
@@ -46,7 +47,7 @@ pub struct ReadMark {
     /// Its lock's name.
     pub slot: LockSlot,
     /// Frame; `None` is unused.
-    pub mark: Option<u32>,
+    pub mark: Option<FrameNumber>,
     /// The state of its lock.
     pub lock: LockState,
     /// Who holds it, as far as visible.
@@ -81,7 +82,7 @@ pub enum Basis {
     /// A wal-index that somebody has open.
     Live {
         /// `nBackfillAttempted`: how far a checkpoint meant to copy.
-        attempted: u32,
+        attempted: FrameNumber,
         /// Readers that keep the WAL from restarting once all is copied.
         against_restart: Vec<Blocker>,
         /// Whether the locks of all slots that could do so were seen.
@@ -97,7 +98,7 @@ pub enum Basis {
     /// The WAL. Nobody is known to have the `-shm` open.
     AtRest {
         /// `nBackfillAttempted` of a leftover `-shm` that belongs to this WAL.
-        attempted: Option<u32>,
+        attempted: Option<FrameNumber>,
         /// Whether the dead-man switch was seen to be free.
         seen: bool,
     },
@@ -212,7 +213,7 @@ fn live_index<'a>(
     if !emptied && wal.cut_short_of(header) {
         return Err(Doubt::Truncated);
     }
-    if !emptied && header.mx_frame > 0 && wal.header.map(|wal| wal.salts()) != Some(header.salts) {
+    if !emptied && header.mx_frame > 0 && wal.header.map(|wal| wal.salts) != Some(header.salts) {
         return Err(Doubt::OtherGeneration);
     }
     if shm.checkpoint.backfilled > header.mx_frame {
@@ -342,7 +343,7 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
 /// commit. Else its `nBackfill` says nothing; the first opener recovers and starts from 0 in any case.
 fn belonging<'a>(wal: &WalFacts, shm: &'a IndexHead) -> Option<&'a IndexHeader> {
     let header = shm.trusted()?;
-    let same = wal.header?.salts() == header.salts
+    let same = wal.header?.salts == header.salts
         && wal.frames.committed == u64::from(header.mx_frame)
         && shm.checkpoint.backfilled <= header.mx_frame;
     same.then_some(header)
@@ -381,16 +382,16 @@ fn attempted_more(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader) -> bool
     if info.backfill_attempted <= info.backfilled {
         return false;
     }
-    let behind = header.mx_frame.saturating_sub(info.backfill_attempted);
-    let perhaps_recovered =
-        info.backfilled == 0 && header.change_counter <= behind && u64::from(header.change_counter) < wal.commits;
+    let behind = header.mx_frame.frames_after(info.backfill_attempted);
+    let changes = u64::from(header.change_counter);
+    let perhaps_recovered = info.backfilled == FrameNumber::NONE && changes <= behind && changes < wal.commits;
     !perhaps_recovered
 }
 
 /// The read marks of a live wal-index.
 struct Readers<'a> {
     marks: Vec<ReadMark>,
-    mx_frame: u32,
+    mx_frame: FrameNumber,
     locks: &'a ShmLocks,
 }
 

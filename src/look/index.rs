@@ -5,8 +5,20 @@ use std::io;
 use super::LISTED;
 use crate::bytes::ReadAt;
 use crate::format::shm::{IndexBlock, IndexHead, block_of};
+use crate::number::{FrameNumber, FrameOfPage, PageNumber};
 use crate::shm::{BlockFacts, IndexError, WalIndex};
 use crate::wal::Frame;
+
+/// A frame whose entry in the wal-index names another page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongPage {
+    /// The frame.
+    pub frame: FrameNumber,
+    /// Its page, as the wal-index says.
+    pub in_index: PageNumber,
+    /// Its page, as the frame's own header says.
+    pub in_wal: PageNumber,
+}
 
 /// What comparing the wal-index with the frames came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,28 +29,28 @@ pub struct IndexCheck {
     pub blocks: u64,
     /// Frames whose entry names another page.
     pub wrong_pages: u64,
-    /// The first of them: frame, page in the wal-index, page in the WAL.
-    pub wrong_listed: Vec<(u64, u32, u32)>,
+    /// The first of them.
+    pub wrong_listed: Vec<WrongPage>,
     /// Frames up to `mxFrame` that no block of the file has room for: it is too short.
     pub unindexed: u64,
     /// Indexed frames that a search for their page does not come across.
     pub unreachable: u64,
     /// The first of them.
-    pub unreachable_listed: Vec<u64>,
+    pub unreachable_listed: Vec<FrameNumber>,
     /// Blocks with indexed frames in which no slot is empty: every search there fails.
     pub full_blocks: u64,
     /// Slots that point to an entry which another slot points to already.
     pub duplicate_slots: u64,
     /// Slots that a search comes across behind the slot of a newer frame of the same page.
     pub misordered_slots: u64,
-    /// The first of them: page, frame.
-    pub misordered_listed: Vec<(u32, u64)>,
+    /// The first of them.
+    pub misordered_listed: Vec<FrameOfPage>,
 }
 
 /// Compares while the WAL is passed over; one block is held at a time, however long the WAL is.
 pub(super) struct Comparison<'a> {
     index: WalIndex<'a>,
-    mx_frame: u32,
+    mx_frame: FrameNumber,
     block: Option<IndexBlock>,
     /// The block that was asked for last, there or not.
     asked: Option<u32>,
@@ -47,7 +59,7 @@ pub(super) struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(bytes: &'a dyn ReadAt, head: &IndexHead, mx_frame: u32) -> Self {
+    pub(super) fn new(bytes: &'a dyn ReadAt, head: &IndexHead, mx_frame: FrameNumber) -> Self {
         Self {
             index: WalIndex::with_head(bytes, *head),
             mx_frame,
@@ -59,20 +71,19 @@ impl<'a> Comparison<'a> {
     }
 
     pub(super) fn take(&mut self, frame: &Frame) {
-        let Some(number) = u32::try_from(frame.number).ok().filter(|number| *number <= self.mx_frame) else { return };
-        self.turn_to(block_of(number));
-        let entry = self.block.as_ref().and_then(|block| {
-            let at = usize::try_from(frame.number.checked_sub(block.first_frame)?).ok()?;
-            block.page_numbers.get(at).copied()
-        });
-        match entry {
+        if frame.number > self.mx_frame {
+            return;
+        }
+        self.turn_to(block_of(frame.number));
+        match self.block.as_ref().and_then(|block| block.page_of(frame.number)) {
             None => self.found.unindexed += 1,
             Some(page) => {
                 self.found.compared += 1;
                 if page != frame.header.page {
                     self.found.wrong_pages += 1;
                     if self.found.wrong_listed.len() < LISTED {
-                        self.found.wrong_listed.push((frame.number, page, frame.header.page));
+                        let (frame, in_wal) = (frame.number, frame.header.page);
+                        self.found.wrong_listed.push(WrongPage { frame, in_index: page, in_wal });
                     }
                 }
             }

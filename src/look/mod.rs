@@ -13,6 +13,7 @@ use crate::evidence::LocksView;
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{self, IndexHead, IndexHeader};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
+use crate::number::FrameNumber;
 
 use self::checkpoint::CheckpointFacts;
 use self::marks_and_locks::of_one_kind;
@@ -24,7 +25,7 @@ mod index;
 pub mod marks_and_locks;
 
 pub use backfill::{Backfill, Copied};
-pub use index::IndexCheck;
+pub use index::{IndexCheck, WrongPage};
 
 use backfill::Latest;
 
@@ -87,7 +88,7 @@ pub trait Sight: Sync {
     }
     /// `nBackfill` as it was before the database was read; `head` is the wal-index as first looked at. In a bundle that
     /// was read after the database, an earlier sample has the number.
-    fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
+    fn backfilled_before_database(&self, head: &IndexHead) -> Option<FrameNumber> {
         Some(head.checkpoint.backfilled)
     }
     /// Passes once over the `-wal`: hands on every frame but those of zero bytes in holes of a sparse file. With how many
@@ -134,7 +135,7 @@ pub struct Examined {
     /// Whether the files were replaced by others while they were read.
     pub replaced: bool,
     /// `mxFrame` after everything was read.
-    pub mx_frame_after: Option<u32>,
+    pub mx_frame_after: Option<FrameNumber>,
     /// The header of frame `mxFrame`, whether the WAL's valid chain reaches it or not.
     pub at_mx_frame: Option<FrameHeader>,
     /// The wal-index against the frames; or why it was not compared.
@@ -184,7 +185,7 @@ impl Examined {
     #[must_use]
     pub fn same_generation(&self) -> bool {
         let wal = self.wal.as_ref().and_then(|wal| wal.header);
-        self.trusted().zip(wal).is_some_and(|(shm, wal)| shm.salts == wal.salts())
+        self.trusted().zip(wal).is_some_and(|(shm, wal)| shm.salts == wal.salts)
     }
 }
 
@@ -202,7 +203,7 @@ pub fn examine(sight: &dyn Sight) -> io::Result<Examined> {
     let database = sight.database()?;
     let (database_head, database_fault) = database_head(&database)?;
     let trusted = before.as_ref().and_then(IndexHead::trusted).copied();
-    let claimed = before.as_ref().and_then(|head| sight.backfilled_before_database(head)).unwrap_or(0);
+    let claimed = before.as_ref().and_then(|head| sight.backfilled_before_database(head)).unwrap_or_default();
 
     let wal = sight.wal()?;
     let mut pass = Pass::new(&wal, before.as_ref(), index.as_deref(), claimed > 0)?;
@@ -354,7 +355,7 @@ fn wal_header(wal: &WalSight) -> io::Result<Option<WalHeader>> {
 struct Pass<'a> {
     header: Option<WalHeader>,
     /// `mxFrame` of a wal-index that speaks of this WAL, else 0.
-    mx_frame: u32,
+    mx_frame: FrameNumber,
     index: Option<index::Comparison<'a>>,
     /// The latest frames, where they will be asked for.
     latest: Option<Latest>,
@@ -369,9 +370,9 @@ impl<'a> Pass<'a> {
     fn new(wal: &WalSight, head: Option<&IndexHead>, index: Option<&'a dyn ReadAt>, claimed: bool) -> io::Result<Self> {
         let header = wal_header(wal)?;
         let of_this_wal = head.filter(|head| {
-            head.trusted().zip(header).is_some_and(|(shm, wal)| shm.salts == wal.salts() && shm.mx_frame > 0)
+            head.trusted().zip(header).is_some_and(|(shm, wal)| shm.salts == wal.salts && shm.mx_frame > 0)
         });
-        let mx_frame = of_this_wal.and_then(IndexHead::trusted).map_or(0, |header| header.mx_frame);
+        let mx_frame = of_this_wal.and_then(IndexHead::trusted).map_or(FrameNumber::NONE, |header| header.mx_frame);
         Ok(Self {
             header,
             mx_frame,
@@ -394,11 +395,11 @@ impl<'a> Pass<'a> {
     }
 
     fn take(&mut self, frame: &Frame) {
-        if frame.number == u64::from(self.mx_frame) {
+        if frame.number == self.mx_frame {
             self.at_mx_frame = Some(frame.header);
         }
         if !frame.valid {
-            let current = self.header.is_some_and(|header| header.salts() == frame.header.salts());
+            let current = self.header.is_some_and(|header| header.salts == frame.header.salts);
             self.commits_behind_break += u64::from(current && frame.header.is_commit());
             return;
         }

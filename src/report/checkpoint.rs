@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::Finding;
 use crate::look::checkpoint::{Blocker, CheckpointFacts, CheckpointState};
+use crate::number::FrameNumber;
 use crate::say;
 use crate::wal::WalFacts;
 
@@ -96,7 +97,7 @@ impl From<&Blocker> for BlockerDocument {
         Self {
             lock: blocker.lock,
             slot: blocker.lock.read_mark(),
-            mark: blocker.mark,
+            mark: blocker.mark.map(FrameNumber::saturating_u32),
             holders: blocker.holders.clone(),
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::finding::{FindingDocument, documents};
 use crate::compare::{Comparison, Lineage, Side, Verdict};
 use crate::evidence::{FileView, Observation, Timestamp};
+use crate::number::Salts;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/compare/1";
@@ -189,8 +190,9 @@ impl Reasons {
 fn position(side: &Side) -> Option<Position> {
     let shm = side.shm.as_ref()?;
     let header = shm.trusted()?;
-    let [salt1, salt2] = header.salts;
-    Some(Position { salt1, salt2, mx_frame: header.mx_frame, backfilled: shm.checkpoint.backfilled })
+    let Salts([salt1, salt2]) = header.salts;
+    let (mx_frame, backfilled) = (header.mx_frame.saturating_u32(), shm.checkpoint.backfilled.saturating_u32());
+    Some(Position { salt1, salt2, mx_frame, backfilled })
 }
 
 impl From<&FileView> for Identity {

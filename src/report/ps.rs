@@ -12,6 +12,7 @@ use super::{line, table};
 use crate::evidence::{Device, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::surroundings;
 use crate::format::shm::{self, IndexHead};
+use crate::number::FrameNumber;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/ps/1";
@@ -219,6 +220,7 @@ impl WalIndex {
         if head.is_some() && trusted.is_none() {
             reasons.insert("mx_frame".to_owned(), "the header copies differ, or their checksum is wrong".to_owned());
         }
+        let marks = head.iter().flat_map(|head| head.checkpoint.read_marks);
         let databases: BTreeSet<String> = index.processes.iter().map(|process| database(&process.path)).collect();
         Self {
             identity: index.identity,
@@ -227,10 +229,10 @@ impl WalIndex {
             state: State::of(&index.processes),
             split_with,
             size: index.size,
-            mx_frame: trusted.map(|header| header.mx_frame),
-            backfilled: head.as_ref().filter(|_| trusted.is_some()).map(|head| head.checkpoint.backfilled),
+            mx_frame: trusted.map(|header| header.mx_frame.saturating_u32()),
+            backfilled: trusted.and(head.as_ref()).map(|head| head.checkpoint.backfilled.saturating_u32()),
             locks: index.locks.iter().map(Lock::new).collect(),
-            read_marks: head.iter().flat_map(|head| head.checkpoint.read_marks).collect(),
+            read_marks: marks.map(|mark| mark.map(FrameNumber::saturating_u32)).collect(),
             processes: index.processes.iter().map(Process::from).collect(),
             processes_not_listed: index.processes_not_listed,
             look: look(&index.processes),

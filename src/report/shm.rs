@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, ShmLocks};
-use crate::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
+use crate::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
+use crate::number::{Checksum, FrameNumber, Salts};
 
 /// Bytes of a block of the wal-index.
 const BLOCK: u64 = 32 * 1024;
@@ -103,12 +104,8 @@ impl Shm {
     pub fn new(head: &IndexHead, size: u64, locks: Option<&ShmLocks>) -> Self {
         let unknown = ShmLocks::unknown("not seen");
         let locks = locks.unwrap_or(&unknown);
-        let order = match head.byte_order {
-            ByteOrder::Little => "little",
-            ByteOrder::Big => "big",
-        };
         Self {
-            byte_order: head.byte_order_known.then_some(order),
+            byte_order: head.byte_order_known.then(|| head.byte_order.name()),
             headers: head.headers.map(Header::from),
             headers_agree: head.headers_agree,
             blocks: size.div_ceil(BLOCK),
@@ -129,13 +126,13 @@ fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
     let marks = (0u8..).zip(info.read_marks.iter().zip(&locks.read));
     let read_marks = marks.map(|(slot, (mark, byte))| ReadMark {
         slot,
-        mark: *mark,
+        mark: mark.map(FrameNumber::saturating_u32),
         lock: byte.state,
         holders: byte.holders.clone(),
     });
     Checkpoint {
-        backfilled: info.backfilled,
-        backfill_attempted: info.backfill_attempted,
+        backfilled: info.backfilled.saturating_u32(),
+        backfill_attempted: info.backfill_attempted.saturating_u32(),
         unused: info.unused,
         lock_bytes: info.lock_bytes,
         read_marks: read_marks.collect(),
@@ -144,7 +141,7 @@ fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
 
 impl From<IndexHeader> for Header {
     fn from(header: IndexHeader) -> Self {
-        let [salt1, salt2] = header.salts;
+        let (Salts([salt1, salt2]), Checksum(frame_checksum)) = (header.salts, header.frame_checksum);
         Self {
             version: header.version,
             unused: header.unused,
@@ -152,12 +149,12 @@ impl From<IndexHeader> for Header {
             initialized: header.initialized != 0,
             big_endian_checksums: header.big_endian_checksums != 0,
             page_size: header.page_size,
-            mx_frame: header.mx_frame,
+            mx_frame: header.mx_frame.saturating_u32(),
             database_pages: header.database_pages,
-            frame_checksum: header.frame_checksum,
+            frame_checksum,
             salt1,
             salt2,
-            checksum: header.checksum,
+            checksum: header.checksum.0,
             checksum_ok: header.checksum_ok,
         }
     }

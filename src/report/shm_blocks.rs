@@ -9,6 +9,7 @@ use super::finding::FindingDocument;
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::shm::Shm;
 use crate::format::shm::{HASH_SLOTS, IndexBlock};
+use crate::number::FrameNumber;
 use crate::shm::{BlockFacts, Slot, SlotKind, slots};
 
 /// The schema's name and version.
@@ -39,14 +40,14 @@ pub struct ShmDocument<'a, B> {
 impl<'a, B> ShmDocument<'a, B> {
     /// From the page about the whole, and the blocks.
     #[must_use]
-    pub fn new(whole: &'a InspectDocument, noise_behind: Option<u32>, blocks: B) -> Self {
+    pub fn new(whole: &'a InspectDocument, noise_behind: Option<FrameNumber>, blocks: B) -> Self {
         let reasons = whole.reasons.iter().map(|(name, why)| (name.as_str(), why.as_str()));
         Self {
             schema: SCHEMA,
             source: &whole.source,
             sizes: &whole.sizes,
             shm: whole.shm.as_ref(),
-            noise_behind,
+            noise_behind: noise_behind.map(FrameNumber::saturating_u32),
             findings: &whole.findings,
             // The other files are not what this document is about.
             reasons: reasons.filter(|(name, _)| name.starts_with("shm")).collect(),
@@ -99,14 +100,14 @@ pub struct BlockRow {
 impl BlockRow {
     /// From a block; `noise_behind` is the last frame that counts, and the lists are made where they are asked for.
     #[must_use]
-    pub fn new(block: &IndexBlock, noise_behind: u32, pages: bool, hash: bool) -> Self {
+    pub fn new(block: &IndexBlock, noise_behind: FrameNumber, pages: bool, hash: bool) -> Self {
         let facts = BlockFacts::of(block, noise_behind);
         let entries = || entries(block, facts.indexed);
         let slots = || slots(block, facts.indexed).map(SlotRow::from).collect();
         Self {
             block: block.number,
-            first_frame: block.first_frame,
-            last_frame: block.end_frame().saturating_sub(1),
+            first_frame: block.first_frame.count(),
+            last_frame: block.end_frame().count().saturating_sub(1),
             error: None,
             indexed: facts.indexed,
             noise_entries: facts.noise_entries,
@@ -116,25 +117,31 @@ impl BlockRow {
             empty_slots: HASH_SLOTS.saturating_sub(facts.live_slots + facts.noise_slots + facts.garbage_slots),
             duplicate_slots: facts.duplicate_slots,
             misordered_slots: facts.misordered_slots,
-            misordered: facts.misordered.iter().map(|(_, frame)| *frame).collect(),
+            misordered: facts.misordered.iter().map(|at| at.frame.count()).collect(),
             zero_pages: facts.zero_pages,
             unreachable_frames: facts.unreachable_frames,
             pages: pages.then(entries),
             slots: hash.then(slots),
-            unreachable: facts.unreachable,
+            unreachable: facts.unreachable.into_iter().map(u64::from).collect(),
         }
     }
 
     /// A block that the file cuts short.
     #[must_use]
-    pub fn cut_short(number: u32, first_frame: u64, last_frame: u64, error: String) -> Self {
-        Self { block: number, first_frame, last_frame, error: Some(error), ..Self::default() }
+    pub fn cut_short(number: u32, first: FrameNumber, last: FrameNumber, error: String) -> Self {
+        Self {
+            block: number,
+            first_frame: first.count(),
+            last_frame: last.count(),
+            error: Some(error),
+            ..Self::default()
+        }
     }
 }
 
 fn entries(block: &IndexBlock, indexed: usize) -> Vec<EntryRow> {
-    let all = (block.first_frame..).zip(&block.page_numbers).enumerate();
-    all.map(|(entry, (frame, page))| EntryRow { frame, page: *page, noise: entry >= indexed })
+    let all = (block.first_frame.count()..).zip(&block.page_numbers).enumerate();
+    all.map(|(entry, (frame, page))| EntryRow { frame, page: page.0, noise: entry >= indexed })
         .filter(|entry| !entry.noise || entry.page != 0)
         .collect()
 }
@@ -183,8 +190,8 @@ impl From<Slot> for SlotRow {
                 SlotKind::Noise => "noise",
                 SlotKind::Garbage => "garbage",
             },
-            frame: slot.frame,
-            page: slot.page,
+            frame: slot.frame.map(u64::from),
+            page: slot.page.map(u32::from),
             ideal_slot: slot.ideal,
             displacement: slot.displacement,
             reachable: slot.reachable,

@@ -11,6 +11,7 @@ use super::{line, table};
 use crate::evidence::{LockSlot, LockState};
 use crate::format::layout;
 use crate::format::shm::{BLOCK_SIZE, HEADER_SIZE, IndexHead, IndexHeader, block_of};
+use crate::number::FrameNumber;
 
 /// Where the checkpoint info stands.
 const CHECKPOINT_AT: usize = 2 * HEADER_SIZE;
@@ -19,7 +20,12 @@ const FRAMES: u64 = u32::MAX as u64;
 
 /// Everything above the blocks. `head` is what the document was made from, `None` where there is too little of it.
 #[must_use]
-pub fn head(whole: &InspectDocument, head: Option<&IndexHead>, noise_behind: Option<u32>, width: usize) -> String {
+pub fn head(
+    whole: &InspectDocument,
+    head: Option<&IndexHead>,
+    noise_behind: Option<FrameNumber>,
+    width: usize,
+) -> String {
     let mut out = entry("-shm", &whole.shm_line(), width);
     if let (Some(head), Some(shm)) = (head, &whole.shm) {
         if let Some(words) = foreign(head) {
@@ -42,7 +48,7 @@ pub fn head(whole: &InspectDocument, head: Option<&IndexHead>, noise_behind: Opt
 
 /// Said of a wal-index that this machine could not use as it stands.
 fn foreign(head: &IndexHead) -> Option<&'static str> {
-    use crate::format::shm::ByteOrder::{Big, Little};
+    use crate::number::ByteOrder::{Big, Little};
     if !head.byte_order_known {
         return Some(
             "neither header copy says version 3007000: the byte order is unknown, numbers are shown as little-endian",
@@ -60,7 +66,7 @@ fn foreign(head: &IndexHead) -> Option<&'static str> {
 }
 
 /// How the file's size stands to what its frames need.
-fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<u32>) -> String {
+fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<FrameNumber>) -> String {
     let bytes = whole.sizes.shm.unwrap_or(0);
     let mut out = format!("{} in {}", many(bytes, "byte"), many(shm.blocks, "block"));
     let rest = bytes % BLOCK_SIZE as u64;
@@ -70,7 +76,7 @@ fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<u32>) -> String
     let Some(frames) = noise_behind else {
         return out + &styled(YELLOW, "; no header copy can be believed, so that no entry is known to count");
     };
-    let needed = if frames == 0 { 0 } else { u64::from(block_of(frames)) + 1 };
+    let needed = if frames == FrameNumber::NONE { 0 } else { u64::from(block_of(frames)) + 1 };
     if needed > shm.blocks {
         out.push_str(&styled(RED, &format!("; mxFrame {} needs {}", count(frames.into()), many(needed, "block"))));
     } else if shm.blocks > needed.max(1) {
@@ -99,10 +105,6 @@ fn c_name(meaning: &str) -> &str {
     meaning.split(':').next().unwrap_or(meaning)
 }
 
-fn pair([a, b]: [u32; 2]) -> String {
-    format!("{a:08x} {b:08x}")
-}
-
 fn header_field(header: &IndexHeader, name: &str) -> String {
     match name {
         "version" => header.version.to_string(),
@@ -113,9 +115,9 @@ fn header_field(header: &IndexHeader, name: &str) -> String {
         "page_size" => header.page_size.to_string(),
         "mx_frame" => header.mx_frame.to_string(),
         "database_pages" => header.database_pages.to_string(),
-        "frame_checksum" => pair(header.frame_checksum),
-        "salts" => pair(header.salts),
-        "checksum" => pair(header.checksum),
+        "frame_checksum" => header.frame_checksum.to_string(),
+        "salts" => header.salts.to_string(),
+        "checksum" => header.checksum.to_string(),
         _ => String::new(),
     }
 }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::format::checksum::ChecksumOrder;
 use crate::format::wal::WalHeader;
+use crate::number::{ByteOrder, Checksum, Salts};
 use crate::wal::{EndReason, FrameCounts, WalFacts};
 
 /// A `-wal`: its header, its frames by class, where the valid chain ends and why.
@@ -87,20 +87,19 @@ pub enum Role {
 
 impl From<&WalFacts> for Wal {
     fn from(facts: &WalFacts) -> Self {
-        let current = facts.header.map(|header| (header.salt1, header.salt2));
-        let generation = |g: &crate::wal::Generation| Generation {
-            salt1: g.salt1,
-            salt2: g.salt2,
-            frames: g.frames,
-            role: if current == Some((g.salt1, g.salt2)) { Role::Current } else { Role::Older },
+        let current = facts.header.map(|header| header.salts);
+        let generation = |&crate::wal::Generation { salts, frames }: &crate::wal::Generation| {
+            let Salts([salt1, salt2]) = salts;
+            let role = if current == Some(salts) { Role::Current } else { Role::Older };
+            Generation { salt1, salt2, frames, role }
         };
         Self {
             header: facts.header.as_ref().map(Header::from),
             frames: facts.frames,
-            end: End { frame: facts.end_frame, reason: facts.end_reason },
+            end: End { frame: facts.end_frame.count(), reason: facts.end_reason },
             commits: facts.commits,
             database_pages: facts.last_commit.map(|commit| commit.database_pages),
-            last_checksum: facts.last_commit.map(|commit| commit.checksum),
+            last_checksum: facts.last_commit.map(|commit| commit.checksum.0),
             generations: facts.generations.iter().map(generation).collect(),
             unlisted_generation_frames: facts.unlisted_generation_frames,
         }
@@ -109,19 +108,17 @@ impl From<&WalFacts> for Wal {
 
 impl From<&WalHeader> for Header {
     fn from(header: &WalHeader) -> Self {
+        let (Salts([salt1, salt2]), Checksum([checksum1, checksum2])) = (header.salts, header.checksum);
         Self {
             magic: header.magic,
-            checksum_byte_order: header.checksum_order().map(|order| match order {
-                ChecksumOrder::Little => "little",
-                ChecksumOrder::Big => "big",
-            }),
+            checksum_byte_order: header.checksum_order().map(ByteOrder::name),
             format_version: header.format_version,
             page_size: header.page_size,
             checkpoint_sequence: header.checkpoint_sequence,
-            salt1: header.salt1,
-            salt2: header.salt2,
-            checksum1: header.checksum1,
-            checksum2: header.checksum2,
+            salt1,
+            salt2,
+            checksum1,
+            checksum2,
             checksum_ok: header.checksum_ok,
         }
     }

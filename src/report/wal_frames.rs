@@ -10,6 +10,7 @@ use super::checkpoint::CheckpointDocument;
 use super::finding::FindingDocument;
 use super::inspect::{InspectDocument, Sizes, Source};
 use super::wal::Wal;
+use crate::number::{Checksum, Salts};
 use crate::wal::FrameClass;
 use crate::wal::frames::Visited;
 use crate::wal::transactions::Transaction;
@@ -98,15 +99,16 @@ impl FrameRow {
     #[must_use]
     pub fn new(visited: &Visited<'_>, transaction: u64, superseded: Option<bool>) -> Self {
         let frame = &visited.frame;
+        let (Salts([salt1, salt2]), Checksum([checksum1, checksum2])) = (frame.header.salts, frame.header.checksum);
         Self {
-            frame: frame.number,
+            frame: frame.number.count(),
             offset: frame.offset,
-            page: frame.header.page,
+            page: frame.header.page.0,
             commit_pages: frame.header.commit_pages,
-            salt1: frame.header.salt1,
-            salt2: frame.header.salt2,
-            checksum1: frame.header.checksum1,
-            checksum2: frame.header.checksum2,
+            salt1,
+            salt2,
+            checksum1,
+            checksum2,
             checksum_ok: visited.checksum_ok,
             class: visited.class,
             transaction: (visited.class == FrameClass::Committed).then_some(transaction),
@@ -140,13 +142,13 @@ impl From<Transaction> for TransactionRow {
     fn from(transaction: Transaction) -> Self {
         Self {
             transaction: transaction.number,
-            first_frame: transaction.first_frame,
-            last_frame: transaction.last_frame,
-            commit_frame: transaction.commit_frame,
+            first_frame: transaction.first_frame.count(),
+            last_frame: transaction.last_frame.count(),
+            commit_frame: transaction.commit_frame.count(),
             commit_points: transaction.commit_points(),
             database_pages: transaction.database_pages,
             pages_left_out: transaction.pages_left_out(),
-            pages: transaction.pages,
+            pages: transaction.pages.into_iter().map(u32::from).collect(),
         }
     }
 }

@@ -309,8 +309,7 @@ pub fn foot(whole: &InspectDocument, start: &Start, transactions: bool, changed:
 #[must_use]
 pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> String {
     let header = &visited.frame.header;
-    let fields = [header.page, header.commit_pages, header.salt1, header.salt2, header.checksum1, header.checksum2];
-    let stored: Vec<u8> = fields.into_iter().flat_map(u32::to_be_bytes).collect();
+    let stored = header.to_bytes();
     let mut words = format!("Frame {}: {}", frame.frame, class(frame.class));
     if let Some(transaction) = frame.transaction {
         words.push_str(&format!(", transaction {transaction}"));

@@ -3,6 +3,7 @@
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::Finding;
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
+use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
 
 /// What kind of sentence is made. Which kinds must not stand beside which findings is listed in
@@ -211,7 +212,7 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) 
 
 /// What has to be added where nobody is known to have the `-shm` open: what a leftover is worth, what was not seen, and
 /// what an examiner would lose.
-fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<u32>, seen: bool) -> String {
+fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<FrameNumber>, seen: bool) -> String {
     let leftover = match (attempted, seen) {
         (None, _) => "",
         (Some(_), true) => {
@@ -345,7 +346,7 @@ fn interrupted(facts: &CheckpointFacts) -> String {
     let attempted = match facts.basis {
         Basis::Live { attempted, .. } => attempted,
         Basis::AtRest { attempted, .. } => attempted.unwrap_or_default(),
-        _ => 0,
+        _ => FrameNumber::NONE,
     };
     format!(
         "A checkpoint that meant to copy up to frame {attempted} got recorded only up to frame {}, and none is seen at \

@@ -152,7 +152,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
         ),
         Found::ShmBackfillBeyondMxFrame { backfilled, mx_frame } => (
-            format!("nBackfill is {backfilled}, and mxFrame is {mx_frame}: the next {} frames would never be copied.", backfilled.saturating_sub(*mx_frame)).into(),
+            format!("nBackfill is {backfilled}, and mxFrame is {mx_frame}: the next {} frames would never be copied.", backfilled.frames_after(*mx_frame)).into(),
             rebuild,
         ),
         Found::ShmBeyondWal { mx_frame, committed, end_frame, damaged_before_its_end, .. } => {
@@ -190,12 +190,12 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Copy 0 says mxFrame {first} and copy 1 says {second}: a reader waits or recovers.").into(),
             torn,
         ),
-        Found::ShmOfOtherWal { mx_frame, shm_salts: [salt1, salt2], wal_salts, wal_size, .. } => {
+        Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, .. } => {
             let has = match wal_salts {
-                Some([salt1, salt2]) => format!("the WAL's header has {salt1:08x} {salt2:08x}"),
+                Some(salts) => format!("the WAL's header has {salts}"),
                 None => format!("there is no WAL header ({wal_size} bytes)"),
             };
-            (format!("It counts {mx_frame} frames under the salts {salt1:08x} {salt2:08x}, but {has}.").into(), rebuild)
+            (format!("It counts {mx_frame} frames under the salts {shm_salts}, but {has}.").into(), rebuild)
         }
         Found::ShmPagesWrong { wrong, compared, .. } => (
             format!("{wrong} of {compared} frames hold another page than their entry says.").into(),
@@ -285,7 +285,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         }
         Found::WalTruncated { mx_frame, backfilled, needed, found, committed, has_header } => {
             let counted = u64::from(*mx_frame);
-            let first_lost = committed.max(backfilled) + 1;
+            let first_lost = (*committed).max(backfilled.count()) + 1;
             let lost = if first_lost > counted {
                 "All of them are in the database: nothing that was committed is lost so far.".to_owned()
             } else {

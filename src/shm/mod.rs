@@ -11,6 +11,7 @@ use crate::format::ParseError;
 use crate::format::shm::{
     BLOCK_SIZE, HASH_SLOTS, HEAD_SIZE, IndexBlock, IndexHead, block_of, hash, parse_block, parse_head,
 };
+use crate::number::{FrameNumber, FrameOfPage, PageNumber};
 
 /// Why a part of the wal-index could not be had.
 #[derive(Debug, Error)]
@@ -26,8 +27,8 @@ pub enum IndexError {
 /// What a search in one hash table came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// The newest frame of the page, 1-based.
-    Found(u64),
+    /// The newest frame of the page.
+    Found(FrameNumber),
     /// No frame of the page.
     Absent,
     /// No empty slot ended the search: SQLite calls that `SQLITE_CORRUPT`.
@@ -39,8 +40,8 @@ pub enum Lookup {
 pub struct BlockFacts {
     /// 0 for the first.
     pub number: u32,
-    /// The frame of its first entry, 1-based.
-    pub first_frame: u64,
+    /// The frame of its first entry.
+    pub first_frame: FrameNumber,
     /// Entries of frames up to `mxFrame`: the ones that mean something.
     pub indexed: usize,
     /// Entries behind `mxFrame` that are not 0: noise.
@@ -55,8 +56,8 @@ pub struct BlockFacts {
     pub duplicate_slots: usize,
     /// Live slots that a search comes across behind the slot of a newer frame of the same page: it takes the older one.
     pub misordered_slots: usize,
-    /// The first of them as page and frame, in the order of pages; at most [`FRAMES_LISTED`].
-    pub misordered: Vec<(u32, u64)>,
+    /// The first of them, in the order of pages; at most [`FRAMES_LISTED`].
+    pub misordered: Vec<FrameOfPage>,
     /// Indexed entries with page 0: no frame can have it.
     pub zero_pages: usize,
     /// No slot is empty: SQLite gives every search in this block up with `SQLITE_CORRUPT`. Without an indexed entry
@@ -64,7 +65,7 @@ pub struct BlockFacts {
     pub full: bool,
     /// Indexed frames that a search for their page does not come across, all of them in a full block. The first ones, at
     /// most [`FRAMES_LISTED`].
-    pub unreachable: Vec<u64>,
+    pub unreachable: Vec<FrameNumber>,
     /// How many there are in all.
     pub unreachable_frames: usize,
 }
@@ -75,15 +76,17 @@ pub const FRAMES_LISTED: usize = 16;
 impl BlockFacts {
     /// Examines one block. `mx_frame` is the last frame that counts; everything behind it is noise.
     #[must_use]
-    pub fn of(block: &IndexBlock, mx_frame: u32) -> Self {
+    pub fn of(block: &IndexBlock, mx_frame: FrameNumber) -> Self {
         let indexed = indexed_entries(block, mx_frame);
         let mut facts = Self { number: block.number, first_frame: block.first_frame, indexed, ..Self::default() };
         let (live, noise) = block.page_numbers.split_at_checked(indexed).unwrap_or_default();
-        facts.noise_entries = noise.iter().filter(|page| **page != 0).count();
-        facts.zero_pages = live.iter().filter(|page| **page == 0).count();
+        facts.noise_entries = noise.iter().filter(|page| **page != PageNumber::NONE).count();
+        facts.zero_pages = live.iter().filter(|page| **page == PageNumber::NONE).count();
         facts.full = !block.hash_slots.contains(&0);
         let reached = facts.count_slots(block, indexed);
-        for (frame, _) in (block.first_frame..).zip(reached).filter(|(_, reached)| facts.full || !reached) {
+        for (frame, _) in
+            (block.first_frame.0..).map(FrameNumber).zip(reached).filter(|(_, reached)| facts.full || !reached)
+        {
             facts.unreachable_frames += 1;
             if facts.unreachable.len() < FRAMES_LISTED {
                 facts.unreachable.push(frame);
@@ -131,13 +134,13 @@ impl BlockFacts {
     fn find_misordered(&mut self, block: &IndexBlock, indexed: usize) {
         let live = slots(block, indexed).filter(|slot| slot.kind == SlotKind::Live && slot.reachable == Some(true));
         let met = live.filter_map(|slot| Some((slot.page?, slot.displacement?, slot.position)));
-        let mut met: Vec<(u32, u16, u16)> = met.collect();
+        let mut met: Vec<(PageNumber, u16, u16)> = met.collect();
         met.sort_unstable();
         for ((page, _, before), (same, _, position)) in met.iter().zip(met.iter().skip(1)) {
             if page == same && position < before {
                 self.misordered_slots += 1;
                 if self.misordered.len() < FRAMES_LISTED {
-                    self.misordered.push((*page, frame_at(block, *position)));
+                    self.misordered.push(FrameOfPage { page: *page, frame: block.frame_at(*position) });
                 }
             }
         }
@@ -152,8 +155,8 @@ impl BlockFacts {
 
 /// How many entries of a block, from its first on, are of frames up to `mx_frame`.
 #[must_use]
-pub fn indexed_entries(block: &IndexBlock, mx_frame: u32) -> usize {
-    let behind = u64::from(mx_frame).saturating_add(1).saturating_sub(block.first_frame);
+pub fn indexed_entries(block: &IndexBlock, mx_frame: FrameNumber) -> usize {
+    let behind = mx_frame.next().frames_after(block.first_frame);
     usize::try_from(behind).unwrap_or(usize::MAX).min(block.page_numbers.len())
 }
 
@@ -178,9 +181,9 @@ pub struct Slot {
     /// What that comes to.
     pub kind: SlotKind,
     /// The entry's frame; `None` for garbage.
-    pub frame: Option<u64>,
+    pub frame: Option<FrameNumber>,
     /// The entry's page; `None` for garbage.
-    pub page: Option<u32>,
+    pub page: Option<PageNumber>,
     /// The slot at which a search for that page begins; `None` for garbage.
     pub ideal: Option<u16>,
     /// Slots from there to here, round the end of the table; `None` for garbage.
@@ -200,8 +203,8 @@ pub fn slots(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
     slots_from(block, indexed, 0, before)
 }
 
-/// The same, so that no search goes on at an earlier one: from an empty slot on, round the end of the table. Where none is
-/// empty, in the order of the table.
+/// Every slot of a block that is not empty, from an empty slot on and round the end of the table, so that no search goes on
+/// at an earlier slot. Where no slot is empty, in the order of the table.
 fn slots_in_search_order(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
     match block.hash_slots.iter().position(|slot| *slot == 0) {
         Some(empty) => slots_from(block, indexed, empty, 0),
@@ -230,7 +233,7 @@ fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) 
             slot: at,
             position: *position,
             kind,
-            frame: page.map(|_| frame_at(block, *position)),
+            frame: page.map(|_| block.frame_at(*position)),
             page,
             ideal,
             displacement,
@@ -241,29 +244,25 @@ fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) 
 }
 
 /// The slots that a search for `page` comes across: from its hash on until an empty one, at most once round the table.
-fn probe(block: &IndexBlock, page: u32) -> impl Iterator<Item = u16> {
+fn probe(block: &IndexBlock, page: PageNumber) -> impl Iterator<Item = u16> {
     let start = hash(page);
     let slots = &block.hash_slots;
     (0..HASH_SLOTS)
         .map_while(move |step| slots.get((start + step) & (HASH_SLOTS - 1)).copied().filter(|slot| *slot != 0))
 }
 
-fn frame_at(block: &IndexBlock, position: u16) -> u64 {
-    block.first_frame.saturating_add(u64::from(position).saturating_sub(1))
-}
-
 /// Searches one block as `walFindFrame` does: of the frames of `page` up to `max_frame`, the one that the search comes
 /// across last, which is the newest.
 #[must_use]
 #[doc(alias = "walFindFrame")]
-pub fn find_in_block(block: &IndexBlock, page: u32, max_frame: u32) -> Lookup {
+pub fn find_in_block(block: &IndexBlock, page: PageNumber, max_frame: FrameNumber) -> Lookup {
     let mut found = Lookup::Absent;
     let mut steps = 0;
     for position in probe(block, page) {
         steps += 1;
-        let frame = frame_at(block, position);
+        let frame = block.frame_at(position);
         let entry = block.page_numbers.get(usize::from(position) - 1);
-        if frame <= u64::from(max_frame) && entry == Some(&page) {
+        if frame <= max_frame && entry == Some(&page) {
             found = Lookup::Found(frame);
         }
     }
@@ -280,7 +279,7 @@ pub struct WalIndex<'a> {
 /// The `mxFrame` by which entries are told from noise: of the header a reader would trust; of a pair that differs, of the
 /// first copy whose checksum is right. `None`: neither can be believed, and no entry is known to count.
 #[must_use]
-pub fn frames_that_count(head: &IndexHead) -> Option<u32> {
+pub fn frames_that_count(head: &IndexHead) -> Option<FrameNumber> {
     let intact = head.headers.iter().find(|header| header.checksum_ok && header.initialized != 0);
     intact.map(|header| header.mx_frame)
 }
@@ -297,7 +296,7 @@ impl<'a> WalIndex<'a> {
         Ok(Self { bytes, head })
     }
 
-    /// The same with a head that was read before, so that blocks and head are of one look.
+    /// A wal-index with a head that was read before, so that blocks and head are of one look.
     #[must_use]
     pub fn with_head(bytes: &'a dyn ReadAt, head: IndexHead) -> Self {
         Self { bytes, head }
@@ -325,7 +324,7 @@ impl<'a> WalIndex<'a> {
     ///
     /// # Errors
     /// When a block that has to be searched cannot be read or is cut short.
-    pub fn frame_of_page(&self, page: u32, max_frame: u32) -> Result<Lookup, IndexError> {
+    pub fn frame_of_page(&self, page: PageNumber, max_frame: FrameNumber) -> Result<Lookup, IndexError> {
         let Some(last_block) = self.blocks().checked_sub(1) else { return Ok(Lookup::Absent) };
         let last = block_of(max_frame).min(u32::try_from(last_block).unwrap_or(u32::MAX));
         for number in (0..=last).rev() {
@@ -341,13 +340,11 @@ impl<'a> WalIndex<'a> {
     ///
     /// # Errors
     /// When the block cannot be read or is cut short.
-    pub fn page_of_frame(&self, frame: u32) -> Result<Option<u32>, IndexError> {
+    pub fn page_of_frame(&self, frame: FrameNumber) -> Result<Option<PageNumber>, IndexError> {
         let number = block_of(frame);
         if u64::from(number) >= self.blocks() {
             return Ok(None);
         }
-        let block = self.block(number)?;
-        let entry = u64::from(frame).checked_sub(block.first_frame).and_then(|entry| usize::try_from(entry).ok());
-        Ok(entry.and_then(|entry| block.page_numbers.get(entry)).copied())
+        Ok(self.block(number)?.page_of(frame))
     }
 }

@@ -10,8 +10,9 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::ReadAt;
-use crate::format::checksum::{ChecksumOrder, Kernel};
+use crate::format::checksum::Kernel;
 use crate::format::wal::{FrameHeader, frame_checksum_by};
+use crate::number::{ByteOrder, Checksum, PageNumber, PageSize, Salts};
 
 /// About as many bytes are read at once, in whole frames.
 const BLOCK_BYTES: usize = 512 * 1024;
@@ -40,13 +41,13 @@ pub(crate) enum Run<'a> {
 /// What is read, and how.
 pub(crate) struct Reading<'a> {
     pub(crate) wal: &'a dyn ReadAt,
-    pub(crate) order: ChecksumOrder,
+    pub(crate) order: ByteOrder,
     pub(crate) kernel: Kernel,
-    pub(crate) frame_size: usize,
+    pub(crate) page_size: PageSize,
     /// Where the first frame begins that is wanted.
     pub(crate) from: u64,
     /// The checksum stored in the frame before it, or in the WAL header.
-    pub(crate) seed: [u32; 2],
+    pub(crate) seed: Checksum,
     /// Frames that begin here or later are not wanted, though some may be handed on.
     pub(crate) until: u64,
     pub(crate) threads: usize,
@@ -214,7 +215,7 @@ impl Shared<'_> {
 
     /// Gives the next number to so many frames.
     fn take(&self, plan: &mut Plan, frames: u64) {
-        plan.at = plan.at.saturating_add(frames.saturating_mul(self.reading.frame_size as u64));
+        plan.at = plan.at.saturating_add(frames.saturating_mul(self.reading.page_size.frame_size()));
         plan.number += 1;
     }
 
@@ -224,8 +225,9 @@ impl Shared<'_> {
             return None;
         }
         let data = self.reading.wal.next_data(plan.at).min(self.len);
-        let frames = data.saturating_sub(plan.at) / self.reading.frame_size as u64;
-        let last = plan.at + (frames * self.reading.frame_size as u64).checked_sub(1)?;
+        let frame_size = self.reading.page_size.frame_size();
+        let frames = data.saturating_sub(plan.at) / frame_size;
+        let last = plan.at + (frames * frame_size).checked_sub(1)?;
         // Behind the end of a file that shrank there is no data either, but no hole.
         (self.reading.wal.read_at(&mut [0], last).ok() == Some(1)).then_some(frames)
     }
@@ -242,7 +244,7 @@ impl Shared<'_> {
 }
 
 fn is_zero(header: &FrameHeader) -> bool {
-    header.page == 0 && header.salts() == [0, 0] && header.checksums() == [0, 0]
+    header.page == PageNumber::NONE && header.salts == Salts::ZERO && header.checksum == Checksum::ZERO
 }
 
 /// Ends the work when a thread ends: always, or only if it panicked and what it had taken will never be done.
@@ -265,7 +267,7 @@ struct Worker<'a> {
     reading: &'a Reading<'a>,
     buffer: Vec<u8>,
     /// Where the last block ended, and the checksum stored in its last frame.
-    last: (u64, [u32; 2]),
+    last: (u64, Checksum),
 }
 
 impl<'a> Worker<'a> {
@@ -283,17 +285,18 @@ impl<'a> Worker<'a> {
     /// Reads the block at an offset and checks each link.
     fn read(&mut self, at: u64, block: &mut Block) -> io::Result<()> {
         let reading = self.reading;
-        self.buffer.resize(reading.frames_a_block() * reading.frame_size, 0);
+        let frame_size = reading.frame_size();
+        self.buffer.resize(reading.frames_a_block() * frame_size, 0);
         let mut seed = self.seed(at)?;
         let got = reading.wal.read_at(&mut self.buffer, at)?;
         let end = at.saturating_add(got as u64);
         block.end = (got < self.buffer.len()).then_some(end);
         block.links.clear();
         let bytes = self.buffer.get(..got).unwrap_or_default();
-        for frame in bytes.chunks_exact(reading.frame_size) {
+        for frame in bytes.chunks_exact(frame_size) {
             let Some(header) = frame.first_chunk().map(FrameHeader::of) else { break };
-            let follows = frame_checksum_by(reading.kernel, reading.order, seed, frame) == header.checksums();
-            seed = header.checksums();
+            let follows = frame_checksum_by(reading.kernel, reading.order, seed, frame) == header.checksum;
+            seed = header.checksum;
             block.links.push(Link { header, follows });
         }
         self.last = (end, seed);
@@ -304,20 +307,24 @@ impl<'a> Worker<'a> {
     }
 
     /// The checksum that the frame at an offset continues: known, if this thread read the frame before it.
-    fn seed(&self, at: u64) -> io::Result<[u32; 2]> {
+    fn seed(&self, at: u64) -> io::Result<Checksum> {
         if self.last.0 == at {
             return Ok(self.last.1);
         }
         let mut stored = [0; 8];
-        let before = at.saturating_sub(self.reading.frame_size as u64);
+        let before = at.saturating_sub(self.reading.page_size.frame_size());
         self.reading.wal.read_at(&mut stored, before.saturating_add(CHECKSUM_OFFSET))?;
         let [a, b, c, d, e, f, g, h] = stored;
-        Ok([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])])
+        Ok(Checksum([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]))
     }
 }
 
 impl Reading<'_> {
+    fn frame_size(&self) -> usize {
+        self.page_size.stride().to_usize()
+    }
+
     fn frames_a_block(&self) -> usize {
-        (BLOCK_BYTES / self.frame_size).max(1)
+        (BLOCK_BYTES / self.frame_size()).max(1)
     }
 }

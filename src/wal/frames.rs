@@ -4,8 +4,9 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use crate::bytes::ReadAt;
-use crate::format::checksum::{ChecksumOrder, Kernel};
-use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_frame_header};
+use crate::format::checksum::Kernel;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, frame_checksum, parse_frame_header};
+use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Stride};
 
 use super::blocks::{Reading, Run};
 use super::latest::FrameIndex;
@@ -76,13 +77,15 @@ pub struct Visit {
 pub fn visit(
     bytes: FrameBytes<'_>,
     facts: &WalFacts,
-    range: RangeInclusive<u64>,
+    range: RangeInclusive<FrameNumber>,
     threads: usize,
     each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
 ) -> io::Result<Visit> {
-    let (first, last) = ((*range.start()).max(1), (*range.end()).min(facts.frames.in_file));
-    let Some((header, order)) = usable(facts).filter(|_| first <= last) else { return Ok(Visit::default()) };
-    let mut walk = Walk { facts, header, order, number: first, last, seed: header.checksums(), changed: false };
+    let in_file = FrameNumber(facts.frames.in_file);
+    let (first, last) = ((*range.start()).max(FrameNumber::FIRST), (*range.end()).min(in_file));
+    let usable = usable(facts).filter(|_| first <= last);
+    let Some((header, order, page_size)) = usable else { return Ok(Visit::default()) };
+    let mut walk = Walk { facts, header, order, page_size, number: first, last, seed: header.checksum, changed: false };
     match bytes {
         FrameBytes::Whole(bytes) => walk.whole(bytes, threads, each)?,
         FrameBytes::Headers(bytes) => walk.headers(bytes, each)?,
@@ -92,43 +95,40 @@ pub fn visit(
 }
 
 /// The header, where magic and page size let frames be told apart at all.
-fn usable(facts: &WalFacts) -> Option<(WalHeader, ChecksumOrder)> {
-    let header = facts.header.filter(WalHeader::page_size_ok)?;
-    Some((header, header.checksum_order()?))
+fn usable(facts: &WalFacts) -> Option<(WalHeader, ByteOrder, PageSize)> {
+    let header = facts.header?;
+    Some((header, header.checksum_order()?, header.page_size()?))
 }
 
 struct Walk<'a> {
     facts: &'a WalFacts,
     header: WalHeader,
-    order: ChecksumOrder,
+    order: ByteOrder,
+    page_size: PageSize,
     /// The next frame, and the last that is wanted.
-    number: u64,
-    last: u64,
+    number: FrameNumber,
+    last: FrameNumber,
     /// The checksum stored in the frame before the next.
-    seed: [u32; 2],
+    seed: Checksum,
     changed: bool,
 }
 
 impl Walk<'_> {
-    fn frame_size(&self) -> usize {
-        FRAME_HEADER_SIZE + self.header.page_size as usize
-    }
-
     fn whole(
         &mut self,
         wal: &dyn ReadAt,
         threads: usize,
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let frame_size = self.frame_size();
-        self.begin(wal, frame_size)?;
-        let (from, until) = (place(self.number, frame_size), place(self.last.saturating_add(1), frame_size));
+        let (page_size, stride) = (self.page_size, self.page_size.stride());
+        self.begin(wal, stride)?;
+        let (from, until) = (stride.offset_of(self.number), stride.offset_of(self.last.next()));
         let (order, kernel) = (self.order, Kernel::best());
-        let reading = Reading { wal, order, kernel, frame_size, from, seed: self.seed, until, threads, pages: true };
-        let zero_page = vec![0; self.header.page_size as usize];
+        let reading = Reading { wal, order, kernel, page_size, from, seed: self.seed, until, threads, pages: true };
+        let zero_page = vec![0; page_size.to_usize()];
         reading.run(&mut |run| match run {
             Run::Frames { links, bytes } => {
-                for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
+                for (link, frame) in links.iter().zip(bytes.chunks_exact(stride.to_usize())) {
                     let page = frame.get(FRAME_HEADER_SIZE..).unwrap_or_default();
                     self.frame(link.header, Some(link.follows), Content::Page(page), each)?;
                 }
@@ -140,7 +140,7 @@ impl Walk<'_> {
                         break;
                     }
                     // Zero continued over zeros is zero, and nothing else is.
-                    let follows = self.seed == [0, 0];
+                    let follows = self.seed == Checksum::ZERO;
                     self.frame(FrameHeader::ZERO, Some(follows), Content::Page(&zero_page), each)?;
                 }
                 Ok(())
@@ -154,12 +154,12 @@ impl Walk<'_> {
         headers: &dyn ReadAt,
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.begin(headers, FRAME_HEADER_SIZE)?;
+        self.begin(headers, Stride::HEADERS)?;
         // A frame of zeros: its checksum is what the seed alone comes to.
-        let zeros = vec![0; self.frame_size()];
+        let zeros = vec![0; self.page_size.stride().to_usize()];
         let mut block = vec![0; HEADERS_AT_ONCE * FRAME_HEADER_SIZE];
         while self.number <= self.last {
-            let got = read(headers, &mut block, self.number, FRAME_HEADER_SIZE)?;
+            let got = read(headers, &mut block, self.number, Stride::HEADERS)?;
             let (stored, _) = block.get(..got).unwrap_or_default().as_chunks();
             for header in stored.iter().map(FrameHeader::of) {
                 let valid = self.number <= self.facts.frames.valid;
@@ -174,12 +174,12 @@ impl Walk<'_> {
     }
 
     /// The checksum that the first frame of the range continues.
-    fn begin(&mut self, bytes: &dyn ReadAt, stride: usize) -> io::Result<()> {
-        if self.number > 1 {
+    fn begin(&mut self, bytes: &dyn ReadAt, stride: Stride) -> io::Result<()> {
+        if let Some(number) = self.number.previous() {
             let mut before = [0; FRAME_HEADER_SIZE];
-            let got = read(bytes, &mut before, self.number - 1, stride)?;
+            let got = read(bytes, &mut before, number, stride)?;
             match parse_frame_header(before.get(..got).unwrap_or_default(), 0) {
-                Ok(before) => self.seed = before.checksums(),
+                Ok(before) => self.seed = before.checksum,
                 Err(_) => self.changed = true,
             }
         }
@@ -198,32 +198,28 @@ impl Walk<'_> {
         if number > self.last {
             return Ok(());
         }
-        self.number += 1;
-        self.seed = header.checksums();
+        self.number = number.next();
+        self.seed = header.checksum;
         let valid = number <= self.facts.frames.valid;
-        if valid && (checksum_ok != Some(true) || header.salts() != self.header.salts()) {
+        if valid && (checksum_ok != Some(true) || header.salts != self.header.salts) {
             self.changed = true;
         }
-        let offset = place(number, self.frame_size());
+        let offset = self.page_size.offset_of(number);
         let frame = Frame { number, offset, header, checksum_ok: checksum_ok == Some(true), valid };
         each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
     }
 
     /// The checksum is linear: what a frame adds to it is what is stored less what the seed alone would have come to.
     fn contribution(&self, zeros: &[u8], header: &FrameHeader) -> Content<'static> {
-        let [alone1, alone2] = frame_checksum(self.order, self.seed, zeros);
-        let [c1, c2] = [header.checksum1.wrapping_sub(alone1), header.checksum2.wrapping_sub(alone2)];
+        let Checksum([alone1, alone2]) = frame_checksum(self.order, self.seed, zeros);
+        let Checksum([stored1, stored2]) = header.checksum;
+        let [c1, c2] = [stored1.wrapping_sub(alone1), stored2.wrapping_sub(alone2)];
         Content::Contribution((u64::from(c1) << 32 | u64::from(c2)).to_be_bytes())
     }
 }
 
-/// Where a frame begins, by its number from 1, in a file with so many bytes from one to the next.
-fn place(number: u64, stride: usize) -> u64 {
-    (number - 1).saturating_mul(stride as u64).saturating_add(HEADER_SIZE as u64)
-}
-
-fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: u64, stride: usize) -> io::Result<usize> {
-    let offset = place(number, stride);
+fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: FrameNumber, stride: Stride) -> io::Result<usize> {
+    let offset = stride.offset_of(number);
     bytes
         .read_at(buffer, offset)
         .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
@@ -233,12 +229,12 @@ fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: u64, stride: usize) -> io
 /// and the newest committed frame of each page.
 #[derive(Debug)]
 pub struct Prologue {
-    first: u64,
+    first: FrameNumber,
     grouping: Transactions,
     at_first: Option<Transactions>,
     newest: NewestFrames,
     transactions: u64,
-    largest_page: u32,
+    largest_page: PageNumber,
     largest_commit_pages: u32,
 }
 
@@ -252,7 +248,7 @@ pub struct Start {
     /// Committed transactions in the whole WAL. Fewer than commits, where commit frames are repeated as padding.
     pub transactions: u64,
     /// The largest page number in any frame header.
-    pub largest_page: u32,
+    pub largest_page: PageNumber,
     /// The largest commit field in any frame header.
     pub largest_commit_pages: u32,
 }
@@ -260,10 +256,18 @@ pub struct Start {
 impl Prologue {
     /// For a listing that begins with frame `first`; the index of newest frames holds at most `indexed` frames.
     #[must_use]
-    pub fn new(first: u64, indexed: usize) -> Self {
+    pub fn new(first: FrameNumber, indexed: usize) -> Self {
         let newest = NewestFrames::new(indexed);
         let grouping = Transactions::new(0);
-        Self { first, grouping, at_first: None, newest, transactions: 0, largest_page: 0, largest_commit_pages: 0 }
+        Self {
+            first,
+            grouping,
+            at_first: None,
+            newest,
+            transactions: 0,
+            largest_page: PageNumber::NONE,
+            largest_commit_pages: 0,
+        }
     }
 
     /// Takes the next frame of the first pass, and bytes that are equal for equal pages. Frames in holes may be left out.
@@ -299,7 +303,7 @@ impl Prologue {
 #[derive(Debug)]
 pub struct NewestFrames {
     /// The page of each valid frame, from frame 1 on.
-    pages: Vec<u32>,
+    pages: Vec<PageNumber>,
     limit: usize,
     overflown: bool,
     index: FrameIndex,
@@ -340,7 +344,7 @@ impl NewestFrames {
         if self.overflown || visited.class != FrameClass::Committed {
             return None;
         }
-        let newest = self.index.frames(visited.frame.header.page).last()?;
-        Some(visited.frame.number < u64::from(*newest))
+        let newest = self.index.frames(visited.frame.header.page).next_back()?;
+        Some(visited.frame.number < newest)
     }
 }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::ReadAt;
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::format::wal::{FORMAT_VERSION, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader};
+use crate::format::wal::{FORMAT_VERSION, FrameHeader, HEADER_SIZE, WalHeader};
+use crate::number::{Checksum, FrameNumber, PageSize, Salts, Stride};
 
 use blocks::Link;
 pub use scan::Scan;
@@ -92,31 +93,55 @@ pub struct FrameCounts {
 
 /// Frames that share salts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(from = "StoredGeneration", into = "StoredGeneration")]
+#[schemars(from = "StoredGeneration", into = "StoredGeneration")]
 pub struct Generation {
-    /// Salt-1.
-    pub salt1: u32,
-    /// Salt-2.
-    pub salt2: u32,
+    /// What they share.
+    pub salts: Salts,
     /// Frames in the file with these salts.
     pub frames: u64,
+}
+
+/// A [`Generation`] as a bundle stores it.
+#[derive(JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Generation", description = "Frames that share salts.")]
+struct StoredGeneration {
+    /// Salt-1.
+    salt1: u32,
+    /// Salt-2.
+    salt2: u32,
+    /// Frames in the file with these salts.
+    frames: u64,
+}
+
+impl From<StoredGeneration> for Generation {
+    fn from(StoredGeneration { salt1, salt2, frames }: StoredGeneration) -> Self {
+        Self { salts: Salts([salt1, salt2]), frames }
+    }
+}
+
+impl From<Generation> for StoredGeneration {
+    fn from(Generation { salts: Salts([salt1, salt2]), frames }: Generation) -> Self {
+        Self { salt1, salt2, frames }
+    }
 }
 
 /// The last commit of the valid chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LastCommit {
     /// Its frame, 1-based.
-    pub frame: u64,
+    pub frame: FrameNumber,
     /// Pages of the database after it.
     pub database_pages: u32,
     /// The cumulative checksum stored in it.
-    pub checksum: [u32; 2],
+    pub checksum: Checksum,
 }
 
 /// One frame as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// 1-based, as SQLite counts.
-    pub number: u64,
+    /// Its number.
+    pub number: FrameNumber,
     /// Of the frame header, bytes from the start of the file.
     pub offset: u64,
     /// The header as stored.
@@ -140,7 +165,7 @@ pub struct WalFacts {
     /// Frames by class.
     pub frames: FrameCounts,
     /// The first frame that is not part of the valid chain: `valid + 1`.
-    pub end_frame: u64,
+    pub end_frame: FrameNumber,
     /// Why the chain ends.
     pub end_reason: EndReason,
     /// Commit frames in the valid chain.
@@ -161,7 +186,7 @@ impl WalFacts {
             file_size: 0,
             header: None,
             frames: FrameCounts::default(),
-            end_frame: 1,
+            end_frame: FrameNumber::FIRST,
             end_reason: EndReason::NoFile,
             commits: 0,
             last_commit: None,
@@ -172,8 +197,8 @@ impl WalFacts {
 
     /// Bytes a page, when the header can be used.
     #[must_use]
-    pub fn page_size(&self) -> Option<u32> {
-        self.header.filter(|header| header_fault(header).is_none()).map(|header| header.page_size)
+    pub fn page_size(&self) -> Option<PageSize> {
+        self.header.filter(|header| header_fault(header).is_none())?.page_size()
     }
 
     /// Whether the file does not have the frames that a wal-index in use counts, because it was cut short: SQLite restarts
@@ -185,11 +210,11 @@ impl WalFacts {
     #[must_use]
     pub fn cut_short_of(&self, index: &IndexHeader) -> bool {
         let cut = match self.header {
-            Some(header) if header.magic == 0 && header.salts() == [0, 0] => true,
-            Some(header) if header.salts() != index.salts => false,
+            Some(header) if header.magic == 0 && header.salts == Salts::ZERO => true,
+            Some(header) if header.salts != index.salts => false,
             _ => self.file_size < index.wal_bytes(),
         };
-        index.mx_frame > 0 && self.end_reason != EndReason::NoFile && cut
+        index.mx_frame != FrameNumber::NONE && self.end_reason != EndReason::NoFile && cut
     }
 
     /// Whether a wal-index in use has left the generation in this file behind: it was restarted, and no frame was written
@@ -203,9 +228,9 @@ impl WalFacts {
     #[must_use]
     pub fn left_behind_by(&self, index: &IndexHeader) -> bool {
         let Some((header, last)) = self.header.zip(self.last_commit) else { return false };
-        index.mx_frame == 0
-            && header.salts() != index.salts
-            && (last.checksum == index.frame_checksum || header.salt1.wrapping_add(1) == index.salts[0])
+        index.mx_frame == FrameNumber::NONE
+            && header.salts != index.salts
+            && (last.checksum == index.frame_checksum || header.salts.restarted_as(index.salts))
     }
 
     /// Whether the file was emptied when all that the wal-index counts had been copied: everything is in the database.
@@ -232,9 +257,9 @@ impl WalFacts {
 
 /// The class of a frame that is not part of the valid chain: its salts decide.
 fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
-    if header.is_some_and(|header| header.salts() == frame.salts()) {
+    if header.is_some_and(|header| header.salts == frame.salts) {
         FrameClass::Residue
-    } else if frame.salts() == [0, 0] {
+    } else if frame.salts == Salts::ZERO {
         FrameClass::Unwritten
     } else {
         FrameClass::Stale
@@ -247,7 +272,7 @@ fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
 pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
     if header.checksum_order().is_none() {
         Some(EndReason::BadMagic)
-    } else if !header.page_size_ok() {
+    } else if header.page_size().is_none() {
         Some(EndReason::BadPageSize)
     } else if !header.checksum_ok {
         Some(EndReason::BadHeaderChecksum)
@@ -274,10 +299,10 @@ pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFac
     Scan::new(wal).frames(each)
 }
 
-/// As [`scan`], and hands out each frame's page too.
+/// Passes once over a WAL as [`scan`] does, and hands out each frame's page with the frame.
 ///
 /// # Errors
-/// As [`scan`].
+/// Only what reading reported; bad content is part of the facts.
 pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
     Scan::new(wal).pages(each)
 }
@@ -286,29 +311,28 @@ pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::
 struct Walk {
     header: WalHeader,
     /// What the next frame's checksum continues: as stored, right or wrong.
-    seed: [u32; 2],
+    seed: Checksum,
     /// Why the chain has ended, once it has.
     broken: Option<EndReason>,
     /// Where the last frame's generation is listed: frames of one generation stand together.
     generation: usize,
-    /// Header and page, bytes.
-    frame_size: u64,
+    stride: Stride,
     facts: WalFacts,
 }
 
 impl Walk {
     fn new(header: WalHeader, fault: Option<EndReason>) -> Self {
         let facts = WalFacts { header: Some(header), ..WalFacts::absent() };
-        let frame_size = FRAME_HEADER_SIZE as u64 + u64::from(header.page_size);
-        Self { header, seed: header.checksums(), broken: fault, generation: 0, frame_size, facts }
+        let stride = Stride::of_pages(header.page_size);
+        Self { header, seed: header.checksum, broken: fault, generation: 0, stride, facts }
     }
 
     /// Takes the next frame.
     fn take(&mut self, link: &Link) -> Frame {
         let Link { header, follows: checksum_ok } = *link;
-        self.seed = header.checksums();
+        self.seed = header.checksum;
         // The order of walDecodeFrame: salts, page number, checksum.
-        self.broken = self.broken.or(if header.salts() != self.header.salts() {
+        self.broken = self.broken.or(if header.salts != self.header.salts {
             Some(EndReason::SaltMismatch)
         } else if header.page == 0 {
             Some(EndReason::PageZero)
@@ -318,8 +342,8 @@ impl Walk {
             None
         });
         self.facts.frames.in_file += 1;
-        let number = self.facts.frames.in_file;
-        let offset = HEADER_SIZE as u64 + (number - 1).saturating_mul(self.frame_size);
+        let number = FrameNumber(self.facts.frames.in_file);
+        let offset = self.stride.offset_of(number);
         let frame = Frame { number, offset, header, checksum_ok, valid: self.broken.is_none() };
         self.count(&frame);
         frame
@@ -330,7 +354,7 @@ impl Walk {
     fn take_zeros(&mut self, frames: u64, mut each: Option<&mut dyn FnMut(&Frame)>) {
         for _ in 0..if each.is_some() { frames } else { frames.min(1) } {
             // Zero continued over zeros is zero, and nothing else is.
-            let frame = self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == [0, 0] });
+            let frame = self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == Checksum::ZERO });
             if let Some(each) = &mut each {
                 each(&frame);
             }
@@ -359,7 +383,7 @@ impl Walk {
                 self.facts.last_commit = Some(LastCommit {
                     frame: frame.number,
                     database_pages: frame.header.commit_pages,
-                    checksum: frame.header.checksums(),
+                    checksum: frame.header.checksum,
                 });
             }
         } else {
@@ -372,18 +396,18 @@ impl Walk {
                 _ => frames.stale += 1,
             }
         }
-        self.count_generation(frame.header.salts());
+        self.count_generation(frame.header.salts);
     }
 
-    fn count_generation(&mut self, [salt1, salt2]: [u32; 2]) {
-        let same = |generation: &Generation| (generation.salt1, generation.salt2) == (salt1, salt2);
+    fn count_generation(&mut self, salts: Salts) {
+        let same = |generation: &Generation| generation.salts == salts;
         let listed = &mut self.facts.generations;
         if !listed.get(self.generation).is_some_and(same) {
             match listed.iter().position(same) {
                 Some(at) => self.generation = at,
                 None if listed.len() < GENERATIONS_LISTED => {
                     self.generation = listed.len();
-                    listed.push(Generation { salt1, salt2, frames: 0 });
+                    listed.push(Generation { salts, frames: 0 });
                 }
                 None => {
                     self.facts.unlisted_generation_frames += 1;
@@ -399,9 +423,9 @@ impl Walk {
     fn finish(self, file_size: u64) -> WalFacts {
         let mut facts = self.facts;
         facts.file_size = file_size;
-        facts.frames.committed = facts.last_commit.map_or(0, |last| last.frame);
+        facts.frames.committed = facts.last_commit.map_or(0, |last| last.frame.count());
         facts.frames.uncommitted = facts.frames.valid - facts.frames.committed;
-        facts.end_frame = facts.frames.valid + 1;
+        facts.end_frame = FrameNumber(facts.frames.valid).next();
         facts.end_reason = match self.broken {
             // folklore: SQLite reads nothing of a file of exactly 32 bytes, not even a bad version
             // (walIndexRecover's `nSize>WAL_HDRSIZE`). Held by `a_file_of_32_bytes_is_never_read`.

@@ -5,6 +5,7 @@ use std::io;
 use crate::bytes::ReadAt;
 use crate::format::checksum::Kernel;
 use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE, parse_header};
+use crate::number::PageSize;
 
 use super::blocks::{Reading, Run};
 use super::{EndReason, Frame, Generation, WalFacts, Walk, header_fault};
@@ -71,32 +72,33 @@ impl<'a> Scan<'a> {
     /// Hands each frame to `each`, in order, on the calling thread.
     ///
     /// # Errors
-    /// As [`Scan::facts`].
+    /// Only what reading reported; bad content is part of the facts.
     pub fn frames(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
         self.run(Each::All(each))
     }
 
-    /// As [`Scan::frames`], but frames of zero bytes that lie in a hole of a sparse file are counted without being handed
+    /// Hands each frame to `each`, in order, on the calling thread. Frames of zero bytes that lie in a hole of a sparse file are counted and not handed
     /// out: none of them is valid, and there can be more of them than the disk could hold.
     ///
     /// # Errors
-    /// As [`Scan::facts`].
+    /// Only what reading reported; bad content is part of the facts.
     pub fn frames_outside_of_holes(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
         self.run(Each::OutsideOfHoles(each))
     }
 
-    /// As [`Scan::frames`], and hands out each frame's page too.
+    /// Hands each frame and its page to `each`, in order, on the calling thread.
     ///
     /// # Errors
-    /// As [`Scan::facts`].
+    /// Only what reading reported; bad content is part of the facts.
     pub fn pages(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
         self.run(Each::Pages(each))
     }
 
-    /// As [`Scan::frames_outside_of_holes`], and hands out each frame's page too.
+    /// Hands each frame and its page to `each`, in order, on the calling thread, but counts frames in holes without handing
+    /// them out, as [`Scan::frames_outside_of_holes`] does.
     ///
     /// # Errors
-    /// As [`Scan::facts`].
+    /// Only what reading reported; bad content is part of the facts.
     pub fn pages_outside_of_holes(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
         self.run(Each::PagesOutsideOfHoles(each))
     }
@@ -109,39 +111,38 @@ impl<'a> Scan<'a> {
             return Ok(WalFacts { file_size: got as u64, end_reason, ..WalFacts::absent() });
         };
         let mut walk = Walk::new(header, header_fault(&header));
-        let Some(order) = header.checksum_order().filter(|_| header.page_size_ok()) else {
+        let Some((order, page_size)) = header.checksum_order().zip(header.page_size()) else {
             return Ok(walk.finish(self.wal.len()));
         };
-        let frame_size = FRAME_HEADER_SIZE + header.page_size as usize;
-        walk.facts.generations.push(Generation { salt1: header.salt1, salt2: header.salt2, frames: 0 });
+        walk.facts.generations.push(Generation { salts: header.salts, frames: 0 });
         let reading = Reading {
             wal: self.wal,
             order,
             kernel: self.kernel,
-            frame_size,
+            page_size,
             from: HEADER_SIZE as u64,
-            seed: header.checksums(),
+            seed: header.checksum,
             until: u64::MAX,
             threads: self.threads,
             pages: matches!(each, Each::Pages(_) | Each::PagesOutsideOfHoles(_)),
         };
-        let zero_page = if reading.pages { vec![0; header.page_size as usize] } else { Vec::new() };
+        let zero_page = if reading.pages { vec![0; page_size.to_usize()] } else { Vec::new() };
         let mut progress = self.progress;
         let end = reading.run(&mut |run| {
-            each.take(&mut walk, &run, frame_size, &zero_page);
+            each.take(&mut walk, &run, page_size, &zero_page);
             if let Some(progress) = &mut progress {
-                progress(walk.facts.frames.in_file.saturating_mul(frame_size as u64));
+                progress(walk.facts.frames.in_file.saturating_mul(page_size.frame_size()));
             }
             Ok(())
         })?;
-        walk.facts.frames.torn_bytes = (end - HEADER_SIZE as u64) % frame_size as u64;
+        walk.facts.frames.torn_bytes = page_size.stride().torn_bytes_in(end);
         Ok(walk.finish(end))
     }
 }
 
 impl Each<'_> {
     /// Takes a run of frames into the walk, and hands on those that are wanted.
-    fn take(&mut self, walk: &mut Walk, run: &Run<'_>, frame_size: usize, zero_page: &[u8]) {
+    fn take(&mut self, walk: &mut Walk, run: &Run<'_>, page_size: PageSize, zero_page: &[u8]) {
         match (self, run) {
             (Self::Nobody, Run::Frames { links, .. }) => links.iter().for_each(|link| {
                 walk.take(link);
@@ -150,7 +151,7 @@ impl Each<'_> {
                 links.iter().for_each(|link| each(&walk.take(link)));
             }
             (Self::Pages(each) | Self::PagesOutsideOfHoles(each), Run::Frames { links, bytes }) => {
-                for (link, frame) in links.iter().zip(bytes.chunks_exact(frame_size)) {
+                for (link, frame) in links.iter().zip(bytes.chunks_exact(page_size.stride().to_usize())) {
                     each(&walk.take(link), frame.get(FRAME_HEADER_SIZE..).unwrap_or_default());
                 }
             }

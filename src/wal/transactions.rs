@@ -2,6 +2,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
+use crate::number::{FrameNumber, PageNumber};
 
 use super::{Frame, WalFacts, scan_pages};
 
@@ -10,29 +11,29 @@ use super::{Frame, WalFacts, scan_pages};
 pub struct Transaction {
     /// 1 for the first in the WAL.
     pub number: u64,
-    /// Its first frame, 1-based.
-    pub first_frame: u64,
+    /// Its first frame.
+    pub first_frame: FrameNumber,
     /// The frame that commits it. SQLite recovers to here, and to each frame of the padding.
-    pub commit_frame: u64,
+    pub commit_frame: FrameNumber,
     /// Its last frame: beyond `commit_frame` when the commit frame was repeated up to the sector boundary.
-    pub last_frame: u64,
+    pub last_frame: FrameNumber,
     /// Pages of the database after it.
     pub database_pages: u32,
     /// The page of each frame up to `commit_frame`, in order, as many as the limit allows. A page can stand twice.
-    pub pages: Vec<u32>,
+    pub pages: Vec<PageNumber>,
 }
 
 impl Transaction {
     /// Commit points: 1 and one for each frame of padding.
     #[must_use]
     pub fn commit_points(&self) -> u64 {
-        self.last_frame - self.commit_frame + 1
+        self.last_frame.frames_after(self.commit_frame) + 1
     }
 
     /// Frames whose pages the limit left out of `pages`.
     #[must_use]
     pub fn pages_left_out(&self) -> u64 {
-        (self.commit_frame + 1 - self.first_frame).saturating_sub(self.pages.len() as u64)
+        (self.commit_frame.frames_after(self.first_frame) + 1).saturating_sub(self.pages.len() as u64)
     }
 }
 
@@ -46,11 +47,11 @@ impl Transaction {
 #[derive(Debug, Clone)]
 pub struct Transactions {
     pages_limit: usize,
-    /// The transaction being collected, `commit_frame` 0 until its commit is seen.
+    /// The transaction being collected, `commit_frame` none until its commit is seen.
     open: Option<Transaction>,
     number: u64,
     /// Number and bytes of the page that the last commit frame holds; one buffer, reused.
-    commit_page_number: u32,
+    commit_page_number: PageNumber,
     commit_page: Vec<u8>,
 }
 
@@ -58,7 +59,7 @@ impl Transactions {
     /// Begins before the first frame. Each transaction lists at most `pages_limit` pages.
     #[must_use]
     pub fn new(pages_limit: usize) -> Self {
-        Self { pages_limit, open: None, number: 0, commit_page_number: 0, commit_page: Vec::new() }
+        Self { pages_limit, open: None, number: 0, commit_page_number: PageNumber::NONE, commit_page: Vec::new() }
     }
 
     /// Takes the next frame and its page; returns the transaction that is complete now, if one is.
@@ -73,14 +74,14 @@ impl Transactions {
             }
             return None;
         }
-        let complete = self.open.take_if(|open| open.commit_frame != 0);
+        let complete = self.open.take_if(|open| open.commit_frame != FrameNumber::NONE);
         let (number, limit) = (&mut self.number, self.pages_limit);
         let open = self.open.get_or_insert_with(|| {
             *number += 1;
             Transaction {
                 number: *number,
                 first_frame: frame.number,
-                commit_frame: 0,
+                commit_frame: FrameNumber::NONE,
                 last_frame: frame.number,
                 database_pages: 0,
                 pages: Vec::new(),
@@ -109,12 +110,12 @@ impl Transactions {
     /// Ends: the last transaction, if it was committed.
     #[must_use]
     pub fn finish(self) -> Option<Transaction> {
-        self.open.filter(|open| open.commit_frame != 0)
+        self.open.filter(|open| open.commit_frame != FrameNumber::NONE)
     }
 
     fn repeats_commit(&self, frame: &Frame, page: &[u8]) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            open.commit_frame != 0
+            open.commit_frame != FrameNumber::NONE
                 && open.database_pages == frame.header.commit_pages
                 && self.commit_page_number == frame.header.page
                 && self.commit_page == page

@@ -8,6 +8,7 @@ use walscope::look::checkpoint::CheckpointState;
 use crate::look::{Look, pids};
 use crate::model::{Index, ended, raw};
 use crate::tally::Tally;
+use walscope::number::FrameNumber;
 
 /// What the driver knows.
 pub struct Known<'a> {
@@ -52,16 +53,20 @@ impl Known<'_> {
             readers.sort_unstable();
             readers.dedup();
             held(&locks.read[slot], &readers, LockState::Shared, &format!("READ{slot}"));
-            assert_eq!(look.marks[slot].mark, raw.marks[slot], "mark {slot} as stored");
+            assert_eq!(look.marks[slot].mark, raw.marks[slot].map(FrameNumber::from), "mark {slot} as stored");
             assert_eq!(look.marks[slot].lock, locks.read[slot].state, "lock of mark {slot}");
             assert_eq!(look.marks[slot].holders, locks.read[slot].holders, "holders of mark {slot}");
             if !readers.is_empty() {
-                assert_eq!(look.marks[slot].mark, self.index.marks[slot], "the held mark {slot}");
+                assert_eq!(
+                    look.marks[slot].mark,
+                    self.index.marks[slot].map(FrameNumber::from),
+                    "the held mark {slot}"
+                );
                 tally.count(format!("read{slot} held"));
                 if readers.len() > 1 {
                     tally.count("slots shared by processes");
                 }
-            } else if look.marks[slot].mark.is_some_and(|mark| slot > 0 && mark < self.index.mx_frame) {
+            } else if look.marks[slot].mark.is_some_and(|mark| slot > 0 && mark < u64::from(self.index.mx_frame)) {
                 tally.count("leftover marks that block nothing");
             }
         }

@@ -203,9 +203,9 @@ fn a_manifest_that_lies_is_refused() {
         (&|s| (s.frames.valid, s.frames.uncommitted) = (u64::MAX, u64::MAX - s.frames.committed), "in_file is not"),
         (&|s| s.frames.residue = u64::MAX, "in_file is not"),
         (&|s| s.last_commit = None, "last_commit is not"),
-        (&|s| s.last_commit.as_mut().unwrap().frame += 1, "last_commit is not"),
+        (&|s| s.last_commit.as_mut().unwrap().frame.0 += 1, "last_commit is not"),
         (&|s| s.commits = u64::MAX, "commits does not fit"),
-        (&|s| s.end_frame = 0, "end_frame is not"),
+        (&|s| s.end_frame.0 = 0, "end_frame is not"),
         (&|s| s.generations[0].frames = u64::MAX, "generations have more"),
         (&|s| s.file_size = 33, "does not fit into file_size"),
     ];

@@ -6,6 +6,7 @@ use walscope::say;
 use walscope::wal::{WalFacts, scan};
 
 use crate::common::synthetic::{Shm, WalWriter};
+use walscope::number::FrameNumber;
 
 const SALTS: [u32; 2] = [1, 2];
 
@@ -103,7 +104,7 @@ fn a_mark_without_its_lock_is_a_leftover_and_with_it_a_limit() {
     let facts = judge(&shm, &reading(2));
     assert_eq!(numbers(&facts), (CheckpointState::Blocked, 10, Some(7), Some(false)));
     assert_eq!(blockers(&facts), ["read2"]);
-    assert_eq!((facts.blocked_by[0].lock, facts.blocked_by[0].mark), (LockSlot::Read2, Some(7)));
+    assert_eq!((facts.blocked_by[0].lock, facts.blocked_by[0].mark), (LockSlot::Read2, Some(FrameNumber(7))));
     assert!(told(&facts).contains("read2 is held at frame 7 by pid 42 (sqlite3)"), "{}", told(&facts));
     let mut both = reading(2);
     both.read[1] = held(LockState::Shared, 43);
@@ -358,7 +359,7 @@ fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
 fn read_marks_carry_their_locks() {
     let shm = head(&Shm { marks: [0, 4, u32::MAX, 6, 7], ..shm() });
     let marks = read_marks(&shm, Some(&reading(3)));
-    let brief: Vec<_> = marks.iter().map(|mark| (mark.slot, mark.mark, mark.lock)).collect();
+    let brief: Vec<_> = marks.iter().map(|mark| (mark.slot, mark.mark.map(u64::from), mark.lock)).collect();
     assert_eq!(
         brief,
         [

@@ -7,6 +7,7 @@ use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Visit, Visited}
 use walscope::wal::{FrameClass, WalFacts, scan, scan_pages};
 
 use crate::common::synthetic::WalWriter;
+use walscope::number::FrameNumber;
 
 fn sample() -> WalWriter {
     let mut wal = WalWriter::new(512, false, [7, 8]);
@@ -19,7 +20,8 @@ fn facts(bytes: &Vec<u8>) -> WalFacts {
 }
 
 fn visit(bytes: &Vec<u8>, facts: &WalFacts) -> Visit {
-    frames::visit(FrameBytes::Whole(bytes), facts, 1..=u64::MAX, 1, &mut |_| Ok(())).unwrap()
+    frames::visit(FrameBytes::Whole(bytes), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(()))
+        .unwrap()
 }
 
 #[test]
@@ -27,16 +29,16 @@ fn any_range_says_what_the_first_pass_said() {
     let bytes = sample().bytes;
     let mut expected = Vec::new();
     let facts = scan(&bytes, &mut |frame| expected.push(*frame)).unwrap();
-    for first in 0..6 {
+    for first in 0..6_u64 {
         for last in 0..7_u64 {
+            let range = FrameNumber(first)..=FrameNumber(last);
             let mut seen = Vec::new();
             let mut keep = |visited: &Visited<'_>| {
                 seen.push(visited.frame);
                 Ok(())
             };
-            let end = frames::visit(FrameBytes::Whole(&bytes), &facts, first..=last, 1, &mut keep).unwrap();
-            let part: Vec<_> =
-                expected.iter().copied().filter(|frame| (first..=last).contains(&frame.number)).collect();
+            let end = frames::visit(FrameBytes::Whole(&bytes), &facts, range.clone(), 1, &mut keep).unwrap();
+            let part: Vec<_> = expected.iter().copied().filter(|frame| range.contains(&frame.number)).collect();
             assert_eq!(seen, part, "{first}..{last}");
             assert!(!end.changed, "{first}..{last}");
         }
@@ -89,7 +91,14 @@ fn however_many_threads_read_ahead_the_frames_are_the_same() {
                 seen.push((visited.frame, page.to_vec()));
                 Ok(())
             };
-            let end = frames::visit(FrameBytes::Whole(&wal), &facts, first..=last, threads, &mut keep).unwrap();
+            let end = frames::visit(
+                FrameBytes::Whole(&wal),
+                &facts,
+                FrameNumber(first)..=FrameNumber(last),
+                threads,
+                &mut keep,
+            )
+            .unwrap();
             assert!(!end.changed, "{threads} threads, {first}..{last}");
             let part = &expected[first as usize - 1..last.min(1500) as usize];
             assert!(seen == part, "{threads} threads, {first}..{last}");
@@ -99,7 +108,9 @@ fn however_many_threads_read_ahead_the_frames_are_the_same() {
             left -= 1;
             if left == 0 { Err(io::Error::from(io::ErrorKind::BrokenPipe)) } else { Ok(()) }
         };
-        let error = frames::visit(FrameBytes::Whole(&wal), &facts, 1..=1500, threads, &mut stop).unwrap_err();
+        let error =
+            frames::visit(FrameBytes::Whole(&wal), &facts, FrameNumber(1)..=FrameNumber(1500), threads, &mut stop)
+                .unwrap_err();
         assert_eq!((error.kind(), left), (io::ErrorKind::BrokenPipe, 0), "{threads} threads");
     }
 }
@@ -132,7 +143,8 @@ fn an_error_of_the_receiver_ends_the_visit() {
         seen += 1;
         Err(io::Error::from(io::ErrorKind::BrokenPipe))
     };
-    let error = frames::visit(FrameBytes::Whole(&bytes), &facts(&bytes), 1..=4, 1, &mut stop).unwrap_err();
+    let error = frames::visit(FrameBytes::Whole(&bytes), &facts(&bytes), FrameNumber(1)..=FrameNumber(4), 1, &mut stop)
+        .unwrap_err();
     assert_eq!((error.kind(), seen), (io::ErrorKind::BrokenPipe, 1));
 }
 
@@ -140,18 +152,18 @@ fn an_error_of_the_receiver_ends_the_visit() {
 fn nothing_is_said_of_superseded_frames_beyond_the_limit() {
     let bytes = sample().bytes;
     for (limit, expected) in [(4, [Some(true), Some(false), Some(false), None]), (3, [None; 4])] {
-        let mut prologue = Prologue::new(1, limit);
+        let mut prologue = Prologue::new(FrameNumber::FIRST, limit);
         let facts = scan_pages(&bytes, &mut |frame, page| prologue.push(frame, page)).unwrap();
         let start = prologue.finish(&facts);
         assert_eq!(start.newest.too_many(), limit == 3);
-        assert_eq!((start.transactions, start.largest_page, start.largest_commit_pages), (2, 3, 2));
+        assert_eq!((start.transactions, u32::from(start.largest_page), start.largest_commit_pages), (2, 3, 2));
         let mut superseded = Vec::new();
         let mut keep = |visited: &Visited<'_>| {
             superseded.push(start.newest.superseded(visited));
             assert!(visited.class != FrameClass::Uncommitted || visited.frame.number == 4);
             Ok(())
         };
-        frames::visit(FrameBytes::Whole(&bytes), &facts, 1..=4, 1, &mut keep).unwrap();
+        frames::visit(FrameBytes::Whole(&bytes), &facts, FrameNumber(1)..=FrameNumber(4), 1, &mut keep).unwrap();
         assert_eq!(superseded, expected, "limit {limit}");
     }
 }

@@ -6,6 +6,7 @@ use walscope::wal::transactions::transactions;
 use walscope::wal::{WalFacts, scan};
 
 use crate::common::synthetic::{Shm, WalWriter};
+use walscope::number::PageNumber;
 
 fn look(bytes: &Vec<u8>) -> WalFacts {
     let mut frames = 0;
@@ -34,7 +35,7 @@ fn look_at_index(bytes: &Vec<u8>) {
             assert!(facts.unreachable_frames <= facts.indexed);
         }
     }
-    let _ = index.frame_of_page(1, mx_frame);
+    let _ = index.frame_of_page(PageNumber(1), mx_frame);
     let _ = index.page_of_frame(mx_frame);
 }
 

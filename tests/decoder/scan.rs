@@ -11,6 +11,7 @@ use walscope::format::checksum::Kernel;
 use walscope::wal::{EndReason, Frame, Scan, WalFacts};
 
 use crate::common::synthetic::WalWriter;
+use walscope::number::FrameNumber;
 
 const THREADS: [usize; 4] = [1, 2, 3, 7];
 
@@ -83,7 +84,8 @@ fn one_flipped_bit_ends_the_chain_at_its_frame_for_every_thread() {
         flipped[32 + (frame - 1) * 536 + 300] ^= 0x40;
         for threads in THREADS {
             let facts = Scan::new(&flipped).threads(threads).facts().unwrap();
-            let expected = if frame as u64 <= whole.frames.valid { frame as u64 } else { whole.end_frame };
+            let frame = FrameNumber(frame as u64);
+            let expected = if frame <= whole.frames.valid { frame } else { whole.end_frame };
             assert_eq!((facts.end_frame, facts.end_reason), (expected, EndReason::ChecksumMismatch), "{threads}");
         }
     }
@@ -173,7 +175,7 @@ fn a_tebibyte_of_holes_is_counted_without_reading_it() {
     for threads in THREADS {
         let facts = Scan::new(&wal).threads(threads).facts().unwrap();
         assert_eq!((facts.frames.valid, facts.frames.unwritten), (2, (len - 32) / 4120 - 2));
-        assert_eq!((facts.end_frame, facts.end_reason), (3, EndReason::SaltMismatch));
+        assert_eq!((facts.end_frame, facts.end_reason), (FrameNumber(3), EndReason::SaltMismatch));
         assert_eq!((facts.file_size, facts.frames.torn_bytes), (len, (len - 32) % 4120));
     }
     let mut handed_out = 0_u64;

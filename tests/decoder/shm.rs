@@ -1,10 +1,11 @@
 //! The wal-index: both byte orders, lookups, noise, garbage.
 use std::collections::BTreeSet;
 
-use walscope::format::shm::{ByteOrder, HASH_SLOTS, IndexBlock, hash, parse_head};
+use walscope::format::shm::{HASH_SLOTS, IndexBlock, hash, parse_head};
 use walscope::shm::{BlockFacts, IndexError, Lookup, WalIndex, find_in_block};
 
 use crate::common::synthetic::Shm;
+use walscope::number::{ByteOrder, Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 
 fn filled() -> Shm {
     Shm {
@@ -29,10 +30,16 @@ fn both_byte_orders_give_the_same_head_but_for_the_order() {
     for head in [little, big] {
         assert!(head.byte_order_known && head.headers_agree);
         let header = head.trusted().unwrap();
-        assert_eq!((header.page_size, header.mx_frame, header.database_pages), (65536, 9000, 700));
-        assert_eq!((header.salts, header.frame_checksum), ([0x0102_0304, 0x0506_0708], [0xa1b2_c3d4, 5]));
-        assert_eq!((head.checkpoint.backfilled, head.checkpoint.backfill_attempted), (12, 34));
-        assert_eq!(head.checkpoint.read_marks, [Some(0), Some(9000), Some(56), None, Some(78)]);
+        assert_eq!((header.page_size, header.mx_frame, header.database_pages), (65536, FrameNumber(9000), 700));
+        assert_eq!(
+            (header.salts, header.frame_checksum),
+            (Salts([0x0102_0304, 0x0506_0708]), Checksum([0xa1b2_c3d4, 5]))
+        );
+        assert_eq!([head.checkpoint.backfilled, head.checkpoint.backfill_attempted], [12, 34].map(FrameNumber));
+        assert_eq!(
+            head.checkpoint.read_marks,
+            [Some(0), Some(9000), Some(56), None, Some(78)].map(|mark| mark.map(FrameNumber))
+        );
     }
 }
 
@@ -62,18 +69,23 @@ fn every_frame_of_three_blocks_is_found_in_both_orders() {
         let index = WalIndex::open(&bytes).unwrap();
         assert_eq!(index.blocks(), 3);
         for frame in [1, 4062, 4063, 8158, 8159, 9000] {
-            assert_eq!(index.page_of_frame(frame).unwrap(), Some((frame - 1) % 700 + 1), "frame {frame}");
+            assert_eq!(
+                index.page_of_frame(frame.into()).unwrap(),
+                Some(PageNumber((frame - 1) % 700 + 1)),
+                "frame {frame}"
+            );
         }
-        assert_eq!(index.page_of_frame(0).unwrap(), None);
-        assert_eq!(index.page_of_frame(u32::MAX).unwrap(), None);
+        assert_eq!(index.page_of_frame(FrameNumber::NONE).unwrap(), None);
+        assert_eq!(index.page_of_frame(u32::MAX.into()).unwrap(), None);
         for number in 0..3 {
-            let facts = BlockFacts::of(&index.block(number).unwrap(), 9000);
+            let facts = BlockFacts::of(&index.block(number).unwrap(), FrameNumber(9000));
             assert!(facts.sound(), "{facts:?}");
             assert_eq!(facts.live_slots, facts.indexed);
             assert_eq!(facts.garbage_slots, 0);
         }
-        let last = BlockFacts::of(&index.block(2).unwrap(), 9000);
-        assert_eq!((last.first_frame, last.indexed, last.noise_entries, last.noise_slots), (8159, 842, 100, 100));
+        let last = BlockFacts::of(&index.block(2).unwrap(), FrameNumber(9000));
+        assert_eq!(last.first_frame, 8159);
+        assert_eq!((last.indexed, last.noise_entries, last.noise_slots), (842, 100, 100));
     }
 }
 
@@ -89,7 +101,11 @@ fn a_page_is_found_at_its_newest_frame_up_to_the_one_asked_for() {
     };
     for page in [1, 2, 350, 700, 701, 0, u32::MAX] {
         for max in [0, 1, 699, 700, 701, 4062, 4063, 8158, 8159, 9000, 9100, u32::MAX] {
-            assert_eq!(index.frame_of_page(page, max).unwrap(), newest(page, max), "page {page} up to {max}");
+            assert_eq!(
+                index.frame_of_page(PageNumber(page), max.into()).unwrap(),
+                newest(page, max),
+                "page {page} up to {max}"
+            );
         }
     }
 }
@@ -103,8 +119,8 @@ fn a_table_without_an_empty_slot_ends_the_search() {
         }
     }
     let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
-    assert_eq!(find_in_block(&block, 5, 1), Lookup::NoEmptySlot);
-    let facts = BlockFacts::of(&block, 1);
+    assert_eq!(find_in_block(&block, PageNumber(5), FrameNumber(1)), Lookup::NoEmptySlot);
+    let facts = BlockFacts::of(&block, FrameNumber(1));
     assert_eq!((facts.garbage_slots, facts.live_slots, facts.unreachable_frames), (8191, 1, 1));
     assert!(facts.full && !facts.sound());
 }
@@ -117,15 +133,15 @@ fn a_frame_behind_an_empty_slot_is_unreachable_and_a_second_slot_is_a_duplicate(
     let mut bytes = shm.bytes(false);
     assert_eq!(bytes[slot(384)], 2);
     bytes[slot(383)] = 0;
-    let facts = BlockFacts::of(&WalIndex::open(&bytes).unwrap().block(0).unwrap(), 2);
-    assert_eq!((facts.unreachable_frames, facts.unreachable.as_slice()), (2, [1, 2].as_slice()));
+    let facts = BlockFacts::of(&WalIndex::open(&bytes).unwrap().block(0).unwrap(), FrameNumber(2));
+    assert_eq!((facts.unreachable_frames, facts.unreachable.as_slice()), (2, [1, 2].map(FrameNumber).as_slice()));
     bytes[slot(383)] = 2;
     let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
-    let facts = BlockFacts::of(&block, 2);
-    assert_eq!((facts.duplicate_slots, facts.unreachable.as_slice()), (1, [1].as_slice()));
+    let facts = BlockFacts::of(&block, FrameNumber(2));
+    assert_eq!((facts.duplicate_slots, facts.unreachable.as_slice()), (1, [FrameNumber(1)].as_slice()));
     assert!(!facts.sound());
-    assert_eq!(find_in_block(&block, 8193, 2), Lookup::Found(2));
-    assert_eq!(find_in_block(&block, 1, 2), Lookup::Absent);
+    assert_eq!(find_in_block(&block, PageNumber(8193), FrameNumber(2)), Lookup::Found(FrameNumber(2)));
+    assert_eq!(find_in_block(&block, PageNumber(1), FrameNumber(2)), Lookup::Absent);
 }
 
 #[test]
@@ -136,17 +152,24 @@ fn a_search_goes_on_at_the_start_of_the_table() {
     let bytes = shm.bytes(false);
     let block = WalIndex::open(&bytes).unwrap().block(0).unwrap();
     assert_eq!((block.hash_slots[8191], block.hash_slots[0]), (1, 2));
-    assert!(BlockFacts::of(&block, 2).sound());
-    assert_eq!(find_in_block(&block, page + 8192, 2), Lookup::Found(2));
+    assert!(BlockFacts::of(&block, FrameNumber(2)).sound());
+    assert_eq!(find_in_block(&block, PageNumber(page + 8192), FrameNumber(2)), Lookup::Found(FrameNumber(2)));
     // Two frames of one page, the newer one in front: what is behind it stands at the start of the table.
     let twice = Shm { mx_frame: 2, pages: vec![page, page], ..Shm::default() }.bytes(false);
     let mut block = WalIndex::open(&twice).unwrap().block(0).unwrap();
-    assert!(BlockFacts::of(&block, 2).sound());
+    assert!(BlockFacts::of(&block, FrameNumber(2)).sound());
     block.hash_slots.swap(8191, 0);
-    assert_eq!(BlockFacts::of(&block, 2).misordered, [(page, 1)]);
-    assert_eq!(find_in_block(&block, page, 2), Lookup::Found(1));
+    assert_eq!(
+        BlockFacts::of(&block, FrameNumber(2)).misordered,
+        [FrameOfPage { page: PageNumber(page), frame: FrameNumber(1) }]
+    );
+    assert_eq!(find_in_block(&block, PageNumber(page), FrameNumber(2)), Lookup::Found(FrameNumber(1)));
     block.hash_slots.iter_mut().filter(|slot| **slot == 0).for_each(|slot| *slot = u16::MAX);
-    assert_eq!(BlockFacts::of(&block, 2).misordered, [(page, 1)], "in a full table, too");
+    assert_eq!(
+        BlockFacts::of(&block, FrameNumber(2)).misordered,
+        [FrameOfPage { page: PageNumber(page), frame: FrameNumber(1) }],
+        "in a full table, too"
+    );
 }
 
 #[test]
@@ -162,8 +185,8 @@ fn short_files_say_what_is_missing() {
 
 /// What a search for each page comes across, one page at a time: slots with an older frame behind a newer one.
 fn misordered(block: &IndexBlock, indexed: usize) -> usize {
-    let pages: BTreeSet<u32> = block.page_numbers[..indexed].iter().copied().collect();
-    let met = |page: u32| {
+    let pages: BTreeSet<PageNumber> = block.page_numbers[..indexed].iter().copied().collect();
+    let met = |page: PageNumber| {
         let slots = (0..HASH_SLOTS).map(move |step| block.hash_slots[(hash(page) + step) % HASH_SLOTS]);
         let met = slots.take_while(|position| *position != 0).map(usize::from);
         let met = met.filter(|position| *position <= indexed && block.page_numbers[position - 1] == page);
@@ -182,12 +205,12 @@ proptest::proptest! {
         full: bool,
     ) {
         // Searches begin at one of four slots near the end of the table, for one of three pages each.
-        let inverse = (0..8192_u32).find(|page| hash(*page) == 1).unwrap();
-        let page = |(slot, turn): (u32, u32)| (begin + slot) % 8192 * inverse % 8192 + turn * 8192;
+        let inverse = (0..8192_u32).find(|page| hash(PageNumber(*page)) == 1).unwrap();
+        let page = |(slot, turn)| PageNumber((begin + slot) % 8192 * inverse % 8192 + turn * 8192);
         let mut block = IndexBlock {
             number: 1,
-            first_frame: 4063,
-            page_numbers: vec![0; 4096],
+            first_frame: FrameNumber(4063),
+            page_numbers: vec![PageNumber::NONE; 4096],
             hash_slots: vec![0; HASH_SLOTS],
         };
         let mut taken = Vec::new();
@@ -204,7 +227,7 @@ proptest::proptest! {
             block.hash_slots.iter_mut().filter(|slot| **slot == 0).for_each(|slot| *slot = 5000);
         }
         let indexed = indexed.min(entries.len());
-        let facts = BlockFacts::of(&block, 4062 + indexed as u32);
+        let facts = BlockFacts::of(&block, FrameNumber(4062 + indexed as u64));
         proptest::prop_assert_eq!(facts.indexed, indexed);
         proptest::prop_assert_eq!(facts.misordered_slots, misordered(&block, indexed));
     }

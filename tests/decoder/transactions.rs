@@ -1,4 +1,5 @@
 //! Frames grouped into transactions.
+use walscope::number::{FrameNumber, PageNumber};
 use walscope::wal::transactions::{Transaction, transactions};
 
 use crate::common::synthetic::WalWriter;
@@ -14,8 +15,8 @@ fn each_commit_ends_a_transaction_and_the_uncommitted_tail_is_none() {
     let mut wal = WalWriter::new(512, false, [1, 2]);
     wal.frame(2, 0, 1).frame(1, 2, 1).frame(1, 2, 2).frame(3, 0, 3);
     let all = grouped(&wal, 100);
-    let brief: Vec<_> = all.iter().map(|t| (t.number, t.first_frame, t.last_frame, t.database_pages)).collect();
-    assert_eq!(brief, [(1, 1, 2, 2), (2, 3, 3, 2)]);
+    let brief: Vec<_> = all.iter().map(|t| (t.number, t.database_pages, [t.first_frame, t.last_frame])).collect();
+    assert_eq!(brief, [(1, 2, [1, 2].map(FrameNumber)), (2, 2, [3, 3].map(FrameNumber))]);
     assert_eq!(all[0].pages, [2, 1]);
 }
 
@@ -25,9 +26,9 @@ fn repeated_commit_frames_are_one_transaction() {
     wal.frame(2, 0, 1).frame(1, 2, 5).frame(1, 2, 5).frame(1, 2, 5).frame(4, 4, 5);
     let all = grouped(&wal, 100);
     assert_eq!(all.len(), 2);
-    assert_eq!((all[0].first_frame, all[0].commit_frame, all[0].last_frame), (1, 2, 4));
-    assert_eq!((all[0].commit_points(), all[0].pages.as_slice()), (3, [2, 1].as_slice()));
-    assert_eq!((all[1].first_frame, all[1].number), (5, 2));
+    assert_eq!([all[0].first_frame, all[0].commit_frame, all[0].last_frame], [1, 2, 4].map(FrameNumber));
+    assert_eq!((all[0].commit_points(), all[0].pages.as_slice()), (3, [2, 1].map(PageNumber).as_slice()));
+    assert_eq!((all[1].first_frame, all[1].number), (FrameNumber(5), 2));
 }
 
 #[test]

@@ -3,6 +3,7 @@ use walscope::bytes::ReadAt;
 use walscope::wal::{EndReason, Frame, FrameClass, FrameCounts, GENERATIONS_LISTED, WalFacts, scan};
 
 use crate::common::synthetic::WalWriter;
+use walscope::number::{FrameNumber, PageSize, Salts};
 
 fn facts(bytes: &[u8]) -> WalFacts {
     frames(bytes).0
@@ -57,9 +58,9 @@ fn all_six_classes_are_told_apart_in_one_file() {
         torn_bytes: 100,
     };
     assert_eq!(facts.frames, expected);
-    assert_eq!((facts.end_frame, facts.end_reason), (4, EndReason::ChecksumMismatch));
-    let generations: Vec<_> = facts.generations.iter().map(|g| (g.salt1, g.salt2, g.frames)).collect();
-    assert_eq!(generations, [(11, 222, 5), (10, 111, 3)]);
+    assert_eq!((facts.end_frame, facts.end_reason), (FrameNumber(4), EndReason::ChecksumMismatch));
+    let generations: Vec<_> = facts.generations.iter().map(|g| (g.salts, g.frames)).collect();
+    assert_eq!(generations, [(Salts([11, 222]), 5), (Salts([10, 111]), 3)]);
     assert_eq!(facts.file_size, wal.bytes.len() as u64);
 }
 
@@ -81,8 +82,8 @@ fn both_checksum_orders_and_every_page_size_are_read() {
             let facts = facts(&wal.bytes);
             assert_eq!((facts.frames.committed, facts.commits), (2, 1), "page size {}", 1 << shift);
             let last = facts.last_commit.unwrap();
-            assert_eq!((last.frame, last.database_pages, last.checksum), (2, 2, wal.checksum()));
-            assert_eq!(facts.page_size(), Some(1 << shift));
+            assert_eq!((last.frame, last.database_pages, last.checksum.0), (FrameNumber(2), 2, wal.checksum()));
+            assert_eq!(facts.page_size(), PageSize::new(1 << shift));
             assert_eq!(facts.end_reason, EndReason::EndOfFile);
         }
     }
@@ -97,7 +98,7 @@ fn more_frames_than_one_block_holds_are_read_in_order() {
     let (facts, frames) = frames(&wal.bytes);
     assert_eq!(facts.commits, 9);
     for (n, frame) in (1..).zip(&frames) {
-        assert_eq!((frame.number, frame.offset, u64::from(frame.header.page)), (n, 32 + (n - 1) * 65560, n));
+        assert_eq!((frame.number.count(), frame.offset, u64::from(frame.header.page)), (n, 32 + (n - 1) * 65560, n));
     }
 }
 
@@ -125,7 +126,7 @@ fn the_chain_ends_at_the_first_frame_that_does_not_follow() {
         (535, EndReason::ChecksumMismatch),
     ] {
         let facts = broken(at);
-        assert_eq!((facts.end_frame, facts.end_reason), (2, reason), "byte {at}");
+        assert_eq!((facts.end_frame, facts.end_reason), (FrameNumber(2), reason), "byte {at}");
         assert_eq!(facts.last_commit.unwrap().frame, 1);
         assert_eq!(facts.commits, 1);
     }
@@ -148,7 +149,7 @@ fn page_0_ends_the_chain_though_its_checksum_is_right() {
     wal.frame(1, 1, 1).frame(0, 2, 1).frame(3, 3, 1);
     let (facts, frames) = frames(&wal.bytes);
     assert!(frames[1].checksum_ok);
-    assert_eq!((facts.end_frame, facts.end_reason), (2, EndReason::PageZero));
+    assert_eq!((facts.end_frame, facts.end_reason), (FrameNumber(2), EndReason::PageZero));
     assert_eq!(facts.frames.residue, 2);
 }
 
@@ -182,7 +183,7 @@ fn short_files_say_how_short() {
 fn a_file_of_32_bytes_is_never_read() {
     let mut wal = WalWriter::new(512, false, [1, 2]);
     assert_eq!(facts(&wal.bytes).end_reason, EndReason::EndOfFile);
-    assert_eq!(facts(&wal.bytes).page_size(), Some(512));
+    assert_eq!(facts(&wal.bytes).page_size(), PageSize::new(512));
     wal.bytes[0] = 0;
     assert_eq!(facts(&wal.bytes).end_reason, EndReason::EndOfFile);
     assert_eq!(facts(&wal.bytes).page_size(), None);
@@ -215,7 +216,7 @@ fn header_faults_are_told_in_sqlites_order() {
     ] {
         let facts = facts(bytes);
         assert_eq!((facts.end_reason, facts.frames.in_file, facts.frames.valid), (reason, in_file, 0));
-        assert_eq!((facts.commits, facts.last_commit, facts.end_frame), (0, None, 1));
+        assert_eq!((facts.commits, facts.last_commit, facts.end_frame), (0, None, FrameNumber::FIRST));
         assert_eq!(facts.page_size(), None);
         assert_eq!(facts.frames.residue, in_file);
         assert_eq!(facts.file_size, bytes.len() as u64);
@@ -237,7 +238,7 @@ fn a_torn_frame_ends_the_chain_only_if_nothing_else_did() {
     wal.frame(1, 1, 1).frame(2, 2, 2);
     let whole = wal.bytes.len();
     let torn = facts(&wal.bytes[..whole - 1]);
-    assert_eq!((torn.end_frame, torn.end_reason, torn.frames.torn_bytes), (2, EndReason::TornFrame, 535));
+    assert_eq!((torn.end_frame, torn.end_reason, torn.frames.torn_bytes), (FrameNumber(2), EndReason::TornFrame, 535));
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn a_generation_for_every_frame_fills_the_list_and_no_more() {
     }
     let facts = facts(&wal.bytes);
     assert_eq!(facts.generations.len(), GENERATIONS_LISTED);
-    assert_eq!(facts.generations[0].salt1, 200);
+    assert_eq!(facts.generations[0].salts, Salts([200, 7]));
     let listed: u64 = facts.generations.iter().map(|generation| generation.frames).sum();
     assert_eq!(listed + facts.unlisted_generation_frames, 200);
     assert_eq!(facts.generations[0].frames, 1);

@@ -9,11 +9,12 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use walscope::format::checksum::{ChecksumOrder, checksum};
+use walscope::format::checksum::checksum;
 use walscope::format::wal::frame_checksum;
 
 use crate::common::command::{EXE, run};
 use crate::common::synthetic::Shm;
+use walscope::number::{ByteOrder, Checksum};
 
 /// Frames in a plain test run.
 const FRAMES: u32 = 20_000;
@@ -55,8 +56,8 @@ fn write(folder: &Path, shape: Shape, frames: u32) {
     let mut head = [0; 32];
     head[..16].copy_from_slice(&[0x37, 0x7f, 6, 0x82, 0, 0x2d, 0xe2, 0x18, 0, 0, 2, 0, 0, 0, 0, 1]);
     head[16..24].copy_from_slice(&words(SALTS));
-    let mut sums = checksum(ChecksumOrder::Little, [0, 0], &head[..24]);
-    head[24..].copy_from_slice(&words(sums));
+    let mut sums = checksum(ByteOrder::Little, Checksum::ZERO, &head[..24]);
+    head[24..].copy_from_slice(&words(sums.0));
     let mut wal = BufWriter::with_capacity(1 << 20, File::create(folder.join("t.db-wal")).unwrap());
     wal.write_all(&head).unwrap();
     let mut bytes = [0; 24 + PAGE];
@@ -68,13 +69,13 @@ fn write(folder: &Path, shape: Shape, frames: u32) {
         bytes[8..16].copy_from_slice(&words(SALTS));
         let broken = shape == Shape::Residue && number > 1;
         if !broken {
-            sums = frame_checksum(ChecksumOrder::Little, sums, &bytes);
+            sums = frame_checksum(ByteOrder::Little, sums, &bytes);
             pages.push(page);
         }
         if commit > 0 && !broken {
-            last = (number, sums, commit);
+            last = (number, sums.0, commit);
         }
-        bytes[16..24].copy_from_slice(&words(sums));
+        bytes[16..24].copy_from_slice(&words(sums.0));
         wal.write_all(&bytes).unwrap();
     }
     wal.flush().unwrap();

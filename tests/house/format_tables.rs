@@ -6,6 +6,7 @@ use std::path::Path;
 use walscope::evidence::LockSlot;
 use walscope::format::layout::{self, Layout};
 use walscope::format::{shm, wal};
+use walscope::number::PAGE_SIZES;
 
 const SHM_LOCKS: u64 = LockSlot::Write.bytes().start;
 
@@ -94,7 +95,7 @@ fn assert_numbers(name: &str, expected: Vec<Vec<u64>>) {
 fn every_number_in_a_wal_table_is_the_decoders() {
     let (header, frame) = (wal::HEADER_SIZE as u64, wal::FRAME_HEADER_SIZE as u64);
     let (little, big) = (u64::from(wal::MAGIC_LITTLE), u64::from(wal::MAGIC_BIG));
-    let (smallest, largest) = (u64::from(*wal::PAGE_SIZES.start()), u64::from(*wal::PAGE_SIZES.end()));
+    let (smallest, largest) = (u64::from(*PAGE_SIZES.start()), u64::from(*PAGE_SIZES.end()));
     let mut expected = vec![vec![header, frame, frame]];
     expected.extend(fields(
         &layout::WAL_HEADER,
@@ -113,7 +114,7 @@ fn every_number_in_a_wal_table_is_the_decoders() {
 
 #[test]
 fn every_number_in_a_wal_index_table_is_the_decoders() {
-    let (version, largest) = (u64::from(wal::FORMAT_VERSION), u64::from(*wal::PAGE_SIZES.end()));
+    let (version, largest) = (u64::from(wal::FORMAT_VERSION), u64::from(*PAGE_SIZES.end()));
     let (slots, slot_size) = (shm::HASH_SLOTS as u64, (layout::LATER_BLOCK.fields[1].size / shm::HASH_SLOTS) as u64);
     let entry_size = (layout::LATER_BLOCK.fields[0].size / shm::BLOCK_FRAMES) as u64;
     let (unused_mark, checksummed) = (u64::from(shm::READMARK_NOT_USED), shm::HEADER_CHECKSUMMED as u64);

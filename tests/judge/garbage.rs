@@ -15,6 +15,7 @@ use walscope::shm::{BlockFacts, WalIndex};
 use crate::common::command::walscope;
 use crate::common::synthetic::Shm;
 use crate::world::{World, healthy};
+use walscope::number::PageNumber;
 
 /// Counts what is read.
 struct Counted(Vec<u8>, Arc<AtomicU64>);
@@ -174,10 +175,10 @@ fn blocks_without_end_are_no_more_than_the_file_has() {
     let index = WalIndex::open(&counted).unwrap();
     assert_eq!(index.blocks(), 3);
     assert!(index.block(3).is_err() && index.block(u32::MAX).is_err());
-    let _ = index.frame_of_page(7, u32::MAX).unwrap();
-    assert_eq!(index.page_of_frame(u32::MAX).unwrap(), None);
+    let _ = index.frame_of_page(PageNumber(7), u32::MAX.into()).unwrap();
+    assert_eq!(index.page_of_frame(u32::MAX.into()).unwrap(), None);
     // One page in every entry: each slot of a block leads to one, and a chain is as long as there are entries.
-    let facts = BlockFacts::of(&index.block(2).unwrap(), u32::MAX);
+    let facts = BlockFacts::of(&index.block(2).unwrap(), u32::MAX.into());
     assert_eq!(facts.indexed, 4_096);
     assert!(read.load(Ordering::Relaxed) < 10 * 32_768, "{read:?}");
 }

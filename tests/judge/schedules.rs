@@ -8,6 +8,7 @@ use walscope::look::{Examined, examine};
 
 use crate::common::synthetic::Shm;
 use crate::world::{Moment, Moving, World, at_rest, healthy, open};
+use walscope::number::{FrameNumber, FrameOfPage, PageNumber};
 
 fn look(world: Moving) -> Examined {
     let examined = examine(&world).unwrap();
@@ -87,7 +88,8 @@ fn real_damage_is_found_though_a_commit_comes_meanwhile() {
     world.database()[5] ^= 1;
     let examined = look(Moving::new(world, Moment::DatabasePage, commit_and_copy));
     assert_eq!(codes(&examined).remove(0).0, "backfill_not_in_database");
-    assert_eq!(examined.backfill.unwrap().listed, [(1, 1)]);
+    let listed = examined.backfill.unwrap().listed;
+    assert_eq!(listed, [FrameOfPage { page: PageNumber(1), frame: FrameNumber(1) }]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn equal_checksums_support_and_never_prove() {
 #[test]
 fn another_checksum_at_the_common_frame_refutes_both() {
     let mut sides = pair();
-    sides[1].wal.last_commit.as_mut().unwrap().checksum = [1, 1];
+    sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);
     let comparison = compare(&sides, false);
     assert_eq!(items(&comparison, Kind::ContentLineage), [(About::Both, Says::Refutes)]);
     assert_eq!(comparison.verdict.locks, Answer::Refuted);
@@ -41,7 +41,7 @@ fn equal_bytes_are_always_listed_and_always_silent() {
 fn other_content_of_captures_apart_refutes_only_beside_a_process_older_than_both() {
     let different = || {
         let mut sides = pair();
-        sides[1].wal.last_commit.as_mut().unwrap().checksum = [1, 1];
+        sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);
         sides
     };
     for (at, refuted) in [(99, true), (100, false), (150, false)] {

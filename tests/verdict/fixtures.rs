@@ -5,8 +5,9 @@ use std::sync::Arc;
 use walscope::compare::{Comparison, FrameHeaders, LivePair, Side, compare_live};
 use walscope::evidence::live::*;
 use walscope::evidence::*;
-use walscope::format::shm::{ByteOrder, CheckpointInfo, IndexHead, IndexHeader};
+use walscope::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
 use walscope::format::wal::WalHeader;
+use walscope::number::{ByteOrder, Checksum, FrameNumber, Salts, Stride};
 use walscope::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
 pub const SALTS: [u32; 2] = [100, 7];
@@ -105,16 +106,16 @@ pub fn sample(boottime: u64, mx_frame: u32) -> WalIndexSample {
     WalIndexSample {
         before: clock(boottime),
         after: clock(boottime + 10),
-        mx_frame,
-        salts: SALTS,
+        mx_frame: mx_frame.into(),
+        salts: Salts(SALTS),
         frame_checksum: checksum(mx_frame.into()),
-        backfilled: 0,
+        backfilled: FrameNumber::NONE,
     }
 }
 
-pub fn checksum(frame: u64) -> [u32; 2] {
+pub fn checksum(frame: u64) -> Checksum {
     let frame = u32::try_from(frame).unwrap();
-    [frame * 11, frame * 13]
+    Checksum([frame * 11, frame * 13])
 }
 
 pub fn locks(dead_man_switch: LockState) -> LocksView {
@@ -131,11 +132,11 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
         initialized: 1,
         big_endian_checksums: 0,
         page_size: 4096,
-        mx_frame,
+        mx_frame: mx_frame.into(),
         database_pages: 3,
         frame_checksum: checksum(mx_frame.into()),
-        salts,
-        checksum: [0, 0],
+        salts: Salts(salts),
+        checksum: Checksum::ZERO,
         checksum_ok: true,
     };
     IndexHead {
@@ -144,10 +145,10 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
         headers: [header; 2],
         headers_agree: true,
         checkpoint: CheckpointInfo {
-            backfilled: 0,
-            read_marks: [Some(0), None, None, None, None],
+            backfilled: FrameNumber::NONE,
+            read_marks: [Some(FrameNumber::NONE), None, None, None, None],
             lock_bytes: [0; 8],
-            backfill_attempted: 0,
+            backfill_attempted: FrameNumber::NONE,
             unused: 0,
         },
     }
@@ -155,7 +156,7 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
 
 /// A WAL whose every frame commits.
 pub fn wal(frames: u64, salts: [u32; 2], checkpoint_sequence: u32) -> WalFacts {
-    let [salt1, salt2] = salts;
+    let salts = Salts(salts);
     WalFacts {
         file_size: 32 + frames * 4120,
         header: Some(WalHeader {
@@ -163,18 +164,20 @@ pub fn wal(frames: u64, salts: [u32; 2], checkpoint_sequence: u32) -> WalFacts {
             format_version: 3_007_000,
             page_size: 4096,
             checkpoint_sequence,
-            salt1,
-            salt2,
-            checksum1: 0,
-            checksum2: 0,
+            salts,
+            checksum: Checksum::ZERO,
             checksum_ok: true,
         }),
         frames: FrameCounts { in_file: frames, valid: frames, committed: frames, ..FrameCounts::default() },
-        end_frame: frames + 1,
+        end_frame: FrameNumber(frames).next(),
         end_reason: EndReason::EndOfFile,
         commits: frames,
-        last_commit: (frames > 0).then(|| LastCommit { frame: frames, database_pages: 3, checksum: checksum(frames) }),
-        generations: vec![Generation { salt1, salt2, frames }],
+        last_commit: (frames > 0).then(|| LastCommit {
+            frame: FrameNumber(frames),
+            database_pages: 3,
+            checksum: checksum(frames),
+        }),
+        generations: vec![Generation { salts, frames }],
         unlisted_generation_frames: 0,
     }
 }
@@ -183,12 +186,12 @@ pub fn wal(frames: u64, salts: [u32; 2], checkpoint_sequence: u32) -> WalFacts {
 pub fn headers(frames: u64, salts: [u32; 2]) -> FrameHeaders {
     let mut bytes = vec![0; 32];
     for frame in 1..=frames {
-        let [checksum1, checksum2] = checksum(frame);
+        let Checksum([checksum1, checksum2]) = checksum(frame);
         for word in [1, 3, salts[0], salts[1], checksum1, checksum2] {
             bytes.extend(word.to_be_bytes());
         }
     }
-    FrameHeaders { bytes: Arc::new(bytes), stride: 24 }
+    FrameHeaders { bytes: Arc::new(bytes), stride: Stride::HEADERS }
 }
 
 /// Captured at `at` seconds of uptime for one second.

@@ -1,6 +1,7 @@
 //! What happened between two captures.
 
 use super::*;
+use walscope::number::{FrameNumber, Salts};
 
 fn told(sides: &[Side]) -> Lineage {
     compare(sides, false).lineage.remove(0)
@@ -77,7 +78,7 @@ fn a_wal_that_was_left_out_is_told_by_the_wal_index() {
 #[test]
 fn more_in_the_database_is_checkpointed() {
     let mut sides = pair();
-    sides[1].shm.as_mut().unwrap().checkpoint.backfilled = 9;
+    sides[1].shm.as_mut().unwrap().checkpoint.backfilled = FrameNumber(9);
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Checkpointed));
     assert_eq!(lineage.ahead.as_deref(), Some("reader"));
@@ -96,7 +97,7 @@ fn salt1_counted_up_with_the_sequence_is_restarted() {
 fn frames_of_the_older_generation_left_in_the_file_are_a_restart() {
     let mut sides = pair();
     at(&mut sides[0], 2, [0xdead, 999], 0);
-    sides[0].wal.generations.push(walscope::wal::Generation { salt1: 100, salt2: 7, frames: 7 });
+    sides[0].wal.generations.push(walscope::wal::Generation { salts: Salts(SALTS), frames: 7 });
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Restarted));
     assert_eq!(lineage.ahead.as_deref(), Some("writer"));

@@ -33,7 +33,7 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         8 => b.evidence.files.shm = Observation::missing("ENOENT"),
         9 => b.evidence.files.directory = Observation::seen(file(3)),
         10 => b.evidence.files.database = Observation::seen(file(79)),
-        11 => b.evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = 8),
+        11 => b.evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = walscope::number::FrameNumber(8)),
         12 => b.wal = wal(12, SALTS, 0),
         13 => {
             if let Observation::Seen { value } = &mut a.evidence.mappings {

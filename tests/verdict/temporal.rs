@@ -30,7 +30,7 @@ fn overlapping_samples_have_no_order() {
 #[test]
 fn other_salts_are_not_comparable() {
     let mut sides = samples(&[(100, 9)], &[(200, 0)]);
-    sides[1].evidence.samples[0].salts = [101, 3];
+    sides[1].evidence.samples[0].salts = walscope::number::Salts([101, 3]);
     assert_eq!(says(&compare(&sides, false), Kind::Temporal), Says::Silent);
 }
 
@@ -68,7 +68,7 @@ fn standing_still_supports_nothing() {
 fn falling_behind_between_captures_apart_refutes_only_beside_a_process_older_than_both() {
     for (at, refuted) in [(99, true), (150, false)] {
         let mut sides = pair();
-        sides[1].evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = 8);
+        sides[1].evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = walscope::number::FrameNumber(8));
         started(&mut sides[1], at);
         let comparison = compare(&sides, false);
         assert_eq!(says(&comparison, Kind::Temporal) == Says::Refutes, refuted, "{at}");

@@ -25,6 +25,7 @@ use crate::look::{seen, why_absent, why_unknown};
 use crate::options::Global;
 use crate::pass::pass;
 use crate::steady::steady;
+use walscope::number::FrameNumber;
 
 /// What was looked at and found.
 pub struct Look {
@@ -271,7 +272,7 @@ impl Sight for Captured<'_> {
         self.0.manifest.evidence.locks.value().cloned()
     }
 
-    fn backfilled_before_database(&self, head: &IndexHead) -> Option<u32> {
+    fn backfilled_before_database(&self, head: &IndexHead) -> Option<FrameNumber> {
         let salts = head.trusted()?.salts;
         let samples = self.0.manifest.evidence.samples.iter();
         samples.map(|sample| (sample.salts, sample.backfilled)).find(|(of, _)| *of == salts).map(|(_, n)| n)

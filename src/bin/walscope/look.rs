@@ -20,6 +20,7 @@ use walscope::wal::{Frame, WalFacts};
 
 use crate::options::Global;
 use crate::pass::pass;
+use walscope::number::FrameNumber;
 
 /// What one look found.
 pub struct Look {
@@ -56,7 +57,7 @@ impl Wal<'_> {
     /// The frame headers of a bundle without pages; the facts are those of its capture.
     fn headers(self, bytes: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<WalFacts>> {
         let Self::Frames(each) = self else { return Ok(None) };
-        frames::visit(FrameBytes::Headers(bytes), facts, 1..=u64::MAX, 1, &mut |seen| {
+        frames::visit(FrameBytes::Headers(bytes), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |seen| {
             each(&seen.frame, seen.content.identity());
             Ok(())
         })?;

@@ -1,10 +1,8 @@
 //! The WAL against its database: whether they belong together, and whether what was copied is there.
 
 use super::versions;
-use crate::finding::value::PageAt;
 use crate::finding::{Finding, Found};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::format::wal::FRAME_HEADER_SIZE;
 use crate::look::Examined;
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
 use crate::wal::WalFacts;
@@ -39,8 +37,8 @@ pub(super) fn findings(examined: &Examined, checkpoint: Option<&CheckpointFacts>
 }
 
 fn page_size_differs(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
-    let of_wal = wal.page_size().filter(|size| *size != header.page_size)?;
-    Some(Finding::new(Found::PageSizeDiffers { wal: of_wal, database: header.page_size }))
+    let of_wal = wal.page_size().filter(|size| size.bytes() != header.page_size)?;
+    Some(Finding::new(Found::PageSizeDiffers { wal: of_wal.bytes(), database: header.page_size }))
 }
 
 /// What the WAL's latest page 1 says about the database that it belongs to.
@@ -87,7 +85,7 @@ fn not_in_database(examined: &Examined) -> Option<Finding> {
         backfilled: copied.up_to,
         compared: copied.pages,
         missing: copied.missing,
-        pages: copied.listed.iter().map(|(page, frame)| PageAt { page: *page, frame: (*frame).into() }).collect(),
+        pages: copied.listed.clone(),
         in_use: examined.in_use(),
     }))
 }
@@ -106,7 +104,7 @@ fn too_short(examined: &Examined) -> Option<Finding> {
 }
 
 fn large_little_live(wal: &WalFacts, checkpoint: &CheckpointFacts) -> Option<Finding> {
-    let frame = u64::from(wal.page_size()?) + FRAME_HEADER_SIZE as u64;
+    let frame = wal.page_size()?.frame_size();
     let live = checkpoint.pending.saturating_add(wal.frames.uncommitted).saturating_mul(frame);
     if wal.file_size < LARGE || live > wal.file_size / LITTLE {
         return None;

@@ -3,11 +3,11 @@
 //! What is wrong in a wal-index is an error only while somebody uses it and it stood still to be judged: a `-shm` that
 //! nobody has open is rebuilt by the next opener, whatever it says.
 
-use crate::finding::value::{Both, PageAt, WrongPage};
+use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity};
-use crate::format::checksum::ChecksumOrder;
 use crate::format::shm::IndexHeader;
 use crate::look::Examined;
+use crate::number::{ByteOrder, FrameNumber};
 use crate::wal::WalFacts;
 
 pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
@@ -27,7 +27,7 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
 
 fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
     // A wal-index that was just restarted, or begins, names no frame: a commit on disk can be ahead of it all the same.
-    if header.mx_frame == 0 {
+    if header.mx_frame == FrameNumber::NONE {
         let ahead = ahead(examined, wal).filter(|_| !wal.left_behind_by(header));
         return ahead.into_iter().collect();
     }
@@ -59,7 +59,7 @@ fn other_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Findi
         Found::ShmOfOtherWal {
             mx_frame: header.mx_frame,
             shm_salts: header.salts,
-            wal_salts: wal.header.map(|wal| wal.salts()),
+            wal_salts: wal.header.map(|wal| wal.salts),
             in_use: examined.in_use(),
             wal_size: wal.file_size,
         },
@@ -72,21 +72,21 @@ fn truncated(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Optio
     if !examined.must_hold() || !wal.cut_short_of(header) {
         return None;
     }
-    let counted = u64::from(header.mx_frame);
     let same_generation = examined.same_generation();
+    let backfilled = examined.shm.as_ref().map_or(FrameNumber::NONE, |shm| shm.checkpoint.backfilled);
     Some(Finding::new(Found::WalTruncated {
         mx_frame: header.mx_frame,
-        backfilled: examined.shm.as_ref().map_or(0, |shm| u64::from(shm.checkpoint.backfilled)).min(counted),
+        backfilled: backfilled.min(header.mx_frame),
         needed: header.wal_bytes(),
         found: wal.file_size,
-        committed: if same_generation { wal.frames.committed.min(counted) } else { 0 },
+        committed: if same_generation { wal.frames.committed.min(header.mx_frame.count()) } else { 0 },
         has_header: same_generation && wal.header.is_some(),
     }))
 }
 
 fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     let committed = wal.frames.committed;
-    if u64::from(header.mx_frame) <= committed {
+    if header.mx_frame <= committed {
         return None;
     }
     let damaged_before_its_end = damaged_before_its_end(examined, header, wal);
@@ -105,15 +105,15 @@ fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Opti
 /// behind it: so a frame before it was lost, and this is wrong at rest too.
 fn damaged_before_its_end(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> bool {
     examined.at_mx_frame.zip(wal.header).is_some_and(|(frame, wal)| {
-        frame.salts() == wal.salts() && frame.is_commit() && frame.checksums() == header.frame_checksum
+        frame.salts == wal.salts && frame.is_commit() && frame.checksum == header.frame_checksum
     })
 }
 
 /// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
 fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
-    let shown = u64::from(examined.mx_frame_after?);
+    let shown = examined.mx_frame_after?;
     let committed = wal.frames.committed;
-    if !examined.must_hold() || committed <= shown {
+    if !examined.must_hold() || shown >= committed {
         return None;
     }
     let writing = examined.locks.as_ref().is_some_and(|locks| locks.shm.write.held());
@@ -123,14 +123,14 @@ fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
 
 /// What the header repeats of the WAL, where it repeats it otherwise.
 fn contradicts(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
-    if u64::from(header.mx_frame) > wal.frames.committed {
+    if header.mx_frame > wal.frames.committed {
         return None;
     }
     let (frame, of_wal) = (examined.at_mx_frame?, wal.header?);
-    let big_endian = of_wal.checksum_order() == Some(ChecksumOrder::Big);
+    let big_endian = of_wal.checksum_order() == Some(ByteOrder::Big);
     let commit_frame = Both { shm: true, wal: frame.is_commit() };
     let database_pages = Both { shm: header.database_pages, wal: frame.commit_pages };
-    let frame_checksum = Both { shm: header.frame_checksum, wal: frame.checksums() };
+    let frame_checksum = Both { shm: header.frame_checksum, wal: frame.checksum };
     let page_size = Both { shm: header.page_size, wal: of_wal.page_size };
     let big_endian_checksums = Both { shm: header.big_endian_checksums != 0, wal: big_endian };
     let differ = commit_frame.differ()
@@ -164,8 +164,7 @@ fn backfill_beyond(examined: &Examined, header: &IndexHeader) -> Option<Finding>
 
 fn pages_wrong(examined: &Examined) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.wrong_pages > 0)?;
-    let listed = index.wrong_listed.iter();
-    let frames = listed.map(|(frame, shm, wal)| WrongPage { frame: *frame, shm: *shm, wal: *wal }).collect();
+    let frames = index.wrong_listed.clone();
     Some(finding(examined, Found::ShmPagesWrong { wrong: index.wrong_pages, compared: index.compared, frames }))
 }
 
@@ -184,8 +183,7 @@ fn frames_unreachable(examined: &Examined) -> Option<Finding> {
 
 fn slots_misordered(examined: &Examined) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.misordered_slots > 0)?;
-    let listed = index.misordered_listed.iter();
-    let frames = listed.map(|(page, frame)| PageAt { page: *page, frame: *frame }).collect();
+    let frames = index.misordered_listed.clone();
     Some(finding(examined, Found::ShmSlotsOutOfOrder { misordered_slots: index.misordered_slots, frames }))
 }
 

@@ -37,7 +37,7 @@
 
 use multiversion::multiversion;
 
-use super::ChecksumOrder;
+use crate::number::ByteOrder;
 
 /// Words of a run: two runs are a page of 4 KiB, and both tables stay in the nearest cache.
 const RUN_WORDS: usize = 512;
@@ -74,7 +74,7 @@ pub(super) enum Width {
 }
 
 /// As [`super::checksum`].
-pub(super) fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8], width: Width) -> [u32; 2] {
+pub(super) fn checksum(order: ByteOrder, seed: [u32; 2], bytes: &[u8], width: Width) -> [u32; 2] {
     let (pairs, _) = bytes.as_chunks::<8>();
     pairs.as_flattened().chunks(2 * RUN_WORDS * 4).fold(seed, |seed, block| {
         let (words, _) = block.as_chunks::<4>();
@@ -83,16 +83,16 @@ pub(super) fn checksum(order: ChecksumOrder, seed: [u32; 2], bytes: &[u8], width
 }
 
 /// Continues over two runs, of which each has at least one word and at most [`RUN_WORDS`]: half of an even number.
-fn continued(order: ChecksumOrder, seed: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
+fn continued(order: ByteOrder, seed: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
     let length = words.len() / 2;
     let runs = words.split_at(length);
     let skipped = RUN_WORDS.saturating_sub(length);
     let weights = (IN_S0.0.get(skipped..).unwrap_or_default(), IN_S1.0.get(skipped..).unwrap_or_default());
     let sums = match (width, order) {
-        (Width::Widest, ChecksumOrder::Little) => little(runs, weights),
-        (Width::Widest, ChecksumOrder::Big) => big(runs, weights),
-        (Width::Bits128, ChecksumOrder::Little) => little_128(runs, weights),
-        (Width::Bits128, ChecksumOrder::Big) => big_128(runs, weights),
+        (Width::Widest, ByteOrder::Little) => little(runs, weights),
+        (Width::Widest, ByteOrder::Big) => big(runs, weights),
+        (Width::Bits128, ByteOrder::Little) => little_128(runs, weights),
+        (Width::Bits128, ByteOrder::Big) => big_128(runs, weights),
     };
     // What the first word of a run is multiplied with: F(n - 1) and F(n).
     let (before, of_run) = (first(weights.0), first(weights.1));

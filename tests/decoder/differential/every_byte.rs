@@ -87,14 +87,18 @@ fn check_flips(name: &str, wal: &[u8], bits: &[usize]) -> Vec<(usize, WalFacts)>
         let what = format!("{name}, bit {bit} (byte {})", bit / 8);
         let sqlite = read_native_header(head);
         let facts = scan(&flipped, &mut |_| ()).unwrap();
-        assert_eq!(facts.last_commit.map_or(0, |last| last.frame), u64::from(sqlite.mx_frame), "{what}: last commit");
+        assert_eq!(
+            facts.last_commit.map_or(0, |last| last.frame.count()),
+            u64::from(sqlite.mx_frame),
+            "{what}: last commit"
+        );
         let commits =
             model::commit_frames(&flipped).iter().filter(|(frame, _)| *frame <= sqlite.mx_frame.into()).count();
         assert_eq!(facts.commits, commits as u64, "{what}: commits");
         if let Some(last) = facts.last_commit {
             assert_eq!(last.database_pages, sqlite.database_pages, "{what}: nPage");
-            assert_eq!(last.checksum, sqlite.frame_checksum, "{what}: aFrameCksum");
-            assert_eq!(facts.header.map(|header| header.salts()), Some(sqlite.salts), "{what}: aSalt");
+            assert_eq!(last.checksum.0, sqlite.frame_checksum, "{what}: aFrameCksum");
+            assert_eq!(facts.header.map(|header| header.salts.0), Some(sqlite.salts), "{what}: aSalt");
         }
         found.push((*bit, facts));
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -139,7 +143,11 @@ fn check_cuts(name: &str, wal: &[u8], first: usize) -> usize {
         let sqlite = u64::from(read_native_header(&shm).mx_frame);
         let facts = scan(&wal[..length].to_vec(), &mut |_| ()).unwrap();
         let commits = model::commit_frames(wal).iter().filter(|(frame, _)| *frame <= sqlite).count();
-        assert_eq!(facts.last_commit.map_or(0, |last| last.frame), sqlite, "{name} at {length} bytes: last commit");
+        assert_eq!(
+            facts.last_commit.map_or(0, |last| last.frame.count()),
+            sqlite,
+            "{name} at {length} bytes: last commit"
+        );
         assert_eq!(facts.commits, commits as u64, "{name} at {length} bytes: commits");
     }
     lengths.len()

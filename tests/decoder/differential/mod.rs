@@ -17,6 +17,7 @@ use std::process::Command;
 use rusqlite::Connection;
 use walscope::format::shm::block_of;
 use walscope::look::checkpoint::{CheckpointState, diagnose};
+use walscope::number::{FrameNumber, PageNumber};
 use walscope::shm::{BlockFacts, Lookup, WalIndex};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
@@ -95,7 +96,7 @@ fn check_history(seed: u64, seen: &mut Seen) {
     let facts = scan(&wal, &mut |frame| frames.push(*frame)).unwrap();
     count(&wal, &facts, &frames, seen);
     let committed = facts.frames.committed;
-    seen.blocks = seen.blocks.max(u64::from(block_of(committed as u32)) + 1);
+    seen.blocks = seen.blocks.max(u64::from(block_of(FrameNumber(committed))) + 1);
 
     // What the writer left in its -shm, killed outside of any commit.
     let left = read_native_header(&shm);
@@ -132,13 +133,16 @@ fn check_history(seed: u64, seen: &mut Seen) {
 /// Every frame that, by `transactions`, recovery can end at.
 fn commit_points(wal: &Vec<u8>) -> Vec<u64> {
     let mut points = Vec::new();
-    transactions(wal, 0, &mut |transaction| points.extend(transaction.commit_frame..=transaction.last_frame)).unwrap();
+    transactions(wal, 0, &mut |transaction| {
+        points.extend(transaction.commit_frame.count()..=transaction.last_frame.count())
+    })
+    .unwrap();
     points
 }
 
 /// A length to cut a WAL at: behind any frame, or anywhere.
 fn cut(wal: &[u8], frames: &[Frame], random: &mut Random) -> usize {
-    let end = |frame: &Frame| frames.get(frame.number as usize).map_or(wal.len(), |next| next.offset as usize);
+    let end = |frame: &Frame| frames.get(frame.number.count() as usize).map_or(wal.len(), |next| next.offset as usize);
     if !frames.is_empty() && random.one_in(2) {
         end(&frames[random.below(frames.len() as u64) as usize])
     } else {
@@ -160,11 +164,11 @@ fn check_recovery(folder: &Path, wal: &[u8], seed: u64, seen: &mut Seen) {
         assert_eq!(sqlite.mx_frame, 0, "{what}");
         return;
     };
-    assert_eq!(u64::from(sqlite.mx_frame), last.frame, "{what}: mxFrame");
+    assert_eq!(last.frame, u64::from(sqlite.mx_frame), "{what}: mxFrame");
     assert_eq!(sqlite.database_pages, last.database_pages, "{what}: nPage");
-    assert_eq!(sqlite.frame_checksum, last.checksum, "{what}: aFrameCksum");
-    assert_eq!(Some(sqlite.page_size), facts.page_size(), "{what}: szPage");
-    assert_eq!(Some(sqlite.salts), facts.header.map(|header| header.salts()), "{what}: aSalt");
+    assert_eq!(sqlite.frame_checksum, last.checksum.0, "{what}: aFrameCksum");
+    assert_eq!(Some(sqlite.page_size), facts.page_size().map(u32::from), "{what}: szPage");
+    assert_eq!(Some(sqlite.salts), facts.header.map(|header| header.salts.0), "{what}: aSalt");
     let page_count = fs::read_to_string(folder.join("page_count")).unwrap();
     // SQLite counts pages by the header in page 1. Without a frame of it, that is the database's own, which a checkpoint may
     // have made newer than this cut.
@@ -176,7 +180,7 @@ fn check_recovery(folder: &Path, wal: &[u8], seed: u64, seen: &mut Seen) {
     } else {
         seen.counted_elsewhere += 1;
     }
-    check_index(&shm, &frames, last.frame, seed);
+    check_index(&shm, &frames, last.frame.count(), seed);
     // Recovery sets nBackfillAttempted to mxFrame; that is no interrupted checkpoint.
     let head = WalIndex::open(&shm).unwrap().head;
     assert_eq!(diagnose(&facts, Some(&head), None).state, CheckpointState::Pending, "{what}");
@@ -194,7 +198,7 @@ fn check_checkpoint(folder: &Path, wal: &Vec<u8>, facts: &WalFacts, seed: u64) {
     let mut images: HashMap<u32, Vec<u8>> = HashMap::new();
     scan_pages(wal, &mut |frame, page| {
         if facts.class_of(frame) == FrameClass::Committed {
-            images.insert(frame.header.page, page.to_vec());
+            images.insert(frame.header.page.0, page.to_vec());
         }
     })
     .unwrap();
@@ -222,7 +226,7 @@ fn check_slots(shm: &Vec<u8>, wal: &[u8], what: &str) -> u64 {
         assert!(read.hash_slots.iter().copied().eq(stored), "{what}: slots of block {number}");
         let array = &block[if number == 0 { 136 } else { 0 }..16_384];
         let stored = array.chunks(4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
-        assert!(read.page_numbers.iter().copied().eq(stored), "{what}: entries of block {number}");
+        assert!(read.page_numbers.iter().copied().map(u32::from).eq(stored), "{what}: entries of block {number}");
         slots += 8_192;
     }
     slots
@@ -231,7 +235,7 @@ fn check_slots(shm: &Vec<u8>, wal: &[u8], what: &str) -> u64 {
 /// Every entry and every lookup of a -shm that SQLite wrote.
 fn check_index(shm: &Vec<u8>, frames: &[Frame], committed: u64, seed: u64) {
     let index = WalIndex::open(shm).unwrap();
-    let mx_frame = u32::try_from(committed).unwrap();
+    let mx_frame = FrameNumber(committed);
     let blocks: Vec<_> = (0..=block_of(mx_frame)).map(|number| index.block(number).unwrap()).collect();
     for block in &blocks {
         let facts = BlockFacts::of(block, mx_frame);
@@ -239,15 +243,14 @@ fn check_index(shm: &Vec<u8>, frames: &[Frame], committed: u64, seed: u64) {
     }
     let mut newest = HashMap::new();
     for frame in frames.iter().take(committed as usize) {
-        let block = &blocks[block_of(frame.number as u32) as usize];
-        let entry = (frame.number - block.first_frame) as usize;
-        assert_eq!(block.page_numbers[entry], frame.header.page, "seed {seed}: frame {}", frame.number);
+        let block = &blocks[block_of(frame.number) as usize];
+        assert_eq!(block.page_of(frame.number), Some(frame.header.page), "seed {seed}: frame {}", frame.number);
         newest.insert(frame.header.page, frame.number);
     }
     for (page, frame) in newest.iter().take(200) {
         assert_eq!(index.frame_of_page(*page, mx_frame).unwrap(), Lookup::Found(*frame), "seed {seed}: page {page}");
     }
-    assert_eq!(index.frame_of_page(u32::MAX, mx_frame).unwrap(), Lookup::Absent);
+    assert_eq!(index.frame_of_page(PageNumber(u32::MAX), mx_frame).unwrap(), Lookup::Absent);
 }
 
 fn count(wal: &Vec<u8>, facts: &WalFacts, frames: &[Frame], seen: &mut Seen) {

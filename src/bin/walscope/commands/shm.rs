@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use walscope::format::shm::{BLOCK_FRAMES, FIRST_BLOCK_FRAMES, first_frame_of};
+use walscope::format::shm::{BLOCK_FRAMES, first_frame_of, last_frame_of};
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope::shm::{IndexError, WalIndex, frames_that_count};
@@ -15,6 +15,7 @@ use crate::look::{Look, Wal, look};
 use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
 use crate::steady::steady;
+use walscope::number::FrameNumber;
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
 const BLOCKS_DRAWN: u64 = 16;
@@ -90,7 +91,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
 struct Listing<'a> {
     args: &'a ShmArgs,
     index: Option<WalIndex<'a>>,
-    noise_behind: Option<u32>,
+    noise_behind: Option<FrameNumber>,
     blocks: u64,
 }
 
@@ -101,12 +102,13 @@ impl Listing<'_> {
         let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
         for number in self.args.block.map_or(0..blocks, |block| block..block + 1) {
             let row = match index.block(number) {
-                Ok(block) => BlockRow::new(&block, self.noise_behind.unwrap_or(0), self.args.pages, self.args.hash),
+                Ok(block) => {
+                    BlockRow::new(&block, self.noise_behind.unwrap_or_default(), self.args.pages, self.args.hash)
+                }
                 Err(IndexError::Io(error)) => return Err(error),
                 Err(error @ IndexError::Parse(_)) => {
-                    let first = first_frame_of(number);
-                    let room = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES } as u64;
-                    BlockRow::cut_short(number, first, first + room - 1, error.to_string())
+                    let (first, last) = (first_frame_of(number), last_frame_of(number));
+                    BlockRow::cut_short(number, first, last, error.to_string())
                 }
             };
             each(&row)?;

@@ -25,6 +25,7 @@ use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
 use crate::pass;
 use crate::steady::steady;
+use walscope::number::FrameNumber;
 
 /// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
 const PAGES_LISTED: usize = 1 << 20;
@@ -45,7 +46,7 @@ pub struct WalArgs {
     page: Option<u32>,
     /// Only these frames: A..B, A.., ..B or A
     #[arg(long, value_name = "A..B", value_parser = frame_range)]
-    frame: Option<RangeInclusive<u64>>,
+    frame: Option<RangeInclusive<FrameNumber>>,
     /// Show headers field by field, and pages as bytes
     #[arg(long, conflicts_with_all = ["json", "jsonl"])]
     hex: bool,
@@ -61,7 +62,7 @@ pub struct WalArgs {
 }
 
 /// Reads `A..B`, `A..`, `..B` or `A`; both ends are included, as frames are counted from 1.
-fn frame_range(text: &str) -> Result<RangeInclusive<u64>, String> {
+fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, String> {
     let number = |text: &str| match text.parse() {
         Ok(0) => Err("frames are counted from 1".to_owned()),
         Ok(number) => Ok(number),
@@ -77,13 +78,13 @@ fn frame_range(text: &str) -> Result<RangeInclusive<u64>, String> {
     if first > last {
         return Err(format!("frame {first} is behind frame {last}"));
     }
-    Ok(first..=last)
+    Ok(FrameNumber(first)..=FrameNumber(last))
 }
 
 /// Runs it.
 pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     let source = source::open(args.source.as_os_str(), global.strict_atime)?;
-    let frames = args.frame.clone().unwrap_or(1..=u64::MAX);
+    let frames = args.frame.clone().unwrap_or(FrameNumber::FIRST..=FrameNumber::LARGEST);
     let indexed = match (args.transactions, args.superseded) {
         (true, _) => 0,
         (false, true) => usize::MAX,
@@ -161,7 +162,7 @@ fn note_reasons(whole: &mut InspectDocument, args: &WalArgs, start: &Start, byte
 /// What was asked for, and what it is taken from.
 struct Listing<'a> {
     args: &'a WalArgs,
-    frames: RangeInclusive<u64>,
+    frames: RangeInclusive<FrameNumber>,
     whole: &'a InspectDocument,
     facts: &'a WalFacts,
     start: &'a Start,
@@ -244,7 +245,7 @@ impl Listing<'_> {
         let mut grouping = self.start.grouping.clone();
         let visit = frames::visit(bytes, self.facts, self.frames.clone(), self.threads, &mut |visited| {
             grouping.push(&visited.frame, visited.content.identity());
-            if self.args.page.is_some_and(|page| page != visited.frame.header.page) {
+            if self.args.page.is_some_and(|page| visited.frame.header.page != page) {
                 return Ok(());
             }
             each(&FrameRow::new(visited, grouping.number(), self.start.newest.superseded(visited)), visited)
@@ -257,12 +258,13 @@ impl Listing<'_> {
     fn each_transaction(&self, pages: usize, each: Sink<'_, TransactionRow>) -> io::Result<()> {
         let Some(bytes) = self.bytes else { return Ok(()) };
         let (first, last) = (*self.frames.start(), *self.frames.end());
+        let committed = FrameNumber::FIRST..=FrameNumber(self.facts.frames.committed);
         let mut grouping = Transactions::new(pages);
         let mut hand_on = |transaction: walscope::wal::transactions::Transaction| {
             let asked = transaction.first_frame <= last && transaction.last_frame >= first;
             if asked { each(&transaction.into()) } else { Ok(()) }
         };
-        let visit = frames::visit(bytes, self.facts, 1..=self.facts.frames.committed, self.threads, &mut |visited| {
+        let visit = frames::visit(bytes, self.facts, committed, self.threads, &mut |visited| {
             grouping.push(&visited.frame, visited.content.identity()).map_or(Ok(()), &mut hand_on)
         })?;
         self.changed.set(visit.changed);
@@ -286,14 +288,13 @@ fn write_row(
 
 #[cfg(test)]
 mod tests {
-    use super::frame_range;
+    use super::{FrameNumber, frame_range};
 
     #[test]
     fn frames_are_chosen_by_one_or_both_ends() {
-        assert_eq!(frame_range("3..7"), Ok(3..=7));
-        assert_eq!(frame_range("3.."), Ok(3..=u64::MAX));
-        assert_eq!(frame_range("..7"), Ok(1..=7));
-        assert_eq!(frame_range("7"), Ok(7..=7));
+        for (text, first, last) in [("3..7", 3, 7), ("3..", 3, u64::MAX), ("..7", 1, 7), ("7", 7, 7)] {
+            assert_eq!(frame_range(text), Ok(FrameNumber(first)..=FrameNumber(last)), "{text}");
+        }
         for bad in ["", "..", "0", "7..3", "a", "1..b", "-1", "1...3"] {
             assert!(frame_range(bad).is_err(), "{bad}");
         }
