@@ -11,6 +11,7 @@
 mod codes;
 #[path = "../common/mod.rs"]
 mod common;
+mod contradictions;
 mod damaged;
 mod every_bit;
 mod footprint;

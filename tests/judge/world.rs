@@ -31,6 +31,8 @@ pub struct World {
     pub wal: Option<WalWriter>,
     pub shm: Option<Vec<u8>>,
     pub locks: Option<ShmLocks>,
+    /// The lock on the database itself.
+    pub database_lock: LockState,
     /// Whether the names lead to other files by now.
     pub replaced: bool,
 }
@@ -46,7 +48,14 @@ pub fn with_page_one(one: &[u8]) -> World {
     wal.frame_of(1, 0, one).frame(2, 0, 2).frame(3, 4, 3).frame(2, 4, 9);
     let database = [one.to_vec(), vec![2; PAGE], vec![3; PAGE], vec![4; PAGE]].concat();
     let shm = index(&wal).bytes(false);
-    World { database: Some(database), wal: Some(wal), shm: Some(shm), locks: Some(open()), replaced: false }
+    World {
+        database: Some(database),
+        wal: Some(wal),
+        shm: Some(shm),
+        locks: Some(open()),
+        database_lock: LockState::Unknown,
+        replaced: false,
+    }
 }
 
 /// The wal-index of the four frames.
@@ -142,7 +151,7 @@ impl Sight for World {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        self.locks.clone().map(|shm| LocksView { shm, database: ByteLock::unknown("not of this test") })
+        self.locks.clone().map(|shm| LocksView { shm, database: byte(self.database_lock) })
     }
 
     fn in_place(&self) -> bool {

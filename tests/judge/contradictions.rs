@@ -1,0 +1,396 @@
+//! The sentence about the checkpoint and the findings beside it come from one look, and must not contradict each other.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
+use walscope::bytes::ReadAt;
+use walscope::evidence::{ByteLock, Holder, LockState, LocksView, Observation, ShmLocks};
+use walscope::finding::Code;
+use walscope::finding::rules::{Facts, findings};
+use walscope::look::checkpoint::Doubt;
+use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::report::checkpoint::CheckpointDocument;
+use walscope::say::checkpoint::{Sentence, sentence};
+
+use crate::codes::cases;
+use crate::world::{World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
+
+/// These say that the frames get into the database: a checkpoint copies them, or the next to open it reads them.
+const PROMISES_FRAMES: &[Sentence] = &[
+    Sentence::Blocked,
+    Sentence::BlockedByDatabaseReader,
+    Sentence::Interrupted,
+    Sentence::RestInterrupted,
+    Sentence::RestNextReadsThem,
+    Sentence::RestSomeWait,
+    Sentence::RestAsFarAsSeen,
+    Sentence::WaitCannotRestart,
+    Sentence::WaitCheckpointCopies,
+    Sentence::WaitReadersUnseen,
+];
+
+/// A promise about frames is wrong or harmful where one of these is found: the frames are of another database, nobody
+/// reads them, or a checkpoint would destroy what is left.
+const NO_PROMISE: &[Code] = &[
+    Code::BackfillNotInDatabase,
+    Code::DatabaseWal2,
+    Code::FilesReplaced,
+    Code::PageSizeDiffers,
+    Code::SplitBrain,
+    Code::WalHeaderUnusable,
+    Code::WalOfOtherDatabase,
+    Code::WalTruncated,
+    Code::WalVersionUnsupported,
+    Code::WalWithoutDatabase,
+];
+
+/// These say that all is in the database, or that nothing waits.
+const ALL_IS_WELL: &[Sentence] = &[
+    Sentence::CopiedCannotRestart,
+    Sentence::CopiedNothingToDo,
+    Sentence::CopiedReadersUnseen,
+    Sentence::CopiedWriterAtWork,
+    Sentence::NothingWaits,
+    Sentence::RestCopied,
+    Sentence::Restarted,
+];
+
+/// All is not well where one of these is found.
+const NOT_WELL: &[Code] = &[
+    Code::BackfillNotInDatabase,
+    Code::DatabaseTooShort,
+    Code::DatabaseWal2,
+    Code::FilesReplaced,
+    Code::PageSizeDiffers,
+    Code::SplitBrain,
+    Code::WalHeaderUnusable,
+    Code::WalOfOtherDatabase,
+    Code::WalTruncated,
+    Code::WalVersionUnsupported,
+    Code::WalWithoutDatabase,
+];
+
+/// Contradictions that occur today. Each is a wrong answer that waits for its repair: take it off this list then.
+const TODAY: &[(Code, &[Sentence])] = &[
+    (
+        Code::BackfillNotInDatabase,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::CopiedCannotRestart,
+            Sentence::CopiedNothingToDo,
+            Sentence::CopiedReadersUnseen,
+            Sentence::CopiedWriterAtWork,
+            Sentence::RestCopied,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::DatabaseTooShort,
+        &[
+            Sentence::CopiedCannotRestart,
+            Sentence::CopiedNothingToDo,
+            Sentence::CopiedReadersUnseen,
+            Sentence::CopiedWriterAtWork,
+            Sentence::RestCopied,
+        ],
+    ),
+    (
+        Code::DatabaseWal2,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::PageSizeDiffers,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::CopiedCannotRestart,
+            Sentence::CopiedNothingToDo,
+            Sentence::CopiedReadersUnseen,
+            Sentence::CopiedWriterAtWork,
+            Sentence::Interrupted,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestCopied,
+            Sentence::RestInterrupted,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::WalOfOtherDatabase,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::CopiedCannotRestart,
+            Sentence::CopiedNothingToDo,
+            Sentence::CopiedReadersUnseen,
+            Sentence::CopiedWriterAtWork,
+            Sentence::Interrupted,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestCopied,
+            Sentence::RestInterrupted,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::WalWithoutDatabase,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::CopiedCannotRestart,
+            Sentence::CopiedNothingToDo,
+            Sentence::CopiedReadersUnseen,
+            Sentence::CopiedWriterAtWork,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestCopied,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+];
+
+fn contradict(sentence: Sentence, code: Code) -> bool {
+    PROMISES_FRAMES.contains(&sentence) && NO_PROMISE.contains(&code)
+        || ALL_IS_WELL.contains(&sentence) && NOT_WELL.contains(&code)
+}
+
+/// Files that stand still, and locks.
+struct Still {
+    database: DatabaseSight,
+    wal: WalSight,
+    shm: Option<Arc<dyn ReadAt>>,
+    locks: Option<LocksView>,
+}
+
+impl Sight for Still {
+    fn database(&self) -> io::Result<DatabaseSight> {
+        Ok(self.database.clone())
+    }
+
+    fn wal(&self) -> io::Result<WalSight> {
+        Ok(self.wal.clone())
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        Ok(self.shm.clone())
+    }
+
+    fn locks(&self) -> Option<LocksView> {
+        self.locks.clone()
+    }
+}
+
+/// Locks of every kind of look: nobody is there, somebody has it open, writes, reads, closes; nothing was seen.
+fn all_locks() -> Vec<Option<LocksView>> {
+    let view = |shm: ShmLocks, database| Some(LocksView { shm, database: byte(database) });
+    let reading = |slot: usize| {
+        let mut locks = open();
+        locks.read[slot] = byte(LockState::Shared);
+        locks
+    };
+    let by = |state| ByteLock { holders: vec![Holder { pid: Some(7), command: None, container: None }], ..byte(state) };
+    let mut writer_that_reads = open();
+    writer_that_reads.write = by(LockState::Exclusive);
+    writer_that_reads.read[1] = by(LockState::Shared);
+    vec![
+        None,
+        view(writer_that_reads, LockState::Shared),
+        view(at_rest(), LockState::Free),
+        view(at_rest(), LockState::Exclusive),
+        view(open(), LockState::Shared),
+        view(open(), LockState::Exclusive),
+        view(writing(), LockState::Shared),
+        view(reading(0), LockState::Shared),
+        view(reading(1), LockState::Shared),
+        view(ShmLocks { dead_man_switch: byte(LockState::Shared), ..ShmLocks::unknown("not seen") }, LockState::Shared),
+    ]
+}
+
+/// Every situation that the other tests make, and those that people met.
+fn worlds() -> Vec<(String, World)> {
+    let mut worlds: Vec<(String, World)> =
+        cases().into_iter().map(|(code, _, world)| (format!("the case of {code}"), world)).collect();
+    worlds.push(("healthy".to_owned(), healthy()));
+    for backfilled in [0, 3, 4] {
+        let copied = |mut world: World| {
+            world.reindex(|shm| (shm.backfilled, shm.attempted) = (backfilled, backfilled));
+            world
+        };
+        let with = |change: fn(&mut World)| {
+            let mut world = copied(healthy());
+            change(&mut world);
+            world
+        };
+        let situations = [
+            ("a -wal without its database", with(|world| world.database = None)),
+            ("a -wal beside an empty database", with(|world| world.database = Some(Vec::new()))),
+            ("an older database copied over one in use", with(|world| world.database()[512..].fill(0))),
+            ("pages that are in neither file", with(|world| world.database().truncate(1024))),
+            ("another page size", with(|world| world.database()[16..18].copy_from_slice(&[4, 0]))),
+            ("a newer database", with(|world| world.database()[27] += 1)),
+            ("a truncated -shm", with(|world| world.shm().truncate(3))),
+            ("a truncated -wal", with(|world| world.wal().bytes.truncate(32 + 2 * (24 + 512)))),
+            ("a deleted -wal", with(|world| world.wal = None)),
+            ("files that were replaced", with(|world| world.replaced = true)),
+            ("a database in rollback mode", copied(with_page_one(&page_one(1, 5, 3_053_000)))),
+            ("an encrypted database", copied(with_page_one(&[0xe5; 512]))),
+        ];
+        worlds.extend(situations.map(|(name, world)| (format!("{name}, {backfilled} frames copied"), world)));
+    }
+    worlds
+}
+
+/// The files in `testdata`: each folder of cases, each bundle.
+fn kept() -> Vec<(String, Still)> {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut kept = Vec::new();
+    for folder in folders(&testdata) {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.display().to_string();
+            if name.ends_with(".walsnap") {
+                kept.push((name, of_bundle(&Capture::open(&path).unwrap())));
+            } else if let Some(database) = name.strip_suffix("-wal") {
+                kept.push((name.clone(), of_files(Path::new(database))));
+            }
+        }
+    }
+    assert!(kept.len() > 50, "found only {}", kept.len());
+    kept
+}
+
+fn folders(at: &Path) -> Vec<PathBuf> {
+    let below = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut found: Vec<PathBuf> = below.flat_map(|folder| folders(&folder)).collect();
+    found.push(at.to_owned());
+    found
+}
+
+fn of_files(database: &Path) -> Still {
+    let read = |suffix: &str| {
+        let bytes = fs::read(format!("{}{suffix}", database.display())).ok()?;
+        Some(Arc::new(bytes) as Arc<dyn ReadAt>)
+    };
+    Still {
+        database: read("").map_or(DatabaseSight::Absent, DatabaseSight::Whole),
+        wal: read("-wal").map_or(WalSight::Absent, WalSight::Whole),
+        shm: read("-shm"),
+        locks: None,
+    }
+}
+
+fn of_bundle(capture: &Capture) -> Still {
+    Still {
+        database: match &capture.database {
+            DatabaseBytes::FirstPage(bytes) => DatabaseSight::FirstPage(Arc::clone(bytes)),
+            DatabaseBytes::Full(bytes) => DatabaseSight::Whole(Arc::clone(bytes)),
+            DatabaseBytes::Missing => match capture.manifest.evidence.files.database {
+                Observation::Missing { .. } => DatabaseSight::Absent,
+                _ => DatabaseSight::NotSeen,
+            },
+        },
+        wal: match &capture.wal {
+            WalBytes::Missing => WalSight::Absent,
+            WalBytes::NotCaptured => WalSight::NotSeen,
+            WalBytes::Full(bytes) => WalSight::Whole(Arc::clone(bytes)),
+            WalBytes::Headers { facts, .. } => WalSight::Headers(facts.clone()),
+        },
+        shm: capture.shm.clone(),
+        locks: capture.manifest.evidence.locks.value().cloned(),
+    }
+}
+
+/// What stands on one page: the kind of the sentence, and the codes beside it.
+fn page(examined: &Examined) -> Option<(Sentence, Vec<Code>)> {
+    let wal = examined.wal.as_ref()?;
+    let checkpoint = examined.checkpoint.as_ref()?;
+    let found = findings(&Facts::of(examined));
+    let document = CheckpointDocument::new(checkpoint, wal, &found);
+    assert!(document.explanation.ends_with('.'), "{document:?}");
+    Some((sentence(checkpoint, wal), found.iter().map(|finding| finding.code()).collect()))
+}
+
+/// A situation's name, the kind of its sentence, and the codes beside it.
+type Page = (String, Sentence, Vec<Code>);
+
+/// Every page that the worlds and the kept files lead to.
+fn pages() -> &'static [Page] {
+    static PAGES: LazyLock<Vec<Page>> = LazyLock::new(all_pages);
+    &PAGES
+}
+
+fn all_pages() -> Vec<Page> {
+    let mut pages = Vec::new();
+    let mut add = |name: &str, examined: &Examined| {
+        pages.extend(page(examined).map(|(sentence, codes)| (name.to_owned(), sentence, codes)));
+    };
+    for locks in all_locks() {
+        for (name, mut world) in worlds() {
+            world.database_lock = locks.as_ref().map_or(LockState::Unknown, |locks| locks.database.state);
+            world.locks = locks.clone().map(|locks| locks.shm);
+            add(&name, &world.examine());
+        }
+        for (name, still) in kept() {
+            add(&name, &examine(&Still { locks: locks.clone(), ..still }).unwrap());
+        }
+    }
+    for (name, still) in kept() {
+        add(&name, &examine(&still).unwrap());
+    }
+    pages
+}
+
+#[test]
+fn no_sentence_about_the_checkpoint_contradicts_a_finding_beside_it() {
+    let today: Vec<(Sentence, Code)> =
+        TODAY.iter().flat_map(|(code, sentences)| sentences.iter().map(|sentence| (*sentence, *code))).collect();
+    let mut seen: Vec<(Sentence, Code)> = Vec::new();
+    let mut new = Vec::new();
+    for (name, sentence, codes) in pages() {
+        for pair in codes.iter().map(|code| (*sentence, *code)).filter(|(sentence, code)| contradict(*sentence, *code))
+        {
+            if !today.contains(&pair) && !seen.contains(&pair) {
+                new.push(format!("{pair:?}: {name}"));
+            }
+            seen.push(pair);
+        }
+    }
+    assert!(new.is_empty(), "these must not stand on one page:\n{}", new.join("\n"));
+    let repaired: Vec<_> = today.iter().filter(|pair| !seen.contains(pair)).collect();
+    assert!(repaired.is_empty(), "these stand on one page no longer, take them off the list: {repaired:?}");
+}
+
+#[test]
+fn the_pages_have_every_sentence_that_could_contradict_and_every_doubt_but_a_recovery() {
+    let doubts = [
+        Doubt::Unreadable,
+        Doubt::Torn,
+        Doubt::OtherVersion,
+        Doubt::OtherGeneration,
+        Doubt::Truncated,
+        Doubt::BackfillBeyondEnd,
+    ];
+    let wanted = PROMISES_FRAMES.iter().chain(ALL_IS_WELL).copied().chain(doubts.map(Sentence::Doubted));
+    let missing: Vec<Sentence> =
+        wanted.filter(|wanted| !pages().iter().any(|(_, sentence, _)| sentence == wanted)).collect();
+    assert!(missing.is_empty(), "no page has {missing:?}");
+}
