@@ -6,7 +6,8 @@ use walscope::wal::frames::{self, FrameBytes};
 use walscope::shm::WalIndex;
 use walscope::wal::scan;
 use walscope::compare::{Answer, Side, compare};
-use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
+use walscope::bundle::Capture;
+use walscope::look::{DatabaseSeen, WalSeen};
 use walscope::number::FrameNumber;
 use walscope_fuzz::archive;
 use walscope_fuzz::bits::Bits;
@@ -14,19 +15,19 @@ use walscope_fuzz::bits::Bits;
 fuzz_target!(|bytes: &[u8]| {
     let Ok(capture) = Capture::from_file("x", archive::file(bytes)) else { return };
     match &capture.wal {
-        WalBytes::Full(wal) => {
+        WalSeen::Whole(wal) => {
             let facts = scan(wal.as_ref(), &mut |_| {}).unwrap();
             frames::visit(FrameBytes::Whole(wal.as_ref()), &facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(())).unwrap();
         }
-        WalBytes::Headers { bytes, facts } => {
+        WalSeen::Headers { bytes, facts } => {
             frames::visit(FrameBytes::Headers(bytes.as_ref()), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(())).unwrap();
         }
-        WalBytes::Missing | WalBytes::NotCaptured => {}
+        WalSeen::Absent | WalSeen::NotSeen => {}
     }
     if let Some(shm) = &capture.shm {
         let _ = WalIndex::open(shm.as_ref());
     }
-    if let DatabaseBytes::FirstPage(db) | DatabaseBytes::Full(db) = &capture.database {
+    if let DatabaseSeen::FirstPage(db) | DatabaseSeen::Whole(db) = &capture.database {
         let mut head = [0; 100];
         let n = db.read_at(&mut head, 0).unwrap();
         let _ = walscope::format::db::parse_head(&head[..n]);

@@ -1,16 +1,11 @@
 //! Any bytes as a database with its `-wal` and `-shm`: one look at all three, as `inspect` and `verify` take it.
 #![no_main]
 
-use std::io;
-use std::sync::Arc;
-
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use walscope::look::{DatabaseSight, Sight, WalSight, examine};
-use walscope::finding::rules::Facts;
-use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
-use walscope::report::inspect::{self, Sizes, SourceKind};
-use walscope::report::verify;
+use walscope::look::{Bytes, Options, inspect};
+use walscope::report::inspect::InspectDocument;
+use walscope::report::verify::VerifyDocument;
 use walscope_fuzz::bits::Bits;
 use walscope_fuzz::chain;
 use walscope_fuzz::text::{assert_harmless, is_drawn};
@@ -27,55 +22,32 @@ fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((database, wal, shm))
 }
 
-struct Memory {
-    database: Arc<Vec<u8>>,
-    wal: Arc<Vec<u8>>,
-    shm: Arc<Vec<u8>>,
-    used: bool,
-}
-
-impl Sight for Memory {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(DatabaseSight::Whole(self.database.clone()))
-    }
-
-    fn wal(&self) -> io::Result<WalSight> {
-        Ok(WalSight::Whole(self.wal.clone()))
-    }
-
-    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        Ok((!self.shm.is_empty()).then(|| self.shm.clone() as Arc<dyn ReadAt>))
-    }
-
-    fn locks(&self) -> Option<LocksView> {
-        let lock = |state| ByteLock { state, reason: None, holders: Vec::new() };
-        self.used.then(|| LocksView {
-            shm: ShmLocks {
-                write: lock(LockState::Free),
-                checkpoint: lock(LockState::Free),
-                recover: lock(LockState::Free),
-                read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
-                dead_man_switch: lock(LockState::Shared),
-            },
-            database: lock(LockState::Shared),
-        })
+fn locks() -> LocksView {
+    let lock = |state| ByteLock { state, reason: None, holders: Vec::new() };
+    LocksView {
+        shm: ShmLocks {
+            write: lock(LockState::Free),
+            checkpoint: lock(LockState::Free),
+            recover: lock(LockState::Free),
+            read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
+            dead_man_switch: lock(LockState::Shared),
+        },
+        database: lock(LockState::Shared),
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((database, wal, shm)) = parts(bytes) else { return };
     let drawn = is_drawn(bytes);
-    let of = |bytes: &[u8]| Arc::new(bytes.to_vec());
-    let memory = Memory { database: of(database), wal: of(wal), shm: of(shm), used: bytes[1] % 2 == 1 };
-    let examined = examine(&memory).unwrap();
-    let sizes = Sizes {
-        database: Some(database.len() as u64),
-        wal: Some(wal.len() as u64),
-        shm: (!shm.is_empty()).then_some(shm.len() as u64),
+    let memory = Bytes {
+        database: Some(database.to_vec()),
+        wal: Some(wal.to_vec()),
+        shm: (!shm.is_empty()).then(|| shm.to_vec()),
+        locks: (bytes[1] % 2 == 1).then(locks),
     };
-    let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
-    let verified = verify::build(source.clone(), &Facts::of(&examined), Default::default());
-    let inspected = inspect::build(source, sizes, &Facts::of(&examined), Default::default());
+    let inspection = inspect(&memory, &Options::default()).unwrap();
+    let verified = VerifyDocument::new(&inspection);
+    let inspected = InspectDocument::new(&inspection);
     // The two commands judge the same facts.
     assert_eq!(verified.findings, inspected.findings);
     if drawn {

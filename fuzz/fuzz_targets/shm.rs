@@ -2,11 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use walscope::finding::rules::Facts;
 use walscope::shm::{BlockFacts, Lookup, WalIndex, frames_that_count};
-use walscope::bytes::ReadAt;
 use walscope::number::PageNumber;
-use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::look::{Bytes, Depth, Options, inspect};
+use walscope::report::inspect::InspectDocument;
 use walscope::report::shm_blocks::BlockRow;
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope_fuzz::text::{assert_harmless, is_drawn};
@@ -19,10 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let noise_behind = frames_that_count(&index.head);
-    let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
-    let sizes = Sizes { shm: Some(ReadAt::len(&bytes)), ..Sizes::default() };
-    let known = Facts { shm: Some(&index.head), ..Facts::default() };
-    let whole = inspect::build(source, sizes, &known, Default::default());
+    let seen = Bytes { shm: Some(bytes.clone()), ..Bytes::default() };
+    let options = Options { depth: Depth::Heads, ..Options::default() };
+    let whole = InspectDocument::new(&inspect(&seen, &options).unwrap());
     let width = 20 + bytes.len() % 100;
     let drawn = is_drawn(&bytes);
     if drawn {

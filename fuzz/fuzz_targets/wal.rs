@@ -2,13 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use walscope::finding::rules::Facts;
-use walscope::look::checkpoint::diagnose;
 use walscope::number::FrameNumber;
 use walscope::wal::frames::{self, FrameBytes, Prologue};
 use walscope::wal::transactions::transactions;
 use walscope::wal::{FrameClass, FrameCounts, scan_pages};
-use walscope::report::inspect::{self, Sizes, SourceKind};
+use walscope::look::{Bytes, Depth, Options, inspect};
+use walscope::report::inspect::InspectDocument;
 use walscope::report::wal_frames::FrameRow;
 use walscope::report::wal_page::{self, FrameTable};
 use walscope_fuzz::bits::Bits;
@@ -21,11 +20,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut prologue = Prologue::new(FrameNumber(2), 1000);
     let facts = scan_pages(&bytes, &mut |frame, page| prologue.push(frame, page)).unwrap();
     let start = prologue.finish(&facts);
-    let source = inspect::Source { label: "x".into(), kind: SourceKind::Files, path: "x".into(), stable: None };
-    let sizes = Sizes { wal: Some(bytes.len() as u64), ..Sizes::default() };
-    let checkpoint = diagnose(&facts, None, None);
-    let known = Facts { wal: Some(&facts), checkpoint: Some(&checkpoint), ..Facts::default() };
-    let whole = inspect::build(source, sizes, &known, Default::default());
+    let seen = Bytes { wal: Some(bytes.clone()), ..Bytes::default() };
+    let options = Options { depth: Depth::Frames, ..Options::default() };
+    let whole = InspectDocument::new(&inspect(&seen, &options).unwrap());
     let width = 20 + bytes.len() % 100;
     let table = FrameTable::new(&whole, &start, width);
     let drawn = is_drawn(&bytes);

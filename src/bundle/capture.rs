@@ -10,11 +10,12 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, OpenedFiles, Target};
+use crate::look::order;
 use crate::number::{FrameNumber, PageSize, Stride};
 use crate::wal::{self as wal_scan, Frame};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
-use super::look::{Look, Moment, sibling};
+use super::look::{Locks, Look, Moment, sibling};
 use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
 use super::read::MANIFEST_AT_MOST;
 use super::stability::{self, Unstable};
@@ -105,31 +106,40 @@ impl Attempt {
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        // Behind the opening: two captures whose times overlap held their files open at one moment.
+        // After the opening: two captures whose times overlap held their files open at one moment.
         let begun = linux::clock_sample();
         let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
         let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
-        let before = Moment::take(&files)?;
 
-        let mut copy = Copy { files: &files, options, prefix: prefix(number), writer, hook, members: Vec::new() };
-        copy.head("shm-before", &before.look)?;
-        (copy.hook)(Step::Database);
-        copy.database(&before.look)?;
-        (copy.hook)(Step::WalIndex);
-        let (between, locks) = Look::take_with_locks(&files)?;
-        copy.wal_index(&between)?;
-        (copy.hook)(Step::WalCommitted);
-        let (wal_mode, wal_summary) = copy.wal(&between)?;
-        (copy.hook)(Step::After);
-        let after = Moment::take(&files)?;
-        copy.head("shm-after", &after.look)?;
-        let members = copy.members;
-        // Their holders take longer to find, so only when the rest has been read.
-        let locks = locks.named(&files, &between);
+        let mut copy = Copy {
+            files: &files,
+            options,
+            prefix: prefix(number),
+            writer,
+            hook,
+            members: Vec::new(),
+            before: None,
+            between: None,
+            locks: None,
+            named: None,
+            wal_mode: options.wal.unwrap_or(WalMode::Full),
+            wal_summary: None,
+            after: None,
+            identities: None,
+            paths_unchanged: false,
+        };
+        order::read(&mut copy)?;
+        let Copy { members, wal_mode, wal_summary, paths_unchanged, .. } = copy;
+        let (Some(before), Some(between), Some(locks), Some(after), Some(identities)) =
+            (copy.before, copy.between, copy.named, copy.after, copy.identities)
+        else {
+            return Err(SnapshotError::Unusable {
+                path: files.database_path.clone(),
+                message: "a step of the capture was left out".to_owned(),
+            });
+        };
 
-        let identities = linux::identities(&files);
-        // Last of all, so that nothing that was looked at before can have changed unseen: the paths, then the watches.
-        let paths_unchanged = linux::paths_unchanged(&files);
+        // The watches last, so that nothing that was looked at before can have changed unseen.
         let verdict = stability::judge(&stability::Attempt {
             before: &before,
             between: &between,
@@ -264,6 +274,67 @@ struct Copy<'a, 'w> {
     writer: &'a mut Writer<'w>,
     hook: &'a mut dyn FnMut(Step),
     members: Vec<Member>,
+    before: Option<Moment>,
+    /// S1.
+    between: Option<Look>,
+    /// The locks of the same moment as S1, and later with their holders.
+    locks: Option<Locks>,
+    named: Option<LocksView>,
+    wal_mode: WalMode,
+    wal_summary: Option<WalSummary>,
+    after: Option<Moment>,
+    identities: Option<FilesView>,
+    paths_unchanged: bool,
+}
+
+/// The copy keeps bytes where a look keeps facts.
+impl order::Steps for Copy<'_, '_> {
+    type Error = SnapshotError;
+
+    fn before(&mut self) -> Result<(), SnapshotError> {
+        let before = Moment::take(self.files)?;
+        self.head("shm-before", &before.look)?;
+        self.before = Some(before);
+        Ok(())
+    }
+
+    fn database(&mut self) -> Result<(), SnapshotError> {
+        (self.hook)(Step::Database);
+        let page_size = self.before.as_ref().and_then(|before| before.look.wal.as_ref()?.page_size());
+        self.copy_database(page_size)
+    }
+
+    fn index_with_locks(&mut self) -> Result<(), SnapshotError> {
+        (self.hook)(Step::WalIndex);
+        let (between, locks) = Look::take_with_locks(self.files)?;
+        self.copy_wal_index(&between)?;
+        (self.locks, self.between) = (Some(locks), Some(between));
+        Ok(())
+    }
+
+    fn wal(&mut self) -> Result<(), SnapshotError> {
+        (self.hook)(Step::WalCommitted);
+        let Some(between) = self.between.take() else { return Ok(()) };
+        (self.wal_mode, self.wal_summary) = self.copy_wal(&between)?;
+        self.between = Some(between);
+        Ok(())
+    }
+
+    fn after(&mut self) -> Result<(), SnapshotError> {
+        (self.hook)(Step::After);
+        let after = Moment::take(self.files)?;
+        self.head("shm-after", &after.look)?;
+        self.after = Some(after);
+        Ok(())
+    }
+
+    fn names(&mut self) -> Result<(), SnapshotError> {
+        // The holders take longer to find: only when the rest has been read.
+        self.named = self.locks.take().zip(self.between.as_ref()).map(|(locks, at)| locks.named(self.files, at));
+        self.identities = Some(linux::identities(self.files));
+        self.paths_unchanged = linux::paths_unchanged(self.files);
+        Ok(())
+    }
 }
 
 impl Copy<'_, '_> {
@@ -288,7 +359,7 @@ impl Copy<'_, '_> {
     }
 
     /// The database, or its first page.
-    fn database(&mut self, before: &Look) -> Result<(), SnapshotError> {
+    fn copy_database(&mut self, page_size_of_wal: Option<PageSize>) -> Result<(), SnapshotError> {
         let Some(file) = self.files.database.value() else { return Ok(()) };
         let size = self.size(file, "")?;
         if self.options.with_db {
@@ -300,13 +371,13 @@ impl Copy<'_, '_> {
             .map_err(|e| unreadable(&sibling(self.files, ""), e))?;
         let page = match db::parse_head(head.get(..n).unwrap_or_default()) {
             Ok(DatabaseHead::Plain(header)) => PageSize::new(header.page_size),
-            _ => before.wal.as_ref().and_then(|wal| wal.page_size()),
+            _ => page_size_of_wal,
         };
         self.range("db-page1", file, "", 0, size.min(page.map_or(4096, u64::from)), None)
     }
 
     /// The `-shm`: the head that was found whole, then the rest.
-    fn wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
+    fn copy_wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
         let Some(file) = self.files.shm.value() else { return Ok(()) };
         let size = self.size(file, "-shm")?;
         let rest = Range { file, path: sibling(self.files, "-shm"), from: HEAD_SIZE as u64, to: size };
@@ -318,7 +389,7 @@ impl Copy<'_, '_> {
     }
 
     /// The `-wal`, as the options say.
-    fn wal(&mut self, between: &Look) -> Result<(WalMode, Option<WalSummary>), SnapshotError> {
+    fn copy_wal(&mut self, between: &Look) -> Result<(WalMode, Option<WalSummary>), SnapshotError> {
         let asked = self.options.wal;
         let Some(file) = self.files.wal.value() else {
             (self.hook)(Step::WalTail);

@@ -14,12 +14,14 @@ use thiserror::Error;
 
 use crate::bytes::ReadAt;
 use crate::linux::{self, OpenedFiles, Target};
+use crate::look::{DatabaseSeen, WalSeen};
 
 mod archive;
 mod capture;
 mod look;
 pub mod manifest;
 mod read;
+mod seen;
 mod stability;
 mod watch;
 
@@ -120,35 +122,6 @@ pub enum Step {
     Evidence,
 }
 
-/// Bytes of the `-wal` as far as they were captured.
-#[derive(Clone)]
-pub enum WalBytes {
-    /// There was none.
-    Missing,
-    /// It was left out (`--wal none`).
-    NotCaptured,
-    /// The whole file.
-    Full(Arc<dyn ReadAt>),
-    /// The WAL header and the 24-byte frame headers only; the facts were measured over the whole file at capture.
-    Headers {
-        /// 32 bytes and 24 bytes a frame.
-        bytes: Arc<dyn ReadAt>,
-        /// What the scan at capture found.
-        facts: Box<crate::wal::WalFacts>,
-    },
-}
-
-/// Bytes of the database as far as they were captured.
-#[derive(Clone)]
-pub enum DatabaseBytes {
-    /// There was none.
-    Missing,
-    /// The first page (or what there was of it).
-    FirstPage(Arc<dyn ReadAt>),
-    /// The whole file.
-    Full(Arc<dyn ReadAt>),
-}
-
 /// One side, as captured.
 #[derive(Clone)]
 pub struct Capture {
@@ -158,10 +131,10 @@ pub struct Capture {
     pub manifest: Manifest,
     /// The `-shm` (S1).
     pub shm: Option<Arc<dyn ReadAt>>,
-    /// The `-wal`.
-    pub wal: WalBytes,
+    /// The `-wal`; `NotSeen` when it was left out.
+    pub wal: WalSeen,
     /// The database.
-    pub database: DatabaseBytes,
+    pub database: DatabaseSeen,
     /// Mode bits of the bundle file that let others read it, if any.
     pub readable_by_others: bool,
 }

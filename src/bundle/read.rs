@@ -8,14 +8,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::bytes::{Joined, ReadAt, read_all};
-use crate::evidence::Observation;
 use crate::format::wal::{HEADER_SIZE, parse_header};
 use crate::number::Stride;
 
 use super::archive::{Index, MANIFEST, MARKER, damaged, unreadable};
 use super::capture::prefix;
 use super::manifest::Manifest;
-use super::{BUNDLE_VERSION, Capture, DatabaseBytes, SnapshotError, WalBytes};
+use super::seen::without_bytes;
+use super::{BUNDLE_VERSION, Capture, SnapshotError};
+use crate::look::{DatabaseSeen, WalSeen};
 
 /// A manifest is some tens of KiB; this is what a hostile one may cost.
 pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
@@ -113,10 +114,10 @@ impl Bundle<'_> {
         manifest.members.iter().any(|member| member.name == name).then(|| self.index.region(self.file, &name))?
     }
 
-    fn wal(&self, manifest: &Manifest) -> Result<WalBytes, SnapshotError> {
+    fn wal(&self, manifest: &Manifest) -> Result<WalSeen, SnapshotError> {
         if let Some(wal) = self.region(manifest, "wal") {
             let tail = self.region(manifest, "wal-tail");
-            return Ok(WalBytes::Full(match tail {
+            return Ok(WalSeen::Whole(match tail {
                 Some(tail) => Arc::new(Joined::new(wal, tail)),
                 None => wal,
             }));
@@ -138,16 +139,17 @@ impl Bundle<'_> {
             if let Some(broken) = summary.contradiction(header.as_ref()) {
                 return Err(self.unusable(format!("member `{MANIFEST}`: wal_summary does not add up: {broken}")));
             }
-            return Ok(WalBytes::Headers { bytes, facts: Box::new(summary.into_facts(header)) });
+            return Ok(WalSeen::Headers { bytes, facts: Box::new(summary.into_facts(header)) });
         }
-        let missing = matches!(manifest.evidence.files.wal, Observation::Missing { .. });
-        Ok(if missing { WalBytes::Missing } else { WalBytes::NotCaptured })
+        Ok(without_bytes(&manifest.evidence.files.wal, WalSeen::Absent, WalSeen::NotSeen))
     }
 
-    fn database(&self, manifest: &Manifest) -> DatabaseBytes {
+    fn database(&self, manifest: &Manifest) -> DatabaseSeen {
         if let Some(whole) = self.region(manifest, "db") {
-            return DatabaseBytes::Full(whole);
+            return DatabaseSeen::Whole(whole);
         }
-        self.region(manifest, "db-page1").map_or(DatabaseBytes::Missing, DatabaseBytes::FirstPage)
+        let file = &manifest.evidence.files.database;
+        let nothing = || without_bytes(file, DatabaseSeen::Absent, DatabaseSeen::NotSeen);
+        self.region(manifest, "db-page1").map_or_else(nothing, DatabaseSeen::FirstPage)
     }
 }

@@ -29,8 +29,10 @@ use serde::Serialize;
 use crate::bytes::ReadAt;
 use crate::evidence::Evidence;
 use crate::evidence::live::Live;
-use crate::finding::Finding;
+use crate::finding::rules::{self, Facts};
+use crate::finding::{Finding, surroundings};
 use crate::format::shm::IndexHead;
+use crate::look::Inspection;
 use crate::number::Stride;
 use crate::wal::WalFacts;
 
@@ -285,6 +287,19 @@ pub fn of_one(label: &str, evidence: &Evidence) -> Vec<Finding> {
         frame_headers: None,
     };
     findings::of_side(&side)
+}
+
+/// Every finding about one look: what the files say, how they are mounted, linked and owned, and whether running
+/// processes have others mapped. The gravest come first.
+#[must_use]
+pub fn findings_of(inspection: &Inspection) -> Vec<Finding> {
+    let mut around = Vec::new();
+    if let Some(evidence) = &inspection.surroundings {
+        around.extend(of_one(&inspection.origin.label, evidence));
+        around.extend(surroundings::findings(evidence));
+        around.extend(inspection.origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
+    }
+    rules::findings(&Facts { around: &around, ..Facts::of(inspection) })
 }
 
 /// Two sides to be judged.

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::bundle::{Capture, WalBytes};
+use crate::bundle::Capture;
 use crate::bytes::ReadAt;
 use crate::format::shm::{self, IndexHead};
+use crate::look::WalSeen;
 use crate::number::Stride;
 use crate::wal::{Scan, WalFacts};
 
@@ -28,7 +29,7 @@ impl Side {
             evidence: capture.manifest.evidence.clone(),
             shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),
             wal,
-            wal_captured: !matches!(capture.wal, WalBytes::NotCaptured),
+            wal_captured: !matches!(capture.wal, WalSeen::NotSeen),
             frame_headers,
         })
     }
@@ -41,17 +42,17 @@ fn head_of(shm: &dyn ReadAt) -> io::Result<Option<IndexHead>> {
     Ok(shm::parse_head(head.get(..n).unwrap_or_default()).ok())
 }
 
-fn wal_of(bytes: &WalBytes) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
+fn wal_of(bytes: &WalSeen) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
     Ok(match bytes {
-        WalBytes::Missing | WalBytes::NotCaptured => (WalFacts::absent(), None),
-        WalBytes::Full(bytes) => {
+        WalSeen::Absent | WalSeen::NotSeen => (WalFacts::absent(), None),
+        WalSeen::Whole(bytes) => {
             let facts = Scan::new(bytes.as_ref()).facts()?;
             let headers = facts
                 .page_size()
                 .map(|page_size| FrameHeaders { bytes: Arc::clone(bytes), stride: page_size.stride() });
             (facts, headers)
         }
-        WalBytes::Headers { bytes, facts } => {
+        WalSeen::Headers { bytes, facts } => {
             ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride: Stride::HEADERS }))
         }
     })

@@ -3,7 +3,7 @@
 use super::rules::Facts;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::db::DatabaseHead;
-use crate::look::Examined;
+use crate::look::{Inspection, Why};
 
 /// The checks of `verify`, in the order in which they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +101,7 @@ pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
     rows(facts, examined).into_iter().map(|row| judge(row, findings)).collect()
 }
 
-fn rows(facts: &Facts<'_>, examined: &Examined) -> [Row; 10] {
+fn rows(facts: &Facts<'_>, examined: &Inspection) -> [Row; 10] {
     [
         (CheckName::WalHeader, wal_header(examined).into()),
         (CheckName::WalFrames, wal_frames(examined)),
@@ -130,7 +130,7 @@ fn judge((check, looked): Row, findings: &[Finding]) -> Check {
     Check { check, result, numbers, codes: raised.iter().map(|finding| finding.code()).collect() }
 }
 
-fn wal_header(examined: &Examined) -> Result<String, String> {
+fn wal_header(examined: &Inspection) -> Result<String, String> {
     let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
     let header = wal.header.ok_or_else(|| format!("no header: {} bytes", wal.file_size))?;
     let checksum = if header.checksum_ok { "right" } else { "wrong" };
@@ -139,7 +139,7 @@ fn wal_header(examined: &Examined) -> Result<String, String> {
 
 /// Frames of an older generation, and room that the file grew ahead, lie behind the chain of a healthy WAL. Everything else
 /// outside of the chain is what a transaction left that was given up - or what damage cut off.
-fn wal_frames(examined: &Examined) -> Looked {
+fn wal_frames(examined: &Inspection) -> Looked {
     let Some(wal) = &examined.wal else { return Looked::Not("the -wal was not looked at".to_owned()) };
     let frames = &wal.frames;
     if frames.in_file == 0 && frames.torn_bytes == 0 {
@@ -172,8 +172,12 @@ fn many(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
-fn shm_headers(examined: &Examined) -> Result<String, String> {
-    let absent = || examined.shm_fault.clone().unwrap_or_else(|| "no -shm seen".to_owned());
+fn too_short(why: Option<&Why>) -> Option<String> {
+    why.filter(|why| matches!(why, Why::TooShort(_))).map(ToString::to_string)
+}
+
+fn shm_headers(examined: &Inspection) -> Result<String, String> {
+    let absent = || too_short(examined.reasons.shm.as_ref()).unwrap_or_else(|| "no -shm seen".to_owned());
     let head = examined.shm.as_ref().ok_or_else(absent)?;
     let [first, second] = &head.headers;
     let right = [first, second].iter().filter(|header| header.checksum_ok).count();
@@ -185,8 +189,8 @@ fn shm_headers(examined: &Examined) -> Result<String, String> {
     ))
 }
 
-fn shm_against_wal(examined: &Examined) -> Result<String, String> {
-    examined.of_one_time()?;
+fn shm_against_wal(examined: &Inspection) -> Result<String, String> {
+    examined.of_one_time().map_err(|why| why.to_string())?;
     let header = examined.trusted().ok_or("no wal-index header that a reader would use")?;
     let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
     if header.mx_frame == 0 {
@@ -202,14 +206,14 @@ fn shm_against_wal(examined: &Examined) -> Result<String, String> {
     ))
 }
 
-fn shm_pages(examined: &Examined) -> Result<String, String> {
-    let index = examined.index.as_ref().map_err(String::clone)?;
+fn shm_pages(examined: &Inspection) -> Result<String, String> {
+    let index = examined.index.as_ref().map_err(ToString::to_string)?;
     let entries = if index.compared == 1 { "entry" } else { "entries" };
     Ok(format!("{} {entries} compared, {} with another page", index.compared, index.wrong_pages))
 }
 
-fn shm_hash(examined: &Examined) -> Result<String, String> {
-    let index = examined.index.as_ref().map_err(String::clone)?;
+fn shm_hash(examined: &Inspection) -> Result<String, String> {
+    let index = examined.index.as_ref().map_err(ToString::to_string)?;
     Ok(format!(
         "{}: {} not found, {} without an entry, {} twice, {} out of order",
         many(index.blocks, "block"),
@@ -220,10 +224,10 @@ fn shm_hash(examined: &Examined) -> Result<String, String> {
     ))
 }
 
-fn database(examined: &Examined) -> Result<String, String> {
+fn database(examined: &Inspection) -> Result<String, String> {
     let absent = || {
         let why = if examined.database_absent { "no database" } else { "the database was not looked at" };
-        examined.database_fault.clone().unwrap_or_else(|| why.to_owned())
+        too_short(examined.reasons.database.as_ref()).unwrap_or_else(|| why.to_owned())
     };
     match examined.database.as_ref().ok_or_else(absent)? {
         DatabaseHead::Plain(header) => Ok(format!(
@@ -238,8 +242,8 @@ fn database(examined: &Examined) -> Result<String, String> {
     }
 }
 
-fn wal_against_database(examined: &Examined) -> Result<String, String> {
-    examined.of_one_time()?;
+fn wal_against_database(examined: &Inspection) -> Result<String, String> {
+    examined.of_one_time().map_err(|why| why.to_string())?;
     let wal = examined.wal.as_ref().ok_or("the -wal was not looked at")?;
     if wal.frames.committed == 0 {
         return Err("nothing is committed in the WAL".to_owned());
@@ -258,8 +262,8 @@ fn wal_against_database(examined: &Examined) -> Result<String, String> {
     Ok(format!("page size {} and {of_wal}, {one}", header.page_size))
 }
 
-fn backfilled(examined: &Examined) -> Result<String, String> {
-    let copied = examined.backfill.as_ref().map_err(String::clone)?;
+fn backfilled(examined: &Inspection) -> Result<String, String> {
+    let copied = examined.backfill.as_ref().map_err(ToString::to_string)?;
     let size = examined.database_size.map_or_else(|| ", only page 1 was there".to_owned(), |_| String::new());
     Ok(format!(
         "nBackfill {}: {} pages compared, {} not in the database{size}",

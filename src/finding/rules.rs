@@ -7,8 +7,8 @@ use crate::evidence::LocksView;
 use crate::finding::Finding;
 use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
-use crate::look::Examined;
 use crate::look::checkpoint::CheckpointFacts;
+use crate::look::{Depth, Inspection};
 use crate::wal::WalFacts;
 
 mod database;
@@ -28,7 +28,7 @@ pub struct Facts<'a> {
     /// Locks, as far as seen.
     pub locks: Option<&'a LocksView>,
     /// One file held against the other.
-    pub examined: Option<&'a Examined>,
+    pub examined: Option<&'a Inspection>,
     /// The checkpoint, diagnosed.
     pub checkpoint: Option<&'a CheckpointFacts>,
     /// Whether the files were replaced by others while they were read.
@@ -48,16 +48,21 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// The facts of one look.
     #[must_use]
-    pub fn of(examined: &'a Examined) -> Self {
+    pub fn of(inspection: &'a Inspection) -> Self {
+        let origin = &inspection.origin;
         Self {
-            database: examined.database.as_ref(),
-            wal: examined.wal.as_ref(),
-            shm: examined.shm.as_ref(),
-            locks: examined.locks.as_ref(),
-            examined: Some(examined),
-            checkpoint: examined.checkpoint.as_ref(),
-            replaced: examined.replaced,
-            ..Self::default()
+            database: inspection.database.as_ref(),
+            wal: inspection.wal.as_ref(),
+            shm: inspection.shm.as_ref(),
+            locks: inspection.locks.as_ref(),
+            examined: (inspection.depth == Depth::CrossChecked).then_some(inspection),
+            checkpoint: inspection.checkpoint.as_ref(),
+            replaced: inspection.replaced,
+            hot_journal: inspection.hot_journal,
+            access_time_moved: &origin.access_time_moved,
+            unstable: origin.unstable.as_deref(),
+            readable_by_others: origin.readable_by_others,
+            around: &[],
         }
     }
 }

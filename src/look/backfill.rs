@@ -4,15 +4,12 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::LISTED;
+use super::{LISTED, NotCompared};
 use crate::bytes::ReadAt;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, parse_frame_header};
 use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize};
 use crate::wal::{Frame, WalFacts};
-
-/// The comparison, or why there was none.
-pub type Backfill = Result<Copied, String>;
 
 /// What comparing the claimed frames with the database came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,23 +90,23 @@ pub(super) fn claim(
     wal: &WalFacts,
     backfilled: FrameNumber,
     in_use: bool,
-) -> Result<Claim, String> {
-    let header = header.ok_or("there is no wal-index that a reader would trust")?;
-    let page_size = wal.page_size().ok_or("the WAL's header cannot be used")?;
+) -> Result<Claim, NotCompared> {
+    let header = header.ok_or(NotCompared::NoIndex)?;
+    let page_size = wal.page_size().ok_or(NotCompared::WalHeaderUnusable)?;
     if wal.header.map(|wal| wal.salts) != Some(header.salts) {
-        return Err("the wal-index speaks of another generation of the WAL".to_owned());
+        return Err(NotCompared::OtherGeneration);
     }
     if backfilled == FrameNumber::NONE {
-        return Err("nothing is claimed to be copied".to_owned());
+        return Err(NotCompared::NothingClaimed);
     }
     let committed = wal.frames.committed;
     if backfilled > header.mx_frame || header.mx_frame > committed {
-        return Err("the wal-index claims frames that the WAL does not have".to_owned());
+        return Err(NotCompared::FramesMissing);
     }
     let last = wal.last_commit.map(|last| last.checksum);
     let to_the_frame = header.mx_frame == committed && last == Some(header.frame_checksum);
     if !in_use && !to_the_frame {
-        return Err("nobody was seen to have the -shm open, and it does not belong to this WAL to the frame".to_owned());
+        return Err(NotCompared::LeftOver);
     }
     Ok(Claim { up_to: backfilled, page_size })
 }

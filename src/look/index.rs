@@ -1,6 +1,7 @@
 //! The wal-index against the WAL: which page each frame holds, and whether a search finds it.
 
 use std::io;
+use std::sync::Arc;
 
 use super::LISTED;
 use crate::bytes::ReadAt;
@@ -48,8 +49,9 @@ pub struct IndexCheck {
 }
 
 /// Compares while the WAL is passed over; one block is held at a time, however long the WAL is.
-pub(super) struct Comparison<'a> {
-    index: WalIndex<'a>,
+pub(super) struct Comparison {
+    bytes: Arc<dyn ReadAt>,
+    head: IndexHead,
     mx_frame: FrameNumber,
     block: Option<IndexBlock>,
     /// The block that was asked for last, there or not.
@@ -58,16 +60,9 @@ pub(super) struct Comparison<'a> {
     failed: Option<io::Error>,
 }
 
-impl<'a> Comparison<'a> {
-    pub(super) fn new(bytes: &'a dyn ReadAt, head: &IndexHead, mx_frame: FrameNumber) -> Self {
-        Self {
-            index: WalIndex::with_head(bytes, *head),
-            mx_frame,
-            block: None,
-            asked: None,
-            found: IndexCheck::default(),
-            failed: None,
-        }
+impl Comparison {
+    pub(super) fn new(bytes: Arc<dyn ReadAt>, head: &IndexHead, mx_frame: FrameNumber) -> Self {
+        Self { bytes, head: *head, mx_frame, block: None, asked: None, found: IndexCheck::default(), failed: None }
     }
 
     pub(super) fn take(&mut self, frame: &Frame) {
@@ -94,7 +89,7 @@ impl<'a> Comparison<'a> {
         if self.asked.replace(number) == Some(number) {
             return;
         }
-        self.block = match self.index.block(number) {
+        self.block = match WalIndex::with_head(self.bytes.as_ref(), self.head).block(number) {
             Ok(block) => Some(block),
             Err(IndexError::Parse(_)) => None,
             Err(IndexError::Io(error)) => {

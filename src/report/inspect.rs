@@ -10,7 +10,8 @@ use super::database::Database;
 use super::finding::{FindingDocument, documents};
 use super::shm::Shm;
 use super::wal::Wal;
-use crate::finding::rules::{self, Facts};
+use crate::compare;
+use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/inspect/1";
@@ -72,29 +73,57 @@ pub struct InspectDocument {
     pub reasons: BTreeMap<String, String>,
 }
 
-/// Makes the document from decoded facts. `reasons` tells why any of them is missing.
-#[must_use]
-pub fn build(
-    source: Source,
-    sizes: Sizes,
-    facts: &Facts<'_>,
-    mut reasons: BTreeMap<String, String>,
-) -> InspectDocument {
-    let diagnosed = facts.checkpoint.zip(facts.wal);
-    let findings = rules::findings(facts);
-    if diagnosed.is_none() {
-        let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
-        reasons.insert("checkpoint".to_owned(), why);
+impl InspectDocument {
+    /// Makes the document of one look.
+    #[must_use]
+    pub fn new(inspection: &Inspection) -> Self {
+        let findings = compare::findings_of(inspection);
+        let diagnosed = inspection.checkpoint.as_ref().zip(inspection.wal.as_ref());
+        let mut reasons = reasons(inspection);
+        if diagnosed.is_none() {
+            let why = reasons.get("wal").cloned().unwrap_or_else(|| "there is no -wal to judge by".to_owned());
+            reasons.insert("checkpoint".to_owned(), why);
+        }
+        let locks = inspection.locks.as_ref().map(|locks| &locks.shm);
+        Self {
+            schema: SCHEMA,
+            source: Source::from(&inspection.origin),
+            sizes: Sizes::from(inspection.sizes),
+            database: inspection.database.as_ref().map(Database::from),
+            wal: inspection.wal.as_ref().map(Wal::from),
+            shm: inspection.shm.as_ref().map(|head| Shm::new(head, inspection.sizes.shm.unwrap_or(0), locks)),
+            checkpoint: diagnosed.map(|(checkpoint, wal)| CheckpointDocument::new(checkpoint, wal, &findings)),
+            findings: documents(&findings),
+            reasons,
+        }
     }
-    InspectDocument {
-        schema: SCHEMA,
-        source,
-        sizes,
-        database: facts.database.map(Database::from),
-        wal: facts.wal.map(Wal::from),
-        shm: facts.shm.map(|head| Shm::new(head, sizes.shm.unwrap_or(0), facts.locks.map(|locks| &locks.shm))),
-        checkpoint: diagnosed.map(|(checkpoint, wal)| CheckpointDocument::new(checkpoint, wal, &findings)),
-        findings: documents(&findings),
-        reasons,
+}
+
+/// Why something is null or unknown, by its name in the documents.
+#[must_use]
+pub(super) fn reasons(inspection: &Inspection) -> BTreeMap<String, String> {
+    let Reasons { database, wal, shm, locks } = &inspection.reasons;
+    let named = [("database", database), ("wal", wal), ("shm", shm), ("shm.locks", locks)];
+    named.into_iter().filter_map(|(name, why)| Some((name.to_owned(), why.as_ref()?.to_string()))).collect()
+}
+
+impl From<&Origin> for Source {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            label: origin.label.clone(),
+            kind: match origin.kind {
+                OriginKind::Files | OriginKind::Memory => SourceKind::Files,
+                OriginKind::Bundle => SourceKind::Bundle,
+            },
+            path: origin.path.clone(),
+            stable: origin.stable(),
+        }
+    }
+}
+
+impl From<look::Sizes> for Sizes {
+    fn from(sizes: look::Sizes) -> Self {
+        let look::Sizes { database, wal, shm } = sizes;
+        Self { database, wal, shm }
     }
 }

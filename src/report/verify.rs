@@ -6,12 +6,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::finding::{FindingDocument, documents};
-use super::inspect::{Source, SourceKind};
+use super::inspect::{self, Source, SourceKind};
 use super::text::{self, GREEN, RED, YELLOW, entry, many, styled};
 use super::{line, table};
+use crate::compare;
 use crate::finding::checks::{self, Check, CheckResult};
-use crate::finding::rules::{self, Facts};
+use crate::finding::rules::Facts;
 use crate::finding::{Finding, Severity};
+use crate::look::Inspection;
 use crate::wal::FrameCounts;
 
 /// The schema's name and version.
@@ -130,25 +132,25 @@ impl Verdict {
     }
 }
 
-/// Makes the document from the facts of one look.
-#[must_use]
-pub fn build(source: Source, facts: &Facts<'_>, reasons: BTreeMap<String, String>) -> VerifyDocument {
-    let findings = rules::findings(facts);
-    let checks = checks::checks(facts, &findings);
-    VerifyDocument {
-        schema: SCHEMA,
-        source,
-        in_use: facts.examined.is_some_and(|examined| examined.in_use()),
-        settled: facts.examined.is_some_and(|examined| examined.settled),
-        verdict: Verdict::of(&checks, &findings),
-        frames: facts.wal.map(|wal| wal.frames),
-        checks: checks.iter().map(CheckDocument::from).collect(),
-        findings: documents(&findings),
-        reasons,
-    }
-}
-
 impl VerifyDocument {
+    /// Makes the document of one look.
+    #[must_use]
+    pub fn new(inspection: &Inspection) -> Self {
+        let findings = compare::findings_of(inspection);
+        let checks = checks::checks(&Facts::of(inspection), &findings);
+        Self {
+            schema: SCHEMA,
+            source: Source::from(&inspection.origin),
+            in_use: inspection.in_use(),
+            settled: inspection.settled,
+            verdict: Verdict::of(&checks, &findings),
+            frames: inspection.wal.as_ref().map(|wal| wal.frames),
+            checks: checks.iter().map(CheckDocument::from).collect(),
+            findings: documents(&findings),
+            reasons: inspect::reasons(inspection),
+        }
+    }
+
     /// The page, at most `width` columns wide, with colour.
     #[must_use]
     pub fn draw(&self, width: usize) -> String {

@@ -1,19 +1,16 @@
 //! What walscope says about a database, by the same steps as `inspect` takes.
 
-use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LocksView};
 use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
-use walscope::look::checkpoint::{CheckpointFacts, ReadMark, diagnose, read_marks};
-use walscope::look::{DatabaseSight, Sight, WalSight, examine};
+use walscope::look::checkpoint::{CheckpointFacts, ReadMark, read_marks};
+use walscope::look::{Options, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say;
-use walscope::source::{self, Files, Source};
+use walscope::source::{self, Source};
 use walscope::wal::WalFacts;
 
 /// One look.
@@ -29,41 +26,14 @@ pub struct Look {
     pub backfill_compared: bool,
 }
 
-/// The files as they were opened: nobody works while this looks.
-struct Still(Files);
-
-impl Sight for Still {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(self.0.database.clone().map_or(DatabaseSight::Absent, DatabaseSight::Whole))
-    }
-
-    fn wal(&self) -> io::Result<WalSight> {
-        Ok(self.0.wal.clone().map_or(WalSight::Absent, WalSight::Whole))
-    }
-
-    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        Ok(self.0.shm.clone())
-    }
-
-    fn locks(&self) -> Option<LocksView> {
-        let locks = self.0.shm.as_ref().map(|_| self.0.locks())?;
-        Some(locks.value().expect("locks can be seen").clone())
-    }
-}
-
 impl Look {
     pub fn at(path: &Path) -> Self {
         let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
-        let still = Still(*files);
-        let seen = examine(&still).unwrap();
-        let found = findings(&Facts {
-            hot_journal: still.0.hot_journal,
-            access_time_moved: &still.0.access_time_moved,
-            ..Facts::of(&seen)
-        });
+        let seen = inspect(files.as_ref(), &Options::default()).unwrap();
+        let found = findings(&Facts::of(&seen));
         let wal = seen.wal.expect("a look at the WAL");
         Self {
-            facts: diagnose(&wal, seen.shm.as_ref(), seen.locks.as_ref()),
+            facts: seen.checkpoint.expect("a diagnosis"),
             marks: seen
                 .shm
                 .as_ref()

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use walscope::bundle::{
-    Capture, DatabaseBytes, Manifest, Options, SnapshotError, WalBytes, WalMode, WalSummary, capture_live, write_bundle,
-};
+use walscope::bundle::{Capture, Manifest, Options, SnapshotError, WalMode, WalSummary, capture_live, write_bundle};
 use walscope::evidence::Observation;
+use walscope::look::{DatabaseSeen, WalSeen};
 use walscope::source::{self, Source};
 
 use crate::common::restore::{self, bytes};
@@ -56,9 +55,9 @@ fn a_bundle_is_read_back_bit_for_bit() {
     assert!(manifest.stability.stable, "{:?}", manifest.stability);
     assert!(manifest.members.iter().any(|member| member.name == "wal-tail"), "nothing behind mxFrame was tested");
     assert_eq!(bytes(capture.shm.unwrap().as_ref()), sibling(&path, "-shm"));
-    let WalBytes::Full(wal) = capture.wal else { panic!("the WAL is there and small") };
+    let WalSeen::Whole(wal) = capture.wal else { panic!("the WAL is there and small") };
     assert_eq!(bytes(wal.as_ref()), sibling(&path, "-wal"));
-    let DatabaseBytes::Full(database) = capture.database else { panic!("with_db") };
+    let DatabaseSeen::Whole(database) = capture.database else { panic!("with_db") };
     assert_eq!(bytes(database.as_ref()), sibling(&path, ""));
 }
 
@@ -76,9 +75,9 @@ fn without_with_db_the_first_page_is_taken_and_without_the_wal_nothing_of_it() {
     let (_folder, path, _writer) = live();
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::None), ..Options::default() });
     let capture = read(&written).unwrap();
-    assert!(matches!(capture.wal, WalBytes::NotCaptured));
+    assert!(matches!(capture.wal, WalSeen::NotSeen));
     assert!(!walscope::compare::Side::from_capture(&capture).unwrap().wal_captured);
-    let DatabaseBytes::FirstPage(page) = capture.database else { panic!("a first page") };
+    let DatabaseSeen::FirstPage(page) = capture.database else { panic!("a first page") };
     assert_eq!(bytes(page.as_ref()), sibling(&path, "")[..1024]);
 }
 
@@ -98,7 +97,7 @@ fn a_whole_database_comes_with_its_whole_wal_whatever_its_size() {
 fn frame_headers_alone_come_with_the_facts_of_the_whole_wal() {
     let (_folder, path, _writer) = live();
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::Headers), ..Options::default() });
-    let WalBytes::Headers { bytes: headers, facts } = read(&written).unwrap().wal else { panic!("headers") };
+    let WalSeen::Headers { bytes: headers, facts } = read(&written).unwrap().wal else { panic!("headers") };
     let whole = sibling(&path, "-wal");
     assert_eq!(*facts, walscope::wal::scan(&whole, &mut |_| {}).unwrap());
     assert!(facts.frames.uncommitted > 0 && facts.frames.committed > 0, "{:?}", facts.frames);
@@ -266,7 +265,7 @@ fn an_absent_wal_is_an_answer() {
     assert!(manifest.stability.stable, "{:?}", manifest.stability);
     assert!(matches!(manifest.evidence.files.wal, Observation::Missing { .. }));
     let capture = read(&written).unwrap();
-    assert!(matches!(capture.wal, WalBytes::Missing) && capture.shm.is_none());
+    assert!(matches!(capture.wal, WalSeen::Absent) && capture.shm.is_none());
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn a_database_that_is_gone_before_the_next_attempt_leaves_a_whole_bundle_labelle
     assert_eq!((stability.stable, stability.attempts), (false, 1));
     let reason = stability.reason.unwrap();
     assert!(reason.contains("restarted") && reason.contains("No such file"), "{reason}");
-    assert!(matches!(capture.database, walscope::bundle::DatabaseBytes::Full(_)));
+    assert!(matches!(capture.database, walscope::look::DatabaseSeen::Whole(_)));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
+use walscope::bundle::Capture;
 use walscope::bytes::{ReadAt, read_all};
+use walscope::look::{DatabaseSeen, WalSeen};
 
 pub fn bytes(source: &dyn ReadAt) -> Vec<u8> {
     read_all(source, 1 << 30).unwrap()
@@ -17,11 +18,11 @@ pub fn restore(capture: &Capture, folder: &Path) -> PathBuf {
     for stale in [&path, &wal_path, &folder.join("restored.db-shm")] {
         let _ = std::fs::remove_file(stale);
     }
-    let DatabaseBytes::Full(database) = &capture.database else { panic!("a bundle without the whole database") };
+    let DatabaseSeen::Whole(database) = &capture.database else { panic!("a bundle without the whole database") };
     std::fs::write(&path, bytes(database.as_ref())).unwrap();
     let mut wal = match &capture.wal {
-        WalBytes::Full(wal) => bytes(wal.as_ref()),
-        WalBytes::Missing => return path,
+        WalSeen::Whole(wal) => bytes(wal.as_ref()),
+        WalSeen::Absent => return path,
         _ => panic!("a bundle without the whole WAL"),
     };
     let shm = capture.shm.as_deref().map(bytes).unwrap_or_default();

@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shm", &["shm", "format", "bytes"]),
     ("look", &["look", "wal", "shm", "format", "evidence", "bytes"]),
     ("finding", &["finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
-    ("say", &["say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
+    ("say", &["look", "say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
     ("linux", &["linux", "evidence"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
     ("source.rs", &["source", "bundle", "linux", "format", "evidence", "bytes"]),

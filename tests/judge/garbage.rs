@@ -9,7 +9,7 @@ use walscope::bytes::ReadAt;
 use walscope::evidence::LocksView;
 use walscope::finding::Severity;
 use walscope::finding::rules::{Facts, findings};
-use walscope::look::{DatabaseSight, Sight, WalSight, examine};
+use walscope::look::{DatabaseSeen, Options, Seen, WalSeen, inspect};
 use walscope::shm::{BlockFacts, WalIndex};
 
 use crate::common::command::walscope;
@@ -40,13 +40,13 @@ impl Watched<'_> {
     }
 }
 
-impl Sight for Watched<'_> {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(DatabaseSight::Whole(self.counted(self.0.database.as_ref().unwrap())))
+impl Seen for Watched<'_> {
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Ok(DatabaseSeen::Whole(self.counted(self.0.database.as_ref().unwrap())))
     }
 
-    fn wal(&self) -> io::Result<WalSight> {
-        Ok(WalSight::Whole(self.counted(&self.0.wal.as_ref().unwrap().bytes)))
+    fn wal(&self) -> io::Result<WalSeen> {
+        Ok(WalSeen::Whole(self.counted(&self.0.wal.as_ref().unwrap().bytes)))
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
@@ -54,14 +54,14 @@ impl Sight for Watched<'_> {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        Sight::locks(self.0)
+        Seen::locks(self.0)
     }
 }
 
 /// Findings above info; fails when more is read than the files have bytes, many times over.
 fn judged(world: &World, what: &str) -> Vec<String> {
     let read = Arc::new(AtomicU64::new(0));
-    let examined = examine(&Watched(world, Arc::clone(&read))).unwrap();
+    let examined = inspect(&Watched(world, Arc::clone(&read)), &Options::default()).unwrap();
     let files = [world.database.as_ref().unwrap().len(), world.wal.as_ref().unwrap().bytes.len()];
     let bytes = files.into_iter().sum::<usize>() + world.shm.as_ref().map_or(0, Vec::len);
     // Buffers are larger than these files.

@@ -8,7 +8,7 @@ use walscope::bytes::ReadAt;
 use walscope::evidence::{LockState, LocksView};
 use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
 use walscope::look::marks_and_locks;
-use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 
 use crate::world::{World, byte, healthy, index, open};
 
@@ -21,18 +21,18 @@ struct Writer {
     standing: bool,
 }
 
-impl Sight for Writer {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Sight::database(&self.world)
+impl Seen for Writer {
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Seen::database(&self.world)
     }
 
-    fn wal(&self) -> io::Result<WalSight> {
+    fn wal(&self) -> io::Result<WalSeen> {
         let mut world = healthy();
         let wal = world.wal.as_mut().unwrap();
         for _ in 4..=self.frames.load(Ordering::Relaxed) {
             wal.frame(3, 4, 1);
         }
-        Ok(WalSight::Whole(Arc::new(std::mem::take(&mut wal.bytes))))
+        Ok(WalSeen::Whole(Arc::new(std::mem::take(&mut wal.bytes))))
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
@@ -60,9 +60,12 @@ impl Sight for Writer {
     }
 }
 
-fn beside(left: u32, standing: bool) -> (CheckpointFacts, Examined) {
-    let examined =
-        examine(&Writer { world: healthy(), left: AtomicU32::new(left), frames: AtomicU32::new(4), standing }).unwrap();
+fn beside(left: u32, standing: bool) -> (CheckpointFacts, Inspection) {
+    let examined = inspect(
+        &Writer { world: healthy(), left: AtomicU32::new(left), frames: AtomicU32::new(4), standing },
+        &Options::default(),
+    )
+    .unwrap();
     let locks = examined.locks.as_ref();
     (diagnose(examined.wal.as_ref().unwrap(), examined.shm.as_ref(), locks), examined)
 }

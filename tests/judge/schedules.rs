@@ -4,19 +4,19 @@ use walscope::finding::Severity;
 use walscope::finding::checks::{self, CheckName, CheckResult};
 use walscope::finding::rules::{Facts, findings};
 use walscope::look::checkpoint::{CheckpointState, diagnose};
-use walscope::look::{Examined, examine};
+use walscope::look::{Inspection, Options, inspect};
 
 use crate::common::synthetic::Shm;
 use crate::world::{Moment, Moving, World, at_rest, healthy, open};
 use walscope::number::{FrameNumber, FrameOfPage, PageNumber};
 
-fn look(world: Moving) -> Examined {
-    let examined = examine(&world).unwrap();
+fn look(world: Moving) -> Inspection {
+    let examined = inspect(&world, &Options::default()).unwrap();
     assert!(world.happened(), "the moment did not come");
     examined
 }
 
-fn codes(examined: &Examined) -> Vec<(String, Severity)> {
+fn codes(examined: &Inspection) -> Vec<(String, Severity)> {
     findings(&Facts::of(examined))
         .into_iter()
         .map(|finding| (finding.code().name().to_owned(), finding.severity))

@@ -7,7 +7,7 @@ use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
 use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
-use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 
 use crate::common::synthetic::{Shm, WalWriter};
 
@@ -120,8 +120,8 @@ impl World {
         self.shm = Some(shm.bytes(false));
     }
 
-    pub fn examine(&self) -> Examined {
-        examine(self).unwrap()
+    pub fn examine(&self) -> Inspection {
+        inspect(self, &Options::default()).unwrap()
     }
 
     pub fn findings(&self) -> Vec<Finding> {
@@ -137,13 +137,13 @@ fn arc(bytes: &[u8]) -> Arc<dyn ReadAt> {
     Arc::new(bytes.to_vec())
 }
 
-impl Sight for World {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(self.database.as_ref().map_or(DatabaseSight::Absent, |bytes| DatabaseSight::Whole(arc(bytes))))
+impl Seen for World {
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Ok(self.database.as_ref().map_or(DatabaseSeen::Absent, |bytes| DatabaseSeen::Whole(arc(bytes))))
     }
 
-    fn wal(&self) -> io::Result<WalSight> {
-        Ok(self.wal.as_ref().map_or(WalSight::Absent, |wal| WalSight::Whole(arc(&wal.bytes))))
+    fn wal(&self) -> io::Result<WalSeen> {
+        Ok(self.wal.as_ref().map_or(WalSeen::Absent, |wal| WalSeen::Whole(arc(&wal.bytes))))
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
@@ -228,18 +228,18 @@ impl Moving {
     }
 }
 
-impl Sight for Moving {
-    fn database(&self) -> io::Result<DatabaseSight> {
-        Ok(DatabaseSight::Whole(self.file(|world| world.database.clone().unwrap(), true)))
+impl Seen for Moving {
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Ok(DatabaseSeen::Whole(self.file(|world| world.database.clone().unwrap(), true)))
     }
 
-    fn wal(&self) -> io::Result<WalSight> {
+    fn wal(&self) -> io::Result<WalSeen> {
         happen(&self.0, &self.1, Moment::Wal);
         // The first call leaves an event for the second.
         if let Some(event) = self.1.lock().unwrap().as_mut() {
             event.at = if event.at == Moment::WalAgain { Moment::Wal } else { event.at };
         }
-        Ok(WalSight::Whole(self.file(|world| world.wal.as_ref().unwrap().bytes.clone(), false)))
+        Ok(WalSeen::Whole(self.file(|world| world.wal.as_ref().unwrap().bytes.clone(), false)))
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {

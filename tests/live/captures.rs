@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
+use walscope::bundle::{Capture, Options, Step, write_bundle};
+use walscope::look::DatabaseSeen;
 
 use crate::actor::{COUNTS, Count, Role};
 use crate::common::command;
@@ -172,7 +173,7 @@ impl Witness {
 
     /// The transaction whose state the capture holds, by SQLite.
     fn state_of(&self, capture: &Capture) -> Result<i64, String> {
-        if !matches!(capture.database, DatabaseBytes::Full(_)) {
+        if !matches!(capture.database, DatabaseSeen::Whole(_)) {
             return Err("there is no database".to_owned());
         }
         let restored: &Path = &restore::restore(capture, self.scratch.path());

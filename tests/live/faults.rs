@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
-use walscope::bundle::{Capture, DatabaseBytes, Options, Step, write_bundle};
+use walscope::bundle::{Capture, Options, Step, write_bundle};
+use walscope::look::DatabaseSeen;
 
 use crate::actor::Role;
 use crate::common;
@@ -136,7 +137,7 @@ fn files_cut_removed_or_replaced_at_any_step_are_labelled_or_harmless() {
                 }
                 // Everything was looked at before; or of the wal-index only what the next opener makes anew was lost.
                 assert!(step == Step::Evidence || (suffix, fault) == ("-shm", "cut in half"), "{what} is stable");
-                assert!(matches!(capture.database, DatabaseBytes::Full(_)), "{what}");
+                assert!(matches!(capture.database, DatabaseSeen::Whole(_)), "{what}");
                 assert_eq!(rows(&restore::restore(&capture, folder.path())), expected, "{what}");
             }
         }

@@ -2,7 +2,6 @@
 
 mod bundle_file;
 mod commands;
-mod examined;
 mod exit;
 mod forbidden;
 mod harmless;
@@ -13,8 +12,6 @@ mod live;
 mod look;
 mod options;
 mod output;
-mod pass;
-mod steady;
 
 use clap::Parser;
 

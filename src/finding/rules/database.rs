@@ -3,7 +3,7 @@
 use super::versions;
 use crate::finding::{Finding, Found};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::look::Examined;
+use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
 use crate::wal::WalFacts;
 
@@ -12,7 +12,7 @@ const LARGE: u64 = 64 << 20;
 /// Little: less than this part of the file.
 const LITTLE: u64 = 4;
 
-pub(super) fn findings(examined: &Examined, checkpoint: Option<&CheckpointFacts>) -> Vec<Finding> {
+pub(super) fn findings(examined: &Inspection, checkpoint: Option<&CheckpointFacts>) -> Vec<Finding> {
     let Some(wal) = &examined.wal else { return Vec::new() };
     let plain = match &examined.database {
         Some(DatabaseHead::Plain(header)) => Some(header),
@@ -45,7 +45,7 @@ fn page_size_differs(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding>
 ///
 /// The change counter of a page 1 in the WAL is at least that of the database: each writer counts on from the page it
 /// has read, and a checkpoint copies a page 1 of the same WAL.
-fn other_database(header: &DatabaseHeader, examined: &Examined) -> Option<Finding> {
+fn other_database(header: &DatabaseHeader, examined: &Inspection) -> Option<Finding> {
     // Without page size and change counter alike, any database has some page 1: there is nothing more to compare.
     let wal_change_counter = match examined.wal_page_one.as_ref()? {
         DatabaseHead::Opaque | DatabaseHead::Empty => None,
@@ -71,7 +71,7 @@ fn beside_rollback(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
     })
 }
 
-fn without_database(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
+fn without_database(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let empty = matches!(examined.database, Some(DatabaseHead::Empty));
     if examined.changed || !(examined.database_absent || empty) || wal.frames.committed == 0 {
         return None;
@@ -79,7 +79,7 @@ fn without_database(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
     Some(Finding::new(Found::WalWithoutDatabase { committed: wal.frames.committed, empty }))
 }
 
-fn not_in_database(examined: &Examined) -> Option<Finding> {
+fn not_in_database(examined: &Inspection) -> Option<Finding> {
     let copied = examined.backfill.as_ref().ok().filter(|copied| copied.missing > 0)?;
     Some(Finding::new(Found::BackfillNotInDatabase {
         backfilled: copied.up_to,
@@ -91,7 +91,7 @@ fn not_in_database(examined: &Examined) -> Option<Finding> {
 }
 
 /// Once all is copied, the checkpoint has set the file's size.
-fn too_short(examined: &Examined) -> Option<Finding> {
+fn too_short(examined: &Inspection) -> Option<Finding> {
     let (size, wal) = (examined.database_size?, examined.wal.as_ref()?);
     let (copied, header) = (examined.backfill.as_ref().ok()?, examined.trusted()?);
     let expected = u64::from(header.database_pages) * u64::from(wal.page_size()?);

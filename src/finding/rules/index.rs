@@ -6,11 +6,11 @@
 use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::shm::IndexHeader;
-use crate::look::Examined;
+use crate::look::Inspection;
 use crate::number::{ByteOrder, FrameNumber};
 use crate::wal::WalFacts;
 
-pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
+pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
     let wal = examined.wal.as_ref();
     let behind_break = wal.and_then(|wal| commits_behind_break(examined, wal));
     // A WAL in use can restart between two looks: only looks that agree say something about it.
@@ -25,7 +25,7 @@ pub(super) fn findings(examined: &Examined) -> Vec<Finding> {
     of_header.into_iter().chain(of_entries.into_iter().flatten()).chain(behind_break).collect()
 }
 
-fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
+fn against_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
     // A wal-index that was just restarted, or begins, names no frame: a commit on disk can be ahead of it all the same.
     if header.mx_frame == FrameNumber::NONE {
         let ahead = ahead(examined, wal).filter(|_| !wal.left_behind_by(header));
@@ -48,12 +48,12 @@ fn against_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Vec
 }
 
 /// A finding that is an error, or as grave as its code can be, only while the wal-index must be right.
-fn finding(examined: &Examined, found: Found) -> Finding {
+fn finding(examined: &Inspection, found: Found) -> Finding {
     let severity = if examined.must_hold() { found.code().gravest() } else { Severity::Notice };
     Finding::at(severity, found)
 }
 
-fn other_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Finding {
+fn other_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Finding {
     finding(
         examined,
         Found::ShmOfOtherWal {
@@ -68,7 +68,7 @@ fn other_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Findi
 
 /// A wal-index in use that counts frames which the file cannot have: SQLite restarts the wal-index before it truncates
 /// the WAL, so somebody else did.
-fn truncated(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+fn truncated(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     if !examined.must_hold() || !wal.cut_short_of(header) {
         return None;
     }
@@ -84,7 +84,7 @@ fn truncated(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Optio
     }))
 }
 
-fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+fn beyond_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     let committed = wal.frames.committed;
     if header.mx_frame <= committed {
         return None;
@@ -103,14 +103,14 @@ fn beyond_wal(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Opti
 /// Whether the frame that the wal-index names as its last commit is in the file as the wal-index remembers it, and the
 /// chain does not reach it. A tail that was lost takes that frame along, and no writer of the same generation goes back
 /// behind it: so a frame before it was lost, and this is wrong at rest too.
-fn damaged_before_its_end(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> bool {
+fn damaged_before_its_end(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> bool {
     examined.at_mx_frame.zip(wal.header).is_some_and(|(frame, wal)| {
         frame.salts == wal.salts && frame.is_commit() && frame.checksum == header.frame_checksum
     })
 }
 
 /// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
-fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
+fn ahead(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let shown = examined.mx_frame_after?;
     let committed = wal.frames.committed;
     if !examined.must_hold() || shown >= committed {
@@ -122,7 +122,7 @@ fn ahead(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
 }
 
 /// What the header repeats of the WAL, where it repeats it otherwise.
-fn contradicts(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
+fn contradicts(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     if header.mx_frame > wal.frames.committed {
         return None;
     }
@@ -154,7 +154,7 @@ fn contradicts(examined: &Examined, header: &IndexHeader, wal: &WalFacts) -> Opt
     })
 }
 
-fn backfill_beyond(examined: &Examined, header: &IndexHeader) -> Option<Finding> {
+fn backfill_beyond(examined: &Inspection, header: &IndexHeader) -> Option<Finding> {
     let backfilled = examined.shm.as_ref()?.checkpoint.backfilled;
     if backfilled <= header.mx_frame {
         return None;
@@ -162,13 +162,13 @@ fn backfill_beyond(examined: &Examined, header: &IndexHeader) -> Option<Finding>
     Some(finding(examined, Found::ShmBackfillBeyondMxFrame { backfilled, mx_frame: header.mx_frame }))
 }
 
-fn pages_wrong(examined: &Examined) -> Option<Finding> {
+fn pages_wrong(examined: &Inspection) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.wrong_pages > 0)?;
     let frames = index.wrong_listed.clone();
     Some(finding(examined, Found::ShmPagesWrong { wrong: index.wrong_pages, compared: index.compared, frames }))
 }
 
-fn frames_unreachable(examined: &Examined) -> Option<Finding> {
+fn frames_unreachable(examined: &Inspection) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.unreachable > 0 || index.unindexed > 0)?;
     Some(finding(
         examined,
@@ -181,19 +181,19 @@ fn frames_unreachable(examined: &Examined) -> Option<Finding> {
     ))
 }
 
-fn slots_misordered(examined: &Examined) -> Option<Finding> {
+fn slots_misordered(examined: &Inspection) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.misordered_slots > 0)?;
     let frames = index.misordered_listed.clone();
     Some(finding(examined, Found::ShmSlotsOutOfOrder { misordered_slots: index.misordered_slots, frames }))
 }
 
 /// A second slot for the same entry changes no answer, unless it is out of order: that is told by itself.
-fn slots_duplicate(examined: &Examined) -> Option<Finding> {
+fn slots_duplicate(examined: &Inspection) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.duplicate_slots > 0)?;
     Some(finding(examined, Found::ShmSlotsDuplicate { duplicate_slots: index.duplicate_slots }))
 }
 
-fn commits_behind_break(examined: &Examined, wal: &WalFacts) -> Option<Finding> {
+fn commits_behind_break(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let commits = Some(examined.commits_behind_break).filter(|commits| *commits > 0 && wal.page_size().is_some())?;
     Some(Finding::new(Found::WalCommitsBehindBreak { end_frame: wal.end_frame, commits }))
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use walscope::report::inspect;
+use walscope::look::Depth;
+use walscope::report::inspect::InspectDocument;
 
-use crate::examined::Look;
 use crate::exit::Exit;
 use crate::options::{FailOn, Global};
-use crate::output;
+use crate::{look, output};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -22,8 +22,8 @@ pub struct InspectArgs {
 
 /// Runs it.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let look = Look::at(args.source.as_os_str(), global)?;
-    let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());
+    let (_, inspection) = look::inspect(args.source.as_os_str(), Depth::CrossChecked, global)?;
+    let document = InspectDocument::new(&inspection);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(args.fail_on.judge(&document.findings))
 }

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use walscope::format::shm::{BLOCK_FRAMES, first_frame_of, last_frame_of};
+use walscope::look::Depth;
+use walscope::number::FrameNumber;
+use walscope::report::inspect::InspectDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope::shm::{IndexError, WalIndex, frames_that_count};
-use walscope::source::{self, Source};
+use walscope::source::Source;
 
 use crate::exit::{Exit, answered};
-use crate::look::{Look, Wal, look};
+use crate::look;
 use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
-use crate::steady::steady;
-use walscope::number::FrameNumber;
 
 /// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
 const BLOCKS_DRAWN: u64 = 16;
@@ -45,10 +46,8 @@ pub struct ShmArgs {
 
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
-    let once = |source: &Source| look(source, Wal::LeftOut, global);
-    let (source, Look { document: whole, shm: head, .. }) =
-        steady(source, args.source.as_os_str(), global, once, |look| look.replaced)?;
+    let (source, inspection) = look::inspect(args.source.as_os_str(), Depth::Heads, global)?;
+    let (whole, head) = (InspectDocument::new(&inspection), inspection.shm);
     let bytes = match &source {
         Source::Files(files) => files.shm.as_deref(),
         Source::Bundle(capture) => capture.shm.as_deref(),

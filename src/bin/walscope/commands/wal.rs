@@ -6,26 +6,24 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use walscope::bundle::WalBytes;
 use walscope::bytes::ReadAt;
 use walscope::format::layout;
 use walscope::format::wal::HEADER_SIZE;
+use walscope::look::WalSeen;
+use walscope::number::FrameNumber;
 use walscope::report::hex;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
 use walscope::report::wal_page::{self, FrameTable, TransactionTable};
-use walscope::source::{self, Source};
+use walscope::source::Source;
 use walscope::wal::WalFacts;
 use walscope::wal::frames::{self, FrameBytes, INDEXED_UNASKED, Prologue, Start, Visited};
 use walscope::wal::transactions::Transactions;
 
 use crate::exit::{Exit, answered};
-use crate::look::{Look, Wal, look};
+use crate::look;
 use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
-use crate::pass;
-use crate::steady::steady;
-use walscope::number::FrameNumber;
 
 /// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
 const PAGES_LISTED: usize = 1 << 20;
@@ -83,27 +81,25 @@ fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, String> {
 
 /// Runs it.
 pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
-    let source = source::open(args.source.as_os_str(), global.strict_atime)?;
     let frames = args.frame.clone().unwrap_or(FrameNumber::FIRST..=FrameNumber::LARGEST);
     let indexed = match (args.transactions, args.superseded) {
         (true, _) => 0,
         (false, true) => usize::MAX,
         (false, false) => INDEXED_UNASKED,
     };
+    let begin = |_: &Source| Prologue::new(*frames.start(), indexed);
+    let (source, inspection, prologue) =
+        look::inspect_frames(args.source.as_os_str(), global, begin, |prologue, frame, page| {
+            prologue.push(frame, page)
+        })?;
     if let Source::Files(files) = &source
         && files.opened.is_none()
         && files.wal.is_none()
     {
         bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
     }
-    let once = |source: &Source| {
-        let mut prologue = Prologue::new(*frames.start(), indexed);
-        let seen = look(source, Wal::Frames(&mut |frame, identity| prologue.push(frame, identity)), global)?;
-        Ok((seen, prologue))
-    };
-    let (source, (Look { document: mut whole, wal, .. }, prologue)) =
-        steady(source, args.source.as_os_str(), global, once, |(look, _)| look.replaced)?;
-    let Some(facts) = wal else {
+    let mut whole = InspectDocument::new(&inspection);
+    let Some(facts) = inspection.wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());
     };
@@ -123,7 +119,7 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
     let start = prologue.finish(&facts);
     let bytes = frame_bytes(&source);
     note_reasons(&mut whole, args, &start, bytes);
-    let (threads, changed) = (pass::threads(global), Cell::new(false));
+    let (threads, changed) = (look::threads(global).get(), Cell::new(false));
     let listing = Listing { args, frames, whole: &whole, facts: &facts, start: &start, bytes, threads, changed };
     answered(match (global.json, args.jsonl) {
         (true, _) => listing.json(),
@@ -137,9 +133,9 @@ fn frame_bytes(source: &Source) -> Option<FrameBytes<'_>> {
     match source {
         Source::Files(files) => files.wal.as_deref().map(FrameBytes::Whole),
         Source::Bundle(capture) => match &capture.wal {
-            WalBytes::Full(bytes) => Some(FrameBytes::Whole(bytes.as_ref())),
-            WalBytes::Headers { bytes, .. } => Some(FrameBytes::Headers(bytes.as_ref())),
-            WalBytes::Missing | WalBytes::NotCaptured => None,
+            WalSeen::Whole(bytes) => Some(FrameBytes::Whole(bytes.as_ref())),
+            WalSeen::Headers { bytes, .. } => Some(FrameBytes::Headers(bytes.as_ref())),
+            WalSeen::Absent | WalSeen::NotSeen => None,
         },
     }
 }

@@ -9,14 +9,15 @@ use anyhow::Context;
 use walscope::bundle::Capture;
 use walscope::bytes::read_all;
 use walscope::evidence::live::Live;
+use walscope::look::Options;
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::report::compare::CompareDocument;
-use walscope::report::inspect;
+use walscope::report::inspect::InspectDocument;
+use walscope::source;
 
 use super::experiment::Both;
 use crate::commands::compare::{Captured, capture_all};
-use crate::options::{Color, Global};
-use crate::{examined, output};
+use crate::output;
 
 /// More than any `-shm` that `--rows` can make.
 const MOST_SHM: u64 = 64 << 20;
@@ -71,10 +72,8 @@ fn equal_shm(captures: &[Capture]) -> anyhow::Result<Option<bool>> {
 
 /// What `walscope inspect` says of the checkpoint.
 fn checkpoint(source: &OsString) -> anyhow::Result<Option<CheckpointDocument>> {
-    let global = Global { json: false, width: None, color: Color::Never, threads: None, strict_atime: false };
-    let look = examined::Look::at(source, &global)?;
-    let document = inspect::build(look.source.clone(), look.sizes, &look.facts(), look.reasons.clone());
-    Ok(document.checkpoint)
+    let (_, inspection) = source::inspect(source, false, &Options::default())?;
+    Ok(InspectDocument::new(&inspection).checkpoint)
 }
 
 /// Keeps what the two live sides showed together beside their bundles.

@@ -1,0 +1,155 @@
+//! The one pass over a `-wal`: what it collects for the other checks.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::db::{self, DatabaseHead};
+use crate::format::shm::IndexHead;
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
+use crate::number::{FrameNumber, PageNumber};
+use crate::wal::frames::{self, FrameBytes};
+use crate::wal::{Frame, Scan, WalFacts};
+
+use super::backfill::Latest;
+use super::index::{Comparison, IndexCheck};
+use super::{Depth, EachFrame, NotCompared, Options, WalSeen};
+
+/// What is collected while the frames go by.
+#[derive(Default)]
+pub(super) struct Pass {
+    pub(super) header: Option<WalHeader>,
+    /// `mxFrame` of a wal-index that belongs to this WAL, else 0.
+    mx_frame: FrameNumber,
+    index: Option<Comparison>,
+    /// The latest frames, where they will be asked for.
+    pub(super) latest: Option<Latest>,
+    pub(super) commits_behind_break: u64,
+    pub(super) at_mx_frame: Option<FrameHeader>,
+    /// Where the latest committed image of page 1 stands, and the latest of the transaction that is not committed yet.
+    page_one_at: Option<u64>,
+    page_one_open: Option<u64>,
+}
+
+impl Pass {
+    /// Made ready for a WAL and the wal-index that was seen before it. `claimed`: frames are said to be copied.
+    pub(super) fn new(
+        wal: &WalSeen,
+        head: Option<&IndexHead>,
+        index: Option<std::sync::Arc<dyn ReadAt>>,
+        claimed: bool,
+    ) -> io::Result<Self> {
+        let header = wal_header(wal)?;
+        let of_this_wal = head.filter(|head| {
+            head.trusted()
+                .zip(header)
+                .is_some_and(|(shm, wal)| shm.salts == wal.salts && shm.mx_frame > FrameNumber::NONE)
+        });
+        let mx_frame = of_this_wal.and_then(IndexHead::trusted).map_or(FrameNumber::NONE, |header| header.mx_frame);
+        Ok(Self {
+            header,
+            mx_frame,
+            index: of_this_wal.zip(index).map(|(head, bytes)| Comparison::new(bytes, head, mx_frame)),
+            latest: (claimed && mx_frame > FrameNumber::NONE).then(Latest::default),
+            ..Self::default()
+        })
+    }
+
+    /// Passes over the WAL once, as deep as the options ask for.
+    pub(super) fn run(
+        &mut self,
+        wal: &WalSeen,
+        options: &Options<'_>,
+        each: Option<EachFrame<'_>>,
+    ) -> io::Result<Option<WalFacts>> {
+        match (wal, options.depth, each) {
+            (WalSeen::NotSeen, ..) => Ok(None),
+            (WalSeen::Absent, ..) => Ok(Some(WalFacts::absent())),
+            (_, Depth::Heads, _) => Ok(None),
+            (WalSeen::Headers { bytes, facts }, _, Some(each)) => {
+                frames::visit(
+                    FrameBytes::Headers(bytes.as_ref()),
+                    facts,
+                    FrameNumber::FIRST..=FrameNumber::LARGEST,
+                    1,
+                    &mut |seen| {
+                        each(&seen.frame, seen.content.identity());
+                        Ok(())
+                    },
+                )?;
+                Ok(Some((**facts).clone()))
+            }
+            (WalSeen::Headers { facts, .. }, _, None) => Ok(Some((**facts).clone())),
+            (WalSeen::Whole(bytes), depth, each) => {
+                let len = bytes.len();
+                let mut progress = |done| options.progress.iter().for_each(|progress| progress(done, len));
+                let scan = Scan::new(bytes.as_ref()).threads(options.threads.get());
+                let scan = if options.progress.is_some() { scan.progress(&mut progress) } else { scan };
+                match (each, depth) {
+                    (Some(each), Depth::CrossChecked) => scan.pages_outside_of_holes(&mut |frame, page| {
+                        self.take(frame);
+                        each(frame, page);
+                    }),
+                    (Some(each), _) => scan.pages_outside_of_holes(each),
+                    (None, Depth::CrossChecked) => scan.frames_outside_of_holes(&mut |frame| self.take(frame)),
+                    (None, _) => scan.facts(),
+                }
+                .map(Some)
+            }
+        }
+    }
+
+    fn take(&mut self, frame: &Frame) {
+        if frame.number == self.mx_frame {
+            self.at_mx_frame = Some(frame.header);
+        }
+        if !frame.valid {
+            let current = self.header.is_some_and(|header| header.salts == frame.header.salts);
+            self.commits_behind_break += u64::from(current && frame.header.is_commit());
+            return;
+        }
+        if let Some(index) = &mut self.index {
+            index.take(frame);
+        }
+        if let Some(latest) = &mut self.latest {
+            latest.take(frame);
+        }
+        if frame.header.page == PageNumber(1) {
+            self.page_one_open = Some(frame.offset);
+        }
+        if frame.header.is_commit() {
+            self.page_one_at = self.page_one_open.take().or(self.page_one_at);
+        }
+    }
+
+    /// The head of the latest committed image of page 1.
+    pub(super) fn page_one(&self, wal: &WalSeen) -> io::Result<Option<DatabaseHead>> {
+        let (WalSeen::Whole(wal), Some(at)) = (wal, self.page_one_at) else { return Ok(None) };
+        let mut head = [0; db::HEADER_SIZE];
+        let got = wal.read_at(&mut head, at.saturating_add(FRAME_HEADER_SIZE as u64))?;
+        Ok(db::parse_head(head.get(..got).unwrap_or_default()).ok())
+    }
+
+    /// What comparing the wal-index with the frames came to.
+    pub(super) fn index_result(&mut self, wal: &WalSeen) -> io::Result<Result<IndexCheck, NotCompared>> {
+        if !matches!(wal, WalSeen::Whole(_)) {
+            return Ok(Err(NotCompared::NoFrames));
+        }
+        match self.index.take() {
+            Some(index) => index.finish().map(Ok),
+            None => Ok(Err(NotCompared::NoIndexOfThisWal)),
+        }
+    }
+}
+
+/// The header of the WAL as it is now.
+pub(super) fn wal_header(wal: &WalSeen) -> io::Result<Option<WalHeader>> {
+    match wal {
+        WalSeen::Absent | WalSeen::NotSeen => Ok(None),
+        WalSeen::Headers { facts, .. } => Ok(facts.header),
+        WalSeen::Whole(bytes) => {
+            let mut head = [0; HEADER_SIZE];
+            let got = bytes.read_at(&mut head, 0)?;
+            Ok(parse_header(head.get(..got).unwrap_or_default()).ok())
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A look: the steps of [`order`](super::order) taken for facts.
+
+use std::io;
+
+use crate::evidence::LocksView;
+use crate::format::db::{self, DatabaseHead};
+use crate::format::shm::{self, IndexHead};
+use crate::format::{ParseError, wal::WalHeader};
+use crate::number::FrameNumber;
+use crate::wal::WalFacts;
+
+use super::backfill::{self, Copied};
+use super::marks_and_locks::{self, of_one_kind};
+use super::pass::{Pass, wal_header};
+use super::{
+    DatabaseSeen, Depth, EachFrame, Inspection, NotCompared, Options, Reasons, Seen, Sizes, WalSeen, Why, checkpoint,
+    order,
+};
+
+/// A look under way: what each step has found so far.
+struct Looking<'a, 'o, 'e> {
+    seen: &'a dyn Seen,
+    options: &'a Options<'o>,
+    each: Option<EachFrame<'e>>,
+    /// The head of the `-shm` before the database was read.
+    first: Option<IndexHead>,
+    database: DatabaseSeen,
+    database_head: Result<Option<DatabaseHead>, ParseError>,
+    /// The head of the `-shm` with the locks, and the one after the locks.
+    index: Option<IndexHead>,
+    index_after_locks: Option<IndexHead>,
+    locks: Option<LocksView>,
+    wal: WalSeen,
+    pass: Pass,
+    facts: Option<WalFacts>,
+    backfill: Result<Copied, NotCompared>,
+    wal_page_one: Option<DatabaseHead>,
+    last: Option<IndexHead>,
+    last_header: Option<WalHeader>,
+    shm_fault: Option<ParseError>,
+    shm_size: Option<u64>,
+    use_stayed: bool,
+    replaced: bool,
+}
+
+/// Looks at everything once, in the one order.
+pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachFrame<'_>>) -> io::Result<Inspection> {
+    let mut looking = Looking {
+        seen,
+        options,
+        each,
+        first: None,
+        database: DatabaseSeen::NotSeen,
+        database_head: Ok(None),
+        index: None,
+        index_after_locks: None,
+        locks: None,
+        wal: WalSeen::NotSeen,
+        pass: Pass::default(),
+        facts: None,
+        backfill: Err(NotCompared::NotAsked),
+        wal_page_one: None,
+        last: None,
+        last_header: None,
+        shm_fault: None,
+        shm_size: None,
+        use_stayed: true,
+        replaced: false,
+    };
+    order::read(&mut looking)?;
+    looking.conclude()
+}
+
+impl order::Steps for Looking<'_, '_, '_> {
+    type Error = io::Error;
+
+    fn before(&mut self) -> io::Result<()> {
+        self.first = self.head()?;
+        Ok(())
+    }
+
+    fn database(&mut self) -> io::Result<()> {
+        self.database = self.seen.database()?;
+        self.database_head = match self.database.bytes() {
+            Some((bytes, _)) => {
+                let mut head = [0; db::HEADER_SIZE];
+                let got = bytes.read_at(&mut head, 0)?;
+                db::parse_head(head.get(..got).unwrap_or_default()).map(Some)
+            }
+            None => Ok(None),
+        };
+        Ok(())
+    }
+
+    fn index_with_locks(&mut self) -> io::Result<()> {
+        let seen = self.seen;
+        let (head, locks, after) = marks_and_locks::together(|| self.head(), || seen.locks(), |a, b| a == b)?;
+        (self.index, self.locks, self.index_after_locks) = (head, locks, after);
+        Ok(())
+    }
+
+    fn wal(&mut self) -> io::Result<()> {
+        let index = if self.cross_checked() { self.seen.shm()? } else { None };
+        self.wal = self.seen.wal()?;
+        self.pass = Pass::new(&self.wal, self.index.as_ref(), index, self.claimed() > FrameNumber::NONE)?;
+        let (locks, each) = (self.locks.take(), self.each.take());
+        let (pass, wal, options) = (&mut self.pass, &self.wal, self.options);
+        let (locks, facts) = while_holders_are_named(self.seen, locks, || pass.run(wal, options, each));
+        self.facts = facts?;
+        let (head, after) = (self.index.as_ref(), self.index_after_locks.as_ref());
+        self.locks = locks.map(|locks| marks_and_locks::fitting(head, after, locks));
+        Ok(())
+    }
+
+    fn claims(&mut self) -> io::Result<()> {
+        if !self.cross_checked() {
+            return Ok(());
+        }
+        let header = self.first.as_ref().and_then(IndexHead::trusted);
+        let claim = match &self.facts {
+            Some(facts) => backfill::claim(header, facts, self.claimed(), in_use(self.locks.as_ref())),
+            None => Err(NotCompared::WalNotSeen),
+        };
+        self.backfill = match (claim, &self.wal, self.pass.latest.as_mut(), self.database.bytes()) {
+            (Err(reason), ..) => Err(reason),
+            (Ok(claim), WalSeen::Whole(bytes), Some(latest), Some(database)) => {
+                Ok(backfill::compare(&claim, latest, bytes.as_ref(), database)?)
+            }
+            (Ok(_), WalSeen::Whole(_), ..) => Err(NotCompared::NoDatabase),
+            (Ok(_), ..) => Err(NotCompared::PagesLeftOut),
+        };
+        self.wal_page_one = self.pass.page_one(&self.wal)?;
+        Ok(())
+    }
+
+    fn after(&mut self) -> io::Result<()> {
+        if self.cross_checked() {
+            let later = self.seen.wal()?;
+            self.last_header = wal_header(&later)?;
+            if let (Ok(copied), WalSeen::Whole(bytes), Some(facts), Some(latest)) =
+                (&mut self.backfill, &later, &self.facts, self.pass.latest.as_mut())
+            {
+                backfill::forgive(copied, latest, bytes.as_ref(), facts)?;
+            }
+        }
+        self.last = self.head()?;
+        if self.cross_checked() {
+            self.use_stayed = in_use(self.locks.as_ref()) == in_use(self.seen.locks().as_ref());
+        }
+        Ok(())
+    }
+
+    fn names(&mut self) -> io::Result<()> {
+        self.replaced = !self.seen.in_place();
+        Ok(())
+    }
+}
+
+impl Looking<'_, '_, '_> {
+    fn cross_checked(&self) -> bool {
+        self.options.depth == Depth::CrossChecked
+    }
+
+    /// The head of the `-shm` as it is now.
+    fn head(&mut self) -> io::Result<Option<IndexHead>> {
+        let bytes = self.seen.shm()?;
+        self.shm_size = bytes.as_ref().map(|bytes| bytes.len());
+        let Some(bytes) = bytes else {
+            self.shm_fault = None;
+            return Ok(None);
+        };
+        let mut head = [0; shm::HEAD_SIZE];
+        let got = bytes.read_at(&mut head, 0)?;
+        let parsed = shm::parse_head(head.get(..got).unwrap_or_default());
+        self.shm_fault = parsed.as_ref().err().cloned();
+        Ok(parsed.ok())
+    }
+
+    /// `nBackfill` from before the database was read.
+    fn claimed(&self) -> FrameNumber {
+        self.first.as_ref().and_then(|head| self.seen.backfilled_before_database(head)).unwrap_or(FrameNumber::NONE)
+    }
+
+    fn conclude(mut self) -> io::Result<Inspection> {
+        let (first, last) = (self.first.as_ref(), self.last.as_ref());
+        let one_kind = of_one_kind(first, last) && of_one_kind(first, self.index.as_ref());
+        let stood_still = one_kind || first == last;
+        let header_stayed = self.pass.header == self.last_header;
+        let (changed, settled) = if self.cross_checked() {
+            let changed = self.replaced || !self.use_stayed || !header_stayed || !stood_still;
+            (changed, self.seen.may_be_settled() && !changed && one_kind)
+        } else {
+            (self.replaced, false)
+        };
+        if !settled && self.backfill.is_ok() {
+            self.backfill = Err(if self.replaced { NotCompared::Replaced } else { NotCompared::Changed });
+        }
+        let index = match (self.cross_checked(), self.replaced) {
+            (false, _) => Err(NotCompared::NotAsked),
+            (true, true) => Err(NotCompared::Replaced),
+            (true, false) => self.pass.index_result(&self.wal)?,
+        };
+        let reasons = self.reasons();
+        let shm = settled_head(self.index, self.last, self.facts.as_ref());
+        let locks = self.locks;
+        let of_look = |wal| checkpoint::of_look(wal, shm.as_ref(), locks.as_ref(), self.replaced);
+        let checkpoint = self.facts.as_ref().map(of_look);
+        let (database_size, wal_size) = (
+            self.database.bytes().filter(|(_, whole)| *whole).map(|(bytes, _)| bytes.len()),
+            match &self.wal {
+                WalSeen::Whole(bytes) => Some(self.facts.as_ref().map_or(bytes.len(), |facts| facts.file_size)),
+                WalSeen::Headers { facts, .. } => Some(facts.file_size),
+                WalSeen::Absent | WalSeen::NotSeen => None,
+            },
+        );
+        let sizes = self.seen.sizes().unwrap_or(Sizes { database: database_size, wal: wal_size, shm: self.shm_size });
+        Ok(Inspection {
+            origin: self.seen.origin(),
+            depth: self.options.depth,
+            sizes,
+            reasons,
+            database: self.database_head.ok().flatten(),
+            database_size,
+            database_absent: matches!(self.database, DatabaseSeen::Absent),
+            wal: self.facts,
+            wal_page_one: self.wal_page_one.filter(|_| header_stayed),
+            commits_behind_break: self.pass.commits_behind_break,
+            shm,
+            locks,
+            settled,
+            changed,
+            replaced: self.replaced,
+            mx_frame_after: last.and_then(IndexHead::trusted).map(|header| header.mx_frame),
+            at_mx_frame: self.pass.at_mx_frame,
+            index,
+            backfill: self.backfill,
+            checkpoint,
+            hot_journal: self.seen.hot_journal(),
+            surroundings: None,
+        })
+    }
+
+    /// Why files and locks were not seen: what the source says, and what was found to be too short.
+    fn reasons(&self) -> Reasons {
+        let mut reasons = self.seen.reasons();
+        if let Err(fault) = &self.database_head {
+            reasons.database = Some(Why::TooShort(fault.clone()));
+        }
+        if let Some(fault) = &self.shm_fault {
+            reasons.shm = Some(Why::TooShort(fault.clone()));
+        }
+        if let Some(unknown) = self.locks.as_ref().and_then(marks_and_locks::unknown_because) {
+            reasons.locks = Some(Why::Recorded(unknown.to_owned()));
+        }
+        reasons
+    }
+}
+
+fn in_use(locks: Option<&LocksView>) -> bool {
+    locks.is_some_and(|locks| locks.shm.dead_man_switch.held())
+}
+
+/// Does the work while another thread names the holders of the locks: to list locks, the kernel can wait for as long as
+/// it takes to read a gigabyte.
+fn while_holders_are_named<T>(
+    seen: &dyn Seen,
+    locks: Option<LocksView>,
+    work: impl FnOnce() -> T,
+) -> (Option<LocksView>, T) {
+    let Some(locks) = locks else { return (None, work()) };
+    std::thread::scope(|scope| {
+        let Ok(naming) = std::thread::Builder::new().spawn_scoped(scope, || seen.name_holders(locks.clone())) else {
+            // No thread could be started. The holders are named first: after the work others may hold the locks.
+            return (Some(seen.name_holders(locks.clone())), work());
+        };
+        let done = work();
+        let named = naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (Some(named), done)
+    })
+}
+
+/// Chooses between two looks at a live `-shm`. The first belongs to the WAL that was read after it, unless the generation
+/// changed meanwhile or the WAL has become too short for it. Then the second one tells how much was copied.
+fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>, wal: Option<&WalFacts>) -> Option<IndexHead> {
+    let header = |head: &Option<IndexHead>| head.as_ref().and_then(IndexHead::trusted).copied();
+    let (first, second) = (header(&before), header(&after));
+    let cut = first.zip(wal).is_some_and(|(first, wal)| wal.cut_short_of(&first));
+    let same = first.is_some() && first.map(|header| header.salts) == second.map(|header| header.salts);
+    if same && !cut { before } else { after }
+}

@@ -1,0 +1,157 @@
+//! Files on this machine as something that can be looked at.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::bundle;
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::{Evidence, LocksView, Observation};
+use crate::linux::{self, OpenedFiles};
+use crate::look::{DatabaseSeen, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
+
+use super::SourceError;
+
+/// Files on this machine, opened read-only, without following the last link of siblings, never blocking.
+///
+/// A file that exists but could not be opened is absent here; [`Files::opened`] has the reason.
+pub struct Files {
+    /// What the user typed.
+    pub label: String,
+    /// The database's resolved path, also when it is missing. Of a `-wal` or a `-shm` alone, its own path.
+    pub database_path: PathBuf,
+    /// The database.
+    pub database: Option<Arc<dyn ReadAt>>,
+    /// The `-wal`.
+    pub wal: Option<Arc<dyn ReadAt>>,
+    /// The `-shm`.
+    pub shm: Option<Arc<dyn ReadAt>>,
+    /// Whether a `-journal` with content lies beside them; `None` when it was not looked for, as beside one file alone.
+    pub hot_journal: Option<bool>,
+    /// Files whose access time the reading may have moved.
+    pub access_time_moved: Vec<String>,
+    /// The open descriptors of a database and its siblings; `None` for a `-wal` or a `-shm` alone.
+    pub opened: Option<OpenedFiles>,
+}
+
+impl Files {
+    /// A file with the length that it has now.
+    fn now(
+        &self,
+        of: impl FnOnce(&OpenedFiles) -> &Observation<Arc<File>>,
+        alone: Option<&Arc<dyn ReadAt>>,
+    ) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        match &self.opened {
+            None => Ok(alone.cloned()),
+            Some(files) => match of(files).value() {
+                Some(file) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Nothing: an answer about files that are there and cannot be read would be wrong.
+    ///
+    /// # Errors
+    /// Which file was refused, and why.
+    pub fn check_readable(&self) -> Result<(), SourceError> {
+        let Some(opened) = &self.opened else { return Ok(()) };
+        for (file, suffix) in [(&opened.database, ""), (&opened.wal, "-wal"), (&opened.shm, "-shm")] {
+            if let Observation::Denied { reason } | Observation::Unsupported { reason } = file {
+                let mut path = opened.database_path.clone().into_os_string();
+                path.push(suffix);
+                return Err(SourceError::Refused { path: path.into(), reason: reason.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a `-journal` that waited to be rolled back when the files were opened still does. One that is gone was of a
+    /// transaction that has ended.
+    #[must_use]
+    pub fn journal_still_hot(&self) -> Option<bool> {
+        let hot = |opened: &OpenedFiles| {
+            linux::journal_in_place(opened) && opened.journal.value().is_some_and(bundle::is_hot_journal)
+        };
+        self.hot_journal.map(|was_hot| was_hot && self.opened.as_ref().is_none_or(hot))
+    }
+}
+
+/// Files of this machine, each time with the length that they have then.
+impl Seen for Files {
+    fn origin(&self) -> Origin {
+        let mut origin = Origin::new(OriginKind::Files, &self.label, &self.database_path.to_string_lossy());
+        origin.access_time_moved.clone_from(&self.access_time_moved);
+        origin.of_other_process = self.opened.as_ref().is_some_and(|opened| opened.target.pid().is_some());
+        origin
+    }
+
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Ok(match self.now(|files| &files.database, self.database.as_ref())? {
+            Some(bytes) => DatabaseSeen::Whole(bytes),
+            None if self.opened.is_some() => DatabaseSeen::Absent,
+            None => DatabaseSeen::NotSeen,
+        })
+    }
+
+    fn wal(&self) -> io::Result<WalSeen> {
+        Ok(match self.now(|files| &files.wal, self.wal.as_ref())? {
+            Some(bytes) => WalSeen::Whole(bytes),
+            // Of a -shm alone nothing is known about the -wal.
+            None if self.opened.is_some() => WalSeen::Absent,
+            None => WalSeen::NotSeen,
+        })
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        self.now(|files| &files.shm, self.shm.as_ref())
+    }
+
+    /// The states of the locks without a search for who holds them: [`linux::lock_states`].
+    fn locks(&self) -> Option<LocksView> {
+        self.opened.as_ref().filter(|_| self.shm.is_some()).map(linux::lock_states)
+    }
+
+    fn name_holders(&self, locks: LocksView) -> LocksView {
+        match &self.opened {
+            Some(opened) => linux::name_holders(opened, locks),
+            None => locks,
+        }
+    }
+
+    fn in_place(&self) -> bool {
+        self.opened.as_ref().is_none_or(linux::in_place)
+    }
+
+    fn reasons(&self) -> Reasons {
+        let Some(opened) = &self.opened else {
+            let alone = |here: bool| (!here).then_some(Why::OneFileAlone);
+            return Reasons {
+                database: alone(false),
+                wal: alone(self.wal.is_some()),
+                shm: alone(self.shm.is_some()),
+                locks: Some(Why::LocksOfOneFileAlone),
+            };
+        };
+        let absent =
+            |file: &Observation<Arc<File>>| file.known().is_some_and(|file| file.is_none()).then_some(Why::Absent);
+        Reasons { database: absent(&opened.database), wal: absent(&opened.wal), shm: absent(&opened.shm), locks: None }
+    }
+
+    fn hot_journal(&self) -> Option<bool> {
+        self.journal_still_hot()
+    }
+
+    /// Who holds a lock is named only where the kernel names one holder along the way. Nothing is said of the
+    /// `-journal`, which comes and goes with every transaction in rollback mode.
+    fn surroundings(&self) -> Option<Evidence> {
+        let opened = self.opened.as_ref()?;
+        let mut evidence = linux::evidence_without_holders(opened);
+        evidence.paths_unchanged = self.in_place();
+        if !evidence.paths_unchanged {
+            evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");
+        }
+        Some(evidence)
+    }
+}

@@ -1,0 +1,219 @@
+//! A SOURCE: what a command looks at, wherever it is, as something that can be looked at.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::bundle::{self, Capture, SnapshotError};
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::Observation;
+use crate::linux::{self, Target};
+use crate::look::{Seen, Why};
+
+mod files;
+mod inspect;
+mod syntax;
+
+pub use files::Files;
+pub use inspect::{inspect, inspect_frames};
+pub use syntax::{process, target};
+
+/// A SOURCE, resolved.
+// A command holds a handful of these; a box would only be in the way of whoever takes the descriptors out.
+#[allow(clippy::large_enum_variant)]
+pub enum Source {
+    /// A database with its siblings, or one of them alone, on this machine.
+    Files(Box<Files>),
+    /// A bundle.
+    Bundle(Box<Capture>),
+}
+
+impl Source {
+    /// What is looked at.
+    #[must_use]
+    pub fn seen(&self) -> &dyn Seen {
+        match self {
+            Self::Files(files) => files.as_ref(),
+            Self::Bundle(capture) => capture.as_ref(),
+        }
+    }
+
+    /// What the user called it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Files(files) => &files.label,
+            Self::Bundle(capture) => &capture.label,
+        }
+    }
+
+    /// Whether the files are live: another look may see something else.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Files(_))
+    }
+}
+
+/// Why a SOURCE could not be looked at.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] SnapshotError),
+    /// Reading failed.
+    #[error("{label}: {source}")]
+    Read {
+        /// What the user called it.
+        label: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is there and may not be read.
+    #[error("{path}: {reason}", path = .path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The reason that the system gave.
+        reason: String,
+    },
+    /// Neither the database nor one of its siblings is there.
+    #[error("{label}: {why}")]
+    NothingThere {
+        /// What the user called it.
+        label: String,
+        /// Why the database was not seen.
+        why: Why,
+    },
+}
+
+/// Opens a SOURCE: a database, a `-wal` or a `-shm` (told by content), or a bundle; here, as process N sees it
+/// (`pid:N:/path`), or in a running container (`NAME:/path`).
+///
+/// # Errors
+/// When it cannot be read or is none of these.
+pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let target = target(argument)?;
+    let label = &*argument.to_string_lossy();
+    // The database may be missing while its siblings are there: then there is no content to tell it by.
+    if !target.exists() {
+        return database(label, target, strict_atime);
+    }
+    let opened = linux::open_regular(target.clone(), strict_atime)?;
+    let path = target.path();
+    let unreadable = |source| SnapshotError::Io { path: path.to_owned(), action: "read", source };
+    let bytes = FileBytes::whole(Arc::clone(&opened.file)).map_err(unreadable)?;
+    let mut head = [0; 512];
+    let n = bytes.read_at(&mut head, 0).map_err(unreadable)?;
+    let alone = |wal, shm| {
+        let access_time_moved = if opened.access_time_may_move { vec![label.to_owned()] } else { Vec::new() };
+        Source::Files(Box::new(Files {
+            label: label.to_owned(),
+            database_path: path.to_owned(),
+            database: None,
+            wal,
+            shm,
+            hot_journal: None,
+            access_time_moved,
+            opened: None,
+        }))
+    };
+    match kind(head.get(..n).unwrap_or_default()) {
+        Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
+        Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
+        Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
+        Kind::Database => {
+            let source = database(label, target.clone(), strict_atime)?;
+            let alone = matches!(&source, Source::Files(files) if files.wal.is_none() && files.shm.is_none());
+            match is_nothing_of_sqlites(head.get(..n).unwrap_or_default(), bytes.len()) {
+                true if alone => Err(SnapshotError::Unusable {
+                    path: path.to_owned(),
+                    message: format!(
+                        "neither a database, a -wal, a -shm nor a bundle: needed one of their headers at offset 0, or whole \
+                         pages of an encrypted database; found {} bytes without a header, and no -wal or -shm beside them",
+                        bytes.len()
+                    ),
+                }),
+                _ => Ok(source),
+            }
+        }
+    }
+}
+
+/// An encrypted database has no header, but it has whole pages. Fewer bytes than a header takes are said to be too few.
+fn is_nothing_of_sqlites(head: &[u8], size: u64) -> bool {
+    !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512)
+}
+
+fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let opened = linux::open_database(target, strict_atime)?;
+    let bytes = |file: &Observation<Arc<File>>| -> Result<Option<Arc<dyn ReadAt>>, SnapshotError> {
+        let Some(file) = file.value() else { return Ok(None) };
+        match FileBytes::whole(Arc::clone(file)) {
+            Ok(bytes) => Ok(Some(Arc::new(bytes))),
+            Err(source) => Err(SnapshotError::Io { path: opened.database_path.clone(), action: "read", source }),
+        }
+    };
+    Ok(Source::Files(Box::new(Files {
+        label: label.to_owned(),
+        database_path: opened.database_path.clone(),
+        database: bytes(&opened.database)?,
+        wal: bytes(&opened.wal)?,
+        shm: bytes(&opened.shm)?,
+        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(bundle::is_hot_journal)),
+        access_time_moved: opened.access_time_moved.clone(),
+        opened: Some(opened),
+    })))
+}
+
+/// What a file is by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bundle,
+    Wal,
+    WalIndex,
+    /// Also what is told by nothing: empty files are empty databases to SQLite, encrypted ones have no mark.
+    Database,
+}
+
+fn kind(head: &[u8]) -> Kind {
+    let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
+    // iVersion of either header copy: one of them may be torn. In the byte order of whichever machine wrote it.
+    let is_version = |word: [u8; 4]| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000;
+    if bundle::is_bundle(head) {
+        Kind::Bundle
+    } else if head.starts_with(b"SQLite format 3\0") {
+        Kind::Database
+    } else if word(0).map(u32::from_be_bytes).is_some_and(|magic| magic | 1 == 0x377f_0683) {
+        Kind::Wal
+    } else if [0, 48].into_iter().filter_map(word).any(is_version) {
+        Kind::WalIndex
+    } else {
+        Kind::Database
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_by_content() {
+        assert_eq!(kind(b""), Kind::Database);
+        assert_eq!(kind(b"x"), Kind::Database);
+        assert_eq!(kind(b"SQLite format 3\0"), Kind::Database);
+        assert_eq!(kind(&[0xe7; 512]), Kind::Database);
+        assert_eq!(kind(&[0x37, 0x7f, 0x06, 0x82]), Kind::Wal);
+        assert_eq!(kind(&[0x37, 0x7f, 0x06, 0x83, 0]), Kind::Wal);
+        assert_eq!(kind(&[0x37, 0x7f, 0x06, 0x84]), Kind::Database);
+        assert_eq!(kind(&3_007_000u32.to_le_bytes()), Kind::WalIndex);
+        assert_eq!(kind(&3_007_000u32.to_be_bytes()), Kind::WalIndex);
+        let mut torn = [0; 96];
+        torn[48..52].copy_from_slice(&3_007_000u32.to_le_bytes());
+        assert_eq!(kind(&torn), Kind::WalIndex);
+    }
+}
