@@ -14,10 +14,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shm", &["shm", "format", "bytes"]),
     ("look", &["look", "wal", "shm", "format", "evidence", "bytes"]),
     ("finding", &["finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
-    ("say", &["look", "say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
+    ("say", &["say", "finding", "look", "compare", "wal", "shm", "format", "evidence"]),
     ("linux", &["linux", "evidence"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
-    ("source.rs", &["source", "bundle", "linux", "format", "evidence", "bytes"]),
+    ("source", &["source", "bundle", "linux", "look", "wal", "format", "evidence", "bytes"]),
     ("compare", &["compare", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),
     ("report", &["report", "say", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
 ];
