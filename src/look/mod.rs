@@ -13,11 +13,13 @@ pub mod marks_and_locks;
 pub mod order;
 mod pass;
 mod reader;
+mod reasons;
 mod seen;
 
 pub use backfill::Copied;
 pub use index::{IndexCheck, WrongPage};
-pub use inspection::{Depth, Inspection, NotCompared, Origin, OriginKind, Reasons, Sizes, Why};
+pub use inspection::{Depth, Inspection, Origin, OriginKind, Sizes};
+pub use reasons::{NotCompared, Reasons, Why};
 pub use seen::{Bytes, DatabaseSeen, Seen, WalSeen};
 
 use crate::wal::Frame;

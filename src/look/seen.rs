@@ -9,7 +9,8 @@ use crate::format::shm::IndexHead;
 use crate::number::FrameNumber;
 use crate::wal::WalFacts;
 
-use super::inspection::{Origin, Reasons, Sizes};
+use super::inspection::{Origin, Sizes};
+use super::reasons::Reasons;
 
 /// The database file, as far as it can be seen.
 #[derive(Clone)]

@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use walscope::bundle::{Capture, DatabaseBytes, WalBytes};
+use walscope::bundle::Capture;
 use walscope::bytes::ReadAt;
-use walscope::evidence::{ByteLock, Holder, LockState, LocksView, Observation, ShmLocks};
+use walscope::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 use walscope::finding::Code;
 use walscope::finding::rules::{Facts, findings};
 use walscope::look::checkpoint::Doubt;
-use walscope::look::{DatabaseSight, Examined, Sight, WalSight, examine};
+use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say::checkpoint::{Sentence, sentence};
 
@@ -176,18 +176,18 @@ fn contradict(sentence: Sentence, code: Code) -> bool {
 
 /// Files that stand still, and locks.
 struct Still {
-    database: DatabaseSight,
-    wal: WalSight,
+    database: DatabaseSeen,
+    wal: WalSeen,
     shm: Option<Arc<dyn ReadAt>>,
     locks: Option<LocksView>,
 }
 
-impl Sight for Still {
-    fn database(&self) -> io::Result<DatabaseSight> {
+impl Seen for Still {
+    fn database(&self) -> io::Result<DatabaseSeen> {
         Ok(self.database.clone())
     }
 
-    fn wal(&self) -> io::Result<WalSight> {
+    fn wal(&self) -> io::Result<WalSeen> {
         Ok(self.wal.clone())
     }
 
@@ -291,8 +291,8 @@ fn of_files(database: &Path) -> Still {
         Some(Arc::new(bytes) as Arc<dyn ReadAt>)
     };
     Still {
-        database: read("").map_or(DatabaseSight::Absent, DatabaseSight::Whole),
-        wal: read("-wal").map_or(WalSight::Absent, WalSight::Whole),
+        database: read("").map_or(DatabaseSeen::Absent, DatabaseSeen::Whole),
+        wal: read("-wal").map_or(WalSeen::Absent, WalSeen::Whole),
         shm: read("-shm"),
         locks: None,
     }
@@ -300,27 +300,15 @@ fn of_files(database: &Path) -> Still {
 
 fn of_bundle(capture: &Capture) -> Still {
     Still {
-        database: match &capture.database {
-            DatabaseBytes::FirstPage(bytes) => DatabaseSight::FirstPage(Arc::clone(bytes)),
-            DatabaseBytes::Full(bytes) => DatabaseSight::Whole(Arc::clone(bytes)),
-            DatabaseBytes::Missing => match capture.manifest.evidence.files.database {
-                Observation::Missing { .. } => DatabaseSight::Absent,
-                _ => DatabaseSight::NotSeen,
-            },
-        },
-        wal: match &capture.wal {
-            WalBytes::Missing => WalSight::Absent,
-            WalBytes::NotCaptured => WalSight::NotSeen,
-            WalBytes::Full(bytes) => WalSight::Whole(Arc::clone(bytes)),
-            WalBytes::Headers { facts, .. } => WalSight::Headers(facts.clone()),
-        },
+        database: capture.database.clone(),
+        wal: capture.wal.clone(),
         shm: capture.shm.clone(),
         locks: capture.manifest.evidence.locks.value().cloned(),
     }
 }
 
 /// What stands on one page: the kind of the sentence, and the codes beside it.
-fn page(examined: &Examined) -> Option<(Sentence, Vec<Code>)> {
+fn page(examined: &Inspection) -> Option<(Sentence, Vec<Code>)> {
     let wal = examined.wal.as_ref()?;
     let checkpoint = examined.checkpoint.as_ref()?;
     let found = findings(&Facts::of(examined));
@@ -340,7 +328,7 @@ fn pages() -> &'static [Page] {
 
 fn all_pages() -> Vec<Page> {
     let mut pages = Vec::new();
-    let mut add = |name: &str, examined: &Examined| {
+    let mut add = |name: &str, examined: &Inspection| {
         pages.extend(page(examined).map(|(sentence, codes)| (name.to_owned(), sentence, codes)));
     };
     for locks in all_locks() {
@@ -350,11 +338,11 @@ fn all_pages() -> Vec<Page> {
             add(&name, &world.examine());
         }
         for (name, still) in kept() {
-            add(&name, &examine(&Still { locks: locks.clone(), ..still }).unwrap());
+            add(&name, &inspect(&Still { locks: locks.clone(), ..still }, &Options::default()).unwrap());
         }
     }
     for (name, still) in kept() {
-        add(&name, &examine(&still).unwrap());
+        add(&name, &inspect(&still, &Options::default()).unwrap());
     }
     pages
 }

@@ -1,0 +1,68 @@
+//! Why something was not seen, or not held against something else.
+
+use crate::format::ParseError;
+
+/// Why something was not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// There is no such file.
+    Absent,
+    /// Another file of the database was given alone.
+    OneFileAlone,
+    /// One file was given alone, and nobody looked at locks.
+    LocksOfOneFileAlone,
+    /// A bundle was made without it.
+    LeftOut,
+    /// There is too little of it to decode.
+    TooShort(ParseError),
+    /// The reason that was recorded with the observation, as the system gave it.
+    Recorded(String),
+}
+
+/// Why files and locks were not seen, each `None` where it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// The database.
+    pub database: Option<Why>,
+    /// The `-wal`.
+    pub wal: Option<Why>,
+    /// The `-shm`.
+    pub shm: Option<Why>,
+    /// The locks, or some of them.
+    pub locks: Option<Why>,
+}
+
+/// Why two files were not held against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotCompared {
+    /// Nobody asked for it.
+    NotAsked,
+    /// The files were replaced while they were read.
+    Replaced,
+    /// The files changed while they were read.
+    Changed,
+    /// The `-wal` was not looked at.
+    WalNotSeen,
+    /// The bundle has no page content of the `-wal`.
+    PagesLeftOut,
+    /// The frames are not there to be compared.
+    NoFrames,
+    /// There is no database to compare with.
+    NoDatabase,
+    /// No wal-index that a reader would trust lists frames of this WAL.
+    NoIndexOfThisWal,
+    /// There is no wal-index that a reader would trust.
+    NoIndex,
+    /// The header of the WAL cannot be used.
+    WalHeaderUnusable,
+    /// The wal-index belongs to another generation of the WAL.
+    OtherGeneration,
+    /// `nBackfill` is 0.
+    NothingClaimed,
+    /// The wal-index claims frames that the WAL does not have.
+    FramesMissing,
+    /// Nobody was seen to have the `-shm` open, and it does not fit the last commit of this WAL.
+    LeftOver,
+}
