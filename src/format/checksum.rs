@@ -35,11 +35,33 @@ impl Kernel {
     /// Continues the checksum `seed` over `bytes` in this way; a tail shorter than 8 bytes is not covered.
     #[must_use]
     pub fn checksum(self, order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
-        match self {
-            Self::Recurrence => checksum(order, seed, bytes),
-            Self::DotProduct => Checksum(dot::checksum(order, seed.0, bytes, dot::Width::Widest)),
-            Self::DotProduct128 => Checksum(dot::checksum(order, seed.0, bytes, dot::Width::Bits128)),
-        }
+        let mut sums = [seed];
+        self.continue_each(order, bytes, bytes.len(), 0, &mut sums);
+        let [sum] = sums;
+        sum
+    }
+
+    /// Continues each of `sums` over a record of its own: records of one size stand one behind the other in `bytes`, and
+    /// the first bytes of each are skipped. A record's tail shorter than 8 bytes is not covered.
+    pub(super) fn continue_each(
+        self,
+        order: ByteOrder,
+        bytes: &[u8],
+        size: usize,
+        skipped: usize,
+        sums: &mut [Checksum],
+    ) {
+        let width = match self {
+            Self::DotProduct => dot::Width::Widest,
+            Self::DotProduct128 => dot::Width::Bits128,
+            Self::Recurrence => {
+                for (sum, record) in sums.iter_mut().zip(bytes.chunks(size.max(1))) {
+                    *sum = checksum(order, *sum, record.get(skipped..).unwrap_or_default());
+                }
+                return;
+            }
+        };
+        dot::continued(order, dot::Records { bytes, size, skipped }, sums, width);
     }
 }
 
@@ -105,6 +127,31 @@ mod tests {
         for kernel in [Kernel::DotProduct, Kernel::DotProduct128] {
             let found = kernel.checksum(order, seed, bytes);
             assert_eq!(found, expected, "{kernel:?}, {order:?}, seed {seed:?}, {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn records_are_continued_over_each_by_itself() {
+        let bytes: Vec<u8> = (0..40_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        for (size, skipped) in
+            [(24, 24), (32, 24), (536, 24), (1048, 24), (1052, 20), (2072, 24), (4120, 24), (8192, 0)]
+        {
+            for (count, order) in (0..5).flat_map(|count| ORDERS.map(|order| (count, order))) {
+                let sums: Vec<Checksum> = (0..count).map(|i| Checksum([i, !i])).collect();
+                // Half a record behind the last is not looked at.
+                let bytes = &bytes[..size * count as usize + size / 2];
+                let records = sums.iter().zip(bytes.chunks(size));
+                let expected: Vec<_> = records.map(|(sum, one)| checksum(order, *sum, &one[skipped..])).collect();
+                for kernel in [Kernel::Recurrence, Kernel::DotProduct, Kernel::DotProduct128] {
+                    let mut found = sums.clone();
+                    kernel.continue_each(order, bytes, size, skipped, &mut found);
+                    assert_eq!(found, expected, "{kernel:?}, {order:?}, {count} of {size} bytes");
+                    // Neither is a sum behind the last record.
+                    found = sums.iter().copied().chain([Checksum::ZERO; 3]).collect();
+                    kernel.continue_each(order, &bytes[..size * count as usize], size, skipped, &mut found);
+                    assert_eq!(found[..count as usize], expected, "{kernel:?}, {order:?}, {count} of {size} bytes");
+                }
+            }
         }
     }
 

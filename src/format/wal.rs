@@ -176,6 +176,24 @@ pub fn frame_checksum_by(kernel: Kernel, order: ByteOrder, seed: Checksum, frame
     kernel.checksum(order, seed, frame.get(FRAME_HEADER_SIZE..).unwrap_or_default())
 }
 
+/// The checksums that neighbouring frames should store, one for each of `sums`, each continued from the one that is
+/// *stored* in the frame before it; `seed` is the one stored before the first. All frames at once cost less than each by
+/// itself.
+pub(crate) fn frame_checksums_by(
+    kernel: Kernel,
+    order: ByteOrder,
+    mut seed: Checksum,
+    frames: &[u8],
+    frame_size: usize,
+    sums: &mut [Checksum],
+) {
+    for (frame, sum) in frames.chunks_exact(frame_size).zip(sums.iter_mut()) {
+        *sum = checksum(order, seed, frame.get(..FRAME_CHECKSUMMED).unwrap_or_default());
+        seed = frame.first_chunk().map_or(Checksum::ZERO, |header| FrameHeader::of(header).checksum);
+    }
+    kernel.continue_each(order, frames, frame_size, FRAME_HEADER_SIZE, sums);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -327,12 +327,12 @@ impl Walk {
         Self { header, seed: header.checksum, broken: fault, generation: 0, stride, facts }
     }
 
-    /// Takes the next frame.
-    fn take(&mut self, link: &Link) -> Frame {
+    /// Why the chain would end before this frame.
+    #[inline]
+    fn fault(&self, link: &Link) -> Option<EndReason> {
         let Link { header, follows: checksum_ok } = *link;
-        self.seed = header.checksum;
         // The order of walDecodeFrame: salts, page number, checksum.
-        self.broken = self.broken.or(if header.salts != self.header.salts {
+        if header.salts != self.header.salts {
             Some(EndReason::SaltMismatch)
         } else if header.page == 0 {
             Some(EndReason::PageZero)
@@ -340,7 +340,34 @@ impl Walk {
             Some(EndReason::ChecksumMismatch)
         } else {
             None
-        });
+        }
+    }
+
+    /// Takes the next frames, which nobody is handed. Most of them are valid, and then little has to be done for each.
+    fn take_all(&mut self, links: &[Link]) {
+        let unbroken = |link: &&Link| self.broken.is_none() && self.fault(link).is_none();
+        let (valid, rest) = links.split_at(links.iter().take_while(unbroken).count());
+        if let Some(last) = valid.last() {
+            self.seed = last.header.checksum;
+            for (number, link) in (self.facts.frames.in_file + 1..).zip(valid) {
+                if link.header.is_commit() {
+                    self.count_commit(FrameNumber(number), &link.header);
+                }
+            }
+            self.facts.frames.in_file += valid.len() as u64;
+            self.facts.frames.valid += valid.len() as u64;
+            self.count_generation(self.header.salts, valid.len() as u64);
+        }
+        for link in rest {
+            self.take(link);
+        }
+    }
+
+    /// Takes the next frame.
+    fn take(&mut self, link: &Link) -> Frame {
+        let Link { header, follows: checksum_ok } = *link;
+        self.seed = header.checksum;
+        self.broken = self.broken.or_else(|| self.fault(link));
         self.facts.frames.in_file += 1;
         let number = FrameNumber(self.facts.frames.in_file);
         let offset = self.stride.offset_of(number);
@@ -379,12 +406,7 @@ impl Walk {
         if frame.valid {
             frames.valid += 1;
             if frame.header.is_commit() {
-                self.facts.commits += 1;
-                self.facts.last_commit = Some(LastCommit {
-                    frame: frame.number,
-                    database_pages: frame.header.commit_pages,
-                    checksum: frame.header.checksum,
-                });
+                self.count_commit(frame.number, &frame.header);
             }
         } else {
             match dead_class(Some(&self.header), &frame.header) {
@@ -396,10 +418,16 @@ impl Walk {
                 _ => frames.stale += 1,
             }
         }
-        self.count_generation(frame.header.salts);
+        self.count_generation(frame.header.salts, 1);
     }
 
-    fn count_generation(&mut self, salts: Salts) {
+    fn count_commit(&mut self, frame: FrameNumber, header: &FrameHeader) {
+        self.facts.commits += 1;
+        let (database_pages, checksum) = (header.commit_pages, header.checksum);
+        self.facts.last_commit = Some(LastCommit { frame, database_pages, checksum });
+    }
+
+    fn count_generation(&mut self, salts: Salts, frames: u64) {
         let same = |generation: &Generation| generation.salts == salts;
         let listed = &mut self.facts.generations;
         if !listed.get(self.generation).is_some_and(same) {
@@ -410,13 +438,13 @@ impl Walk {
                     listed.push(Generation { salts, frames: 0 });
                 }
                 None => {
-                    self.facts.unlisted_generation_frames += 1;
+                    self.facts.unlisted_generation_frames += frames;
                     return;
                 }
             }
         }
         if let Some(generation) = listed.get_mut(self.generation) {
-            generation.frames += 1;
+            generation.frames += frames;
         }
     }
 

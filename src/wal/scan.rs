@@ -144,9 +144,7 @@ impl Each<'_> {
     /// Takes a run of frames into the walk, and hands on those that are wanted.
     fn take(&mut self, walk: &mut Walk, run: &Run<'_>, page_size: PageSize, zero_page: &[u8]) {
         match (self, run) {
-            (Self::Nobody, Run::Frames { links, .. }) => links.iter().for_each(|link| {
-                walk.take(link);
-            }),
+            (Self::Nobody, Run::Frames { links, .. }) => walk.take_all(links),
             (Self::OutsideOfHoles(each) | Self::All(each), Run::Frames { links, .. }) => {
                 links.iter().for_each(|link| each(&walk.take(link)));
             }

@@ -31,13 +31,17 @@
 //! # Two runs at once
 //!
 //! What such a loop waits for is not the multiplication but the loads: of each word, and of its two weights. So the words
-//! are taken as two runs of the same length, whose words have the same weights, and the second is continued from what the
-//! first came to. The weights stand in two tables in place of one read twice, a word apart, because a vector that lies
-//! across two cache lines is loaded twice. Both end with the last word, so that a shorter run uses their tails.
+//! are taken as two runs of the same length, whose words have the same weights. A small page is one run, and two pages are
+//! taken at once. A larger one is cut into runs, and the second of two is continued from what the first came to. The
+//! weights stand in two tables in place of one read twice, a word apart, because a vector that lies across two cache lines
+//! is loaded twice. Both end with the last word, so that a shorter run uses their tails.
+//!
+//! Adding up the lanes of a vector at the end of a run, and the call of the version for this processor, cost as much as
+//! the multiplications of some hundred words. So a run is as long as it can be, and one call is for many pages.
 
 use multiversion::multiversion;
 
-use crate::number::ByteOrder;
+use crate::number::{ByteOrder, Checksum};
 
 /// Words of a run: two runs are a page of 4 KiB, and both tables stay in the nearest cache.
 const RUN_WORDS: usize = 512;
@@ -73,71 +77,128 @@ pub(super) enum Width {
     Bits128,
 }
 
-/// As [`super::checksum`].
-pub(super) fn checksum(order: ByteOrder, seed: [u32; 2], bytes: &[u8], width: Width) -> [u32; 2] {
-    let (pairs, _) = bytes.as_chunks::<8>();
-    pairs.as_flattened().chunks(2 * RUN_WORDS * 4).fold(seed, |seed, block| {
-        let (words, _) = block.as_chunks::<4>();
-        continued(order, seed, words, width)
-    })
+/// Bytes that are continued over: one after the other or, with a seed each, records of one size.
+#[derive(Clone, Copy)]
+pub(super) struct Records<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Bytes of a record.
+    pub(super) size: usize,
+    /// Bytes at the beginning of a record that are not covered.
+    pub(super) skipped: usize,
 }
 
-/// Continues over two runs, of which each has at least one word and at most [`RUN_WORDS`]: half of an even number.
-fn continued(order: ByteOrder, seed: [u32; 2], words: &[[u8; 4]], width: Width) -> [u32; 2] {
-    let length = words.len() / 2;
-    let runs = words.split_at(length);
-    let skipped = RUN_WORDS.saturating_sub(length);
-    let weights = (IN_S0.0.get(skipped..).unwrap_or_default(), IN_S1.0.get(skipped..).unwrap_or_default());
-    let sums = match (width, order) {
-        (Width::Widest, ByteOrder::Little) => little(runs, weights),
-        (Width::Widest, ByteOrder::Big) => big(runs, weights),
-        (Width::Bits128, ByteOrder::Little) => little_128(runs, weights),
-        (Width::Bits128, ByteOrder::Big) => big_128(runs, weights),
-    };
-    // What the first word of a run is multiplied with: F(n - 1) and F(n).
-    let (before, of_run) = (first(weights.0), first(weights.1));
-    sums.into_iter().fold(seed, |[seed0, seed1], [word0, word1]| {
-        let s0 = seed0.wrapping_mul(before).wrapping_add(seed1.wrapping_mul(of_run)).wrapping_add(word0);
-        let behind = before.wrapping_add(of_run);
-        let s1 = seed0.wrapping_mul(of_run).wrapping_add(seed1.wrapping_mul(behind)).wrapping_add(word1);
-        [s0, s1]
-    })
+/// Continues each of `sums` over its record, as far as there are both; of a record, a tail shorter than 8 bytes is not
+/// covered.
+pub(super) fn continued(order: ByteOrder, records: Records<'_>, sums: &mut [Checksum], width: Width) {
+    match (width, order) {
+        (Width::Widest, ByteOrder::Little) => little(records, sums),
+        (Width::Widest, ByteOrder::Big) => big(records, sums),
+        (Width::Bits128, ByteOrder::Little) => little_128(records, sums),
+        (Width::Bits128, ByteOrder::Big) => big_128(records, sums),
+    }
 }
 
-fn first(weights: &[u32]) -> u32 {
-    weights.first().copied().unwrap_or_default()
-}
-
-type Runs<'a> = (&'a [[u8; 4]], &'a [[u8; 4]]);
-type TwoWeights<'a> = (&'a [u32], &'a [u32]);
+type Words<'a> = &'a [[u8; 4]];
+type Read = fn([u8; 4]) -> u32;
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn little(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
-    dot(runs, weights, u32::from_le_bytes)
+fn little(records: Records<'_>, sums: &mut [Checksum]) {
+    each(records, sums, u32::from_le_bytes);
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
-fn big(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
-    dot(runs, weights, u32::from_be_bytes)
+fn big(records: Records<'_>, sums: &mut [Checksum]) {
+    each(records, sums, u32::from_be_bytes);
 }
 
 #[multiversion(targets("x86_64+sse4.1"))]
-fn little_128(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
-    dot(runs, weights, u32::from_le_bytes)
+fn little_128(records: Records<'_>, sums: &mut [Checksum]) {
+    each(records, sums, u32::from_le_bytes);
 }
 
 #[multiversion(targets("x86_64+sse4.1"))]
-fn big_128(runs: Runs<'_>, weights: TwoWeights<'_>) -> [[u32; 2]; 2] {
-    dot(runs, weights, u32::from_be_bytes)
+fn big_128(records: Records<'_>, sums: &mut [Checksum]) {
+    each(records, sums, u32::from_be_bytes);
 }
 
-/// What the words of each run add to s0 and s1.
-/// Inlined into each version, so that it is compiled for each instruction set; written so that the compiler sees the vectors.
+// What follows is inlined into each version, so that it is compiled for each instruction set.
+
 #[inline(always)]
-fn dot((one, two): Runs<'_>, (in_s0, in_s1): TwoWeights<'_>, read: fn([u8; 4]) -> u32) -> [[u32; 2]; 2] {
+fn each(records: Records<'_>, sums: &mut [Checksum], read: Read) {
+    let words = records.size.saturating_sub(records.skipped) / 8 * 2;
+    let two = if words <= RUN_WORDS { 2 } else { 1 };
+    let groups = records.bytes.chunks(records.size.saturating_mul(two).max(1));
+    for (group, sums) in groups.zip(sums.chunks_mut(two)) {
+        let pair = group.split_at_checked(records.size).filter(|(_, other)| other.len() == records.size);
+        match (pair, sums) {
+            (Some((one, other)), [of_one, of_other]) => {
+                let weights = Weighing::of(words);
+                let runs = (covered(one, records.skipped), covered(other, records.skipped));
+                let [in_one, in_other] = dot(runs, &weights, read);
+                *of_one = weights.behind(*of_one, in_one);
+                *of_other = weights.behind(*of_other, in_other);
+            }
+            (_, sums) => {
+                let record = group.get(..records.size).unwrap_or(group);
+                for sum in sums {
+                    *sum = alone(*sum, covered(record, records.skipped), read);
+                }
+            }
+        }
+    }
+}
+
+/// The words of a record that are covered: an even number.
+#[inline(always)]
+fn covered(record: &[u8], skipped: usize) -> Words<'_> {
+    let (pairs, _) = record.get(skipped..).unwrap_or_default().as_chunks::<8>();
+    pairs.as_flattened().as_chunks().0
+}
+
+/// Continues over the words of one record, two runs after two runs.
+#[inline(always)]
+fn alone(seed: Checksum, words: Words<'_>, read: Read) -> Checksum {
+    words.chunks(2 * RUN_WORDS).fold(seed, |seed, words| {
+        let length = words.len() / 2;
+        let weights = Weighing::of(length);
+        let sums = dot(words.split_at(length), &weights, read);
+        sums.into_iter().fold(seed, |seed, sums| weights.behind(seed, sums))
+    })
+}
+
+/// The weights for runs of one length.
+struct Weighing<'a> {
+    in_s0: &'a [u32],
+    in_s1: &'a [u32],
+}
+
+impl Weighing<'_> {
+    /// For runs of so many words, at most [`RUN_WORDS`].
+    #[inline(always)]
+    fn of(words: usize) -> Self {
+        let skipped = RUN_WORDS.saturating_sub(words);
+        Self { in_s0: IN_S0.0.get(skipped..).unwrap_or_default(), in_s1: IN_S1.0.get(skipped..).unwrap_or_default() }
+    }
+
+    /// The checksum behind a run: of what it was before, and of what the words of the run add.
+    #[inline(always)]
+    fn behind(&self, seed: Checksum, [word0, word1]: [u32; 2]) -> Checksum {
+        // What the first word of a run is multiplied with: F(n - 1) and F(n). A run of no words changes nothing.
+        let (Some(before), Some(of_run)) = (self.in_s0.first(), self.in_s1.first()) else { return seed };
+        let Checksum([seed0, seed1]) = seed;
+        let s0 = seed0.wrapping_mul(*before).wrapping_add(seed1.wrapping_mul(*of_run)).wrapping_add(word0);
+        let behind = before.wrapping_add(*of_run);
+        let s1 = seed0.wrapping_mul(*of_run).wrapping_add(seed1.wrapping_mul(behind)).wrapping_add(word1);
+        Checksum([s0, s1])
+    }
+}
+
+/// What the words of each run add to s0 and s1. Written so that the compiler sees the vectors.
+#[inline(always)]
+fn dot((one, two): (Words<'_>, Words<'_>), weights: &Weighing<'_>, read: Read) -> [[u32; 2]; 2] {
     let mut sums = [[0_u32; 2]; 2];
     let [[one_s0, one_s1], [two_s0, two_s1]] = &mut sums;
-    for (((one, two), in_s0), in_s1) in one.iter().zip(two).zip(in_s0).zip(in_s1) {
+    for (((one, two), in_s0), in_s1) in one.iter().zip(two).zip(weights.in_s0).zip(weights.in_s1) {
         let (one, two) = (read(*one), read(*two));
         *one_s0 = one_s0.wrapping_add(one.wrapping_mul(*in_s0));
         *one_s1 = one_s1.wrapping_add(one.wrapping_mul(*in_s1));
