@@ -51,6 +51,28 @@ pub struct Container {
     pub name: Option<String>,
 }
 
+/// What documents and bundles hold in place of a user or group that could not be seen. The kernel gives it to nobody: to
+/// chown(2) it means "leave it as it is".
+const UNSEEN_ID: u32 = u32::MAX;
+
+/// An id as documents and bundles hold it.
+#[must_use]
+pub fn id_in_documents(id: Option<u32>) -> u32 {
+    id.unwrap_or(UNSEEN_ID)
+}
+
+mod unseen_id {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        super::id_in_documents(*id).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        Ok(Some(u32::deserialize(deserializer)?).filter(|id| *id != super::UNSEEN_ID))
+    }
+}
+
 /// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HostView {
@@ -63,9 +85,13 @@ pub struct HostView {
     /// The process whose files were looked at, in the PID namespace of the observer: the capturing one, or another.
     pub pid: u32,
     /// Its effective user; 4294967295 where it could not be seen.
-    pub uid: u32,
+    #[serde(with = "unseen_id")]
+    #[schemars(with = "u32")]
+    pub uid: Option<u32>,
     /// Its effective group.
-    pub gid: u32,
+    #[serde(with = "unseen_id")]
+    #[schemars(with = "u32")]
+    pub gid: Option<u32>,
     /// Its namespaces.
     pub namespaces: Namespaces,
     /// Its container. Missing: its cgroup path names none (with cgroup namespaces it seldom does).

@@ -22,7 +22,7 @@ mod time;
 
 pub use crate::number::Device;
 pub use files::{FileSystem, FileView, FilesView};
-pub use host::{Container, HostView, Mount, Namespaces};
+pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};

@@ -103,10 +103,7 @@ fn may(file: &FileView, uid: u32, gid: u32, wanted: u32) -> Option<bool> {
 /// at files that are meant to be read only.
 #[must_use]
 pub fn user_cannot_write(evidence: &Evidence) -> Option<Finding> {
-    let HostView { uid, gid, .. } = evidence.host;
-    if uid == u32::MAX {
-        return None;
-    }
+    let HostView { uid: Some(uid), gid: Some(gid), .. } = evidence.host else { return None };
     let files = &evidence.files;
     let named =
         [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm), ("folder", &files.directory)];

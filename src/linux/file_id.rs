@@ -1,10 +1,10 @@
 //! Device and inode of files, as stat(2) gives them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use crate::evidence::Device;
+use crate::number::{Device, FileId};
 
 /// `st_dev`, taken apart.
 #[must_use]
@@ -12,19 +12,24 @@ pub fn device(number: u64) -> Device {
     Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }
 }
 
-/// `st_dev` and inode.
+/// Which file this metadata is of.
+#[must_use]
+pub fn file_id(stat: &Metadata) -> FileId {
+    FileId { device: device(stat.dev()), inode: stat.ino() }
+}
+
+/// Which file is open.
 ///
 /// # Errors
 /// When fstat(2) fails.
-pub fn device_and_inode(file: &File) -> io::Result<(Device, u64)> {
-    let stat = file.metadata()?;
-    Ok((device(stat.dev()), stat.ino()))
+pub fn id_of(file: &File) -> io::Result<FileId> {
+    Ok(file_id(&file.metadata()?))
 }
 
 /// Whether both are one file, by device and inode; `false` where that cannot be seen.
 #[must_use]
 pub fn same_file(a: &File, b: &File) -> bool {
-    match (device_and_inode(a), device_and_inode(b)) {
+    match (id_of(a), id_of(b)) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,
     }

@@ -31,8 +31,8 @@ fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64
     let process = target.process(proc);
     let other = target.pid().and(process.as_ref().ok());
     let (uid, gid) = match other {
-        Some(other) => other.effective_ids().unwrap_or((u32::MAX, u32::MAX)),
-        None => (geteuid().as_raw(), getegid().as_raw()),
+        Some(other) => other.effective_ids().unzip(),
+        None => (Some(geteuid().as_raw()), Some(getegid().as_raw())),
     };
     let text = |text: &std::ffi::CStr| Observation::seen(text.to_string_lossy().into_owned());
     let keep = |mounts: Vec<Mount>| mounts.into_iter().filter(|mount| used.contains(&mount.id)).collect();

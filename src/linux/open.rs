@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, opena
 use rustix::io::Errno;
 
 use crate::evidence::Observation;
-use crate::linux::file_id::{device, same_file};
+use crate::linux::file_id::{file_id, same_file};
 use crate::linux::open_error::OpenError;
 use crate::linux::own_locks::{self, OwnLocks};
 use crate::linux::path_leads::PathLeads;
@@ -209,7 +209,7 @@ pub(super) fn shm_leads(files: &OpenedFiles) -> (PathLeads, Option<File>) {
     };
     let opened = files.shm.value().and_then(|opened| opened.metadata().ok());
     let here = opened.is_some_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino()));
-    let leads = if here { PathLeads::Here } else { PathLeads::Elsewhere(device(now.dev()), now.ino()) };
+    let leads = if here { PathLeads::Here } else { PathLeads::Elsewhere(file_id(&now)) };
     (leads, Some(file))
 }
 

@@ -1,11 +1,10 @@
 //! POSIX locks that this very process holds: closing any descriptor of the file would drop them all (man 2 fcntl).
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 
 use thiserror::Error;
 
-use crate::linux::file_id::device;
+use crate::linux::file_id::file_id;
 use crate::linux::procfs::Proc;
 use crate::linux::text::fdinfo;
 use crate::linux::text::locks::LockKind;
@@ -24,7 +23,7 @@ pub(super) struct OwnLocks;
 /// Where proc is not mounted, nothing is seen.
 pub(super) fn held(proc: &Proc, file: &Metadata) -> bool {
     let Ok(process) = proc.this_process() else { return false };
-    let identity = (device(file.dev()), file.ino());
+    let identity = file_id(file);
     process.names("fd").unwrap_or_default().iter().any(|descriptor| {
         process.file_behind(&format!("fd/{descriptor}")).is_ok_and(|found| found == identity)
             && process.read(&format!("fdinfo/{descriptor}")).is_ok_and(|text| holds(&text))

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstat, openat, openat2, readlinkat, statx};
 
-use crate::evidence::{Device, Observation};
+use crate::evidence::Observation;
 use crate::linux::file_id::device;
 use crate::linux::text::process as text;
 use crate::linux::unseen::unseen;
+use crate::number::{Device, FileId};
 
 /// Longest text that is read from one file of `/proc`. A process may have 65,530 mappings, each with a path.
 pub const TEXT_LIMIT: u64 = 32 << 20;
@@ -191,22 +192,23 @@ impl Process {
     ///
     /// # Errors
     /// What the system said: for `map_files` EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
-    pub fn file_behind(&self, link: &str) -> io::Result<(Device, u64)> {
+    pub fn file_behind(&self, link: &str) -> io::Result<FileId> {
         let found = statx(&self.folder, link, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
-        Ok((Device { major: found.stx_dev_major, minor: found.stx_dev_minor }, found.stx_ino))
+        let device = Device { major: found.stx_dev_major, minor: found.stx_dev_minor };
+        Ok(FileId { device, inode: found.stx_ino })
     }
 
     /// Device and inode of the file that a path leads to beneath the root of this process, and never out of it.
     ///
     /// # Errors
     /// What the system said: EACCES without the permission to trace the process.
-    pub fn file_beneath_root(&self, path: &[u8]) -> io::Result<(Device, u64)> {
+    pub fn file_beneath_root(&self, path: &[u8]) -> io::Result<FileId> {
         let place = OFlags::PATH | OFlags::CLOEXEC;
         let root = openat(&self.folder, "root", place | OFlags::DIRECTORY, Mode::empty())?;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let file = openat2(&root, path, place | OFlags::NOFOLLOW, Mode::empty(), within)?;
         let found = fstat(&file)?;
-        Ok((device(found.st_dev), found.st_ino))
+        Ok(FileId { device: device(found.st_dev), inode: found.st_ino })
     }
 
     /// `comm`: the command's name, at most 15 bytes.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::finding::{FindingDocument, documents};
 use crate::compare::{Comparison, Lineage, Side, Verdict};
-use crate::evidence::{FileView, Observation, Timestamp};
+use crate::evidence::{FileView, Observation, Timestamp, id_in_documents};
 use crate::number::Salts;
 
 /// The schema's name and version.
@@ -166,7 +166,7 @@ impl From<&Side> for SideModel {
                 host_name: reasons.take("host.host_name", &host.host_name).cloned(),
                 mount_namespace: reasons.take("host.mount_namespace", &host.namespaces.mount).cloned(),
                 pid_namespace: reasons.take("host.pid_namespace", &host.namespaces.pid).cloned(),
-                uid: host.uid,
+                uid: id_in_documents(host.uid),
             },
             position: position(side),
             reasons: reasons.0,

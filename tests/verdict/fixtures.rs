@@ -209,8 +209,8 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
                 kernel_release: Observation::seen("6.18".into()),
                 host_name: Observation::seen(label.into()),
                 pid,
-                uid: 0,
-                gid: 0,
+                uid: Some(0),
+                gid: Some(0),
                 namespaces: Namespaces {
                     mount: Observation::seen(namespace.clone()),
                     pid: Observation::seen("pid:[1]".into()),

@@ -1,10 +1,11 @@
 //! A proc file system made of plain files, for tests.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::evidence::{Device, InodeId};
+use crate::number::FileId;
 
 /// The wal-index that the tests look for.
 pub(in crate::linux) const ID: InodeId = InodeId { device: Device { major: 254, minor: 0 }, inode: 7 };
@@ -26,7 +27,6 @@ pub(in crate::linux) fn line(inode: u64, length: u64, path: &str) -> String {
 }
 
 /// Device and inode as `stat` says.
-pub(in crate::linux) fn file_at(path: &Path) -> (Device, u64) {
-    let metadata = fs::metadata(path).unwrap();
-    (crate::linux::file_id::device(metadata.dev()), metadata.ino())
+pub(in crate::linux) fn file_at(path: &Path) -> FileId {
+    crate::linux::file_id::file_id(&fs::metadata(path).unwrap())
 }

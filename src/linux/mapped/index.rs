@@ -77,7 +77,7 @@ impl Index {
         let left_out = self.file.candidates.len().saturating_sub(self.processes.len()) as u64;
         (!self.processes.is_empty()).then_some(MappedIndex {
             identity: self.file.id,
-            subvolume: self.file.subvolume.map(|(device, _)| device),
+            subvolume: self.file.subvolume.map(|file| file.device),
             processes: self.processes,
             processes_not_listed: left_out,
             head: self.head,

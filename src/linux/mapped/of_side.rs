@@ -82,7 +82,8 @@ fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<V
     // he should be, and the capture is what is old. By its inode number alone: on btrfs `maps` prints another device. Seen
     // with processes that live shortly; held by
     // `whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off`.
-    let came_after = |line: &MapsLine<'_>| matches!(leads, PathLeads::Elsewhere(_, inode) if inode == line.inode.inode);
+    let came_after =
+        |line: &MapsLine<'_>| matches!(leads, PathLeads::Elsewhere(file) if file.inode == line.inode.inode);
     let mut by_database =
         if this { BTreeSet::new() } else { open_files::other_indexes_of_database(process, &lines, wanted) };
     by_database.retain(|line| !came_after(line));
@@ -272,7 +273,7 @@ mod tests {
             let found = view.value().unwrap().mappings.iter();
             found.filter(|map| map.cut_off == Some(CutOff::Path)).map(|map| map.pid).collect::<Vec<_>>()
         };
-        let replaced = PathLeads::Elsewhere(ID.device, 9);
+        let replaced = PathLeads::Elsewhere(crate::number::FileId { device: ID.device, inode: 9 });
         assert_eq!(cut_off(Some(ID), PathLeads::Here), [11]);
         assert_eq!(cut_off(Some(ID), PathLeads::Nowhere), [10]);
         assert_eq!(cut_off(Some(ID), replaced), [10]);

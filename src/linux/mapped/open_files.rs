@@ -9,9 +9,9 @@ use std::io;
 
 use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS};
 use super::wanted::Wanted;
-use crate::evidence::Device;
 use crate::linux::procfs::Process;
 use crate::linux::text::maps::{MapsLine, escaped};
+use crate::number::FileId;
 
 /// The lines that map another wal-index for the wanted database. Only for a process that does not map the wanted one.
 /// Descriptors are looked at only where some `-shm` is mapped at all.
@@ -52,7 +52,7 @@ pub(super) fn other_indexes_of_database<'l, 't>(
 /// A descriptor of a process: what is behind it, if that was seen, and its path as `maps` would print it, without
 /// ` (deleted)`.
 struct Descriptor {
-    file: Option<(Device, u64)>,
+    file: Option<FileId>,
     path: Vec<u8>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (Option<bool>, Opt
     let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
     let whole = descriptors.len() < DESCRIPTORS_OF_A_PROCESS && !any(&|descriptor| descriptor.file.is_none());
     let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
-    let has = |file: Option<(Device, u64)>| {
+    let has = |file: Option<FileId>| {
         let file = file?;
         let found = any(&|descriptor| descriptor.file == Some(file));
         (found || (whole && at_work)).then_some(found)
@@ -103,6 +103,7 @@ mod tests {
     use crate::linux::mapped::of_side::{Wanted, scan};
     use crate::linux::path_leads::PathLeads;
     use crate::linux::target::Target;
+    use crate::number::FileId;
 
     /// A fake proc beside a database with two names, and another database.
     struct World(tempfile::TempDir);
@@ -158,8 +159,12 @@ mod tests {
     fn whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off() {
         let world = World::new();
         world.process("10", &["t.db"], &[(8, "t.db-shm")]);
-        assert_eq!(world.cut_off_while(PathLeads::Elsewhere(ID.device, 8)), []);
-        assert_eq!(world.cut_off_while(PathLeads::Elsewhere(ID.device, 9)), [(10, 8)], "a third one");
+        assert_eq!(world.cut_off_while(PathLeads::Elsewhere(FileId { device: ID.device, inode: 8 })), []);
+        assert_eq!(
+            world.cut_off_while(PathLeads::Elsewhere(FileId { device: ID.device, inode: 9 })),
+            [(10, 8)],
+            "a third one"
+        );
         assert_eq!(world.cut_off_while(PathLeads::Here), [(10, 8)]);
         assert_eq!(world.cut_off_while(PathLeads::Unknown), [(10, 8)]);
     }

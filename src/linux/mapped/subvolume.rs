@@ -11,17 +11,18 @@ use rustix::fs::OFlags;
 
 use super::names;
 use super::scan::Candidate;
-use crate::evidence::{Device, InodeId};
-use crate::linux::file_id::device_and_inode;
+use crate::evidence::InodeId;
+use crate::linux::file_id::id_of;
 use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::procfs::Proc;
 use crate::linux::stat;
+use crate::number::FileId;
 
 /// One mapped file, and who maps it.
 pub(super) struct OneFile {
     pub id: InodeId,
     /// `st_dev` and inode, on btrfs.
-    pub subvolume: Option<(Device, u64)>,
+    pub subvolume: Option<FileId>,
     pub candidates: Vec<Candidate>,
 }
 
@@ -29,7 +30,7 @@ impl OneFile {
     /// Whether an open file is this one; `None`: that could not be seen.
     pub(super) fn is(&self, proc: &Proc, file: &File) -> Option<bool> {
         if let Some(subvolume) = self.subvolume {
-            return Some(device_and_inode(file).ok()? == subvolume);
+            return Some(id_of(file).ok()? == subvolume);
         }
         Some(*mapped_identity(proc, file).value()? == self.id)
     }
@@ -44,7 +45,7 @@ pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
     if id.device.major != 0 {
         return vec![OneFile { id, subvolume: None, candidates }];
     }
-    let mut files: BTreeMap<Option<(Device, u64)>, Vec<Candidate>> = BTreeMap::new();
+    let mut files: BTreeMap<Option<FileId>, Vec<Candidate>> = BTreeMap::new();
     for candidate in candidates {
         files.entry(on_btrfs(id, &candidate)).or_default().push(candidate);
     }
@@ -58,11 +59,11 @@ pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
 }
 
 /// `st_dev` and inode of what is mapped, if it is seen and on btrfs.
-fn on_btrfs(id: InodeId, candidate: &Candidate) -> Option<(Device, u64)> {
+fn on_btrfs(id: InodeId, candidate: &Candidate) -> Option<FileId> {
     let by_mapping = || candidate.process.open_mapped(&candidate.range, OFlags::PATH).ok();
     // The path may lead to another file by now: with another number, unless that was reused.
     let by_path = || names::target(candidate).ok()?.0.open(OFlags::PATH | OFlags::NOFOLLOW).ok();
     let file = File::from(by_mapping().or_else(by_path)?);
-    let found = device_and_inode(&file).ok().filter(|(_, inode)| *inode == id.inode)?;
+    let found = id_of(&file).ok().filter(|found| found.inode == id.inode)?;
     stat::is_btrfs(&file).then_some(found)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::limits::BLOCK;
 use super::scan::Untold;
-use crate::evidence::{CutOff, Device, InodeId, Observation};
-use crate::linux::file_id::device_and_inode;
+use crate::evidence::{CutOff, InodeId, Observation};
+use crate::linux::file_id::id_of;
 use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::open::OpenedFiles;
 use crate::linux::path_leads::PathLeads;
@@ -15,6 +15,7 @@ use crate::linux::procfs::{Proc, Process};
 use crate::linux::stat;
 use crate::linux::target::Target;
 use crate::linux::text::maps::{MapsLine, escaped};
+use crate::number::FileId;
 
 /// What to look for.
 #[derive(Debug, Clone)]
@@ -22,11 +23,11 @@ pub struct Wanted {
     /// The `-shm` as `maps` prints it, if there is one.
     pub identity: Option<InodeId>,
     /// `st_dev` and inode of the `-shm`, where `maps` does not tell it from files of other subvolumes (btrfs).
-    pub exact: Option<(Device, u64)>,
+    pub exact: Option<FileId>,
     /// `st_dev` and inode of the database, if there is one.
-    pub database: Option<(Device, u64)>,
+    pub database: Option<FileId>,
     /// `st_dev` and inode of the `-wal`, if there is one.
-    pub wal: Option<(Device, u64)>,
+    pub wal: Option<FileId>,
     /// Path of the `-shm`, escaped as `maps` prints it.
     pub(super) path: Vec<u8>,
     /// What stands before paths of the target's process when they are read from here.
@@ -57,7 +58,7 @@ impl Wanted {
     /// What belongs to the opened files.
     pub(in crate::linux) fn of(proc: &Proc, files: &OpenedFiles) -> Self {
         let identity = files.shm.value().and_then(|file| mapped_identity(proc, file).value().copied());
-        let file = |file: &Observation<Arc<File>>| file.value().and_then(|file| device_and_inode(file).ok());
+        let file = |file: &Observation<Arc<File>>| file.value().and_then(|file| id_of(file).ok());
         let mut wanted = Self::new(proc, identity, &files.target.at(files.shm_path()));
         wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
         wanted.database = file(&files.database);
