@@ -26,8 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
     if drawn {
         assert_harmless(&shm_page::head(&whole, Some(&index.head), noise_behind, width));
     }
-    let blocks = BlockTable::new(index.blocks(), width);
-    let lists = EntryTables::new(index.blocks(), u32::MAX.into(), width);
+    let blocks = BlockTable::new(index.blocks(), width, false);
+    let lists = EntryTables::new(index.blocks(), u32::MAX.into(), width, false);
+    let mut drawn_rows = String::new();
     // What coverage makes slow shows in a few blocks as well as in many.
     for number in 0..index.blocks().min(2) as u32 {
         let Ok(block) = index.block(number) else { continue };
@@ -40,11 +41,13 @@ fuzz_target!(|bytes: &[u8]| {
             continue;
         }
         let row = BlockRow::new(&block, noise_behind.unwrap_or_default(), true, true);
-        assert_harmless(&blocks.row(&row, width));
+        drawn_rows.clear();
+        blocks.row(&row, width, &mut drawn_rows);
+        assert_harmless(&drawn_rows);
         let slots = row.slots.as_deref().unwrap_or_default();
         assert_eq!(slots.len() + row.empty_slots, 8192);
         for slot in slots.iter().take(4) {
-            let _ = lists.slot(number, slot);
+            lists.slot(number, slot, &mut drawn_rows);
             // A live slot that a search comes across is found by a search: its frame, or a newer one of its page.
             if let (Some(page), Some(frame), Some(true), "live") = (slot.page, slot.frame, slot.reachable, slot.kind) {
                 match walscope::shm::find_in_block(&block, PageNumber(page), noise_behind.unwrap_or_default()) {
@@ -54,7 +57,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
         for entry in row.pages.iter().flatten().take(4) {
-            let _ = lists.page(number, entry);
+            lists.page(number, entry, &mut drawn_rows);
         }
     }
 });
