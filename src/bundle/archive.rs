@@ -1,8 +1,8 @@
 //! The container of a bundle: a plain tar of regular files, written as a stream and read by position.
 //!
-//! The `tar` crate encodes and decodes the 512-byte headers. Members are written and walked here, because a size has
-//! to be fixed before the bytes are read (and what is missing then padded), and because a damaged bundle has to be
-//! reported with offset, needed and found. Only regular files are written and accepted: no links, no devices, no
+//! The `tar` crate encodes and decodes the 512-byte headers. Members are written and walked here, because a size has to
+//! be fixed before the bytes are read (missing bytes are padded), and because a report about a damaged bundle gives the
+//! offset, the bytes needed and the bytes found. Only regular files are written and accepted: no links, no devices, no
 //! sparse entries (which `docker` and others refuse), no extension headers. Names are labels, never paths.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,8 @@ impl<'a> Writer<'a> {
         Self { out, mtime }
     }
 
-    /// Writes one member of exactly `length` bytes. What `fill` writes beyond is dropped, what it leaves out is zero.
+    /// Writes one member of exactly `length` bytes. Bytes that `fill` writes beyond that are dropped; bytes that it
+    /// leaves out are zero.
     pub(super) fn member(
         &mut self,
         name: &str,
@@ -105,7 +106,7 @@ pub(crate) fn is_bundle(head: &[u8]) -> bool {
     name.split(|&b| b == 0).next() == Some(MARKER.as_bytes()) && magic == Some(b"ustar")
 }
 
-/// Where the members of a bundle stand.
+/// The position of each member of a bundle.
 #[derive(Debug)]
 pub(super) struct Index {
     members: BTreeMap<String, (u64, u64)>,
@@ -123,7 +124,8 @@ impl Index {
         self.members.get(name).map(|&(_, length)| length)
     }
 
-    /// Walks a bundle from header to header. Sizes are only ever compared with what the file has.
+    /// Walks a bundle from header to header. A size that a header claims is compared with the bytes that the file has,
+    /// and never trusted.
     ///
     /// # Errors
     /// When the file cannot be read, is no bundle, is damaged or is cut short.
@@ -148,7 +150,8 @@ impl Index {
                 return Err(damaged(path, at, "each member once", &format!("`{name}` again")));
             }
             last = name;
-            // No overflow: start + length is within the file. The padding may be cut off; the next header tells.
+            // No overflow: start + length is within the file. The padding may be cut off; reading the next header finds
+            // that out.
             at = start.saturating_add(length.next_multiple_of(BLOCK));
         }
         if last != MANIFEST {
@@ -197,7 +200,8 @@ fn header_at(path: &Path, file: &FileBytes, at: u64) -> Result<Option<(String, u
     Ok(Some((name, length)))
 }
 
-/// The sum over the header's bytes, its own field (148..156) read as spaces: POSIX ustar.
+/// The checksum of a header: the sum of its bytes, where the checksum's own field (148..156) counts as spaces (POSIX
+/// ustar).
 fn header_checksum(block: &[u8; BLOCK as usize]) -> u32 {
     let byte = |(at, &b): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(b) };
     block.iter().enumerate().map(byte).sum()

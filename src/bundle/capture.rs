@@ -22,13 +22,13 @@ use super::stability::{self, Unstable};
 use super::watch::Watch;
 use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
 
-/// Up to this size a `-wal` is taken whole unless asked otherwise.
+/// Up to this size the whole `-wal` is taken, unless the options say otherwise.
 const FULL_WAL_AT_MOST: u64 = 64 << 20;
 /// Bounds of [`Options::chunk_size`].
 const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
 
-/// See [`super::write_bundle`]. The first attempt is made with the files that are given; the descriptors that the
-/// manifest speaks of come back open.
+/// Captures from open files and streams the bundle to `out`. The first attempt uses the given files. Returns the
+/// descriptors, still open, that the manifest describes.
 pub(super) fn write_bundle(
     target: &Target,
     mut given: Option<OpenedFiles>,
@@ -51,7 +51,7 @@ pub(super) fn write_bundle(
         };
         let files = match (opened, last) {
             (Ok(files), _) => files,
-            // What was captured stays in the bundle, which has to end as one.
+            // What was captured stays in the bundle, and the bundle must get its end.
             (Err(gone), Some(attempt)) => {
                 hook(Step::Evidence);
                 break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
@@ -77,12 +77,12 @@ pub(super) fn write_bundle(
     Ok((manifest, files))
 }
 
-/// The prefix of the names of an attempt's members.
+/// The prefix of the member names of one attempt.
 pub(super) fn prefix(attempt: u32) -> String {
     if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
 }
 
-/// One attempt, from the open files to the verdict on it. Its descriptors stay open until it is dropped.
+/// One attempt, from opening the files to the verdict on stability. Its descriptors stay open until it is dropped.
 struct Attempt {
     number: u32,
     begun: ClockSample,
@@ -106,7 +106,7 @@ impl Attempt {
         writer: &mut Writer<'_>,
         hook: &mut dyn FnMut(Step),
     ) -> Result<Self, SnapshotError> {
-        // After the opening: two captures whose times overlap held their files open at one moment.
+        // Taken after the opening: two captures with overlapping times then had their files open at the same moment.
         let begun = linux::clock_sample();
         let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
         let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
@@ -139,7 +139,7 @@ impl Attempt {
             });
         };
 
-        // The watches last, so that nothing that was looked at before can have changed unseen.
+        // The watches are asked last, so that nothing that was looked at before can have changed unseen.
         let verdict = stability::judge(&stability::Attempt {
             before: &before,
             between: &between,
@@ -170,7 +170,7 @@ impl Attempt {
         })
     }
 
-    /// An unstable attempt behind which there was nothing left to try again with.
+    /// An unstable attempt after which the files were gone, so that no further attempt was possible.
     fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
         if let Err(unstable) = &mut self.verdict {
             unstable.reason.push_str(&format!("; before the next attempt: {gone}"));
@@ -206,7 +206,7 @@ impl Attempt {
         }
         let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
         samples.extend(more_samples(&self.files, options)?);
-        // Once more, behind the processes: what they map is compared with what the paths lead to.
+        // Checked again after the processes: their mappings are compared with what the paths lead to.
         let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
         let [_, between, _] = &self.looks;
         let manifest = Manifest {
@@ -244,7 +244,7 @@ impl Attempt {
     }
 }
 
-/// Looks at the wal-index again and again: two sides that do so at the same time show in which order things happened.
+/// Samples the wal-index repeatedly. When two sides do so at the same time, the samples show the order of events.
 fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSample>, SnapshotError> {
     let mut samples = Vec::new();
     for _ in 0..options.samples {
@@ -254,8 +254,8 @@ fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSa
     Ok(samples)
 }
 
-/// Why one of the files could not be opened although it is there. Without permission for the `-shm` the rest can still be
-/// of one moment; one that is no regular file says that nothing here is what it seems.
+/// Why one of the files could not be opened although it is there. A `-shm` without permission does not count: the other
+/// files can still be of one moment. A `-shm` that is no regular file counts: then nothing here is what it seems.
 fn refused(files: &OpenedFiles) -> Option<String> {
     [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)].into_iter().find_map(|(name, file)| {
         match file {
@@ -287,7 +287,7 @@ struct Copy<'a, 'w> {
     paths_unchanged: bool,
 }
 
-/// The copy keeps bytes where a look keeps facts.
+/// The steps of a look, for a capture: it keeps bytes where a look keeps facts.
 impl order::Steps for Copy<'_, '_> {
     type Error = SnapshotError;
 
@@ -329,7 +329,7 @@ impl order::Steps for Copy<'_, '_> {
     }
 
     fn names(&mut self) -> Result<(), SnapshotError> {
-        // The holders take longer to find: only when the rest has been read.
+        // Finding the holders takes longer, so it comes after everything else has been read.
         self.named = self.locks.take().zip(self.between.as_ref()).map(|(locks, at)| locks.named(self.files, at));
         self.identities = Some(linux::identities(self.files));
         self.paths_unchanged = linux::paths_unchanged(self.files);
@@ -350,7 +350,7 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
-    /// The head of the `-shm` as one look found it.
+    /// Writes the head of the `-shm` as one look found it.
     fn head(&mut self, name: &str, look: &Look) -> Result<(), SnapshotError> {
         match self.files.shm.value() {
             Some(_) => self.member(name, look.head.len() as u64, |sink, _| sink.write(&look.head)),
@@ -358,7 +358,7 @@ impl Copy<'_, '_> {
         }
     }
 
-    /// The database, or its first page.
+    /// Copies the database, or its first page.
     fn copy_database(&mut self, page_size_of_wal: Option<PageSize>) -> Result<(), SnapshotError> {
         let Some(file) = self.files.database.value() else { return Ok(()) };
         let size = self.size(file, "")?;
@@ -376,7 +376,7 @@ impl Copy<'_, '_> {
         self.range("db-page1", file, "", 0, size.min(page.map_or(4096, u64::from)), None)
     }
 
-    /// The `-shm`: the head that was found whole, then the rest.
+    /// Copies the `-shm`: first the head that one look found whole, then the rest.
     fn copy_wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
         let Some(file) = self.files.shm.value() else { return Ok(()) };
         let size = self.size(file, "-shm")?;
@@ -388,7 +388,7 @@ impl Copy<'_, '_> {
         })
     }
 
-    /// The `-wal`, as the options say.
+    /// Copies the `-wal` as the options say.
     fn copy_wal(&mut self, between: &Look) -> Result<(WalMode, Option<WalSummary>), SnapshotError> {
         let asked = self.options.wal;
         let Some(file) = self.files.wal.value() else {
@@ -396,7 +396,7 @@ impl Copy<'_, '_> {
             return Ok((asked.unwrap_or(WalMode::Full), None));
         };
         let size = self.size(file, "-wal")?;
-        // A whole database wants the pages that are not yet, or only half, in it.
+        // A whole database needs the WAL's pages that a checkpoint has not copied, or has copied only in part.
         let full = self.options.with_db || size <= FULL_WAL_AT_MOST;
         let mode = asked.unwrap_or(if full { WalMode::Full } else { WalMode::Headers });
         let mut summary = None;
@@ -419,7 +419,7 @@ impl Copy<'_, '_> {
         Ok((mode, summary))
     }
 
-    /// The WAL header and every frame header, and what one pass over the whole found.
+    /// Copies the WAL header and every frame header, and returns what one pass over the whole WAL found.
     fn wal_headers(&mut self, file: &Arc<File>, size: u64, between: &Look) -> Result<WalSummary, SnapshotError> {
         let page_size = between.wal.as_ref().and_then(|wal| wal.page_size());
         let frames = page_size.map_or(0, |page_size| page_size.stride().frames_in(size));
@@ -443,7 +443,7 @@ impl Copy<'_, '_> {
         Ok(facts.unwrap_or_else(wal_scan::WalFacts::absent).into())
     }
 
-    /// Bytes `from..to` of a file as one member, with a step between each two chunks.
+    /// Copies bytes `from..to` of a file as one member, with a step between two chunks.
     fn range(
         &mut self,
         name: &str,
@@ -479,8 +479,8 @@ struct Range<'a> {
 }
 
 impl Range<'_> {
-    /// Copies by `pread`. Ends early where the file ends: the member is padded then. `between` is called before every
-    /// chunk but the first, with its number.
+    /// Copies by `pread`. Ends early at the end of the file; the rest of the member is then padding. `between` is
+    /// called before every chunk but the first, with its number.
     fn copy(&self, chunk: usize, sink: &mut Sink<'_>, between: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
         let bytes = FileBytes::region(Arc::clone(self.file), 0, self.to);
         let mut buffer = vec![0; chunk.clamp(*CHUNK.start(), *CHUNK.end())];
@@ -503,7 +503,7 @@ impl Range<'_> {
     }
 }
 
-/// Where the frames up to `S1.mxFrame` end, if the wal-index speaks of this WAL.
+/// Where the frames up to `S1.mxFrame` end, if the wal-index belongs to this WAL.
 fn committed_end(between: &Look) -> Option<u64> {
     between.wal.as_ref()?.end_of_frame(between.mx_frame()?)
 }

@@ -16,11 +16,11 @@ use crate::number::{FrameNumber, PageSize, Salts};
 use super::SnapshotError;
 use super::archive::unreadable;
 
-/// How often a torn wal-index header is read again. A writer is between the two copies for nanoseconds; one that was
-/// stopped there stays so, and the look says that.
+/// How often a torn wal-index header is read again. A writer needs nanoseconds between the two copies. When a writer
+/// was stopped there, the header stays torn, and the look says so.
 const TEAR_RETRIES: u32 = 100;
 
-/// The first bytes of a journal that a rollback would use; a finished one has zeros there or is empty.
+/// The first bytes of a journal that a rollback would use. A finished journal has zeros there or is empty.
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// What the wal-index and the head of the WAL say at one moment.
@@ -28,11 +28,11 @@ const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 pub(super) struct Look {
     /// The first 136 bytes of the `-shm`, or what there is of them.
     pub(super) head: Vec<u8>,
-    /// The header both copies of which were equal and right, or why there is none.
+    /// The header, when both copies were equal and their checksums right; else why there is none.
     pub(super) index: Result<IndexHeader, String>,
-    /// How far the checkpoint is, beside a header that could be trusted.
+    /// How far the checkpoint is; only with a header that could be trusted.
     pub(super) checkpoint: Option<CheckpointInfo>,
-    /// The same with the clocks around it.
+    /// The header and the checkpoint info, with the clocks read before and after.
     pub(super) sample: Option<WalIndexSample>,
     /// The `-wal`.
     pub(super) wal: Option<WalLook>,
@@ -48,25 +48,25 @@ pub(super) struct WalLook {
 }
 
 impl WalLook {
-    /// Bytes a page, when the header names a magic and a size that SQLite takes.
+    /// The page size, when the header has a magic and a page size that SQLite accepts.
     pub(super) fn page_size(&self) -> Option<PageSize> {
         self.header.filter(|header| header.checksum_order().is_some())?.page_size()
     }
 
-    /// Where frame `number` ends, bytes from the start.
+    /// Where frame `number` ends, in bytes from the start of the file.
     pub(super) fn end_of_frame(&self, number: FrameNumber) -> Option<u64> {
         Some(self.page_size()?.stride().length_with(number.count()))
     }
 }
 
-/// Locks, asked for between two looks.
+/// Locks that were asked for between two looks.
 pub(super) struct Locks {
     states: LocksView,
     after: Look,
 }
 
 impl Locks {
-    /// With their holders, as far as they fit the look before them.
+    /// The locks with their holders, as far as they agree with the look before them.
     pub(super) fn named(self, files: &OpenedFiles, before: &Look) -> LocksView {
         let locks = linux::name_holders(files, self.states);
         marks_and_locks::fitting(before.parsed().as_ref(), self.after.parsed().as_ref(), locks)
@@ -92,7 +92,7 @@ impl Look {
         Ok(look)
     }
 
-    /// The same with the locks, and with the look after them.
+    /// Reads the wal-index and the WAL header, then the locks, then wal-index and WAL header again.
     pub(super) fn take_with_locks(files: &OpenedFiles) -> Result<(Self, Locks), SnapshotError> {
         let (look, states, after) =
             marks_and_locks::together(|| Self::take(files), || linux::lock_states(files), |a, b| a.head == b.head)?;
@@ -103,14 +103,14 @@ impl Look {
         shm::parse_head(&self.head).ok()
     }
 
-    /// The salts, when the wal-index and a WAL with room for frames name the same.
+    /// The salts, when the wal-index and a WAL that is long enough for frames have the same.
     pub(super) fn generation(&self) -> Option<Salts> {
         let salts = self.index.as_ref().ok()?.salts;
         let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
         (header.salts == salts).then_some(salts)
     }
 
-    /// Whether the `-wal` has a header that SQLite uses, and something behind it.
+    /// Whether the `-wal` has a header that SQLite accepts, and bytes after it.
     pub(super) fn has_frames(&self) -> bool {
         let wal = self.wal.as_ref().filter(|wal| wal.size > wal::HEADER_SIZE as u64);
         wal.is_some_and(|wal| wal.page_size().is_some() && wal.header.is_some_and(|header| header.checksum_ok))
@@ -175,7 +175,7 @@ fn read_wal_head(file: &Arc<File>) -> std::io::Result<WalLook> {
     Ok(WalLook { size, header: wal::parse_header(head.get(..n).unwrap_or_default()).ok() })
 }
 
-/// A look with what tells whether files that have no generation stayed as they were.
+/// A look, and the stamps that show whether files without a generation stayed unchanged.
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
     /// The wal-index and the WAL.
@@ -229,7 +229,7 @@ impl Stamp {
 pub(crate) fn is_hot_journal(file: &Arc<File>) -> bool {
     let mut head = [0; 8];
     let read = FileBytes::region(Arc::clone(file), 0, 8).read_at(&mut head, 0);
-    // What cannot be read may be hot.
+    // A journal that cannot be read may be hot.
     read.map_or(true, |n| n == head.len() && head == JOURNAL_MAGIC)
 }
 

@@ -84,14 +84,15 @@ impl From<WalFacts> for WalSummary {
 }
 
 impl WalSummary {
-    /// What no scan can have found: in a bundle these numbers are claims, and everything behind counts with them.
+    /// Why no scan can have found these numbers, if they contradict each other. In a bundle they are claims, and later
+    /// steps calculate with them.
     #[must_use]
     pub fn contradiction(&self, header: Option<&WalHeader>) -> Option<String> {
         let FrameCounts { in_file, valid, committed, uncommitted, residue, stale, unwritten, torn_bytes } = self.frames;
         let sum = |parts: &[u64]| parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(*part));
         let listed = self.generations.iter().map(|generation| generation.frames);
         let listed: Vec<u64> = listed.chain([self.unlisted_generation_frames]).collect();
-        // More frames than any file can hold come to the largest length, which no sum stays below.
+        // More frames than a file can hold give the largest length, which no file size reaches.
         let bytes = header.and_then(WalHeader::page_size).map_or(Some(0), |page_size| {
             sum(&[page_size.stride().length_with(in_file), torn_bytes]).filter(|bytes| *bytes < u64::MAX)
         });
@@ -111,7 +112,7 @@ impl WalSummary {
         rules.iter().find(|(holds, _)| !holds).map(|(_, broken)| (*broken).to_owned())
     }
 
-    /// The facts again, with the header that the member `wal-headers` begins with.
+    /// The facts about the WAL, with the header from the beginning of the member `wal-headers`.
     #[must_use]
     pub fn into_facts(self, header: Option<WalHeader>) -> WalFacts {
         WalFacts {

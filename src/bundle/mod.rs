@@ -1,7 +1,7 @@
 //! Capturing one side: the order of reading, the stability rule, the bundle.
 //!
-//! Everything that was captured is read back from a bundle, also for live sources: so there is one kind of capture, and
-//! a bundle made elsewhere is as good as a look of one's own.
+//! Every capture is read back from a bundle, for live sources too. So there is only one kind of capture, and a bundle
+//! that was made elsewhere serves as well as a capture made here.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -73,7 +73,7 @@ pub struct Options {
     pub wal: Option<WalMode>,
     /// The whole database instead of its first page.
     pub with_db: bool,
-    /// How often an unstable capture is tried in all.
+    /// How many attempts are made in all, as long as the capture is unstable.
     pub attempts: u32,
     /// Refuse to read where the access time would move.
     pub strict_atime: bool,
@@ -81,7 +81,7 @@ pub struct Options {
     pub chunk_size: usize,
     /// Samples of the wal-index that are taken after the capture, besides those of the capture itself.
     pub samples: u32,
-    /// Time between two of them.
+    /// Time between two samples.
     pub interval: Duration,
 }
 
@@ -112,9 +112,9 @@ pub enum Step {
     WalIndex,
     /// The WAL up to `S1.mxFrame`.
     WalCommitted,
-    /// The next chunk of that.
+    /// The next chunk of the WAL up to `S1.mxFrame`.
     WalChunk(u64),
-    /// The WAL behind it.
+    /// The WAL after `S1.mxFrame`.
     WalTail,
     /// Everything of `Before` once more.
     After,
@@ -152,7 +152,7 @@ impl Capture {
     /// Reads a bundle from an open file.
     ///
     /// # Errors
-    /// As [`Capture::open`].
+    /// When the file cannot be read, is no bundle, is cut short, or was written by a newer walscope.
     pub fn from_file(label: &str, file: Arc<File>) -> Result<Self, SnapshotError> {
         read::read(label, &file)
     }
@@ -172,19 +172,19 @@ pub fn write_bundle(
     capture::write_bundle(&target.into(), None, options, out, hook).map(|(manifest, _)| manifest)
 }
 
-/// Captures into an unnamed temporary file and reads that back: a live source as a [`Capture`].
+/// Captures a live source as a [`Capture`]: writes a bundle to an unnamed temporary file and reads it back.
 ///
 /// # Errors
-/// As [`write_bundle`].
+/// When nothing can be captured, or the temporary file cannot be made, written or read.
 pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
     capture_opened(linux::open_database(target, options.strict_atime)?, options).map(|(capture, _)| capture)
 }
 
-/// The same from descriptors that are open already. An unstable capture is tried again with the files that the path
-/// leads to then; the descriptors that the capture in the end is of come back open with it.
+/// Captures from descriptors that are already open. When a capture is unstable, the next attempt opens the path again.
+/// Returns the capture and the descriptors that it was made from, still open.
 ///
 /// # Errors
-/// As [`write_bundle`].
+/// When nothing can be captured, or the temporary file cannot be made, written or read.
 pub fn capture_opened(files: OpenedFiles, options: &Options) -> Result<(Capture, OpenedFiles), SnapshotError> {
     let target = files.target.clone();
     let scratch = |source| SnapshotError::Io { path: std::env::temp_dir(), action: "make a temporary file", source };
@@ -206,8 +206,8 @@ pub fn sample(files: &OpenedFiles) -> Result<Option<crate::evidence::WalIndexSam
     Ok(look::Look::take(files)?.sample)
 }
 
-/// A file without a name, readable by nobody else. An image made of one executable has no folder for temporary files:
-/// there it is memory.
+/// A file without a name, which nobody else can read. Where there is no folder for temporary files, as in an image with
+/// one executable, it lives in memory.
 fn unnamed_file() -> io::Result<File> {
     let file = tempfile::tempfile().or_else(|_| {
         let memory = rustix::fs::memfd_create("walscope", rustix::fs::MemfdFlags::CLOEXEC)?;

@@ -18,10 +18,10 @@ use super::seen::without_bytes;
 use super::{BUNDLE_VERSION, Capture, SnapshotError};
 use crate::look::{DatabaseSeen, WalSeen};
 
-/// A manifest is some tens of KiB; this is what a hostile one may cost.
+/// The largest manifest that is read. A real one has some tens of KiB; this limits what a hostile one costs.
 pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
 
-/// See [`Capture::from_file`].
+/// Reads a bundle from an open file.
 pub(super) fn read(label: &str, file: &Arc<File>) -> Result<Capture, SnapshotError> {
     let path = Path::new(label);
     let mode = file.metadata().map_err(|e| unreadable(path, e))?.mode();
@@ -68,7 +68,8 @@ impl Bundle<'_> {
         Ok(())
     }
 
-    /// The first member names the version, so that a newer bundle is told even if its manifest is another.
+    /// Checks the first member, which names the version: a newer bundle is recognized even if its manifest has another
+    /// form.
     fn check_marker(&self) -> Result<(), SnapshotError> {
         let marker = self.whole(MARKER, 512)?;
         let text = String::from_utf8_lossy(&marker);
@@ -85,14 +86,14 @@ impl Bundle<'_> {
             bundle_version: u64,
         }
         let json = self.whole(MANIFEST, MANIFEST_AT_MOST)?;
-        // The version by itself first: a newer manifest need not have the fields of this one.
+        // The version is read first, alone: a newer manifest may have other fields.
         let unreadable = |e: serde_json::Error| self.unusable(format!("member `{MANIFEST}`: {e}"));
         let version: Version = serde_json::from_slice(&json).map_err(unreadable)?;
         self.check_version(version.bundle_version)?;
         serde_json::from_slice(&json).map_err(unreadable)
     }
 
-    /// Whether the members that the manifest names are there, with the lengths it says.
+    /// Checks that each member in the manifest is there, with the length that the manifest says.
     fn check_members(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
         for member in &manifest.members {
             let found = self.index.length(&member.name);

@@ -1,4 +1,4 @@
-//! A bundle as something that can be looked at: what was captured, the same each time.
+//! A bundle as something that can be looked at. Every look sees the same: what was captured.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::number::FrameNumber;
 use super::{Capture, Manifest};
 
 impl Manifest {
-    /// What a capture is called, and what its manifest says of it as a whole.
+    /// The name of a capture, and what its manifest says about the whole capture.
     #[must_use]
     pub fn origin(&self, label: &str) -> Origin {
         let mut origin = Origin::new(OriginKind::Bundle, label, &self.evidence.files.database_path);
@@ -47,7 +47,8 @@ impl Seen for Capture {
         self.manifest.evidence.locks.value().cloned()
     }
 
-    /// The database was read before the `-shm` of the bundle: the first sample of the same generation has the number.
+    /// `nBackfill` from before the database was read. The bundle's `-shm` was read after the database, so the number
+    /// comes from the first sample of the same generation.
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<FrameNumber> {
         let salts = head.trusted()?.salts;
         let samples = self.manifest.evidence.samples.iter();
@@ -86,7 +87,7 @@ impl Seen for Capture {
     }
 }
 
-/// What a bundle has of a file that it holds no bytes of: there was none, or it was not seen.
+/// What a bundle says about a file without bytes in it: the file was absent, or it was not seen.
 pub(super) fn without_bytes<T, F>(file: &Observation<F>, absent: T, not_seen: T) -> T {
     match file {
         Observation::Missing { .. } => absent,

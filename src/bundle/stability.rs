@@ -1,13 +1,13 @@
 //! The stability rule: when the bytes of a capture are provably of one moment.
 //!
-//! No lock is taken. In one generation of the WAL committed frames are never overwritten, and a checkpoint copies into
-//! the database only what stands in frames up to `mxFrame`. So a database copied first, and after it the WAL up to the
-//! `mxFrame` read in between, fit together if the generation did not change, and if only a checkpoint wrote to the
-//! database: where none did, nobody may have. Without a generation the database itself is all there is, and it must not
-//! have been written to; nor may it where the WAL's pages, which would mend what a checkpoint has written half, are left
-//! out.
+//! No lock is taken. In one generation of the WAL committed frames are never overwritten, and a checkpoint copies only
+//! frames up to `mxFrame` into the database. So the database is copied first, then `mxFrame` is read, then the WAL up
+//! to it is copied. They fit together if the generation did not change, and if only a checkpoint wrote to the database.
+//! When no checkpoint ran, nobody may have written to it. Without a generation there is only the database, and nobody
+//! may have written to it. The same rule holds when the WAL's pages are left out, because they would complete what a
+//! checkpoint has half written.
 //!
-//! A `-shm` that nobody has open counts for nothing: the first to open the database makes it anew from the WAL.
+//! A `-shm` that nobody has open is ignored: the first connection that opens the database rebuilds it from the WAL.
 
 use super::look::{Look, Moment};
 use super::watch::Writes;
@@ -18,7 +18,7 @@ use crate::evidence::{ByteLock, LockState};
 pub(super) struct Unstable {
     /// In words.
     pub(super) reason: String,
-    /// Another attempt would meet the same.
+    /// Whether another attempt would fail for the same reason.
     pub(super) lasting: bool,
 }
 
@@ -32,13 +32,13 @@ fn lasting(reason: impl Into<String>) -> Unstable {
 
 /// What one attempt saw.
 pub(super) struct Attempt<'a> {
-    /// Before anything was copied (a).
+    /// The look before anything was copied (a).
     pub(super) before: &'a Moment,
-    /// S1, behind the database and before the WAL (c).
+    /// S1: the look after the database was copied and before the WAL was (c).
     pub(super) between: &'a Look,
-    /// After everything was copied (e).
+    /// The look after everything was copied (e).
     pub(super) after: &'a Moment,
-    /// Whether each path still leads to what was opened, and what was missing still is.
+    /// Whether each path still leads to the file that was opened, and each missing file is still missing.
     pub(super) paths_unchanged: bool,
     /// Whether a member had to be padded.
     pub(super) padded: bool,
@@ -48,7 +48,7 @@ pub(super) struct Attempt<'a> {
     pub(super) database_writes: Writes,
     /// Whether anybody wrote to the `-wal`.
     pub(super) wal_writes: Writes,
-    /// The lock by which whoever has the `-shm` open shows.
+    /// The dead-man switch: every connection that has the `-shm` open holds this lock.
     pub(super) dead_man_switch: ByteLock,
     /// Why the database or the `-wal` could not be opened although they exist.
     pub(super) refused: Option<String>,
@@ -69,8 +69,8 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     if attempt.padded {
         return Err(passing("a file became shorter while it was copied"));
     }
-    // A checkpoint shortens it only where it was vacuumed: then another attempt is cheap. Anybody else who does so takes
-    // away what may be in no frame of the WAL.
+    // A checkpoint shortens the database only after a VACUUM: then another attempt is cheap. Any other program that
+    // shortens it removes pages that may be in no frame of the WAL.
     let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, |stamp| stamp.size));
     if is < was {
         return Err(passing(format!("the database became shorter during the capture: from {was} to {is} bytes")));
@@ -92,7 +92,7 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
             if attempt.database_alone {
                 return not_checkpointed(attempt);
             }
-            // Without a checkpoint whoever writes to the database is not SQLite. Held by
+            // When no checkpoint ran, a writer to the database is not SQLite. Held by
             // `a_database_that_another_program_rewrites_in_place_is_not_of_one_moment`.
             if attempt.checkpoint_stood_still() { not_seen_written(attempt) } else { Ok(()) }
         }
@@ -112,20 +112,20 @@ impl Attempt<'_> {
         self.dead_man_switch.state == LockState::Free
     }
 
-    /// What only somebody who has the `-shm` open could change.
+    /// A reason that only somebody who has the `-shm` open could remove: it lasts when nobody has it open.
     fn standing(&self, reason: &str) -> Unstable {
         Unstable { reason: reason.to_owned(), lasting: !self.dead_man_switch.held() }
     }
 
-    /// Whether no checkpoint was at work: `nBackfillAttempted` goes ahead of `nBackfill` before it writes anything, and
-    /// `nBackfill` follows when all is written.
+    /// Whether no checkpoint was at work. A checkpoint raises `nBackfillAttempted` before it writes anything, and
+    /// `nBackfill` after it has written everything.
     fn checkpoint_stood_still(&self) -> bool {
         let [a, c, e] = self.looks().map(Look::backfill);
         a == c && c == e && a.is_some_and(|[backfilled, attempted]| attempted == backfilled)
     }
 }
 
-/// How the WAL has not the frames that S1 counts.
+/// Why the WAL does not have the frames that S1 counts, if it does not.
 fn missing_frames(between: &Look) -> Option<String> {
     let needed = between.mx_frame().zip(between.wal.as_ref()).and_then(|(frame, wal)| wal.end_of_frame(frame));
     let found = between.wal.as_ref().map_or(0, |wal| wal.size);
@@ -138,7 +138,8 @@ fn missing_frames(between: &Look) -> Option<String> {
     }
 }
 
-/// A database without the pages of its WAL has nothing to mend it: no checkpoint may have written to it meanwhile.
+/// Checks that no checkpoint wrote to the database during the copy. Without the WAL's pages nothing could repair a
+/// mixture of old and new pages.
 fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let [a, c, e] = attempt.looks().map(Look::backfill);
     if a != c || c != e {
@@ -146,8 +147,8 @@ fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
             "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle",
         ));
     }
-    // One that stands still between two pages writes nothing for a while and leaves no less of a mixture. Held by
-    // `a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal`.
+    // A checkpoint that stops between two pages writes nothing for a while, and still leaves a mixture of old and new
+    // pages. Held by `a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal`.
     if a.is_some_and(|[backfilled, attempted]| attempted > backfilled) {
         return Err(attempt.standing(
             "a checkpoint was begun and not ended before the capture, or the wal-index was recovered since the last \
@@ -157,7 +158,7 @@ fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     database_unwritten(attempt)
 }
 
-/// Whether nothing tells of a write to the database, as far as this file system tells of any.
+/// Checks that no write to the database was seen, as far as this file system reports writes.
 fn not_seen_written(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     if attempt.before.database != attempt.after.database {
         return Err(passing("the database changed during the capture"));
@@ -168,7 +169,7 @@ fn not_seen_written(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     }
 }
 
-/// Whether the database certainly was not written to.
+/// Checks that the database was certainly not written to.
 fn database_unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     not_seen_written(attempt)?;
     certain(&attempt.database_writes)
@@ -182,13 +183,13 @@ fn certain(writes: &Writes) -> Result<(), Unstable> {
     }
 }
 
-/// Without a generation on either end nothing may have been written. That includes files at rest, a `-wal` without a
-/// usable `-shm` among them: they are as a crash would have left them, and SQLite recovers from that.
+/// Checks that nothing was written, for files without a generation before or after the copy. This includes files at
+/// rest, also a `-wal` without a usable `-shm`: they are as a crash leaves them, and SQLite recovers from that.
 fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let Attempt { before, after, dead_man_switch, .. } = attempt;
     let counted = attempt.looks().into_iter().filter_map(Look::mx_frame).find(|&frames| frames > 0);
     if let Some(frames) = counted.filter(|_| !attempt.left_over()) {
-        // A -wal of these frames is in use: the files by these names are not all there is.
+        // A -wal with these frames is in use, but not under this name: the database has files that were not captured.
         let who = match &dead_man_switch.reason {
             None => "somebody has it open".to_owned(),
             Some(reason) => format!("whether anybody has it open could not be seen: {reason}"),
@@ -197,7 +198,7 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
             "the -shm counts {frames} frames of another -wal than the one that is there, and {who}"
         )));
     }
-    // Nothing tells how many of its frames a checkpoint has copied. Held by
+    // Nothing shows how many frames of the WAL a checkpoint has copied. Held by
     // `a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_state`.
     if attempt.database_alone && attempt.looks().into_iter().any(Look::has_frames) {
         return Err(attempt.standing(
@@ -220,7 +221,7 @@ mod tests {
     use crate::format::wal::WalHeader;
     use crate::number::{Checksum, FrameNumber, Salts};
 
-    /// A look at one frame of one generation, `backfilled` of it checkpointed and `attempted` to be.
+    /// A look at a WAL with one frame, with these numbers for `nBackfill` and `nBackfillAttempted`.
     fn look(backfilled: u32, attempted: u32) -> Look {
         let mut bytes = [0; HEAD_SIZE];
         bytes[..4].copy_from_slice(&3_007_000u32.to_ne_bytes());
@@ -250,7 +251,7 @@ mod tests {
         judged_of_size(looks, [1024; 2], change)
     }
 
-    /// The same with the size of the database before and after.
+    /// The verdict on three looks, with the size of the database before and after.
     fn judged_of_size(
         [before, between, after]: [Look; 3],
         [was, is]: [u64; 2],
@@ -301,7 +302,7 @@ mod tests {
             assert!(verdict(looks(), true).unwrap_err().starts_with("a checkpoint was begun"));
             assert_eq!(verdict(looks(), false), Ok(()));
         }
-        // All that was begun is in the database.
+        // The checkpoint has copied everything that it began to copy.
         assert_eq!(verdict([(); 3].map(|()| look(1, 1)), true), Ok(()));
     }
 
@@ -313,7 +314,8 @@ mod tests {
         assert_eq!(written(still(), &seen), Err(passing("written")));
         assert_eq!(written([look(0, 0), look(1, 1), look(1, 1)], &seen), Ok(()), "a checkpoint ended");
         assert_eq!(written([(); 3].map(|()| look(0, 1)), &seen), Ok(()), "one is under way");
-        // Where writes are not told, the generation alone has to do, as beside a checkpoint; without it nothing does.
+        // Where the file system does not report writes, an unchanged generation is enough, as during a checkpoint.
+        // Without a generation nothing is enough.
         let unknown = Writes::Unknown("FUSE".to_owned());
         assert_eq!(written(still(), &unknown), Ok(()));
         let none = [(); 3].map(|()| Look { index: Err("none".to_owned()), ..look(0, 0) });

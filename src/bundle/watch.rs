@@ -11,25 +11,25 @@ use rustix::io::Errno;
 use crate::evidence::file_system::FileSystemKind;
 use crate::linux::stat;
 
-/// What a watch tells of the time since its start.
+/// What a watch has seen since its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Writes {
     /// Nobody wrote.
     None,
-    /// Somebody did, in words.
+    /// Somebody wrote; a sentence about it.
     Seen(String),
-    /// It cannot tell, for this reason.
+    /// Unknown, for this reason.
     Unknown(String),
 }
 
-/// A watch on one file. Without a reason it was set up and can be asked.
+/// A watch on one file. When there is no reason, it was set up and can be asked.
 pub(super) struct Watch {
     name: &'static str,
     set_up: Result<OwnedFd, String>,
 }
 
 impl Watch {
-    /// Begins to watch a file, which a reason will call `name`; where there is none, nobody can write to it.
+    /// Begins to watch a file, called `name` in reasons. Without a file there is nothing that anybody could write to.
     pub(super) fn start(name: &'static str, file: Option<&File>) -> Self {
         Self { name, set_up: set_up(file) }
     }
@@ -41,7 +41,7 @@ impl Watch {
             Err(reason) => return Writes::Unknown(reason.clone()),
         };
         let mut buffer = [MaybeUninit::uninit(); 512];
-        // Any event tells: writes, or a queue that overflowed.
+        // Any event counts: a write, or a queue that overflowed.
         match Reader::new(queue, &mut buffer).next() {
             Ok(_) => Writes::Seen(format!("the {} was written to during the capture", self.name)),
             Err(Errno::WOULDBLOCK) => Writes::None,
@@ -58,7 +58,7 @@ fn set_up(file: Option<&File>) -> Result<OwnedFd, String> {
         if !kind.reports_writes {
             return Err(format!("writes could not be watched: {} does not report those of other mounts", kind.title));
         }
-        // Through the magic link: the inode that is open, whatever its path leads to now.
+        // Through the magic link, which leads to the open inode, whatever the path leads to now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         inotify::add_watch(&queue, path, WatchFlags::MODIFY).map_err(|e| unwatched(e.into()))?;
     }

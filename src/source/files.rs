@@ -19,7 +19,8 @@ use super::SourceError;
 pub struct Files {
     /// What the user typed.
     pub label: String,
-    /// The database's resolved path, also when it is missing. Of a `-wal` or a `-shm` alone, its own path.
+    /// The resolved path of the database, even when the database is missing. For a `-wal` or a `-shm` alone, the path
+    /// of that file.
     pub database_path: PathBuf,
     /// The database.
     pub database: Option<Arc<dyn ReadAt>>,
@@ -27,7 +28,8 @@ pub struct Files {
     pub wal: Option<Arc<dyn ReadAt>>,
     /// The `-shm`.
     pub shm: Option<Arc<dyn ReadAt>>,
-    /// Whether a `-journal` with content lies beside them; `None` when it was not looked for, as beside one file alone.
+    /// Whether a `-journal` with content lies beside them; `None` when it was not looked for: nobody looks for one
+    /// beside a single `-wal` or `-shm`.
     pub hot_journal: Option<bool>,
     /// Files whose access time the reading may have moved.
     pub access_time_moved: Vec<String>,
@@ -51,7 +53,7 @@ impl Files {
         }
     }
 
-    /// Nothing: an answer about files that are there and cannot be read would be wrong.
+    /// Refuses a source with a file that is there and cannot be read: an answer about it would be wrong.
     ///
     /// # Errors
     /// Which file was refused, and why.
@@ -67,8 +69,8 @@ impl Files {
         Ok(())
     }
 
-    /// Whether a `-journal` that waited to be rolled back when the files were opened still does. One that is gone was of a
-    /// transaction that has ended.
+    /// Whether a `-journal` that waited to be rolled back when the files were opened still waits. A journal that is
+    /// gone belonged to a transaction that has ended.
     #[must_use]
     pub fn journal_still_hot(&self) -> Option<bool> {
         let hot = |opened: &OpenedFiles| {
@@ -78,7 +80,7 @@ impl Files {
     }
 }
 
-/// Files of this machine, each time with the length that they have then.
+/// Files of this machine. Each look takes the length that a file has at that moment.
 impl Seen for Files {
     fn origin(&self) -> Origin {
         let mut origin = Origin::new(OriginKind::Files, &self.label, &self.database_path.to_string_lossy());
@@ -98,7 +100,7 @@ impl Seen for Files {
     fn wal(&self) -> io::Result<WalSeen> {
         Ok(match self.now(|files| &files.wal, self.wal.as_ref())? {
             Some(bytes) => WalSeen::Whole(bytes),
-            // Of a -shm alone nothing is known about the -wal.
+            // With a -shm alone nothing is known about the -wal.
             None if self.opened.is_some() => WalSeen::Absent,
             None => WalSeen::NotSeen,
         })
@@ -108,7 +110,7 @@ impl Seen for Files {
         self.now(|files| &files.shm, self.shm.as_ref())
     }
 
-    /// The states of the locks without a search for who holds them: [`linux::lock_states`].
+    /// The states of the locks, without a search for the holders: [`linux::lock_states`].
     fn locks(&self) -> Option<LocksView> {
         self.opened.as_ref().filter(|_| self.shm.is_some()).map(linux::lock_states)
     }
@@ -143,8 +145,8 @@ impl Seen for Files {
         self.journal_still_hot()
     }
 
-    /// Who holds a lock is named only where the kernel names one holder along the way. Nothing is said of the
-    /// `-journal`, which comes and goes with every transaction in rollback mode.
+    /// At most one holder per lock is named; `/proc/locks` is not read. The `-journal` is left out: it comes and goes
+    /// with every transaction in rollback mode.
     fn surroundings(&self) -> Option<Evidence> {
         let opened = self.opened.as_ref()?;
         let mut evidence = linux::evidence_without_holders(opened);

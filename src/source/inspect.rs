@@ -9,12 +9,12 @@ use crate::wal::Frame;
 
 use super::{Source, SourceError, open};
 
-/// How often files in use are looked at until they stand still: a WAL restarts now and then, and a last connection closes
-/// now and then, not all the time.
+/// At most so many looks at files in use until they stand still. A WAL restarts, or the last connection closes, now and
+/// then, but not all the time.
 const LOOKS: u32 = 5;
 
-/// Opens a SOURCE and looks at it until it stands still. The last look counts; the source that it was a look at comes
-/// with it, opened.
+/// Opens a SOURCE and looks at it until it stands still. Returns the last look, and the opened source that it was made
+/// of.
 ///
 /// Files are opened anew before each further look: the names may lead to other files by then.
 ///
@@ -36,7 +36,8 @@ pub fn inspect(
     if options.depth < Depth::CrossChecked {
         return Ok((source, inspection));
     }
-    // A -shm that goes while the processes are looked at went with the last connection: the next look has none.
+    // A -shm that disappears while the processes are looked at was removed by the last connection: the next look has
+    // none.
     let around = |source: &Source| Ok(source.seen().surroundings());
     let moved = |around: &Option<Evidence>| around.as_ref().is_some_and(|around| !around.paths_unchanged);
     let (source, surroundings) = steadily(source, argument, strict_atime, around, moved)?;
@@ -44,8 +45,8 @@ pub fn inspect(
     Ok((source, inspection))
 }
 
-/// Opens a SOURCE and looks at it until it stands still; each look hands the frames of the `-wal` to a new `T`. See
-/// [`look::inspect_frames`].
+/// Opens a SOURCE and looks at it until it stands still. Each look hands the frames of the `-wal` to a new `T`, as
+/// [`look::inspect_frames`] does.
 ///
 /// # Errors
 /// When it cannot be opened or read, or nothing is there.
@@ -77,7 +78,7 @@ fn something_there(source: &Source, inspection: &Inspection) -> Result<(), Sourc
     }
 }
 
-/// Takes `look` at a source, and opens it anew and looks again as long as `again` says so, some times at most.
+/// Looks at a source; as long as `again` says so, opens it again and looks again, at most [`LOOKS`] times.
 fn steadily<T>(
     mut source: Source,
     argument: &OsStr,
@@ -96,7 +97,7 @@ fn steadily<T>(
         if !source.is_live() || !again(&seen) {
             break;
         }
-        // What cannot be opened any more stays as it was looked at.
+        // When the source cannot be opened any more, the last look stands.
         let Ok(next) = open(argument, strict_atime) else { break };
         seen = once(&next)?;
         source = next;

@@ -23,7 +23,7 @@ pub use inspect::{inspect, inspect_frames};
 pub use syntax::{process, target};
 
 /// A SOURCE, resolved.
-// A command holds a handful of these; a box would only be in the way of whoever takes the descriptors out.
+// A command holds a handful of these. A box would only make it harder to take the descriptors out.
 #[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// A database with its siblings, or one of them alone, on this machine.
@@ -78,7 +78,7 @@ pub enum SourceError {
     Refused {
         /// The file.
         path: PathBuf,
-        /// The reason that the system gave.
+        /// The reason as the system gave it.
         reason: String,
     },
     /// Neither the database nor one of its siblings is there.
@@ -91,15 +91,15 @@ pub enum SourceError {
     },
 }
 
-/// Opens a SOURCE: a database, a `-wal` or a `-shm` (told by content), or a bundle; here, as process N sees it
-/// (`pid:N:/path`), or in a running container (`NAME:/path`).
+/// Opens a SOURCE: a database, a `-wal`, a `-shm` or a bundle, recognized by its content. It lies here, in the view of
+/// process N (`pid:N:/path`), or in a running container (`NAME:/path`).
 ///
 /// # Errors
-/// When it cannot be read or is none of these.
+/// When it cannot be read, or is none of these kinds.
 pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
     let target = target(argument)?;
     let label = &*argument.to_string_lossy();
-    // The database may be missing while its siblings are there: then there is no content to tell it by.
+    // The database may be missing while its siblings are there: then there is no content to recognize it by.
     if !target.exists() {
         return database(label, target, strict_atime);
     }
@@ -144,7 +144,8 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
     }
 }
 
-/// An encrypted database has no header, but it has whole pages. Fewer bytes than a header takes are said to be too few.
+/// Whether the content cannot be SQLite's. An encrypted database has no header, but it has whole pages. Fewer bytes
+/// than a header are reported as too few elsewhere.
 fn is_nothing_of_sqlites(head: &[u8], size: u64) -> bool {
     !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512)
 }
@@ -176,13 +177,15 @@ enum Kind {
     Bundle,
     Wal,
     WalIndex,
-    /// Also what is told by nothing: empty files are empty databases to SQLite, encrypted ones have no mark.
+    /// Also what nothing identifies: to SQLite an empty file is an empty database, and an encrypted database has no
+    /// magic.
     Database,
 }
 
 fn kind(head: &[u8]) -> Kind {
     let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
-    // iVersion of either header copy: one of them may be torn. In the byte order of whichever machine wrote it.
+    // iVersion of either header copy, because one of them may be torn; in either byte order, that of the machine that
+    // wrote it.
     let is_version = |word: [u8; 4]| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000;
     if bundle::is_bundle(head) {
         Kind::Bundle

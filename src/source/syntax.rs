@@ -21,10 +21,10 @@ enum Place<'a> {
     NoNumber,
 }
 
-/// What a SOURCE's text means. A file that is called so wins over everything.
+/// What the text of a SOURCE means. A file with exactly this name takes precedence.
 fn place(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Place<'_> {
     let here = Place::Here(Path::new(argument));
-    // Folders and `.` cannot begin another form, and what is not UTF-8 can only be a path.
+    // A text that begins with a folder or `.` has no other form, and a text that is not UTF-8 can only be a path.
     let (Some((whose, path)), false) = (split(argument), exists(Path::new(argument))) else { return here };
     match whose.strip_prefix("pid:").map(str::parse) {
         Some(Ok(pid)) => Place::Process(pid, path),
@@ -43,7 +43,7 @@ pub fn process(argument: &OsStr) -> Option<u32> {
     }
 }
 
-/// `WHOSE:/path`, at the first colon before a slash.
+/// Splits `WHOSE:/path` at the first colon before a slash.
 fn split(argument: &OsStr) -> Option<(&str, &Path)> {
     let bytes = argument.as_bytes();
     let at = bytes.windows(2).position(|pair| pair == b":/")?;
@@ -55,7 +55,7 @@ fn split(argument: &OsStr) -> Option<(&str, &Path)> {
 /// running container (docker, podman or nerdctl; by name or id) sees it.
 ///
 /// # Errors
-/// When there is no such process or container, or it may not be looked into.
+/// When there is no such process or container, or this user may not look into it.
 pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     let refused = |why: linux::OpenError, instead: String| match why.why.kind() {
         io::ErrorKind::PermissionDenied => SnapshotError::NotPermitted { why, instead },
@@ -75,7 +75,7 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     }
 }
 
-/// What to run inside instead, by the runtime that was found.
+/// The command to run inside the container instead, for the runtime that was found.
 fn inside(runtime: Option<&str>, name: &str, path: &Path) -> String {
     let Some(runtime) = runtime else { return "run walscope inside of the container".to_owned() };
     let path = path.to_string_lossy();
