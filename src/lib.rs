@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! bytes --> format --> wal, shm, look --+
-//!                                 +--> compare --> report --> the command line
+//!                                       +--> finding, compare --> say --> report --> the command line
 //! /proc, stat, locks --> linux --> bundle --+
 //! ```
 //!

@@ -13,6 +13,8 @@ use walscope::compare::{About, Answer, Comparison, FrameHeaders, Kind, LivePair,
 use walscope::evidence::Evidence;
 use walscope::evidence::live::Live;
 use walscope::report::compare::CompareDocument;
+use walscope::say::Names;
+use walscope::say::evidence::reason;
 use walscope::bundle::Capture;
 use walscope_fuzz::archive;
 use walscope_fuzz::text::{assert_harmless, is_drawn};
@@ -206,14 +208,14 @@ fn change_bytes(side: &mut Side, other: &Side, how: u8, number: u16) {
 
 /// The kinds that prove an aspect.
 fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
-    let items = comparison.verdict.because.iter();
+    let items = comparison.verdict.because();
     let proves = items.filter(|item| item.says == Says::Proves && (item.about == aspect || item.about == About::Both));
     proves.map(|item| item.kind).collect()
 }
 
 fn answers(comparison: &Comparison) -> impl PartialEq + std::fmt::Debug + use<> {
     let verdict = &comparison.verdict;
-    let because: Vec<_> = verdict.because.iter().map(|item| (item.kind, item.about, item.says)).collect();
+    let because: Vec<_> = verdict.because().map(|item| (item.kind, item.about, item.says)).collect();
     (verdict.sharing, verdict.memory, verdict.locks, verdict.subject, verdict.decided_by.clone(), because)
 }
 
@@ -226,12 +228,13 @@ fn check(comparison: &Comparison) {
     if verdict.sharing == Answer::Proven {
         assert_eq!((verdict.memory, verdict.locks), (Answer::Proven, Answer::Proven));
         assert!(!verdict.decided_by.is_empty());
-        assert!(verdict.because.iter().all(|item| item.says != Says::Refutes), "{verdict:?}");
+        assert!(verdict.because().all(|item| item.says != Says::Refutes), "{verdict:?}");
     }
-    for item in &verdict.because {
+    for item in verdict.because() {
         let never = [Kind::EqualBytes, Kind::ContentLineage, Kind::Temporal, Kind::ProcessMappings];
         assert!(item.says != Says::Proves || !never.contains(&item.kind), "{item:?} proves");
-        assert_eq!(item.says == Says::Silent, item.reason.is_some(), "{item:?}");
+        let reason = reason(item, Names::new(&["writer", "reader"]));
+        assert_eq!(item.says == Says::Silent, reason.is_some(), "{item:?}");
     }
 }
 
@@ -304,7 +307,7 @@ fuzz_target!(|bytes: &[u8]| {
         for aspect in [About::Memory, About::Locks] {
             let before = proofs(&full, aspect);
             for kind in proofs(&less, aspect) {
-                assert!(before.contains(&kind), "{kind:?} proves only with less evidence: {:#?}", full.verdict.because);
+                assert!(before.contains(&kind), "{kind:?} proves only with less evidence: {:#?}", full.verdict);
             }
         }
         if full.verdict.sharing == Answer::Undecided {

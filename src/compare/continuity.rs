@@ -4,13 +4,9 @@
 //! the WAL, a backup was put back, a folder was moved or a volume was switched. Differences refute only where that is
 //! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
 
-use super::{Pair, Side, identity};
+use super::fact::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
+use super::{Pair, Placed, Side, identity};
 use crate::evidence::{FileView, Mapping, Observation, Timestamp};
-
-/// What else explains that content differs.
-pub(super) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
-/// What else explains that files differ.
-pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
 
 /// `USER_HZ`, 100 wherever containers run: /proc shows times in ticks of 10 ms. Where there are more (alpha), a process is
 /// taken for younger than it is.
@@ -20,7 +16,7 @@ const BIRTH: i128 = 20_000_000;
 
 /// Two captures on the clock of one kernel, nanoseconds since its boot.
 struct Times<'a> {
-    later: &'a Side,
+    later: Placed<'a>,
     /// The earlier capture began.
     begun: u64,
     /// The earlier capture ended.
@@ -29,14 +25,14 @@ struct Times<'a> {
     overlap: bool,
 }
 
-fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, String> {
-    identity::same_kernel(pair)?;
-    let of = |side: &Side| {
-        let (begun, ended) = (side.evidence.begun.host_boottime(), side.evidence.ended.host_boottime());
-        match begun.zip(ended) {
+fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, NoCommonClock> {
+    identity::same_kernel(pair).map_err(NoCommonClock::Kernel)?;
+    let of = |of: Placed<'_>| {
+        let evidence = &of.side.evidence;
+        match evidence.begun.host_boottime().zip(evidence.ended.host_boottime()) {
             Some((begun, ended)) if begun <= ended => Ok((ended, begun)),
-            Some(_) => Err(format!("{} ended before it began, by its own clock", side.label)),
-            None => Err(format!("the clock offset of {} was not seen", side.label)),
+            Some(_) => Err(NoCommonClock::EndedBeforeItBegan(of.index)),
+            None => Err(NoCommonClock::OffsetUnseen(of.index)),
         }
     };
     let (a, b) = (of(pair.a)?, of(pair.b)?);
@@ -49,27 +45,22 @@ fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, String> {
 ///
 /// # Errors
 /// Why that cannot be said.
-pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
+pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), Gap> {
     if pair.simultaneous {
         return Ok(());
     }
-    let times = times(pair)?;
+    let times = times(pair).map_err(Gap::Clock)?;
     if times.overlap {
         return Ok(());
     }
-    let Times { later, begun, .. } = times;
+    let Times { later: Placed { index, side: later }, begun, .. } = times;
     let shm = later.evidence.files.shm.value();
     if !shm.is_some_and(|shm| maps_since(later, shm, begun)) {
-        return Err(format!(
-            "no process was seen on {} that maps its -shm and is older than the other capture",
-            later.label
-        ));
+        return Err(Gap::NoProcessThroughout(index));
     }
     let born = shm.and_then(|shm| shm.birth_time.value()).and_then(|birth| since_boot(later, *birth));
     match born {
-        Some(born) if born > i128::from(begun) - BIRTH => {
-            Err(format!("the -shm of {} may be younger than the other capture", later.label))
-        }
+        Some(born) if born > i128::from(begun) - BIRTH => Err(Gap::ShmMayBeYounger(index)),
         _ => Ok(()),
     }
 }
@@ -79,7 +70,7 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), String> {
 ///
 /// # Errors
 /// Why that cannot be said.
-pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Result<(), String> {
+pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Result<(), NotOneFileSystem> {
     if pair.simultaneous || times(pair).is_ok_and(|times| times.overlap) {
         return Ok(());
     }
@@ -89,20 +80,13 @@ pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Re
         return Ok(());
     }
     if let Some((x, y)) = disks {
-        return Err(format!(
-            "another disk was attached under this device number meanwhile: its sequence is {x} on {} and {y} on {}",
-            pair.a.label, pair.b.label
-        ));
+        return Err(NotOneFileSystem::OtherDisk([(pair.a.index, *x), (pair.b.index, *y)]));
     }
-    let unseen = |what: &Observation<u64>| what.reason().map(str::to_owned);
-    let disk = unseen(&a.disk_sequence).or_else(|| unseen(&b.disk_sequence)).unwrap_or_default();
-    let mount = match mounts {
-        Some(_) => "the mounts differ".to_owned(),
-        None => unseen(&a.unique_mount_id).or_else(|| unseen(&b.unique_mount_id)).unwrap_or_default(),
-    };
-    Err(format!(
-        "nothing shows that both captures met one mounted file system, and clones of a disk mounted one after the other differ in nothing else (disk: {disk}; mount: {mount}; no process was seen that maps the -shm of the later capture and is older than the earlier one): capture again with this walscope, or compare live"
-    ))
+    let unseen = |a: &Observation<u64>, b: &Observation<u64>| Recorded::of(if a.value().is_none() { a } else { b });
+    Err(NotOneFileSystem::NothingShowsIt {
+        disk: unseen(&a.disk_sequence, &b.disk_sequence),
+        mount: mounts.is_none().then(|| unseen(&a.unique_mount_id, &b.unique_mount_id)),
+    })
 }
 
 /// Whether a process that maps the `-shm` of the later side, on the same device as the file, is older than the earlier
@@ -110,9 +94,9 @@ pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Re
 /// under the device number. One that closed it, had the disk switched beneath it and opened it again is not told apart.
 fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
     let Ok(Times { later, begun, .. }) = times(pair) else { return false };
-    let file = if std::ptr::eq(later, pair.a) { a } else { b };
-    let shm = later.evidence.files.shm.value().filter(|shm| shm.device == file.device);
-    shm.is_some_and(|shm| maps_since(later, shm, begun))
+    let file = if later.index == pair.a.index { a } else { b };
+    let shm = later.side.evidence.files.shm.value().filter(|shm| shm.device == file.device);
+    shm.is_some_and(|shm| maps_since(later.side, shm, begun))
 }
 
 /// Whether a process was seen that maps the `-shm` and had started before a moment.
@@ -131,19 +115,16 @@ fn maps_since(side: &Side, shm: &FileView, moment: u64) -> bool {
 ///
 /// # Errors
 /// Why that cannot be said.
-pub(super) fn together(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), String> {
+pub(super) fn together(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtWork> {
     if pair.simultaneous {
         return Ok(());
     }
-    let times = times(pair)?;
-    let of_later = if std::ptr::eq(times.later, pair.a) { a } else { b };
-    if times.overlap || of_later.iter().any(|mapping| started_before(times.later, mapping, times.ended)) {
+    let Times { later, ended, overlap, .. } = times(pair).map_err(NotAtWork::Clock)?;
+    let of_later = if later.index == pair.a.index { a } else { b };
+    if overlap || of_later.iter().any(|mapping| started_before(later.side, mapping, ended)) {
         return Ok(());
     }
-    Err(format!(
-        "the processes seen on {} started after the other capture had ended: whether they were ever at work together was not seen",
-        times.later.label
-    ))
+    Err(NotAtWork::StartedLater(later.index))
 }
 
 /// Whether a process had certainly started at a moment. Its start is shown on the clock of whoever looks, cut to ticks.

@@ -3,49 +3,35 @@
 //! Speaks where there is no `-shm` to compare: it is missing on a side, or it was made anew between the captures or while one was
 //! under way.
 
-use super::identity::{self, Identity};
-use super::{About, Because, Kind, Pair, Says, Side};
+use super::fact::{DirectoryFact, Identity, OtherName, Part, Recorded, Unseen, What};
+use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::{FileView, Observation};
 
 /// The directory as evidence. `shm` is what the identity of the `-shm` came to.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
-    let kind = Kind::DirectoryIdentity;
-    let silent = |reason: String| Because::silent(kind, About::Both, reason, "the directory decides nothing here");
     let missing = |side: &Side| matches!(side.evidence.files.shm, Observation::Missing { .. });
-    let (a_missing, b_missing) = (missing(pair.a), missing(pair.b));
-    let needed = a_missing || b_missing || matches!(shm, Identity::MadeAnew(_));
-    match identity::judge(pair, identity::DIRECTORY) {
-        Identity::One(detail) => match same_name(pair) {
-            Err(reason) => silent(reason),
-            Ok(name) if needed => Because::new(
-                kind,
-                About::Both,
-                Says::Proves,
-                format!("{detail}; whoever opens {name} next, on either side, looks up or creates the -shm there"),
-            ),
-            Ok(_) => Because::new(kind, About::Both, Says::Supports, detail),
+    let (a_missing, b_missing) = (missing(pair.a.side), missing(pair.b.side));
+    let needed = a_missing || b_missing || matches!(shm, Identity::Replaced(_));
+    let (says, fact) = match identity::judge(pair, Part::Directory) {
+        one @ Identity::OneInode(_) => match same_name(pair) {
+            Err(reason) => (Says::Silent, DirectoryFact::Silent(reason)),
+            Ok(name) if needed => (Says::Proves, DirectoryFact::OpenersMeet(one, name)),
+            Ok(_) => (Says::Supports, DirectoryFact::Identity(one)),
         },
-        Identity::Alike(detail) => Because::new(kind, About::Both, Says::Supports, detail),
+        alike @ Identity::Alike(..) => (Says::Supports, DirectoryFact::Identity(alike)),
         // A -shm that is on neither side cannot be a mount point: each side creates its own.
-        Identity::Two(detail) if a_missing && b_missing => Because::new(
-            kind,
-            About::Both,
-            Says::Refutes,
-            format!("{detail}; there is no -shm yet, and each side would create its own"),
-        ),
-        Identity::Two(detail) => {
-            silent(format!("{detail}; files in different directories can still be one by mounts or hard links"))
-        }
-        Identity::LocksApart(reason) | Identity::MadeAnew(reason) | Identity::Unknown(reason) => silent(reason),
-    }
+        two @ Identity::TwoInodes(_) if a_missing && b_missing => (Says::Refutes, DirectoryFact::OpenersPart(two)),
+        other => (Says::Silent, DirectoryFact::Identity(other)),
+    };
+    Because::new(About::Both, says, Fact::DirectoryIdentity(fact))
 }
 
 /// The file name of the database, when it is the same on both sides and no mount covers one of the names.
-fn same_name(pair: &Pair<'_>) -> Result<String, String> {
-    let name = |side: &Side| side.evidence.files.database_path.rsplit('/').next().unwrap_or_default().to_owned();
+fn same_name(pair: &Pair<'_>) -> Result<String, OtherName> {
+    let name = |of: Placed<'_>| of.side.evidence.files.database_path.rsplit('/').next().unwrap_or_default().to_owned();
     let (a, b) = (name(pair.a), name(pair.b));
     if a != b {
-        return Err(format!("the database is called {a} on {} and {b} on {}", pair.a.label, pair.b.label));
+        return Err(OtherName::Names([(pair.a.index, a), (pair.b.index, b)]));
     }
     uncovered(pair.a)?;
     uncovered(pair.b)?;
@@ -53,30 +39,20 @@ fn same_name(pair: &Pair<'_>) -> Result<String, String> {
 }
 
 /// Every file was reached through the directory's own mount.
-fn uncovered(side: &Side) -> Result<(), String> {
-    let files = &side.evidence.files;
-    let mount = |what: &str, file: &FileView| {
-        file.mount_id.value().copied().ok_or_else(|| {
-            let reason = file.mount_id.reason().unwrap_or_default();
-            format!("the mount of the {what} of {} was not seen: {reason}", side.label)
-        })
+fn uncovered(of: Placed<'_>) -> Result<(), OtherName> {
+    let files = &of.side.evidence.files;
+    let unseen = |what, reason| OtherName::Unseen(Unseen { side: of.index, what, reason });
+    let mount = |part: Part, file: &FileView| {
+        file.mount_id.value().copied().ok_or_else(|| unseen(What::Mount(part), Recorded::of(&file.mount_id)))
     };
-    let directory = files.directory.value().ok_or_else(|| format!("the directory of {} was not seen", side.label))?;
-    let directory = mount("directory", directory)?;
-    for (what, file) in [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)] {
-        match file {
-            Observation::Seen { value } if mount(what, value)? == directory => {}
-            Observation::Seen { .. } => {
-                return Err(format!(
-                    "on {} the {what} is a mount of its own: the directory says nothing about it",
-                    side.label
-                ));
-            }
-            Observation::Missing { .. } if what != "database" => {}
-            other => {
-                let reason = other.reason().unwrap_or_default();
-                return Err(format!("the {what} of {} was not seen: {reason}", side.label));
-            }
+    let no_directory = || unseen(What::File(Part::Directory), Recorded::of(&files.directory));
+    let directory = mount(Part::Directory, files.directory.value().ok_or_else(no_directory)?)?;
+    for part in [Part::Database, Part::Wal, Part::Shm] {
+        match part.of(files) {
+            Observation::Seen { value } if mount(part, value)? == directory => {}
+            Observation::Seen { .. } => return Err(OtherName::OwnMount(part, of.index)),
+            Observation::Missing { .. } if part != Part::Database => {}
+            other => return Err(unseen(What::File(part), Recorded::of(other))),
         }
     }
     Ok(())

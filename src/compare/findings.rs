@@ -1,18 +1,20 @@
 //! Findings about two or more sides.
 
-use super::identity::{self, Identity, Part};
+use super::fact::{Identity, Part};
+use super::judge::Judged;
 use super::mappings::{self, Mapped};
-use super::verdict::Judged;
-use super::{Answer, Pair, Side, continuity, history, temporal};
+use super::{Answer, Pair, Placed, Side, continuity, history, identity, temporal};
+use crate::evidence::CutOff;
 use crate::finding::surroundings;
 use crate::finding::value::{Apart, GoneIndex, Sides, SplitIndex, Unsettled};
 use crate::finding::{Finding, Found};
+use crate::say::{self, Names};
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
-    let of_sides = sides.iter().flat_map(|side| of_side(side).into_iter().chain(unstable(side)));
-    let of_pairs = pairs.iter().filter(|pair| pair.same.is_none()).flat_map(|pair| {
-        let two_mounts = || (pair.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
+    let of_sides = Placed::all(sides).flat_map(|of| of_side(of).into_iter().chain(unstable(of.side)));
+    let of_pairs = pairs.iter().filter(|pair| pair.verdict.one_side.is_none()).flat_map(|pair| {
+        let two_mounts = || (pair.verdict.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
         let files = shared_wal_index(pair)
             .or_else(|| shared_database(pair))
             .or_else(two_mounts)
@@ -23,8 +25,8 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
 }
 
 /// What one side's processes and path say.
-pub(super) fn of_side(side: &Side) -> Vec<Finding> {
-    [split_brain(side), shm_deleted(side), of_another_file(side)].into_iter().flatten().collect()
+pub(super) fn of_side(of: Placed<'_>) -> Vec<Finding> {
+    [split_brain(of), shm_deleted(of.side), of_another_file(of.side)].into_iter().flatten().collect()
 }
 
 /// A process that goes on with the database or the `-wal` that was there before.
@@ -32,8 +34,8 @@ fn of_another_file(side: &Side) -> Option<Finding> {
     let database = mappings::of_others(side, |mapping| mapping.database_open);
     let wal = mappings::of_others(side, |mapping| mapping.wal_open);
     let (part, found) = match (database.is_empty(), wal.is_empty()) {
-        (false, _) => (identity::DATABASE, database),
-        (true, false) => (identity::WAL, wal),
+        (false, _) => (Part::Database, database),
+        (true, false) => (Part::Wal, wal),
         (true, true) => return None,
     };
     Some(apart(
@@ -41,19 +43,23 @@ fn of_another_file(side: &Side) -> Option<Finding> {
         Apart::Process {
             side: side.label.clone(),
             pids: found.iter().map(|mapping| mapping.pid).collect(),
-            apart: part.name,
-            processes: mappings::processes(&found),
+            apart: name(part),
+            processes: say::processes(&mappings::processes(&found)),
         },
     ))
 }
 
 /// One wal-index over two databases, or over two logs.
 fn apart(part: Part, apart: Apart) -> Finding {
-    Finding::new(if part.name == identity::DATABASE.name {
-        Found::WalIndexSharedDatabaseNot { apart }
-    } else {
-        Found::WalIndexSharedWalNot { apart }
+    Finding::new(match part {
+        Part::Database => Found::WalIndexSharedDatabaseNot { apart },
+        _ => Found::WalIndexSharedWalNot { apart },
     })
+}
+
+/// What a document calls the file.
+fn name(part: Part) -> &'static str {
+    if part == Part::Database { "database" } else { "-wal" }
 }
 
 /// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
@@ -69,7 +75,7 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
         let source = mount.map(|mount| mount.source.clone()).filter(|source| *source != system);
         Some((files.directory.value()?.inode, database, system, source))
     };
-    let (a, b) = (view(pair.a)?, view(pair.b)?);
+    let (a, b) = (view(pair.a.side)?, view(pair.b.side)?);
     identity::same_kernel(pair).ok()?;
     let why = surroundings::needs_care(&a.2)?;
     let same_numbers = a.0 == b.0 && a.1.inode == b.1.inode && a.2 == b.2 && a.1.device != b.1.device;
@@ -86,16 +92,17 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
     })
 }
 
-fn split_brain(side: &Side) -> Option<Finding> {
-    let Mapped::Split(split) = mappings::mapped(side) else { return None };
+fn split_brain(of: Placed<'_>) -> Option<Finding> {
+    let Mapped::Split(split) = mappings::mapped(of) else { return None };
+    let labels = vec![of.side.label.as_str(); of.index.0 + 1];
     Some(Finding::new(Found::SplitBrain {
         split: SplitIndex::Side {
-            side: side.label.clone(),
+            side: of.side.label.clone(),
             pids: split.pids(),
-            mapped: split.inodes(),
+            mapped: split.mappings.iter().map(|mapping| mapping.inode).collect(),
             path_leads_to: split.path_leads_to,
-            by_database: split.by_database(),
-            detail: split.detail(side),
+            by_database: split.by(CutOff::Database).next().is_some(),
+            detail: say::evidence::cut_off(&split, Names::new(&labels)),
         },
     }))
 }
@@ -120,33 +127,58 @@ fn unstable(side: &Side) -> Option<Finding> {
 }
 
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
-    let (part, detail) = judged.apart.as_ref()?;
-    let detail = detail.clone();
-    Some(apart(*part, Apart::Pair { sides: sides(&judged.pair), apart: part.name, detail }))
+    let two = judged.verdict.two_files.as_ref()?;
+    let (Identity::TwoInodes(looks) | Identity::TwoLockInodes(looks)) = two else { return None };
+    let pair = Apart::Pair { sides: sides(&judged.pair), apart: name(looks.part), detail: said(judged, two) };
+    Some(apart(looks.part, pair))
 }
 
 /// Content that does not fit, from captures between which too much may have happened.
 fn diverged(judged: &Judged<'_>) -> Option<Finding> {
     let pair = &judged.pair;
-    let detail = history::parted(pair).or_else(|| temporal::fell_behind(pair))?;
-    let why = continuity::unbroken(pair).err()?;
+    let labels = labels(judged);
+    let names = Names::new(&labels);
+    let fell_behind = || temporal::fell_behind(pair).map(|found| say::evidence::fell_behind(&found, names));
+    let detail = history::parted(pair).map(say::evidence::different_at).or_else(fell_behind)?;
+    let why = say::unseen::gap(&continuity::unbroken(pair).err()?, names);
     Some(Finding::new(Found::CapturesDiverged { sides: sides(pair), detail, not_refuted_because: why }))
 }
 
 fn shared_database(judged: &Judged<'_>) -> Option<Finding> {
-    let Identity::One(database) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
-    let (Identity::Two(shm) | Identity::LocksApart(shm)) = &judged.shm else { return None };
-    Some(Finding::new(Found::DatabaseSharedWalIndexNot { sides: sides(&judged.pair), database, shm: shm.clone() }))
+    let database = identity::judge(&judged.pair, Part::Database);
+    let shm = &judged.verdict.shm;
+    let found =
+        matches!(database, Identity::OneInode(_)) && matches!(shm, Identity::TwoInodes(_) | Identity::TwoLockInodes(_));
+    let (database, shm) = (said(judged, &database), said(judged, shm));
+    found.then(|| Finding::new(Found::DatabaseSharedWalIndexNot { sides: sides(&judged.pair), database, shm }))
 }
 
 fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
-    if judged.sharing == Answer::Proven {
+    if judged.verdict.sharing == Answer::Proven {
         return None;
     }
-    let Identity::Two(database) = identity::judge(&judged.pair, identity::DATABASE) else { return None };
-    Some(Finding::new(Found::DifferentDatabases { sides: sides(&judged.pair), database }))
+    let database = identity::judge(&judged.pair, Part::Database);
+    let two = matches!(database, Identity::TwoInodes(_));
+    let database = said(judged, &database);
+    two.then(|| Finding::new(Found::DifferentDatabases { sides: sides(&judged.pair), database }))
 }
 
 fn sides(pair: &Pair<'_>) -> Sides {
-    [pair.a.label.clone(), pair.b.label.clone()]
+    [pair.a.side.label.clone(), pair.b.side.label.clone()]
+}
+
+/// What the sides up to the second of the pair are called: enough to name both.
+fn labels<'a>(judged: &'a Judged<'_>) -> Vec<&'a str> {
+    let Pair { a, b, .. } = &judged.pair;
+    let mut labels = vec![""; a.index.0.max(b.index.0) + 1];
+    for of in [a, b] {
+        if let Some(label) = labels.get_mut(of.index.0) {
+            *label = &of.side.label;
+        }
+    }
+    labels
+}
+
+fn said(judged: &Judged<'_>, found: &Identity) -> String {
+    say::identity::identity(found, Names::new(&labels(judged)))
 }

@@ -1,6 +1,7 @@
 //! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
 
-use super::{About, Because, Kind, Pair, Says, Side, continuity};
+use super::fact::{ContentFact, EqualBytesFact};
+use super::{About, Because, Fact, Pair, Says, Side, continuity};
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, parse_frame_header};
@@ -138,59 +139,43 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     if frame == FrameNumber::NONE {
         return Common::UpTo(frame);
     }
-    match (checksum_at(pair.a, a.salts, frame), checksum_at(pair.b, a.salts, frame)) {
+    match (checksum_at(pair.a.side, a.salts, frame), checksum_at(pair.b.side, a.salts, frame)) {
         (Some(x), Some(y)) if x == y => Common::UpTo(frame),
         (Some(_), Some(_)) => Common::DifferentAt(frame),
         _ => Common::Unknown(frame),
     }
 }
 
-fn different(frame: FrameNumber) -> String {
-    format!("same generation, but frame {frame} was committed with different content on the two sides")
-}
-
-/// Whether one generation holds different frames on the two sides, within one life or not.
-pub(super) fn parted(pair: &Pair<'_>) -> Option<String> {
-    match common(pair, &end(pair.a)?, &end(pair.b)?) {
-        Common::DifferentAt(frame) => Some(different(frame)),
+/// The frame at which one generation holds different content on the two sides, within one life or not.
+pub(super) fn parted(pair: &Pair<'_>) -> Option<FrameNumber> {
+    match common(pair, &end(pair.a.side)?, &end(pair.b.side)?) {
+        Common::DifferentAt(frame) => Some(frame),
         _ => None,
     }
 }
 
 /// Content as evidence: it can refute, but what agrees may be a copy.
 pub(super) fn content(pair: &Pair<'_>) -> Because {
-    let kind = Kind::ContentLineage;
-    let silent = |reason: String| Because::silent(kind, About::Both, reason, "the frames decide nothing here");
-    let (Some(a), Some(b)) = (end(pair.a), end(pair.b)) else {
-        return silent("a side has neither a usable -wal nor a wal-index in use".to_owned());
+    let (says, fact) = match end(pair.a.side).zip(end(pair.b.side)).map(|(a, b)| common(pair, &a, &b)) {
+        None => (Says::Silent, ContentFact::NoHistory),
+        Some(Common::UpTo(FrameNumber::NONE)) => (Says::Silent, ContentFact::NoCommonFrame),
+        Some(Common::UpTo(frame)) => (Says::Supports, ContentFact::EqualUpTo(frame)),
+        Some(Common::DifferentAt(frame)) => match continuity::unbroken(pair) {
+            Ok(()) => (Says::Refutes, ContentFact::DifferentAt(frame, None)),
+            Err(gap) => (Says::Silent, ContentFact::DifferentAt(frame, Some(gap))),
+        },
+        Some(Common::Unknown(frame)) => (Says::Silent, ContentFact::ChecksumUnknown(frame)),
+        Some(Common::OtherSalts) => (Says::Silent, ContentFact::OtherGenerations),
     };
-    match common(pair, &a, &b) {
-        Common::UpTo(FrameNumber::NONE) => silent("no frame is common to both".to_owned()),
-        Common::UpTo(frame) => Because::new(
-            kind,
-            About::Both,
-            Says::Supports,
-            format!("same generation and same content up to frame {frame}; a copy looks the same"),
-        ),
-        Common::DifferentAt(frame) => {
-            let detail = different(frame);
-            match continuity::unbroken(pair) {
-                Ok(()) => Because::new(kind, About::Both, Says::Refutes, detail),
-                Err(why) => silent(format!("{detail}; but {why}, and {}", continuity::LOST_TAIL)),
-            }
-        }
-        Common::Unknown(frame) => silent(format!("the checksum of frame {frame} was not captured on both sides")),
-        Common::OtherSalts => silent("the generations differ, so frames cannot be compared".to_owned()),
-    }
+    Because::new(About::Both, says, Fact::ContentLineage(fact))
 }
 
 /// Equal bytes are listed so that nobody takes them for a proof.
 pub(super) fn equal_bytes(pair: &Pair<'_>) -> Because {
-    let detail = match (&pair.a.shm, &pair.b.shm) {
-        (Some(a), Some(b)) if a == b => "the heads of the two -shm files are equal, byte for byte",
-        (Some(_), Some(_)) => "the heads of the two -shm files differ; one may have been captured later",
-        _ => "there are not two -shm heads to lay side by side",
+    let fact = match (&pair.a.side.shm, &pair.b.side.shm) {
+        (Some(a), Some(b)) if a == b => EqualBytesFact::Equal,
+        (Some(_), Some(_)) => EqualBytesFact::Different,
+        _ => EqualBytesFact::NotTwo,
     };
-    let reason = "identical hex dumps prove nothing: a plain copy and two FUSE mounts look the same";
-    Because::silent(Kind::EqualBytes, About::Both, reason, detail)
+    Because::new(About::Both, Says::Silent, Fact::EqualBytes(fact))
 }

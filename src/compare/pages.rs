@@ -3,10 +3,10 @@
 //! Frames were read in turn, so that a frame which was the same before and after another was read was there at that
 //! moment. Equal frames at one moment are one memory on any file system; different ones, again and again, are two.
 
-use super::identity;
-use super::{About, Because, Kind, Pair, Says, Side};
+use super::fact::{MappedBy, NoPages, PageFact, Recorded};
+use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::file_system::FileSystemKind;
-use crate::evidence::live::{Live, Mapper, NoFrame, PageTable, PagesView};
+use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView};
 
 /// How often two mappings of one page must be seen apart. While the kernel moves a page they can be for a moment.
 const APART: u32 = 3;
@@ -26,39 +26,40 @@ enum Relation {
     /// Two frames, again and again: page and both.
     Two(usize, u64, u64),
     /// Nothing can be said, for this reason.
-    Unknown(String),
+    Unknown(NoPages),
 }
 
 /// A table and whose it is.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
-    side: &'a Side,
+    of: Placed<'a>,
     table: &'a PageTable,
 }
 
 /// Page frames as evidence.
 pub(super) fn judge(pair: &Pair<'_>) -> Pages {
-    let silent = |reason: String| {
-        let detail = "page frames decide nothing here";
-        let because = vec![Because::silent(Kind::PhysicalPages, About::Memory, reason, detail)];
+    let silent = |reason| {
+        let because = vec![because(Says::Silent, PageFact::Silent(reason))];
         Pages { because, of_processes: false }
     };
     let Some(Live { pages, .. }) = pair.live else {
-        return silent(
-            "frames are used again within milliseconds: only one compare of two live sides can read them".to_owned(),
-        );
+        return silent(NoPages::NotLive);
     };
     match pages.value() {
         Some(view) => weigh(pair, view).unwrap_or_else(silent),
-        None => silent(pages.reason().unwrap_or_default().to_owned()),
+        None => silent(NoPages::Unread(Recorded::of(pages))),
     }
 }
 
-fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
+fn because(says: Says, fact: PageFact) -> Because {
+    Because::new(About::Memory, says, Fact::PhysicalPages(fact))
+}
+
+fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, NoPages> {
     if !view.files_in_place {
-        return Err("the -shm of a side was deleted or replaced while page tables were read".to_owned());
+        return Err(NoPages::Replaced);
     }
-    let local = [pair.a, pair.b].into_iter().all(identity::shm_is_local);
+    let local = [pair.a, pair.b].into_iter().all(|of| identity::shm_is_local(of.side));
     let (a, b) = (tables(pair.a, &view.a, local), tables(pair.b, &view.b, local));
     let mut pairs = Vec::new();
     for x in &a {
@@ -66,7 +67,7 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
             pairs.push((*x, *y, relation(x.table, y.table)));
         }
     }
-    let mut because = Vec::new();
+    let mut found = Vec::new();
     // Within one side, too: a process that has other pages than the path leads to is cut off.
     let within = [&a, &b].into_iter().flat_map(|tables| neighbours(tables));
     let apart: Vec<_> = pairs
@@ -77,39 +78,31 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, String> {
     let inner: Vec<_> = within.filter(|(_, _, relation)| matches!(relation, Relation::Two(..))).collect();
     let looked_at = view.a.iter().chain(&view.b).filter(|table| matches!(table.mapper, Mapper::Process { .. })).count();
     let everybody = view.not_looked_at == 0 && looked_at == a.iter().chain(&b).filter(|seen| is_process(seen)).count();
-    let proof = proof(&a, &b, &pairs, local, everybody);
-    if let Some((says, detail, _)) = &proof {
-        because.push(Because::new(Kind::PhysicalPages, About::Memory, *says, detail));
+    let mut of_processes = false;
+    if let Some((says, fact, about_processes)) = proof(&a, &b, &pairs, local, everybody) {
+        found.push(because(says, fact));
+        of_processes = about_processes;
     }
     let differing = apart.first().copied().or_else(|| inner.first().map(|(x, y, relation)| (*x, *y, relation)));
-    let mut of_processes = proof.is_some_and(|(_, _, of_processes)| of_processes);
-    if let Some((x, y, Relation::Two(page, p, q))) = differing {
-        because.push(Because::new(
-            Kind::PhysicalPages,
-            About::Memory,
-            Says::Refutes,
-            format!(
-                "page {page} of the -shm is page frame {p} for {} and {q} for {}, {APART} times and more",
-                named(x),
-                named(y)
-            ),
-        ));
+    if let Some((x, y, &Relation::Two(page, p, q))) = differing {
+        let fact = PageFact::TwoFrames { page, frames: [p, q], by: [x.by(), y.by()], times: APART };
+        found.push(because(Says::Refutes, fact));
         of_processes = apart.iter().all(|(x, y, _)| is_process(x) || is_process(y));
     }
-    if because.is_empty() {
-        return Err(why_not(&a, &b, &pairs));
+    if found.is_empty() {
+        return Err(why_not(&a, &b, pairs));
     }
-    Ok(Pages { because, of_processes })
+    Ok(Pages { because: found, of_processes })
 }
 
 /// The tables of one side that count.
-fn tables<'a>(side: &'a Side, tables: &'a [PageTable], local: bool) -> Vec<Seen<'a>> {
+fn tables<'a>(of: Placed<'a>, tables: &'a [PageTable], local: bool) -> Vec<Seen<'a>> {
     let counts = |seen: &Seen<'_>| match seen.table.mapper {
-        Mapper::Descriptor => !stacked(side),
+        Mapper::Descriptor => !stacked(of.side),
         // Elsewhere than on the allow-list equal numbers are not one inode: the path has to be the side's own.
         Mapper::Process { .. } => local || seen.table.same_path,
     };
-    tables.iter().map(|table| Seen { side, table }).filter(counts).collect()
+    tables.iter().map(|table| Seen { of, table }).filter(counts).collect()
 }
 
 type Related<'a> = (Seen<'a>, Seen<'a>, Relation);
@@ -124,44 +117,41 @@ fn neighbours<'a>(tables: &[Seen<'a>]) -> Vec<Related<'a>> {
     pairs
 }
 
-/// What equal frames of both sides say: with whether it is about running processes. `everybody`: no process of a side is
-/// missing among the tables.
+/// What equal frames of both sides say, and whether that is about running processes. `everybody`: no process of a side
+/// is missing among the tables.
 fn proof(
     a: &[Seen<'_>],
     b: &[Seen<'_>],
     pairs: &[Related<'_>],
     local: bool,
     everybody: bool,
-) -> Option<(Says, String, bool)> {
-    let one = |x: &Seen<'_>, y: &Seen<'_>, relation: &Relation| match relation {
-        Relation::One(page, frame) => {
-            Some(format!("page {page} of the -shm is page frame {frame} for {} and {}", named(*x), named(*y)))
-        }
+) -> Option<(Says, PageFact, bool)> {
+    let one = |x: &Seen<'_>, y: &Seen<'_>, relation: &Relation, others_unseen: bool| match *relation {
+        Relation::One(page, frame) => Some(PageFact::OneFrame { page, frame, by: [x.by(), y.by()], others_unseen }),
         _ => None,
     };
     let processes = |x: &Seen<'_>, y: &Seen<'_>| is_process(x) && is_process(y) && x.table.writable && y.table.writable;
-    let found = |wanted: &dyn Fn(&Seen<'_>, &Seen<'_>) -> bool| {
-        pairs.iter().filter(|(x, y, _)| wanted(x, y)).find_map(|(x, y, relation)| one(x, y, relation))
+    let found = |others_unseen: bool, wanted: &dyn Fn(&Seen<'_>, &Seen<'_>) -> bool| {
+        let mut pairs = pairs.iter().filter(|(x, y, _)| wanted(x, y));
+        pairs.find_map(|(x, y, relation)| one(x, y, relation, others_unseen))
     };
-    if let Some(detail) = found(&processes) {
-        // Elsewhere nothing else says that what one process maps is what the others of its side map.
-        let met = |seen: &Seen<'_>| {
-            pairs.iter().any(|(x, y, relation)| {
-                matches!(relation, Relation::One(..))
-                    && processes(x, y)
-                    && (std::ptr::eq(x.table, seen.table) || std::ptr::eq(y.table, seen.table))
-            })
-        };
-        if local || everybody && a.iter().chain(b).filter(|seen| is_process(seen)).all(met) {
-            return Some((Says::Proves, detail, true));
-        }
-        return Some((Says::Supports, format!("{detail}; that of other processes was not seen"), true));
+    // Elsewhere nothing else says that what one process maps is what the others of its side map.
+    let met = |seen: &Seen<'_>| {
+        pairs.iter().any(|(x, y, relation)| {
+            matches!(relation, Relation::One(..))
+                && processes(x, y)
+                && (std::ptr::eq(x.table, seen.table) || std::ptr::eq(y.table, seen.table))
+        })
+    };
+    let all = local || everybody && a.iter().chain(b).filter(|seen| is_process(seen)).all(met);
+    if let Some(fact) = found(!all, &processes) {
+        return Some((if all { Says::Proves } else { Says::Supports }, fact, true));
     }
     let descriptors = |x: &Seen<'_>, y: &Seen<'_>| !is_process(x) && !is_process(y);
-    if let Some(detail) = found(&descriptors) {
-        return Some((if local { Says::Proves } else { Says::Supports }, detail, false));
+    if let Some(fact) = found(false, &descriptors) {
+        return Some((if local { Says::Proves } else { Says::Supports }, fact, false));
     }
-    found(&|_, _| true).map(|detail| (Says::Supports, detail, false))
+    found(false, &|_, _| true).map(|fact| (Says::Supports, fact, false))
 }
 
 fn is_process(seen: &Seen<'_>) -> bool {
@@ -171,7 +161,7 @@ fn is_process(seen: &Seen<'_>) -> bool {
 /// Whether it is one mapping, met on both sides: in one mount namespace their processes are the same. It says nothing
 /// beside itself.
 fn one_mapping(x: &Seen<'_>, y: &Seen<'_>) -> bool {
-    let [a, b] = [x, y].map(|seen| seen.side.evidence.files.shm.value().and_then(|file| file.maps_identity.value()));
+    let [a, b] = [x, y].map(|seen| seen.of.side.evidence.files.shm.value().and_then(|file| file.maps_identity.value()));
     is_process(x) && x.table.mapper == y.table.mapper && a == b
 }
 
@@ -185,27 +175,25 @@ fn stacked(side: &Side) -> bool {
 fn relation(x: &PageTable, y: &PageTable) -> Relation {
     let (reads_x, reads_y) = match (x.reads.value(), y.reads.value()) {
         (Some(x), Some(y)) => (x, y),
-        (None, _) => return Relation::Unknown(x.reads.reason().unwrap_or_default().to_owned()),
-        (_, None) => return Relation::Unknown(y.reads.reason().unwrap_or_default().to_owned()),
+        (None, _) => return Relation::Unknown(NoPages::Unread(Recorded::of(&x.reads))),
+        (_, None) => return Relation::Unknown(NoPages::Unread(Recorded::of(&y.reads))),
     };
     let pages = reads_x.iter().chain(reads_y).map(Vec::len).min().unwrap_or(0);
-    let (mut two, mut reason) = (None, "no page was read three times in turn");
+    let (mut two, mut reason) = (None, NoPages::TooFewReads);
     for page in 0..pages {
         let mut apart = 0;
         let mut last = None;
         let mut together = None;
         for ((before, between), after) in reads_x.iter().zip(reads_y).zip(reads_x.iter().skip(1)) {
-            let frame = |read: &[crate::evidence::live::PageEntry]| {
-                read.get(page).map_or(Err(NoFrame::NotResident), |entry| entry.frame())
-            };
+            let frame = |read: &[PageEntry]| read.get(page).map_or(Err(NoFrame::NotResident), |entry| entry.frame());
             match (frame(before), frame(between), frame(after)) {
                 (Ok(p), Ok(q), Ok(r)) if p == r && p == q => together = Some(p),
                 (Ok(p), Ok(q), Ok(r)) if p == r => {
                     apart += 1;
                     last = Some((p, q));
                 }
-                (Ok(_), Ok(_), Ok(_)) => reason = "the pages were moved while they were looked at",
-                (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => reason = in_words(why),
+                (Ok(_), Ok(_), Ok(_)) => reason = NoPages::Moved,
+                (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => reason = NoPages::NoFrame(why),
             }
         }
         if let Some(frame) = together {
@@ -215,36 +203,22 @@ fn relation(x: &PageTable, y: &PageTable) -> Relation {
             two.get_or_insert((page, p, q));
         }
     }
-    two.map_or_else(|| Relation::Unknown(reason.to_owned()), |(page, p, q)| Relation::Two(page, p, q))
+    two.map_or_else(|| Relation::Unknown(reason), |(page, p, q)| Relation::Two(page, p, q))
 }
 
-fn in_words(why: NoFrame) -> &'static str {
-    match why {
-        NoFrame::NotResident => "no page is in the page tables of both: idle processes have not touched it lately",
-        NoFrame::NotOfFile => "what is mapped are no pages of a file",
-        NoFrame::Hidden => "page frames are shown only to CAP_SYS_ADMIN in the initial user namespace",
-    }
-}
-
-fn why_not(a: &[Seen<'_>], b: &[Seen<'_>], pairs: &[Related<'_>]) -> String {
+fn why_not(a: &[Seen<'_>], b: &[Seen<'_>], pairs: Vec<Related<'_>>) -> NoPages {
     if a.is_empty() || b.is_empty() {
-        return "on an overlay only the mappings of running processes count, and none was seen on both sides"
-            .to_owned();
+        return NoPages::NoProcess;
     }
-    let reason = pairs.iter().find_map(|(_, _, relation)| match relation {
-        Relation::Unknown(reason) => Some(reason.clone()),
+    let reason = pairs.into_iter().find_map(|(_, _, relation)| match relation {
+        Relation::Unknown(reason) => Some(reason),
         _ => None,
     });
-    reason.unwrap_or_default()
+    reason.unwrap_or(NoPages::OneMapping)
 }
 
-fn named(seen: Seen<'_>) -> String {
-    let label = &seen.side.label;
-    match &seen.table.mapper {
-        Mapper::Descriptor => format!("whoever opens {label}"),
-        Mapper::Process { pid, command, .. } => {
-            let command = command.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("process {pid}{command} on {label}")
-        }
+impl Seen<'_> {
+    fn by(&self) -> MappedBy {
+        MappedBy { side: self.of.index, mapper: self.table.mapper.clone() }
     }
 }

@@ -1,59 +1,57 @@
-//! From a capture to a side of a comparison.
+//! One side of a comparison, and how a capture becomes one.
 
-use std::io;
 use std::sync::Arc;
 
-use crate::bundle::Capture;
 use crate::bytes::ReadAt;
-use crate::format::shm::{self, IndexHead};
-use crate::look::WalSeen;
+use crate::evidence::Evidence;
+use crate::format::shm::IndexHead;
 use crate::number::Stride;
-use crate::wal::{Scan, WalFacts};
+use crate::wal::WalFacts;
 
-use super::{FrameHeaders, Side};
+/// One side of a comparison: what was seen of one database from one place.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Side {
+    /// What sentences call the side.
+    pub label: String,
+    /// The process whose view was asked for by its number; `None` for any process of a container, or this one.
+    pub process: Option<u32>,
+    /// Whether what was read is of one moment.
+    pub stable: bool,
+    /// What was seen besides the bytes.
+    pub evidence: Evidence,
+    /// The head of the `-shm`; `None`: there is no `-shm`, it is shorter than a head, or it was not read.
+    pub shm: Option<IndexHead>,
+    /// The `-wal`; the facts of an absent one where there is none or it was not read.
+    pub wal: WalFacts,
+    /// Whether `wal` tells what there was: `false` where the `-wal` was not read.
+    pub wal_captured: bool,
+    /// Frame headers to look up by number; `None` where they were not read.
+    pub frame_headers: Option<FrameHeaders>,
+}
+
+/// Where frame headers are.
+#[derive(Clone)]
+pub struct FrameHeaders {
+    /// The `-wal`, or its headers only.
+    pub bytes: Arc<dyn ReadAt>,
+    /// How far apart: headers alone, or headers with their pages.
+    pub stride: Stride,
+}
 
 impl Side {
-    /// Decodes what a capture holds of the `-shm` and the `-wal`.
-    ///
-    /// Where only frame headers were captured, the facts are those of the scan at capture; without any of the `-wal`,
-    /// they are those of an absent one, and `wal_captured` tells which.
-    ///
-    /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
-    pub fn from_capture(capture: &Capture) -> io::Result<Self> {
-        let (wal, frame_headers) = wal_of(&capture.wal)?;
-        Ok(Self {
-            label: capture.label.clone(),
+    /// A stable side of which no bytes were read.
+    #[must_use]
+    pub fn new(label: impl Into<String>, evidence: Evidence) -> Self {
+        Self {
+            label: label.into(),
             process: None,
-            stable: capture.manifest.stability.stable,
-            evidence: capture.manifest.evidence.clone(),
-            shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),
-            wal,
-            wal_captured: !matches!(capture.wal, WalSeen::NotSeen),
-            frame_headers,
-        })
+            stable: true,
+            evidence,
+            shm: None,
+            wal: WalFacts::absent(),
+            wal_captured: false,
+            frame_headers: None,
+        }
     }
-}
-
-/// The head of a `-shm`; `None` when it is shorter than that, which is normal for one that nobody has open.
-fn head_of(shm: &dyn ReadAt) -> io::Result<Option<IndexHead>> {
-    let mut head = [0; shm::HEAD_SIZE];
-    let n = shm.read_at(&mut head, 0)?;
-    Ok(shm::parse_head(head.get(..n).unwrap_or_default()).ok())
-}
-
-fn wal_of(bytes: &WalSeen) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
-    Ok(match bytes {
-        WalSeen::Absent | WalSeen::NotSeen => (WalFacts::absent(), None),
-        WalSeen::Whole(bytes) => {
-            let facts = Scan::new(bytes.as_ref()).facts()?;
-            let headers = facts
-                .page_size()
-                .map(|page_size| FrameHeaders { bytes: Arc::clone(bytes), stride: page_size.stride() });
-            (facts, headers)
-        }
-        WalSeen::Headers { bytes, facts } => {
-            ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride: Stride::HEADERS }))
-        }
-    })
 }

@@ -1,6 +1,7 @@
 //! What the sides showed in time: one memory cannot be behind what it had already shown.
 
-use super::{About, Because, Kind, Pair, Says, Side, continuity, identity};
+use super::fact::{FellBehind, TemporalFact};
+use super::{About, Because, Fact, Pair, Says, Side, continuity, identity};
 use crate::evidence::WalIndexSample;
 
 /// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
@@ -24,56 +25,53 @@ struct Order {
 
 /// The samples as evidence.
 pub(super) fn because(pair: &Pair<'_>) -> Because {
-    let silent = |reason: String| {
-        let detail = "the order of what the sides showed decides nothing here";
-        Because::silent(Kind::Temporal, About::Memory, reason, detail)
-    };
+    let (says, fact) = weigh(pair);
+    Because::new(About::Memory, says, Fact::Temporal(fact))
+}
+
+fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
     if let Err(reason) = identity::same_kernel(pair) {
-        return silent(reason);
+        return (Says::Silent, TemporalFact::Kernel(reason));
     }
-    let (a, b) = (moments(pair.a), moments(pair.b));
-    for (side, moments) in [(pair.a, &a), (pair.b, &b)] {
+    let (a, b) = (moments(pair.a.side), moments(pair.b.side));
+    for (of, moments) in [(pair.a, &a), (pair.b, &b)] {
         if moments.is_empty() {
-            return silent(format!("{} has no samples on a comparable clock", side.label));
+            return (Says::Silent, TemporalFact::NoSamples(of.index));
         }
     }
     // `b_after_a`: samples of b that were taken wholly after one of a.
     let (b_after_a, a_after_b) = (follow(&a, &b), follow(&b, &a));
-    if let Some(detail) = behind(pair, &b_after_a, &a_after_b) {
+    if let Some(fell_behind) = behind(pair, &b_after_a, &a_after_b) {
         return match continuity::unbroken(pair) {
-            Ok(()) => Because::new(Kind::Temporal, About::Memory, Says::Refutes, detail),
-            Err(why) => silent(format!("{detail}; but {why}, and {}", continuity::LOST_TAIL)),
+            Ok(()) => (Says::Refutes, TemporalFact::FellBehind(fell_behind, None)),
+            Err(gap) => (Says::Silent, TemporalFact::FellBehind(fell_behind, Some(gap))),
         };
     }
     if b_after_a.followed && a_after_b.followed && (b_after_a.advanced || a_after_b.advanced) {
-        let detail = "interleaved samples of both sides advance together";
-        return Because::new(Kind::Temporal, About::Memory, Says::Supports, detail);
+        return (Says::Supports, TemporalFact::AdvanceTogether);
     }
     if b_after_a.followed || a_after_b.followed {
-        return silent("the samples do not interleave while frames are added".to_owned());
+        return (Says::Silent, TemporalFact::NotInterleaved);
     }
-    silent("no two samples are of the same generation and one wholly after the other".to_owned())
+    (Says::Silent, TemporalFact::NoOrder)
 }
 
 /// Whether one side showed less than the other had shown before, within one life or not.
-pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<String> {
+pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<FellBehind> {
     identity::same_kernel(pair).ok()?;
-    let (a, b) = (moments(pair.a), moments(pair.b));
+    let (a, b) = (moments(pair.a.side), moments(pair.b.side));
     behind(pair, &follow(&a, &b), &follow(&b, &a))
 }
 
-fn behind(pair: &Pair<'_>, b_after_a: &Order, a_after_b: &Order) -> Option<String> {
+fn behind(pair: &Pair<'_>, b_after_a: &Order, a_after_b: &Order) -> Option<FellBehind> {
     let sides = [(b_after_a, pair.a, pair.b), (a_after_b, pair.b, pair.a)];
     sides.into_iter().find_map(|(order, ahead, behind)| {
         let (earlier, later) = order.behind?;
-        Some(format!(
-            "{} showed frame {} of the same generation, and {} us later {} still showed frame {}",
-            ahead.label,
-            earlier.sample.mx_frame,
-            later.from.saturating_sub(earlier.to) / 1_000,
-            behind.label,
-            later.sample.mx_frame
-        ))
+        Some(FellBehind {
+            ahead: (ahead.index, earlier.sample.mx_frame),
+            behind: (behind.index, later.sample.mx_frame),
+            after: later.from.saturating_sub(earlier.to),
+        })
     })
 }
 

@@ -1,238 +1,286 @@
-//! From evidence to a verdict about two sides.
+//! The verdict as data.
 
-use super::identity::{self, Identity, Part};
-use super::{
-    About, Answer, Because, Kind, Pair, Says, Side, Subject, beacon, directory, history, mappings, pages, temporal,
+use super::fact::{
+    BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, Identity, LineageFact, MappingFact,
+    OneSide, PageFact, SideIndex, TemporalFact,
 };
-use crate::evidence::{ClockSample, Observation};
+use crate::finding::Finding;
 
-/// The verdict about one pair, and what it was drawn from.
-pub(super) struct Judged<'a> {
-    /// The pair.
-    pub pair: Pair<'a>,
-    /// Positions of the two among the sides.
-    pub at: (usize, usize),
-    /// What the identity of the `-shm` came to.
-    pub shm: Identity,
-    /// The sides have two databases or two `-wal` files behind one `-shm`: the file and how it is known.
-    pub apart: Option<(Part, String)>,
-    /// Why it is not known whether database and `-wal` are one.
-    pub doubt: Option<String>,
-    /// Both sides are one: nothing was compared.
-    pub same: Option<Same>,
+/// How far a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// It is so.
+    Proven,
+    /// It is not so.
+    Refuted,
+    /// The evidence does not reach.
+    Undecided,
+}
+
+impl Answer {
+    /// Whether a wal-index is shared: proven only if memory and locks both are, refuted if one of them is.
+    #[must_use]
+    pub fn of_both(memory: Self, locks: Self) -> Self {
+        match (memory, locks) {
+            (Answer::Refuted, _) | (_, Answer::Refuted) => Answer::Refuted,
+            (Answer::Proven, Answer::Proven) => Answer::Proven,
+            _ => Answer::Undecided,
+        }
+    }
+}
+
+/// What a verdict is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// What the next opener on either side would reach.
+    Paths,
+    /// What the running processes have mapped.
+    Mappings,
+}
+
+/// The kinds of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// One page frame behind both mappings.
+    PhysicalPages,
+    /// One inode in one kernel.
+    KernelIdentity,
+    /// One directory of one kernel, in which either side would look up or create the `-shm`.
+    DirectoryIdentity,
+    /// Which wal-index the visible processes of each side have mapped.
+    ProcessMappings,
+    /// A lock pattern held by one side, seen by the other.
+    LockBeacon,
+    /// A number written through one mapping and read through the other.
+    MappingCoherence,
+    /// The order in time of what the sides showed.
+    Temporal,
+    /// What the frames say about a common past.
+    ContentLineage,
+    /// Equal bytes, which prove nothing.
+    EqualBytes,
+}
+
+/// What a piece of evidence is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum About {
+    /// The pages of the `-shm`.
+    Memory,
+    /// The byte-range locks on it.
+    Locks,
+    /// Both.
+    Both,
+}
+
+impl About {
+    /// Whether evidence about `self` is also evidence about `aspect`.
+    #[must_use]
+    pub fn covers(self, aspect: Self) -> bool {
+        self == Self::Both || self == aspect
+    }
+}
+
+/// What a piece of evidence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Says {
+    /// Fits with sharing, decides nothing.
+    Supports,
+    /// Decides that it is shared.
+    Proves,
+    /// Decides that it is not.
+    Refutes,
+    /// Cannot speak; the fact tells why.
+    Silent,
+}
+
+/// What was found by one kind of evidence, or why it is silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// Page frames.
+    PhysicalPages(PageFact),
+    /// The identity of the `-shm`.
+    KernelIdentity(Identity),
+    /// On an overlay: whether the pages behind it are shared is open, whatever its locks are.
+    OverlayPages,
+    /// Both sides are one.
+    OneSide(OneSide),
+    /// The directory.
+    DirectoryIdentity(DirectoryFact),
+    /// What processes have mapped.
+    ProcessMappings(MappingFact),
+    /// A lock beacon.
+    LockBeacon(BeaconFact),
+    /// A trial by mapping.
+    MappingCoherence(CoherenceFact),
+    /// Samples in time.
+    Temporal(TemporalFact),
+    /// Frames.
+    ContentLineage(ContentFact),
+    /// Bytes of the `-shm`.
+    EqualBytes(EqualBytesFact),
+}
+
+/// One piece of evidence about two sides. The silent ones are listed too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Because {
+    /// The kind of evidence.
+    pub kind: Kind,
+    /// What it is about.
+    pub about: About,
+    /// What it says.
+    pub says: Says,
+    /// What was found, or why it is silent.
+    pub fact: Fact,
+}
+
+impl Because {
+    pub(super) fn new(about: About, says: Says, fact: Fact) -> Self {
+        let kind = match fact {
+            Fact::PhysicalPages(_) => Kind::PhysicalPages,
+            Fact::KernelIdentity(_) | Fact::OverlayPages | Fact::OneSide(_) => Kind::KernelIdentity,
+            Fact::DirectoryIdentity(_) => Kind::DirectoryIdentity,
+            Fact::ProcessMappings(_) => Kind::ProcessMappings,
+            Fact::LockBeacon(_) => Kind::LockBeacon,
+            Fact::MappingCoherence(_) => Kind::MappingCoherence,
+            Fact::Temporal(_) => Kind::Temporal,
+            Fact::ContentLineage(_) => Kind::ContentLineage,
+            Fact::EqualBytes(_) => Kind::EqualBytes,
+        };
+        Self { kind, about, says, fact }
+    }
+}
+
+/// The verdict about two sides, and what it was drawn from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PairVerdict {
+    /// The two sides.
+    pub sides: [SideIndex; 2],
+    /// Memory and locks together.
+    pub sharing: Answer,
     /// The `-shm` pages.
     pub memory: Answer,
     /// The locks.
     pub locks: Answer,
-    /// Both.
-    pub sharing: Answer,
     /// What the verdict is about.
     pub subject: Subject,
     /// The kinds that decided.
     pub decided_by: Vec<Kind>,
     /// All evidence.
     pub because: Vec<Because>,
+    /// Both sides are one: nothing was compared.
+    pub one_side: Option<OneSide>,
+    /// What the identity of the `-shm` came to.
+    pub shm: Identity,
+    /// The sides have two databases, or two `-wal` files, behind one `-shm`: what its identity came to.
+    pub two_files: Option<Identity>,
+    /// Why it is not known whether database and `-wal` are one.
+    pub doubt: Option<Doubt>,
     /// What page frames say was seen between running processes.
     pub pages_of_processes: bool,
 }
 
-/// Judges two sides.
-pub(super) fn judge(pair: Pair<'_>, at: (usize, usize)) -> Judged<'_> {
-    let beside = beside(&pair);
-    let same = same(&pair);
-    let pages = pages::judge(&pair);
-    let of_processes = pages.of_processes;
-    let mut because = evidence(&pair, &beside.shm, pages.because);
-    if let Some(same) = same {
-        // That its own processes do not use what the path leads to, one place says as well as two.
-        because.retain(|item| same == Same::Place && item.says == Says::Refutes);
-        because.push(nothing_said(same));
-    }
-    let memory = answer(&because, About::Memory);
-    let locks = answer(&because, About::Locks);
-    // One folder and one name: whatever the next opener finds there, it is the same on both sides.
-    let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
-    let sharing = match Answer::of_both(memory, locks) {
-        Answer::Proven if !by_folder && beside.is_open() => Answer::Undecided,
-        sharing => sharing,
-    };
-    let Beside { shm, apart, doubt } = beside;
-    Judged {
-        subject: subject(&pair, &because, sharing, of_processes),
-        decided_by: decided_by(&because, sharing, memory, locks),
-        pair,
-        at,
-        shm,
-        apart,
-        doubt,
-        same,
-        memory,
-        locks,
-        sharing,
-        because,
-        pages_of_processes: of_processes,
-    }
-}
-
-/// All evidence, that of physical pages first.
-fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because> {
-    let mut because = pages;
-    because.extend(identity::because(shm));
-    because.push(directory::because(pair, shm));
-    because.push(mappings::because(pair, shm));
-    because.extend(beacon::because(&pair.a.label, &pair.b.label, pair.live));
-    because.extend(pair.live.and_then(beacon::coherence));
-    because.push(temporal::because(pair));
-    because.push(history::content(pair));
-    because.push(history::equal_bytes(pair));
-    because
-}
-
-/// What names a capture: when it began and ended, to the nanosecond, and who made it.
-fn capture(side: &Side) -> impl PartialEq + use<> {
-    let of = |clock: ClockSample| (clock.boottime, clock.realtime);
-    (of(side.evidence.begun), of(side.evidence.ended), side.evidence.host.pid)
-}
-
-/// How two sides can be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Same {
-    /// One capture, given twice.
-    Capture,
-    /// One path, looked at from one process twice, live.
-    Place,
-}
-
-impl Same {
-    /// In words.
-    pub(super) fn described(self) -> &'static str {
-        match self {
-            Self::Capture => "one and the same capture: it says nothing about two sides",
-            Self::Place => "one and the same path seen from one place: nothing was compared",
-        }
-    }
-}
-
-fn same(pair: &Pair<'_>) -> Option<Same> {
-    let place = |side: &Side| (side.evidence.host.pid, side.evidence.files.database_path.clone());
-    if capture(pair.a) == capture(pair.b) {
-        return Some(Same::Capture);
-    }
-    // Captures of other times, or of other PID namespaces, can have been made by other processes under one pid.
-    let live = pair.simultaneous || pair.live.is_some();
-    let [a, b] = [pair.a, pair.b].map(|side| side.evidence.host.namespaces.mount.value());
-    let apart = a.zip(b).is_some_and(|(a, b)| a != b);
-    (live && !apart && place(pair.a) == place(pair.b)).then_some(Same::Place)
-}
-
-/// All there is to say about what is compared with itself.
-fn nothing_said(same: Same) -> Because {
-    let reason = format!("these are {}", same.described());
-    Because::silent(Kind::KernelIdentity, About::Both, reason, "everything is equal to itself")
-}
-
-/// What one `-shm` is worth beside the database and the `-wal`.
-pub(super) struct Beside {
-    /// Its identity: a proof only where those are not two.
-    pub shm: Identity,
-    /// They are two: the file and how it is known.
-    pub apart: Option<(Part, String)>,
-    /// Why it is not known whether they are.
-    pub doubt: Option<String>,
-}
-
-impl Beside {
-    /// Whether database or `-wal` are two, or may be: one wal-index is then no sharing that anybody wants.
-    pub(super) fn is_open(&self) -> bool {
-        self.apart.is_some() || self.doubt.is_some()
-    }
-}
-
-/// What was not seen of database and `-wal` might have spoken against one wal-index, and takes a proof away as well.
-pub(super) fn beside(pair: &Pair<'_>) -> Beside {
-    let shm = identity::judge(pair, identity::SHM);
-    let is_one = matches!(shm, Identity::One(_));
-    let (mut apart, mut doubt) = (None, None);
-    for part in [identity::DATABASE, identity::WAL] {
-        let missing = |side: &Side| matches!((part.of)(&side.evidence.files), Observation::Missing { .. });
-        match identity::judge(pair, part) {
-            Identity::Two(detail) | Identity::LocksApart(detail) => apart = apart.or(Some((part, detail))),
-            Identity::Unknown(_) if missing(pair.a) && missing(pair.b) => {}
-            Identity::Unknown(reason) => doubt = doubt.or(Some(reason)),
-            // Equal as far as it was seen. What was refused might have told them apart.
-            Identity::Alike(_) => doubt = doubt.or_else(|| identity::refused(pair, part)),
-            // folklore: a -wal comes before its -shm and goes after it (sqlite3WalOpen, sqlite3WalClose), and both beside
-            // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
-            // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
-            // folder has the word. Held by
-            // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open`.
-            Identity::MadeAnew(reason) => doubt = doubt.or(Some(reason)),
-            Identity::One(_) => {}
-        }
-    }
-    let but = apart.as_ref().map(|(_, detail)| detail).or(doubt.as_ref());
-    let shm = match (shm, but) {
-        (Identity::One(one), Some(but)) => Identity::Alike(format!("{one}, but {but}")),
-        (shm, _) => shm,
-    };
-    // Where the -shm is not known to be one by its identity, the two are a doubt about whatever else proves it.
-    let doubt = doubt.or_else(|| apart.as_ref().filter(|_| !is_one).map(|(_, detail)| detail.clone()));
-    Beside { apart: apart.filter(|_| is_one), shm, doubt }
-}
-
-/// One aspect: a refuting fact wins, then a proof.
-pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
-    let any = |says| because.iter().any(|item| item.says == says && touches(item, aspect));
-    if any(Says::Refutes) {
-        Answer::Refuted
-    } else if any(Says::Proves) {
-        Answer::Proven
-    } else {
-        Answer::Undecided
-    }
-}
-
-fn touches(item: &Because, aspect: About) -> bool {
-    item.about == About::Both || item.about == aspect
-}
-
-/// `pages_of_processes`: what page frames say was seen between running processes of both sides.
-fn subject(pair: &Pair<'_>, because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
-    let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
-    let mappings = match sharing {
-        // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
-        Answer::Proven => {
-            says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
-                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair)
-        }
-        Answer::Refuted => {
-            let of_mappings = |item: &Because| match item.kind {
-                Kind::ProcessMappings => true,
-                Kind::PhysicalPages => pages_of_processes,
-                _ => false,
-            };
-            let refuting = || because.iter().filter(|item| item.says == Says::Refutes);
-            says(Kind::ProcessMappings, Says::Refutes) || refuting().all(of_mappings)
-        }
-        Answer::Undecided => false,
-    };
-    if mappings { Subject::Mappings } else { Subject::Paths }
-}
-
-pub(super) fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answer) -> Vec<Kind> {
-    let mut kinds = Vec::new();
-    for item in because {
-        let decides = match (sharing, item.says) {
-            (Answer::Refuted, Says::Refutes) => true,
-            (Answer::Proven | Answer::Undecided, Says::Proves) => {
-                (memory == Answer::Proven && touches(item, About::Memory))
-                    || (locks == Answer::Proven && touches(item, About::Locks))
-            }
+impl PairVerdict {
+    /// Whether a piece of evidence is about running processes, not about what a path leads to.
+    #[must_use]
+    pub fn is_about_processes(&self, item: &Because) -> bool {
+        match item.kind {
+            Kind::ProcessMappings => true,
+            Kind::PhysicalPages => self.pages_of_processes,
             _ => false,
-        };
-        if decides && !kinds.contains(&item.kind) {
-            kinds.push(item.kind);
         }
     }
-    kinds
+}
+
+/// The sharing verdict over all sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// Memory and locks together.
+    pub sharing: Answer,
+    /// The `-shm` pages.
+    pub memory: Answer,
+    /// The locks.
+    pub locks: Answer,
+    /// What the verdict is about.
+    pub subject: Subject,
+    /// The kinds that decided.
+    pub decided_by: Vec<Kind>,
+    /// The sides by sharing group; only of more than two sides. A group is proven: its sides share, or it is one side
+    /// that shares with none of the others.
+    pub groups: Vec<Vec<SideIndex>>,
+    /// The sides that are in no group; only of more than two sides. They were proven to share with none, and with one or
+    /// more neither proven nor refuted; or their proofs hang together over a pair that is refuted.
+    pub undecided: Vec<SideIndex>,
+    /// Each pair of sides.
+    pub pairs: Vec<PairVerdict>,
+}
+
+impl Verdict {
+    /// All evidence, pair by pair.
+    pub fn because(&self) -> impl Iterator<Item = &Because> {
+        self.pairs.iter().flat_map(|pair| &pair.because)
+    }
+}
+
+/// What happened between two captures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// The same last commit of the same generation.
+    Identical,
+    /// One goes on where the other ends, in the same generation.
+    Continuation,
+    /// The same commits, more of them in the database.
+    Checkpointed,
+    /// A new generation of the same database.
+    Restarted,
+    /// A common past, then different frames.
+    Diverged,
+    /// Nothing in common.
+    Unrelated,
+}
+
+/// Lineage of two sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lineage {
+    /// The two sides.
+    pub sides: [SideIndex; 2],
+    /// Relation; `None` when too little was captured to tell.
+    pub relation: Option<Relation>,
+    /// The side that is ahead, if one is.
+    pub ahead: Option<SideIndex>,
+    /// Commits between the two, for a continuation.
+    pub commits: Option<u64>,
+    /// Frames between the two, for a continuation.
+    pub frames: Option<u64>,
+    /// What was found.
+    pub fact: LineageFact,
+}
+
+/// A side as sentences need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SideName {
+    /// What the side is called.
+    pub label: String,
+    /// Whether its capture is of one moment.
+    pub stable: bool,
+}
+
+/// Everything that comparing found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The sides; [`SideIndex`] counts them from 0.
+    pub sides: Vec<SideName>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Lineage of each side and the next.
+    pub lineage: Vec<Lineage>,
+    /// Split-brain, database shared but wal-index not, and the like.
+    pub findings: Vec<Finding>,
 }

@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::finding::{FindingDocument, documents};
-use crate::compare::{Comparison, Lineage, Side, Verdict};
+use super::verdict::{Lineage, Verdict};
+use crate::compare::{Comparison, Side};
 use crate::evidence::{FileView, Observation, Timestamp, id_in_documents};
 use crate::number::Salts;
+use crate::say::{self, Names};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/compare/1";
@@ -129,13 +131,15 @@ impl CompareDocument {
     pub fn new(sides: &[Side], comparison: &Comparison, simultaneous: bool) -> Self {
         let mut findings = comparison.findings.clone();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let lineage = if sides.len() == 2 { comparison.lineage.first().cloned() } else { None };
+        let labels = Names::labels(comparison);
+        let names = Names::new(&labels);
+        let lineages: Vec<Lineage> = comparison.lineage.iter().map(|found| Lineage::new(found, names)).collect();
         Self {
             schema: SCHEMA,
-            verdict: comparison.verdict.clone(),
-            explanation: comparison.explanation.clone(),
-            lineage,
-            lineages: comparison.lineage.clone(),
+            verdict: Verdict::new(&comparison.verdict, names),
+            explanation: say::verdict::explain(comparison),
+            lineage: lineages.first().filter(|_| sides.len() == 2).cloned(),
+            lineages,
             simultaneous,
             sides: sides.iter().map(SideModel::from).collect(),
             findings: documents(&findings),

@@ -4,8 +4,8 @@ use textwrap::core::display_width;
 
 use super::compare::{CompareDocument, SideModel};
 use super::text::{self, BOLD, GREEN, RED, YELLOW, count, entry, styled, words};
+use super::verdict::{Answer, Because, Subject};
 use super::{line, table};
-use crate::compare::{Answer, Because, Subject};
 
 /// Columns of a box's content at least.
 const BOX_MIN: usize = 14;

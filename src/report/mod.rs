@@ -23,6 +23,7 @@ pub mod shm_page;
 pub mod snapshot;
 pub mod table;
 mod text;
+pub mod verdict;
 pub mod verify;
 pub mod wal;
 pub mod wal_frames;

@@ -5,9 +5,11 @@ use serde::Serialize;
 
 use super::compare_page::{evidence_table, style};
 use super::text::{BOLD, count, entry, styled, words};
+use super::verdict::Verdict;
 use super::{line, table};
-use crate::compare::Verdict;
+use crate::compare;
 use crate::evidence::live::{CoherenceView, Live};
+use crate::say::{self, Names};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/probe/1";
@@ -94,6 +96,16 @@ impl Latency {
 }
 
 impl ProbeDocument {
+    /// The document with a verdict and its explanation.
+    #[must_use]
+    pub fn judged(self, verdict: &compare::Verdict) -> Self {
+        Self {
+            explanation: say::verdict::explain_probe(verdict, self.on == On::ScratchFile),
+            verdict: Some(Verdict::new(verdict, Names::PROBE)),
+            ..self
+        }
+    }
+
     /// The page, at most `width` columns wide, with colour.
     #[must_use]
     pub fn draw(&self, width: usize) -> String {

@@ -7,6 +7,7 @@ use super::finding::{self, FindingDocument};
 use super::line;
 use crate::evidence::Holder;
 use crate::finding::Severity;
+use crate::say::plural;
 
 /// Columns that labels at the left take.
 pub(crate) const LABEL: usize = 12;
@@ -68,7 +69,7 @@ pub(crate) fn count(n: u64) -> String {
 
 /// A number of things: `1 frame`, `2 frames`.
 pub(crate) fn many(n: u64, thing: &str) -> String {
-    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+    format!("{} {}", count(n), plural(n, thing))
 }
 
 /// Bytes in the largest unit that keeps the number readable; exact below 10 KiB.

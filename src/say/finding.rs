@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::unseen::LOST_TAIL;
 use crate::evidence::{Leads, MappingProcess};
 use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, Unsettled};
 use crate::finding::{Finding, Found, Severity};
@@ -100,7 +101,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Capture again, when there is less traffic or while a connection stays open.",
         ),
         Found::CapturesDiverged { detail, not_refuted_because, .. } => (
-            format!("{detail}. Two writers on two wal-indexes leave that behind; a tail lost by a crash or a backup restored between the captures looks the same, and {not_refuted_because}.").into(),
+            format!("{detail}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {not_refuted_because}.").into(),
             "Capture both sides again while a connection stays open on each, or compare the live databases.",
         ),
         Found::DatabaseFileMount { .. } => (

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("linux", &["linux", "evidence"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
     ("source", &["source", "bundle", "linux", "look", "wal", "format", "evidence", "bytes"]),
-    ("compare", &["compare", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),
+    // `say` for the findings only, whose facts about pairs are still sentences.
+    ("compare", &["compare", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "say", "bytes"]),
     ("report", &["report", "say", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
 ];
 

@@ -29,8 +29,8 @@ fn an_unstable_bundle_is_named() {
     let comparison = compare(&sides, true);
     assert_eq!(codes(&comparison), ["bundle_unstable"]);
     assert_eq!(comparison.verdict.sharing, Answer::Proven);
-    assert!(!comparison.explanation.contains("nothing to do"), "{}", comparison.explanation);
+    assert!(!explained(&comparison).contains("nothing to do"), "{}", explained(&comparison));
     sides[1].stable = true;
     sides[0].stable = true;
-    assert!(compare(&sides, true).explanation.contains("nothing to do"));
+    assert!(explained(&compare(&sides, true)).contains("nothing to do"));
 }

@@ -8,6 +8,7 @@ use walscope::evidence::*;
 use walscope::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
 use walscope::format::wal::WalHeader;
 use walscope::number::{ByteOrder, Checksum, FrameNumber, Salts, Stride};
+use walscope::report::compare::CompareDocument;
 use walscope::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
 pub const SALTS: [u32; 2] = [100, 7];
@@ -197,54 +198,63 @@ pub fn headers(frames: u64, salts: [u32; 2]) -> FrameHeaders {
 /// Captured at `at` seconds of uptime for one second.
 pub fn side(label: &str, pid: u32, at: u64) -> Side {
     let namespace = format!("mnt:[{pid}]");
-    Side {
-        label: label.into(),
-        process: None,
-        stable: true,
-        evidence: Evidence {
-            begun: clock(at * SECOND),
-            ended: clock((at + 1) * SECOND),
-            host: HostView {
-                boot_id: Observation::seen("boot".into()),
-                kernel_release: Observation::seen("6.18".into()),
-                host_name: Observation::seen(label.into()),
-                pid,
-                uid: Some(0),
-                gid: Some(0),
-                namespaces: Namespaces {
-                    mount: Observation::seen(namespace.clone()),
-                    pid: Observation::seen("pid:[1]".into()),
-                    user: Observation::seen("user:[1]".into()),
-                    time: Observation::seen("time:[1]".into()),
-                },
-                container: Observation::missing("no name in the cgroup path"),
-                mounts: Observation::seen(vec![mount(5, 5)]),
+    let evidence = Evidence {
+        begun: clock(at * SECOND),
+        ended: clock((at + 1) * SECOND),
+        host: HostView {
+            boot_id: Observation::seen("boot".into()),
+            kernel_release: Observation::seen("6.18".into()),
+            host_name: Observation::seen(label.into()),
+            pid,
+            uid: Some(0),
+            gid: Some(0),
+            namespaces: Namespaces {
+                mount: Observation::seen(namespace.clone()),
+                pid: Observation::seen("pid:[1]".into()),
+                user: Observation::seen("user:[1]".into()),
+                time: Observation::seen("time:[1]".into()),
             },
-            files: FilesView {
-                links_followed: 0,
-                database_path: "/data/t.db".into(),
-                directory: Observation::seen(FileView { links: 2, ..file(2) }),
-                database: Observation::seen(file(75)),
-                wal: Observation::seen(file(76)),
-                shm: Observation::seen(file(SHM_INODE)),
-                journal: Observation::missing("ENOENT"),
-            },
-            paths_unchanged: true,
-            folder_unchanged: true,
-            mappings: Observation::seen(MappingsView {
-                mappings: vec![mapping(pid, &namespace, SHM_INODE)],
-                processes_read: 3,
-                ..MappingsView::default()
-            }),
-            locks: Observation::seen(locks(LockState::Shared)),
-            samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
-            page_tables: Observation::missing("not looked at"),
+            container: Observation::missing("no name in the cgroup path"),
+            mounts: Observation::seen(vec![mount(5, 5)]),
         },
-        shm: Some(index(9, SALTS)),
-        wal: wal(9, SALTS, 0),
-        wal_captured: true,
-        frame_headers: Some(headers(9, SALTS)),
-    }
+        files: FilesView {
+            links_followed: 0,
+            database_path: "/data/t.db".into(),
+            directory: Observation::seen(FileView { links: 2, ..file(2) }),
+            database: Observation::seen(file(75)),
+            wal: Observation::seen(file(76)),
+            shm: Observation::seen(file(SHM_INODE)),
+            journal: Observation::missing("ENOENT"),
+        },
+        paths_unchanged: true,
+        folder_unchanged: true,
+        mappings: Observation::seen(MappingsView {
+            mappings: vec![mapping(pid, &namespace, SHM_INODE)],
+            processes_read: 3,
+            ..MappingsView::default()
+        }),
+        locks: Observation::seen(locks(LockState::Shared)),
+        samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
+        page_tables: Observation::missing("not looked at"),
+    };
+    let mut side = Side::new(label, evidence);
+    side.shm = Some(index(9, SALTS));
+    side.wal = wal(9, SALTS, 0);
+    side.wal_captured = true;
+    side.frame_headers = Some(headers(9, SALTS));
+    side
+}
+
+/// The same side under another name.
+pub fn again(side: &Side, label: &str) -> Side {
+    let mut again = side.clone();
+    again.label = label.into();
+    again
+}
+
+/// The verdict and lineage in sentences, as the document has them.
+pub fn document(sides: &[Side], comparison: &Comparison) -> CompareDocument {
+    CompareDocument::new(sides, comparison, false)
 }
 
 /// A writer and a reader, one after the other, on one volume.

@@ -13,9 +13,11 @@ fn three_proven_sides_are_one_group() {
     let comparison = compare(&three(), false);
     assert_eq!(comparison.verdict.sharing, Answer::Proven);
     assert_eq!(comparison.verdict.subject, Subject::Mappings);
-    assert_eq!(comparison.verdict.groups, [["writer", "reader", "third"]]);
+    assert_eq!(comparison.verdict.groups, [[WRITER, READER, THIRD]]);
     assert_eq!(comparison.lineage.len(), 2);
-    assert!(comparison.verdict.because[0].detail.starts_with("writer / reader: "));
+    let document = document(&three(), &comparison);
+    assert!(document.verdict.because[0].detail.starts_with("writer / reader: "));
+    assert_eq!(document.verdict.groups, [["writer", "reader", "third"]]);
 }
 
 #[test]
@@ -24,7 +26,7 @@ fn one_refuted_pair_refutes_all() {
     own_shm(&mut sides[2], 78);
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
-    assert_eq!(comparison.verdict.groups, [vec!["writer", "reader"], vec!["third"]]);
+    assert_eq!(comparison.verdict.groups, [vec![WRITER, READER], vec![THIRD]]);
     assert!(comparison.verdict.undecided.is_empty());
 }
 
@@ -38,7 +40,7 @@ fn a_refuted_pair_inside_a_group_refutes() {
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert!(comparison.verdict.groups.is_empty(), "{:?}", comparison.verdict.groups);
-    assert_eq!(comparison.verdict.undecided, ["writer", "reader", "third"]);
+    assert_eq!(comparison.verdict.undecided, [WRITER, READER, THIRD]);
 }
 
 #[test]
@@ -61,8 +63,8 @@ fn a_side_without_a_proven_pair_leaves_all_undecided() {
     sides[2].evidence.host.boot_id = Observation::denied("EACCES");
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Undecided);
-    assert_eq!(comparison.verdict.groups, [["writer", "reader"]]);
-    assert_eq!(comparison.verdict.undecided, ["third"]);
+    assert_eq!(comparison.verdict.groups, [[WRITER, READER]]);
+    assert_eq!(comparison.verdict.undecided, [THIRD]);
 }
 
 #[test]
@@ -73,20 +75,20 @@ fn a_side_refuted_by_one_and_undecided_with_another_is_in_no_group() {
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert!(comparison.verdict.groups.is_empty());
-    assert_eq!(comparison.verdict.undecided, ["writer", "reader", "third"]);
+    assert_eq!(comparison.verdict.undecided, [WRITER, READER, THIRD]);
 }
 
 #[test]
 fn one_and_the_same_capture_says_nothing_about_two_sides() {
     for simultaneous in [false, true] {
         let [writer, reader] = pair();
-        let twice = Side { label: "copy".into(), ..writer.clone() };
+        let twice = again(&writer, "copy");
         let comparison = compare(&[writer.clone(), twice.clone()], simultaneous);
         assert_eq!(comparison.verdict.sharing, Answer::Undecided);
         assert_eq!(comparison.verdict.memory, Answer::Undecided);
-        assert!(comparison.explanation.contains("one and the same capture: it says nothing about two sides"));
+        assert!(explained(&comparison).contains("one and the same capture: it says nothing about two sides"));
         let comparison = compare(&[writer, twice, reader], simultaneous);
-        assert!(comparison.explanation.contains("writer and copy are one and the same capture"));
+        assert!(explained(&comparison).contains("writer and copy are one and the same capture"));
     }
 }
 
@@ -99,19 +101,19 @@ fn fewer_than_two_sides_are_undecided() {
 #[test]
 fn one_path_seen_twice_from_one_place_is_not_compared_but_what_refutes_it_stands() {
     let [writer, reader] = pair();
-    let later = Side { label: "again".into(), ..writer.clone() };
+    let later = again(&writer, "again");
     let mut sides = [writer, later];
     sides[1].evidence.begun = clock(101 * SECOND);
     for comparison in [compare(&sides, true), compare_two(&sides, &live())] {
         assert_eq!(comparison.verdict.sharing, Answer::Undecided);
-        assert!(comparison.explanation.contains("one and the same path seen from one place"));
+        assert!(explained(&comparison).contains("one and the same path seen from one place"));
     }
     // Two captures of one place are two looks, and pids come again.
     assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
     seen(&mut sides[1].evidence.mappings).mappings.push(cut_off(13, "mnt:[11]", 70));
     let comparison = compare(&sides, true);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
-    assert!(comparison.explanation.contains("do not all use one wal-index"), "{}", comparison.explanation);
+    assert!(explained(&comparison).contains("do not all use one wal-index"), "{}", explained(&comparison));
     let other = [sides[0].clone(), reader];
     assert_eq!(compare(&other, true).verdict.sharing, Answer::Proven);
 }

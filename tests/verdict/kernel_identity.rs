@@ -159,10 +159,10 @@ fn a_birth_time_of_the_database_that_is_refused_adds_no_proof() {
         };
         born(&mut sides[1], Observation::seen(time(51 * SECOND)));
         let told_apart = compare(&sides, true);
-        assert_ne!(says(&told_apart, Kind::KernelIdentity), Says::Proves, "{:?}", told_apart.verdict.because);
+        assert_ne!(says(&told_apart, Kind::KernelIdentity), Says::Proves, "{:?}", told_apart.verdict);
         born(&mut sides[0], Observation::denied("EACCES"));
         let refused = compare(&sides, true);
-        assert_ne!(says(&refused, Kind::KernelIdentity), Says::Proves, "{:?}", refused.verdict.because);
+        assert_ne!(says(&refused, Kind::KernelIdentity), Says::Proves, "{:?}", refused.verdict);
     }
 }
 
@@ -193,7 +193,7 @@ fn a_capture_that_ended_before_it_began_overlaps_nothing() {
     let evidence = &mut sides[1].evidence;
     (evidence.begun, evidence.ended) = (evidence.ended, clock(100 * SECOND + SECOND / 2));
     let comparison = compare(&sides, false);
-    assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{:?}", comparison.verdict.because);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{:?}", comparison.verdict);
 }
 
 #[test]
@@ -206,8 +206,14 @@ fn two_inodes_of_captures_apart_refute_only_beside_a_process_older_than_both() {
         assert_eq!(says(&comparison, Kind::KernelIdentity), says_then, "{at}");
         let sharing = if says_then == Says::Refutes { Answer::Refuted } else { Answer::Undecided };
         assert_eq!(comparison.verdict.sharing, sharing);
-        let moved = comparison.explanation.contains("a folder moved or a volume switched");
-        assert_eq!(moved, says_then == Says::Silent, "{}", comparison.explanation);
+        let moved = explained(&comparison).contains("a folder moved or a volume switched");
+        assert_eq!(moved, says_then == Says::Silent, "{}", explained(&comparison));
+        let gap = |fact: &Fact| match fact {
+            Fact::KernelIdentity(Identity::Unknown(Unknown::MayBeMoved(_, gap))) => Some(gap.clone()),
+            _ => None,
+        };
+        let expected = (says_then == Says::Silent).then_some(Gap::NoProcessThroughout(READER));
+        assert_eq!(gap(fact(&comparison, Kind::KernelIdentity)), expected);
     }
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
@@ -251,8 +257,8 @@ fn one_shm_beside_two_databases_or_two_wals_is_no_sharing() {
             assert_eq!(comparison.verdict.subject, Subject::Paths);
             assert_eq!(items(&comparison, Kind::KernelIdentity), [(About::Both, Says::Supports)]);
             assert_eq!(codes(&comparison), [code]);
-            assert!(comparison.explanation.contains("Stop the writers"), "{}", comparison.explanation);
-            assert!(!comparison.explanation.contains("nothing to do"));
+            assert!(explained(&comparison).contains("Stop the writers"), "{}", explained(&comparison));
+            assert!(!explained(&comparison).contains("nothing to do"));
         }
     }
 }
@@ -419,9 +425,14 @@ fn a_clone_mounted_later_under_the_same_number_proves_nothing() {
     let nothing = tied_by(|_| {});
     assert_eq!(says(&nothing, Kind::KernelIdentity), Says::Supports);
     assert_eq!(nothing.verdict.sharing, Answer::Undecided);
-    let told =
-        |comparison: &Comparison| comparison.verdict.because.iter().map(|item| item.detail.clone()).collect::<String>();
-    assert!(told(&nothing).contains("clones of a disk") && told(&nothing).contains("/sys is not mounted"));
+    let not_one = |comparison: &Comparison| match fact(comparison, Kind::KernelIdentity) {
+        Fact::KernelIdentity(Identity::Alike(_, NoProof::NotOneFileSystem(why))) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    let NotOneFileSystem::NothingShowsIt { disk, mount } = not_one(&nothing) else { panic!("{nothing:?}") };
+    assert_eq!(disk, Recorded("/sys is not mounted".to_owned()));
+    assert!(mount.is_some());
+    assert!(explained(&nothing).contains("clones of a disk") && explained(&nothing).contains("/sys is not mounted"));
     // The very evidence of a clone: another disk under the number.
     let other = tied_by(|sides| {
         for (side, sequence) in sides.iter_mut().zip([9, 10]) {
@@ -429,7 +440,8 @@ fn a_clone_mounted_later_under_the_same_number_proves_nothing() {
         }
     });
     assert_eq!(other.verdict.sharing, Answer::Undecided);
-    assert!(told(&other).contains("another disk was attached under this device number"), "{}", told(&other));
+    assert_eq!(not_one(&other), NotOneFileSystem::OtherDisk([(WRITER, 9), (READER, 10)]));
+    assert!(explained(&other).contains("another disk was attached under this device number"));
 }
 
 #[test]
@@ -465,7 +477,7 @@ fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open() {
         let comparison = compare(&sides, false);
         assert_eq!(comparison.verdict.sharing, Answer::Undecided);
         assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
-        assert!(comparison.explanation.contains("was made anew between the captures"), "{}", comparison.explanation);
+        assert!(explained(&comparison).contains("was made anew between the captures"), "{}", explained(&comparison));
         // Short-lived writers make all of them anew.
         own_shm(&mut sides[1], 78);
         with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));

@@ -27,7 +27,7 @@ fn more_commits_are_a_continuation() {
     at(&mut sides[1], 12, SALTS, 0);
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Continuation));
-    assert_eq!(lineage.ahead.as_deref(), Some("reader"));
+    assert_eq!(lineage.ahead, Some(READER));
     assert_eq!((lineage.commits, lineage.frames), (Some(3), Some(3)));
 }
 
@@ -36,7 +36,7 @@ fn a_live_wal_index_bounds_what_counts() {
     let mut sides = pair();
     sides[0].shm = Some(index(7, SALTS));
     let lineage = told(&sides);
-    assert_eq!(lineage.ahead.as_deref(), Some("reader"));
+    assert_eq!(lineage.ahead, Some(READER));
     assert_eq!((lineage.commits, lineage.frames), (Some(2), Some(2)));
     // Nobody has it open: the -shm is a leftover, and the WAL's last commit counts.
     sides[0].evidence.locks = Observation::seen(locks(LockState::Free));
@@ -49,7 +49,7 @@ fn a_wal_index_in_use_beyond_the_wal_leaves_open_where_history_ends() {
     sides[1].shm = Some(index(u32::MAX / 20, SALTS));
     let lineage = told(&sides);
     assert_eq!(lineage.relation, None);
-    assert!(lineage.explanation.contains("commits are lost"), "{}", lineage.explanation);
+    assert_eq!(lineage.fact, LineageFact::NoEnd(vec![(READER, NoEnd::FramesLost)]));
     // A leftover counts no further than the WAL.
     sides[1].evidence.locks = Observation::seen(locks(LockState::Free));
     assert_eq!(told(&sides).relation, Some(Relation::Identical));
@@ -81,7 +81,7 @@ fn more_in_the_database_is_checkpointed() {
     sides[1].shm.as_mut().unwrap().checkpoint.backfilled = FrameNumber(9);
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Checkpointed));
-    assert_eq!(lineage.ahead.as_deref(), Some("reader"));
+    assert_eq!(lineage.ahead, Some(READER));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn salt1_counted_up_with_the_sequence_is_restarted() {
     at(&mut sides[1], 2, [102, 999], 2);
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Restarted));
-    assert_eq!(lineage.ahead.as_deref(), Some("reader"));
+    assert_eq!(lineage.ahead, Some(READER));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn frames_of_the_older_generation_left_in_the_file_are_a_restart() {
     sides[0].wal.generations.push(walscope::wal::Generation { salts: Salts(SALTS), frames: 7 });
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Restarted));
-    assert_eq!(lineage.ahead.as_deref(), Some("writer"));
+    assert_eq!(lineage.ahead, Some(WRITER));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_restart_known_to_the_wal_index_only_is_restarted() {
     sides[1].shm = Some(index(0, [101, 3]));
     let lineage = told(&sides);
     assert_eq!(lineage.relation, Some(Relation::Restarted));
-    assert_eq!(lineage.ahead.as_deref(), Some("reader"));
+    assert_eq!(lineage.ahead, Some(READER));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn without_a_wal_on_a_side_nothing_is_claimed() {
     sides[1].shm = None;
     let lineage = told(&sides);
     assert_eq!(lineage.relation, None);
-    assert!(lineage.explanation.contains("reader: no usable -wal"), "{}", lineage.explanation);
+    assert_eq!(lineage.fact, LineageFact::NoEnd(vec![(READER, NoEnd::NoWal)]));
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn a_wal_that_was_not_captured_is_not_called_absent() {
     sides[1].shm = None;
     let lineage = told(&sides);
     assert_eq!(lineage.relation, None);
-    assert!(lineage.explanation.contains("reader: the -wal was not captured"), "{}", lineage.explanation);
+    assert_eq!(lineage.fact, LineageFact::NoEnd(vec![(READER, NoEnd::NotCaptured)]));
 }

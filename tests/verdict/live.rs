@@ -208,7 +208,7 @@ fn locks_without_memory_and_memory_without_locks_are_no_contradiction() {
         table.reads = Observation::seen(vec![entries(&[80, 81]); 6]);
     }
     let comparison = compare_two(&fuse(), &live);
-    assert!(!comparison.explanation.contains("contradicts"), "{}", comparison.explanation);
+    assert!(!explained(&comparison).contains("contradicts"), "{}", explained(&comparison));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn one_wal_index_beside_two_databases_is_not_called_shared() {
 
 fn trial(forth: Option<bool>, back: Option<bool>, made: u32) -> Verdict {
     let found = CoherenceView { forth, back, round_trips: vec![900; made as usize], wanted: 4, made };
-    probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() }).0
+    probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() })
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn a_trial_proves_memory_only_when_every_number_came_back() {
 #[test]
 fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
     let [side, _] = pair();
-    let (verdict, _) = probe(Met::Unknown("no digest"), &live());
+    let verdict = probe(Met::Unknown(PeerUnknown::NotRead), &live());
     assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
-    let (verdict, _) = probe(Met::SameIdentity(&side), &live());
+    let verdict = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, Subject::Paths));
     assert_eq!(verdict.decided_by, [Kind::KernelIdentity, Kind::LockBeacon]);
     // What neither side was shown may be two.
@@ -254,14 +254,16 @@ fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
             0 => side.evidence.files.wal = Observation::denied("EACCES"),
             _ => side.evidence.files.database = Observation::unsupported("EIO"),
         }
-        let (verdict, explanation) = probe(Met::SameIdentity(&side), &live());
+        let verdict = probe(Met::SameIdentity(&side), &live());
         assert_eq!((verdict.sharing, verdict.locks), (Answer::Undecided, Answer::Proven));
+        let explanation = walscope::say::verdict::explain_probe(&verdict, false);
         assert!(explanation.contains("That database and -wal are one is not shown"), "{explanation}");
+        assert!(verdict.pairs[0].doubt.is_some());
     }
     let [mut side, _] = pair();
     side.evidence.files.wal = Observation::missing("ENOENT");
-    assert_eq!(probe(Met::SameIdentity(&side), &live()).0.sharing, Answer::Proven);
+    assert_eq!(probe(Met::SameIdentity(&side), &live()).sharing, Answer::Proven);
     let [side, _] = fuse();
-    let (verdict, _) = probe(Met::SameIdentity(&side), &live());
+    let verdict = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
 }

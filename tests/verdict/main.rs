@@ -20,12 +20,26 @@ use walscope::compare::*;
 use walscope::evidence::{LockState, Observation};
 
 fn items(comparison: &Comparison, kind: Kind) -> Vec<(About, Says)> {
-    comparison.verdict.because.iter().filter(|item| item.kind == kind).map(|item| (item.about, item.says)).collect()
+    comparison.verdict.because().filter(|item| item.kind == kind).map(|item| (item.about, item.says)).collect()
 }
 
 fn says(comparison: &Comparison, kind: Kind) -> Says {
     items(comparison, kind)[0].1
 }
+
+/// The only fact of a kind.
+fn fact(comparison: &Comparison, kind: Kind) -> &Fact {
+    &comparison.verdict.because().find(|item| item.kind == kind).unwrap().fact
+}
+
+/// The verdict in a sentence.
+fn explained(comparison: &Comparison) -> String {
+    walscope::say::verdict::explain(comparison)
+}
+
+const WRITER: SideIndex = SideIndex(0);
+const READER: SideIndex = SideIndex(1);
+const THIRD: SideIndex = SideIndex(2);
 
 fn codes(comparison: &Comparison) -> Vec<&str> {
     comparison.findings.iter().map(|finding| finding.code().name()).collect()

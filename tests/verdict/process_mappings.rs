@@ -2,6 +2,7 @@
 
 use super::*;
 use walscope::evidence::CutOff;
+use walscope::evidence::live::Mapper;
 use walscope::report::finding::FindingDocument;
 
 #[test]
@@ -9,7 +10,7 @@ fn a_process_seen_on_each_side_makes_mappings_the_subject() {
     let comparison = compare(&pair(), false);
     assert_eq!(comparison.verdict.subject, Subject::Mappings);
     assert_eq!(says(&comparison, Kind::ProcessMappings), Says::Supports);
-    assert!(comparison.explanation.contains("processes seen on writer and reader"));
+    assert!(explained(&comparison).contains("processes seen on writer and reader"));
 }
 
 #[test]
@@ -20,8 +21,8 @@ fn denied_maps_leave_the_subject_at_paths() {
     assert_eq!(comparison.verdict.sharing, Answer::Proven);
     assert_eq!(comparison.verdict.subject, Subject::Paths);
     assert_eq!(says(&comparison, Kind::ProcessMappings), Says::Silent);
-    assert!(comparison.explanation.contains("running processes have mapped is not judged"));
-    assert!(comparison.explanation.contains("EACCES"));
+    assert!(explained(&comparison).contains("running processes have mapped is not judged"));
+    assert!(explained(&comparison).contains("EACCES"));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn a_process_on_another_inode_under_the_same_path_refutes_as_split_brain() {
     let finding = FindingDocument::from(&comparison.findings[0]);
     assert_eq!(finding.evidence["pids"], serde_json::json!([13]));
     assert_eq!(finding.evidence["mapped"], serde_json::json!(["254:1 inode 70"]));
-    assert!(comparison.explanation.contains("paths lead to one wal-index"), "{}", comparison.explanation);
+    assert!(explained(&comparison).contains("paths lead to one wal-index"), "{}", explained(&comparison));
 }
 
 #[test]
@@ -61,7 +62,9 @@ fn a_mapping_under_the_same_path_that_was_seen_once_neither_refutes_nor_lets_map
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Proven);
     assert_eq!(comparison.verdict.subject, Subject::Paths);
-    assert!(comparison.explanation.contains("nobody looked again"), "{}", comparison.explanation);
+    let seen_once = Fact::ProcessMappings(MappingFact::Unseen(vec![NotMapped::SeenOnce(WRITER)]));
+    assert_eq!(*fact(&comparison, Kind::ProcessMappings), seen_once);
+    assert!(explained(&comparison).contains("nobody looked again"), "{}", explained(&comparison));
 }
 
 #[test]
@@ -207,7 +210,13 @@ fn processes_that_could_not_be_looked_at_are_counted() {
     seen(&mut sides[0].evidence.mappings).processes_denied = 4;
     seen(&mut sides[0].evidence.mappings).mappings_not_listed = 5;
     let comparison = compare(&sides, false);
-    let item = comparison.verdict.because.iter().find(|item| item.kind == Kind::ProcessMappings).unwrap();
+    let Fact::ProcessMappings(MappingFact::Mapped([writer, _], _)) = fact(&comparison, Kind::ProcessMappings) else {
+        panic!("{comparison:?}");
+    };
+    assert_eq!((writer.processes_denied, writer.mappings_not_listed), (4, 5));
+    let document = document(&sides, &comparison);
+    let mut items = document.verdict.because.iter();
+    let item = items.find(|item| item.kind == Kind::ProcessMappings.into()).unwrap();
     assert!(item.detail.contains("4 more processes"), "{}", item.detail);
     assert!(item.detail.contains("5 more mappings are not listed"), "{}", item.detail);
 }
@@ -227,7 +236,7 @@ fn a_process_that_has_another_database_or_wal_open_leaves_the_subject_at_paths_a
             assert_eq!(comparison.verdict.subject, Subject::Paths);
             assert_eq!(says(&comparison, Kind::ProcessMappings), Says::Silent);
             assert_eq!(codes(&comparison), codes_expected);
-            assert!(!comparison.explanation.contains("nothing to do"), "{}", comparison.explanation);
+            assert!(!explained(&comparison).contains("nothing to do"), "{}", explained(&comparison));
             // Page frames do not make up for it.
             assert_eq!(compare_two(&sides, &live()).verdict.subject, Subject::Paths);
         }
@@ -245,8 +254,11 @@ fn one_process_of_one_mount_namespace_is_not_two() {
     seen(&mut tried.pages).b[1] = by_process(11, &[70, 71]);
     let comparison = compare_two(&sides, &tried);
     assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, Subject::Paths));
-    let pages = comparison.verdict.because.iter().find(|item| item.kind == Kind::PhysicalPages).unwrap();
-    assert!(!pages.detail.contains("process 11 (sqlite3) on reader"), "{}", pages.detail);
+    let Fact::PhysicalPages(PageFact::OneFrame { by, .. }) = fact(&comparison, Kind::PhysicalPages) else {
+        panic!("{comparison:?}");
+    };
+    let of_process = |by: &MappedBy| by.side == READER && matches!(by.mapper, Mapper::Process { .. });
+    assert!(!by.iter().any(of_process), "{by:?}");
     for side in &mut sides {
         seen(&mut side.evidence.mappings).mappings.push(mapping(12, "mnt:[11]", SHM_INODE));
     }
@@ -262,8 +274,8 @@ fn a_process_that_was_named_has_to_map_the_wal_index_itself() {
     }
     let comparison = compare(&sides, true);
     assert!(
-        comparison.explanation.contains("process 99 of reader does not map the -shm"),
+        explained(&comparison).contains("process 99 of reader does not map the -shm"),
         "{}",
-        comparison.explanation
+        explained(&comparison)
     );
 }

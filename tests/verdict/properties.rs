@@ -7,15 +7,15 @@ use walscope::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, S
 use walscope::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 27;
+pub const VARIATIONS: u32 = 27;
 /// Differences that what two live sides show can have.
-const LIVE_VARIATIONS: u32 = 8;
+pub const LIVE_VARIATIONS: u32 = 8;
 /// Pieces of it that can go missing.
-pub(super) const LIVE_REMOVALS: u32 = 8;
+pub const LIVE_REMOVALS: u32 = 8;
 /// Pieces of evidence that can go missing, on each side.
-pub(super) const REMOVALS: u32 = 32;
+pub const REMOVALS: u32 = 32;
 
-fn vary(sides: &mut [Side; 2], which: u32) {
+pub fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
     match which {
         0 => own_shm(b, 78),
@@ -78,7 +78,7 @@ fn of(file: &mut Observation<FileView>, change: impl FnOnce(&mut FileView)) {
     }
 }
 
-pub(super) fn remove(side: &mut Side, which: u32) {
+pub fn remove(side: &mut Side, which: u32) {
     fn gone<T>() -> Observation<T> {
         Observation::denied("taken away")
     }
@@ -127,7 +127,7 @@ pub(super) fn remove(side: &mut Side, which: u32) {
     }
 }
 
-fn vary_live(live: &mut Live, which: u32) {
+pub fn vary_live(live: &mut Live, which: u32) {
     let view = seen(&mut live.pages);
     match which {
         0 => view.b[0] = table(Mapper::Descriptor, &[90, 91]),
@@ -148,7 +148,7 @@ fn hide(tables: &mut [PageTable], at: usize, reads: Observation<Vec<Vec<PageEntr
     }
 }
 
-pub(super) fn remove_live(live: &mut Live, which: u32) {
+pub fn remove_live(live: &mut Live, which: u32) {
     let gone = || Observation::denied("taken away");
     match (which, &mut live.pages) {
         (0, _) => live.pages = Observation::denied("taken away"),
@@ -168,8 +168,8 @@ pub(super) fn remove_live(live: &mut Live, which: u32) {
 }
 
 /// The kinds that prove an aspect.
-pub(super) fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
-    let items = comparison.verdict.because.iter();
+pub fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
+    let items = comparison.verdict.because();
     items
         .filter(|item| item.says == Says::Proves && (item.about == aspect || item.about == About::Both))
         .map(|item| item.kind)
@@ -178,7 +178,7 @@ pub(super) fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
 
 fn answers(comparison: &Comparison) -> impl PartialEq + std::fmt::Debug + use<> {
     let verdict = &comparison.verdict;
-    let because: Vec<_> = verdict.because.iter().map(|item| (item.kind, item.about, item.says)).collect();
+    let because: Vec<_> = verdict.because().map(|item| (item.kind, item.about, item.says)).collect();
     (verdict.sharing, verdict.memory, verdict.locks, verdict.subject, because)
 }
 
@@ -238,7 +238,11 @@ proptest! {
         let back = compare(&sides, simultaneous);
         prop_assert_eq!(answers(&forth), answers(&back));
         prop_assert_eq!(&forth.verdict.decided_by, &back.verdict.decided_by);
-        let lineage = |c: &Comparison| (c.lineage[0].relation, c.lineage[0].ahead.clone(), c.lineage[0].commits);
+        let label = |c: &Comparison, side: SideIndex| c.sides[side.0].label.clone();
+        let lineage = |c: &Comparison| {
+            let found = &c.lineage[0];
+            (found.relation, found.ahead.map(|side| label(c, side)), found.commits)
+        };
         prop_assert_eq!(lineage(&forth), lineage(&back));
         let codes = |c: &Comparison| {
             let mut codes: Vec<_> = c.findings.iter().map(|finding| finding.code()).collect();

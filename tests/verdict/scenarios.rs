@@ -81,7 +81,7 @@ fn weakened(scenario: &str, full: &Comparison, less: &Comparison) -> Result<(), 
         // Without a look at the processes nobody sees the one that stayed on the deleted file: what is left is the
         // proof that the paths lead to one file, which stood before, too. It is about the paths and says so.
         (Refuted, Proven) if scenario == "deleted-shm" && after.subject == Subject::Paths => Ok(()),
-        (before, after) => Err(format!("{scenario}: {before:?} became {after:?}: {:#?}", less.verdict.because)),
+        (before, after) => Err(format!("{scenario}: {before:?} became {after:?}: {:#?}", less.verdict.pairs)),
     }
 }
 

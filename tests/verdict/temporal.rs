@@ -17,7 +17,7 @@ fn a_side_behind_what_the_other_had_shown_refutes_memory() {
     assert_eq!(comparison.verdict.memory, Answer::Refuted);
     assert_eq!(comparison.verdict.locks, Answer::Proven);
     assert_eq!(comparison.verdict.decided_by, [Kind::Temporal]);
-    assert!(comparison.explanation.contains("contradicts itself"), "{}", comparison.explanation);
+    assert!(explained(&comparison).contains("contradicts itself"), "{}", explained(&comparison));
     assert_eq!(comparison.verdict.subject, Subject::Paths);
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use walscope::compare::Answer;
+use walscope::report::verdict::Answer;
 
 use crate::output::complain;
 

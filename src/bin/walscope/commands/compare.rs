@@ -63,8 +63,9 @@ impl Captured {
     pub fn document(&self) -> anyhow::Result<CompareDocument> {
         let mut sides = Vec::with_capacity(self.captures.len());
         for (capture, process) in self.captures.iter().zip(&self.processes) {
-            let side = Side::from_capture(capture).with_context(|| capture.label.clone())?;
-            sides.push(Side { process: *process, ..side });
+            let mut side = Side::from_capture(capture).with_context(|| capture.label.clone())?;
+            side.process = *process;
+            sides.push(side);
         }
         let mut comparison = compare::compare_live(&sides, self.simultaneous, &self.live);
         comparison.findings.extend(self.captures.iter().flat_map(about_capture));

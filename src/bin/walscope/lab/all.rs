@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use walscope::compare::Answer;
+use walscope::report::verdict::Answer;
 use walscope::report::{safe, table};
 
 use super::document::{self, LabDocument};

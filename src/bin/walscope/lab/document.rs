@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use walscope::compare::Answer;
 use walscope::look::checkpoint::CheckpointState;
+use walscope::report::verdict::Answer;
 use walscope::report::{checkpoint::CheckpointDocument, compare::CompareDocument, table};
 
 use super::experiment::{Both, Outcome, Step};

@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use walscope::compare::Answer::{self, Proven, Refuted};
+use walscope::report::verdict::Answer::{self, Proven, Refuted};
 
 use super::runtime::View;
 use super::volume::{Kind, Volume};

@@ -19,8 +19,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
     let folder = File::open(source).with_context(|| source.display().to_string())?;
     let trial = trial::meet(&folder, token, timeout, &|| stop.asked())
         .with_context(|| format!("{}: a scratch file in it", source.display()))?;
-    let (verdict, explanation) = probe(Met::Folder, &trial.live);
-    let sharing = verdict.sharing;
+    let verdict = probe(Met::Folder, &trial.live);
     let document = ProbeDocument {
         schema: SCHEMA,
         action: Action::Meet,
@@ -31,10 +30,11 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         acknowledged: trial.peer.map(|_| trial.live.coherence.is_some()),
         held_throughout: None,
         latency: Latency::of(&trial.live),
-        verdict: Some(verdict),
-        explanation,
+        verdict: None,
+        explanation: String::new(),
         left_behind: trial.left_behind.iter().copied().map(nonce).collect(),
-    };
+    }
+    .judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(exit_of(sharing))
+    Ok(exit_of(verdict.sharing.into()))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use walscope::compare::{Met, Side, probe};
+use walscope::compare::{Met, PeerUnknown, Side, Verdict, probe};
 use walscope::evidence::Observation;
 use walscope::evidence::live::{BeaconLook, Live, Sight};
 use walscope::linux::challenge::beacon::{self, Locked, PATTERN, Word};
@@ -16,7 +16,6 @@ use walscope::linux::challenge::meeting;
 use walscope::linux::{self, OpenedFiles};
 use walscope::report::probe::{Action, On, ProbeDocument, SCHEMA, nonce as written};
 use walscope::source::{self, Source};
-use walscope::wal::WalFacts;
 
 use super::Stop;
 use crate::exit::{Exit, exit_of};
@@ -54,27 +53,17 @@ impl Challenged {
         };
         let evidence = linux::evidence(&files);
         let digest = beacon::digest(&evidence.host, &evidence.files);
-        let side = Side {
-            label: "this side".to_owned(),
-            process: None,
-            stable: true,
-            evidence,
-            shm: None,
-            wal: WalFacts::absent(),
-            wal_captured: false,
-            frame_headers: None,
-        };
-        Ok(Self { files, shm, digest, side })
+        Ok(Self { files, shm, digest, side: Side::new("this side", evidence) })
     }
 
     /// Judges what was seen of the other side; `digest` is what its beacon carried.
-    fn judge(&mut self, live: &Live, digest: Option<u64>) -> (walscope::compare::Verdict, String) {
+    fn judge(&mut self, live: &Live, digest: Option<u64>) -> Verdict {
         self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
         let met = match (self.digest, digest) {
             (Some(mine), Some(theirs)) if mine == theirs => Met::SameIdentity(&self.side),
-            (Some(_), Some(_)) => Met::Unknown("the other side sees another identity, or sees less of it"),
-            (None, _) => Met::Unknown("the identity of the -shm was not seen here"),
-            (_, None) => Met::Unknown("no identity was read from a beacon of the other side"),
+            (Some(_), Some(_)) => Met::Unknown(PeerUnknown::Differs),
+            (None, _) => Met::Unknown(PeerUnknown::UnseenHere),
+            (_, None) => Met::Unknown(PeerUnknown::NotRead),
         };
         probe(met, live)
     }
@@ -170,11 +159,10 @@ pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> 
         }
         Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
     }
-    let (verdict, explanation) = here.judge(&live, digest);
-    let sharing = verdict.sharing;
-    let document = ProbeDocument { verdict: Some(verdict), explanation, ..document(Action::Seek, source, nonce) };
+    let verdict = here.judge(&live, digest);
+    let document = document(Action::Seek, source, nonce).judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(exit_of(sharing))
+    Ok(exit_of(verdict.sharing.into()))
 }
 
 /// Meets another side through beacons alone.
@@ -202,9 +190,8 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         }
         Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
     }
-    let (verdict, explanation) = here.judge(&live, digest);
-    let sharing = verdict.sharing;
-    let document = ProbeDocument { verdict: Some(verdict), explanation, ..shown };
+    let verdict = here.judge(&live, digest);
+    let document = shown.judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(exit_of(sharing))
+    Ok(exit_of(verdict.sharing.into()))
 }

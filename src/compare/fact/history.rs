@@ -1,0 +1,102 @@
+//! What samples in time and frames say about a common past.
+
+use super::SideIndex;
+use super::identity::{Gap, Identity, NoCommonKernel};
+use crate::number::FrameNumber;
+
+/// One side showed less than the other had shown before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FellBehind {
+    /// The side that showed more, and its frame.
+    pub ahead: (SideIndex, FrameNumber),
+    /// The side that showed less afterwards, and its frame.
+    pub behind: (SideIndex, FrameNumber),
+    /// Time between the two looks, nanoseconds.
+    pub after: u64,
+}
+
+/// What the order of samples in time says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemporalFact {
+    /// A side fell behind; with why that may be another life of the database.
+    FellBehind(FellBehind, Option<Gap>),
+    /// Interleaved samples of both sides advance together.
+    AdvanceTogether,
+    /// One kernel is not known.
+    Kernel(NoCommonKernel),
+    /// This side has no samples on a comparable clock.
+    NoSamples(SideIndex),
+    /// The samples do not interleave while frames are added.
+    NotInterleaved,
+    /// No two samples are of the same generation and one wholly after the other.
+    NoOrder,
+}
+
+/// What the frames say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentFact {
+    /// One generation, with equal content up to this frame.
+    EqualUpTo(FrameNumber),
+    /// One generation, with different content at this frame; with why that may be another life of the database.
+    DifferentAt(FrameNumber, Option<Gap>),
+    /// One generation; the checksum of this frame was not captured on both sides.
+    ChecksumUnknown(FrameNumber),
+    /// One generation, and no frame in common.
+    NoCommonFrame,
+    /// The generations differ.
+    OtherGenerations,
+    /// A side has neither a usable `-wal` nor a wal-index in use.
+    NoHistory,
+}
+
+/// What happened between two captures, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineageFact {
+    /// The history of one or both sides has no known end.
+    NoEnd(Vec<(SideIndex, NoEnd)>),
+    /// One generation, but the checksum of this frame was not captured on both sides.
+    ChecksumUnknown(FrameNumber),
+    /// One generation with different content at this frame. `gap`: a lost tail or a restored backup look the same.
+    DifferentAt {
+        /// The frame.
+        frame: FrameNumber,
+        /// Whether it is unknown that the captures are of one life of the database.
+        gap: bool,
+    },
+    /// One side goes on where the other ends, at this frame.
+    GoesOn(FrameNumber),
+    /// The same last commit, at this frame.
+    SameCommit(FrameNumber),
+    /// The same commits up to `frame`, more of them in the database on one side.
+    Checkpointed {
+        /// The last commit.
+        frame: FrameNumber,
+        /// Frames in the database on the side that is behind.
+        less: FrameNumber,
+        /// Frames in the database on the side that is ahead.
+        more: FrameNumber,
+    },
+    /// Frames of the generation of the first side are left in the file of the second.
+    LeftoverFrames(SideIndex, SideIndex),
+    /// Either file has frames of the other's generation.
+    LeftoversOnBoth,
+    /// Salt-1 counts up from one to the other.
+    SaltCountsUp,
+    /// Other salts beside the same database file.
+    OtherSalts,
+    /// The generations have nothing in common, and there are two `-wal` files.
+    TwoWals(Identity),
+    /// The generations have nothing in common.
+    NothingInCommon,
+}
+
+/// Why it is not known where the history of a side ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoEnd {
+    /// The `-wal` does not have the frames that the wal-index in use counts.
+    FramesLost,
+    /// There is no usable `-wal`, and no wal-index in use.
+    NoWal,
+    /// The `-wal` was not captured, and there is no wal-index in use.
+    NotCaptured,
+}

@@ -1,0 +1,114 @@
+//! What comparing found, as data: the facts behind each piece of evidence, and why a piece stays silent.
+//!
+//! No sentence is here: `say` makes them. Where a side could not be looked at, the capture's recorded reason is kept as
+//! [`Recorded`] text.
+
+mod history;
+mod identity;
+mod processes;
+
+pub use history::*;
+pub use identity::*;
+pub use processes::*;
+
+use crate::evidence::{FileView, FilesView, Observation};
+
+/// Position of a side in the list of sides that were compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SideIndex(pub usize);
+
+/// Why something was not seen, as its capture recorded it: a text of the system or of walscope. Nothing is decided on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded(pub String);
+
+impl Recorded {
+    /// The reason of an observation; empty where it was seen.
+    pub(super) fn of<T>(observation: &Observation<T>) -> Self {
+        Self(observation.reason().unwrap_or_default().to_owned())
+    }
+}
+
+/// A file of a database, or its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The folder that holds the files.
+    Directory,
+    /// The database.
+    Database,
+    /// The `-wal`.
+    Wal,
+    /// The `-shm`.
+    Shm,
+}
+
+impl Part {
+    /// What was seen of it.
+    pub(super) fn of(self, files: &FilesView) -> &Observation<FileView> {
+        match self {
+            Self::Directory => &files.directory,
+            Self::Database => &files.database,
+            Self::Wal => &files.wal,
+            Self::Shm => &files.shm,
+        }
+    }
+
+    /// Whether device and inode are known as the kernel prints them for a mapping. Those of the other files are as
+    /// stat(2) gives them.
+    pub(super) fn is_known_as_mapped(self) -> bool {
+        self == Self::Shm
+    }
+}
+
+/// Something that one side does not show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// The side.
+    pub side: SideIndex,
+    /// What is not shown.
+    pub what: What,
+    /// Why.
+    pub reason: Recorded,
+}
+
+/// What can be looked at on a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum What {
+    /// The boot id of the kernel.
+    BootId,
+    /// A file.
+    File(Part),
+    /// Device and inode of a file as the kernel prints them for a mapping.
+    MappedIdentity(Part),
+    /// The file system of a file.
+    FileSystem(Part),
+    /// When a file was made.
+    BirthTime(Part),
+    /// The inode generation of a file.
+    Generation(Part),
+    /// The mount through which a file was reached.
+    Mount(Part),
+    /// The processes that map the `-shm`.
+    Mappings,
+    /// The mount namespace.
+    MountNamespace,
+}
+
+/// How the heads of the two `-shm` compare, byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EqualBytesFact {
+    /// They are equal.
+    Equal,
+    /// They differ.
+    Different,
+    /// There are not two.
+    NotTwo,
+}
+
+/// How both sides can be one, so that nothing is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OneSide {
+    /// One capture was given twice.
+    Capture,
+    /// One path was looked at from one process twice, live.
+    Path,
+}

@@ -1,0 +1,222 @@
+//! What running processes have mapped, and what live sides showed each other: page frames, locks, numbers.
+
+use super::identity::NoCommonClock;
+use super::{Part, Recorded, SideIndex, Unseen};
+use crate::evidence::live::{Mapper, NoFrame};
+use crate::evidence::{InodeId, Mapping};
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Process {
+    /// In the PID namespace of the observer.
+    pub pid: u32,
+    /// `/proc/PID/comm`.
+    pub command: Option<String>,
+}
+
+impl From<&Mapping> for Process {
+    fn from(mapping: &Mapping) -> Self {
+        Self { pid: mapping.pid, command: mapping.command.clone() }
+    }
+}
+
+/// Who maps a page of the `-shm`, and on which side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedBy {
+    /// The side.
+    pub side: SideIndex,
+    /// Who.
+    pub mapper: Mapper,
+}
+
+/// What page frames say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageFact {
+    /// One page frame at one moment.
+    OneFrame {
+        /// Page of the `-shm`.
+        page: usize,
+        /// Its page frame.
+        frame: u64,
+        /// Whose mappings.
+        by: [MappedBy; 2],
+        /// The pages of other processes, which would have been needed for a proof, were not seen.
+        others_unseen: bool,
+    },
+    /// Two page frames, again and again.
+    TwoFrames {
+        /// Page of the `-shm`.
+        page: usize,
+        /// Its page frames, in the order of `by`.
+        frames: [u64; 2],
+        /// Whose mappings.
+        by: [MappedBy; 2],
+        /// How often at least.
+        times: u32,
+    },
+    /// Nothing.
+    Silent(NoPages),
+}
+
+/// Why page frames say nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoPages {
+    /// The sides are not both live.
+    NotLive,
+    /// Page tables were not read.
+    Unread(Recorded),
+    /// The `-shm` of a side was deleted or replaced while page tables were read.
+    Replaced,
+    /// On an overlay only mappings of running processes count, and none was seen on both sides.
+    NoProcess,
+    /// Both sides have only one mapping, which is the same.
+    OneMapping,
+    /// No page was read three times in turn.
+    TooFewReads,
+    /// The kernel moved the pages meanwhile.
+    Moved,
+    /// The entries of the page tables name no page.
+    NoFrame(NoFrame),
+}
+
+/// Processes of one side that are cut off from whoever opens the path next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutOffProcesses {
+    /// The side.
+    pub side: SideIndex,
+    /// Their mappings.
+    pub mappings: Vec<Mapping>,
+    /// What the path led to; `None` when there was no `-shm`, or it was deleted or replaced.
+    pub path_leads_to: Option<InodeId>,
+}
+
+/// Processes that map the `-shm` that the path of their side leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mappers {
+    /// The side.
+    pub side: SideIndex,
+    /// The processes, by number.
+    pub processes: Vec<Process>,
+    /// Further processes that could not be looked at.
+    pub processes_denied: u32,
+    /// Further mappings that are not listed.
+    pub mappings_not_listed: u64,
+}
+
+/// What running processes have mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MappingFact {
+    /// Processes of one or both sides are cut off from their path.
+    CutOff(Vec<CutOffProcesses>),
+    /// Processes of both sides map the `-shm` that their path leads to.
+    Mapped([Mappers; 2], MappedInodes),
+    /// On one or both sides this was not seen.
+    Unseen(Vec<NotMapped>),
+}
+
+/// Whether what the processes of both sides map is one inode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MappedInodes {
+    /// One, and the processes were at work on it together.
+    One,
+    /// One, but that processes of both sides were at work on it together is not known.
+    NotAtWork(NotAtWork),
+    /// Two.
+    Two,
+    /// Not decided.
+    Undecided,
+}
+
+/// Why no process is known that maps the `-shm` of a side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotMapped {
+    /// Something was not seen.
+    Unseen(Unseen),
+    /// The `-shm` was deleted or replaced while this side was captured.
+    Replaced(SideIndex),
+    /// A process was seen once that maps another file under the path of the `-shm`; it may have been closing.
+    SeenOnce(SideIndex),
+    /// No process was seen that maps it.
+    Nobody {
+        /// The side.
+        side: SideIndex,
+        /// Mappings that came and went.
+        passing: u32,
+        /// Processes that could not be looked at.
+        denied: u32,
+        /// Why not, where it was recorded.
+        reason: Option<Recorded>,
+        /// Mappings that are not listed.
+        not_listed: u64,
+    },
+}
+
+/// Why processes of both sides are not known to be at work on one wal-index together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAtWork {
+    /// A process maps the `-shm` and has another file open than this one of its side.
+    OtherFile(Process, Part, SideIndex),
+    /// Whether a process has this file of its side open was not seen.
+    FileUnseen(Process, Part, SideIndex),
+    /// The process that the user named does not map the `-shm` itself.
+    NamedProcess(u32, SideIndex),
+    /// The sides are of one mount namespace, and only one process was seen there that maps the `-shm`.
+    OneProcess([SideIndex; 2]),
+    /// The times of the captures cannot be compared.
+    Clock(NoCommonClock),
+    /// The processes seen on this side started after the other capture had ended.
+    StartedLater(SideIndex),
+}
+
+/// What a lock beacon says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BeaconFact {
+    /// One side read what the other held.
+    Seen {
+        /// Who held.
+        holder: SideIndex,
+        /// Who looked.
+        seeker: SideIndex,
+        /// What was held.
+        nonce: u64,
+    },
+    /// One side held throughout, and the other saw nothing.
+    NotSeen {
+        /// Who held.
+        holder: SideIndex,
+        /// Who looked.
+        seeker: SideIndex,
+    },
+    /// Nothing.
+    Silent(NoBeacon),
+}
+
+/// Why a lock beacon says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoBeacon {
+    /// The sides are not both live.
+    NotLive,
+    /// Other locks lay over the pattern.
+    Garbled,
+    /// It was not seen, but it may not have been there.
+    MayNotHaveBeenThere,
+    /// It was not tried, or could not be.
+    Untried(Recorded),
+}
+
+/// What a trial by mapping says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoherenceFact {
+    /// Every number that was written through one mapping was read through the other, both ways, this many times.
+    RoundTrips(u32),
+    /// What this side wrote was not there on the other side.
+    LostThere,
+    /// What the other side wrote was not there on this side.
+    LostHere,
+    /// Later numbers were not answered in time.
+    Unanswered,
+    /// The other side did not say what it saw.
+    Unsaid,
+    /// It was not tried, or could not be.
+    Untried(Recorded),
+}

@@ -1,0 +1,189 @@
+//! From evidence to a verdict about two sides.
+
+use super::fact::{Doubt, Identity, NoProof, OneSide, Part};
+use super::{
+    About, Answer, Because, Fact, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history, identity,
+    mappings, pages, temporal,
+};
+use crate::evidence::{ClockSample, Observation};
+
+/// Two sides and the verdict about them.
+pub(super) struct Judged<'a> {
+    /// The pair.
+    pub pair: Pair<'a>,
+    /// The verdict.
+    pub verdict: PairVerdict,
+}
+
+/// Judges two sides.
+pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
+    let files = files_beside(pair);
+    let one_side = one_side(pair);
+    let pages = pages::judge(pair);
+    let of_processes = pages.of_processes;
+    let mut because = evidence(pair, &files.shm, pages.because);
+    if let Some(one_side) = one_side {
+        // That its own processes do not use what the path leads to, one place says as well as two.
+        because.retain(|item| one_side == OneSide::Path && item.says == Says::Refutes);
+        because.push(Because::new(About::Both, Says::Silent, Fact::OneSide(one_side)));
+    }
+    let memory = answer(&because, About::Memory);
+    let locks = answer(&because, About::Locks);
+    // One folder and one name: whatever the next opener finds there, it is the same on both sides.
+    let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
+    let sharing = match Answer::of_both(memory, locks) {
+        Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
+        sharing => sharing,
+    };
+    let FilesBeside { shm, two_files, doubt } = files;
+    PairVerdict {
+        sides: [pair.a.index, pair.b.index],
+        subject: subject(pair, &because, sharing, of_processes),
+        decided_by: decided_by(&because, sharing, memory, locks),
+        sharing,
+        memory,
+        locks,
+        because,
+        one_side,
+        shm,
+        two_files,
+        doubt,
+        pages_of_processes: of_processes,
+    }
+}
+
+/// All evidence, that of physical pages first.
+fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because> {
+    let mut because = pages;
+    because.extend(identity::because(shm));
+    because.push(directory::because(pair, shm));
+    because.push(mappings::because(pair, shm));
+    because.extend(beacon::because(pair.a.index, pair.b.index, pair.live));
+    because.extend(pair.live.and_then(beacon::coherence));
+    because.push(temporal::because(pair));
+    because.push(history::content(pair));
+    because.push(history::equal_bytes(pair));
+    because
+}
+
+/// What names a capture: when it began and ended, to the nanosecond, and who made it.
+fn capture(side: &Side) -> impl PartialEq + use<> {
+    let of = |clock: ClockSample| (clock.boottime, clock.realtime);
+    (of(side.evidence.begun), of(side.evidence.ended), side.evidence.host.pid)
+}
+
+/// Whether both sides are one, so that there is nothing to compare.
+fn one_side(pair: &Pair<'_>) -> Option<OneSide> {
+    let (a, b) = (pair.a.side, pair.b.side);
+    let place = |side: &Side| (side.evidence.host.pid, side.evidence.files.database_path.clone());
+    if capture(a) == capture(b) {
+        return Some(OneSide::Capture);
+    }
+    // Captures of other times, or of other PID namespaces, can have been made by other processes under one pid.
+    let live = pair.simultaneous || pair.live.is_some();
+    let [x, y] = [a, b].map(|side| side.evidence.host.namespaces.mount.value());
+    let apart = x.zip(y).is_some_and(|(x, y)| x != y);
+    (live && !apart && place(a) == place(b)).then_some(OneSide::Path)
+}
+
+/// What one `-shm` is worth beside the database and the `-wal`.
+pub(super) struct FilesBeside {
+    /// The identity of the `-shm`: a proof only where the others are not two files.
+    pub shm: Identity,
+    /// The database or the `-wal` is two files: what its identity came to.
+    pub two_files: Option<Identity>,
+    /// Why it is not known whether they are one file each.
+    pub doubt: Option<Doubt>,
+}
+
+impl FilesBeside {
+    /// Whether database or `-wal` are two files, or may be: one wal-index is then no sharing that anybody wants.
+    fn may_be_two(&self) -> bool {
+        self.two_files.is_some() || self.doubt.is_some()
+    }
+}
+
+/// Judges the `-shm` together with the database and the `-wal`. What was not seen of those might have spoken against one
+/// wal-index, and takes a proof away as well.
+pub(super) fn files_beside(pair: &Pair<'_>) -> FilesBeside {
+    let shm = identity::judge(pair, Part::Shm);
+    let is_one = matches!(shm, Identity::OneInode(_));
+    let (mut two_files, mut doubt) = (None, None);
+    for part in [Part::Database, Part::Wal] {
+        let missing = |side: &Side| matches!(part.of(&side.evidence.files), Observation::Missing { .. });
+        match identity::judge(pair, part) {
+            two @ (Identity::TwoInodes(_) | Identity::TwoLockInodes(_)) => two_files = two_files.or(Some(two)),
+            Identity::Unknown(_) if missing(pair.a.side) && missing(pair.b.side) => {}
+            // folklore: a -wal comes before its -shm and goes after it (sqlite3WalOpen, sqlite3WalClose), and both beside
+            // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
+            // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
+            // folder has the word. Held by
+            // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open`.
+            open @ (Identity::Unknown(_) | Identity::Replaced(_)) => doubt = doubt.or(Some(Doubt::Identity(open))),
+            // Equal as far as it was seen. What was refused might have told them apart.
+            Identity::Alike(..) => doubt = doubt.or_else(|| identity::refused(pair, part).map(Doubt::Refused)),
+            Identity::OneInode(_) => {}
+        }
+    }
+    let but = two_files.clone().map(Doubt::Identity).or_else(|| doubt.clone());
+    let shm = match (shm, but) {
+        (Identity::OneInode(looks), Some(but)) => Identity::Alike(looks, NoProof::OtherFiles(Box::new(but))),
+        (shm, _) => shm,
+    };
+    // Where the -shm is not known to be one by its identity, the two are a doubt about whatever else proves it.
+    let doubt = doubt.or_else(|| two_files.clone().filter(|_| !is_one).map(Doubt::Identity));
+    FilesBeside { two_files: two_files.filter(|_| is_one), shm, doubt }
+}
+
+/// One aspect: a refuting fact wins, then a proof.
+pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
+    let any = |says| because.iter().any(|item| item.says == says && item.about.covers(aspect));
+    if any(Says::Refutes) {
+        Answer::Refuted
+    } else if any(Says::Proves) {
+        Answer::Proven
+    } else {
+        Answer::Undecided
+    }
+}
+
+/// `pages_of_processes`: what page frames say was seen between running processes of both sides.
+fn subject(pair: &Pair<'_>, because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
+    let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
+    let mappings = match sharing {
+        // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
+        Answer::Proven => {
+            says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
+                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair)
+        }
+        Answer::Refuted => {
+            let of_mappings = |item: &Because| match item.kind {
+                Kind::ProcessMappings => true,
+                Kind::PhysicalPages => pages_of_processes,
+                _ => false,
+            };
+            let refuting = || because.iter().filter(|item| item.says == Says::Refutes);
+            says(Kind::ProcessMappings, Says::Refutes) || refuting().all(of_mappings)
+        }
+        Answer::Undecided => false,
+    };
+    if mappings { Subject::Mappings } else { Subject::Paths }
+}
+
+pub(super) fn decided_by(because: &[Because], sharing: Answer, memory: Answer, locks: Answer) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for item in because {
+        let decides = match (sharing, item.says) {
+            (Answer::Refuted, Says::Refutes) => true,
+            (Answer::Proven | Answer::Undecided, Says::Proves) => {
+                (memory == Answer::Proven && item.about.covers(About::Memory))
+                    || (locks == Answer::Proven && item.about.covers(About::Locks))
+            }
+            _ => false,
+        };
+        if decides && !kinds.contains(&item.kind) {
+            kinds.push(item.kind);
+        }
+    }
+    kinds
+}

@@ -1,0 +1,389 @@
+//! Each piece of evidence: the facts in a sentence, and why a silent piece is silent. Without a full stop.
+
+use super::identity::identity;
+use super::unseen::{LOST_TAIL, gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
+use super::words::{LISTED, Names, part, process, processes};
+use crate::compare::{
+    BeaconFact, Because, CoherenceFact, ContentFact, CutOffProcesses, DirectoryFact, EqualBytesFact, Fact, FellBehind,
+    Gap, Identity, MappedBy, MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, OneSide,
+    OtherName, PageFact, PairVerdict, Part, Process, Says, TemporalFact,
+};
+use crate::evidence::live::{Mapper, NoFrame};
+use crate::evidence::{CutOff, InodeId, Mapping};
+use crate::number::FrameNumber;
+
+/// The facts of one piece of evidence about a pair; where there are more than two sides, with the names of the two.
+#[must_use]
+pub fn detail_of_pair(pair: &PairVerdict, item: &Because, names: Names<'_>) -> String {
+    let detail = detail(item, names);
+    let [a, b] = pair.sides;
+    if names.are_several() { format!("{} / {}: {detail}", names.of(a), names.of(b)) } else { detail }
+}
+
+/// The facts.
+#[must_use]
+pub fn detail(item: &Because, names: Names<'_>) -> String {
+    match &item.fact {
+        Fact::PhysicalPages(fact) => pages(fact, names),
+        Fact::KernelIdentity(_) if item.says == Says::Silent => {
+            "the identity of the -shm decides nothing here".to_owned()
+        }
+        Fact::KernelIdentity(found) => identity(found, names),
+        Fact::OverlayPages => "whether the pages behind the overlay are shared is open".to_owned(),
+        Fact::OneSide(_) => "everything is equal to itself".to_owned(),
+        Fact::DirectoryIdentity(_) if item.says == Says::Silent => "the directory decides nothing here".to_owned(),
+        Fact::DirectoryIdentity(fact) => directory(fact, names),
+        Fact::ProcessMappings(fact) => mappings(fact, names),
+        Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::MappingCoherence(_) if item.says == Says::Silent => {
+            "the trial by mapping decides nothing here".to_owned()
+        }
+        Fact::MappingCoherence(fact) => coherence(fact),
+        Fact::Temporal(_) if item.says == Says::Silent => {
+            "the order of what the sides showed decides nothing here".to_owned()
+        }
+        Fact::Temporal(fact) => temporal(fact, names),
+        Fact::ContentLineage(_) if item.says == Says::Silent => "the frames decide nothing here".to_owned(),
+        Fact::ContentLineage(fact) => content(fact, names),
+        Fact::EqualBytes(EqualBytesFact::Equal) => {
+            "the heads of the two -shm files are equal, byte for byte".to_owned()
+        }
+        Fact::EqualBytes(EqualBytesFact::Different) => {
+            "the heads of the two -shm files differ; one may have been captured later".to_owned()
+        }
+        Fact::EqualBytes(EqualBytesFact::NotTwo) => "there are not two -shm heads to lay side by side".to_owned(),
+    }
+}
+
+/// Why a piece of evidence is silent; `None` where it is not.
+#[must_use]
+pub fn reason(item: &Because, names: Names<'_>) -> Option<String> {
+    if item.says != Says::Silent {
+        return None;
+    }
+    Some(match &item.fact {
+        Fact::PhysicalPages(PageFact::Silent(why)) => no_pages(why),
+        Fact::PhysicalPages(fact) => pages(fact, names),
+        Fact::KernelIdentity(found) => identity(found, names),
+        Fact::OverlayPages => {
+            "an overlay path and its own upper folder share pages under different identities".to_owned()
+        }
+        Fact::OneSide(one_side) => format!("these are {}", self::one_side(*one_side)),
+        Fact::DirectoryIdentity(fact) => directory(fact, names),
+        Fact::ProcessMappings(MappingFact::Mapped(_, inodes)) => match inodes {
+            MappedInodes::NotAtWork(why) => not_at_work(why, names),
+            _ => "whether what is mapped is one inode was not decided".to_owned(),
+        },
+        Fact::ProcessMappings(MappingFact::Unseen(sides)) => {
+            sides.iter().map(|side| not_mapped(side, names)).collect::<Vec<_>>().join("; ")
+        }
+        Fact::ProcessMappings(fact) => mappings(fact, names),
+        Fact::LockBeacon(BeaconFact::Silent(why)) => no_beacon(why).to_owned(),
+        Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::MappingCoherence(fact) => coherence(fact),
+        Fact::Temporal(fact) => temporal(fact, names),
+        Fact::ContentLineage(fact) => content(fact, names),
+        Fact::EqualBytes(_) => {
+            "identical hex dumps prove nothing: a plain copy and two FUSE mounts look the same".to_owned()
+        }
+    })
+}
+
+/// How two sides are one.
+pub(super) fn one_side(one_side: OneSide) -> &'static str {
+    match one_side {
+        OneSide::Capture => "one and the same capture: it says nothing about two sides",
+        OneSide::Path => "one and the same path seen from one place: nothing was compared",
+    }
+}
+
+fn pages(fact: &PageFact, names: Names<'_>) -> String {
+    match fact {
+        PageFact::OneFrame { page, frame, by: [a, b], others_unseen } => {
+            let others = if *others_unseen { "; that of other processes was not seen" } else { "" };
+            format!(
+                "page {page} of the -shm is page frame {frame} for {} and {}{others}",
+                mapped_by(a, names),
+                mapped_by(b, names)
+            )
+        }
+        PageFact::TwoFrames { page, frames: [p, q], by: [a, b], times } => format!(
+            "page {page} of the -shm is page frame {p} for {} and {q} for {}, {times} times and more",
+            mapped_by(a, names),
+            mapped_by(b, names)
+        ),
+        PageFact::Silent(_) => "page frames decide nothing here".to_owned(),
+    }
+}
+
+fn mapped_by(by: &MappedBy, names: Names<'_>) -> String {
+    let label = names.of(by.side);
+    match &by.mapper {
+        Mapper::Descriptor => format!("whoever opens {label}"),
+        Mapper::Process { pid, command, .. } => {
+            format!("{} on {label}", process(&Process { pid: *pid, command: command.clone() }))
+        }
+    }
+}
+
+fn no_pages(why: &NoPages) -> String {
+    let why = match why {
+        NoPages::NotLive => {
+            "frames are used again within milliseconds: only one compare of two live sides can read them"
+        }
+        NoPages::Unread(why) => &why.0,
+        NoPages::Replaced => "the -shm of a side was deleted or replaced while page tables were read",
+        NoPages::NoProcess => {
+            "on an overlay only the mappings of running processes count, and none was seen on both sides"
+        }
+        NoPages::OneMapping => "both sides show only one and the same mapping",
+        NoPages::TooFewReads => "no page was read three times in turn",
+        NoPages::Moved => "the pages were moved while they were looked at",
+        NoPages::NoFrame(NoFrame::NotResident) => {
+            "no page is in the page tables of both: idle processes have not touched it lately"
+        }
+        NoPages::NoFrame(NoFrame::NotOfFile) => "what is mapped are no pages of a file",
+        NoPages::NoFrame(NoFrame::Hidden) => {
+            "page frames are shown only to CAP_SYS_ADMIN in the initial user namespace"
+        }
+    };
+    why.to_owned()
+}
+
+fn directory(fact: &DirectoryFact, names: Names<'_>) -> String {
+    match fact {
+        DirectoryFact::OpenersMeet(found, name) => format!(
+            "{}; whoever opens {name} next, on either side, looks up or creates the -shm there",
+            identity(found, names)
+        ),
+        DirectoryFact::OpenersPart(found) => {
+            format!("{}; there is no -shm yet, and each side would create its own", identity(found, names))
+        }
+        DirectoryFact::Identity(two @ Identity::TwoInodes(_)) => {
+            format!("{}; files in different directories can still be one by mounts or hard links", identity(two, names))
+        }
+        DirectoryFact::Identity(found) => identity(found, names),
+        DirectoryFact::Silent(OtherName::Names([(a, x), (b, y)])) => {
+            format!("the database is called {x} on {} and {y} on {}", names.of(*a), names.of(*b))
+        }
+        DirectoryFact::Silent(OtherName::OwnMount(file, side)) => format!(
+            "on {} the {} is a mount of its own: the directory says nothing about it",
+            names.of(*side),
+            part(*file)
+        ),
+        DirectoryFact::Silent(OtherName::Unseen(what)) => unseen(what, names),
+    }
+}
+
+fn mappings(fact: &MappingFact, names: Names<'_>) -> String {
+    match fact {
+        MappingFact::CutOff(sides) => sides.iter().map(|side| cut_off(side, names)).collect::<Vec<_>>().join("; "),
+        MappingFact::Mapped([a, b], inodes) => {
+            let inodes = match inodes {
+                MappedInodes::One => ": one inode",
+                MappedInodes::Two => ": two inodes",
+                MappedInodes::NotAtWork(_) | MappedInodes::Undecided => "",
+            };
+            format!("the -shm of each side is mapped: {}, {}{inodes}", mappers(a, names), mappers(b, names))
+        }
+        MappingFact::Unseen(_) => "what running processes have mapped was not seen on both sides".to_owned(),
+    }
+}
+
+fn mappers(side: &Mappers, names: Names<'_>) -> String {
+    let unseen = [
+        (u64::from(side.processes_denied), "more processes could not be looked at"),
+        (side.mappings_not_listed, "more mappings are not listed"),
+    ];
+    let unseen: String = unseen.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(" ({n} {what})")).collect();
+    format!("by {} on {}{unseen}", processes(&side.processes), names.of(side.side))
+}
+
+/// Processes that use another wal-index than the path of their side leads to.
+#[must_use]
+pub fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
+    let label = names.of(side.side);
+    let leads = match side.path_leads_to {
+        Some(id) => format!("while the path leads to {id}"),
+        None => "which was deleted or replaced: no path leads to it any more".to_owned(),
+    };
+    let by_path: Vec<&Mapping> = side.by(CutOff::Path).collect();
+    let by_database: Vec<&Mapping> = side.by(CutOff::Database).collect();
+    let mut facts = Vec::new();
+    if !by_path.is_empty() {
+        facts.push(format!("on {label} {} maps {}, {leads}", of_mappings(&by_path), inodes(&by_path)));
+    }
+    if let Some(first) = by_database.first() {
+        let deleted = if first.deleted_suffix { ", deleted" } else { "" };
+        facts.push(format!(
+            "{} has the database of {label} open, and maps {} ({}{deleted}) as its wal-index, not the -shm of {label}",
+            of_mappings(&by_database),
+            inodes(&by_database),
+            first.path
+        ));
+    }
+    facts.join("; ")
+}
+
+/// The processes of some mappings, each once, by number.
+pub(crate) fn of_mappings(mappings: &[&Mapping]) -> String {
+    let mut all: Vec<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
+    all.sort();
+    all.dedup();
+    processes(&all)
+}
+
+fn inodes(mappings: &[&Mapping]) -> String {
+    let mut inodes: Vec<InodeId> = mappings.iter().map(|mapping| mapping.inode).collect();
+    inodes.sort();
+    inodes.dedup();
+    inodes.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn not_mapped(why: &NotMapped, names: Names<'_>) -> String {
+    match why {
+        NotMapped::Unseen(what) => unseen(what, names),
+        NotMapped::Replaced(side) => replaced_during_capture(Part::Shm, *side, names),
+        NotMapped::SeenOnce(side) => format!(
+            "on {} a process was seen once that maps another file under the path of the -shm, and nobody looked again: it may have been closing",
+            names.of(*side)
+        ),
+        NotMapped::Nobody { side, passing, denied, reason, not_listed } => {
+            let passing = match passing {
+                0 => String::new(),
+                n => format!(", but for {n} that came and went"),
+            };
+            let denied = match (denied, reason) {
+                (0, _) => String::new(),
+                (n, reason) => {
+                    let reason = reason.as_ref().map_or("no permission", |reason| reason.0.as_str());
+                    format!(", and {n} could not be looked at: {reason}")
+                }
+            };
+            let not_listed = match not_listed {
+                0 => String::new(),
+                n => format!(", and {n} mappings are not listed"),
+            };
+            format!("no process of {} was seen that maps the -shm{passing}{denied}{not_listed}", names.of(*side))
+        }
+    }
+}
+
+fn not_at_work(why: &NotAtWork, names: Names<'_>) -> String {
+    match why {
+        NotAtWork::OtherFile(who, file, side) => format!(
+            "{} maps the -shm, and has another {} open than that of {}",
+            process(who),
+            part(*file),
+            names.of(*side)
+        ),
+        NotAtWork::FileUnseen(who, file, side) => {
+            format!("whether {} has the {} of {} open was not seen", process(who), part(*file), names.of(*side))
+        }
+        NotAtWork::NamedProcess(pid, side) => {
+            format!("process {pid} of {} does not map the -shm itself", names.of(*side))
+        }
+        NotAtWork::OneProcess([a, b]) => format!(
+            "{} and {} are of one mount namespace, and one process alone was seen there that maps the -shm",
+            names.of(*a),
+            names.of(*b)
+        ),
+        NotAtWork::Clock(why) => no_common_clock(why, names),
+        NotAtWork::StartedLater(later) => format!(
+            "the processes seen on {} started after the other capture had ended: whether they were ever at work together was not seen",
+            names.of(*later)
+        ),
+    }
+}
+
+fn beacon(fact: &BeaconFact, names: Names<'_>) -> String {
+    match fact {
+        BeaconFact::Seen { holder, seeker, nonce } => format!(
+            "64 bits that {} held as locks were read by {} ({nonce:016x})",
+            names.of(*holder),
+            names.of(*seeker)
+        ),
+        BeaconFact::NotSeen { holder, seeker } => {
+            format!("{} held 64 locks throughout, and {} saw none of them", names.of(*holder), names.of(*seeker))
+        }
+        BeaconFact::Silent(_) => "the lock beacon decides nothing here".to_owned(),
+    }
+}
+
+fn no_beacon(why: &NoBeacon) -> &str {
+    match why {
+        NoBeacon::NotLive => "locks are held by live processes: compare two live sides, or run walscope probe on both",
+        NoBeacon::Garbled => "other locks lay over the pattern; try again",
+        NoBeacon::MayNotHaveBeenThere => {
+            "it was not seen, which counts only where the holder is known to have held throughout, and both paths still name the file"
+        }
+        NoBeacon::Untried(why) => &why.0,
+    }
+}
+
+fn coherence(fact: &CoherenceFact) -> String {
+    match fact {
+        CoherenceFact::RoundTrips(n) => {
+            format!("{n} times a fresh number went there and back through the two mappings")
+        }
+        CoherenceFact::LostThere => {
+            "what was written through the mapping here was not there on the other side".to_owned()
+        }
+        CoherenceFact::LostHere => "what the other side wrote through its mapping was not there here".to_owned(),
+        CoherenceFact::Unanswered => "the first numbers were seen, later ones were not answered in time".to_owned(),
+        CoherenceFact::Unsaid => "the other side did not say what it saw".to_owned(),
+        CoherenceFact::Untried(why) => why.0.clone(),
+    }
+}
+
+/// That one side showed less than the other had shown before.
+#[must_use]
+pub fn fell_behind(found: &FellBehind, names: Names<'_>) -> String {
+    let ((ahead, more), (behind, less)) = (found.ahead, found.behind);
+    format!(
+        "{} showed frame {more} of the same generation, and {} us later {} still showed frame {less}",
+        names.of(ahead),
+        found.after / 1_000,
+        names.of(behind)
+    )
+}
+
+/// What may be another life of the database decides nothing.
+fn with_gap(detail: String, why: Option<&Gap>, names: Names<'_>) -> String {
+    match why {
+        Some(why) => format!("{detail}; but {}, and {LOST_TAIL}", gap(why, names)),
+        None => detail,
+    }
+}
+
+fn temporal(fact: &TemporalFact, names: Names<'_>) -> String {
+    match fact {
+        TemporalFact::FellBehind(found, why) => with_gap(fell_behind(found, names), why.as_ref(), names),
+        TemporalFact::AdvanceTogether => "interleaved samples of both sides advance together".to_owned(),
+        TemporalFact::Kernel(why) => no_common_kernel(why, names),
+        TemporalFact::NoSamples(side) => format!("{} has no samples on a comparable clock", names.of(*side)),
+        TemporalFact::NotInterleaved => "the samples do not interleave while frames are added".to_owned(),
+        TemporalFact::NoOrder => "no two samples are of the same generation and one wholly after the other".to_owned(),
+    }
+}
+
+/// That one generation holds different content on the two sides.
+#[must_use]
+pub fn different_at(frame: FrameNumber) -> String {
+    format!("same generation, but frame {frame} was committed with different content on the two sides")
+}
+
+fn content(fact: &ContentFact, names: Names<'_>) -> String {
+    match fact {
+        ContentFact::EqualUpTo(frame) => {
+            format!("same generation and same content up to frame {frame}; a copy looks the same")
+        }
+        ContentFact::DifferentAt(frame, why) => with_gap(different_at(*frame), why.as_ref(), names),
+        ContentFact::ChecksumUnknown(frame) => {
+            format!("the checksum of frame {frame} was not captured on both sides")
+        }
+        ContentFact::NoCommonFrame => "no frame is common to both".to_owned(),
+        ContentFact::OtherGenerations => "the generations differ, so frames cannot be compared".to_owned(),
+        ContentFact::NoHistory => "a side has neither a usable -wal nor a wal-index in use".to_owned(),
+    }
+}

@@ -1,0 +1,69 @@
+//! What a side does not show, and why two sides cannot be compared. Without a full stop.
+
+use super::words::{Names, part};
+use crate::compare::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
+
+/// What else explains that content differs.
+pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
+/// What else explains that files differ.
+pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
+
+/// Something that one side does not show.
+pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
+    let label = names.of(unseen.side);
+    let of_part = |what: &str, file: Part| format!("the {what} of the {} of {label} was", part(file));
+    let what = match unseen.what {
+        What::BootId => format!("the boot id of {label} was"),
+        What::File(file) => format!("the {} of {label} was", part(file)),
+        What::MappedIdentity(file) => of_part("identity as mapped", file),
+        What::FileSystem(file) => of_part("file system", file),
+        What::BirthTime(file) => of_part("birth time", file),
+        What::Generation(file) => of_part("inode generation", file),
+        What::Mount(file) => of_part("mount", file),
+        What::Mappings => format!("the mappings of {label} were"),
+        What::MountNamespace => format!("the mount namespace of {label} was"),
+    };
+    format!("{what} not seen: {}", unseen.reason.0)
+}
+
+/// That a file was deleted or replaced while a side was captured.
+pub(super) fn replaced_during_capture(file: Part, side: SideIndex, names: Names<'_>) -> String {
+    format!("the {} of {} was deleted or replaced while it was captured", part(file), names.of(side))
+}
+
+/// Why one kernel is not known.
+pub(super) fn no_common_kernel(why: &NoCommonKernel, names: Names<'_>) -> String {
+    match why {
+        NoCommonKernel::Unseen(what) => unseen(what, names),
+        NoCommonKernel::Different => {
+            "the boot ids differ: two kernels, or one of the two was mounted over; identities cannot be compared"
+                .to_owned()
+        }
+    }
+}
+
+/// Why the times of two captures cannot be compared.
+pub(super) fn no_common_clock(why: &NoCommonClock, names: Names<'_>) -> String {
+    match why {
+        NoCommonClock::Kernel(why) => no_common_kernel(why, names),
+        NoCommonClock::EndedBeforeItBegan(side) => {
+            format!("{} ended before it began, by its own clock", names.of(*side))
+        }
+        NoCommonClock::OffsetUnseen(side) => format!("the clock offset of {} was not seen", names.of(*side)),
+    }
+}
+
+/// Why one life of what both sides have open is not known.
+#[must_use]
+pub fn gap(why: &Gap, names: Names<'_>) -> String {
+    match why {
+        Gap::Clock(why) => no_common_clock(why, names),
+        Gap::NoProcessThroughout(later) => format!(
+            "no process was seen on {} that maps its -shm and is older than the other capture",
+            names.of(*later)
+        ),
+        Gap::ShmMayBeYounger(later) => {
+            format!("the -shm of {} may be younger than the other capture", names.of(*later))
+        }
+    }
+}

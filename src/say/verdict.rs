@@ -1,0 +1,213 @@
+//! The verdict in plain words: never more than its subject, and what to do.
+
+use super::evidence::{detail, one_side, reason};
+use super::identity::{doubt, identity};
+use super::words::Names;
+use crate::compare::{
+    About, Answer, Because, Comparison, Doubt, Identity, Kind, OneSide, PairVerdict, Says, Subject, Verdict,
+};
+
+/// Explains a verdict.
+#[must_use]
+pub fn explain(comparison: &Comparison) -> String {
+    let labels = Names::labels(comparison);
+    let names = Names::new(&labels);
+    let verdict = &comparison.verdict;
+    if let [only] = verdict.pairs.as_slice()
+        && verdict.sharing == Answer::Undecided
+        && let Some(one) = only.one_side
+    {
+        let next = match one {
+            OneSide::Capture => "Give a capture of each side.",
+            OneSide::Path => {
+                "Name the database as each side sees it: NAME:/path, pid:N:/path, or a bundle that was captured there."
+            }
+        };
+        let all = names.all();
+        return format!("Whether {all} share one wal-index is undecided. These are {}. {next}", one_side(one));
+    }
+    let stable = comparison.sides.iter().all(|side| side.stable);
+    let mut sentences = match verdict.sharing {
+        Answer::Proven => proven(verdict, names, stable),
+        Answer::Refuted => refuted(verdict, names),
+        Answer::Undecided => undecided(verdict, names),
+    };
+    sentences.extend(verdict.pairs.iter().find_map(conflict));
+    sentences.extend(verdict.pairs.iter().filter_map(|pair| {
+        let [a, b] = pair.sides.map(|side| names.of(side));
+        Some(format!("{a} and {b} are {}.", one_side(pair.one_side?)))
+    }));
+    if !stable {
+        sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
+    }
+    sentences.join(" ")
+}
+
+/// Explains the verdict of a probe. `folder`: it was tried on a scratch file in a folder.
+#[must_use]
+pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
+    let names = Names::PROBE;
+    let refuting = || {
+        let item = verdict.because().find(|item| item.says == Says::Refutes);
+        item.map(|item| detail(item, names)).unwrap_or_default()
+    };
+    match (verdict.sharing, folder) {
+        (Answer::Proven, true) => {
+            "A file in this folder is one memory with one list of locks on both sides: a database here can be used in WAL mode from both.".to_owned()
+        }
+        (Answer::Proven, false) => {
+            "A process that opens the database next, here or on the other side, reaches the same wal-index: its memory and its locks are shared.".to_owned()
+        }
+        (Answer::Refuted, true) => format!(
+            "WAL mode does not work between the two sides in this folder: {}. Use one local file system on one host, or another journal mode.",
+            refuting()
+        ),
+        (Answer::Refuted, false) => format!("The two sides do not share one wal-index: {}.", refuting()),
+        (Answer::Undecided, folder) => {
+            let half = match (verdict.memory, verdict.locks) {
+                (_, Answer::Proven) => "Locks are shared; about the memory nothing is proven.",
+                (Answer::Proven, _) => "Memory is shared; about the locks nothing is proven.",
+                _ => "Nothing is proven: that nobody was met does not say that nothing is shared.",
+            };
+            let next = if folder {
+                "Run it on both sides at the same time, with the same word."
+            } else {
+                "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames."
+            };
+            let open = verdict.pairs.iter().find_map(|pair| pair.doubt.as_ref());
+            let open = open.map(|why| format!("{} ", not_shown(why, names))).unwrap_or_default();
+            format!("{half} {open}{next}")
+        }
+    }
+}
+
+fn not_shown(why: &Doubt, names: Names<'_>) -> String {
+    format!("That database and -wal are one is not shown: {}.", doubt(why, names))
+}
+
+/// `stable`: every capture is of one moment. Where one is not, there may be something to do after all.
+fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
+    let all = names.all();
+    if verdict.subject == Subject::Mappings {
+        return vec![
+            format!("The processes seen on {all} have one wal-index mapped: they share its memory and its locks."),
+            match stable {
+                true => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+                false => "Processes that were not seen are not judged.".to_owned(),
+            },
+        ];
+    }
+    let unseen = verdict.pairs.iter().find_map(|pair| {
+        let mut items = pair.because.iter().filter(|item| item.kind == Kind::ProcessMappings);
+        reason(items.find(|item| item.says == Says::Silent)?, names)
+    });
+    let why = unseen.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    vec![
+        format!(
+            "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared."
+        ),
+        format!(
+            "What running processes have mapped is not judged{why}; to judge that, capture on each side as the user that SQLite runs as, or as root, while it has the database open."
+        ),
+    ]
+}
+
+fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
+    let all = names.all();
+    let refuting = verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted);
+    let (mut facts, mut path_level) = (Vec::new(), false);
+    for pair in refuting.take(3) {
+        let refutes = || pair.because.iter().filter(|item| item.says == Says::Refutes);
+        path_level |= refutes().any(|item| !pair.is_about_processes(item));
+        // Two inodes explain best why mappings differ; what else speaks against paths says nothing about mappings.
+        let of_subject = |item: &&Because| {
+            verdict.subject == Subject::Paths
+                || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings | Kind::PhysicalPages)
+        };
+        facts.extend(refutes().find(of_subject).map(|item| detail(item, names)));
+    }
+    let facts = facts.join("; ");
+    let (what, advice) = match (verdict.subject, path_level) {
+        (Subject::Mappings, false) => (
+            format!("The processes seen on {all} do not all use one wal-index"),
+            "Stop every process that has the database open, keep a copy of all its files, then start them again; never delete or replace a -shm or -wal that is in use.",
+        ),
+        (Subject::Mappings, true) => (
+            format!("The processes seen on {all} do not have one wal-index mapped"),
+            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
+        ),
+        (Subject::Paths, _) => (
+            format!("{all} do not share one wal-index"),
+            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
+        ),
+    };
+    vec![format!("{what}: {facts}."), advice.to_owned()]
+}
+
+fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
+    let all = names.all();
+    let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
+    let half = match (verdict.memory, verdict.locks) {
+        (Answer::Proven, Answer::Proven) => Some("Memory and locks of one wal-index are shared."),
+        (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),
+        (_, Answer::Proven) => Some("Locks are shared; about the memory nothing is proven."),
+        _ => None,
+    };
+    sentences.extend(half.map(str::to_owned));
+    if let Some(pair) = verdict.pairs.iter().find(|pair| pair.two_files.is_some())
+        && matches!(pair.shm, Identity::Alike(..))
+    {
+        let [a, b] = pair.sides.map(|side| names.of(side));
+        let why = identity(&pair.shm, names);
+        sentences.push(format!(
+            "{a} and {b} have one -shm, but what it should belong to is two: {why}. Stop the writers before content is lost, and mount the folder that holds the database, with everything in it, from one place into every container."
+        ));
+        return sentences;
+    }
+    let open = || verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Undecided);
+    if let Some(pair) = open().find(|pair| pair.one_side.is_none())
+        && matches!(pair.shm, Identity::Alike(..) | Identity::Replaced(_) | Identity::Unknown(_))
+    {
+        sentences.push(format!("Kernel identity does not decide it: {}.", identity(&pair.shm, names)));
+    }
+    sentences.extend(open().find_map(|pair| pair.doubt.as_ref()).map(|why| not_shown(why, names)));
+    sentences.push(
+        "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."
+            .to_owned(),
+    );
+    sentences
+}
+
+/// What to say when one pair has a proof and a refutation.
+fn conflict(pair: &PairVerdict) -> Option<String> {
+    let touching = |other: About, item: &Because| item.about.covers(other) || other == About::Both;
+    // Shared memory and locks apart, or the other way, is no contradiction.
+    let all = |says| pair.because.iter().filter(move |item| item.says == says);
+    let (proof, refutation) = all(Says::Refutes).find_map(|refutation| {
+        let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;
+        Some((proof, refutation))
+    })?;
+    if refutation.kind == Kind::ProcessMappings {
+        return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
+    }
+    Some(format!(
+        "The evidence contradicts itself: {} speaks for sharing and {} against it; what speaks against it counts.",
+        kind_name(proof.kind),
+        kind_name(refutation.kind)
+    ))
+}
+
+/// A kind of evidence in words.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PhysicalPages => "the physical pages",
+        Kind::KernelIdentity => "kernel identity",
+        Kind::DirectoryIdentity => "the identity of the directory",
+        Kind::ProcessMappings => "what processes have mapped",
+        Kind::LockBeacon => "the lock beacon",
+        Kind::MappingCoherence => "the trial by mapping",
+        Kind::Temporal => "the order in time",
+        Kind::ContentLineage => "the content of the frames",
+        Kind::EqualBytes => "the bytes",
+    }
+}
