@@ -18,9 +18,6 @@ use crate::number::{ByteOrder, Checksum, PageNumber, PageSize, Salts};
 const BLOCK_BYTES: usize = 512 * 1024;
 /// Frames whose checksums are computed at once. Small ones stay in the nearest cache until their headers are compared.
 const FRAMES_AT_ONCE: usize = 16;
-/// Bytes of a cache line. Where a page of the file and the place for it begin with one, the kernel copies it faster: by one
-/// part in twenty on some processors, if the page cache holds the file in pieces of 4 KiB.
-const LINE: usize = 64;
 /// Blocks a thread that may be under way or wait for their turn.
 const BLOCKS_A_THREAD: usize = 3;
 /// Files below this size for each thread are not worth starting one.
@@ -86,7 +83,7 @@ impl Reading<'_> {
 #[derive(Default)]
 struct Block {
     links: Vec<Link>,
-    buffer: Buffer,
+    bytes: Vec<u8>,
     /// Where the bytes end, if they ended before the block did.
     end: Option<u64>,
 }
@@ -166,7 +163,7 @@ impl Shared<'_> {
                 Next::HandOn(Done::Failed(error)) => return Err(error),
                 Next::HandOn(Done::Hole { frames }) => each(Run::Hole { frames })?,
                 Next::HandOn(Done::Block(mut block)) => {
-                    each(Run::Frames { links: &block.links, bytes: block.buffer.bytes() })?;
+                    each(Run::Frames { links: &block.links, bytes: &block.bytes })?;
                     // A file that shrinks while it is read ends where the reading came short.
                     if let Some(end) = block.end.take() {
                         return Ok(end);
@@ -267,38 +264,17 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Room for a block, and where in it the block begins.
-#[derive(Default)]
-struct Buffer {
-    room: Vec<u8>,
-    begin: usize,
-}
-
-impl Buffer {
-    /// Room for a block of so many bytes that stands at an offset of the file.
-    fn room_for(&mut self, bytes: usize, at: u64) -> &mut [u8] {
-        self.room.resize(bytes + 2 * LINE, 0);
-        let to_line = self.room.as_ptr().align_offset(LINE);
-        self.begin = if to_line < LINE { to_line + (at % LINE as u64) as usize } else { 0 };
-        self.room.get_mut(self.begin..self.begin + bytes).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.room.get(self.begin..).unwrap_or_default()
-    }
-}
-
 /// One thread's reading.
 struct Worker<'a> {
     reading: &'a Reading<'a>,
-    buffer: Buffer,
+    buffer: Vec<u8>,
     /// Where the last block ended, and the checksum stored in its last frame.
     last: (u64, Checksum),
 }
 
 impl<'a> Worker<'a> {
     fn new(reading: &'a Reading<'a>) -> Self {
-        Self { reading, buffer: Buffer::default(), last: (reading.from, reading.seed) }
+        Self { reading, buffer: Vec::new(), last: (reading.from, reading.seed) }
     }
 
     fn check(&mut self, mut task: Task) -> (u64, Done) {
@@ -312,13 +288,13 @@ impl<'a> Worker<'a> {
     fn read(&mut self, at: u64, block: &mut Block) -> io::Result<()> {
         let reading = self.reading;
         let frame_size = reading.frame_size();
+        self.buffer.resize(reading.frames_a_block() * frame_size, 0);
         let mut seed = self.seed(at)?;
-        let room = self.buffer.room_for(reading.frames_a_block() * frame_size, at);
-        let got = reading.wal.read_at(room, at)?;
+        let got = reading.wal.read_at(&mut self.buffer, at)?;
         let end = at.saturating_add(got as u64);
-        block.end = (got < room.len()).then_some(end);
+        block.end = (got < self.buffer.len()).then_some(end);
         block.links.clear();
-        let bytes = room.get(..got).unwrap_or_default();
+        let bytes = self.buffer.get(..got).unwrap_or_default();
         for frames in bytes.chunks(frame_size * FRAMES_AT_ONCE) {
             let mut sums = [Checksum::ZERO; FRAMES_AT_ONCE];
             frame_checksums_by(reading.kernel, reading.order, seed, frames, frame_size, &mut sums);
@@ -330,7 +306,7 @@ impl<'a> Worker<'a> {
         }
         self.last = (end, seed);
         if reading.pages {
-            std::mem::swap(&mut self.buffer, &mut block.buffer);
+            std::mem::swap(&mut self.buffer, &mut block.bytes);
         }
         Ok(())
     }
