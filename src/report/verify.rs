@@ -14,6 +14,7 @@ use crate::finding::checks::{self, Check, CheckResult};
 use crate::finding::rules::Facts;
 use crate::finding::{Finding, Severity};
 use crate::look::Inspection;
+use crate::say;
 use crate::wal::FrameCounts;
 
 /// The schema's name and version.
@@ -72,12 +73,12 @@ enum CheckResultDocument {
     Skipped,
 }
 
-impl From<&Check> for CheckDocument {
-    fn from(check: &Check) -> Self {
+impl CheckDocument {
+    fn new(check: &Check, inspection: &Inspection) -> Self {
         Self {
             check: check.check.name(),
             result: check.result,
-            numbers: check.numbers.clone(),
+            numbers: say::check::numbers(check, inspection),
             codes: check.codes.iter().map(|code| code.name().to_owned()).collect(),
         }
     }
@@ -145,7 +146,7 @@ impl VerifyDocument {
             settled: inspection.settled,
             verdict: Verdict::of(&checks, &findings),
             frames: inspection.wal.as_ref().map(|wal| wal.frames),
-            checks: checks.iter().map(CheckDocument::from).collect(),
+            checks: checks.iter().map(|check| CheckDocument::new(check, inspection)).collect(),
             findings: documents(&findings),
             reasons: inspect::reasons(inspection),
         }

@@ -1,6 +1,7 @@
 //! Sentences, made of facts: the last step before a document is written. One file for each family. Nothing here
 //! decides anything.
 
+pub mod check;
 pub mod checkpoint;
 pub mod evidence;
 pub mod finding;
