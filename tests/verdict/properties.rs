@@ -2,20 +2,17 @@
 
 use proptest::prelude::*;
 
+use super::pieces::{LIVE_PIECES, PIECES, of};
 use super::*;
-use walscope::evidence::live::{BeaconLook, Live, Mapper, PageEntry, PageTable, Sight};
+use walscope::evidence::live::{BeaconLook, Live, Mapper, Sight};
 use walscope::evidence::{FileView, Observation};
 
 /// Differences that a pair can have.
-pub const VARIATIONS: u32 = 27;
+const VARIATIONS: u32 = 27;
 /// Differences that what two live sides show can have.
-pub const LIVE_VARIATIONS: u32 = 8;
-/// Pieces of it that can go missing.
-pub const LIVE_REMOVALS: u32 = 8;
-/// Pieces of evidence that can go missing, on each side.
-pub const REMOVALS: u32 = 32;
+const LIVE_VARIATIONS: u32 = 8;
 
-pub fn vary(sides: &mut [Side; 2], which: u32) {
+fn vary(sides: &mut [Side; 2], which: u32) {
     let [a, b] = sides;
     match which {
         0 => own_shm(b, 78),
@@ -72,62 +69,7 @@ pub fn vary(sides: &mut [Side; 2], which: u32) {
     }
 }
 
-fn of(file: &mut Observation<FileView>, change: impl FnOnce(&mut FileView)) {
-    if let Observation::Seen { value } = file {
-        change(value);
-    }
-}
-
-pub fn remove(side: &mut Side, which: u32) {
-    fn gone<T>() -> Observation<T> {
-        Observation::denied("taken away")
-    }
-    let evidence = &mut side.evidence;
-    match which {
-        0 => evidence.host.boot_id = gone(),
-        1 => evidence.host.namespaces.mount = gone(),
-        2 => evidence.host.mounts = gone(),
-        3 => evidence.files.directory = gone(),
-        4 => evidence.files.database = gone(),
-        5 => evidence.files.wal = gone(),
-        6 => evidence.files.shm = gone(),
-        7 => of(&mut evidence.files.shm, |file| file.birth_time = gone()),
-        8 => of(&mut evidence.files.shm, |file| file.generation = gone()),
-        9 => of(&mut evidence.files.shm, |file| file.file_system = gone()),
-        10 => of(&mut evidence.files.shm, |file| file.maps_identity = gone()),
-        11 => of(&mut evidence.files.shm, |file| file.mount_id = gone()),
-        12 => of(&mut evidence.files.directory, |file| file.birth_time = gone()),
-        13 => of(&mut evidence.files.directory, |file| file.generation = gone()),
-        14 => of(&mut evidence.files.directory, |file| file.mount_id = gone()),
-        15 => of(&mut evidence.files.database, |file| file.mount_id = gone()),
-        16 => evidence.mappings = gone(),
-        17 => evidence.locks = gone(),
-        18 => evidence.samples.clear(),
-        19 => side.shm = None,
-        20 => side.wal = walscope::wal::WalFacts::absent(),
-        24 => of(&mut evidence.files.shm, |file| file.disk_sequence = gone()),
-        25 => of(&mut evidence.files.shm, |file| file.unique_mount_id = gone()),
-        26 => of(&mut evidence.files.directory, |file| file.disk_sequence = gone()),
-        21 => evidence.ended.boottime_offset = None,
-        22 => evidence.begun.boottime_offset = None,
-        27 => of(&mut evidence.files.database, |file| file.birth_time = gone()),
-        28 => of(&mut evidence.files.wal, |file| file.birth_time = gone()),
-        29 => of(&mut evidence.files.database, |file| file.generation = gone()),
-        30 => of(&mut evidence.files.wal, |file| file.generation = gone()),
-        31 => {
-            if let Observation::Seen { value } = &mut evidence.mappings {
-                value.mappings.iter_mut().for_each(|mapping| mapping.database_open = None);
-            }
-        }
-        _ => {
-            if let Observation::Seen { value } = &mut evidence.mappings {
-                value.mappings.iter_mut().for_each(|mapping| mapping.start_time = None);
-            }
-        }
-    }
-}
-
-pub fn vary_live(live: &mut Live, which: u32) {
+fn vary_live(live: &mut Live, which: u32) {
     let view = seen(&mut live.pages);
     match which {
         0 => view.b[0] = table(Mapper::Descriptor, &[90, 91]),
@@ -138,32 +80,6 @@ pub fn vary_live(live: &mut Live, which: u32) {
         5 => view.b[1].same_path = false,
         6 => live.beacon.forth = Observation::seen(BeaconLook { sight: Sight::NotSeen, ..look(5) }),
         _ => live.beacon.back = Observation::seen(BeaconLook { sight: Sight::Garbled, ..look(6) }),
-    }
-}
-
-/// Of a side without that many tables nothing can go missing.
-fn hide(tables: &mut [PageTable], at: usize, reads: Observation<Vec<Vec<PageEntry>>>) {
-    if let Some(table) = tables.get_mut(at) {
-        table.reads = reads;
-    }
-}
-
-pub fn remove_live(live: &mut Live, which: u32) {
-    let gone = || Observation::denied("taken away");
-    match (which, &mut live.pages) {
-        (0, _) => live.pages = Observation::denied("taken away"),
-        (1, _) => live.beacon.forth = Observation::denied("taken away"),
-        (2, _) => live.beacon.back = Observation::denied("taken away"),
-        (3, Observation::Seen { value }) => hide(&mut value.a, 0, gone()),
-        (4, Observation::Seen { value }) => hide(&mut value.a, 1, gone()),
-        (5, Observation::Seen { value }) => hide(&mut value.b, 0, gone()),
-        (6, Observation::Seen { value }) => hide(&mut value.b, 1, gone()),
-        (_, Observation::Seen { value }) => {
-            // Frames hidden, as without CAP_SYS_ADMIN.
-            let reads = vec![vec![PageEntry(1 << 63 | 1 << 61); 2]; 6];
-            hide(&mut value.b, 1, Observation::seen(reads));
-        }
-        _ => {}
     }
 }
 
@@ -190,9 +106,9 @@ proptest! {
     #[test]
     fn removing_evidence_never_adds_a_proof(
         variations in prop::collection::vec(0..VARIATIONS, 0..4),
-        removals in prop::collection::vec((0..2usize, 0..REMOVALS), 0..4),
+        removals in prop::collection::vec((0..2usize, prop::sample::select(PIECES)), 0..4),
         live_variations in prop::collection::vec(0..LIVE_VARIATIONS, 0..4),
-        live_removals in prop::collection::vec(0..LIVE_REMOVALS, 0..4),
+        live_removals in prop::collection::vec(prop::sample::select(LIVE_PIECES), 0..4),
         simultaneous: bool,
     ) {
         let (mut sides, mut tried) = (pair(), live());
@@ -206,11 +122,11 @@ proptest! {
             compare_live(sides, simultaneous, &[LivePair { at: (0, 1), live: tried.clone() }])
         };
         let full = judge(&sides, &tried);
-        for (side, which) in removals {
-            remove(&mut sides[side], which);
+        for (side, piece) in removals {
+            (piece.take)(&mut sides[side]);
         }
-        for which in live_removals {
-            remove_live(&mut tried, which);
+        for piece in live_removals {
+            (piece.take)(&mut tried);
         }
         let less = judge(&sides, &tried);
         for aspect in [About::Memory, About::Locks] {
