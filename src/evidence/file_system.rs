@@ -1,7 +1,7 @@
-//! What is known of each kind of file system: one table, by name and by magic number.
+//! What is known about each kind of file system: one table, by name and by magic number.
 //!
-//! A row is found by the type that mountinfo prints, by `f_type` of statfs(2) (linux/magic.h), or by both. What is in no
-//! row is [`UNKNOWN`]: its inode numbers prove nothing.
+//! A row is found by the type that mountinfo prints, by `f_type` of statfs(2) (linux/magic.h), or by both. A file
+//! system without a row is [`UNKNOWN`]: its inode numbers prove nothing.
 
 use super::FileSystem;
 
@@ -10,10 +10,10 @@ use super::FileSystem;
 pub enum Inodes {
     /// One inode is one page cache and one list of locks of this kernel.
     Local {
-        /// FS_IOC_GETVERSION tells an inode from the one that had its number before.
+        /// FS_IOC_GETVERSION distinguishes an inode from an earlier inode with the same number.
         generations: bool,
     },
-    /// Locks are on the overlay's own inodes, pages are those of another file system's.
+    /// Locks belong to the overlay's own inodes, pages to the inodes of another file system.
     Overlay,
     /// Equal numbers do not mean shared memory, different numbers do not mean different memory.
     Unreliable,
@@ -22,30 +22,33 @@ pub enum Inodes {
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystemKind {
-    /// Types as mountinfo prints them. Source: `file_system_type.name` in the kernel. A type may have a part behind a
-    /// dot, as `fuse.bindfs` has; here stands what is before it.
+    /// Types as mountinfo prints them. Source: `file_system_type.name` in the kernel. A type may have a part after a
+    /// dot, like `fuse.bindfs`; only the part before the dot is listed here.
     pub names: &'static [&'static str],
-    /// `f_type` of statfs(2). Source: linux/magic.h. Empty where another row has the number, as FUSE has that of virtiofs,
-    /// and where the number is not used here.
+    /// `f_type` of statfs(2). Source: linux/magic.h. Empty where another row has the number (FUSE has the number of
+    /// virtiofs), and where the number is not used here.
     pub magics: &'static [u64],
-    /// Its name where only the magic number is known. On no list of types, where the number stands for several.
+    /// Its name where only the magic number is known. Where the number stands for several types, this name is in no
+    /// row's `names`.
     pub name: &'static str,
     /// Its name in sentences.
     pub title: &'static str,
     /// Whether identity proves anything. Source: docs/evidence.md, "Kernel identity", and the experiments there.
     pub inodes: Inodes,
-    /// `maps` prints one device for all subvolumes, and a snapshot keeps the inode numbers: `st_dev` tells files apart.
-    /// Source: fs/proc/task_mmu.c prints the superblock's device, fs/btrfs/inode.c answers stat(2) with the subvolume's.
+    /// `maps` prints one device for all subvolumes, and a snapshot keeps the inode numbers; only `st_dev` distinguishes
+    /// the files. Source: fs/proc/task_mmu.c prints the superblock's device, fs/btrfs/inode.c answers stat(2) with the
+    /// subvolume's.
     pub subvolumes: bool,
-    /// inotify reports every write, also those through other mounts. Source: inotify(7), "Limitations and caveats", for
-    /// network file systems; two FUSE mounts of one folder have two inodes here.
+    /// inotify reports every write, also writes through other mounts. Source: inotify(7), "Limitations and caveats",
+    /// for network file systems; two FUSE mounts of one folder have two inodes here.
     pub reports_writes: bool,
-    /// It has layers: a read-only descriptor may show pages that the first writer leaves behind, so that page frames
-    /// behind it tell nothing about who opens next. Source: Documentation/filesystems/overlayfs.rst, "Non-standard
-    /// behavior".
+    /// It has layers. A read-only descriptor may show pages of a lower layer; the first writer copies the file and then
+    /// uses other pages. So page frames of such a descriptor say nothing about a process that opens the file later.
+    /// Source: Documentation/filesystems/overlayfs.rst, "Non-standard behavior".
     pub layers: bool,
     /// Why WAL needs care on it. Source: docs/findings.md, `file_system_needs_care`; SQLite's wal.html, "All processes
-    /// using a database must be on the same host computer". `None` means that no trouble is known, not that there is none.
+    /// using a database must be on the same host computer". `None` means that no problem is known, not that there is
+    /// none.
     pub care: Option<&'static str>,
 }
 
@@ -62,13 +65,14 @@ const LOCAL: FileSystemKind = FileSystemKind {
     care: None,
 };
 
-/// What is assumed of a file system that is in no row: its inode numbers prove nothing.
+/// What is assumed about a file system without a row: its inode numbers prove nothing.
 ///
-/// That inotify reports its writes and that no care is known are assumptions, too: the kernel does so for everything that
-/// is local, and a reason for care can only be given where one is known.
+/// It is also assumed that inotify reports its writes, as the kernel does for every local file system, and that it
+/// needs no care, because no reason is known.
 pub const UNKNOWN: FileSystemKind = FileSystemKind { inodes: Inodes::Unreliable, ..LOCAL };
 
-/// One on another machine, or behind a daemon: others write without this kernel, or this mount, being told.
+/// A file system on another machine, or served by a daemon: others can write without this kernel, or this mount,
+/// noticing.
 const REMOTE: FileSystemKind = FileSystemKind { reports_writes: false, ..UNKNOWN };
 
 const OTHER_MACHINE: &str = "another machine's mappings are never seen";
@@ -76,7 +80,7 @@ const SMB: &str = "another machine's mappings are never seen, and byte-range loc
 
 /// The table.
 pub static FILE_SYSTEMS: &[FileSystemKind] = &[
-    // One magic number stands for the three: only mountinfo tells them apart.
+    // All three have one magic number: only mountinfo distinguishes them.
     FileSystemKind {
         names: &["ext2", "ext3", "ext4"],
         magics: &[0xef53],
@@ -145,7 +149,7 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         care: Some("another machine's mappings are never seen, and its locks only as far as the lock protocol works"),
         ..REMOTE
     },
-    // One module mounts both types, and the protocol that was agreed upon chooses the number.
+    // One module mounts both types; the negotiated protocol decides the magic number.
     FileSystemKind { names: &["cifs"], magics: &[0xff53_4d42], name: "cifs", title: "CIFS", care: Some(SMB), ..REMOTE },
     FileSystemKind { names: &["smb3"], magics: &[0xfe53_4d42], name: "cifs", title: "SMB", care: Some(SMB), ..REMOTE },
     FileSystemKind {
@@ -167,7 +171,7 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
 ];
 
 impl FileSystemKind {
-    /// The row for a type as mountinfo prints it, with or without a part behind a dot.
+    /// The row for a type as mountinfo prints it, with or without a part after a dot.
     #[must_use]
     pub fn by_name(name: &str) -> &'static Self {
         let base = name.split('.').next().unwrap_or(name);
@@ -180,8 +184,8 @@ impl FileSystemKind {
         FILE_SYSTEMS.iter().find(|row| row.magics.contains(&magic)).unwrap_or(&UNKNOWN)
     }
 
-    /// The row that both the whole name and the magic number lead to: mountinfo can name a mount that was covered since,
-    /// the number comes from the descriptor.
+    /// The row that both the whole name and the magic number lead to. Both must agree: mountinfo can name a mount that
+    /// another mount covers now, while the number comes from the descriptor.
     #[must_use]
     pub fn of(file_system: &FileSystem) -> &'static Self {
         let fits = |row: &&Self| row.names.contains(&&*file_system.name) && row.magics.contains(&file_system.magic);

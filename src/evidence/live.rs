@@ -18,7 +18,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Nothing was tried, for one reason.
+    /// Evidence without any trial: nothing was tried, for one reason.
     #[must_use]
     pub fn untried(reason: &str) -> Self {
         Self {
@@ -83,12 +83,12 @@ pub struct PageTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageEntry(pub u64);
 
-/// Why an entry names no page.
+/// Why an entry of a page table names no page frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFrame {
-    /// Bit 63 is not set: the process has not touched the page since it was last taken away.
+    /// Bit 63 is not set: the process has not touched the page since the kernel last removed it from the table.
     NotResident,
-    /// Bit 61 is not set: the page of a private copy, or the zero page, which stands for every hole.
+    /// Bit 61 is not set: the page belongs to a private copy, or it is the zero page, which stands for every hole.
     NotOfFile,
     /// The frame reads as 0: the reader has no CAP_SYS_ADMIN in the initial user namespace.
     Hidden,
@@ -98,7 +98,7 @@ impl PageEntry {
     /// The page frame number.
     ///
     /// # Errors
-    /// Why there is none that means anything.
+    /// Why the entry has no frame number that means anything.
     pub fn frame(self) -> Result<u64, NoFrame> {
         let bit = |bit: u32| self.0 & (1 << bit) != 0;
         if !bit(63) {

@@ -36,7 +36,7 @@ pub enum LockSlot {
     Database,
 }
 
-/// A text that is the name of no lock.
+/// The error for a text that is not the name of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no lock {0:?}")]
 pub struct NoSuchLock(String);

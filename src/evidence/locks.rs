@@ -42,12 +42,12 @@ pub struct ByteLock {
 }
 
 impl ByteLock {
-    /// A byte about which nothing is known.
+    /// A lock byte about which nothing is known.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self { state: LockState::Unknown, reason: Some(reason.into()), holders: Vec::new() }
     }
 
-    /// Held by anybody, as far as known.
+    /// Whether anybody is known to hold it.
     #[must_use]
     pub fn held(&self) -> bool {
         matches!(self.state, LockState::Shared | LockState::Exclusive)
@@ -71,7 +71,7 @@ pub struct ShmLocks {
 }
 
 impl ShmLocks {
-    /// The locks in the order of [`LockSlot::SHM`].
+    /// Asks `state` for each lock, in the order of [`LockSlot::SHM`].
     pub fn of_each(mut state: impl FnMut(LockSlot) -> ByteLock) -> Self {
         // Fields of a struct expression are evaluated in the order in which they are written.
         Self {
@@ -83,7 +83,7 @@ impl ShmLocks {
         }
     }
 
-    /// Nothing known, for one reason.
+    /// Locks about which nothing is known, all for one reason.
     #[must_use]
     pub fn unknown(reason: &str) -> Self {
         Self::of_each(|_| ByteLock::unknown(reason))
@@ -95,13 +95,13 @@ impl ShmLocks {
         LockSlot::SHM.into_iter().zip(before.into_iter().chain(&self.read).chain([&self.dead_man_switch]))
     }
 
-    /// The locks, to be changed, with their names, in the order of their bytes.
+    /// The locks with their names, in the order of their bytes, so that they can be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (LockSlot, &mut ByteLock)> {
         let before = [&mut self.write, &mut self.checkpoint, &mut self.recover];
         LockSlot::SHM.into_iter().zip(before.into_iter().chain(&mut self.read).chain([&mut self.dead_man_switch]))
     }
 
-    /// Leaves out the holders whose process is known and does not pass.
+    /// Removes the holders with a known process that does not pass. Holders without a known process stay.
     pub fn retain_holders(&mut self, passes: impl Fn(u32) -> bool) {
         for (_, byte) in self.iter_mut() {
             byte.holders.retain(|holder| holder.pid.is_none_or(&passes));
@@ -119,7 +119,7 @@ pub struct LocksView {
 }
 
 impl LocksView {
-    /// One of the locks.
+    /// The lock with this name.
     #[must_use]
     pub fn get(&self, slot: LockSlot) -> &ByteLock {
         let [read0, read1, read2, read3, read4] = &self.shm.read;

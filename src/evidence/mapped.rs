@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Device, InodeId, Observation, ShmLocks};
 
-/// All that was found.
+/// The mapped wal-indexes that were found, and how far the search could look.
 #[derive(Debug, Clone, Default)]
 pub struct Mapped {
-    /// By identity.
+    /// The wal-indexes, ordered by identity.
     pub indexes: Vec<MappedIndex>,
     /// Processes whose maps could be read.
     pub processes_read: u32,
@@ -18,27 +18,27 @@ pub struct Mapped {
     pub denied_reason: Option<String>,
     /// Whether every process of the machine is in sight, as far as PID namespaces go. `None`: not known.
     pub every_process_in_sight: Option<bool>,
-    /// Files of which it was not looked at whether they are wal-indexes: there were too many.
+    /// Files that were not examined, because there were too many: they may be wal-indexes.
     pub files_not_looked_at: u64,
-    /// Mappings, by process, file and name, of which it was not looked at whether they are of wal-indexes: there were too
-    /// many.
+    /// Mappings (by process, file and name) that were not examined, because there were too many: they may be of
+    /// wal-indexes.
     pub mappings_not_looked_at: u64,
-    /// Mappings that seemed cut off from their path and were gone at a further look; they are left out.
+    /// Mappings that seemed cut off from their path and were gone at a later look. They are left out.
     pub passing: u32,
 }
 
 /// One wal-index, by what is really mapped.
 #[derive(Debug, Clone)]
 pub struct MappedIndex {
-    /// As the kernel prints it for the mappings.
+    /// Device and inode as the kernel prints them for the mappings.
     pub identity: InodeId,
     /// `st_dev` on btrfs, where the device of `identity` stands for all subvolumes, and a snapshot keeps the inode numbers.
     pub subvolume: Option<Device>,
-    /// Who maps it; one entry a process and path.
+    /// Who maps it: one entry for each process and path.
     pub processes: Vec<MappingProcess>,
     /// Processes left out of `processes`: there were too many.
     pub processes_not_listed: u64,
-    /// Its first 136 bytes, or why they could not be read. What is called `-shm` and could not be read is kept.
+    /// Its first 136 bytes, or why they could not be read. A file named `-shm` that could not be read is kept.
     pub head: Observation<Vec<u8>>,
     /// Bytes of the file.
     pub size: Option<u64>,
@@ -59,8 +59,8 @@ pub struct MappingProcess {
     pub mount_namespace: Observation<String>,
     /// The path as the process sees it, without ` (deleted)`.
     pub path: String,
-    /// The path with what stands before the process's own root: with the mount namespace it names one place, where two
-    /// processes with roots of their own (chroot) can see different files under one `path`.
+    /// The path with the process's own root before it. Together with the mount namespace it names one place. `path`
+    /// alone does not: two processes with roots of their own (chroot) can see different files under one `path`.
     pub place: String,
     /// What is under that path now.
     pub path_leads_to: Leads,

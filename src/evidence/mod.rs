@@ -59,7 +59,7 @@ pub struct Evidence {
     pub page_tables: Observation<Vec<live::PageTable>>,
 }
 
-/// What stands in place of an observation in a bundle that an earlier walscope made.
+/// The observation for a field that is missing in a bundle of an earlier walscope.
 fn not_recorded<T>() -> Observation<T> {
     Observation::missing("the walscope that made this capture did not look")
 }

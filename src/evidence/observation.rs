@@ -35,17 +35,17 @@ impl<T> Observation<T> {
         Self::Seen { value }
     }
 
-    /// Refused, with the reason.
+    /// A value that the system refused to show, with the reason.
     pub fn denied(reason: impl Into<String>) -> Self {
         Self::Denied { reason: reason.into() }
     }
 
-    /// Not there, with the reason.
+    /// A value that is not there, with the reason.
     pub fn missing(reason: impl Into<String>) -> Self {
         Self::Missing { reason: reason.into() }
     }
 
-    /// Not to be had here, with the reason.
+    /// A value that this kernel or file system cannot give, with the reason.
     pub fn unsupported(reason: impl Into<String>) -> Self {
         Self::Unsupported { reason: reason.into() }
     }
@@ -58,7 +58,7 @@ impl<T> Observation<T> {
         }
     }
 
-    /// What is there, or that nothing is; `None` when that could not be seen.
+    /// The value, or `Some(None)` when it is known that there is none; `None` when that could not be seen.
     #[must_use]
     pub fn known(&self) -> Option<Option<&T>> {
         match self {
@@ -76,7 +76,7 @@ impl<T> Observation<T> {
         }
     }
 
-    /// An observation of something derived from the value, with the reason kept where there is none.
+    /// Applies `f` to the value; without a value, the reason stays.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observation<U> {
         match self {
             Self::Seen { value } => Observation::Seen { value: f(value) },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ClockSample;
 use crate::number::{Checksum, FrameNumber, Salts};
 
-/// Frames that a wal-index names are stored in its 32 bits: a larger number in a bundle is refused.
+/// Frame numbers of a wal-index have 32 bits: a larger number in a bundle is refused.
 mod in_32_bits {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
