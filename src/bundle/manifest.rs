@@ -165,7 +165,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether a `-journal` waits to be rolled back, as far as the bundle tells; `None` when it could not be seen.
+    /// Whether a `-journal` waits to be rolled back, according to the bundle; `None` when it could not be seen.
     #[must_use]
     pub fn hot_journal(&self) -> Option<bool> {
         let journal = self.evidence.files.journal.known()?;

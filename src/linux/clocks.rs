@@ -28,8 +28,8 @@ fn timestamp(time: Timespec) -> Timestamp {
 }
 
 /// folklore: `/proc/PID/timens_offsets` shows the offsets of the namespace that *children* will be in. After
-/// `unshare(CLONE_NEWTIME)` without a fork it is not the process's own (kernel/time/namespace.c); then nothing is known.
-/// Held by `offsets_of_the_children_s_namespace_are_not_one_s_own`.
+/// `unshare(CLONE_NEWTIME)` without a fork this is not the process's own namespace (kernel/time/namespace.c), and the
+/// own offset is not known. Held by `offsets_of_the_children_s_namespace_are_not_one_s_own`.
 fn boottime_offset(proc: &Proc) -> Option<i64> {
     let own = own_link(proc, "ns/time");
     let children = own_link(proc, "ns/time_for_children");

@@ -7,12 +7,12 @@ use crate::linux::procfs::Process;
 use crate::linux::text::cgroup;
 use crate::linux::unseen::unseen;
 
-/// The container of a process, as its cgroup path reads from here.
+/// The container of a process, from its cgroup path as this process sees it.
 pub(super) fn by_cgroup(process: &Process) -> Option<Container> {
     cgroup::container(&process.read("cgroup").ok()?)
 }
 
-/// The container of a process: by its cgroup path, else by the mounts that a runtime makes.
+/// The container of a process, from its cgroup path, or else from the mounts that a runtime makes.
 pub(super) fn observed(process: &io::Result<Process>, mounts: &Observation<Vec<Mount>>) -> Observation<Container> {
     let cgroup = match process {
         Ok(process) => process.observe("cgroup"),

@@ -7,8 +7,8 @@ use crate::linux::text::locks::{LockLine, LockedFile};
 /// At most so many descriptors are looked at in one search.
 const DESCRIPTOR_LIMIT: usize = 200_000;
 
-/// Every lock on one of `files` that a process holds, with that process's pid: also locks of open file descriptions, whose
-/// pid `/proc/locks` gives as -1. Processes whose fdinfo cannot be read are left out.
+/// Every lock on one of `files` that a process holds, with the pid of the process. This includes open file description
+/// locks; `/proc/locks` gives their pid as -1. Processes whose fdinfo cannot be read are left out.
 #[must_use]
 pub fn search(proc: &Proc, files: &[LockedFile]) -> Vec<(u32, LockLine)> {
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::number::{Device, FileId};
 
-/// `st_dev`, taken apart.
+/// Splits `st_dev` into major and minor number.
 #[must_use]
 pub fn device(number: u64) -> Device {
     Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }
@@ -26,7 +26,7 @@ pub fn id_of(file: &File) -> io::Result<FileId> {
     Ok(file_id(&file.metadata()?))
 }
 
-/// Whether both are one file, by device and inode; `false` where that cannot be seen.
+/// Whether both are the same file, by device and inode; `false` when that cannot be seen.
 #[must_use]
 pub fn same_file(a: &File, b: &File) -> bool {
     match (id_of(a), id_of(b)) {

@@ -1,4 +1,4 @@
-//! All evidence about the opened files of one side, and the raw texts behind it.
+//! All evidence about the opened files of one side, and the raw texts that it was read from.
 
 use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation};
 use crate::linux::identities::identities;
@@ -15,7 +15,7 @@ pub fn clock_sample() -> ClockSample {
     clocks::sample(&Proc::system())
 }
 
-/// All evidence about the opened files at this moment: what a capture records, without the capture and its samples.
+/// All evidence about the opened files at this moment: what a capture records, except its samples.
 #[must_use]
 pub fn evidence(files: &OpenedFiles) -> Evidence {
     gather(files, locks_view)
@@ -47,9 +47,11 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
     }
 }
 
-/// The raw texts behind the evidence, as `(name, bytes)`: names are relative paths below `/proc` (`self/mountinfo`,
-/// `locks`, `412/maps`) or `uname`. Of other processes' `maps` only the lines that [`mappings_view`] looks at. They are
-/// read anew, so a process of the view may have ended. Of another process's files the names begin with its pid instead of `self`. Each is bounded by [`crate::linux::procfs::TEXT_LIMIT`].
+/// The raw texts that the evidence was read from, as `(name, bytes)`: names are relative paths below `/proc`
+/// (`self/mountinfo`, `locks`, `412/maps`) or `uname`. From the `maps` of other processes only the lines are kept that
+/// [`mappings_view`] looks at. They are read again, so a process of the view may have ended. When the files belong to
+/// another process, the names begin with its pid instead of `self`. Each is bounded by
+/// [`crate::linux::procfs::TEXT_LIMIT`].
 #[must_use]
 pub fn raw_texts(files: &OpenedFiles, mappings: &Observation<MappingsView>) -> Vec<(String, Observation<Vec<u8>>)> {
     let proc = Proc::system();

@@ -14,7 +14,8 @@ use crate::linux::{container, mounts, namespaces, runtimes, stat};
 /// Where the boot id is.
 pub(super) const BOOT_ID: &str = "sys/kernel/random/boot_id";
 
-/// Kernel, namespaces, container and user of the process whose files they are, and the mounts they were reached through.
+/// Kernel, namespaces, container and user of the process that the files belong to, and the mounts through which they
+/// were reached.
 #[must_use]
 pub fn host_view(files: &OpenedFiles) -> HostView {
     let proc = Proc::system();
@@ -24,8 +25,8 @@ pub fn host_view(files: &OpenedFiles) -> HostView {
     view(&proc, &files.target, &mounts::of(&proc, &files.target), &used)
 }
 
-/// Kernel, namespaces, container and user of the target's process; `all` are its mounts, `used` the ids of those worth
-/// keeping.
+/// Kernel, namespaces, container and user of the target's process; `all` are its mounts, `used` the ids of the mounts
+/// to keep.
 fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64]) -> HostView {
     let kernel = uname();
     let process = target.process(proc);
@@ -40,7 +41,7 @@ fn view(proc: &Proc, target: &Target, all: &Observation<Vec<Mount>>, used: &[u64
         boot_id: proc.observe(BOOT_ID).map(|text| String::from_utf8_lossy(text.trim_ascii()).into_owned()),
         kernel_release: text(kernel.release()),
         host_name: match other {
-            // uname(2) tells one's own only.
+            // uname(2) only describes the calling process.
             Some(_) => Observation::missing("not to be had of another process"),
             None => text(kernel.nodename()),
         },

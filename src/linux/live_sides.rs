@@ -1,12 +1,12 @@
-//! Two sides that are live at the same time, and what is tried on them together.
+//! Trials with two sides that are live at the same time.
 
 use crate::evidence::{Observation, live};
 use crate::linux::challenge::beacon;
 use crate::linux::pagemap::{self, LiveSide};
 use crate::linux::procfs::Proc;
 
-/// Tries two live sides against each other: page frames read in turn, a lock beacon both ways. Nothing is written, and no
-/// byte that SQLite uses is locked.
+/// Tries two live sides against each other: page frames read in turn, and a lock beacon in both directions. Nothing is
+/// written, and no byte that SQLite uses is locked.
 #[must_use]
 pub fn live(a: &LiveSide<'_>, b: &LiveSide<'_>) -> live::Live {
     live::Live {

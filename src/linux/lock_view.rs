@@ -19,8 +19,8 @@ pub fn locks_view(files: &OpenedFiles) -> Observation<LocksView> {
     Observation::seen(name_holders(files, lock_states(files)))
 }
 
-/// Which of SQLite's locks are held now, with the one holder of each that the kernel names in passing: quick enough to be
-/// of one moment with the head of the `-shm`. Takes no lock.
+/// Which of SQLite's locks are held now, with at most one holder per lock. This does not read `/proc/locks`, so it is
+/// fast enough to be read at the same moment as the head of the `-shm`. Takes no lock.
 #[must_use]
 pub fn lock_states(files: &OpenedFiles) -> LocksView {
     states(&files.shm, &files.database)
@@ -33,7 +33,8 @@ pub fn name_holders(files: &OpenedFiles, locks: LocksView) -> LocksView {
     with_holders(&proc, &files.shm, &files.database, &mounts::of(&proc, &files.target), locks)
 }
 
-/// The lock that everybody holds shared who has the `-shm` open, without a search for who that is. Takes no lock.
+/// The state of the dead-man switch, which every connection that has the `-shm` open holds shared. Does not search for
+/// the holders. Takes no lock.
 #[must_use]
 pub fn dead_man_switch(files: &OpenedFiles) -> ByteLock {
     let Byte { state, reason, .. } = Byte::ask(LockSlot::DeadManSwitch, &files.shm);
@@ -50,12 +51,12 @@ fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> Lo
 
 /// Names the holders of what [`states`] found.
 ///
-/// The states and the holders are read one after the other: of a lock that comes or goes meanwhile, a holder may be
-/// missing, and a holder is named only of a lock that the kernel called held.
+/// The states are read first, then the holders. When a lock is taken or released in between, a holder may be missing. A
+/// holder is named only for a lock that the kernel reported as held.
 ///
-/// folklore: to list the locks the kernel first makes sure that nobody on the machine is about to take one, and waits for
-/// that up to tens of milliseconds (fs/locks.c, `locks_start`: the write side of `file_rwsem`). So where there is nothing
-/// to name, nobody is asked. Held by `free_locks_need_no_list`.
+/// folklore: before it lists the locks, the kernel waits until nobody on the machine is taking one, up to tens of
+/// milliseconds (fs/locks.c, `locks_start`: the write side of `file_rwsem`). So `/proc/locks` is not read when no lock
+/// is held. Held by `free_locks_need_no_list`.
 fn with_holders(
     proc: &Proc,
     shm: &Observation<Arc<File>>,
@@ -79,7 +80,7 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
     for byte in bytes.iter_mut() {
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, byte.slot));
     }
-    // Only a lock with no visible holder is worth a look at every descriptor of every process.
+    // Every descriptor of every process is searched only when a lock has no visible holder.
     if bytes.iter().any(Byte::unexplained) {
         let found = descriptor_locks::search(proc, &keys.concat());
         for byte in bytes.iter_mut() {
@@ -88,9 +89,9 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
     }
 }
 
-/// Who holds the locks of one `-shm`, by what the kernel says and what `lines` of `/proc/locks` name: for a look at many,
-/// so without a search through the descriptors of every process, which alone would tell who holds locks of open file
-/// descriptions.
+/// Who holds the locks of one `-shm`, from the kernel's answers and from `lines` of `/proc/locks`. Does not search the
+/// descriptors of every process, because it is called for many files; so the holders of open file description locks are
+/// not named.
 #[must_use]
 pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mount>>, lines: &[LockLine]) -> ShmLocks {
     let file = Observation::seen(Arc::clone(file));
@@ -102,18 +103,18 @@ pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mou
     })
 }
 
-/// A text that is surely of one moment: it came in one read.
+/// A text up to this length is surely of one moment, because it came in one read.
 const ONE_READ: usize = 2048;
-/// How often a longer one is read.
+/// How often a longer text is read.
 const READS: usize = 3;
 
-/// The lines of `/proc/locks`; none when it cannot be read or is of another form.
+/// The lines of `/proc/locks`; none when it cannot be read or has another form.
 ///
-/// folklore: the kernel gives it out in pieces of at most a page, and finds the place to go on by counting locks. When
-/// anybody on the machine gives up a lock in between, a lock that was held all the time is left out. So a long list is
-/// read several times, and what one of them shows counts: a lock is named only where the kernel said that one is held.
-/// fs/locks.c (`locks_start`), fs/seq_file.c; seen on Linux with 70 locks, one look in a hundred; held by
-/// `a_lock_that_one_reading_left_out_is_found_in_another`.
+/// folklore: the kernel outputs the list in pieces of at most a page, and finds the place to continue by counting
+/// locks. When somebody on the machine releases a lock in between, a lock that was held all the time can be missing. So
+/// a long list is read several times, and a lock counts when any of the readings shows it. That is safe, because a
+/// holder is named only for a lock that the kernel reported as held. fs/locks.c (`locks_start`), fs/seq_file.c; seen on
+/// Linux with 70 locks, one look in a hundred; held by `a_lock_that_one_reading_left_out_is_found_in_another`.
 pub(super) fn listed(proc: &Proc) -> Vec<LockLine> {
     of_readings(|| proc.read("locks").ok())
 }
@@ -130,14 +131,14 @@ fn of_readings(mut read: impl FnMut() -> Option<Vec<u8>>) -> Vec<LockLine> {
     lines
 }
 
-/// The names of the file that a lock is on.
+/// The names under which `/proc/locks` may list the file of this lock.
 fn keys_of(keys: &[Vec<LockedFile>; 2], slot: LockSlot) -> &[LockedFile] {
     let [shm, database] = keys;
     if slot == LockSlot::Database { database } else { shm }
 }
 
-/// The names under which `/proc/locks` may list a file: by the superblock's device, which mountinfo tells, and by
-/// `st_dev`. They differ on btrfs subvolumes.
+/// The names under which `/proc/locks` may list a file: with the superblock's device from mountinfo, and with `st_dev`.
+/// They differ on btrfs subvolumes.
 fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mount>>) -> Vec<LockedFile> {
     let Some(file) = file.value() else { return Vec::new() };
     let Ok(metadata) = file.metadata() else { return Vec::new() };
@@ -151,13 +152,13 @@ fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mou
     keys
 }
 
-/// One lock byte, or range, on the way to a [`ByteLock`].
+/// One lock byte, or range, from which a [`ByteLock`] is made.
 struct Byte {
     slot: LockSlot,
     state: LockState,
     reason: Option<String>,
     pids: BTreeSet<u32>,
-    /// A lock without a process, of an open file description, is listed for it.
+    /// Whether a lock of an open file description, without a process, is listed for it.
     description: bool,
 }
 

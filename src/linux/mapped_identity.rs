@@ -1,4 +1,4 @@
-//! What the kernel calls a file where it is mapped.
+//! Device and inode that the kernel prints for a mapped file.
 
 use std::fs::File;
 
@@ -8,10 +8,11 @@ use crate::linux::sys;
 use crate::linux::text::maps;
 use crate::linux::unseen::unseen;
 
-/// Device and inode that the kernel prints for a mapping of this file: it is mapped, looked up in this process's own
-/// `maps`, and unmapped; nothing is ever read through the mapping.
+/// Device and inode that the kernel prints for a mapping of this file. The file is mapped, looked up in this process's
+/// own `maps`, and unmapped. Nothing is read through the mapping.
 ///
-/// Asking the kernel is the only way: on btrfs subvolumes, and on overlay with older kernels, `stat` says otherwise.
+/// Asking the kernel is the only way: on btrfs subvolumes, and on overlay with older kernels, `stat` gives other
+/// numbers.
 #[must_use]
 pub fn mapped_identity(proc: &Proc, file: &File) -> Observation<InodeId> {
     // A length of one page is allowed for an empty file, too: only loads beyond its end would fault.

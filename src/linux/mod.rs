@@ -3,12 +3,14 @@
 //! | folder or file | holds |
 //! |---|---|
 //! | `text/` | parsers of the kernel's texts, without any input or output |
-//! | [`procfs`], [`target`], [`open`] | reading below `/proc`; whose path it is; opening files without side effects |
+//! | [`procfs`], [`target`], [`open`] | reading below `/proc`; in which process's view a path is; opening files without
+//! side effects |
 //! | `file_id`, `mapped_identity`, `stat`, `identities` | what open descriptors say about their files |
-//! | `mounts`, `namespaces`, `container`, [`runtimes`], `host`, `clocks` | the process whose files they are, and its surroundings |
+//! | `mounts`, `namespaces`, `container`, [`runtimes`], `host`, `clocks` | the process that the files belong to, and
+//! its surroundings |
 //! | `lock_view`, `descriptor_locks`, `own_locks` | who holds SQLite's locks |
 //! | [`mapped`] | one scanner of processes: who maps the `-shm` of one side, and every mapped wal-index |
-//! | `pagemap`, [`challenge`], `live_sides` | what two sides that are live at the same time can be asked |
+//! | `pagemap`, [`challenge`], `live_sides` | trials with two sides that are live at the same time |
 //! | `gather` | all evidence about one side |
 //! | `sys` | the only unsafe calls |
 //!

@@ -6,7 +6,7 @@ use crate::evidence::{Namespaces, Observation};
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::unseen::unseen;
 
-/// The namespaces of a process, or why it could not be looked at.
+/// The namespaces of a process, or why they could not be seen.
 #[must_use]
 pub fn of(process: &io::Result<Process>) -> Namespaces {
     let link = |name: &str| match process {

@@ -23,7 +23,7 @@ use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
 use crate::linux::unseen::unseen;
 
-/// As many symbolic links as the kernel follows in one path.
+/// At most so many symbolic links are followed in one path, as in the kernel.
 const LINK_LIMIT: u32 = 40;
 
 /// One regular file, open for reading.
@@ -31,20 +31,20 @@ const LINK_LIMIT: u32 = 40;
 pub struct Opened {
     /// The descriptor.
     pub file: Arc<File>,
-    /// O_NOATIME was refused and the mount keeps access times: reading may move the file's.
+    /// O_NOATIME was refused and the mount keeps access times: reading may change the access time of the file.
     pub access_time_may_move: bool,
 }
 
 /// The files of one database, opened together beside the resolved database.
 #[derive(Debug)]
 pub struct OpenedFiles {
-    /// The path that was asked for, and whose it is.
+    /// The path that was asked for, and the process in whose view it is.
     pub target: Target,
-    /// The database's path with symbolic links resolved, whether or not there is a database; as its process sees it.
+    /// The path of the database with symbolic links resolved, as its process sees it; also when there is no database.
     pub database_path: PathBuf,
-    /// How many symbolic links the name of the database itself led through.
+    /// How many symbolic links were followed from the name of the database itself.
     pub links_followed: u32,
-    /// The folder that holds them all.
+    /// The folder that holds these files.
     pub directory: File,
     /// The database.
     pub database: Observation<Arc<File>>,
@@ -54,7 +54,7 @@ pub struct OpenedFiles {
     pub shm: Observation<Arc<File>>,
     /// The `-journal`.
     pub journal: Observation<Arc<File>>,
-    /// Files whose access time reading may move, by path.
+    /// Paths of files whose access time may change by reading.
     pub access_time_moved: Vec<String>,
 }
 
@@ -68,13 +68,13 @@ impl OpenedFiles {
     }
 }
 
-/// Opens a database with its siblings as SQLite would find them, from here or in another process's root: symbolic links of the database are resolved, the
-/// siblings lie beside the target and are not followed. Each of the files may be missing, but one of database, `-wal`
-/// and `-shm` must be there.
+/// Opens a database with its siblings as SQLite would find them, from here or in another process's root. Symbolic links
+/// of the database are resolved. The siblings lie beside the target, and links there are not followed. Each file may be
+/// missing, but one of database, `-wal` and `-shm` must be there.
 ///
-/// Never call this in a process that uses the database through SQLite: closing the descriptors would drop SQLite's locks.
-/// Where this process holds locks of that kind already, it is refused before anything is opened that could drop them; but
-/// a connection that is opened while the descriptors live loses its locks when they are closed.
+/// Never call this in a process that uses the database through SQLite: closing the descriptors would drop SQLite's
+/// locks. When this process already holds such locks, this function refuses before it opens anything that could drop
+/// them. But a connection that is opened while the descriptors live loses its locks when they are closed.
 ///
 /// # Errors
 /// When nothing can be opened, when the database is no regular file, when this process itself holds POSIX locks on one of
@@ -97,7 +97,7 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
             Err(error) if error.get_ref().is_some_and(|inner| inner.is::<OwnLocks>()) => {
                 Err(OpenError::new(&path, "not opened", error))
             }
-            // A database of a wrong kind is the question itself; a sibling of a wrong kind is an observation.
+            // A database of a wrong kind is an error; a sibling of a wrong kind is an observation.
             Err(error) if suffix.is_empty() && error.kind() == io::ErrorKind::InvalidInput => {
                 Err(OpenError::new(&path, "cannot be examined", error))
             }
@@ -148,15 +148,15 @@ fn access_time_would_move(path: &Path) -> OpenError {
     OpenError::new(path, "refused by strict access times", io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
-/// Whether database, `-wal` and `-shm` are all there now.
+/// Whether database, `-wal` and `-shm` all exist now.
 #[must_use]
 pub fn complete(target: &Target) -> bool {
     let Ok(place) = Place::resolve(target) else { return false };
     ["", "-wal", "-shm"].iter().all(|suffix| place.open(&with_suffix(&place.name, suffix), OFlags::PATH).is_ok())
 }
 
-/// Whether each path still leads to the file that was opened, with at least one link, and whether what was missing is
-/// still missing. `false` for a `-shm` that was replaced.
+/// Whether each path still leads to the file that was opened, with at least one link, and whether each missing file is
+/// still missing. `false` when the `-shm` was replaced.
 #[must_use]
 pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     all_lead_to_opened(
@@ -165,14 +165,14 @@ pub fn paths_unchanged(files: &OpenedFiles) -> bool {
     )
 }
 
-/// Whether the paths of database, `-wal` and `-shm` still lead to what was opened. A `-journal` comes and goes with every
-/// transaction in rollback mode.
+/// Whether the paths of database, `-wal` and `-shm` still lead to what was opened. The `-journal` is left out: it comes
+/// and goes with every transaction in rollback mode.
 #[must_use]
 pub fn in_place(files: &OpenedFiles) -> bool {
     all_lead_to_opened(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
 }
 
-/// Whether the path of the `-journal` still leads to what was opened, or still to nothing.
+/// Whether the path of the `-journal` still leads to the opened file, or there still is none.
 #[must_use]
 pub fn journal_in_place(files: &OpenedFiles) -> bool {
     all_lead_to_opened(files, &[("-journal", &files.journal)])
@@ -184,7 +184,7 @@ fn all_lead_to_opened(files: &OpenedFiles, entries: &[(&str, &Observation<Arc<Fi
         && entries.iter().all(|(suffix, file)| entry_unchanged(&place, &with_suffix(&place.name, suffix), file))
 }
 
-/// Whether the path still leads to the same name in the same folder, whatever became of the files.
+/// Whether the path still leads to the same name in the same folder, even if the files have changed.
 #[must_use]
 pub fn folder_unchanged(files: &OpenedFiles) -> bool {
     Place::resolve(&files.target).is_ok_and(|place| same_place(&place, files))
@@ -194,8 +194,8 @@ fn same_place(place: &Place, files: &OpenedFiles) -> bool {
     place.folder_path.join(&place.name) == files.database_path && same_file(&place.folder, &files.directory)
 }
 
-/// Where the path of the `-shm` leads now. As long as the place that comes with it is held, no other file gets the inode
-/// number of the one there.
+/// Where the path of the `-shm` leads now, and a descriptor of the file there. As long as the descriptor is held, no
+/// other file gets its inode number.
 pub(super) fn shm_leads(files: &OpenedFiles) -> (PathLeads, Option<File>) {
     let Ok(place) = Place::resolve(&files.target) else { return (PathLeads::Unknown, None) };
     let found = || {
@@ -257,14 +257,14 @@ impl Place {
     }
 }
 
-/// Follows the symbolic links that the last component is; a dangling one leads to where a database would be made. Says
-/// how many there were.
+/// Follows the symbolic links at the last component of the path, and counts them. A dangling link leads to the place
+/// where SQLite would create the database.
 fn follow(target: &Target) -> Result<(Target, u32), OpenError> {
     let mut found = target.clone();
     for links in 0..LINK_LIMIT {
         match found.read_link() {
             Ok(link) => found = found.at(found.path().parent().unwrap_or(Path::new("")).join(link)),
-            // EINVAL: no symbolic link. Anything else will be told by the opening.
+            // EINVAL: not a symbolic link. Any other error will appear again when the file is opened.
             Err(_) => return Ok((found, links)),
         }
     }
@@ -272,7 +272,7 @@ fn follow(target: &Target) -> Result<(Target, u32), OpenError> {
     Err(OpenError::new(Path::new(&found.to_string()), "resolving the database", why))
 }
 
-/// A folder, readable if it may be read, else as a mere place: search permission is enough.
+/// Opens a folder for reading, or with O_PATH when it may not be read: search permission is then enough.
 fn open_folder(target: &Target) -> io::Result<File> {
     let place = target.open(OFlags::DIRECTORY | OFlags::PATH)?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -293,13 +293,13 @@ pub(super) fn open_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -
     if kind != FileType::RegularFile {
         return Err(not_a_regular_file(kind));
     }
-    // A place is no open file to the kernel: closing it drops nothing.
+    // For the kernel an O_PATH descriptor is no open file: closing it drops no locks.
     if own_locks::held(&Proc::system(), &metadata) {
         return Err(io::Error::other(OwnLocks));
     }
     let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let reopen = |flags: OFlags| {
-        // PathLeads to the very inode that was looked at. Where proc is not mounted the name must do.
+        // Leads to the same inode that was looked at. When proc is not mounted, the name has to be enough.
         match openat(CWD, format!("/proc/self/fd/{}", place.as_raw_fd()), reading | flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR) => by_name(reading | flags),
             other => Ok(other?),

@@ -13,7 +13,7 @@ pub struct OpenError {
     pub path: PathBuf,
     /// What was being done.
     pub what: &'static str,
-    /// Why not: what the system said, or which kind of file was found and needed.
+    /// The error of the system, or which kind of file was found and which was needed.
     pub why: io::Error,
 }
 

@@ -1,4 +1,4 @@
-//! POSIX locks that this very process holds: closing any descriptor of the file would drop them all (man 2 fcntl).
+//! POSIX locks that walscope's own process holds: closing any descriptor of the file would drop them all (man 2 fcntl).
 
 use std::fs::Metadata;
 
@@ -17,10 +17,10 @@ use crate::linux::text::locks::LockKind;
 )]
 pub(super) struct OwnLocks;
 
-/// Whether this process holds a POSIX lock on the file, through whichever descriptor.
+/// Whether this process holds a POSIX lock on the file, through any descriptor.
 ///
-/// A descriptor's fdinfo lists the locks that were taken through it; a lock goes with its descriptor, so none is missed.
-/// Where proc is not mounted, nothing is seen.
+/// A descriptor's fdinfo lists the locks that were taken through it; a lock is released with its descriptor, so none is
+/// missed. When proc is not mounted, no lock is found.
 pub(super) fn held(proc: &Proc, file: &Metadata) -> bool {
     let Ok(process) = proc.this_process() else { return false };
     let identity = file_id(file);

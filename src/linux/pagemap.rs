@@ -1,7 +1,7 @@
-//! `/proc/PID/pagemap` (man 5 proc_pid_pagemap): which page frames stand behind the mappings of a `-shm`.
+//! `/proc/PID/pagemap` (man 5 proc_pid_pagemap): which page frames the mappings of a `-shm` have.
 //!
-//! One page frame behind two mappings at the same moment is one memory, whatever the file systems say. Frames are used
-//! again within milliseconds, so that only tables read in turn, in one process, mean anything.
+//! Two mappings with one page frame at the same moment share memory, whatever the file systems say. Frames are reused
+//! within milliseconds, so only tables that one process reads in turn prove anything.
 
 use std::fs::File;
 use std::io;
@@ -25,7 +25,7 @@ use crate::linux::unseen::unseen;
 
 /// How often each table is read.
 const PASSES: usize = 6;
-/// Processes looked at on each side.
+/// At most so many processes are looked at on each side.
 const PROCESSES: usize = 32;
 /// At most so many pages are looked at: 7, one block minus one page of 4 KiB.
 const PAGES: u64 = 7;
@@ -39,7 +39,7 @@ pub struct LiveSide<'a> {
     pub files: &'a OpenedFiles,
     /// The mappings that were found for them.
     pub mappings: &'a Observation<MappingsView>,
-    /// The mount namespace that counts as its own.
+    /// The mount namespace of the side.
     pub mount_namespace: &'a Observation<String>,
 }
 
@@ -66,7 +66,7 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
     }
 }
 
-/// Reads the tables of one side once, for the record.
+/// Reads the tables of one side once, to record them in a bundle.
 #[must_use]
 pub fn once(proc: &Proc, side: &LiveSide<'_>) -> Observation<Vec<PageTable>> {
     match Tables::of(proc, side) {
@@ -82,8 +82,8 @@ fn page_size() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// Whole pages of a file of so many bytes that are looked at. A page short of a block, where a block has more than one:
-/// SQLite maps whole blocks, and whoever lists processes must not take this for one.
+/// How many pages of a file of this size are looked at, at most one block minus one page. SQLite maps whole blocks, so
+/// a shorter mapping is not mistaken for SQLite's by a search through processes. A block of one page is mapped whole.
 fn pages_of(size: u64, page_size: u64) -> u64 {
     let most = (BLOCK.saturating_sub(page_size) / page_size).clamp(1, PAGES);
     (size / page_size).min(most)
@@ -93,7 +93,7 @@ fn pages_of(size: u64, page_size: u64) -> u64 {
 struct Tables {
     all: Vec<Table>,
     pages: usize,
-    /// Mappings that were seen beside these.
+    /// Number of further mappings that were seen and not looked at.
     not_looked_at: u64,
 }
 
@@ -106,36 +106,36 @@ struct Table {
     reads: Vec<Vec<PageEntry>>,
 }
 
-/// Where a table is read.
+/// The open file from which a table is read.
 struct Access {
     pagemap: File,
     address: u64,
     alive: Alive,
 }
 
-/// What keeps a mapping, or tells that it is still there.
+/// What keeps a mapping alive, or shows that it still exists.
 enum Alive {
     Own(Mmap),
     Other { process: Process, start_time: Option<u64>, inode: InodeId },
 }
 
-/// Why what was read of a page table does not count.
+/// Why a page table that was read does not count.
 #[derive(Debug, Error)]
 enum Changed {
-    /// Afterwards the maps of the process could not be read: it may have ended.
+    /// After reading, the maps of the process could not be read: it may have ended.
     #[error("{pid}/maps: {why}")]
     Unread { pid: u32, why: io::Error },
-    /// Afterwards a line of its maps was of another form.
+    /// After reading, a line of its maps had an unknown form.
     #[error("{pid}/maps: {why}")]
     Line { pid: u32, why: LineError },
-    /// Afterwards the mapping was another.
+    /// After reading, the mapping was a different one.
     #[error("the mapping of process {pid} changed while page tables were read")]
     Mapping { pid: u32 },
 }
 
 impl Tables {
-    /// Finds the mappings: this process makes one of its own; of the side's processes those are taken that map the
-    /// inode which the path leads to.
+    /// Finds the mappings: one that this process makes itself, and those of the side's processes that map the inode to
+    /// which the path leads.
     fn of<T>(proc: &Proc, side: &LiveSide<'_>) -> Result<Self, Observation<T>> {
         let shm = match &side.files.shm {
             Observation::Seen { value } => value,
@@ -170,7 +170,7 @@ impl Tables {
     }
 }
 
-/// One mapping of the beginning of the `-shm` for each process of the side, and how many more were seen.
+/// For each process of the side one mapping of the beginning of the `-shm`, and how many more were seen.
 fn mapped<'a>(side: &LiveSide<'a>, inode: InodeId) -> (Vec<&'a Mapping>, u64) {
     let Some(view) = side.mappings.value() else { return (Vec::new(), 0) };
     let of_side = |mapping: &&Mapping| {
@@ -252,8 +252,8 @@ impl Table {
 impl Access {
     fn entries(&self, pages: usize) -> io::Result<Vec<PageEntry>> {
         if let Alive::Own(mapping) = &self.alive {
-            // Fills the page table and reports where a load would die of SIGBUS. Kernels before 5.14 do not know it;
-            // what is not resident then stays so, and says nothing.
+            // Fills the page table, and gives an error where a load would cause SIGBUS. Kernels before 5.14 do not know
+            // it: pages that are not resident then stay so, and prove nothing.
             let _ = mapping.advise(Advice::PopulateRead);
         }
         let mut bytes = vec![0; pages * ENTRY as usize];
@@ -262,7 +262,7 @@ impl Access {
         Ok(bytes.chunks_exact(ENTRY as usize).map(|bytes| PageEntry(entry(bytes))).collect())
     }
 
-    /// Whether this is still the mapping of that file in that process.
+    /// Checks that the process still has this mapping of the file.
     fn unchanged(&self) -> Result<(), Changed> {
         let Alive::Other { process, start_time, inode } = &self.alive else { return Ok(()) };
         let pid = process.pid;
@@ -276,7 +276,7 @@ impl Access {
     }
 }
 
-/// A shared mapping of the first block of this inode.
+/// Whether a line is a shared mapping of the first block of this inode.
 fn begins(line: &MapsLine<'_>, inode: InodeId) -> bool {
     line.shared && line.offset == 0 && line.inode == inode && line.length() >= BLOCK
 }
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(counted(&|_| {}), (PROCESSES, 8));
         assert_eq!(counted(&|view| view.mappings.truncate(PROCESSES)), (PROCESSES, 0));
         assert_eq!(counted(&|view| view.mappings_not_listed = 100), (PROCESSES, 108));
-        // Under another path, or from elsewhere in the file.
+        // A mapping under another path, or of another part of the file.
         let second = |view: &mut MappingsView| view.mappings[1].pid = view.mappings[0].pid;
         assert_eq!(counted(&|view| (view.mappings.truncate(2), second(view)).1), (1, 1));
         assert_eq!(counted(&|view| (view.mappings.truncate(2), view.mappings[1].offset = BLOCK).1), (1, 1));

@@ -2,15 +2,15 @@
 
 use crate::number::FileId;
 
-/// Where the path of the `-shm` leads, beside the file that was opened there.
+/// Where the path of the `-shm` leads, compared with the file that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathLeads {
     /// To the file that was opened.
     Here,
-    /// To another file than the one that was opened, or to one where there was none.
+    /// To another file than the one that was opened, or to a file although there was none before.
     Elsewhere(FileId),
-    /// To none.
+    /// To no file.
     Nowhere,
-    /// That could not be seen.
+    /// It could not be seen.
     Unknown,
 }

@@ -67,7 +67,7 @@ impl Proc {
     pub fn pids(&self) -> io::Result<Vec<u32>> {
         let mut pids = Vec::new();
         for entry in std::fs::read_dir(&self.root)? {
-            // A name is a pid or another text's; an entry that vanished while listing is neither.
+            // An entry can be a pid or another text. An entry that vanished during the listing is skipped.
             let Ok(entry) = entry else { continue };
             if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
                 pids.push(pid);
@@ -100,15 +100,15 @@ impl Proc {
 }
 
 impl Process {
-    /// Another descriptor of the same process.
+    /// Makes a second descriptor of the same process.
     ///
     /// # Errors
-    /// When there are no more descriptors to be had.
+    /// When this process has no more descriptors.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { pid: self.pid, folder: self.folder.try_clone()? })
     }
 
-    /// Its root folder, as a place to start looking from.
+    /// Opens the root folder of the process, as a start for looking up paths.
     ///
     /// # Errors
     /// EACCES without the permission to trace the process; ENOENT or ESRCH when it has ended.
@@ -116,7 +116,7 @@ impl Process {
         Ok(openat(&self.folder, "root", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    /// The file behind one of its mappings, by `START-END` as `maps` prints them.
+    /// Opens the file of one of its mappings, named `START-END` as in `map_files`.
     ///
     /// # Errors
     /// EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the initial user namespace.
@@ -133,7 +133,7 @@ impl Process {
     /// Reads one of its texts.
     ///
     /// # Errors
-    /// As [`Proc::read`]; ESRCH when the process has ended.
+    /// What the system said, or that the text is longer than [`TEXT_LIMIT`]; ESRCH when the process has ended.
     pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         read_bounded(self.open(relative)?)
     }
@@ -141,7 +141,7 @@ impl Process {
     /// Opens one of its files for reading.
     ///
     /// # Errors
-    /// As [`Process::read`].
+    /// What the system said; ESRCH when the process has ended.
     pub fn open(&self, relative: &str) -> io::Result<File> {
         Ok(File::from(openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
@@ -184,11 +184,11 @@ impl Process {
         Ok(names.filter(|name| name != "." && name != "..").collect())
     }
 
-    /// Device and inode of the file behind one of its links, which is followed: `fd/3`, `map_files/1000-9000`.
+    /// Device and inode of the file that one of its links leads to: `fd/3`, `map_files/1000-9000`.
     ///
-    /// folklore: stat(2) of a file on FUSE or NFS asks the server, and waits for one that has died or is cut off as long
-    /// as it takes: any descriptor of any process would stop us. The two numbers are known without it. Held by
-    /// `a_descriptor_on_a_dead_fuse_mount_stops_nobody`.
+    /// folklore: stat(2) of a file on FUSE or NFS asks the server. When the server has died or cannot be reached, the
+    /// call waits without a limit: one descriptor of any process would stop walscope. Device and inode are known
+    /// without asking the server. Held by `a_descriptor_on_a_dead_fuse_mount_stops_nobody`.
     ///
     /// # Errors
     /// What the system said: for `map_files` EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
@@ -198,7 +198,8 @@ impl Process {
         Ok(FileId { device, inode: found.stx_ino })
     }
 
-    /// Device and inode of the file that a path leads to beneath the root of this process, and never out of it.
+    /// Device and inode of the file that a path leads to below the root of this process. The lookup never leaves this
+    /// root.
     ///
     /// # Errors
     /// What the system said: EACCES without the permission to trace the process.
@@ -225,8 +226,8 @@ impl Process {
 }
 
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
-    // Room from the start: without any, std begins with a read of 32 bytes, and what the kernel gives out in several
-    // reads need not be of one moment.
+    // The buffer has capacity from the start: std would begin with a read of 32 bytes, and a text that comes in several
+    // reads may be of several moments.
     let mut text = Vec::with_capacity(16 * 1024);
     file.take(TEXT_LIMIT + 1).read_to_end(&mut text)?;
     if text.len() as u64 > TEXT_LIMIT {

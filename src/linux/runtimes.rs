@@ -1,7 +1,7 @@
-//! Container runtimes, asked through their command lines: which process a name stands for, which name an id has.
+//! Container runtimes, asked through their command lines: the process of a container's name, and the name of an id.
 //!
-//! Argument lists only, never a shell; names are checked before, answers after. A runtime that does not answer in time
-//! is no runtime.
+//! Only argument lists are used, never a shell. Names are checked before the call, answers after it. A runtime that
+//! does not answer in time counts as not installed.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -17,11 +17,11 @@ use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
 use crate::linux::{container, mounts};
 
-/// In the order in which they are asked.
+/// The known runtimes, in the order in which they are asked.
 const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
 /// How long a question for one container may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How long the list of names may take: it is an adornment.
+/// How long the list of names may take. It is short, because names are only a convenience.
 const NAMES_WITHIN: Duration = Duration::from_secs(2);
 /// What was being done when the container's process could not be looked into.
 const LOOKING: &str = "looking into the container";
@@ -29,7 +29,7 @@ const LOOKING: &str = "looking into the container";
 const ANSWER_LIMIT: u64 = 4 << 20;
 
 /// Whether a text can be a container's name or id, as the runtimes define them: at least two characters, so that
-/// `C:/t.db` is none.
+/// `C:/t.db` is not a container's path.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     text.len() >= 2
@@ -49,14 +49,15 @@ struct Running {
 pub struct Refused {
     /// What was being done, and why not.
     pub why: OpenError,
-    /// The command of the runtime that knows the container, or would not tell this user.
+    /// The command of the runtime that knows the container, or that refused to answer this user.
     pub runtime: Option<&'static str>,
 }
 
 /// A path in a running container, by the container's name or id.
 ///
 /// # Errors
-/// When no runtime knows it, it does not run, its first process is not to be seen here, or may not be looked into.
+/// When no runtime knows it, when it does not run, or when its first process is not visible here or may not be looked
+/// into.
 pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     let shown = format!("{name}:{}", path.display());
     let error = |what, why| OpenError::new(Path::new(&shown), what, why);
@@ -65,8 +66,8 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     let error = |what, why| Refused { why: error(what, why), runtime: Some(runtime) };
     let target = Target::of_process(running.pid, path)
         .map_err(|open| error(LOOKING, io::Error::new(open.why.kind(), open.why)))?;
-    // The engine may count processes in another PID namespace, or live on another machine: then the pid means somebody
-    // else here. The process is held by now, so that what it says is said by the one whose files will be opened.
+    // The engine may use another PID namespace, or be on another machine: then the pid means another process here. The
+    // process is already held by a descriptor, so it is the same one whose files will be opened.
     let proc = Proc::system();
     let container = container::observed(&target.process(&proc), &mounts::of(&proc, &target));
     if container.value().is_none_or(|container| container.id != running.id) {
@@ -79,7 +80,7 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     Ok(target)
 }
 
-/// Asks each runtime that is installed; an error comes with the one that refused.
+/// Asks each installed runtime for the container. An error names the runtime that refused.
 fn find(name: &str) -> Result<(&'static str, Running), (Option<&'static str>, io::Error)> {
     let mut said = Vec::new();
     let mut kind = io::ErrorKind::NotFound;
@@ -97,7 +98,7 @@ fn find(name: &str) -> Result<(&'static str, Running), (Option<&'static str>, io
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let error = error.to_string();
-                // The engine's socket is not for this user.
+                // This user may not use the engine's socket.
                 if error.to_ascii_lowercase().contains("permission denied") {
                     kind = io::ErrorKind::PermissionDenied;
                     refusing = refusing.or(Some(runtime));
@@ -118,13 +119,14 @@ fn running(answer: &str) -> Option<Running> {
     known.then_some(Running { pid: pid.parse().ok()?, id: id.to_owned() })
 }
 
-/// A container's name for people: as its runtime has it, else the first twelve digits of its id, as `docker ps` shows it.
+/// A container's name for people: the name from its runtime, else the first twelve digits of its id, as `docker ps`
+/// shows it.
 #[must_use]
 pub fn name_of(container: &Container) -> String {
     known_name(container).unwrap_or_else(|| container.id.chars().take(12).collect())
 }
 
-/// A container's name as its runtime has it, where that is here to be asked. Each is asked once.
+/// A container's name from its runtime, when the runtime can be asked here. Each runtime is asked once.
 #[must_use]
 pub fn known_name(container: &Container) -> Option<String> {
     static NAMES: [OnceLock<BTreeMap<String, String>>; 3] = [const { OnceLock::new() }; 3];
@@ -146,7 +148,7 @@ fn names(runtime: Option<&&str>) -> BTreeMap<String, String> {
 
 fn listed(answer: &str) -> BTreeMap<String, String> {
     let pairs = answer.lines().filter_map(|line| line.trim().split_once(' '));
-    // Of several names the first is the container's own; the others are links to it.
+    // When there are several names, the first is the container's own; the others are links to it.
     let own = pairs.map(|(id, names)| (id, names.split(',').next().unwrap_or_default()));
     own.filter(|(_, name)| is_name(name)).map(|(id, name)| (id.to_owned(), name.to_owned())).collect()
 }
@@ -188,7 +190,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>, answer: bool, to: &mpsc::Se
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(pipe) = pipe {
-            // What came before an error is all there is.
+            // After an error, the bytes read so far are the answer.
             let _ = pipe.take(ANSWER_LIMIT).read_to_end(&mut bytes);
         }
         let _ = to.send((answer, String::from_utf8_lossy(&bytes).into_owned()));

@@ -15,7 +15,7 @@ use crate::linux::sys;
 use crate::linux::text::fdinfo;
 use crate::linux::unseen::unseen;
 
-/// What is known about the file behind an open descriptor. `maps_identity` is left unlooked at.
+/// What is known about the file of an open descriptor. `maps_identity` is not looked up here.
 ///
 /// # Errors
 /// When fstat(2) fails; everything else becomes an observation.
@@ -46,8 +46,8 @@ pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> 
     })
 }
 
-/// Whether the file is on a btrfs, as far as statfs(2) says. One that cannot be asked counts as such: then more is asked
-/// of mappings of it.
+/// Whether the file is on btrfs, according to statfs(2). When statfs fails, the answer is yes: its mappings are then
+/// checked more strictly.
 #[must_use]
 pub fn is_btrfs(file: &File) -> bool {
     fstatfs(file).map_or(true, |stat| FileSystemKind::by_magic(magic(&stat)).subvolumes)
@@ -106,7 +106,8 @@ fn unique_mount_id(file: &File) -> Observation<u64> {
     }
 }
 
-/// A container sees the same numbers as the host, where /sys is mounted at all. A partition has that of its disk.
+/// The sequence number of a block device. A container sees the same numbers as the host, if /sys is mounted there. A
+/// partition has the number of its disk.
 fn disk_sequence(device: Device) -> Observation<u64> {
     if device.major == 0 {
         return Observation::unsupported("the file system's device is no block device");
@@ -122,8 +123,8 @@ fn disk_sequence(device: Device) -> Observation<u64> {
     }
 }
 
-/// folklore: the magic number of ext2, ext3 and ext4 is one and the same, EF53, and every FUSE has 65735546: only
-/// mountinfo tells them apart. man 2 statfs; held by `this_machine_s_files_are_on_a_named_file_system`.
+/// folklore: ext2, ext3 and ext4 have the same magic number, EF53, and every FUSE has 65735546: only mountinfo
+/// distinguishes them. man 2 statfs; held by `this_machine_s_files_are_on_a_named_file_system`.
 fn file_system(file: &File, mount: Option<&Mount>) -> Observation<FileSystem> {
     match (fstatfs(file), fstatvfs(file)) {
         (Ok(stat), Ok(portable)) => {
@@ -135,7 +136,8 @@ fn file_system(file: &File, mount: Option<&Mount>) -> Observation<FileSystem> {
     }
 }
 
-/// `f_type` is a signed long whose 32 bits matter: btrfs's and f2fs's would otherwise turn negative.
+/// The magic number of a file system. `f_type` is a signed long of which only 32 bits matter; the numbers of btrfs and
+/// f2fs would otherwise be negative.
 fn magic(stat: &StatFs) -> u64 {
     u64::from(stat.f_type as u32)
 }

@@ -7,25 +7,26 @@ use std::os::fd::AsRawFd;
 
 use memmap2::{Mmap, MmapOptions};
 
-/// The first lock that a write lock on a range would meet.
+/// The first lock that would conflict with a write lock on a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conflict {
-    /// It is a write lock.
+    /// Whether it is a write lock.
     pub exclusive: bool,
     /// `l_pid`: the holder of a POSIX lock in this PID namespace; 0 when it is not visible from here; -1 for an open
     /// file description lock.
     pub pid: i32,
     /// First byte of the lock.
     pub start: u64,
-    /// Bytes of it; 0: to the end of everything.
+    /// Length in bytes; 0: to the end of the file, however long.
     pub length: u64,
 }
 
 /// F_OFD_GETLK with F_WRLCK on `length` bytes at `start`: takes no lock, works through a read-only descriptor, and
-/// meets the POSIX locks of every process, those of this one included.
+/// reports the POSIX locks of every process, this one included.
 ///
 /// # Errors
-/// What fcntl(2) said: EINVAL where the kernel knows no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE.
+/// What fcntl(2) said: EINVAL where the kernel has no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE
+/// mounts.
 pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option<Conflict>> {
     let mut lock = flock(libc::F_WRLCK, start, length)?;
     // SAFETY: the descriptor is open as long as `file` lives; the kernel reads and writes one `flock` at the pointer,
@@ -46,10 +47,11 @@ pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option
     }))
 }
 
-/// Lets all threads of this process allocate from one heap, where that can be chosen. For a command, at its start.
+/// Lets all threads of this process allocate from one heap, if the C library allows it. To be called once, at the start
+/// of a command.
 ///
-/// folklore: for each further thread glibc reserves 64 MiB of address space (mallopt(3), M_ARENA_MAX) however little the
-/// thread allocates. Where address space is bounded (`ulimit -v`), that room is missing elsewhere. Seen with four
+/// folklore: for each further thread glibc reserves 64 MiB of address space (mallopt(3), M_ARENA_MAX), even if the
+/// thread allocates little. Where address space is limited (`ulimit -v`), other allocations then fail. Seen with four
 /// threads in 255 MiB; held by `memory_does_not_grow_with_the_threads`.
 pub fn share_one_heap() {
     #[cfg(target_env = "gnu")]
@@ -59,21 +61,23 @@ pub fn share_one_heap() {
     }
 }
 
-/// F_OFD_SETLK with F_RDLCK: a shared lock that belongs to this descriptor's open file description. It needs no more
-/// than a read-only descriptor, and goes when the last descriptor of the description is closed, also by a crash.
+/// F_OFD_SETLK with F_RDLCK: a shared lock that belongs to this descriptor's open file description. It needs only a
+/// read-only descriptor, and is released when the last descriptor of the description is closed, also by a crash.
 ///
 /// Never call this on a byte that SQLite uses.
 ///
 /// # Errors
-/// As [`first_conflict`].
+/// What fcntl(2) said: EINVAL where the kernel has no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE
+/// mounts.
 pub fn lock_shared(file: &File, start: u64, length: u64) -> io::Result<()> {
     set_lock(file, libc::F_RDLCK, start, length)
 }
 
-/// Gives up locks of this open file description in a range.
+/// Releases the locks of this open file description in a range.
 ///
 /// # Errors
-/// As [`first_conflict`].
+/// What fcntl(2) said: EINVAL where the kernel has no such locks (gVisor), ENOLCK, ENOSYS or EACCES on some FUSE
+/// mounts.
 pub fn unlock(file: &File, start: u64, length: u64) -> io::Result<()> {
     set_lock(file, libc::F_UNLCK, start, length)
 }
@@ -98,13 +102,14 @@ fn flock(kind: libc::c_int, start: u64, length: u64) -> io::Result<libc::flock> 
     Ok(lock)
 }
 
-/// FS_IOC_GETVERSION: the inode's generation, which tells a reused inode number from the file before it.
+/// FS_IOC_GETVERSION: the generation of the inode. It distinguishes a file from an earlier file with the same inode
+/// number.
 ///
 /// # Errors
 /// What ioctl(2) said: ENOTTY on overlay, tmpfs and FUSE; EBADF for a descriptor opened with O_PATH.
 pub fn generation(file: &File) -> io::Result<u32> {
     // folklore: the request is declared with the size of a `long`, and the kernel writes an `int`. man 2
-    // FS_IOC_GETVERSION; held by `generation_is_the_same_through_two_descriptors`. Room for both is given.
+    // FS_IOC_GETVERSION; held by `generation_is_the_same_through_two_descriptors`. The buffer has room for both.
     let mut value: [u32; 2] = [0; 2];
     // SAFETY: the descriptor is open as long as `file` lives; the kernel writes at most a `long` (8 bytes) at the
     // pointer, which is valid and exclusive for the call.
@@ -131,8 +136,8 @@ pub fn ignores_signal(signal: i32) -> bool {
 /// # Errors
 /// What mmap(2) said.
 pub fn map_shared(file: &File, length: usize) -> io::Result<Mmap> {
-    // SAFETY: the danger of a mapped file is that its content changes or is cut off under a reference to it. Nothing
-    // here ever dereferences the mapping: only its address is used.
+    // SAFETY: the danger of a mapped file is that its content changes or is truncated while a reference to it exists.
+    // Nothing here ever dereferences the mapping: only its address is used.
     unsafe { MmapOptions::new().len(length).map(file) }
 }
 
@@ -178,7 +183,7 @@ pub(super) mod tests {
     fn generation_is_the_same_through_two_descriptors() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let again = File::open(file.path()).unwrap();
-        // tmpfs and overlay have none: both descriptors must then say so.
+        // tmpfs and overlay have no generation: then both descriptors must say so.
         match (generation(file.as_file()), generation(&again)) {
             (Ok(a), Ok(b)) => assert_eq!(a, b),
             (a, b) => assert_eq!(a.unwrap_err().raw_os_error(), b.unwrap_err().raw_os_error()),

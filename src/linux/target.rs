@@ -1,8 +1,8 @@
-//! Where a path is looked up: from this process's root, or beneath the root of another process, which is how a
-//! container's files are reached from the host without anything inside of it.
+//! Where a path is looked up: from this process's root, or below the root of another process. The second way reaches
+//! the files of a container from the host, without any program inside it.
 //!
-//! Beneath another root every link is followed as that process would follow it and never out of it:
-//! openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS). What is there was made by others.
+//! Below another root every link is followed as that process would follow it, and never out of that root:
+//! openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS). The files there were made by others and are not trusted.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,23 +18,23 @@ use crate::linux::file_id::same_file;
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process};
 
-/// openat2 gives up with EAGAIN when folders on the way are renamed meanwhile.
+/// So many times openat2 is tried: it fails with EAGAIN when folders on the way are renamed meanwhile.
 const RENAMED_MEANWHILE: u32 = 64;
 
-/// A path, and whose path it is.
+/// A path, and the process in whose view it is.
 #[derive(Debug, Clone)]
 pub struct Target {
     path: PathBuf,
     process: Option<Arc<Foreign>>,
 }
 
-/// Another process, held by descriptors: when it ends and its pid is given to another, this still means the first.
+/// Another process, held by descriptors. When it ends and its pid is reused, this still means the first process.
 #[derive(Debug)]
 struct Foreign {
     process: Process,
     root: OwnedFd,
-    /// What `readlink` says of the root from here, to be taken off of paths that the kernel prints for us. Empty for
-    /// the root of a mount namespace, which prints as `/`.
+    /// The path of its root as `readlink` prints it here. It is removed from paths that the kernel prints for us. Empty
+    /// for the root of a mount namespace, which is printed as `/`.
     prefix: PathBuf,
 }
 
@@ -49,8 +49,8 @@ impl Target {
     /// The path as process `pid` sees it. It must be absolute.
     ///
     /// # Errors
-    /// When there is no such process, its root may not be looked into (that takes the permission to trace it:
-    /// CAP_SYS_PTRACE, or the same user and no less capabilities), or the path is relative.
+    /// When there is no such process, when the path is relative, or when this user may not look into the process's
+    /// root. That needs the permission to trace it: CAP_SYS_PTRACE, or the same user with at least its capabilities.
     pub fn of_process(pid: u32, path: &Path) -> Result<Self, OpenError> {
         let shown = || PathBuf::from(format!("pid:{pid}:{}", path.display()));
         if !path.is_absolute() {
@@ -68,27 +68,27 @@ impl Target {
         &self.path
     }
 
-    /// The process whose path it is; `None`: this one.
+    /// The pid of the process in whose view the path is; `None`: this process.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(|foreign| foreign.process.pid)
     }
 
-    /// Whether something is there under the very path, be it a link that leads nowhere. `true` also when it cannot be
-    /// told: opening will say why.
+    /// Whether something exists at this path, also a dangling link. `true` also when that is not known: opening will
+    /// then give the reason.
     #[must_use]
     pub fn exists(&self) -> bool {
         let there = self.open(OFlags::PATH | OFlags::NOFOLLOW);
         !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The root folder of a process that is held already.
+    /// The root folder of a process that is already held by a descriptor.
     pub(super) fn of_bound(process: &Process) -> io::Result<Self> {
         let foreign = Foreign::of(process.try_clone()?)?;
         Ok(Self { path: PathBuf::from("/"), process: Some(Arc::new(foreign)) })
     }
 
-    /// A path that the kernel printed for this process, as the target's process sees it.
+    /// Turns a path that the kernel printed for this process into the path that the target's process sees.
     pub(super) fn take_off_prefix(&self, printed: &Path) -> PathBuf {
         self.process.as_ref().map_or_else(|| printed.to_owned(), |foreign| foreign.take_off(printed))
     }
@@ -98,7 +98,7 @@ impl Target {
         Self { path, process: self.process.clone() }
     }
 
-    /// The process whose view counts.
+    /// The process in whose view the path is.
     pub(super) fn process(&self, proc: &Proc) -> io::Result<Process> {
         match &self.process {
             Some(foreign) => foreign.process.try_clone(),
@@ -123,7 +123,7 @@ impl Target {
         }
     }
 
-    /// Where the link at the path leads; an error of its own kind when it is none.
+    /// Where the link at the path leads. Fails when the path is no link.
     pub(super) fn read_link(&self) -> io::Result<PathBuf> {
         if self.process.is_none() {
             return fs::read_link(&self.path);
@@ -134,8 +134,8 @@ impl Target {
 
     /// The canonical path of a folder that the path led to, as the process sees it; checked by identity.
     ///
-    /// folklore: `realpath` reads `/proc/PID/root` as a link to `/` and ends in another folder than the kernel does. So
-    /// what it says is checked by identity. man 5 proc_pid_root; held by `a_path_through_another_root_stays_there`.
+    /// folklore: `realpath` reads `/proc/PID/root` as a link to `/`, and then ends in another folder than the kernel.
+    /// So its answer is checked by identity. man 5 proc_pid_root; held by `a_path_through_another_root_stays_there`.
     pub(super) fn canonical(&self, folder: &File) -> Option<PathBuf> {
         let canonical = match &self.process {
             None => fs::canonicalize(&self.path).ok()?,
@@ -145,7 +145,7 @@ impl Target {
         same_file(&File::from(other), folder).then_some(canonical)
     }
 
-    /// What the kernel prints before paths of this process when they are read from here.
+    /// The prefix that the kernel prints before paths of this process when they are read from here.
     pub(super) fn prefix(&self) -> &Path {
         self.process.as_ref().map_or(Path::new(""), |foreign| &foreign.prefix)
     }
@@ -182,7 +182,7 @@ pub(super) fn printed(file: &impl AsRawFd) -> Option<PathBuf> {
 }
 
 impl std::fmt::Display for Target {
-    /// As a SOURCE: `PATH` or `pid:N:PATH`.
+    /// Prints the target as a SOURCE: `PATH` or `pid:N:PATH`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.pid() {
             Some(pid) => write!(f, "pid:{pid}:{}", self.path.display()),

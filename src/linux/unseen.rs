@@ -1,10 +1,10 @@
-//! What an error of the system says about that which could not be seen.
+//! Turns system errors into observations of what could not be seen.
 
 use std::io;
 
 use crate::evidence::Observation;
 
-/// The observation that an error amounts to.
+/// The observation for a system error.
 pub(super) fn unseen<T>(what: &str, error: &io::Error) -> Observation<T> {
     let reason = format!("{what}: {error}");
     if refused(error) {

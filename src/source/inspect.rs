@@ -16,7 +16,7 @@ const LOOKS: u32 = 5;
 /// Opens a SOURCE and looks at it until it stands still. Returns the last look, and the opened source that it was made
 /// of.
 ///
-/// Files are opened anew before each further look: the names may lead to other files by then.
+/// Files are opened again before each further look, because the names may lead to other files by then.
 ///
 /// # Errors
 /// When it cannot be opened or read, or nothing is there.

@@ -1,9 +1,10 @@
-//! Lock beacons: a pattern of shared locks far behind every byte that SQLite uses, held through a read-only descriptor
-//! of one side and looked for through one of the other.
+//! Lock beacons: a pattern of shared locks far beyond every byte that SQLite uses. One side holds it through a
+//! read-only descriptor, the other side looks for it through its own descriptor.
 //!
-//! Open file description locks need no capability, work across PID namespaces, write nothing, and go when their
-//! descriptor is closed, also by a crash. Bit `i` of a word is a lock on byte `2 i` of its pattern when it is 0, on
-//! byte `2 i + 1` when it is 1: so that a word is told from nothing, and from two words on top of each other.
+//! Open file description locks need no capability, work across PID namespaces and write nothing. They are released when
+//! their descriptor is closed, also by a crash. Bit `i` of a word is a lock on byte `2 i` of the pattern when the bit
+//! is 0, and on byte `2 i + 1` when it is 1. So a word differs from no lock at all, and from two words at the same
+//! place.
 
 use std::fs::File;
 use std::io;
@@ -17,38 +18,39 @@ use crate::linux::open::{OpenedFiles, paths_unchanged};
 use crate::linux::sys;
 use crate::linux::unseen::unseen;
 
-/// Where beacons begin. SQLite locks bytes below 2^31 only, of a `-shm` bytes 120 to 128.
+/// Where beacons begin. SQLite locks only bytes below 2^31, and in a `-shm` only bytes 120 to 128.
 pub const BASE: u64 = 1 << 40;
 /// Bytes of one pattern: two for each bit of a word.
 pub const PATTERN: u64 = 128;
-/// How often a beacon that is not seen is tried.
+/// At most so many tries for a beacon that is not seen.
 const TRIES: u32 = 4;
-/// Time before the second try; the next wait longer.
+/// Time before the second try. Each further try waits longer.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Bytes of one seat: the patterns of one beacon, and room.
+/// Bytes of one seat: enough for the patterns of one beacon.
 pub const SEAT: u64 = 512;
-/// Seats that single beacons are spread over, so that two at once do not meet.
+/// Number of seats for single beacons, so that two beacons at the same time do not get the same seat.
 const SPREAD: u64 = 1 << 20;
-/// Locks that are told apart in one range. Each costs two system calls; more are put there by nobody but an enemy.
+/// At most so many locks are listed in one range. Each costs two system calls, and only an attacker would put more
+/// there.
 const MOST_LOCKS: usize = 100_000;
 
-/// What stands in a pattern's place.
+/// What was found in the place of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
     /// No lock.
     Free,
     /// A word.
     Is(u64),
-    /// Locks that make no word.
+    /// Locks that do not form a word.
     Garbled,
 }
 
-/// Locked bytes, in ranges of first and last.
+/// Locked bytes, as ranges of first and last byte.
 #[derive(Debug, Default)]
 pub struct Locked(Vec<(u64, u64)>);
 
 impl Locked {
-    /// Bytes in `start .. start + length` that others than this open file description hold.
+    /// Bytes in `start .. start + length` on which somebody else than this open file description holds a lock.
     ///
     /// # Errors
     /// What fcntl(2) said.
@@ -72,19 +74,19 @@ impl Locked {
         Ok(Self(found))
     }
 
-    /// Whether a byte is among them.
+    /// Whether a byte is locked.
     #[must_use]
     pub fn has(&self, byte: u64) -> bool {
         self.0.iter().any(|(first, last)| (*first..=*last).contains(&byte))
     }
 
-    /// Whether any of these bytes is among them.
+    /// Whether any of these bytes is locked.
     #[must_use]
     pub fn touches(&self, start: u64, length: u64) -> bool {
         self.0.iter().any(|(first, last)| *first < start.saturating_add(length) && *last >= start)
     }
 
-    /// Whether there are none.
+    /// Whether no byte is locked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -112,7 +114,7 @@ impl Locked {
     }
 }
 
-/// Holds the pattern of a word. On an error none of it is left.
+/// Holds the pattern of a word. On an error no lock of it is left.
 ///
 /// # Errors
 /// What fcntl(2) said.
@@ -127,7 +129,7 @@ pub fn hold(file: &File, start: u64, word: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a pattern up.
+/// Releases a pattern.
 ///
 /// # Errors
 /// What fcntl(2) said.
@@ -135,7 +137,7 @@ pub fn release(file: &File, start: u64) -> io::Result<()> {
     sys::unlock(file, start, PATTERN)
 }
 
-/// The seat of a beacon that both sides know the nonce of.
+/// The seat of a beacon, from its nonce, which both sides know.
 #[must_use]
 pub fn seat_of(nonce: u64) -> u64 {
     BASE + fnv(&nonce.to_be_bytes()) % SPREAD * SEAT
@@ -151,7 +153,7 @@ pub fn nonce() -> io::Result<u64> {
     if n == bytes.len() { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::other("getrandom: too few bytes")) }
 }
 
-/// Tries a beacon both ways between the `-shm` of two sides that this process has open.
+/// Tries a beacon in both directions between the `-shm` files of two sides that this process has open.
 #[must_use]
 pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
     let (shm_a, shm_b) = match (&a.shm, &b.shm) {
@@ -161,7 +163,7 @@ pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
             return BeaconView { forth: Observation::missing(&reason), back: Observation::missing(&reason) };
         }
     };
-    // Both are opened before either beacon is held, and closed after both.
+    // Both witnesses are opened before either beacon is held, and closed after both are released.
     let (witness_a, witness_b) = (Witness::of(shm_a), Witness::of(shm_b));
     let (forth, back) = (one_way(shm_a, &witness_a, shm_b), one_way(shm_b, &witness_b, shm_a));
     drop((witness_a, witness_b));
@@ -175,9 +177,9 @@ pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
 
 /// Tries until the beacon is seen, a few times.
 ///
-/// folklore: the kernel tells a FUSE daemon of a closed descriptor when it comes to it, and where the daemon then drops
-/// its locks, that of a descriptor closed long before takes the beacon away. Seen in one of four comparisons beside other
-/// work; held by `fuse_mounts_with_lock_forwarding_share_locks_and_no_memory`, run in a loop.
+/// folklore: the kernel notifies a FUSE daemon about a closed descriptor at some later time, and some daemons then drop
+/// all locks of the file. So a descriptor that was closed long before can remove the beacon. Seen in one of four
+/// comparisons on a busy machine; held by `fuse_mounts_with_lock_forwarding_share_locks_and_no_memory`, run in a loop.
 fn one_way(holder: &Arc<File>, witness: &Witness, seeker: &Arc<File>) -> io::Result<BeaconLook> {
     let mut looked = once(holder, witness, seeker)?;
     for attempt in 1..TRIES {
@@ -205,7 +207,7 @@ fn once(holder: &Arc<File>, witness: &Witness, seeker: &Arc<File>) -> io::Result
     looked
 }
 
-/// What is seen of a word through a descriptor.
+/// What a descriptor shows of a word.
 ///
 /// # Errors
 /// What fcntl(2) said.
@@ -217,13 +219,13 @@ pub fn sight(file: &File, start: u64, word: u64) -> io::Result<Sight> {
     })
 }
 
-/// Another open file description of a file on which a pattern will be held: it sees whether the pattern is there. Not,
-/// where locks are accepted and then forgotten.
+/// A second open file description of the file on which a pattern will be held. It shows whether the pattern is really
+/// there: some file systems accept locks and forget them.
 ///
-/// folklore: it is opened before the pattern is held and closed after it was given up. On a FUSE mount that forwards
-/// locks, the daemon takes them as POSIX locks of its own process, so that closing any descriptor of the file there drops
-/// all of them; the kernel and the daemon's library still answer as if they were held. Seen with bindfs 1.14.7
-/// `--enable-lock-forwarding`: a beacon was not seen on the other mount, and locks were refuted. Held by
+/// folklore: the witness is opened before the pattern is held and closed after it was released. On a FUSE mount that
+/// forwards locks, the daemon takes them as POSIX locks of its own process. Closing any descriptor of the file there
+/// drops all of them, and the kernel and the daemon's library still answer as if they were held. Seen with bindfs
+/// 1.14.7 `--enable-lock-forwarding`: a beacon was not seen on the other mount, and locks were refuted. Held by
 /// `fuse_mounts_with_lock_forwarding_share_locks_and_no_memory`.
 #[derive(Debug)]
 pub struct Witness(Option<File>);
@@ -235,7 +237,7 @@ impl Witness {
         Self(File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok())
     }
 
-    /// Whether the word is held there now.
+    /// Whether the witness sees the word held now.
     #[must_use]
     pub fn sees(&self, start: u64, word: u64) -> bool {
         let sight = self.0.as_ref().and_then(|file| sight(file, start, word).ok());
@@ -243,9 +245,9 @@ impl Witness {
     }
 }
 
-/// Kernel identity of a `-shm`, and of the database and `-wal` it belongs to, as one word for a beacon to carry: equal
-/// words mean equal observations, also of what was not seen: what was denied is not what is missing, though no two reasons
-/// need read alike. `None` when the kernel or the inode was not seen.
+/// Kernel identity of a `-shm`, its database and its `-wal`, as one word that a beacon can carry. Equal words mean
+/// equal observations. This includes what was not seen: denied and missing give different words, the text of the reason
+/// does not matter. `None` when the kernel or the inode was not seen.
 #[must_use]
 pub fn digest(host: &HostView, files: &FilesView) -> Option<u64> {
     let shm = files.shm.value()?;
@@ -261,7 +263,7 @@ pub fn digest(host: &HostView, files: &FilesView) -> Option<u64> {
     Some(fnv(text.as_bytes()))
 }
 
-/// What was seen, or in which way it was not.
+/// What was seen, or the kind of reason why it was not.
 fn seen<T, U>(observed: &Observation<T>, what: impl FnOnce(&T) -> U) -> Result<U, &'static str> {
     match observed {
         Observation::Seen { value } => Ok(what(value)),
@@ -271,7 +273,7 @@ fn seen<T, U>(observed: &Observation<T>, what: impl FnOnce(&T) -> U) -> Result<U
     }
 }
 
-/// FNV-1a, 64 bits: the same in every build, which the standard library's hash is not.
+/// FNV-1a with 64 bits. It is the same in every build; the standard library's hash is not.
 pub(super) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

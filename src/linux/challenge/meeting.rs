@@ -1,7 +1,8 @@
-//! A meeting of two sides that know nothing of each other but a word: through lock beacons alone, nothing written.
+//! A meeting of two sides that have only a word in common. They use lock beacons alone; nothing is written.
 //!
-//! Each side takes a seat at random and holds its nonce there, and a digest of the kernel identity of its file. It looks
-//! for the other's, answers by holding what it read, and stays until the other is satisfied or gone.
+//! Each side chooses a seat at random, and holds there its nonce and a digest of the kernel identity of its file. It
+//! looks for the nonce of the other side, answers by holding the nonce that it read, and stays until the other side is
+//! satisfied or gone.
 
 use std::fs::File;
 use std::io;
@@ -12,11 +13,11 @@ use crate::linux::sys;
 
 /// Seats at one table.
 const SEATS: u64 = 64;
-/// Where the tables are, behind the single beacons.
+/// Where the tables begin, after the single beacons.
 const TABLES: u64 = beacon::BASE + (1 << 36);
-/// Tables; the word chooses.
+/// Number of tables. The word of a meeting chooses one.
 const TABLE_COUNT: u64 = 1 << 16;
-/// Between two looks.
+/// Time between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How a meeting went.
@@ -24,15 +25,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub struct Met {
     /// What this side held.
     pub nonce: u64,
-    /// What the other held; `None`: nobody was seen.
+    /// The nonce of the other side; `None`: nobody was seen.
     pub peer: Option<u64>,
-    /// The digest that the other held beside it.
+    /// The digest that the other side held with its nonce.
     pub peer_digest: Option<u64>,
-    /// Whether the other was seen to hold this side's nonce: it saw it.
+    /// Whether the other side held this side's nonce as its answer: then it has seen this side.
     pub acknowledged: bool,
 }
 
-/// Looks for another side until both have seen each other, `stop` says so, or the time is over.
+/// Looks for another side until both have seen each other, `stop` says to stop, or the time is over.
 ///
 /// # Errors
 /// What fcntl(2) or getrandom(2) said.
@@ -78,21 +79,21 @@ struct OwnSeat<'a> {
 const NONCE: u64 = 0;
 const DIGEST: u64 = PATTERN;
 const ANSWER: u64 = 2 * PATTERN;
-/// One byte: this side has seen its answer.
+/// One byte, locked when this side has seen its answer.
 const SATISFIED: u64 = 3 * PATTERN;
 
 impl OwnSeat<'_> {
     fn take_seat(&mut self) -> io::Result<()> {
         self.seat = self.table + beacon::nonce()? % SEATS * SEAT;
         self.answer = None;
-        // The nonce last: whoever reads it finds the digest complete.
+        // The nonce is held last: a side that reads it finds a complete digest.
         if let Some(digest) = self.digest {
             beacon::hold(self.file, self.seat + DIGEST, digest)?;
         }
         beacon::hold(self.file, self.seat + NONCE, self.met.nonce)
     }
 
-    /// One look at the table; whether the meeting is over.
+    /// Looks at the table once. Returns whether the meeting is over.
     fn look(&mut self) -> io::Result<bool> {
         let locked = Locked::look(self.file, self.table, SEATS * SEAT)?;
         if locked.touches(self.seat, SEAT) {
@@ -104,7 +105,7 @@ impl OwnSeat<'_> {
         if let Some((seat, nonce)) = self.answer
             && locked.word(seat + NONCE) != Word::Is(nonce)
         {
-            // Gone: satisfied, or ended.
+            // The other side is gone: it was satisfied, or it ended.
             if self.met.acknowledged {
                 return Ok(true);
             }
@@ -128,7 +129,7 @@ impl OwnSeat<'_> {
         }
     }
 
-    /// Answers one of the sides at the table that do not answer another.
+    /// Answers a side at the table that does not answer another side.
     fn answer_somebody(&mut self, locked: &Locked) -> io::Result<()> {
         let free = |seat: u64| match locked.word(seat + ANSWER) {
             Word::Is(word) => word == self.met.nonce,

@@ -1,18 +1,18 @@
-//! Files whose names two sides of a trial speak with: `.walscope-meet-WORD.NONCE.PEER.STATE`.
+//! Status files. Two sides of a trial exchange messages by the names of files: `.walscope-meet-WORD.NONCE.PEER.STATE`.
 
 use super::beacon;
 use crate::evidence::live::Sight;
 
-/// How far a side is.
+/// How far a side of a trial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// It waits for somebody, or to be taken.
+    /// It waits for another side to come, or to be chosen.
     Waiting,
     /// It has written through its mapping and holds its beacon.
     Wrote,
-    /// It has looked for what the other wrote and holds.
+    /// It has looked for what the other side wrote, and for its beacon.
     Looked,
-    /// It has made its round trips, and learned all it wants.
+    /// It has made its round trips and has all its results.
     Done,
     /// It has seen that the other is done.
     Leaving,
@@ -24,13 +24,13 @@ const STAGES: [(Stage, char); 5] =
 const SIGHTS: [(Option<Sight>, char); 4] =
     [(Some(Sight::Seen), 's'), (Some(Sight::NotSeen), 'n'), (Some(Sight::Garbled), 'g'), (None, 'e')];
 
-/// What a side says.
+/// What a side tells the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
     pub stage: Stage,
     /// It sees what the other wrote.
     pub sees: bool,
-    /// What it sees of the other's beacon; `None`: locks cannot be asked for here, or were not yet.
+    /// What it sees of the other's beacon; `None`: it has not looked yet, or locks do not work here.
     pub sight: Option<Sight>,
     /// It held its own beacon throughout.
     pub held: bool,
@@ -40,20 +40,20 @@ impl State {
     pub(super) const WAITING: Self = Self { stage: Stage::Waiting, sees: false, sight: None, held: false };
 }
 
-/// What one side of a meeting says by the name of its file.
+/// The status of one side of a meeting, as the name of its file tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StatusFile {
     /// The meeting's word, as [`word`] makes it.
     pub token: String,
     pub nonce: u64,
-    /// Whom it has chosen.
+    /// Nonce of the side that it has chosen.
     pub peer: Option<u64>,
     pub state: State,
 }
 
 const PREFIX: &str = ".walscope-meet-";
 
-/// A word of any characters and length as 16 that fit into a name.
+/// A meeting's word, of any characters and length, as 16 characters that can be part of a file name.
 pub(super) fn word(token: &str) -> String {
     format!("{:016x}", beacon::fnv(token.as_bytes()))
 }
@@ -83,7 +83,7 @@ impl StatusFile {
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
         let peer = if peer == "-" { None } else { Some(number(peer)?) };
         let status = Self { token: token.to_owned(), nonce: number(nonce)?, peer, state };
-        // A name that would be written otherwise is none of ours.
+        // A name that walscope would spell differently is not from walscope.
         (status.name() == name).then_some(status)
     }
 }

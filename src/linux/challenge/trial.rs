@@ -1,13 +1,14 @@
-//! A trial on a folder: both sides map one scratch file and write to it through their mappings. It answers on any file
-//! system, before there is a database, and is the only thing in walscope that writes beside one.
+//! A trial on a folder: both sides map one scratch file and write to it through their mappings. It works on any file
+//! system, and before there is a database. It is the only part of walscope that writes into a folder of a database.
 //!
-//! The sides find each other by file names, because names are what even two mounts without common pages and locks have
-//! in common. Each side has one status file, which it alone renames and removes: `.walscope-meet-WORD.NONCE.PEER.STATE`.
-//! That of the side that came first is the scratch file. A side writes its nonce through its mapping before the name of its
-//! status file says so, and the other had the page in memory before: what it does not see then is not shared, whatever the clock says.
+//! The sides find each other by file names, because even two mounts without common pages and locks have the names in
+//! common. Each side has one status file, which it alone renames and removes: `.walscope-meet-WORD.NONCE.PEER.STATE`.
+//! The status file of the side that came first is the scratch file. A side first writes its nonce through its mapping,
+//! and then renames its status file. The other side had the page in memory before that: if it then does not see the
+//! nonce, the memory is not shared, however fast or slow the sides are.
 //!
-//! Mappings are read and written through `/proc/self/mem`: the kernel then goes through the page scratch as a load would,
-//! and a file that a stranger cuts off gives an error instead of SIGBUS.
+//! Mappings are read and written through `/proc/self/mem`: the kernel then uses the same page tables as a load would,
+//! and a file that somebody truncates gives an error instead of SIGBUS.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -28,13 +29,13 @@ use super::status_file::{self, Stage, State, StatusFile};
 const ROUNDS: u32 = 32;
 /// Bytes of the scratch file.
 const SIZE: u64 = 4096;
-/// Between two looks at the folder.
+/// Time between two looks at the folder.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How long the other may take for a step, on a machine that is busy.
+/// How long the other side may take for a step, on a busy machine.
 const STEP_AT_MOST: Duration = Duration::from_secs(10);
-/// How often a mapping is looked at for what must be there already.
+/// How often a mapping is read for a value that must already be there.
 const LOOKS: u32 = 1000;
-/// How many listings in a row may miss a status file that is there.
+/// So many listings in a row may miss a status file that is there.
 const MISSES: u32 = 20;
 
 /// How a trial went.
@@ -42,15 +43,15 @@ const MISSES: u32 = 20;
 pub struct Trial {
     /// This side's nonce.
     pub nonce: u64,
-    /// The other's; `None`: nobody came.
+    /// The other side's nonce; `None`: nobody came.
     pub peer: Option<u64>,
     /// What was found; this side is the first.
     pub live: Live,
-    /// Nonces of status files of meetings that nobody seems to be at any more.
+    /// Nonces of status files that earlier meetings seem to have left behind.
     pub left_behind: Vec<u64>,
 }
 
-/// Waits for another side in a folder and tries it. `stop` ends that early.
+/// Waits for another side in a folder, then makes the trial with it. `stop` ends the waiting early.
 ///
 /// # Errors
 /// When the folder cannot be read or written.
@@ -71,7 +72,7 @@ struct Meeting<'a> {
     token: String,
     nonce: u64,
     stop: &'a dyn Fn() -> bool,
-    /// Nonces whose status file did not move.
+    /// Nonces of sides whose status file did not change.
     dead: Vec<u64>,
 }
 
@@ -105,13 +106,14 @@ impl Drop for Own<'_> {
     }
 }
 
-/// Whoever may make files in the folder may open the status file: it holds random numbers only.
+/// Lets everybody open the status file who may create files in the folder: it holds only random numbers.
 fn admit_others(folder: &File, file: &File) -> io::Result<()> {
     let place = folder.metadata()?;
     if place.mode() & 0o022 != 0 {
         return file.set_permissions(Permissions::from_mode(0o666));
     }
-    // As root in another's folder: the owner is who else can be expected. As anybody else it is refused, and needless.
+    // When root runs this in another user's folder, the other side is probably the owner. For other users chown is
+    // refused, and not needed.
     let _ = std::os::unix::fs::fchown(file, Some(place.uid()), Some(place.gid()));
     Ok(())
 }
@@ -120,7 +122,7 @@ impl<'a> Meeting<'a> {
     /// The status files of the others, the lowest nonce first.
     fn statuses(&self) -> io::Result<Vec<StatusFile>> {
         let mut statuses = Vec::new();
-        // Opened anew each time: a descriptor's listing goes on where it was.
+        // The folder is opened again each time: a listing through the same descriptor would continue where it ended.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         for entry in Dir::read_from(openat(self.folder, ".", flags, Mode::empty())?)? {
             let entry = entry?;
@@ -131,7 +133,7 @@ impl<'a> Meeting<'a> {
         Ok(statuses)
     }
 
-    /// Waits, or joins one who waits. Of two who wait, the higher nonce joins the lower.
+    /// Waits for a side, or joins a waiting one. When two sides wait, the one with the higher nonce joins the other.
     fn find(&mut self, deadline: Instant) -> io::Result<Option<Pair<'a>>> {
         let mut waiting: Option<(Own<'a>, Scratch)> = None;
         while !(self.stop)() && Instant::now() < deadline {
@@ -162,7 +164,7 @@ impl<'a> Meeting<'a> {
         Ok(None)
     }
 
-    /// Comes to one who waits; `None` when it went away, took another or does not answer.
+    /// Joins a waiting side; `None` when it went away, chose another side or does not answer.
     fn join(&mut self, host: &StatusFile) -> io::Result<Option<Pair<'a>>> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match openat(self.folder, host.name().as_str(), flags, Mode::empty()) {
@@ -176,7 +178,7 @@ impl<'a> Meeting<'a> {
             return Ok(None);
         }
         if metadata.len() != SIZE {
-            // Just made.
+            // The file was just made.
             std::thread::sleep(LOOK_EVERY);
             return Ok(None);
         }
@@ -193,7 +195,7 @@ impl<'a> Meeting<'a> {
         }
     }
 
-    /// The other's status file once it is as wanted; `None` when it went away, or does not move.
+    /// Waits until the other's status file is as wanted; `None` when the file disappeared or does not change.
     fn await_status(&self, peer: u64, wanted: impl Fn(&StatusFile) -> bool) -> io::Result<Option<StatusFile>> {
         let end = Instant::now() + STEP_AT_MOST;
         let mut misses = 0;
@@ -214,7 +216,7 @@ impl<'a> Meeting<'a> {
     }
 }
 
-/// The host came first and has made the scratch file; the guest came to it.
+/// Roles: the host came first and made the scratch file, the guest joined it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Host,
@@ -234,7 +236,7 @@ impl Scratch {
         let mapping = MmapOptions::new().len(usize::try_from(SIZE).unwrap_or(0)).map_raw(&file)?;
         let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
         let scratch = Self { file, role, mapping, memory };
-        // The page is in memory from here on: what the other writes later is seen only if it is the same page.
+        // From here on the page is in memory: a later write of the other side is seen only if both have the same page.
         scratch.load(Role::Host)?;
         Ok(scratch)
     }
@@ -274,7 +276,7 @@ impl Scratch {
         Ok(true)
     }
 
-    /// Whether the other's cell has a value that was written before this was asked.
+    /// Whether the other's cell has a value that was written before this call.
     fn sees(&self, value: u64) -> io::Result<bool> {
         for _ in 0..LOOKS {
             if self.load(self.other())? == value {
@@ -285,7 +287,7 @@ impl Scratch {
         Ok(false)
     }
 
-    /// Round trips: the host asks, the guest answers. Ends with the first that gets no answer.
+    /// Round trips: the host asks, the guest answers. Ends at the first one without an answer.
     fn round_trips(&self, nonce: u64, peer: u64) -> io::Result<(u32, Vec<u64>)> {
         let mut times = Vec::new();
         for round in 1..=ROUNDS {
@@ -315,7 +317,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// The trial, from the moment when both have the file mapped.
+    /// Runs the trial, from the moment when both sides have the file mapped.
     fn run(mut self, meeting: &Meeting<'_>) -> io::Result<Live> {
         let (nonce, peer) = (meeting.nonce, self.peer);
         let scratch = &self.scratch;
@@ -346,7 +348,7 @@ impl Pair<'_> {
         let files_in_place = done.is_some();
         state.stage = Stage::Leaving;
         self.own.show(peer, state)?;
-        // Until the other has read it; that it is gone says the same.
+        // Waits until the other side has read it. If the other side is gone, it has read it too.
         meeting.await_status(peer, at(Stage::Leaving))?;
 
         let look = |nonce, sight, held_throughout| BeaconLook { nonce, sight, held_throughout, files_in_place };

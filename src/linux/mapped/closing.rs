@@ -1,4 +1,4 @@
-//! Who among the processes that map some wal-index seems cut off from its path, and whether it stays so.
+//! Which processes seem cut off from the path of a wal-index that they map, and whether they stay cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use super::settle;
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::linux::procfs::{Proc, Process};
 
-/// Looks again at whoever seems to have mapped what its path does not lead to, and leaves out who has unmapped it by
-/// then. How many those were.
+/// Looks again at each process whose mapping and path seem to lead to different files. Removes those that have unmapped
+/// the file by then, and returns how many that were.
 pub(super) fn settle(proc: &Proc, indexes: &mut [Index], pause: impl FnMut()) -> u32 {
     let mut passing: u32 = 0;
-    let told = indexes.iter().flat_map(told);
+    let candidates = indexes.iter().flat_map(listed);
     let processes: BTreeMap<u32, Arc<Process>> =
-        told.map(|(_, candidate)| (candidate.process.pid, Arc::clone(&candidate.process))).collect();
+        candidates.map(|(_, candidate)| (candidate.process.pid, Arc::clone(&candidate.process))).collect();
     settle::settle(suspects(indexes), pause, |suspected| {
         let standing = standing(&processes, suspected);
         for index in &mut *indexes {
@@ -26,7 +26,8 @@ pub(super) fn settle(proc: &Proc, indexes: &mut [Index], pause: impl FnMut()) ->
     passing
 }
 
-/// Where the path could not be looked up, looking again would not tell either.
+/// Whether the path leads away from the mapped file. A path that could not be looked up does not count: looking again
+/// would not help.
 fn seems_cut_off(leads: Leads) -> bool {
     matches!(leads, Leads::Elsewhere | Leads::Nowhere)
 }
@@ -34,25 +35,27 @@ fn seems_cut_off(leads: Leads) -> bool {
 /// A process, and a file that it has mapped under a name.
 type Suspect = (u32, InodeId, Vec<u8>);
 
-/// `processes` tells of the first candidates, in their order; the others are no more than counted.
-fn told(index: &Index) -> impl Iterator<Item = (&MappingProcess, &Candidate)> {
+/// The listed processes with their candidates. `processes` describes the first candidates, in the same order; the
+/// others are only counted.
+fn listed(index: &Index) -> impl Iterator<Item = (&MappingProcess, &Candidate)> {
     index.processes.iter().zip(&index.file.candidates)
 }
 
-/// Who seems cut off, and from what.
+/// The processes that seem cut off, and from which file.
 fn suspects(indexes: &[Index]) -> BTreeSet<Suspect> {
-    let all = indexes.iter().flat_map(|index| told(index).map(move |(process, candidate)| (index, process, candidate)));
+    let all =
+        indexes.iter().flat_map(|index| listed(index).map(move |(process, candidate)| (index, process, candidate)));
     all.filter(|(_, process, _)| seems_cut_off(process.path_leads_to))
         .map(|(index, process, candidate)| (process.pid, index.file.id, candidate.path.clone()))
         .collect()
 }
 
-/// Which of the suspects have the file mapped under the same name. Each process, which is held by a descriptor, is read
-/// once, however much it has mapped.
+/// Which suspects still have the file mapped under the same name. Each process is held by a descriptor and read once,
+/// however many files it has mapped.
 fn standing(processes: &BTreeMap<u32, Arc<Process>>, suspects: &BTreeSet<Suspect>) -> BTreeSet<Suspect> {
     let mut standing = BTreeSet::new();
     for pid in suspects.iter().map(|(pid, ..)| *pid).collect::<BTreeSet<u32>>() {
-        // A text that cannot be read any more says that the process has ended, or became somebody else's.
+        // When the text cannot be read any more, the process has ended, or belongs to another user now.
         let Some(Ok(maps)) = processes.get(&pid).map(ProcessMaps::of) else { continue };
         let mapped = maps.like_wal_indexes().map(|line| (pid, line.inode, line.path.to_owned()));
         standing.extend(mapped.filter(|found| suspects.contains(found)));
@@ -61,11 +64,11 @@ fn standing(processes: &BTreeMap<u32, Arc<Process>>, suspects: &BTreeSet<Suspect
 }
 
 fn look_again(proc: &Proc, index: &mut Index, standing: &BTreeSet<Suspect>) -> u32 {
-    let mut told = std::mem::take(&mut index.processes).into_iter();
+    let mut descriptions = std::mem::take(&mut index.processes).into_iter();
     let candidates = std::mem::take(&mut index.file.candidates);
     let mut gone: u32 = 0;
     for candidate in candidates {
-        if let Some(mut process) = told.next() {
+        if let Some(mut process) = descriptions.next() {
             if seems_cut_off(process.path_leads_to) {
                 if !standing.contains(&(process.pid, index.file.id, candidate.path.clone())) {
                     gone = gone.saturating_add(1);
@@ -91,7 +94,7 @@ mod tests {
     use crate::linux::mapped::fake_proc::{line, process};
     use crate::linux::mapped::limits::{BLOCK, LOOKS, NAMES_OF_A_PROCESS};
 
-    /// Two processes that map two files under one path, which leads nowhere.
+    /// Two processes that map two files under one path; the path leads to no file.
     fn split() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("elsewhere")).unwrap();

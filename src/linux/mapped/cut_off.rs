@@ -1,4 +1,4 @@
-//! Who among the processes that map the `-shm` of one side seems cut off, and whether it stays so.
+//! Which processes seem cut off from the `-shm` of one side, and whether they stay cut off.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,13 @@ use super::settle;
 use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
 use crate::linux::path_leads::PathLeads;
 
-/// Looks until it is clear what is cut off. `look` says where the path of the `-shm` led throughout, if it was one place,
-/// and what is mapped.
+/// Looks until it is clear what is cut off. `look` returns what is mapped, and where the path of the `-shm` led during
+/// the whole look, if that was one place.
 ///
-/// Kept is what every look showed, of the same process and inode, while the path led to the same place; the rest of
-/// what seemed cut off is left out and counted. That a process has not the database or the -wal open counts only if it
-/// stays so, too: in closing and opening there is a moment between the look at its mappings and that at its descriptors.
+/// A mapping is kept as cut off when every look showed it, for the same process and inode, while the path led to the
+/// same place. Other mappings that seemed cut off are left out and counted. In the same way, a process must be seen
+/// without the database or the -wal open at every look: its mappings and its descriptors are read one after the other,
+/// and it can open or close files in between.
 pub(super) fn settled(
     mut look: impl FnMut() -> (Option<PathLeads>, Observation<MappingsView>),
     pause: impl FnMut(),
@@ -47,7 +48,8 @@ fn uses_others(mapping: &Mapping) -> bool {
     mapping.database_open == Some(false) || mapping.wal_open == Some(false)
 }
 
-/// Without its start a process cannot be told from the next one under its pid.
+/// The suspect for a mapping. `None` without a start time: then the process could be confused with a later one of the
+/// same pid.
 fn suspect(mapping: &Mapping) -> Option<Suspect> {
     Some((mapping.pid, mapping.start_time?, mapping.inode))
 }
@@ -80,7 +82,7 @@ mod tests {
         Observation::seen(MappingsView { mappings, ..MappingsView::default() })
     }
 
-    /// Pids that are kept, how many were left out, and how often was looked.
+    /// Pids that are kept, the number of mappings left out, and the number of looks.
     fn kept(look: impl Fn(usize) -> (PathLeads, Observation<MappingsView>)) -> (Vec<u32>, u32, usize) {
         let mut looks = 0;
         let seen = settled(
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_path_that_moved_during_the_looks_confirms_nothing() {
-        // None, as a place that was not the same throughout: two such looks need not be of one wal-index.
+        // None is kept when the path did not lead to one place during a look: two such looks may be of different
+        // wal-indexes.
         assert_eq!(kept(|_| (PathLeads::Unknown, view(vec![mapping(2, 8, CUT)]))), (vec![], 1, 2));
     }
 

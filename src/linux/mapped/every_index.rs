@@ -1,7 +1,7 @@
-//! Every wal-index that a visible process has mapped, by what is really mapped.
+//! Every wal-index that a visible process has mapped, found by the mappings.
 //!
-//! One pass over `/proc/PID/maps` of every process, which looks at shared file mappings in blocks of 32 KiB only; what
-//! they are is then settled once for each file.
+//! One pass over `/proc/PID/maps` of every process, only for shared file mappings in blocks of 32 KiB. Then each mapped
+//! file is examined once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,10 +14,10 @@ use crate::linux::procfs::Proc;
 use crate::linux::text::namespaces::is_initial_pid_namespace;
 use crate::linux::{lock_view, namespaces};
 
-/// Finds every wal-index that a visible process has mapped. Where one seems cut off, this looks at it several times, over
-/// a quarter of a second.
+/// Finds every wal-index that a visible process has mapped. When a mapping seems cut off, this looks several times
+/// within a quarter of a second.
 ///
-/// `is_wal_index` tells by the first bytes of a file whether it is a wal-index:
+/// `is_wal_index` says whether the first bytes of a file are those of a wal-index, as
 /// [`begins_wal_index`](fn@crate::format::shm::begins_wal_index) does.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, pause: imp
     let mut files: BTreeMap<InodeId, Vec<Candidate>> = BTreeMap::new();
     let (mut left_out, mut looked_at) = (BTreeSet::new(), 0);
     let reach = each_process(proc, |maps| {
-        // Of a process and a name one is enough: a wal-index is mapped block by block.
+        // One mapping for each process and name is enough: a wal-index is mapped block by block.
         let mut names = BTreeSet::new();
         for line in maps.like_wal_indexes() {
             if !names.insert((line.inode, line.path)) {

@@ -18,17 +18,17 @@ use crate::linux::text::locks::LockLine;
 use crate::linux::unseen::unseen;
 use crate::linux::{container, lock_view, mounts, open, runtimes};
 
-/// A wal-index in the making: who maps it can still be looked at again.
+/// A mapped file while the search is running: its processes can still be looked at again.
 pub(super) struct Index {
     pub file: OneFile,
-    /// What is told of each candidate, as far as there is room; in the order of the candidates.
+    /// The description of each candidate, up to the limit, in the order of the candidates.
     pub processes: Vec<MappingProcess>,
     head: Observation<Vec<u8>>,
     size: Option<u64>,
     locks: ShmLocks,
 }
 
-/// Looks at a mapped file; `None`: it is no wal-index.
+/// Examines a mapped file; `None`: it is no wal-index.
 pub(super) fn look(
     proc: &Proc,
     file: OneFile,
@@ -42,8 +42,8 @@ pub(super) fn look(
     };
     let by_name = file.candidates.iter().any(|candidate| is_named_shm(&candidate.path));
     match &head {
-        // A head that is none of a wal-index is another program's file, whatever it is called: but one of zeros is a
-        // wal-index that nobody has initialized yet.
+        // A file whose head is not that of a wal-index belongs to another program, whatever its name is. Only a head of
+        // zeros can be a wal-index that nobody has initialized yet.
         Observation::Seen { value } if !(is_wal_index(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
             return None;
         }
@@ -59,8 +59,9 @@ pub(super) fn look(
         (Ok(opened), Some(first)) => {
             let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), listed);
             if file.subvolume.is_some() {
-                // folklore: `/proc/locks` goes by the superblock's device, too, and would name holders of the file with
-                // this inode number on every subvolume. Who holds a lock of a wal-index maps it.
+                // folklore: `/proc/locks` also uses the superblock's device, so it would name holders of every
+                // subvolume's file with this inode number. A holder of a wal-index's lock maps the wal-index, so other
+                // holders are removed.
                 locks.retain_holders(|pid| file.candidates.iter().any(|candidate| candidate.process.pid == pid));
             }
             locks
@@ -72,7 +73,7 @@ pub(super) fn look(
 }
 
 impl Index {
-    /// What there is to tell; `None` when nobody is left who maps it.
+    /// The result; `None` when no process maps the file any more.
     pub(super) fn finish(self) -> Option<MappedIndex> {
         let left_out = self.file.candidates.len().saturating_sub(self.processes.len()) as u64;
         (!self.processes.is_empty()).then_some(MappedIndex {
@@ -94,8 +95,8 @@ fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
     }
 }
 
-/// Opens the mapped file: through the mapping itself, which takes a capability, else under its path if that still leads
-/// to it.
+/// Opens the mapped file through the mapping itself, which needs a capability; else by its path, if that still leads to
+/// it.
 fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for candidate in wanted.candidates.iter().take(TRIES_TO_OPEN) {
@@ -130,7 +131,7 @@ fn read_head(file: &File) -> Observation<Vec<u8>> {
     Observation::seen(head)
 }
 
-/// Where the paths lead that one wal-index was mapped by. The same path in the same mount namespace is looked up once.
+/// Where the paths lead by which one wal-index was mapped. Each path is looked up once for each mount namespace.
 struct Paths<'a> {
     proc: &'a Proc,
     file: &'a OneFile,
@@ -173,8 +174,8 @@ pub(super) fn leads(proc: &Proc, file: &OneFile, candidate: &Candidate) -> Leads
     names::target(candidate).map_or(Leads::Unknown, |(target, name)| leads_to(proc, file, &target, &name))
 }
 
-/// folklore: a path that ends in ` (deleted)` is no proof: OpenZFS prints it for live inodes, and a file may be called
-/// so. So the path is looked up and the file under it is mapped for its identity. Held by
+/// folklore: a path that ends in ` (deleted)` does not prove a deletion: OpenZFS prints it for live inodes, and a file
+/// may have this name. So the path is looked up, and the file found there is mapped to learn its identity. Held by
 /// `a_deleted_and_a_replaced_wal_index_are_told_apart`.
 fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads {
     let found = match open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW)) {
@@ -184,10 +185,10 @@ fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads 
             None => Leads::Unknown,
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Leads::Nowhere,
-        // Something is there that is no regular file.
+        // There is something at the path that is no regular file.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Leads::Elsewhere,
         Err(_) => Leads::Unknown,
     };
-    // Only what it leads to can say that a name that may be spelt in two ways was spelt right.
+    // A name that can be spelt in two ways is confirmed only when it leads to the mapped file.
     if name.certain || found == Leads::Here { found } else { Leads::Unknown }
 }

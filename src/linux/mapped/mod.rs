@@ -4,7 +4,8 @@
 //! * [`of_side`] picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
 //!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors.
 //! * [`every_index`] picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
-//! * `settle` looks again at whoever seems cut off and keeps what stayed; `cut_off` and `closing` say who seems so.
+//! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off` and `closing` say which
+//!   processes seem cut off.
 //! * [`limits`] has every limit of these searches.
 
 pub(in crate::linux) mod limits;

@@ -1,4 +1,4 @@
-//! Under which name a process has a file mapped.
+//! The name under which a process has a file mapped.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,9 +11,9 @@ use crate::linux::target::Target;
 /// A path as its process sees it.
 pub(super) struct Name {
     pub path: PathBuf,
-    /// The path with what stands before the process's root.
+    /// The path with the process's root before it.
     pub place: PathBuf,
-    /// Whether it is surely spelt so.
+    /// Whether this spelling is certain.
     pub certain: bool,
 }
 
@@ -26,9 +26,10 @@ pub(super) fn target(candidate: &Candidate) -> io::Result<(Target, Name)> {
     Ok((target.at(path.clone()), Name { path, place, certain }))
 }
 
-/// folklore: `maps` prints a newline as `\012`, and a backslash as itself: which of the two was meant only the link in
-/// `map_files` tells, which has every byte as it is. Reading it takes no more than reading `maps`; following it would.
-/// fs/proc/task_mmu.c, fs/proc/base.c; held by `a_newline_and_its_spelling_in_a_name_are_told_apart`.
+/// folklore: `maps` prints a newline as `\012`, and a backslash unchanged, so `\012` has two meanings. Only the link in
+/// `map_files`, which has every byte unchanged, shows which one is meant. Reading the link needs no more permission
+/// than reading `maps`; following it would. fs/proc/task_mmu.c, fs/proc/base.c; held by
+/// `a_newline_and_its_spelling_in_a_name_are_told_apart`.
 fn printed(candidate: &Candidate) -> (Vec<u8>, bool) {
     if !candidate.path.windows(4).any(|four| four == b"\\012") {
         return (candidate.path.clone(), true);

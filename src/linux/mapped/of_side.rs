@@ -16,14 +16,14 @@ use crate::linux::unseen::unseen;
 
 pub(in crate::linux) use super::wanted::Wanted;
 
-/// Which visible processes map the opened `-shm`, or another wal-index for the same path or the same database: looked
-/// for by path also when there is no `-shm` to open. Where a process seems cut off, this looks several times, over a
-/// quarter of a second.
+/// Which visible processes map the opened `-shm`, or another wal-index for the same path or the same database. The
+/// search by path also works when there is no `-shm` to open. When a process seems cut off, this looks several times
+/// within a quarter of a second.
 #[must_use]
 pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
     let proc = Proc::system();
     let wanted = Wanted::of(&proc, files);
-    // Where inode numbers are used again at once, another file would look like the one that was there before.
+    // All places are held open: otherwise a new file could get the inode number of an earlier one and look like it.
     let mut places = Vec::new();
     let mut leads = || {
         let (leads, place) = shm_leads(files);
@@ -39,7 +39,7 @@ pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
 }
 
 /// Looks once at every visible process, while the path of the `-shm` leads where `leads` says. Processes that end
-/// meanwhile are left out. What seems cut off may be a process in closing: [`mappings_view`] looks again.
+/// meanwhile are left out. A process that seems cut off may be closing the database: [`mappings_view`] looks again.
 pub(in crate::linux) fn scan(proc: &Proc, wanted: &Wanted, leads: PathLeads) -> Observation<MappingsView> {
     let mut view = MappingsView::default();
     let reach = each_process(proc, |maps| {
@@ -58,7 +58,8 @@ pub(in crate::linux) fn scan(proc: &Proc, wanted: &Wanted, leads: PathLeads) -> 
     }
 }
 
-/// Keeps the list short. What speaks against sharing stays longest, so that what is left out can only have spoken for it.
+/// Keeps the list short. Mappings that speak against sharing are kept first, so that the omitted ones can only speak
+/// for sharing.
 fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
     let more = view.mappings.len().saturating_sub(MAPPINGS_OF_A_SIDE);
     if more > 0 {
@@ -78,9 +79,9 @@ fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<V
     let claims = lines.iter().map(|line| wanted.claim(process, line, &mount_namespace));
     let claims = claims.collect::<Result<Vec<_>, Untold>>()?;
     let this = claims.contains(&Some(Claim::This));
-    // folklore: where the path has come to lead to another -shm since the files were opened, whoever maps that one is where
-    // he should be, and the capture is what is old. By its inode number alone: on btrfs `maps` prints another device. Seen
-    // with processes that live shortly; held by
+    // folklore: when the path leads to another -shm than the one that was opened, a process that maps the new -shm is
+    // not cut off: the capture is what is old. Only the inode number is compared, because on btrfs `maps` prints
+    // another device. Seen with short-lived processes; held by
     // `whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off`.
     let came_after =
         |line: &MapsLine<'_>| matches!(leads, PathLeads::Elsewhere(file) if file.inode == line.inode.inode);
@@ -117,10 +118,10 @@ fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<V
     Ok(found.into_iter().map(mapping).collect())
 }
 
-/// One line for all that a process maps of one file under one path: the one that begins first in the file, where page
-/// tables are read.
+/// Keeps one line for all mappings of one file under one path in a process: the mapping that begins first in the file,
+/// because page tables are read there.
 ///
-/// folklore: SQLite maps every block of a wal-index by itself, so that beside a WAL of 40 GB each process has some 2,500
+/// folklore: SQLite maps each block of a wal-index separately. With a WAL of 40 GB each process has about 2,500
 /// mappings of it. `unixShmMap` in os_unix.c; held by `the_blocks_of_a_wal_index_are_one_mapping`.
 fn one_a_file<'l, 't>(mut found: Vec<(&'l MapsLine<'t>, Option<CutOff>)>) -> Vec<(&'l MapsLine<'t>, Option<CutOff>)> {
     let file = |(line, cut_off): &(&'l MapsLine<'t>, Option<CutOff>)| {
@@ -131,7 +132,7 @@ fn one_a_file<'l, 't>(mut found: Vec<(&'l MapsLine<'t>, Option<CutOff>)>) -> Vec
     found
 }
 
-/// The lines of one process's `maps` that [`mappings_view`] keeps, for the record.
+/// The lines of one process's `maps` that [`mappings_view`] keeps, as raw text for the bundle.
 pub(in crate::linux) fn raw_lines(proc: &Proc, pid: u32, wanted: &Wanted) -> Observation<Vec<u8>> {
     let maps = match ProcessMaps::read(proc, pid) {
         Ok(maps) => maps,

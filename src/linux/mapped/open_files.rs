@@ -1,8 +1,8 @@
 //! Which files a process that maps a wal-index has open.
 //!
-//! A process can have the database open and use another wal-index for it: the same database under another name, by a hard
-//! link, a bind mount of the file alone, or a rename. And a process can use the wal-index for another database or `-wal`,
-//! because that file was replaced under it.
+//! A process can have the database open and use another wal-index for it, when it opened the database under another
+//! name: by a hard link, a bind mount of the file alone, or a rename. And a process can use the wal-index with another
+//! database or `-wal`, when that file was replaced while the process had it open.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,11 +14,11 @@ use crate::linux::text::maps::{MapsLine, escaped};
 use crate::number::FileId;
 
 /// The lines that map another wal-index for the wanted database. Only for a process that does not map the wanted one.
-/// Descriptors are looked at only where some `-shm` is mapped at all.
+/// Descriptors are looked at only when the process maps some `-shm`.
 ///
-/// A wal-index belongs to a database that the process has open, as a rule the one of the same path. So a mapping counts
-/// if no other open database accounts for it, and it lies beside the name under which this one is open, has the base
-/// name of this one's, or is deleted.
+/// A wal-index belongs to a database that the process has open, usually the one with the same path. So a mapping counts
+/// if no other open database explains it, and if it lies beside the name under which this database is open, has the
+/// base name of this database's `-shm`, or is deleted.
 pub(super) fn other_indexes_of_database<'l, 't>(
     process: &Process,
     lines: &'l [MapsLine<'t>],
@@ -49,8 +49,7 @@ pub(super) fn other_indexes_of_database<'l, 't>(
     candidates.into_iter().filter(counts).map(|(line, _)| line).collect()
 }
 
-/// A descriptor of a process: what is behind it, if that was seen, and its path as `maps` would print it, without
-/// ` (deleted)`.
+/// A descriptor of a process: its file, if that was seen, and its path as `maps` would print it, without ` (deleted)`.
 struct Descriptor {
     file: Option<FileId>,
     path: Vec<u8>,
@@ -66,12 +65,12 @@ fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
     Ok(process.names("fd")?.into_iter().take(DESCRIPTORS_OF_A_PROCESS).map(descriptor).collect())
 }
 
-/// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open; `None`: that was
-/// not seen, or there is no such file.
+/// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open; `None`: not
+/// seen, or there is no such file.
 ///
 /// folklore: SQLite opens the database and the -wal before it maps the -shm, and closes both after it has unmapped it
-/// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open at all is none that uses it: the
-/// child of one, which closed what it was born with. Held by
+/// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open does not use it: it is a child
+/// process that closed the descriptors it inherited. Held by
 /// `a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open`.
 pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (Option<bool>, Option<bool>) {
     let Ok(descriptors) = descriptors(process) else { return (None, None) };
@@ -105,7 +104,7 @@ mod tests {
     use crate::linux::target::Target;
     use crate::number::FileId;
 
-    /// A fake proc beside a database with two names, and another database.
+    /// A fake proc file system, a database with two names, and another database.
     struct World(tempfile::TempDir);
 
     impl World {
@@ -195,7 +194,7 @@ mod tests {
         world.process("10", &["t.db", "t.db-wal"], &[(7, "t.db-shm")]);
         world.process("11", &["other.db", "t.db-wal"], &[(7, "t.db-shm")]);
         world.process("12", &["alias.db", "old.db-wal"], &[(7, "t.db-shm")]);
-        // Not SQLite at work; and one whose descriptors were not all seen.
+        // A process that is not using SQLite, and a process whose descriptors were not all seen.
         world.process("13", &["other.db"], &[(7, "t.db-shm")]);
         world.process("14", &["other.db", "old.db-wal", "vanished"], &[(7, "t.db-shm")]);
         let proc = Proc::new(world.0.path());

@@ -11,7 +11,7 @@ use crate::linux::text::LineError;
 use crate::linux::text::maps::{MapsLine, parse, parse_line};
 use crate::linux::unseen::{refused, vanished};
 
-/// How far one could look.
+/// How many processes could be read.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     /// Processes whose maps could be read.
@@ -22,13 +22,13 @@ pub(super) struct Reach {
     pub denied_reason: Option<String>,
 }
 
-/// Why it could not be told what a process has mapped.
+/// Why the mappings of a process are not known.
 #[derive(Debug, Error)]
 pub(super) enum Untold {
-    /// A line of its maps is of another form.
+    /// A line of its maps has an unknown form.
     #[error("{pid}/maps: {why}")]
     Line { pid: u32, why: LineError },
-    /// On btrfs, the file behind a mapping could not be looked at.
+    /// On btrfs, the file of a mapping could not be looked at.
     #[error(
         "{pid}: maps prints one device for all subvolumes of a btrfs, and the file behind a mapping could not be looked \
          at: {why}"
@@ -47,14 +47,14 @@ pub(super) struct ProcessMaps {
 pub(super) struct Candidate {
     /// Who has it mapped.
     pub process: Arc<Process>,
-    /// Where, as map_files names it.
+    /// Its address range, as the name in map_files.
     pub range: String,
-    /// Under which path, as `maps` prints it.
+    /// The path, as `maps` prints it.
     pub path: Vec<u8>,
 }
 
-/// Looks at every visible process once, in ascending order. Processes that end meanwhile are left out; those of which
-/// `look` cannot tell what they have mapped count as denied.
+/// Looks at every visible process once, in ascending order. Processes that end meanwhile are left out. When `look`
+/// cannot find out what a process has mapped, the process counts as denied.
 ///
 /// # Errors
 /// When the processes cannot be listed.
@@ -88,7 +88,7 @@ impl ProcessMaps {
         Self::of(&Arc::new(proc.process(pid)?))
     }
 
-    /// Reads what a process that is held already has mapped now.
+    /// Reads what a process, already held by a descriptor, has mapped now.
     ///
     /// # Errors
     /// What the system said: ESRCH when it has ended.
@@ -99,13 +99,13 @@ impl ProcessMaps {
     /// Every mapping.
     ///
     /// # Errors
-    /// The first line that is of another form.
+    /// The first line that has an unknown form.
     pub(super) fn lines(&self) -> Result<Vec<MapsLine<'_>>, Untold> {
         parse(&self.text).map_err(|why| Untold::Line { pid: self.process.pid, why })
     }
 
-    /// Mappings of which one could be of a wal-index: shared, of whole blocks, of a file. The other lines are not taken
-    /// apart, and lines of another form are left out.
+    /// Mappings that could be of a wal-index: shared, in whole blocks, of a file. Other lines are not parsed, and lines
+    /// of an unknown form are left out.
     pub(super) fn like_wal_indexes(&self) -> impl Iterator<Item = MapsLine<'_>> {
         let lines = self.text.split(|&byte| byte == b'\n').filter(|line| is_shared(line));
         lines.filter_map(parse_line).filter(|line| {
@@ -117,25 +117,25 @@ impl ProcessMaps {
         })
     }
 
-    /// One of these mappings, to be looked into later.
+    /// Makes a candidate from one of these mappings; it is examined later.
     pub(super) fn candidate(&self, line: &MapsLine<'_>) -> Candidate {
         Candidate { process: Arc::clone(&self.process), range: line.range(), path: line.path.to_owned() }
     }
 }
 
-/// The `s` of `rw-s`, which stands behind the first space.
+/// Whether the mapping is shared: the `s` of `rw-s`, after the first space.
 fn is_shared(line: &[u8]) -> bool {
     let space = line.iter().position(|&byte| byte == b' ');
     space.and_then(|at| line.get(at + 4)) == Some(&b's')
 }
 
-/// Whether a path is called as SQLite calls a wal-index.
+/// Whether a path has a name that SQLite gives to a wal-index.
 pub(super) fn is_named_shm(path: &[u8]) -> bool {
     path.ends_with(b"-shm")
 }
 
-/// A `-shm` that was renamed while it was mapped goes by another name. Memory that only looks like a file, and devices,
-/// are left alone.
+/// Whether a mapping without the name of a wal-index can still be one: a `-shm` that was renamed while it was mapped.
+/// Memory that only looks like a file, and devices, are excluded.
 fn may_have_another_name(line: &MapsLine<'_>) -> bool {
     let kernel = [&b"/dev/"[..], b"/SYSV", b"/memfd:", b"/anon_hugepage", b"/proc/", b"/sys/", b"/[", b"anon_inode:"];
     line.offset == 0 && line.path.starts_with(b"/") && !kernel.iter().any(|prefix| line.path.starts_with(prefix))

@@ -1,8 +1,8 @@
-//! From one look at the processes to what stands: what seems cut off counts only when it stays so.
+//! Repeats a look at the processes: a process that seems cut off counts only when it stays cut off.
 //!
 //! folklore: at the last close SQLite unlinks the `-shm` first and unmaps it afterwards (`unixShmUnmap` in os_unix.c),
-//! while the next process may have made a new one already. One look at a busy database shows such processes again and
-//! again: two wal-indexes behind one path. Held by `a_process_in_closing_is_no_split`,
+//! while the next process may have made a new one already. So a look at a busy database often shows such processes,
+//! which look like two wal-indexes under one path. Held by `a_process_in_closing_is_no_split`,
 //! `a_process_in_closing_is_no_split_group` and `short_lived_processes_never_look_like_a_split`.
 
 use std::collections::BTreeSet;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::limits::{LOOKS, PAUSE};
 
-/// Looks again while anything is suspected, several times, and says what was suspected at every look. `look_again` gets
-/// what is suspected still, and answers with what it suspects now.
+/// Looks again several times while there are suspects, and returns the suspects of every look. `look_again` gets the
+/// current suspects and returns its own.
 pub(super) fn settle<S: Ord>(
     mut suspects: BTreeSet<S>,
     mut pause: impl FnMut(),

@@ -1,7 +1,7 @@
-//! One number in `maps` can stand for several files: on btrfs.
+//! On btrfs one device and inode in `maps` can stand for several files.
 //!
 //! folklore: `maps` prints the superblock's device for every subvolume, and a snapshot of a subvolume keeps the inode
-//! numbers, so that two databases, which share nothing, are printed alike. What tells them apart is st_dev. Held by
+//! numbers. So two databases that share nothing are printed alike. Only st_dev distinguishes them. Held by
 //! `files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart`.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(super) struct OneFile {
 }
 
 impl OneFile {
-    /// Whether an open file is this one; `None`: that could not be seen.
+    /// Whether an open file is this one; `None`: not known.
     pub(super) fn is(&self, proc: &Proc, file: &File) -> Option<bool> {
         if let Some(subvolume) = self.subvolume {
             return Some(id_of(file).ok()? == subvolume);
@@ -38,8 +38,8 @@ impl OneFile {
 
 /// Splits mappings that print alike but belong to different files.
 ///
-/// What was not seen of one mapping is taken for the only file that was seen of the others; where there are several it
-/// stays by itself.
+/// When the file of a mapping was not seen, and all other mappings have one file, the mapping is added to that file.
+/// When they have several files, it stays separate.
 pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
     // Only file systems without a device of their own, such as btrfs, have a major number of 0.
     if id.device.major != 0 {
@@ -58,10 +58,10 @@ pub(super) fn divide(id: InodeId, candidates: Vec<Candidate>) -> Vec<OneFile> {
     files.into_iter().map(|(subvolume, candidates)| OneFile { id, subvolume, candidates }).collect()
 }
 
-/// `st_dev` and inode of what is mapped, if it is seen and on btrfs.
+/// `st_dev` and inode of the mapped file, if it can be seen and is on btrfs.
 fn on_btrfs(id: InodeId, candidate: &Candidate) -> Option<FileId> {
     let by_mapping = || candidate.process.open_mapped(&candidate.range, OFlags::PATH).ok();
-    // The path may lead to another file by now: with another number, unless that was reused.
+    // The path may lead to another file by now. Its inode number then differs, unless the number was reused.
     let by_path = || names::target(candidate).ok()?.0.open(OFlags::PATH | OFlags::NOFOLLOW).ok();
     let file = File::from(by_mapping().or_else(by_path)?);
     let found = id_of(&file).ok().filter(|found| found.inode == id.inode)?;

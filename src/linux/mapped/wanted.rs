@@ -22,7 +22,7 @@ use crate::number::FileId;
 pub struct Wanted {
     /// The `-shm` as `maps` prints it, if there is one.
     pub identity: Option<InodeId>,
-    /// `st_dev` and inode of the `-shm`, where `maps` does not tell it from files of other subvolumes (btrfs).
+    /// `st_dev` and inode of the `-shm`, where `maps` cannot distinguish it from files of other subvolumes (btrfs).
     pub exact: Option<FileId>,
     /// `st_dev` and inode of the database, if there is one.
     pub database: Option<FileId>,
@@ -30,18 +30,18 @@ pub struct Wanted {
     pub wal: Option<FileId>,
     /// Path of the `-shm`, escaped as `maps` prints it.
     pub(super) path: Vec<u8>,
-    /// What stands before paths of the target's process when they are read from here.
+    /// The prefix that paths of the target's process have when they are read from here.
     prefix: Vec<u8>,
     /// The mount namespace of the target's process.
     mount_namespace: Option<String>,
 }
 
-/// What a line of `maps` is to the `-shm` in question.
+/// How a line of `maps` is related to the wanted `-shm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// Its inode.
+    /// It maps the inode of the wanted `-shm`.
     This,
-    /// Another file, mapped under its path in the observer's mount namespace.
+    /// It maps another file under the path of the wanted `-shm`, in the observer's mount namespace.
     SamePath,
 }
 
@@ -55,7 +55,7 @@ impl Wanted {
         Self { identity, exact: None, database: None, wal: None, path, prefix, mount_namespace }
     }
 
-    /// What belongs to the opened files.
+    /// What to look for, from the opened files.
     pub(in crate::linux) fn of(proc: &Proc, files: &OpenedFiles) -> Self {
         let identity = files.shm.value().and_then(|file| mapped_identity(proc, file).value().copied());
         let file = |file: &Observation<Arc<File>>| file.value().and_then(|file| id_of(file).ok());
@@ -66,7 +66,7 @@ impl Wanted {
         wanted
     }
 
-    /// A path column as the target's process would read it, where it is of the same namespace.
+    /// A path column as the target's process would see it, when it is of the same mount namespace.
     pub(super) fn shown(&self, path: &[u8]) -> String {
         String::from_utf8_lossy(path.strip_prefix(self.prefix.as_slice()).unwrap_or(path)).into_owned()
     }
@@ -76,11 +76,11 @@ impl Wanted {
         self.mount_namespace.is_some() && self.mount_namespace.as_ref() == mount_namespace.value()
     }
 
-    /// A mapping of the same inode, or one under the same path in the same mount namespace. In another mount namespace
-    /// the same path means nothing: two containers' own `/data/t.db-shm` read alike here.
+    /// Whether a line maps the same inode, or another file under the same path in the same mount namespace. In another
+    /// mount namespace the same path means nothing: `/data/t.db-shm` of two containers looks the same here.
     ///
     /// # Errors
-    /// Why it could not be told whether it is the same inode.
+    /// Why it is not known whether it is the same inode.
     pub(super) fn claim(
         &self,
         process: &Process,
@@ -103,13 +103,14 @@ impl Wanted {
         let Some(exact) = self.exact else { return Ok(true) };
         match process.file_behind(&format!("map_files/{}", line.range())) {
             Ok(found) => Ok(found == exact),
-            // What the path leads to speaks for it; against it that says nothing, the file may have been replaced.
+            // A path that leads to the wanted file is evidence for it. A path that leads elsewhere is no evidence
+            // against it: the file may have been replaced.
             Err(_) if process.file_beneath_root(line.path).is_ok_and(|found| found == exact) => Ok(true),
             Err(why) => Err(Untold::Behind { pid: process.pid, why }),
         }
     }
 
-    /// What a mapping seems to be cut off from, while the path leads there.
+    /// What a mapping seems to be cut off from, when the path leads where `leads` says.
     pub(super) fn cut_off(&self, claim: Claim, line: &MapsLine<'_>, own: bool, leads: PathLeads) -> Option<CutOff> {
         let cut_off = line.shared
             && match (claim, leads) {

@@ -8,7 +8,7 @@ use crate::evidence::{Container, Mount};
 #[must_use]
 pub fn container(text: &[u8]) -> Option<Container> {
     let text = String::from_utf8_lossy(text);
-    // `4:memory:/docker/ID`: a path may hold colons, the two numbers before it do not.
+    // `4:memory:/docker/ID`: a path may contain colons, the two fields before it do not.
     text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).find_map(of_path)
 }
 
@@ -27,8 +27,8 @@ fn of_path(path: &str) -> Option<Container> {
 
 fn of_part<'a>(parent: &str, part: &'a str, kubernetes: bool) -> Option<(&'static str, &'a str)> {
     let name = part.strip_suffix(".scope").unwrap_or(part);
-    // `kubepods-pod1.slice:cri-containerd:ID`, `docker-ID`, or the id alone. `libpod-conmon-ID` is the monitor beside
-    // a container: what is left of it is no id.
+    // `kubepods-pod1.slice:cri-containerd:ID`, `docker-ID`, or the id alone. `libpod-conmon-ID` is the monitor of a
+    // container; the rest of that name is no id.
     let known = [
         ("docker-", "docker"),
         ("libpod-", "podman"),

@@ -9,7 +9,7 @@ pub fn mount_id(text: &[u8]) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
-/// The `lock:` lines. Lines of another form are left out: this is a second source, never the first.
+/// The `lock:` lines. Lines of an unknown form are left out: this text only adds to other sources.
 #[must_use]
 pub fn locks(text: &[u8]) -> Vec<LockLine> {
     let lines = text.split(|&byte| byte == b'\n');

@@ -15,11 +15,11 @@ use crate::evidence::Device;
 /// Which kind of lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
-    /// Of a process, fcntl F_SETLK: what SQLite takes.
+    /// A lock of a process, fcntl F_SETLK: SQLite takes these.
     Posix,
-    /// Of an open file description, F_OFD_SETLK: some reimplementations of SQLite take these.
+    /// A lock of an open file description, F_OFD_SETLK: some reimplementations of SQLite take these.
     OpenFileDescription,
-    /// flock(2), a lease, a delegation: never meets the other two.
+    /// flock(2), a lease or a delegation: never conflicts with the other two kinds.
     Other,
 }
 
@@ -52,7 +52,7 @@ pub struct LockLine {
 }
 
 impl LockLine {
-    /// Whether it holds a lock that SQLite could meet, on this file, on any of `length` bytes at `start`.
+    /// Whether it holds a lock that could conflict with SQLite's, on this file, on any of `length` bytes at `start`.
     ///
     /// Overlap, not equality: the kernel merges neighbouring ranges of one process, so that slot 4 and the dead-man
     /// switch show as `READ 127 128`.

@@ -14,7 +14,7 @@ use crate::evidence::{Device, InodeId};
 pub struct MapsLine<'a> {
     /// First address.
     pub start: u64,
-    /// The address behind the last.
+    /// The address after the last.
     pub end: u64,
     /// `s` in the permissions, not `p`.
     pub shared: bool,

@@ -1,7 +1,7 @@
-//! What the kernel's texts below `/proc` say: parsers of bytes that they are given, and nothing else.
+//! Parsers of the kernel's texts below `/proc`. They only parse the bytes that they are given.
 //!
-//! Nothing here opens, reads or asks for anything. A line that is not in the documented form is a [`LineError`] that names
-//! it; a second source, of which a part is enough, leaves such lines out and says so.
+//! Nothing here opens, reads or asks for anything. A line that is not in the documented form is a [`LineError`] that
+//! names it; a parser of an additional source, where a part is enough, leaves such lines out; its comment says so.
 
 use thiserror::Error;
 

@@ -48,7 +48,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     })
 }
 
-/// A field and the one space behind it.
+/// A field and the one space after it.
 ///
 /// folklore: the source may be empty, so that two spaces follow each other: `- tmpfs  rw`. Seen with
 /// `mount -t tmpfs "" /mnt`; held by `an_empty_source_does_not_shift_the_fields`.
@@ -56,7 +56,7 @@ fn field(input: &[u8]) -> nom::IResult<&[u8], &[u8], ()> {
     terminated(take_till(|byte| byte == b' '), tag(" ")).parse(input)
 }
 
-/// Decodes `\040` and its like: space, tab, newline, backslash and `#` are written in octal.
+/// Decodes escapes such as `\040`: space, tab, newline, backslash and `#` are written in octal.
 fn unescape(text: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

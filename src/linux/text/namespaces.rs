@@ -1,7 +1,7 @@
 //! Links in `/proc/PID/ns` (man 7 namespaces).
 
-/// Whether a link, such as `pid:[4026531836]`, is that of the PID namespace that the machine started with: from any other
-/// not every process is seen. `PROC_PID_INIT_INO` in the kernel's proc_ns.h.
+/// Whether a link, such as `pid:[4026531836]`, is that of the initial PID namespace. From other namespaces not every
+/// process is visible. `PROC_PID_INIT_INO` in the kernel's proc_ns.h.
 #[must_use]
 pub fn is_initial_pid_namespace(link: &str) -> bool {
     link == "pid:[4026531836]"

@@ -2,8 +2,8 @@
 
 /// Field 22 of `stat`: start of the process in clock ticks since boot.
 ///
-/// folklore: the command in field 2 may hold spaces and parentheses; the fields resume behind the *last* `)`. man 5
-/// proc_pid_stat; held by `start_time_survives_a_hostile_command`.
+/// folklore: the command in field 2 may contain spaces and parentheses; the next field comes after the *last* `)`. man
+/// 5 proc_pid_stat; held by `start_time_survives_a_hostile_command`.
 #[must_use]
 pub fn start_time(stat: &[u8]) -> Option<u64> {
     let text = String::from_utf8_lossy(stat);
