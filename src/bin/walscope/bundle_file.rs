@@ -1,5 +1,5 @@
-//! The file that a bundle goes to. It has no name until it is whole: so nobody ever sees half a bundle, and neither a
-//! signal nor a full disk leaves anything behind.
+//! The file that a bundle is written to. It has no name until it is complete, so nobody ever sees half a bundle, and
+//! neither a signal nor a full disk leaves a file behind.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
@@ -16,18 +16,18 @@ use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempPath;
 use walscope::linux::ignores_signal;
 
-/// A bundle in the making.
+/// A bundle that is being written.
 pub struct BundleFile {
     file: File,
-    /// The name that it has meanwhile, where the file system makes no file without one.
+    /// Its temporary name, where the file system cannot make a file without a name.
     temporary: Option<Temporary>,
 }
 
 impl BundleFile {
-    /// A file of mode 0600 on the file system of `folder`.
+    /// Makes a file of mode 0600 on the file system of `folder`.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        // A write beyond the limit of file sizes then fails, and what was written is removed, instead of ending the
-        // process with a half bundle under its temporary name.
+        // Without this, a write beyond the file size limit would end the process and leave half a bundle under its
+        // temporary name. Now the write fails, and the file is removed.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(file) = nameless(folder) {
             return Ok(Self { file, temporary: None });
@@ -45,14 +45,15 @@ impl BundleFile {
         self.file.rewind()
     }
 
-    /// Gives the whole bundle its name; its size. What has that name already is replaced only when `replace` says so.
+    /// Gives the complete bundle its name, and returns its size. An existing file of that name is replaced only when
+    /// `replace` is set.
     pub fn publish(self, output: &Path, replace: bool) -> io::Result<u64> {
         self.file.sync_all()?;
         let size = self.file.metadata()?.len();
         match self.temporary {
             Some(temporary) => temporary.publish(output, replace)?,
             None => match link(&self.file, output) {
-                // No call gives a file without a name the name of another.
+                // No system call gives a nameless file the name of an existing file.
                 Err(error) if replace && error.kind() == io::ErrorKind::AlreadyExists => {
                     let (temporary, ()) = Temporary::make(folder(output), |path| link(&self.file, path))?;
                     temporary.publish(output, replace)?;
@@ -74,12 +75,12 @@ impl Write for BundleFile {
     }
 }
 
-/// The folder of a path.
+/// The folder that a path lies in.
 pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file without a name, if it can be had and be given one later.
+/// A file without a name, if the system can make one and give it a name later.
 fn nameless(folder: &Path) -> Option<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = File::from(openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR).ok()?);
@@ -87,7 +88,7 @@ fn nameless(folder: &Path) -> Option<File> {
     ((own.dev(), own.ino()) == (found.dev(), found.ino())).then_some(file)
 }
 
-/// What leads to an open file, whatever its name: man 2 open, O_TMPFILE.
+/// The path that leads to an open file, whatever its name: man 2 open, O_TMPFILE.
 fn magic_link(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
@@ -96,13 +97,13 @@ fn link(file: &File, name: &Path) -> io::Result<()> {
     Ok(linkat(CWD, magic_link(file), CWD, name, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// A name that goes when it is dropped, and when a signal ends the process.
+/// A file name that is removed when this is dropped, and when a signal ends the process.
 struct Temporary {
     path: TempPath,
     known: Known,
 }
 
-/// The name as the thread knows it that waits for signals. While it is locked a signal waits.
+/// The name, shared with the thread that waits for signals. While it is locked, a signal has to wait.
 #[derive(Clone, Default)]
 struct Known(Arc<Mutex<Option<PathBuf>>>);
 
@@ -113,7 +114,7 @@ impl Known {
 }
 
 impl Temporary {
-    /// Makes a file under a name of its own in `folder`.
+    /// Makes a file with a new temporary name in `folder`.
     fn make<T>(folder: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<(Self, T)> {
         let known = Known::default();
         remove_on_signal(known.clone())?;
@@ -135,13 +136,13 @@ impl Temporary {
 
 /// From now on a signal that ends the process removes the name first.
 fn remove_on_signal(known: Known) -> io::Result<()> {
-    // What the caller ignores, as nohup(1) does, stays ignored. Asked of the kernel and not of /proc, which is
-    // not there just where a bundle needs a name from the start. Held by `a_signal_that_the_caller_ignores_stays_ignored`.
+    // A signal that the caller ignores, as with nohup(1), stays ignored. The kernel is asked, not /proc: where a bundle
+    // needs a temporary name, /proc is not mounted. Held by `a_signal_that_the_caller_ignores_stays_ignored`.
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignores_signal(*signal));
     let mut signals = Signals::new(ending)?;
     thread::Builder::new().spawn(move || {
         for signal in &mut signals {
-            // Held from here on: no name is made or given any more.
+            // The lock is held from here on: no name can be made or given any more.
             let mut name = known.lock();
             if let Some(path) = name.take() {
                 let _ = fs::remove_file(path);

@@ -19,7 +19,7 @@ pub enum Exit {
     NoAnswer = 2,
     /// Answered, but undecided.
     Undecided = 3,
-    /// A signal ended it (128 + SIGINT), and everything was put away.
+    /// A signal ended it (128 + SIGINT), after it had cleaned up.
     #[cfg(feature = "lab")]
     Interrupted = 130,
 }
@@ -33,11 +33,11 @@ pub fn exit_of(sharing: Answer) -> Exit {
     }
 }
 
-/// Turns a command's end into the process's.
+/// Turns the result of a command into the exit code of the process.
 pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
     match result {
         Ok(exit) => ExitCode::from(exit as u8),
-        // Nobody reads on, and there is no answer yet: 0 would be one.
+        // The reader went away before there was an answer: exit code 0 would be an answer.
         Err(error) if broken_pipe(&error) => ExitCode::from(Exit::NoAnswer as u8),
         Err(error) => {
             complain(&format!("walscope: {}\n", walscope::report::line(&message(&error))));
@@ -46,7 +46,7 @@ pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
     }
 }
 
-/// The error and its causes in one line. The library's errors say their cause themselves: it is not said twice.
+/// The error and its causes in one line. Errors of the library already contain their cause, so it is not repeated.
 fn message(error: &anyhow::Error) -> String {
     let mut out = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -65,13 +65,13 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(Exit::Good as u8);
     }
-    // It repeats the argument, which can be the name of a file that begins with a hyphen.
+    // The message repeats the argument, which can be the name of a file that begins with a hyphen.
     complain(&walscope::report::safe(&error.render().to_string()));
     ExitCode::from(Exit::NoAnswer as u8)
 }
 
-/// An answer was written, or its reader went away before its end: that is no error, and the exit code is still the answer's.
-/// Held by `a_reader_that_goes_away_does_not_change_the_exit_code`.
+/// Ignores a broken pipe: when the reader goes away before the end of an answer, that is no error, and the exit code
+/// stays that of the answer. Held by `a_reader_that_goes_away_does_not_change_the_exit_code`.
 pub fn answered(written: anyhow::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if broken_pipe(&error) => Ok(()),

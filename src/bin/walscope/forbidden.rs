@@ -1,4 +1,5 @@
-//! What a snapshot examines, and where its bundle may not go: nothing that is examined is written to.
+//! The files that a snapshot examines. Its bundle must not go to one of them: walscope never writes to a file that it
+//! examines.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -11,7 +12,7 @@ use walscope::source::{self, Source};
 
 use crate::bundle_file::folder;
 
-/// As many symbolic links as the kernel follows in one path.
+/// At most so many symbolic links are followed in one path, as in the kernel.
 const LINKS_AT_MOST: usize = 40;
 
 /// Where a bundle goes.
@@ -19,12 +20,12 @@ const LINKS_AT_MOST: usize = 40;
 pub enum Destination<'a> {
     /// A file.
     File(&'a Path),
-    /// Standard output, redirected wherever.
+    /// Standard output, which may be redirected to any file.
     Stdout,
 }
 
-/// Opens the database to be captured, and refuses a destination that is one of its files, or would become one. As long
-/// as they are held open, nothing else gets their inode numbers.
+/// Opens the database to be captured. Refuses a destination that is one of its files, or would become one. As long as
+/// the files are open, no other file gets their inode numbers.
 pub fn open(source: &Path, strict_atime: bool, destination: Destination<'_>) -> anyhow::Result<OpenedFiles> {
     let files = match source::open(source.as_os_str(), strict_atime)? {
         Source::Bundle(_) => bail!("{}: is a bundle; give a database", source.display()),
@@ -57,7 +58,7 @@ fn refuse(files: &OpenedFiles, output: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which of the files this is, whatever its name.
+/// Which of the examined files this is, by identity, whatever its name.
 fn identical(files: &OpenedFiles, found: &Metadata) -> Option<&'static str> {
     let parts = [
         ("the database", &files.database),
@@ -69,7 +70,7 @@ fn identical(files: &OpenedFiles, found: &Metadata) -> Option<&'static str> {
     parts.into_iter().find(|(_, file)| file.value().is_some_and(|file| is(file))).map(|(name, _)| name)
 }
 
-/// Which of the files would have this name, whether or not it is there.
+/// Which of the examined files has this path, even if the file does not exist.
 fn namesake(files: &OpenedFiles, path: &Path) -> Option<&'static str> {
     let (own, found) = (files.directory.metadata().ok()?, fs::metadata(folder(path)).ok()?);
     let name = path.file_name()?.as_encoded_bytes();
@@ -88,7 +89,7 @@ fn same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// A path and what it leads to, link by link, also where the last leads nowhere.
+/// A path and each path that its symbolic links lead to, including a dangling last one.
 fn links(path: &Path) -> Vec<PathBuf> {
     let next = |path: &PathBuf| fs::read_link(path).ok().map(|target| folder(path).join(target));
     std::iter::successors(Some(path.to_owned()), next).take(LINKS_AT_MOST).collect()

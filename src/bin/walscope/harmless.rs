@@ -1,7 +1,7 @@
-//! JSON whose strings a terminal would show, not obey.
+//! JSON with strings that a terminal shows and does not interpret.
 //!
 //! JSON itself only escapes the first 32 characters. DEL, the 8-bit controls (U+009B begins an escape sequence in some
-//! terminals) and the controls of writing direction may stand in a string as they are; escaped they mean the same to a
+//! terminals) and the controls of writing direction are allowed in a string unescaped. Escaped, they mean the same to a
 //! program.
 
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use serde_json::ser::Formatter;
 use walscope::report::is_obeyed;
 
-/// A formatter like the one within, with such characters escaped.
+/// A formatter that also escapes such characters.
 pub struct Harmless<F>(pub F);
 
 macro_rules! as_within {

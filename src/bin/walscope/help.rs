@@ -1,6 +1,6 @@
-//! What `--help` says beyond the options: what a SOURCE is, exit codes, examples. Lines fit a terminal of 80 columns.
+//! The parts of `--help` after the options: what a SOURCE is, exit codes, examples. Lines fit a terminal of 80 columns.
 
-/// What can be looked at, wherever a SOURCE is taken. Indented by ten columns when it is shown.
+/// The help for a SOURCE argument. It is shown with an indent of ten columns.
 pub const SOURCE: &str = "\
 What to look at:
   PATH         a database, with -wal and -shm beside it; a -wal or

@@ -6,11 +6,11 @@ use walscope::linux::{self, LiveSide, OpenedFiles};
 
 /// Samples of each side, taken in turn.
 const SAMPLES: usize = 8;
-/// Sides that are tried in pairs; more would take a time that grows with the square.
+/// At most so many sides are tried in pairs, because the time grows with the square of the number.
 const SIDES: usize = 16;
 
-/// Tries every two of the sides that are live. `held` are their descriptors and positions among the captures; the samples
-/// go to the captures.
+/// Tries every pair of live sides. `held` has their descriptors, and their positions in `captures`. The samples are
+/// added to the captures.
 pub fn tried(held: &[(usize, OpenedFiles)], captures: &mut [Capture]) -> anyhow::Result<Vec<LivePair>> {
     if held.len() < 2 {
         return Ok(Vec::new());

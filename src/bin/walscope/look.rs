@@ -1,4 +1,4 @@
-//! How a command looks: with how many threads, and what is shown meanwhile.
+//! How a command looks at a SOURCE: the number of threads, and the progress display.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -13,11 +13,11 @@ use walscope::wal::Frame;
 use crate::options::Global;
 use crate::output::complain;
 
-/// Threads without being asked for more: beyond them memory is what limits.
+/// The default has at most so many threads: with more, memory speed is the limit.
 const THREADS: usize = 8;
-/// Work that is shorter shows nothing.
+/// Work that takes less time shows no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// From one report to the next.
+/// Time between two progress reports.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// Opens a SOURCE and looks at it until it stands still.
@@ -44,13 +44,13 @@ fn options<'a>(depth: Depth, global: &Global, show: &'a dyn Fn(u64, u64)) -> Opt
     Options { depth, threads: threads(global), progress }
 }
 
-/// With how many threads a WAL is read.
+/// The number of threads that read a WAL.
 pub fn threads(global: &Global) -> NonZeroUsize {
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
     NonZeroUsize::new(global.threads.map_or_else(cores, usize::from)).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// One line on standard error, written over and taken away at the end.
+/// A progress line on standard error, which is overwritten, and removed at the end.
 struct Progress {
     next: Cell<Instant>,
     shown: Cell<bool>,

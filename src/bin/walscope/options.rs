@@ -1,4 +1,4 @@
-//! What the command line says. Each command's own arguments stand in its own file.
+//! The options of the command line. The arguments of each command are in the command's own file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use walscope::finding::Severity;

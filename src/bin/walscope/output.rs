@@ -18,7 +18,7 @@ pub fn width(global: &Global) -> usize {
     usize::from(global.width.or_else(terminal).unwrap_or(100))
 }
 
-/// Prints the document as JSON, or what `draw` makes of it for the width; to a reader that goes away, as far as it reads.
+/// Prints the document as JSON, or what `draw` makes of it for the width. A reader that goes away early is no error.
 pub fn document(global: &Global, document: &impl Serialize, draw: impl FnOnce(usize) -> String) -> anyhow::Result<()> {
     answered(if global.json { write_json(io::stdout().lock(), document) } else { text(global, &draw(width(global))) })
 }
@@ -33,7 +33,7 @@ pub fn write_json(out: impl Write, document: &impl Serialize) -> anyhow::Result<
     Ok(())
 }
 
-/// Prints text that may hold colour; it is taken out where it is not wanted.
+/// Prints text that may contain colour, which is removed when it is not wanted.
 pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
     let mut out = page(global);
     out.text(text)?;
@@ -41,14 +41,14 @@ pub fn text(global: &Global, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard output for text of any length. It is put together in memory and written much at a time.
+/// Standard output for text of any length. It is collected in memory and written in large pieces.
 pub struct Page {
     out: io::StdoutLock<'static>,
     buffer: String,
     colour: bool,
 }
 
-/// Opens it. To be flushed at the end.
+/// Opens standard output for text; call `flush` at the end.
 pub fn page(global: &Global) -> Page {
     let colour = match global.color {
         Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
@@ -64,7 +64,7 @@ impl Page {
         self.colour
     }
 
-    /// Writes text that may hold colour; it is taken out where it is not wanted.
+    /// Writes text that may contain colour, which is removed when it is not wanted.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         let colour = self.colour;
         self.append(|out| match colour {
@@ -73,13 +73,13 @@ impl Page {
         })
     }
 
-    /// Writes what `add` appends, as it is: text that was made for [`Page::colour`], such as a row of a table.
+    /// Writes what `add` appends, unchanged: text that was made for [`Page::colour`], such as a row of a table.
     pub fn append(&mut self, add: impl FnOnce(&mut String)) -> io::Result<()> {
         add(&mut self.buffer);
         if self.buffer.len() < AT_ONCE { Ok(()) } else { self.flush() }
     }
 
-    /// Writes what is left.
+    /// Writes what is still in memory.
     pub fn flush(&mut self) -> io::Result<()> {
         let written = self.out.write_all(self.buffer.as_bytes());
         self.buffer.clear();
@@ -87,7 +87,7 @@ impl Page {
     }
 }
 
-/// What was put together before something failed is shown.
+/// Shows what was collected before an error.
 impl Drop for Page {
     fn drop(&mut self) {
         let _ = self.flush();
@@ -97,13 +97,13 @@ impl Drop for Page {
 /// Bytes of rows, or of JSON lines, that are collected before they are written.
 const AT_ONCE: usize = 64 * 1024;
 
-/// Standard output for one JSON value a line. Values are put together in memory and written many at a time.
+/// Standard output for one JSON value in each line. Values are collected in memory and written in large pieces.
 pub struct Lines {
     out: io::StdoutLock<'static>,
     buffer: Vec<u8>,
 }
 
-/// Opens it. To be flushed at the end.
+/// Opens standard output for JSON lines; call `flush` at the end.
 pub fn lines() -> Lines {
     Lines { out: io::stdout().lock(), buffer: Vec::with_capacity(2 * AT_ONCE) }
 }
@@ -117,7 +117,7 @@ impl Lines {
         if self.buffer.len() < AT_ONCE { Ok(()) } else { self.flush() }
     }
 
-    /// Writes what is left.
+    /// Writes what is still in memory.
     pub fn flush(&mut self) -> io::Result<()> {
         let written = self.out.write_all(&self.buffer);
         self.buffer.clear();
@@ -125,17 +125,17 @@ impl Lines {
     }
 }
 
-/// What a walk hands its elements to.
+/// The function to which a walk passes its elements.
 pub type Sink<'a, T> = &'a mut dyn FnMut(&T) -> io::Result<()>;
 
-/// An array that is made while it is written: nothing collects its elements.
+/// A JSON array that is made while it is written: its elements are never collected.
 pub struct Streamed<'a, T>(RefCell<Walk<'a, T>>);
 
-/// Hands each element of an array to a sink.
+/// A function that passes each element of an array to a sink.
 pub type Walk<'a, T> = &'a mut dyn FnMut(Sink<'_, T>) -> io::Result<()>;
 
 impl<'a, T> Streamed<'a, T> {
-    /// The array of what `walk` hands on.
+    /// The array of the elements that `walk` passes on.
     pub fn new(walk: Walk<'a, T>) -> Self {
         Self(RefCell::new(walk))
     }
@@ -144,7 +144,7 @@ impl<'a, T> Streamed<'a, T> {
 impl<T: Serialize> Serialize for Streamed<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut array = serializer.serialize_seq(None)?;
-        // What the writer reports keeps its kind: a broken pipe is no error.
+        // An error of the writer keeps its kind, because a broken pipe is no error.
         let mut failed = None;
         let walked = (self.0.borrow_mut())(&mut |element| {
             array.serialize_element(element).map_err(|error| {
@@ -160,7 +160,7 @@ impl<T: Serialize> Serialize for Streamed<'_, T> {
     }
 }
 
-/// Says something on standard error, where a failure to say it changes nothing.
+/// Writes a message to standard error. A failure to write it is ignored.
 pub fn complain(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

@@ -26,7 +26,7 @@ pub struct CompareArgs {
     sources: Vec<OsString>,
 }
 
-/// How the name of a bundle ends.
+/// The ending of a bundle's file name.
 const BUNDLE: &[u8] = b".walsnap";
 
 /// Runs it.
@@ -49,12 +49,12 @@ enum Opened {
 pub struct Captured {
     /// One for each side.
     pub captures: Vec<Capture>,
-    /// All are live, and when the last had been captured each path still led to the files that its capture is of, all of
-    /// them open. While a file is held open, its inode number cannot be given to another.
+    /// Whether all sides are live, and whether after the last capture each path still led to the captured files, all
+    /// still open. While a file is open, its inode number cannot be given to another file.
     pub simultaneous: bool,
-    /// What live ones showed together.
+    /// Evidence about pairs of live sides.
     pub live: Vec<LivePair>,
-    /// The process that each source names by its number.
+    /// The pid that each source names, if it names one.
     pub processes: Vec<Option<u32>>,
 }
 
@@ -107,8 +107,8 @@ fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {
     }
 }
 
-/// What a side is called: a bundle by its bare name, or with as many folders before it as tell it from all others;
-/// everything else as it was given.
+/// The label of a side. A bundle has its bare name, with as many folders before it as needed to distinguish it from the
+/// others. Any other source has the text that was given.
 fn label(source: &OsStr, all: &[OsString]) -> String {
     let own = names(source);
     let others: Vec<_> = all.iter().filter(|other| *other != source).map(|other| names(other)).collect();
@@ -120,21 +120,21 @@ fn label(source: &OsStr, all: &[OsString]) -> String {
         .unwrap_or_else(|| source.to_string_lossy().into_owned())
 }
 
-/// The components of a path, without those that name nothing, and without the ending of bundles.
+/// The components of a path, without `.` and the like, and without the ending of bundles.
 fn names(source: &OsStr) -> Vec<Component<'_>> {
     let bytes = source.as_bytes();
     let path = Path::new(OsStr::from_bytes(bytes.strip_suffix(BUNDLE).unwrap_or(bytes)));
     path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
-/// Verdicts name sides by label, so that one given twice needs two.
+/// Makes a label unique: verdicts name sides by label, so a source that is given twice needs two labels.
 fn unique(label: &str, before: &[Capture]) -> String {
     let taken = |name: &str| before.iter().any(|capture| capture.label == name);
     let numbered = (2..).map(|n| format!("{label} ({n})"));
     std::iter::once(label.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
 }
 
-/// What is to be said about a capture as such. That it is unstable, comparing says itself.
+/// Findings about the capture itself. An unstable capture is not among them: the comparison reports it.
 fn about_capture(capture: &Capture) -> Vec<Finding> {
     let mut found = rules::findings(&Facts {
         readable_by_others: capture.readable_by_others,

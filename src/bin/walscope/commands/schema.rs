@@ -16,11 +16,11 @@ use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
 
-/// A document's name, and what makes its schema.
+/// The name of a document, and the function that makes its schema.
 type Document = (&'static str, fn() -> Schema);
 
-/// Documents by the command that prints them; `lab-all` is that of `lab --all`, `manifest` is the `manifest.json` of a bundle, `wal-frame` and
-/// `wal-transaction` are the lines of `wal --jsonl`.
+/// Documents, named after the command that prints them. `lab-all` belongs to `lab --all`, `manifest` is the
+/// `manifest.json` of a bundle, `wal-frame` and `wal-transaction` are the lines of `wal --jsonl`.
 const DOCUMENTS: &[Document] = &[
     ("inspect", of::<InspectDocument>),
     ("wal", of::<WalDocument<'static, Option<Vec<FrameRow>>, Option<Vec<TransactionRow>>>>),

@@ -18,7 +18,7 @@ use crate::look;
 use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
 
-/// Blocks that are listed in a table without being asked for by --block, --pages or --hash.
+/// At most so many blocks are listed in the table when none of --block, --pages and --hash is given.
 const BLOCKS_DRAWN: u64 = 16;
 
 /// Arguments of `shm`.
@@ -57,7 +57,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     {
         bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source.display());
     }
-    // Too little of it for a head is an answer, which the document has.
+    // A -shm that is too short for a head is an answer, too: the document says so.
     let index = match (bytes, &head) {
         (Some(bytes), Some(head)) => Some(WalIndex::with_head(bytes, *head)),
         _ => None,
@@ -86,7 +86,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     Ok(args.fail_on.judge(&whole.findings))
 }
 
-/// What was asked for, and what it is taken from.
+/// What to list, and the bytes to list it from.
 struct Listing<'a> {
     args: &'a ShmArgs,
     index: Option<WalIndex<'a>>,

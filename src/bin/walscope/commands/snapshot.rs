@@ -23,7 +23,8 @@ use crate::forbidden::{self, Destination};
 use crate::options::Global;
 use crate::output;
 
-/// Between two looks for files that make no event here, as on a file system that another kernel writes to.
+/// Time between two looks for files that cause no event here, for example on a file system that another kernel writes
+/// to.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Arguments of `snapshot`.
@@ -85,7 +86,7 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         ..Options::default()
     };
     let document = if args.output.as_os_str() == "-" { to_stdout(args, &options)? } else { to_file(args, &options)? };
-    // Standard output belongs to the bundle when it goes there; what there is to say goes to standard error.
+    // When the bundle goes to standard output, the report goes to standard error.
     if document.file.is_some() {
         output::document(global, &document, |width| document.draw(width))?;
     } else if global.json {
@@ -108,7 +109,8 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
     let manifest = bundle::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
-        // Elsewhere a reader that went away is no error; here it is left with half a bundle.
+        // For other commands a reader that closes the pipe is no error. Here it is one, because the reader has only
+        // half a bundle.
         .map_err(|error| {
             if exit::broken_pipe(&error) {
                 anyhow!("standard output was closed before the bundle was whole")
@@ -132,10 +134,10 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
     let mut manifest = capture(args, &held, options, &mut file)?;
     while args.wait && !has_wal_index(&manifest) {
-        // The last connection closed between the look and the capture, and took both files with it.
+        // The last connection closed between the look and the capture, and removed both files.
         wait_for(&args.source)?;
         file.restart().with_context(|| name.clone())?;
-        // Anew: a container that was started again has another process behind its name.
+        // The source is opened again: a restarted container has another process under its name.
         held = regular(forbidden::open(&args.source, options.strict_atime, destination)?)?;
         manifest = capture(args, &held, options, &mut file)?;
     }
@@ -143,7 +145,7 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
     Ok(SnapshotDocument::new(&manifest, Some((name, size)), &found(&manifest)))
 }
 
-/// Opens what is captured. What can be refused is refused before the waiting.
+/// Opens the files to capture. Errors that can be found before the waiting are reported before it.
 fn await_files(
     args: &SnapshotArgs,
     options: &Options,
@@ -163,7 +165,7 @@ fn await_files(
     regular(open()?)
 }
 
-/// What is no file to capture is named at once: no bundle of it could be of one moment.
+/// Reports at once a file that is no regular file: no bundle of it could be of one moment.
 fn regular(files: OpenedFiles) -> anyhow::Result<OpenedFiles> {
     for file in [&files.database, &files.wal, &files.shm] {
         if let Observation::Unsupported { reason } = file {

@@ -25,9 +25,9 @@ use crate::look;
 use crate::options::{FailOn, Global};
 use crate::output::{self, Page, Sink, Streamed};
 
-/// Pages that are listed of one transaction, in JSON: 4 MiB of memory.
+/// At most so many pages of one transaction are listed in JSON: 4 MiB of memory.
 const PAGES_LISTED: usize = 1 << 20;
-/// Pages of one transaction that can matter for a line of a table.
+/// At most so many pages of one transaction are needed for a line of a table.
 const PAGES_DRAWN: usize = 1000;
 
 /// Arguments of `wal`.
@@ -155,7 +155,7 @@ fn note_reasons(whole: &mut InspectDocument, args: &WalArgs, start: &Start, byte
     }
 }
 
-/// What was asked for, and what it is taken from.
+/// What to list, and the bytes to list it from.
 struct Listing<'a> {
     args: &'a WalArgs,
     frames: RangeInclusive<FrameNumber>,
@@ -217,7 +217,7 @@ impl Listing<'_> {
         Ok(out.flush()?)
     }
 
-    /// Headers field by field and pages as bytes; the WAL header only where frames were not chosen.
+    /// Writes headers field by field and pages as bytes. The WAL header is written only when no frames were chosen.
     fn hex(&self, width: usize, out: &mut Page) -> io::Result<u64> {
         if let (None, None, Some(bytes)) = (&self.args.frame, self.args.page, self.bytes) {
             let (FrameBytes::Whole(bytes) | FrameBytes::Headers(bytes)) = bytes;
@@ -235,7 +235,7 @@ impl Listing<'_> {
         Ok(rows)
     }
 
-    /// Hands each frame that was asked for on.
+    /// Passes each requested frame to `each`.
     fn each_frame(&self, each: &mut dyn FnMut(&FrameRow, &Visited<'_>) -> io::Result<()>) -> io::Result<()> {
         let Some(bytes) = self.bytes else { return Ok(()) };
         let mut grouping = self.start.grouping.clone();
@@ -250,7 +250,7 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// Hands each transaction on that has a frame among those asked for.
+    /// Passes each transaction to `each` that has a requested frame.
     fn each_transaction(&self, pages: usize, each: Sink<'_, TransactionRow>) -> io::Result<()> {
         let Some(bytes) = self.bytes else { return Ok(()) };
         let (first, last) = (*self.frames.start(), *self.frames.end());
@@ -268,7 +268,7 @@ impl Listing<'_> {
     }
 }
 
-/// Writes a row of a table, and its heads before the first.
+/// Writes a row of a table; before the first row, also the column heads.
 fn write_row(
     out: &mut Page,
     rows: &mut u64,

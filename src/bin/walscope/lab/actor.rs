@@ -1,4 +1,4 @@
-//! One side of the experiment: opens the database through SQLite and does what it is told, line by line.
+//! One side of the experiment: opens the database with SQLite and executes requests, one a line.
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -16,10 +16,10 @@ use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
 /// How long SQLite waits for a lock that the other side holds.
 const BUSY: Duration = Duration::from_secs(20);
 
-/// Obeys standard input until it ends. `side`: `writer` or `reader`. `pid`: its number as the driver sees it, where that
-/// is another than its own.
+/// Executes requests from standard input until it ends. `side`: `writer` or `reader`. `pid`: this process's pid as the
+/// driver sees it, when it differs from its own.
 pub fn run(side: &str, pid: Option<u32>) -> anyhow::Result<()> {
-    // What is found holding locks and mappings here is the experiment, not the tool that looks.
+    // Names the process after the experiment: it is what is examined, not the tool that examines.
     rustix::thread::set_name(&CString::new(format!("lab-{side}"))?)?;
     let mut actor = Actor { connection: None };
     reply(&Reply::Ready { pid: pid.unwrap_or_else(std::process::id) })?;
@@ -30,7 +30,7 @@ pub fn run(side: &str, pid: Option<u32>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// SQLite's own words; the error below them only repeats its number.
+/// The message of SQLite; the error below it only repeats the error number.
 fn reason(error: &anyhow::Error) -> String {
     error.downcast_ref::<rusqlite::Error>().map_or_else(|| format!("{error:#}"), ToString::to_string)
 }
@@ -101,13 +101,13 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    // The lab checkpoints when it wants to see one, and a power cut is not part of the experiment.
+    // The lab makes its checkpoints itself, and a power failure is not part of the experiment.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(connection)
 }
 
-/// A path, as SQLite's URIs have it; only what would end it is put in other words.
+/// Opens a path through an SQLite URI. Only characters that would end the path are escaped.
 fn open_read_only(path: &Path) -> anyhow::Result<Connection> {
     let path = path.to_str().context("a path in UTF-8")?;
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -117,10 +117,11 @@ fn open_read_only(path: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// A cache of ten pages is soon full of changed ones, and SQLite then writes some to the `-wal` before the commit.
+/// Fills the cache of ten pages with changed pages, so that SQLite writes some to the `-wal` before the commit. Returns
+/// by how many bytes the `-wal` grew.
 fn spill(connection: &Connection) -> anyhow::Result<u64> {
     let path: String = connection.query_row("PRAGMA database_list", [], |row| row.get(2))?;
-    // Asking for the size opens nothing: a descriptor closed here would take SQLite's locks along.
+    // Asking for the size opens no descriptor: closing one here would drop SQLite's locks.
     let size = || fs::metadata(format!("{path}-wal")).map(|file| file.len());
     let before = size()?;
     connection.execute_batch("PRAGMA cache_size = 10; BEGIN IMMEDIATE")?;
@@ -144,7 +145,7 @@ fn create(connection: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One transaction a row, as the published experiment does it.
+/// Inserts rows, each in its own transaction, as the published experiment does.
 fn insert(connection: &Connection, rows: u32) -> Reply {
     for done in 0..rows {
         if let Err(error) = connection.execute("INSERT INTO t (data) VALUES (randomblob(100))", []) {
@@ -164,7 +165,7 @@ fn checkpoint(connection: &Connection) -> rusqlite::Result<CheckpointAnswer> {
     })
 }
 
-/// A process of its own looks at the files: were they opened and closed in this one, SQLite's locks would be gone.
+/// Takes a snapshot in another process: opening and closing the files in this one would drop SQLite's locks.
 fn snapshot(program: &Path, database: &Path, bundle: &Path) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(bundle);
     let file = file.with_context(|| bundle.display().to_string())?;
@@ -181,7 +182,7 @@ fn snapshot(program: &Path, database: &Path, bundle: &Path) -> anyhow::Result<()
     judge_snapshot(output.status, &output.stderr)
 }
 
-/// An unstable bundle (1) is a bundle; everything else but 0 is a failure.
+/// Judges the exit status of `snapshot`: 0 and 1 (an unstable bundle) are successes, everything else is a failure.
 pub fn judge_snapshot(status: ExitStatus, stderr: &[u8]) -> anyhow::Result<()> {
     match status.code() {
         Some(0 | 1) => Ok(()),

@@ -1,4 +1,4 @@
-//! `lab --all`: every scenario, and what came out as a table.
+//! `lab --all`: runs every scenario and shows the results as a table.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -65,7 +65,7 @@ pub enum State {
 /// Runs all.
 pub fn run(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let progress = Progress::aside(global);
-    // Once for all, while there are no threads.
+    // Once for all scenarios, while there is only one thread.
     let mounts = volume::private_mounts().map_err(|error| format!("{error:#}"));
     let mut scenarios = Vec::new();
     for scenario in &SCENARIOS {
@@ -120,7 +120,7 @@ impl Ran {
         self.run.as_ref()?.not_live.as_deref()
     }
 
-    /// What the table has no room for.
+    /// The remark below the table about this scenario.
     fn remark(&self) -> Option<String> {
         let diagnosis = || self.run.as_ref()?.checkpoint.diagnosis.as_ref().map(|found| found.explanation.clone());
         let text = match self.state {
@@ -170,7 +170,7 @@ impl LabAllDocument {
     }
 }
 
-/// The check in a word; the document has SQLite's own.
+/// The integrity check in a word; the document has SQLite's answer.
 fn integrity(check: &Both<String>) -> String {
     match (check.writer == "ok", check.reader == "ok") {
         (true, true) => "ok",

@@ -1,4 +1,5 @@
-//! Runs a program to its end: in a process group of its own, so that Ctrl-C does not kill it half-way, and not for ever.
+//! Runs a program to its end, with a time limit, and in its own process group, so that Ctrl-C does not kill it
+//! half-way.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// How a program ended and what it said.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub struct Ended {
     /// Its status.
     pub status: ExitStatus,
-    /// What it wrote to standard output, unless that went elsewhere.
+    /// What it wrote to standard output, unless that was redirected.
     pub stdout: Vec<u8>,
     /// What it wrote to standard error.
     pub stderr: Vec<u8>,
@@ -57,7 +58,8 @@ pub fn run(
         let out = scope.spawn(move || collect(out));
         let err = scope.spawn(move || collect(err));
         scope.spawn(move || {
-            // Its pipes end when the program does. What the feeder met (a broken pipe) is the program's to explain.
+            // The pipes end when the program ends. An error of the feeder (a broken pipe) is ignored: the program's own
+            // output explains it.
             let _ = feeder.join();
             let _ = done.send((out.join().unwrap_or_default(), err.join().unwrap_or_default()));
         });

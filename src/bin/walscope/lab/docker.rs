@@ -1,5 +1,5 @@
-//! Two Docker containers. The image is made on the spot of this very executable; everything carries a label of its own
-//! and is removed by it.
+//! Two Docker containers. The image is made from this executable when the lab starts. Everything has a unique label and
+//! is removed by that label.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -21,7 +21,7 @@ use super::runtime::{DATABASE, Kind, Runtime, View};
 use super::volume::Volume;
 use crate::output;
 
-/// How long an engine may take to say its version; one that hangs is none.
+/// How long an engine may take to report its version. An engine that takes longer counts as not there.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long any other call may take.
 const CALL: Duration = Duration::from_secs(300);
@@ -33,7 +33,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// The engine's version, if one answers.
+    /// The version of the engine, if an engine answers.
     pub fn answers() -> anyhow::Result<String> {
         let mut version = Command::new("docker");
         version.args(["version", "--format", "{{.Server.Version}} {{.Server.Os}}"]);
@@ -49,7 +49,7 @@ impl Docker {
         let docker = Self { id: id.to_owned(), interrupt: interrupt.clone() };
         let payload = Payload::of_this_program()?;
         progress.note(&format!("making an image of this executable and {} libraries", payload.files.len() - 1))?;
-        // A label of the image, not only a name: an import that was cut off leaves an image without a name.
+        // The image has a label, not only a name: an interrupted import leaves an image without a name.
         let label = format!("LABEL {}", docker.label());
         let library_path = format!("ENV LD_LIBRARY_PATH={LIBRARIES}");
         let image = docker.image();
@@ -75,7 +75,7 @@ impl Docker {
         command::run(Command::new("docker").args(arguments), feed, stdout, CALL)
     }
 
-    /// One call that must succeed; then the user may stop.
+    /// Makes one call that must succeed, then checks whether the user wants to stop.
     fn docker(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let what = format!("docker {}", arguments.first().unwrap_or(&""));
         let said = self.call(arguments, None, None)?.success(&what)?;
@@ -83,7 +83,7 @@ impl Docker {
         Ok(said)
     }
 
-    /// Removes what `list` lists with this lab's label.
+    /// Removes everything that `list` lists with the label of this lab.
     fn remove(&self, list: &[&str], remove: &[&str]) -> anyhow::Result<()> {
         let filter = format!("label={}", self.label());
         let listed = self.call(&[list, &["--filter", &filter]].concat(), None, None)?.success("docker")?;
@@ -153,7 +153,7 @@ impl Runtime for Docker {
 
     fn kill(&mut self, peer: Peer, view: &View) -> anyhow::Result<()> {
         self.docker(&["kill", &self.name(view.name)])?;
-        // The command line that was attached to it ends with it.
+        // The `docker` command that was attached to the container ends with it.
         drop(peer);
         self.docker(&["rm", &self.name(view.name)]).map(drop)
     }
@@ -161,7 +161,7 @@ impl Runtime for Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        // Containers first: they hold the volumes and the image.
+        // Containers are removed first: they use the volumes and the image.
         let results = [
             self.remove(&["ps", "--all", "--quiet"], &["rm", "--force", "--volumes"]),
             self.remove(&["volume", "ls", "--quiet"], &["volume", "rm", "--force"]),

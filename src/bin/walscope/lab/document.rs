@@ -89,7 +89,7 @@ pub struct Checkpoint {
 }
 
 impl LabDocument {
-    /// From what was seen.
+    /// Makes the document from what was seen.
     pub fn new(
         (runtime, runtime_reason): (Kind, String),
         scenario: &Scenario,
@@ -130,7 +130,7 @@ impl LabDocument {
         document
     }
 
-    /// What is not as expected.
+    /// What differs from the expectation, in sentences.
     fn deviations(&self) -> Vec<String> {
         let (wanted, verdict) = (&self.expectation, &self.comparison.verdict);
         let mut out = Vec::new();
@@ -155,7 +155,7 @@ impl LabDocument {
         out
     }
 
-    /// What comes below the steps.
+    /// The part of the page below the steps.
     pub fn draw(&self, width: usize) -> String {
         let mut rows = vec![
             ("rows", self.rows.sentence()),
@@ -170,7 +170,7 @@ impl LabDocument {
     }
 }
 
-/// What a run on this runtime is, and what it cannot show.
+/// A sentence about what a run on this runtime is, and what it cannot show.
 pub fn headline(runtime: Kind, scenario: &Scenario) -> String {
     let (what, how) = match runtime {
         Kind::Docker => ("two Docker containers", scenario.summary),
@@ -197,18 +197,18 @@ impl Rows {
         Self { written, found, lost, unseen, written_by, seen_by, found_by }
     }
 
-    /// What became of them; `None` when too little could be counted.
+    /// What became of the rows; `None` when too little could be counted.
     fn fate(&self) -> Option<Fate> {
         match (self.lost, self.unseen) {
             (Some(0), Some(0)) => Some(Fate::Kept),
             (Some(0), Some(_)) => Some(Fate::Unseen),
             (Some(0), None) => None,
-            // Not even readable any more: that is a loss, too.
+            // A database that cannot be read any more is a loss, too.
             _ => Some(Fate::Lost),
         }
     }
 
-    /// For a cell.
+    /// What became of the rows, for a cell of the table.
     pub fn cell(&self) -> String {
         match (self.fate(), self.lost) {
             (Some(Fate::Unseen), _) => format!("0, {} not seen", self.unseen.unwrap_or_default()),
@@ -251,7 +251,8 @@ impl Fate {
 }
 
 impl Checkpoint {
-    /// Whether the diagnosis says that a read transaction blocks it: at which frame, in which slot, of which process.
+    /// Whether the diagnosis says that a read transaction blocks the checkpoint, with its frame, its slot and its
+    /// process.
     fn names(&self, command: &str, in_a_container: bool) -> bool {
         self.diagnosis.as_ref().is_some_and(|found| {
             let blockers = found.blocked_by.iter().filter(|blocker| blocker.slot.is_some() && blocker.mark.is_some());
@@ -294,7 +295,7 @@ fn hex_dumps(equal: Option<bool>) -> &'static str {
     }
 }
 
-/// An answer in a word.
+/// The answer as a word.
 pub fn words(answer: Answer) -> &'static str {
     match answer {
         Answer::Proven => "proven",

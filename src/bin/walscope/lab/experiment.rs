@@ -1,4 +1,4 @@
-//! The experiment: what is done in which order, on whichever runtime and in whichever scenario.
+//! The experiment: the order of steps, for every runtime and every scenario.
 
 use std::path::PathBuf;
 use std::thread;
@@ -16,9 +16,10 @@ use super::scenario::{Act, Scenario, Who};
 
 /// How old each `-shm` has to be when the first snapshot begins.
 ///
-/// folklore: inode birth times are as coarse as the kernel's tick (10 ms at 100 Hz), so a file born that shortly before a
-/// look cannot be told from one born after it, and two inodes at the same time not from one made anew. Seen with
-/// `--runtime processes`, which is that fast. Held by `two_processes_on_copies_do_not_share_and_lose_rows`.
+/// folklore: inode birth times have the resolution of the kernel's tick (10 ms at 100 Hz). So a file that was made less
+/// than a tick before a look cannot be distinguished from a file made after it, nor two inodes at the same time from
+/// one that was made again. Seen with `--runtime processes`, which is fast enough for that. Held by
+/// `two_processes_on_copies_do_not_share_and_lose_rows`.
 const OLD_ENOUGH: Duration = Duration::from_millis(100);
 
 /// One step, and the rows that each side counted after it.
@@ -44,7 +45,7 @@ pub struct Both<T> {
 }
 
 impl<T> Both<T> {
-    /// One side's.
+    /// The value of one side.
     pub fn of(&mut self, who: Who) -> &mut T {
         match who {
             Who::Writer => &mut self.writer,
@@ -58,7 +59,7 @@ impl<T> Both<T> {
 pub struct Outcome {
     /// The steps.
     pub steps: Vec<Step>,
-    /// Rows that each side was told by SQLite it had committed.
+    /// Rows that each side committed, according to SQLite.
     pub written: Both<u64>,
     /// Rows that each side counted last, in no transaction, before both closed.
     pub seen: Both<Option<u64>>,
@@ -74,7 +75,7 @@ pub struct Outcome {
     pub looked: Option<Looked>,
 }
 
-/// The experiment under way.
+/// An experiment that is running.
 pub struct Experiment<'a> {
     runtime: &'a mut dyn Runtime,
     scenario: &'static Scenario,
@@ -86,8 +87,8 @@ pub struct Experiment<'a> {
     outcome: Outcome,
 }
 
-/// Runs a scenario to its end, with `rows` rows in each batch; the snapshots go to `bundles`. Both actors have ended when
-/// this returns, whatever it returns.
+/// Runs a scenario to its end, with `rows` rows in each batch. The snapshots go to `bundles`. When this returns, both
+/// actors have ended, also after an error.
 pub fn run(
     runtime: &mut dyn Runtime,
     scenario: &'static Scenario,
@@ -156,7 +157,7 @@ impl Experiment<'_> {
         if self.peers.writer.is_some() && self.peers.reader.is_some() {
             self.both_open = Some(Instant::now());
         }
-        // Before the writer has made a table there is nothing to be counted.
+        // Before the writer has made the table, there is nothing to count.
         if who == Who::Writer && self.outcome.steps.is_empty() {
             return Ok(());
         }
@@ -164,7 +165,7 @@ impl Experiment<'_> {
         self.step(format!("the {} opens the database{how}", self.name(who)), None)
     }
 
-    /// Its rows are the writer's in the reckoning.
+    /// Seeds a volume with a database. Its rows count as rows of the writer.
     fn seed(&mut self, volume: &'static str) -> anyhow::Result<()> {
         let view = View { name: "seeder", volume, database_of: None };
         let path = self.runtime.database(&view).into();
@@ -200,7 +201,7 @@ impl Experiment<'_> {
         self.step("the writer is killed within a write transaction".to_owned(), Some(note))
     }
 
-    /// While both have the database open, and the reader its read transaction.
+    /// Looks at both sides, while both have the database open and the reader has its read transaction.
     fn look(&mut self) -> anyhow::Result<()> {
         if let Some(since) = self.both_open {
             thread::sleep(OLD_ENOUGH.saturating_sub(since.elapsed()));
@@ -220,7 +221,7 @@ impl Experiment<'_> {
         self.step("walscope takes a snapshot on either side and compares the two".to_owned(), note)
     }
 
-    /// What is left when nobody has the database open any more is what counts.
+    /// Closes both sides and opens the database again on each: the rows that are then there are the result.
     fn close_and_open_afresh(&mut self) -> anyhow::Result<()> {
         let mut notes: Vec<String> = Vec::new();
         for who in [Who::Reader, Who::Writer] {
@@ -236,7 +237,7 @@ impl Experiment<'_> {
         self.done(Step { action, writer, reader, note: joined(notes) })
     }
 
-    /// Rows and integrity as a fresh open finds them. A database that cannot be opened any more is a finding, too.
+    /// Rows and integrity after a fresh open. A database that cannot be opened any more is a result, too.
     fn afresh(&mut self, who: Who, notes: &mut Vec<String>) -> anyhow::Result<(Option<u64>, String)> {
         let path = self.runtime.database(self.scenario.view(who)).into();
         let peer = self.peer(who)?;
@@ -250,7 +251,7 @@ impl Experiment<'_> {
         Ok((found, integrity))
     }
 
-    /// Fills the reader's volume.
+    /// Copies the database into the reader's volume.
     fn copy(&mut self) -> anyhow::Result<()> {
         let files = self.runtime.copy(self.scenario.writer.volume, self.scenario.reader.volume)?;
         if let Some(file) = files.iter().find(|file| !file.equal) {

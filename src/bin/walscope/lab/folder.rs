@@ -1,4 +1,4 @@
-//! The lab's folder on this machine, for volumes that are folders and for bundles. It goes when the lab ends.
+//! The lab's folder on this machine, for volumes that are folders, and for bundles. It is removed when the lab ends.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -15,7 +15,8 @@ use crate::output;
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes one in the first of the usual places whose file system lets identity decide; the temporary folder if none does.
+    /// Makes the folder in the first of the usual places with a file system where identity decides; in the temporary
+    /// folder if there is none.
     pub fn create(id: &str) -> anyhow::Result<Self> {
         let places = [env::temp_dir(), PathBuf::from("/dev/shm"), PathBuf::from("/var/tmp")];
         let made = places.iter().filter(|place| decisive(place)).find_map(|place| Self::create_in(place, id).ok());
@@ -23,14 +24,14 @@ impl Folder {
     }
 
     fn create_in(place: &Path, id: &str) -> anyhow::Result<Self> {
-        // Resolved, because it is mounted elsewhere under this name.
+        // The path is resolved, because it is used as a mount source elsewhere.
         let place = place.canonicalize().with_context(|| place.display().to_string())?;
         let folder = Self(place.join(format!("walscope-lab-{id}")));
         folder.make(&folder.0)?;
         Ok(folder)
     }
 
-    /// A folder in it, made when it is not there yet.
+    /// A folder in it, which is made if it does not exist.
     pub fn sub(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.0.join(name);
         if !path.is_dir() {

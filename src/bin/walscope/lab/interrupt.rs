@@ -1,4 +1,5 @@
-//! Ctrl-C and its kin: a flag, looked at between steps and while waiting, so that everything is put away first.
+//! Ctrl-C and similar signals set a flag. It is checked between steps and while waiting, so that everything is cleaned
+//! up first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -19,15 +19,15 @@ use super::experiment::Both;
 use crate::commands::compare::{Captured, capture_all};
 use crate::output;
 
-/// More than any `-shm` that `--rows` can make.
+/// A limit that is larger than any `-shm` that `--rows` can make.
 const MOST_SHM: u64 = 64 << 20;
 
 /// What was seen.
 #[derive(Debug)]
 pub struct Looked {
-    /// The comparison: of the two live sides, seen from outside; where that cannot be had, of the two snapshots.
+    /// The comparison of the two live sides, seen from outside, or of the two snapshots if that is not possible.
     pub comparison: CompareDocument,
-    /// Why it is of the snapshots.
+    /// Why the comparison is of the snapshots.
     pub reason: Option<String>,
     /// What the two live sides showed together.
     pub live: Option<Live>,
@@ -37,7 +37,7 @@ pub struct Looked {
     pub checkpoint: Option<CheckpointDocument>,
 }
 
-/// Looks: at `sources` from outside, where that can be had, else at the snapshots.
+/// Looks at `sources` from outside if that is possible, else at the snapshots.
 pub fn look(sources: &Both<OsString>, bundles: &Both<PathBuf>) -> anyhow::Result<Looked> {
     let (mut captured, reason) = match capture_all(&[sources.writer.clone(), sources.reader.clone()], false) {
         Ok(captured) => (captured, None),
@@ -83,7 +83,7 @@ pub fn keep(live: &Live, bundles: &Path) -> anyhow::Result<()> {
     output::write_json(file.with_context(|| path.display().to_string())?, live)
 }
 
-/// Where that is.
+/// The file that [`keep`] writes.
 pub fn kept(bundles: &Path) -> PathBuf {
     bundles.join("live.json")
 }

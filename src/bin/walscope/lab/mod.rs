@@ -1,8 +1,8 @@
 //! `walscope lab`: the published two-container experiment, rerun with real SQLite and judged by kernel evidence.
 //!
-//! A driver starts a writer and a reader, each in its own container where that can be had; has another walscope process
-//! take a snapshot beside each while both hold the database open; and compares the two live sides from outside, or where
-//! that cannot be had, the snapshots. Everything it makes is removed, also after Ctrl-C.
+//! A driver starts a writer and a reader, each in its own container if possible. While both hold the database open,
+//! another walscope process on each side takes a snapshot. Then the driver compares the two live sides from outside, or
+//! the snapshots if that is not possible. Everything that it makes is removed, also after Ctrl-C.
 
 mod actor;
 mod all;
@@ -116,7 +116,7 @@ fn play(role: &Role) -> anyhow::Result<Exit> {
 }
 
 fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
-    // Before anything is made that a signal could leave behind.
+    // This comes before anything is made that a signal could leave behind.
     let interrupt = Interrupt::listen()?;
     let judged = if args.all { all::run(args, global, &interrupt) } else { one(args, global, &interrupt) };
     match judged {
@@ -139,7 +139,7 @@ fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result
     Ok(crate::exit::exit_of(document.comparison.verdict.sharing))
 }
 
-/// One scenario from beginning to end. When this returns, nothing of it is left but what was to be kept.
+/// Runs one scenario from beginning to end. When this returns, everything is removed except what is to be kept.
 fn experiment(
     args: &LabArgs,
     scenario: &'static Scenario,
@@ -157,7 +157,7 @@ fn experiment(
     progress.note(&document::headline(kind, scenario))?;
     progress.note(&format!("runtime {kind}: {}", chosen.reason))?;
     let mut outcome = experiment::run(chosen.runtime.as_mut(), scenario, args.rows, bundles, progress)?;
-    // Gone before the verdict is printed: whoever reads it may rely on that.
+    // The runtime is removed before the verdict is printed, so that a reader of the verdict can rely on that.
     drop(chosen.runtime);
     let looked = outcome.looked.take().context("the scenario has no look at the two sides")?;
     if let (Some(keep), Some(live)) = (keep, &looked.live) {
@@ -166,7 +166,7 @@ fn experiment(
     Ok(LabDocument::new((kind, chosen.reason), scenario, outcome, looked))
 }
 
-/// Where the bundles go. What is there already is not overwritten, and that is said before the experiment.
+/// Where the bundles go. Existing files are not overwritten: that is an error before the experiment.
 fn bundles(keep: Option<&Path>, folder: &Folder) -> anyhow::Result<Both<PathBuf>> {
     let place = match keep {
         None => folder.sub("kept")?,

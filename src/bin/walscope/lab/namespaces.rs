@@ -1,4 +1,4 @@
-//! Two containers made by hand: user, mount and PID namespaces, a root of their own, and folders for volumes.
+//! Two containers made by hand: each has user, mount and PID namespaces and its own root. Volumes are folders.
 //!
 //! Two stages, each a fresh single-threaded process: `enter` makes the namespaces, and its child `inside`, the first
 //! process of the new PID namespace, builds the root and becomes the actor.
@@ -49,7 +49,7 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Tries them with a container that does nothing; the inner error says why there can be none.
+    /// Tests the namespaces with a container that does nothing. The inner error says why they are not possible.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, String>> {
         let this = Self {
             volumes: Volumes::new(folder, interrupt)?,
@@ -65,7 +65,7 @@ impl Namespaces {
     }
 
     fn enter(&self, name: &'static str, own: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Start> {
-        // The two devices are what SQLite draws its salts from, and where a child's standard input comes from.
+        // SQLite gets its salts from one of the two devices; the other is the standard input of a child.
         let devices = ["/dev/null", "/dev/urandom"].map(|device| (PathBuf::from(device), PathBuf::from(device)));
         let files = self.payload.files.iter().map(|(inside, outside)| (outside.clone(), inside.clone()));
         let mounts = files.chain(devices).chain(own).map(|(outside, inside)| (outside.into(), inside.into())).collect();
@@ -114,7 +114,7 @@ impl Runtime for Namespaces {
     }
 }
 
-/// Moves a bundle to where it is wanted, perhaps on another file system; never over something that is there.
+/// Moves a bundle to its destination, perhaps on another file system. Never overwrites a file.
 fn deliver(from: &Path, to: &Path) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
     let mut file = file.with_context(|| to.display().to_string())?;
@@ -135,7 +135,7 @@ pub fn enter(inside: &str) -> anyhow::Result<()> {
 /// The stage `inside`: builds the root and becomes the actor.
 pub fn inside(inside: &str) -> anyhow::Result<()> {
     let inside: Inside = serde_json::from_str(inside)?;
-    // While /proc is still that of the outside: the number that whoever looks from there needs.
+    // The pid as seen from outside is read while /proc is still the one of the outside.
     let outside = fs::read_link("/proc/self").context("/proc/self")?;
     if let Err(error) = build(&inside) {
         return unavailable(&error);
@@ -158,18 +158,18 @@ fn unshare() -> anyhow::Result<()> {
     let own = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     match new_namespaces(UnshareFlags::NEWUSER | own) {
         Ok(()) => {
-            // Without the refusal of setgroups(2) an ordinary user may not map a group.
+            // An ordinary user may map a group only after setgroups(2) is denied.
             write("/proc/self/setgroups", "deny")?;
             write("/proc/self/uid_map", &format!("0 {uid} 1"))?;
             write("/proc/self/gid_map", &format!("0 {gid} 1"))
         }
-        // Where user namespaces are switched off root can do without.
+        // Where user namespaces are switched off, root does not need them.
         Err(error) if uid.is_root() => new_namespaces(own).map_err(|_| error).context("unshare"),
         Err(error) => Err(error).context("unshare"),
     }
 }
 
-/// A mount namespace of its own, for the caller.
+/// Gives the caller its own mount namespace.
 pub fn new_mounts() -> Result<(), Errno> {
     new_namespaces(UnshareFlags::NEWNS)
 }
@@ -186,14 +186,15 @@ fn write(path: &str, text: &str) -> anyhow::Result<()> {
 /// Mounts everything below the new root and moves into it.
 fn build(inside: &Inside) -> anyhow::Result<()> {
     let root = Path::new(&inside.root);
-    // Nothing that is mounted here may reach the outside.
+    // No mount made here may become visible outside.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .context("mount --make-rprivate /")?;
     mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, c"mode=0755").context("mounting a tmpfs")?;
     for (outside, target) in &inside.mounts {
         bind(Path::new(outside), &below(root, Path::new(target))?)?;
     }
-    // While the old /proc is still there: the kernel refuses a new one to a user namespace that sees none.
+    // The new /proc is mounted while the old one is still visible: the kernel refuses it to a user namespace that sees
+    // no /proc.
     let proc = below(root, Path::new("/proc"))?;
     fs::create_dir(&proc)?;
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -216,7 +217,7 @@ fn bind(outside: &Path, target: &Path) -> anyhow::Result<()> {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        // In a volume the file stays behind as a mount point, as Docker leaves one.
+        // In a volume the file stays as a mount point, as it does with Docker.
         File::create(target).with_context(|| target.display().to_string())?;
     }
     mount_bind(outside, target).with_context(|| format!("mounting {}", outside.display()))

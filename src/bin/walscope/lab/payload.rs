@@ -1,4 +1,5 @@
-//! What a root file system needs to run this very executable: itself, its loader and the libraries it has mapped.
+//! The files that a root file system needs to run this executable: the executable, its loader and the libraries that it
+//! has mapped.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the executable is inside.
 pub const PROGRAM: &str = "/walscope";
-/// Where the libraries are inside. The loader is told by `LD_LIBRARY_PATH`: the folders it searches unasked differ from
-/// one distribution to the next.
+/// Where the libraries are inside. The loader gets the folder by `LD_LIBRARY_PATH`, because its default folders differ
+/// between distributions.
 pub const LIBRARIES: &str = "/lib/walscope";
 
 /// Files by their path inside, each with its path on this machine.
@@ -24,7 +25,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Of the running executable. A static one needs nothing but itself.
+    /// The files for the running executable. A static executable needs only itself.
     pub fn of_this_program() -> anyhow::Result<Self> {
         let program = env::current_exe().context("the path of this executable")?;
         let mut files = BTreeMap::from([(PathBuf::from(PROGRAM), program.clone())]);
@@ -46,8 +47,8 @@ impl Payload {
     pub fn write_tar(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(out);
         tar.mode(tar::HeaderMode::Deterministic);
-        // folklore: `docker import` refuses sparse entries, and an executable linked with large holes would get them.
-        // Held by `tests/lab`, wherever Docker is.
+        // folklore: `docker import` refuses sparse entries, and the tar crate would make them for an executable with
+        // large holes. Held by `tests/lab`, wherever Docker is.
         tar.sparse(false);
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);

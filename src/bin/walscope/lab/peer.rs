@@ -15,18 +15,18 @@ use super::command::kill_group;
 use super::interrupt::Interrupt;
 use super::protocol::{CheckpointAnswer, Reply, Request};
 
-/// How long a reply may take; a busy machine with a slow disk must not be called dead.
+/// How long a reply may take. It is long, so that a busy machine with a slow disk does not count as dead.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How long an actor may take to end after its input has ended.
+/// How long an actor may take to end after the end of its input.
 const FAREWELL: Duration = Duration::from_secs(30);
-/// How often a wait looks whether the user wants to stop.
+/// Time between two checks whether the user wants to stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// A running actor. Dropping it ends the actor and waits for that.
+/// A running actor. Dropping it ends the actor and waits for its end.
 pub struct Peer {
     /// `writer` or `reader`.
     pub name: &'static str,
-    /// Its number, as the driver sees it.
+    /// Its pid, as the driver sees it.
     pid: u32,
     /// Whether it has the database open.
     pub open: bool,
@@ -46,7 +46,7 @@ pub enum Start {
 }
 
 impl Start {
-    /// The actor, where there has to be one.
+    /// The actor; an error where this machine does not allow it.
     pub fn ready(self) -> anyhow::Result<Peer> {
         match self {
             Self::Ready(peer) => Ok(peer),
@@ -59,7 +59,7 @@ impl Peer {
     /// Starts an actor and waits until it listens.
     pub fn start(name: &'static str, command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<Start> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C is the driver's to answer: an actor that died of it would look like a fault.
+        // Only the driver handles Ctrl-C: an actor that died of it would look like a failure.
         let mut child = pipes.process_group(0).spawn().with_context(|| format!("starting the {name}"))?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (send, lines) = mpsc::channel();
@@ -87,7 +87,7 @@ impl Peer {
         }
     }
 
-    /// Asks and waits for the reply. A refusal by SQLite is a reply: [`Reply::Failed`].
+    /// Sends a request and waits for the reply. A refusal by SQLite is a reply, too: [`Reply::Failed`].
     pub fn ask(&mut self, request: &Request) -> anyhow::Result<Reply> {
         self.interrupt.check()?;
         let mut line = serde_json::to_vec(request)?;
@@ -99,12 +99,12 @@ impl Peer {
         self.reply()
     }
 
-    /// Asks for something that must succeed.
+    /// Sends a request that must succeed.
     pub fn demand(&mut self, request: &Request) -> anyhow::Result<()> {
         self.attempt(request)?.map_or(Ok(()), |error| bail!("{error}"))
     }
 
-    /// Asks for something that SQLite may refuse: then the refusal comes back, with the side's name.
+    /// Sends a request that SQLite may refuse. Returns the refusal, with the name of the side.
     pub fn attempt(&mut self, request: &Request) -> anyhow::Result<Option<String>> {
         let reply = self.ask(request)?;
         match request {
@@ -119,7 +119,7 @@ impl Peer {
         }
     }
 
-    /// Asks for a count; SQLite's refusal comes back as the inner error.
+    /// Asks for a count. A refusal by SQLite is the inner error.
     pub fn count(&mut self, request: &Request) -> anyhow::Result<Result<u64, String>> {
         match self.ask(request)? {
             Reply::Rows { count } => Ok(Ok(count)),
@@ -128,7 +128,7 @@ impl Peer {
         }
     }
 
-    /// Inserts rows: how many were committed, and what stopped the rest.
+    /// Inserts rows. Returns how many were committed, and what stopped the rest.
     pub fn insert(&mut self, rows: u32) -> anyhow::Result<(u64, Option<String>)> {
         match self.ask(&Request::Insert { rows })? {
             Reply::Inserted { rows, error } => Ok((rows, error)),
@@ -137,7 +137,8 @@ impl Peer {
         }
     }
 
-    /// Begins a write transaction and leaves it open: the bytes by which the `-wal` grew, or what SQLite refused.
+    /// Begins a write transaction and leaves it open. Returns by how many bytes the `-wal` grew, or what SQLite
+    /// refused.
     pub fn spill(&mut self) -> anyhow::Result<Result<u64, String>> {
         match self.ask(&Request::Spill)? {
             Reply::Spilled { wal_grew } => Ok(Ok(wal_grew)),
@@ -146,19 +147,19 @@ impl Peer {
         }
     }
 
-    /// A file that this actor sees, as the SOURCE of whoever looks from outside.
+    /// The SOURCE by which a process outside reaches a file that this actor sees.
     pub fn source(&self, path: &Path) -> OsString {
         let mut source = OsString::from(format!("pid:{}:", self.pid));
         source.push(path);
         source
     }
 
-    /// Kills it with all that it started here; it closes nothing.
+    /// Kills the actor and everything that it started here. Nothing is closed.
     pub fn kill(self) {
         kill_group(&self.child);
     }
 
-    /// Checkpoints passively.
+    /// Runs a passive checkpoint.
     pub fn checkpoint(&mut self) -> anyhow::Result<Result<CheckpointAnswer, String>> {
         match self.ask(&Request::Checkpoint)? {
             Reply::Checkpoint(answer) => Ok(Ok(answer)),
@@ -202,7 +203,7 @@ impl Peer {
         bail!("the {} replied out of turn: {reply:?}", self.name)
     }
 
-    /// Ends the actor: its input ends, its output follows.
+    /// Ends the actor: closes its input and waits for the end of its output.
     fn farewell(&mut self) -> std::io::Result<std::process::ExitStatus> {
         drop(self.stdin.take());
         let deadline = Instant::now() + FAREWELL;

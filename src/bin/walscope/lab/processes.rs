@@ -1,4 +1,4 @@
-//! Two processes and folders for volumes: no containers, but it runs anywhere.
+//! Two processes without containers, and folders as volumes. This runs everywhere.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +21,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Volumes are folders in `folder`.
+    /// Makes the runtime. Its volumes are folders in `folder`.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
         Ok(Self { volumes: Volumes::new(folder, interrupt)?, interrupt: interrupt.clone() })
     }
@@ -42,7 +42,7 @@ impl Runtime for Processes {
 
     fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
         if let Some(other) = view.database_of {
-            // No mount without privileges: a second name of the file has the same effect on SQLite.
+            // Mounting needs privileges: a hard link to the file has the same effect on SQLite.
             let (from, to) = (self.volumes.path(other).join(DATABASE), self.database(view));
             fs::hard_link(&from, &to).with_context(|| format!("{} as {}", from.display(), to.display()))?;
         }

@@ -20,22 +20,22 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// As the command line says.
+    /// Progress where the command line wants it.
     pub fn new(global: &Global) -> Self {
         Self { global: global.clone(), width: output::width(global), aside: global.json }
     }
 
-    /// Never on standard output.
+    /// Progress that is never on standard output.
     pub fn aside(global: &Global) -> Self {
         Self { aside: true, ..Self::new(global) }
     }
 
-    /// A paragraph.
+    /// Shows a paragraph.
     pub fn note(&self, text: &str) -> anyhow::Result<()> {
         self.print(&textwrap::fill(&safe(text), self.width))
     }
 
-    /// Text that is safe and fits.
+    /// Prints a text that is safe for a terminal and fits the width.
     fn print(&self, text: &str) -> anyhow::Result<()> {
         if !self.aside {
             return output::text(&self.global, &format!("{text}\n"));
@@ -46,13 +46,13 @@ impl Progress {
         Ok(())
     }
 
-    /// The heading of the steps.
+    /// Shows the heading of the steps.
     pub fn heading(&self) -> anyhow::Result<()> {
         self.note("")?;
         self.row("step", "writer", "reader")
     }
 
-    /// A step that is done, with the rows that each side counts.
+    /// Shows a finished step, with the rows that each side counts.
     pub fn step(&self, step: &Step) -> anyhow::Result<()> {
         let cell = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
         self.row(&step.action, &cell(step.writer), &cell(step.reader))?;
@@ -69,7 +69,7 @@ impl Progress {
         if action.chars().count() <= rest {
             return self.print(&format!("{action:rest$}{counts}"));
         }
-        // On a narrow terminal the counts go below the words.
+        // On a narrow terminal the counts are below the text.
         self.print(&format!("{}\n{counts:>width$}", textwrap::fill(action, width)))
     }
 }

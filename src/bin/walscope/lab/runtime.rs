@@ -1,4 +1,4 @@
-//! What the two sides run in. One trait; each runtime has a file of its own.
+//! The runtimes in which the two sides run. There is one trait, and each runtime has its own file.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -61,16 +61,17 @@ pub struct View {
     pub name: &'static str,
     /// The volume at `/data`.
     pub volume: &'static str,
-    /// The volume whose database file alone is mounted over this side's own.
+    /// The volume with the database file that is mounted over this side's own; only this file is mounted.
     pub database_of: Option<&'static str>,
 }
 
 /// The database's name in a volume.
 pub const DATABASE: &str = "t.db";
 
-/// Where a side runs. Whatever a runtime makes on the machine goes when it is dropped, after the peers.
+/// Where a side runs. Everything that a runtime makes on the machine is removed when it is dropped, which must be after
+/// the peers.
 pub trait Runtime {
-    /// Which one.
+    /// Which runtime this is.
     fn kind(&self) -> Kind;
     /// Makes an empty volume.
     fn volume(&mut self, volume: &Volume) -> anyhow::Result<()>;
@@ -80,11 +81,11 @@ pub trait Runtime {
     fn start(&mut self, view: &View) -> anyhow::Result<Peer>;
     /// The database's path as that side sees it.
     fn database(&self, view: &View) -> PathBuf;
-    /// Has a walscope process of its own, where that side runs, write a snapshot to `bundle`, which must not exist.
+    /// Starts another walscope process where that side runs; it writes a snapshot to `bundle`, which must not exist.
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()>;
     /// The SOURCE by which the driver reaches the database that this actor sees.
     fn source(&self, peer: &Peer, view: &View) -> OsString;
-    /// Kills an actor as it is; it closes nothing. The side can be started again.
+    /// Kills an actor, which closes nothing. The side can be started again.
     fn kill(&mut self, peer: Peer, _view: &View) -> anyhow::Result<()> {
         peer.kill();
         Ok(())
@@ -96,11 +97,11 @@ pub trait Runtime {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
-/// A runtime and why it was taken.
+/// A runtime, and why it was chosen.
 pub struct Chosen {
-    /// It.
+    /// The runtime.
     pub runtime: Box<dyn Runtime>,
-    /// Why this one.
+    /// Why this runtime was chosen.
     pub reason: String,
 }
 

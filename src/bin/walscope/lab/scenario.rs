@@ -1,4 +1,4 @@
-//! The scenarios: what the two sides are given, what happens, and what has to come out. A new scenario is a new row of
+//! The scenarios: what the two sides get, what happens, and which result is expected. A new scenario is a new row of
 //! the table.
 
 use clap::ValueEnum;
@@ -11,9 +11,9 @@ use super::volume::{Kind, Volume};
 /// One way to give two containers a database.
 #[derive(Debug)]
 pub struct Scenario {
-    /// As on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What it is, for the headline.
+    /// A description for the headline.
     pub summary: &'static str,
     /// What is to be expected.
     pub expected: Expected,
@@ -59,7 +59,7 @@ pub enum Fate {
 pub enum Who {
     /// Creates the table.
     Writer,
-    /// Comes second, as a rule.
+    /// Usually opens the database second.
     Reader,
 }
 
@@ -72,7 +72,7 @@ pub enum Act {
     Seed(&'static str),
     /// A side starts if need be, and opens the database.
     Open(Who),
-    /// The same, told to write neither database nor `-shm`.
+    /// A side starts if need be, and opens the database so that it writes neither the database nor the `-shm`.
     OpenReadOnly(Who),
     /// A side makes the table and inserts a batch.
     Create(Who),
@@ -86,7 +86,7 @@ pub enum Act {
     DeleteShm,
     /// The reader begins a read transaction.
     BeginRead,
-    /// The writer is killed within a write transaction of which frames are in the `-wal` already.
+    /// The writer is killed within a write transaction that already has frames in the `-wal`.
     KillWriter,
     /// walscope looks at both sides.
     Look,
@@ -101,11 +101,13 @@ use Who::{Reader, Writer};
 
 /// The writer makes the database in its volume. It checkpoints so that the reader finds the table, whichever files it gets.
 const CREATE: &[Act] = &[Open(Writer), Create(Writer), Checkpoint];
-/// What the published experiment does, and then a reader that stays in the past while the writer goes on and checkpoints.
+/// The steps of the published experiment, and then a reader with an old read transaction while the writer continues and
+/// checkpoints.
 const USUAL: &[Act] =
     &[Insert(Writer), Insert(Reader), Insert(Writer), BeginRead, Insert(Writer), Checkpoint, Look, EndRead];
 
-/// Both write. No checkpoint and no transaction that stays open: on FUSE these do so much damage that nothing is left to count.
+/// Both sides write, without a checkpoint and without a transaction that stays open: on FUSE these would do so much
+/// damage that no rows could be counted.
 const IN_TURN: &[Act] = &[Insert(Writer), Insert(Reader), Look];
 
 const A: Volume = Volume { name: "a", kind: Kind::Folder };
@@ -142,7 +144,7 @@ const APART: Expected = Expected {
     names_the_reader: false,
 };
 
-/// All of them.
+/// All scenarios.
 pub static SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "shared",
@@ -265,12 +267,12 @@ impl Scenario {
         }
     }
 
-    /// All that happens.
+    /// Everything that happens, in order.
     pub fn acts(&self) -> impl Iterator<Item = Act> + use<> {
         self.script.iter().flat_map(|part| part.iter().copied())
     }
 
-    /// The volumes that are mounts of their own.
+    /// The volumes that need a mount.
     pub fn mounts(&self) -> impl Iterator<Item = &'static Volume> + use<> {
         self.acts().filter_map(|act| match act {
             Act::Volume(volume) if volume.is_mount() => Some(volume),

@@ -23,13 +23,13 @@ use crate::output;
 
 /// How long a FUSE daemon may take to mount.
 const MOUNTING: Duration = Duration::from_secs(30);
-/// How often that wait looks whether the daemon has ended or the user wants to stop.
+/// Time between two checks whether the daemon has ended or the user wants to stop.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// A volume.
 #[derive(Debug)]
 pub struct Volume {
-    /// What views call it.
+    /// Its name in views.
     pub name: &'static str,
     /// What it is.
     pub kind: Kind,
@@ -42,27 +42,27 @@ pub enum Kind {
     Folder,
     /// An overlay mount with upper and work folders of its own.
     Overlay {
-        /// The volume beneath.
+        /// The volume that is the lower layer.
         lower: &'static str,
     },
     /// A FUSE mount of another volume, by bindfs.
     Fuse {
         /// The other volume.
         of: &'static str,
-        /// Whether it hands locks on to the folder. Without that the kernel keeps them for each mount by itself.
+        /// Whether it forwards locks to the folder. Otherwise the kernel keeps the locks of each mount separately.
         forwards_locks: bool,
     },
 }
 
 impl Volume {
-    /// Whether it takes more than a folder.
+    /// Whether it needs a mount.
     pub fn is_mount(&self) -> bool {
         !matches!(self.kind, Kind::Folder)
     }
 }
 
-/// From now on this process, and what it starts, has mounts that nobody else sees; they vanish with the last of them.
-/// Call it before any thread is started: only the caller's threads to come are taken along.
+/// Gives this process, and the processes that it starts, a private mount namespace. Its mounts vanish with the last of
+/// these processes. Call this before any thread is started: only later threads of the caller get the namespace.
 pub fn private_mounts() -> anyhow::Result<()> {
     let refused = |what: &str| Unavailable(format!("its mounts need root ({what})"));
     super::namespaces::new_mounts().map_err(|error| refused(&format!("unshare: {error}")))?;
@@ -71,26 +71,26 @@ pub fn private_mounts() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Volumes in the lab's folder. Their mounts go when this is dropped.
+/// Volumes in the lab's folder. Their mounts are removed when this is dropped.
 pub struct Volumes {
     place: PathBuf,
     interrupt: Interrupt,
     mounts: Vec<Mount>,
 }
 
-/// Something mounted, and who serves it.
+/// A mount, and the daemon that serves it.
 struct Mount {
     target: PathBuf,
     daemon: Option<Child>,
 }
 
 impl Volumes {
-    /// None yet.
+    /// No volumes yet; they will be in `folder`.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
         Ok(Self { place: folder.sub("volumes")?, interrupt: interrupt.clone(), mounts: Vec::new() })
     }
 
-    /// Where a volume is.
+    /// The path of a volume.
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.join(name)
     }
@@ -100,7 +100,7 @@ impl Volumes {
         actor::copy(&self.path(from), &self.path(to))
     }
 
-    /// Makes one.
+    /// Makes a volume.
     pub fn make(&mut self, volume: &Volume) -> anyhow::Result<()> {
         let target = self.folder(volume.name)?;
         match volume.kind {
@@ -145,7 +145,7 @@ impl Volumes {
 }
 
 impl Mount {
-    /// Until the daemon has mounted. The kernel tells whoever polls the mount table that it has changed.
+    /// Waits until the daemon has mounted. The kernel reports changes of the mount table to processes that poll it.
     fn wait(&mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
         let deadline = Instant::now() + MOUNTING;
         let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev);
@@ -170,12 +170,12 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // First, lest it mounts after the unmounting.
+        // The daemon is ended first, so that it does not mount after the unmounting.
         if let Some(daemon) = &mut self.daemon {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        // Whoever still has files open there keeps them; nobody finds the way there any more. A daemon may have mounted
+        // Processes that have files open there keep them, but no path leads there any more. A daemon may have mounted
         // nothing yet.
         if let Err(error) = unmount(&self.target, UnmountFlags::DETACH)
             && self.daemon.is_none()
@@ -192,7 +192,8 @@ pub fn attend(program: &[std::ffi::OsString]) -> anyhow::Result<()> {
     Err(Command::new(name).args(arguments).exec()).with_context(|| name.display().to_string())
 }
 
-/// A path within mount options, where a comma ends an option, a colon a folder, and a backslash takes that away.
+/// Escapes a path for mount options: there a comma ends an option and a colon ends a folder, unless a backslash
+/// precedes them.
 fn escaped(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes().iter();
     bytes.flat_map(|byte| b",:\\".contains(byte).then_some(b'\\').into_iter().chain([*byte])).collect()

@@ -22,7 +22,7 @@ use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::output;
 
-/// How often a holder looks whether its files are still in place.
+/// Time between two checks of a holder whether its files are still in place.
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// A database that is challenged.
@@ -109,12 +109,13 @@ pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::R
     } else {
         "walscope: not held throughout, or the -shm was replaced meanwhile: that it was not seen says nothing\n"
     });
-    // Whoever holds does not hear what the other side saw: the verdict is there.
+    // The holder does not learn what the other side saw: the verdict is on the other side.
     Ok(Exit::Undecided)
 }
 
-/// Waits for the end of the time, or of standard input where there is none; no longer than the files stay in place: a
-/// beacon on a file that the path does not lead to any more would mislead. Whether they did to the end.
+/// Waits for the given time, or else for the end of standard input. Stops earlier when the files are no longer in
+/// place, because a beacon on a file to which the path no longer leads would mislead. Returns whether the files were in
+/// place to the end.
 fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let input = io::stdin();
@@ -153,7 +154,7 @@ pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> 
             if let (Sight::Seen, Word::Is(seen)) = (sight, locked.word(seat + PATTERN)) {
                 digest = Some(seen);
             }
-            // Whether it was held all the time, the holder alone knows: not seen says nothing here.
+            // Only the holder knows whether the beacon was held all the time: here an unseen beacon proves nothing.
             let look = BeaconLook { nonce, sight, held_throughout: false, files_in_place: false };
             live.beacon.back = Observation::seen(look);
         }
@@ -165,7 +166,7 @@ pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> 
     Ok(exit_of(verdict.sharing.into()))
 }
 
-/// Meets another side through beacons alone.
+/// Meets another side by beacons alone.
 pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
