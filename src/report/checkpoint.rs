@@ -1,4 +1,4 @@
-//! The checkpoint as it stands in documents: with its sentences.
+//! The checkpoint in documents, with its sentences.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -76,7 +76,7 @@ pub struct CheckpointDocument {
 }
 
 impl CheckpointDocument {
-    /// From the diagnosis, the WAL that it is about, and the findings of the same look.
+    /// Makes the document from the diagnosis, the WAL, and the findings of the same look.
     #[must_use]
     pub fn new(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl From<&Blocker> for BlockerDocument {
     }
 }
 
-/// A state in words.
+/// The state in words.
 pub(super) const fn words(state: CheckpointState) -> &'static str {
     match state {
         CheckpointState::NoWal => "no wal",

@@ -126,7 +126,7 @@ pub struct Position {
 }
 
 impl CompareDocument {
-    /// From the sides and what comparing found.
+    /// Makes the document from the sides and the result of the comparison.
     #[must_use]
     pub fn new(sides: &[Side], comparison: &Comparison, simultaneous: bool) -> Self {
         let mut findings = comparison.findings.clone();
@@ -178,7 +178,7 @@ impl From<&Side> for SideModel {
     }
 }
 
-/// Reasons by the name of what is missing.
+/// Reasons, each under the name of the missing value.
 #[derive(Default)]
 struct Reasons(BTreeMap<String, String>);
 

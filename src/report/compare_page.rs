@@ -1,4 +1,4 @@
-//! The page of `compare`: the sides and what joins them, the verdict, its evidence, what happened in between.
+//! The page of `compare`: the sides and how they are joined, the verdict, its evidence, and the lineage.
 
 use textwrap::core::display_width;
 
@@ -101,7 +101,7 @@ impl CompareDocument {
         }
     }
 
-    /// Two boxes and what joins or parts them.
+    /// Two boxes side by side, and the line that joins or separates them.
     fn side_by_side(&self, left: &SideModel, right: &SideModel, width: usize) -> String {
         let room = (width - GAP.0) / 2 - 4;
         let facts = [facts(left), facts(right)];
@@ -128,7 +128,7 @@ impl CompareDocument {
         out
     }
 
-    /// Any number of sides, joined where they are in one group.
+    /// Any number of sides, one below the other; sides of one group are joined.
     fn one_below_the_other(&self, width: usize) -> String {
         let mut out = String::new();
         let mut before: Option<&SideModel> = None;
@@ -161,7 +161,7 @@ impl CompareDocument {
         self.verdict.groups.iter().position(|group| group.contains(&side.label))
     }
 
-    /// What is between two neighbours.
+    /// The answer between two neighbouring sides.
     fn between(&self, a: &SideModel, b: &SideModel) -> Answer {
         if self.sides.len() == 2 {
             return self.verdict.sharing;
@@ -174,7 +174,7 @@ impl CompareDocument {
     }
 }
 
-/// Every piece of evidence, the silent ones with their reason.
+/// Every piece of evidence. Pieces that decide nothing have their reason.
 pub(super) fn evidence_table(because: &[Because], width: usize) -> String {
     let rows: Vec<Vec<String>> = because
         .iter()
@@ -220,7 +220,7 @@ fn centred(text: &str, gap: usize) -> String {
     format!("{:left$}{text}{:right$}", "", "", right = gap.saturating_sub(display_width(text) + left))
 }
 
-/// What stands in a side's box: who it is, which wal-index, how far.
+/// The lines in a side's box: its name, its wal-index, and how far the WAL is.
 fn facts(side: &SideModel) -> Vec<String> {
     let mut facts = vec![line(&side.label)];
     match (&side.container, &side.container_name, &side.host.host_name) {

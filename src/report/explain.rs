@@ -1,4 +1,4 @@
-//! `walscope/explain/1`: what findings mean. The text is that of `docs/findings.md`, so the two cannot drift.
+//! `walscope/explain/1`: what findings mean. The text comes from `docs/findings.md`, so the two cannot differ.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::text::{BOLD, entry, styled, wrap};
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/explain/1";
 
-/// The document that every code has a heading in.
+/// The document with a heading for every code.
 const FINDINGS: &str = include_str!("../../docs/findings.md");
 
 /// What one code means.
@@ -54,7 +54,8 @@ pub fn one(code: &str) -> Option<ExplainDocument> {
     Some(ExplainDocument { schema: SCHEMA, one: true, findings: vec![found] })
 }
 
-/// A heading `## code`, a line in italics, and four paragraphs that begin with their name in bold.
+/// Reads the explanations from the document. Each has a heading `## code`, a line in italics, and four paragraphs that
+/// begin with their name in bold.
 fn explanations() -> Vec<Explanation> {
     FINDINGS.split("\n## ").skip(1).filter_map(explanation).collect()
 }

@@ -1,4 +1,4 @@
-//! Findings as they stand in every document: with their sentences, and the facts under stable names.
+//! Findings in documents, with their sentences, and their facts under stable names.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -57,7 +57,7 @@ impl From<&Finding> for FindingDocument {
     }
 }
 
-/// All of them, in their order.
+/// The documents of all findings, in the same order.
 #[must_use]
 pub fn documents(findings: &[Finding]) -> Vec<FindingDocument> {
     findings.iter().map(FindingDocument::from).collect()
@@ -77,7 +77,7 @@ fn json(fact: value::Value) -> Value {
     }
 }
 
-/// A severity in a word.
+/// The severity as a word.
 pub(crate) const fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",

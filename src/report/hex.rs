@@ -1,5 +1,4 @@
-//! Bytes for people who want to see them: structures annotated field by field from their offset tables, and pages as a
-//! classic dump.
+//! Bytes in hexadecimal: structures field by field, annotated from their offset tables, and pages as a classic dump.
 
 use super::table;
 use super::text::{BOLD, styled, wrap};
@@ -9,7 +8,8 @@ use crate::format::layout::{self, Layout};
 /// Columns of a dump with 16 bytes a line, its offset of 8 digits included.
 const FULL_WIDTH: usize = 78;
 
-/// A structure of big-endian fields at `offset` of its file: where, bytes, name, value, meaning of each field.
+/// A structure of big-endian fields at `offset` of its file, with the offset, bytes, name, value and meaning of each
+/// field.
 #[must_use]
 pub fn annotated(layout: &Layout, bytes: &[u8], offset: u64, width: usize) -> String {
     let rows: Vec<Vec<String>> = layout
@@ -32,8 +32,8 @@ pub fn annotated(layout: &Layout, bytes: &[u8], offset: u64, width: usize) -> St
 }
 
 /// The structures that a database page begins with: on page 1 the database header, and the head of a b-tree page with
-/// its cell pointers if the type byte says so. Other pages (overflow, freelist, pointer map) have none; neither has an
-/// encrypted one, unless its first byte happens to be such a type.
+/// its cell pointers if the type byte says so. Other pages (overflow, freelist, pointer map) have none. An encrypted
+/// page has none either, unless its first byte happens to be such a type.
 #[must_use]
 pub fn page_heads(number: u32, page: &[u8], offset: u64, width: usize) -> String {
     let mut out = String::new();
@@ -62,7 +62,7 @@ pub fn page_heads(number: u32, page: &[u8], offset: u64, width: usize) -> String
     out
 }
 
-/// A number of one, two or four bytes; those that count nothing in hexadecimal.
+/// A number of one, two or four bytes. Numbers that are not counts are in hexadecimal.
 fn value(name: &str, stored: &[u8]) -> String {
     let number = stored.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
     match stored.len() {
@@ -73,7 +73,8 @@ fn value(name: &str, stored: &[u8]) -> String {
     }
 }
 
-/// Bytes at `offset` of their file, 16 a line where the width allows; a star stands for lines like the one above.
+/// Bytes at `offset` of their file, 16 in a line if the width allows. A star stands for lines that repeat the line
+/// above.
 #[must_use]
 pub fn dump(bytes: &[u8], offset: u64, width: usize) -> String {
     let digits = format!("{:x}", offset.saturating_add(bytes.len() as u64)).len().max(8);

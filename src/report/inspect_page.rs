@@ -100,7 +100,7 @@ impl InspectDocument {
         format!("{}: {}, {headers}, {order}", bytes(self.sizes.shm.unwrap_or(0)), many(shm.blocks, "block"))
     }
 
-    /// The bar with its legend and marks; nothing without frames.
+    /// The bar with its legend and marks; empty when there are no frames.
     pub(super) fn bar(&self, width: usize) -> String {
         let Some(wal) = &self.wal else { return String::new() };
         let room = width.saturating_sub(text::indent(width));
@@ -126,7 +126,7 @@ impl InspectDocument {
         out
     }
 
-    /// Readers, and marks whose locks could not be seen. Leftover marks are no readers.
+    /// Marks of readers, and marks with locks that could not be seen. Leftover marks are not readers.
     fn marks(&self) -> Vec<Mark> {
         let marks = self.shm.iter().flat_map(|shm| &shm.checkpoint.read_marks);
         marks
@@ -152,7 +152,7 @@ impl InspectDocument {
             _ => GREEN,
         };
         let rollback = self.database.as_ref().and_then(|database| database.header.as_ref());
-        // A -wal with commits is replayed whatever the mode says; a finding tells that.
+        // A -wal with commits is replayed whatever the mode in the header is; a finding reports that.
         let rollback = rollback.filter(|header| header.journal_mode == "rollback" && checkpoint.committed == 0);
         let aside = match rollback {
             Some(_) => " The database is in rollback-journal mode: it does not use a WAL.",
@@ -165,7 +165,7 @@ impl InspectDocument {
         )
     }
 
-    /// Marks that look like readers and are none. Slot 0 always has one.
+    /// A sentence about marks without a reader. Slot 0 always has a mark.
     fn leftovers(&self) -> Option<String> {
         let marks = self.shm.iter().flat_map(|shm| &shm.checkpoint.read_marks);
         let left = marks.filter(|mark| mark.slot > 0 && mark.mark.is_some() && mark.lock == LockState::Free);
@@ -213,7 +213,8 @@ fn parts(wal: &Wal, checkpoint: Option<&CheckpointDocument>) -> Vec<Part> {
     let shown = checkpoint.map_or(frames.committed, |checkpoint| checkpoint.committed.min(frames.committed));
     let backfilled = checkpoint.map_or(0, |checkpoint| checkpoint.backfilled.min(shown));
     let unpublished = frames.committed - shown;
-    // After a restart in the wal-index the file still holds the generation before it, and all of that is in the database.
+    // After a restart in the wal-index the file still holds the previous generation, which is completely in the
+    // database.
     let restarted = checkpoint.is_some_and(|checkpoint| checkpoint.state == CheckpointState::Restarted);
     let (before, unpublished) = if restarted { (unpublished, 0) } else { (0, unpublished) };
     [

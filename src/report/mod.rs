@@ -1,7 +1,7 @@
-//! The documents that are the JSON contract, and their drawing for people. Nothing here reads anything.
+//! The documents that are the JSON contract, and the pages that are drawn from them. Nothing here reads files.
 //!
-//! Each command has a document (`schema: "walscope/<command>/1"`) that serializes to the contract, and a `draw` that
-//! makes the page for a terminal from the same document: so that the two never say different things.
+//! Each command has a document (`schema: "walscope/<command>/1"`) that serializes to the contract. Its `draw` makes the
+//! page for a terminal from the same document, so the two never differ.
 
 pub mod checkpoint;
 pub mod compare;
@@ -29,15 +29,16 @@ pub mod wal;
 pub mod wal_frames;
 pub mod wal_page;
 
-/// Whether a terminal would do something at this character instead of showing it: a control character, the 8-bit ones
-/// and DEL included, a line or paragraph separator, or a control of writing direction, which reorders what a person reads.
+/// Whether a terminal would interpret this character instead of showing it. These are control characters (also the
+/// 8-bit ones and DEL), line and paragraph separators, and controls of writing direction, which reorder what a person
+/// reads.
 #[must_use]
 pub fn is_obeyed(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Text from a file, a path or a container's name, made fit for a terminal: control characters are shown escaped.
+/// Makes a text from a file, a path or a container's name safe for a terminal: control characters are escaped.
 #[must_use]
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -51,7 +52,7 @@ pub fn safe(text: &str) -> String {
     out
 }
 
-/// The same within a line: a name with a newline in it must not be able to forge a line of its own.
+/// Makes a text safe for a place within a line: newlines are escaped too, so that a name cannot fake a line.
 #[must_use]
 pub fn line(text: &str) -> String {
     safe(text).replace('\n', "\\n")

@@ -10,13 +10,13 @@ use super::text::{DIM, count, styled, wrap};
 pub enum Class {
     /// Committed, and copied into the database.
     Backfilled,
-    /// Committed, to be copied yet.
+    /// Committed, not copied yet.
     Pending,
     /// Commits that the wal-index does not show yet.
     Unpublished,
-    /// Valid, behind the last commit.
+    /// Valid, after the last commit.
     Uncommitted,
-    /// Current salts behind a break of the chain.
+    /// Current salts, after a break of the chain.
     Residue,
     /// From before a restart.
     Stale,
@@ -27,12 +27,12 @@ pub enum Class {
 }
 
 impl Class {
-    /// How a word of this class looks in a table.
+    /// The style of a word of this class in a table.
     pub(super) fn style(self) -> Style {
         self.look().1
     }
 
-    /// Glyphs differ without colour too.
+    /// The glyph, style and name of a class. The glyphs differ, so that the bar is readable without colour.
     fn look(self) -> (char, Style, &'static str) {
         let colour = AnsiColor::on_default;
         match self {
@@ -57,7 +57,7 @@ pub struct Part {
     pub frames: u64,
 }
 
-/// Something to show under the bar.
+/// A mark under the bar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// At the end of this frame.
@@ -87,7 +87,8 @@ pub fn draw(parts: &[Part], marks: &[Mark], width: usize) -> Vec<String> {
     lines
 }
 
-/// Cells for each part: in proportion, at least one for each, all of `width` together.
+/// The number of cells for each part: in proportion to its frames, at least one for each part, together exactly
+/// `width`.
 fn share_out(parts: &[Part], width: usize) -> Vec<usize> {
     let total: u128 = parts.iter().map(|part| u128::from(part.frames)).sum::<u128>().max(1);
     let proportional = |part: &Part| u128::from(part.frames) * width as u128 / total;
@@ -105,7 +106,7 @@ fn share_out(parts: &[Part], width: usize) -> Vec<usize> {
     cells
 }
 
-/// The cell that shows the end of a frame; frame 0 and frames beyond the bar are at its ends.
+/// The cell that shows the end of a frame. Frame 0 and frames beyond the bar are at the ends of the bar.
 fn cell_of(frame: u64, parts: &[Part], cells: &[usize]) -> usize {
     let mut first_cell = 0;
     let mut first_frame = 0_u64;
@@ -121,7 +122,7 @@ fn cell_of(frame: u64, parts: &[Part], cells: &[usize]) -> usize {
     first_cell.saturating_sub(1)
 }
 
-/// A caret under its cell with the text beside it, right or left, where it fits.
+/// A caret under its cell, with the text to the right or to the left, where it fits.
 fn pointer(cell: usize, text: &str, width: usize) -> Vec<String> {
     let room = display_width(text) + 1;
     if cell + 1 + room <= width {

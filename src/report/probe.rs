@@ -77,14 +77,14 @@ pub struct Latency {
     pub median_ns: u64,
 }
 
-/// A nonce as it is written.
+/// A nonce as text, 16 hexadecimal digits.
 #[must_use]
 pub fn nonce(nonce: u64) -> String {
     format!("{nonce:016x}")
 }
 
 impl Latency {
-    /// Of a trial; `None` when this side made no round trips.
+    /// The latency that a trial measured; `None` when this side made no round trips.
     #[must_use]
     pub fn of(live: &Live) -> Option<Self> {
         let found: &CoherenceView = live.coherence.as_ref()?.value()?;

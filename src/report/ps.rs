@@ -114,7 +114,7 @@ pub struct Process {
 }
 
 impl PsDocument {
-    /// From what was found.
+    /// Makes the document from the mappings that were found.
     #[must_use]
     pub fn new(mapped: &Mapped) -> Self {
         let splits = surroundings::splits(mapped);
@@ -294,7 +294,7 @@ impl WalIndex {
 
     fn row(&self, process: &Process) -> Vec<String> {
         let holds = self.locks.iter().filter(|lock| lock.holders.iter().any(|holder| holder.pid == Some(process.pid)));
-        // Everyone who has it open holds the dead-man switch.
+        // Every process that has it open holds the dead-man switch.
         let holds = holds.map(|lock| lock.name).filter(|slot| *slot != LockSlot::DeadManSwitch).map(LockSlot::name);
         let path = match process.path_leads_to {
             Leads::Here => process.path.clone(),
@@ -313,7 +313,7 @@ impl WalIndex {
 }
 
 impl State {
-    /// One path that leads to it makes it current.
+    /// The state from the paths of all processes. One path that leads to the file makes it current.
     fn of(processes: &[MappingProcess]) -> Self {
         let any = |leads| processes.iter().any(|process| process.path_leads_to == leads);
         if any(Leads::Here) {
@@ -341,12 +341,13 @@ impl From<&MappingProcess> for Process {
     }
 }
 
-/// By a process that reaches what it maps, if there is one. By the container's name where that is known and its first
-/// process has the same root; `pid:N:` leads there always, as long as the process lives.
+/// A SOURCE for the database. It goes through a process whose path leads to the file it maps, if there is one. It uses
+/// the container's name when that is known and the first process of the container has the same root; else `pid:N:`,
+/// which works as long as the process lives.
 fn look(processes: &[MappingProcess]) -> Option<String> {
     let process = processes.iter().find(|process| process.path_leads_to == Leads::Here).or(processes.first())?;
     let path = database(&process.path);
-    // A short id is what stands for a name that nobody told.
+    // A short id stands in place of a name that is not known.
     let is_id = |name: &&String| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = process.container.as_ref().filter(|name| !is_id(name) && process.place == process.path);
     let source = match name {

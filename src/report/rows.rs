@@ -1,7 +1,7 @@
-//! Tables of any length: columns whose widths are known beforehand, rows drawn one at a time. Columns that do not fit
-//! beside the others continue on further lines of the row.
+//! Tables of any length: the widths of columns are known beforehand, and rows are drawn one at a time. Columns that do
+//! not fit beside the others continue on further lines of the row.
 //!
-//! A table can have ten million rows: a row is appended to a buffer of the caller, and nothing is allocated for a cell.
+//! A table can have ten million rows: a row is appended to the caller's buffer, and no memory is allocated for a cell.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use super::text::{BOLD, DIM};
 
 /// Columns between two cells.
 const GAP: usize = 2;
-/// What the further lines of a row are indented by.
+/// Indent of the further lines of a row.
 const INDENT: usize = 4;
 /// Digits of the largest number; two words in hexadecimal take fewer.
 const DIGITS: usize = 20;
@@ -24,9 +24,9 @@ const DIGITS: usize = 20;
 pub struct Column {
     /// Its head.
     pub head: &'static str,
-    /// Columns that its widest cell takes.
+    /// Width of its widest cell, in columns.
     pub width: usize,
-    /// Whether cells stand at the right: numbers.
+    /// Whether cells are aligned to the right, as numbers are.
     pub right: bool,
 }
 
@@ -42,7 +42,7 @@ pub const fn words(head: &'static str, width: usize) -> Column {
     Column { head, width, right: false }
 }
 
-/// What a cell says.
+/// The content of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said<'a> {
     Text(&'a str),
@@ -62,7 +62,7 @@ impl Cell<'_> {
         Self(Said::Pair(pair), Style::new())
     }
 
-    /// The cell in a style.
+    /// Returns the cell in a style.
     #[must_use]
     pub const fn styled(self, style: Style) -> Self {
         Self(self.0, style)
@@ -99,15 +99,15 @@ impl From<usize> for Cell<'_> {
     }
 }
 
-/// Where the cells of a column stand.
+/// The place of a column's cells.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// Columns that a cell takes, padding included.
+    /// Width of a cell, padding included.
     room: usize,
-    /// Columns that its text may take: less or more than `room` in the last column.
+    /// Width of its text; in the last column this can be less or more than `room`.
     limit: usize,
     right: bool,
-    /// On which line of a row.
+    /// The line of a row in which the cells are.
     line: usize,
 }
 
@@ -121,7 +121,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Lays columns out for a width; cells of the last column are cut to the room that is left. Without `colour` no style
+    /// Arranges columns for a width. Cells of the last column are cut to the remaining width. Without `colour` no style
     /// is written.
     #[must_use]
     pub fn new(columns: &[Column], width: usize, colour: bool) -> Self {
@@ -144,7 +144,7 @@ impl Rows {
         Self { heads: columns.iter().map(|column| column.head).collect(), places, width, colour }
     }
 
-    /// The heads, and the rule under them.
+    /// The column heads, and the rule under them.
     #[must_use]
     pub fn head(&self) -> String {
         let cells: Vec<Cell<'_>> = self.heads.iter().map(|head| Cell::from(*head).styled(BOLD)).collect();
@@ -156,13 +156,13 @@ impl Rows {
         out
     }
 
-    /// Columns that are left for the last cell.
+    /// Width that remains for the last cell.
     #[must_use]
     pub fn room_of_last(&self) -> usize {
         self.places.last().map_or(self.width, |last| last.limit)
     }
 
-    /// Appends one row, which ends with a newline. Cells without text leave their place empty.
+    /// Appends one row, which ends with a newline. A cell without text leaves its place empty.
     pub fn row(&self, cells: &[Cell<'_>], out: &mut String) {
         let start = out.len();
         let mut digits = [0; DIGITS];
@@ -186,7 +186,7 @@ impl Rows {
     }
 
     fn cell(&self, place: &Place, text: &str, style: Style, out: &mut String) {
-        // Nearly every cell is of characters that take one column each and fits.
+        // Nearly every cell fits, and consists of characters that take one column each.
         let fits = text.len() <= place.limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         let text = if fits { Cow::Borrowed(text) } else { Cow::Owned(cut(&line(text), place.limit)) };
         let padding = place.room.saturating_sub(if fits { text.len() } else { display_width(&text) });
@@ -203,13 +203,13 @@ impl Rows {
         if !self.colour || text.is_empty() || style == Style::new() {
             out.push_str(text);
         } else {
-            // A string takes whatever is written.
+            // Writing to a string never fails.
             let _ = write!(out, "{style}{text}{style:#}");
         }
     }
 }
 
-/// Ends a line of the row that began at `start`, without spaces at its end; a line of nothing but spaces is none.
+/// Ends a line of the row that began at `start`. Spaces at its end are removed, and a line of only spaces is removed.
 fn end_line(out: &mut String, start: usize) {
     let row = out.get(start..).unwrap_or_default().trim_end_matches(' ');
     let (length, ended) = (row.len(), row.is_empty() || row.ends_with('\n'));
@@ -259,7 +259,7 @@ fn nibble(word: u32) -> u8 {
     if low < 10 { b'0' + low } else { b'a' + low - 10 }
 }
 
-/// The text within a width; an ellipsis stands for what is cut off.
+/// Cuts the text to a width; an ellipsis stands for the removed part.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if display_width(text) <= width {
         return text.to_owned();

@@ -99,7 +99,7 @@ pub struct Lock {
 }
 
 impl Shm {
-    /// From the head, the file's size in bytes, and the locks where they were seen.
+    /// Makes the document from the head, the file's size in bytes, and the locks if they were seen.
     #[must_use]
     pub fn new(head: &IndexHead, size: u64, locks: Option<&ShmLocks>) -> Self {
         let unknown = ShmLocks::unknown("not seen");
@@ -116,7 +116,7 @@ impl Shm {
 }
 
 impl Lock {
-    /// From a lock as it was seen.
+    /// Makes the document of a lock that was seen.
     pub(super) fn new((name, byte): (LockSlot, &ByteLock)) -> Self {
         Self { name, lock: byte.state, holders: byte.holders.clone() }
     }

@@ -38,7 +38,7 @@ pub struct ShmDocument<'a, B> {
 }
 
 impl<'a, B> ShmDocument<'a, B> {
-    /// From the page about the whole, and the blocks.
+    /// Makes the document from the document of `inspect` and the blocks.
     #[must_use]
     pub fn new(whole: &'a InspectDocument, noise_behind: Option<FrameNumber>, blocks: B) -> Self {
         let reasons = whole.reasons.iter().map(|(name, why)| (name.as_str(), why.as_str()));
@@ -49,7 +49,7 @@ impl<'a, B> ShmDocument<'a, B> {
             shm: whole.shm.as_ref(),
             noise_behind: noise_behind.map(FrameNumber::saturating_u32),
             findings: &whole.findings,
-            // The other files are not what this document is about.
+            // This document is not about the other files.
             reasons: reasons.filter(|(name, _)| name.starts_with("shm")).collect(),
             blocks,
         }
@@ -98,7 +98,8 @@ pub struct BlockRow {
 }
 
 impl BlockRow {
-    /// From a block; `noise_behind` is the last frame that counts, and the lists are made where they are asked for.
+    /// Makes the row of a block. `noise_behind` is the last frame that counts. The lists are made if they are
+    /// requested.
     #[must_use]
     pub fn new(block: &IndexBlock, noise_behind: FrameNumber, pages: bool, hash: bool) -> Self {
         let facts = BlockFacts::of(block, noise_behind);
@@ -126,7 +127,7 @@ impl BlockRow {
         }
     }
 
-    /// A block that the file cuts short.
+    /// The row of a block that the end of the file cuts short.
     #[must_use]
     pub fn cut_short(number: u32, first: FrameNumber, last: FrameNumber, error: String) -> Self {
         Self {

@@ -13,12 +13,13 @@ use crate::format::layout;
 use crate::format::shm::{BLOCK_SIZE, HEADER_SIZE, IndexHead, IndexHeader, block_of};
 use crate::number::FrameNumber;
 
-/// Where the checkpoint info stands.
+/// Offset of the checkpoint info.
 const CHECKPOINT_AT: usize = 2 * HEADER_SIZE;
-/// The largest frame number that a wal-index can speak of.
+/// The largest frame number that a wal-index can contain.
 const FRAMES: u64 = u32::MAX as u64;
 
-/// Everything above the blocks. `head` is what the document was made from, `None` where there is too little of it.
+/// The part of the page above the blocks. `head` is what the document was made from; `None` when the file is too short
+/// for it.
 #[must_use]
 pub fn head(
     whole: &InspectDocument,
@@ -46,7 +47,7 @@ pub fn head(
     out
 }
 
-/// Said of a wal-index that this machine could not use as it stands.
+/// A sentence about a wal-index that this machine cannot use.
 fn foreign(head: &IndexHead) -> Option<&'static str> {
     use crate::number::ByteOrder::{Big, Little};
     if !head.byte_order_known {
@@ -65,7 +66,7 @@ fn foreign(head: &IndexHead) -> Option<&'static str> {
     }
 }
 
-/// How the file's size stands to what its frames need.
+/// A sentence that compares the file's size with the size that its frames need.
 fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<FrameNumber>) -> String {
     let bytes = whole.sizes.shm.unwrap_or(0);
     let mut out = format!("{} in {}", many(bytes, "byte"), many(shm.blocks, "block"));
@@ -100,7 +101,7 @@ fn headers(head: &IndexHead, width: usize) -> String {
     table::draw(&["offset", "field", "copy 0", "copy 1", "", "SQLite's name"], &rows, width)
 }
 
-/// The name in wal.c, which stands before the colon of a meaning.
+/// The name in wal.c: the part of a meaning before the colon.
 fn c_name(meaning: &str) -> &str {
     meaning.split(':').next().unwrap_or(meaning)
 }
@@ -146,7 +147,7 @@ fn checkpoint_field(head: &IndexHead, name: &str) -> String {
     }
 }
 
-/// The lock bytes by name, with the read marks of those that have one.
+/// The lock bytes by name; locks of readers have their read marks.
 fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
     let unknown = shm.locks.iter().all(|lock| lock.lock == LockState::Unknown);
     let rows: Vec<Vec<String>> = shm
@@ -186,7 +187,7 @@ fn in_words(mark: &ReadMark) -> String {
 pub struct BlockTable(Rows);
 
 impl BlockTable {
-    /// Laid out for a width.
+    /// Arranges the table for a width.
     #[must_use]
     pub fn new(blocks: u64, width: usize, colour: bool) -> Self {
         let last_frame = blocks.saturating_mul(4096).min(FRAMES);
@@ -203,13 +204,13 @@ impl BlockTable {
         Self(Rows::new(&columns, width, colour))
     }
 
-    /// The heads.
+    /// The column heads.
     #[must_use]
     pub fn head(&self) -> String {
         self.0.head()
     }
 
-    /// Appends one block, and what is wrong with it in sentences below.
+    /// Appends one block, and below it sentences about its faults.
     pub fn row(&self, block: &BlockRow, width: usize, out: &mut String) {
         let faults = faults(block);
         let note = match (&block.error, faults.is_empty()) {
@@ -235,7 +236,7 @@ impl BlockTable {
     }
 }
 
-/// Frames, and how many there are besides.
+/// A list of frames, and how many more there are.
 fn listed(frames: &[u64], all: usize) -> String {
     let numbers: Vec<String> = frames.iter().map(ToString::to_string).collect();
     match all - frames.len() {
@@ -244,7 +245,7 @@ fn listed(frames: &[u64], all: usize) -> String {
     }
 }
 
-/// What SQLite would stumble over. Noise is no fault.
+/// Faults that would disturb SQLite, as sentences. Noise is not a fault.
 fn faults(block: &BlockRow) -> Vec<String> {
     let mut out = Vec::new();
     if block.unreachable_frames > 0 {
@@ -258,7 +259,7 @@ fn faults(block: &BlockRow) -> Vec<String> {
     if block.duplicate_slots > 0 {
         out.push(format!("{} to an entry that another slot points to", points(block.duplicate_slots)));
     }
-    // walFindFrame goes on until an empty slot, and gives up with SQLITE_CORRUPT after one round.
+    // walFindFrame searches until it finds an empty slot, and fails with SQLITE_CORRUPT after one round.
     if block.indexed > 0 && block.empty_slots == 0 {
         out.push(
             "the hash table has no empty slot: SQLite calls that corrupt as soon as it searches this block".to_owned(),
@@ -277,7 +278,7 @@ fn points(slots: usize) -> String {
     if slots == 1 { "1 slot points".to_owned() } else { format!("{} slots point", count(slots as u64)) }
 }
 
-/// The lists of what blocks hold.
+/// The tables that list the content of blocks.
 #[derive(Debug)]
 pub struct EntryTables {
     pages: Rows,
@@ -285,7 +286,7 @@ pub struct EntryTables {
 }
 
 impl EntryTables {
-    /// Laid out for a width.
+    /// Arranges the table for a width.
     #[must_use]
     pub fn new(blocks: u64, largest_frame: u64, width: usize, colour: bool) -> Self {
         let page = numbers("page", u32::MAX.into());
@@ -304,7 +305,7 @@ impl EntryTables {
         Self { pages: Rows::new(&pages, width, colour), slots: Rows::new(&slots, width, colour) }
     }
 
-    /// The heads of the page-number array.
+    /// The column heads of the page-number array.
     #[must_use]
     pub fn pages_head(&self) -> String {
         self.pages.head()
@@ -316,7 +317,7 @@ impl EntryTables {
         self.pages.row(&[block.into(), entry.frame.into(), entry.page.into(), note], out);
     }
 
-    /// The heads of the hash table.
+    /// The column heads of the hash table.
     #[must_use]
     pub fn slots_head(&self) -> String {
         self.slots.head()
@@ -325,7 +326,7 @@ impl EntryTables {
     /// Appends one slot of the hash table.
     pub fn slot(&self, block: u32, slot: &SlotRow, out: &mut String) {
         let number = |n: Option<u64>| n.map_or_else(|| Cell::from("-"), Cell::from);
-        // Nearly every slot has no note, and then nothing is allocated.
+        // Nearly every slot has no note, and then no memory is allocated.
         let mut notes: Vec<&str> = Vec::new();
         if slot.kind != "live" {
             notes.push(slot.kind);

@@ -43,7 +43,7 @@ pub struct SnapshotDocument {
 }
 
 impl SnapshotDocument {
-    /// From a manifest; `written` names the bundle and its size where it is a file.
+    /// Makes the document from a manifest. `written` is the name and size of the bundle if it is a file.
     #[must_use]
     pub fn new(manifest: &Manifest, written: Option<(String, u64)>, findings: &[Finding]) -> Self {
         let (file, size) = written.unzip();

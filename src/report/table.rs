@@ -1,4 +1,4 @@
-//! Tables that fit: columns where there is room, one line a cell where there is not.
+//! Tables that fit the width: columns if there is room, else one line for each cell.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use textwrap::core::display_width;
@@ -6,13 +6,13 @@ use textwrap::core::display_width;
 use super::line;
 use super::text::{BOLD, styled, wrap};
 
-/// Lines that a row takes on average before columns are given up.
+/// When rows have more lines on average, the table is drawn without columns.
 const LINES_A_ROW: usize = 6;
 
-/// Longer words, such as paths, may be broken.
+/// Words that are longer, such as paths, may be broken.
 const LONGEST_WORD: usize = 24;
 
-/// A rule under the heads, nothing else.
+/// The frame of tables: only a rule under the heads.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Draws rows under their heads within `width` columns; ends with a newline. Empty without rows.
@@ -23,7 +23,7 @@ pub fn draw(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
     }
     let drawn = columns(heads, rows, width);
     let fits = drawn.lines().all(|line| display_width(line) <= width);
-    // Columns that wrap every cell many times are harder to read than no columns.
+    // Columns with cells that wrap many times are harder to read than no columns.
     let readable = drawn.lines().count() <= 2 + rows.len() * LINES_A_ROW;
     if fits && readable { drawn } else { stacked(heads, rows, width) }
 }
@@ -53,7 +53,7 @@ fn columns(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
     out
 }
 
-/// A paragraph a row: `- lock: read1, state: shared, ...`.
+/// Draws each row as a paragraph: `- lock: read1, state: shared, ...`.
 fn stacked(heads: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let mut out = String::new();
     for row in rows {

@@ -1,4 +1,5 @@
-//! Words and numbers for people: everything here fits a width and passes through [`line`](super::line()).
+//! Words and numbers for people. Everything here is wrapped to a width, and text from outside passes through
+//! [`line`](super::line()).
 
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, core::display_width};
@@ -9,9 +10,9 @@ use crate::evidence::Holder;
 use crate::finding::Severity;
 use crate::say::plural;
 
-/// Columns that labels at the left take.
+/// Width of the labels at the left.
 pub(crate) const LABEL: usize = 12;
-/// Below this width, labels stand on lines of their own.
+/// On pages narrower than this, labels have their own lines.
 const NARROW: usize = 50;
 
 pub(crate) const BOLD: Style = Style::new().bold();
@@ -25,7 +26,7 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// Indent of what stands beside a label, at this width.
+/// Indent of the text beside a label, at this width.
 pub(crate) fn indent(width: usize) -> usize {
     if width < NARROW { 2 } else { LABEL }
 }
@@ -72,7 +73,7 @@ pub(crate) fn many(n: u64, thing: &str) -> String {
     format!("{} {}", count(n), plural(n, thing))
 }
 
-/// Bytes in the largest unit that keeps the number readable; exact below 10 KiB.
+/// A size in the largest unit that keeps the number readable; exact below 10 KiB.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if n < 10 * 1024 && !n.is_multiple_of(1024) {
@@ -91,7 +92,7 @@ pub(crate) fn bytes(n: u64) -> String {
     if value < 10 && rest > 0 { format!("{value}.{rest} {unit}") } else { format!("{value} {unit}") }
 }
 
-/// Who holds a lock: `pid 31 (sqlite3) in container 0a1b2c3d4e5f`.
+/// The holder of a lock: `pid 31 (sqlite3) in container 0a1b2c3d4e5f`.
 pub(crate) fn holder(holder: &Holder) -> String {
     let mut out = holder.pid.map_or_else(|| "a process not visible from here".to_owned(), |pid| format!("pid {pid}"));
     if let Some(command) = &holder.command {

@@ -205,7 +205,7 @@ impl VerifyDocument {
         said + &left + &self.outside()
     }
 
-    /// What of the WAL SQLite does not read, and how to see it.
+    /// A sentence about the frames that SQLite does not read, and how to list them.
     fn outside(&self) -> String {
         let Some(frames) = self.frames.filter(|frames| frames.in_file > frames.valid) else { return String::new() };
         let outside = frames.in_file - frames.valid;

@@ -45,7 +45,7 @@ pub struct WalDocument<'a, F, T> {
 }
 
 impl<'a, F, T> WalDocument<'a, F, T> {
-    /// From the page about the whole, and the lists.
+    /// Makes the document from the document of `inspect` and the lists.
     #[must_use]
     pub fn new(whole: &'a InspectDocument, frames: F, transactions: T, changed: &'a Cell<bool>) -> Self {
         Self {
@@ -95,7 +95,7 @@ pub struct FrameRow {
 }
 
 impl FrameRow {
-    /// From a visited frame, the number of the transaction it stands in, and whether it is superseded.
+    /// Makes the row of a visited frame, from the number of its transaction and whether it is superseded.
     #[must_use]
     pub fn new(visited: &Visited<'_>, transaction: u64, superseded: Option<bool>) -> Self {
         let frame = &visited.frame;

@@ -12,7 +12,7 @@ use crate::format::wal::FRAME_HEADER_SIZE;
 use crate::wal::frames::{Content, Start, Visited};
 use crate::wal::{EndReason, FrameClass};
 
-/// Everything above the tables.
+/// The part of the page above the tables.
 #[must_use]
 pub fn head(whole: &InspectDocument, width: usize) -> String {
     let mut out = whole.bar(width).trim_start_matches('\n').to_owned();
@@ -61,7 +61,7 @@ fn header_in_words(header: &Header) -> String {
     )
 }
 
-/// Where the valid chain ends and why; nothing where there is no file to speak of.
+/// A sentence about where the valid chain ends and why; empty when there is no file.
 fn end(wal: &Wal) -> Option<String> {
     let frame = count(wal.end.frame);
     Some(match wal.end.reason {
@@ -121,7 +121,7 @@ pub struct FrameTable {
 }
 
 impl FrameTable {
-    /// Laid out for the numbers that occur. `start` is of the same first pass.
+    /// Arranges the table for the numbers that occur. `start` comes from the same first pass as `whole`.
     #[must_use]
     pub fn new(whole: &InspectDocument, start: &Start, width: usize, colour: bool) -> Self {
         let wal = whole.wal.as_ref();
@@ -145,7 +145,7 @@ impl FrameTable {
         }
     }
 
-    /// The heads.
+    /// The column heads.
     #[must_use]
     pub fn head(&self) -> String {
         self.rows.head()
@@ -187,14 +187,14 @@ impl FrameTable {
     fn note(&self, frame: &FrameRow) -> &'static str {
         match frame.superseded {
             Some(true) => "superseded",
-            // A vacuum made the database shorter: such a frame is never copied.
+            // A VACUUM made the database shorter: such a frame is never copied.
             Some(false) if frame.page > self.database_pages => "cut off",
             _ => "",
         }
     }
 }
 
-/// A class in words.
+/// The class in words.
 fn class(class: FrameClass) -> &'static str {
     match class {
         FrameClass::Committed => "committed",
@@ -212,7 +212,7 @@ pub struct TransactionTable {
 }
 
 impl TransactionTable {
-    /// Laid out for the numbers that occur.
+    /// Arranges the table for the numbers that occur.
     #[must_use]
     pub fn new(whole: &InspectDocument, start: &Start, width: usize, colour: bool) -> Self {
         let wal = whole.wal.as_ref();
@@ -229,7 +229,7 @@ impl TransactionTable {
         Self { rows: Rows::new(&columns, width, colour) }
     }
 
-    /// The heads.
+    /// The column heads.
     #[must_use]
     pub fn head(&self) -> String {
         self.rows.head()
@@ -250,7 +250,7 @@ impl TransactionTable {
     }
 }
 
-/// `1, 3-5, 9 … 12 more`: neighbours as ranges, and how many pages did not fit.
+/// `1, 3-5, 9 … 12 more`: consecutive pages as ranges, and the number of pages that did not fit.
 fn page_list(pages: &[u32], left_out: u64, room: usize) -> String {
     let mut out = String::new();
     let mut shown = 0;
@@ -274,7 +274,7 @@ fn more(frames: u64) -> String {
     format!(" + {} more", count(frames))
 }
 
-/// What to say below a table; nothing when all is well.
+/// Sentences below a table; empty when there is nothing to say.
 #[must_use]
 pub fn foot(whole: &InspectDocument, start: &Start, transactions: bool, changed: bool, width: usize) -> String {
     let mut out = String::new();
