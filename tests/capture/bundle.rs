@@ -17,7 +17,7 @@ use crate::common::restore::{self, bytes};
 use crate::common::rewritten::rewritten;
 use crate::common::sqlite_child::{self, SqliteChild};
 
-/// A database with frames behind `mxFrame`, held open by another process.
+/// A database with frames after `mxFrame`, held open by another process.
 fn live() -> (TempDir, PathBuf, SqliteChild) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
@@ -316,14 +316,14 @@ fn a_finished_journal_is_no_hot_one_and_a_bundle_that_does_not_tell_is_read_as_b
     assert!(manifest.stability.stable, "{:?}", manifest.stability);
     assert!(manifest.evidence.files.journal.value().unwrap().size > 0, "a finished journal keeps its length");
     assert_eq!((manifest.hot_journal, manifest.hot_journal()), (Some(false), Some(false)));
-    // One that a rollback would use.
+    // A journal that a rollback would use.
     let journal = folder.path().join("t.db-journal");
     let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     std::os::unix::fs::FileExt::write_all_at(&std::fs::File::options().write(true).open(journal).unwrap(), &magic, 0)
         .unwrap();
     let hot = write_bundle(path.as_path(), &Options::default(), &mut Vec::new(), &mut |_, _| {}).unwrap();
     assert_eq!(hot.hot_journal, Some(true));
-    // As older versions wrote it.
+    // The manifest as older versions wrote it.
     let mut older = serde_json::to_value(&manifest).unwrap();
     older.as_object_mut().unwrap().remove("hot_journal").unwrap();
     let bundle = rewritten(&written, "manifest.json", &serde_json::to_vec(&older).unwrap());

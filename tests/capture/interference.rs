@@ -1,4 +1,4 @@
-//! A writer acts between each two steps of a capture: the bundle is of one committed state, or it says that it is not.
+//! A writer acts between the steps of a capture: the bundle then shows one committed state, or says that it does not.
 
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -54,8 +54,8 @@ impl Scene {
         }
     }
 
-    /// Captures while `interfere` may act before each step; the capture, and the first state it may show: the one at
-    /// the beginning of its last attempt.
+    /// Captures while `interfere` may act before each step. Returns the capture and the first state that it may show:
+    /// the one at the beginning of its last attempt.
     fn capture(&mut self, attempts: u32, interfere: &mut dyn FnMut(&mut Self, u32, u32, Step)) -> (Capture, usize) {
         let mut bundle = Vec::new();
         let options = Options { wal: self.wal, with_db: true, attempts, chunk_size: 16 << 10, ..Options::default() };
@@ -74,7 +74,7 @@ impl Scene {
         (opened(&bundle), first_state)
     }
 
-    /// Whether the capture calls itself stable; then it must be exactly one of the states since `first_state`.
+    /// Whether the capture calls itself stable. If so, checks that it is exactly one of the states since `first_state`.
     fn check(&self, capture: &Capture, first_state: usize, what: &str) -> bool {
         let stability = &capture.manifest.stability;
         if !stability.stable {
@@ -104,7 +104,7 @@ const BEGINNINGS: [(&str, &str); 8] = [
     ("a reader holds the checkpoint up", "create WAL; read; update; checkpoint PASSIVE"),
     ("all checkpointed, about to restart", "create WAL; update; checkpoint RESTART"),
     ("rollback mode", "create DELETE; update"),
-    // Most pages have no frame yet: nothing hides a database that was copied while it was checkpointed into.
+    // Most pages have no frame yet, so frames do not hide a database that was copied during a checkpoint.
     ("few frames", "create WAL; checkpoint TRUNCATE; insert 1"),
 ];
 
@@ -129,7 +129,7 @@ const ACTIONS: [&str; 14] = [
 /// Steps of an attempt, at most: chunks of the database and of the WAL included.
 const CALLS: u32 = 20;
 
-/// Every action before every step, in each attempt. Returns how many captures were stable and how many were not.
+/// Runs every action before every step, in each attempt. Returns how many captures were stable and how many were not.
 fn all_schedules(beginning: &str) -> (u32, u32) {
     let mut scene = Scene::new();
     let (mut stable, mut unstable) = (0, 0);
@@ -208,7 +208,7 @@ fn several_interferences_in_one_attempt_are_harmless_or_labelled() {
     }
 }
 
-/// The capture of one attempt with one action before one step, and of a second, undisturbed attempt.
+/// A capture of one attempt with one action before one step, and a capture with a second, undisturbed attempt.
 fn disturbed_once(beginning: &str, action: &str, at: Step) {
     for attempts in [1, 2] {
         let mut scene = Scene::new();
@@ -283,7 +283,7 @@ fn a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_st
     scene.play("update");
     std::mem::replace(&mut scene.writer, SqliteChild::start()).kill();
     let beside = |suffix: &str| format!("{}{suffix}", scene.path.display());
-    // As a checkpoint leaves it that was cut half way.
+    // The database as an interrupted checkpoint leaves it.
     let wal = std::fs::read(beside("-wal")).unwrap();
     let frames: Vec<&[u8]> = wal[32..].chunks_exact(FRAME).collect();
     let database = std::fs::OpenOptions::new().write(true).open(&scene.path).unwrap();
@@ -301,7 +301,7 @@ fn a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_st
         scene.wal = Some(wal);
         let (capture, first) = scene.capture(5, &mut |_, _, _, _| {});
         let stability = &capture.manifest.stability;
-        // Nobody is there who could change it: one attempt is enough.
+        // No process has it open that could change it: one attempt is enough.
         assert_eq!((stability.stable, stability.attempts), (stable, 1), "{wal:?}: {:?}", stability.reason);
         assert!(!stable || scene.check(&capture, first, "half checkpointed"));
     }
@@ -334,7 +334,8 @@ fn a_wal_index_of_another_wal_is_not_left_over_while_somebody_has_it_open() {
     assert!(!stability.stable && stability.reason.unwrap().contains("somebody has it open"));
 }
 
-/// Stability of a capture without the WAL's pages, of one attempt or two, while something is done at the first.
+/// The stability of a capture without the WAL's pages, with one attempt or two, while something is done during the
+/// first.
 fn without_wal_pages(wal: WalMode, attempts: u32, action: &str) -> Stability {
     let mut scene = Scene::new();
     scene.wal = Some(wal);

@@ -13,7 +13,7 @@ use crate::common;
 
 const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
 
-/// SQLite in a process of its own: this very test binary, obeying SQL statements line by line.
+/// SQLite in a child process: this test binary, which runs SQL statements line by line.
 struct Sqlite {
     child: Child,
     input: ChildStdin,
@@ -57,7 +57,7 @@ impl Drop for Sqlite {
     }
 }
 
-/// The child's side. As a test of its own it has nothing to do.
+/// The child's side. When it runs as a test, it does nothing.
 #[test]
 fn sqlite_in_a_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };

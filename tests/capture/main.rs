@@ -1,4 +1,4 @@
-//! What is taken from live files: opening them, their locks, mappings and surroundings, the order of a capture, the bundle.
+//! Live files: opening them, their locks, mappings and surroundings, the order of a capture, and the bundle.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

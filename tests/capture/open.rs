@@ -137,8 +137,8 @@ fn descriptors_keep_telling_about_a_deleted_file() {
     assert!(!paths_unchanged(&files));
 }
 
-/// Runs `look` without any privilege: in a thread of its own that has become `nobody`, or as the user that the tests run
-/// as.
+/// Runs `look` without any privilege: in a thread that has become `nobody`, or as the user of the tests if that is not
+/// root.
 fn unprivileged<T: Send>(look: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -158,13 +158,13 @@ fn a_file_of_somebody_else_is_opened_with_a_notice_or_strictly_refused() {
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let own = folder.path().join("own.db");
     touch(&own);
-    // An ordinary user owns no file of root's, and root no file once it has become nobody.
+    // An ordinary user does not own root's files, and neither does root after it has become nobody.
     let foreign = if rustix::process::geteuid().is_root() { own.clone() } else { "/etc/passwd".into() };
     let (lenient, strict) = unprivileged(|| (open_database(&foreign, false), open_database(&foreign, true)));
     let noatime = rustix::fs::statvfs(&foreign).unwrap().f_flag.contains(rustix::fs::StatVfsMountFlags::NOATIME);
     assert_eq!(lenient.unwrap().access_time_moved.is_empty(), noatime);
     assert_eq!(strict.is_ok(), noatime);
-    // The owner is never told so.
+    // The owner never gets this notice.
     assert!(open_database(&own, true).unwrap().access_time_moved.is_empty());
 }
 
@@ -204,7 +204,7 @@ fn a_path_through_another_root_stays_there() {
         child.wait().unwrap();
         return;
     }
-    // The same text in this process's own mount namespace is another file.
+    // The same path in this process's own mount namespace is another file.
     touch(&folder.path().join("t.db"));
     let root = format!("/proc/{}/root", child.id());
     let path = Path::new(&root).join(folder.path().strip_prefix("/").unwrap()).join("t.db");

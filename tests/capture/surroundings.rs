@@ -1,4 +1,4 @@
-//! How the files are mounted, linked and owned: each finding raised by the real thing, and not without it.
+//! How the files are mounted, linked and owned: each finding is raised by a real case, and not without it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -27,7 +27,8 @@ fn root() -> bool {
     common::have("root", rustix::process::geteuid().is_root())
 }
 
-/// Codes about surroundings that a command's document has. The file system below the test is not the test's business.
+/// Codes about surroundings in the document of a command. Findings about the file system of the test folder are
+/// ignored.
 fn codes(command: &mut Command) -> Vec<String> {
     let out = command.stdin(Stdio::null()).output().unwrap();
     let json: Value =
@@ -44,7 +45,7 @@ fn inspect(source: impl AsRef<std::ffi::OsStr>) -> Vec<String> {
     found.into_iter().filter(|code| code != "file_system_needs_care").collect()
 }
 
-/// Runs a shell text, and inspect behind it, in a mount namespace of its own.
+/// Runs a shell text, and then inspect, in a new mount namespace.
 fn in_a_mount_namespace(setup: &str, source: &Path) -> Vec<String> {
     let script = format!("{setup} && exec \"$0\" inspect --json \"$1\"");
     let mut command = Command::new("unshare");
@@ -76,7 +77,7 @@ fn a_wal_index_that_keeps_out_whom_the_database_lets_in_is_named() {
     mode(&database, 0o666);
     mode(&shm, 0o644);
     assert_eq!(inspect(&database), ["sidecars_stricter"]);
-    // The other way round nobody is kept out.
+    // In the opposite case nobody is kept out.
     mode(&database, 0o600);
     mode(&PathBuf::from(format!("{}-wal", database.display())), 0o600);
     assert_eq!(inspect(&database), [""; 0]);
@@ -112,9 +113,9 @@ fn a_database_that_is_mounted_as_a_single_file_is_named_from_one_side_alone() {
     let mounted = elsewhere.path().join("t.db");
     fs::write(&mounted, "").unwrap();
     let setup = format!("mount --bind {} {}", database.display(), mounted.display());
-    // The connection that is open has the other wal-index mapped.
+    // The open connection has the other wal-index mapped.
     assert_eq!(in_a_mount_namespace(&setup, &mounted), ["split_brain", "database_file_mount"]);
-    // A mount of the folder is how it should be.
+    // A mount of the whole folder is right, and raises nothing.
     let folder = database.parent().unwrap();
     let setup = format!("mount --bind {} {}", folder.display(), elsewhere.path().display());
     assert_eq!(in_a_mount_namespace(&setup, &mounted), [""; 0]);

@@ -1,4 +1,4 @@
-//! A btrfs of a test's own.
+//! A btrfs that a test makes for itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub struct Btrfs {
 }
 
 impl Btrfs {
-    /// `None`, said aloud, where it cannot be made.
+    /// Makes and mounts a btrfs; `None`, with a message, where that is not possible.
     pub fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let run = |command: &str, arguments: &[&str]| {

@@ -55,8 +55,8 @@ pub fn connect(path: &Path) -> Connection {
 
 /// Copies an executable to run it from there.
 ///
-/// Another process does it: a descriptor for writing in this one could be inherited by what another test starts at that
-/// moment, and the copy could not be run (ETXTBSY) until that had called exec.
+/// Another process makes the copy. If this process had a descriptor for writing, a program that another test starts at
+/// that moment could inherit it, and the copy could not be run (ETXTBSY) until that program had called exec.
 pub fn copy_executable(from: impl AsRef<Path>, to: &Path) {
     let from = from.as_ref();
     let copied = Command::new("cp").arg(from).arg(to).status().unwrap();

@@ -32,7 +32,8 @@ pub struct World {
 }
 
 impl World {
-    /// With Debian's sqlite3 and `programs` in its image; `None`, said aloud, where engine or sqlite3 are missing.
+    /// A world with Debian's sqlite3 and `programs` in its image; `None`, with a message, where the engine or sqlite3
+    /// is missing.
     pub fn with_sqlite3(programs: &[(&Path, &str)]) -> Option<Self> {
         let sqlite3 = Path::new("/usr/bin/sqlite3");
         let needed = super::have("docker", engine()) && super::have("sqlite3", sqlite3.exists());
@@ -89,11 +90,11 @@ impl World {
         format!("{}-{name}", self.id)
     }
 
-    /// Starts an sqlite3 shell in a container of its own, with `options` for `docker run`.
+    /// Starts an sqlite3 shell in a new container, with `options` for `docker run`.
     pub fn shell(&self, name: &str, options: &[&str], database: &str) -> Shell {
         let full = self.name(name);
         let mut child = Command::new("docker")
-            // Without --rm: the engine's own removal would race with ours, and the volume be in use meanwhile.
+            // There is no --rm: the engine's removal would race with ours, and the volume would still be in use.
             .args(["run", "-i", "--network", "none", "--label", &self.label, "--name", &full])
             .args(options)
             .args([&self.image, "/sqlite3", "-batch", database])
@@ -108,7 +109,7 @@ impl World {
         shell
     }
 
-    /// Runs a program in a running container; its output is returned as it is.
+    /// Runs a program in a running container; its output is returned unchanged.
     pub fn exec(&self, shell: &Shell, options: &[&str], command: &[&str]) -> Output {
         Command::new("docker").arg("exec").args(options).arg(&shell.container).args(command).output().unwrap()
     }
@@ -167,7 +168,8 @@ impl Shell {
     }
 }
 
-/// What the loader loads for a program: the interpreter and shared objects, with their paths. Empty when it is static.
+/// The files that the loader loads for a program: the interpreter and shared objects, with their paths. Empty when it
+/// is static.
 fn loaded_by(program: &Path) -> Vec<String> {
     let out = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();

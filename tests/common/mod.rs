@@ -1,4 +1,4 @@
-//! What several test binaries need. Each binary takes it in with the same two lines in its `main.rs`:
+//! Code that several test binaries need. Each binary includes it with these two lines in its `main.rs`:
 //!
 //! ```text
 //! #[path = "../common/mod.rs"]
@@ -7,16 +7,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what a test needs, or it is skipped aloud; how a test binary starts itself as a child |
+//! | this one | what a test needs (else it is skipped with a message); how a test binary starts itself as a child |
 //! | `command` | running the real `walscope`, and a database to run it on |
 //! | `synthetic` | a writer and a reader of `-wal` and `-shm` that share no constants with the library |
-//! | `sqlite` | SQLite in a process of its own, SQL statement by SQL statement |
-//! | `sqlite_child` | SQLite in a process of its own, by short commands, each answered with a digest of the committed state |
+//! | `sqlite` | SQLite in a child process that runs SQL statements |
+//! | `sqlite_child` | SQLite in a child process that runs short commands and answers each with a digest of the
+//! committed state |
 //! | `restore` | a capture turned back into files that SQLite opens |
 //! | `rewritten` | a bundle with one member changed |
 //! | `random` | seeded numbers, the same everywhere |
 //! | `docker` | containers without a registry |
-//! | `btrfs` | a file system of a test's own |
+//! | `btrfs` | a btrfs that a test makes for itself |
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod btrfs;
@@ -29,8 +30,8 @@ pub mod sqlite;
 pub mod sqlite_child;
 pub mod synthetic;
 
-/// Whether something a test needs is here. If not, the test is skipped aloud, unless `WALSCOPE_REQUIRE` forbids that
-/// (a list such as `docker,fuse,root,userns`).
+/// Whether something that a test needs is there. If not, the test is skipped with a message, unless `WALSCOPE_REQUIRE`
+/// forbids that (a list such as `docker,fuse,root,userns`).
 pub fn have(what: &str, there: bool) -> bool {
     let required = std::env::var("WALSCOPE_REQUIRE").unwrap_or_default();
     assert!(
@@ -38,17 +39,18 @@ pub fn have(what: &str, there: bool) -> bool {
         "{what} is required (WALSCOPE_REQUIRE) and not here"
     );
     if !there {
-        // Written past the test harness, which would swallow it.
+        // Written around the test harness, which would hide it.
         let _ =
             std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
     }
     there
 }
 
-/// Arguments with which a test binary, started again, runs nothing but one test function: `function` in the module that
-/// says `module_path!()`. Whoever starts it has to see that the child did its work: libtest is content with no test, too.
+/// Arguments with which a test binary, started again, runs only one test function: `function` in the module whose
+/// `module_path!()` is given. The caller has to check that the child did its work: libtest does not fail when no test
+/// has this name.
 pub fn only_test(module_path: &str, function: &str) -> [String; 4] {
-    // The first name is the binary's, which libtest leaves away.
+    // The first part is the name of the binary, which libtest omits.
     let name = match module_path.split_once("::") {
         Some((_, module)) => format!("{module}::{function}"),
         None => function.to_owned(),

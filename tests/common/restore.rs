@@ -1,4 +1,4 @@
-//! Turns a capture back into files that SQLite can open. Has its own constants of the formats.
+//! Turns a capture back into files that SQLite can open. It has its own constants of the file formats.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ pub fn bytes(source: &dyn ReadAt) -> Vec<u8> {
     read_all(source, 1 << 30).unwrap()
 }
 
-/// Writes `restored.db` and its `-wal` into `folder`; never a `-shm`, which SQLite makes by recovery. The WAL is cut
-/// at `mxFrame` where the wal-index speaks of this WAL.
+/// Writes `restored.db` and its `-wal` into `folder`; never a `-shm`, which SQLite makes by recovery. The WAL is cut at
+/// `mxFrame` if the wal-index belongs to this WAL.
 pub fn restore(capture: &Capture, folder: &Path) -> PathBuf {
     let path = folder.join("restored.db");
     let wal_path = folder.join("restored.db-wal");

@@ -1,4 +1,4 @@
-//! Real SQLite in a process of its own, statement by statement: this very test binary, run again.
+//! Real SQLite in a child process that runs SQL statements. The child is this test binary, run again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,7 +19,8 @@ impl Sqlite {
         Self::open_by(&std::env::current_exe().unwrap(), database)
     }
 
-    /// Opens a database in WAL mode by a copy of this test binary, which can have another name.
+    /// Opens a database in WAL mode in a child that runs `program`: a copy of this test binary, which can have another
+    /// name.
     pub fn open_by(program: &Path, database: &Path) -> Self {
         let mut child = Command::new(program)
             .args(super::only_test(module_path!(), "sqlite_in_a_child"))
@@ -73,7 +74,7 @@ fn sqlite_in_a_child() {
     println!("done");
     for line in std::io::stdin().lines() {
         let mut sql = line.unwrap();
-        // A row is fetched, so that a read transaction begins where one is asked for.
+        // A row is fetched, so that the read transaction really begins.
         if let Some(query) = sql.strip_prefix("BEGIN; ") {
             db.execute_batch("BEGIN").unwrap();
             sql = query.to_owned();

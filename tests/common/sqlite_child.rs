@@ -1,4 +1,4 @@
-//! Real SQLite in a process of its own, driven over pipes.
+//! Real SQLite in a child process, controlled over pipes.
 //!
 //! The test binary is executed again: closing any descriptor of a database drops the POSIX locks of the whole process
 //! on it, so a capture and SQLite in one process would disturb each other.
@@ -20,7 +20,7 @@ pub struct SqliteChild {
 }
 
 impl SqliteChild {
-    /// Starts one.
+    /// Starts a child.
     pub fn start() -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(super::only_test(module_path!(), "sqlite_child_entry"))
@@ -105,7 +105,7 @@ impl Writer {
             self.rollback()?;
         }
         match command {
-            // Only names the database: whoever needs a connection opens one.
+            // Only sets the path of the database: commands that need a connection open one.
             "at" => {
                 self.close();
                 self.path = PathBuf::from(argument);
@@ -136,7 +136,7 @@ impl Writer {
             "unread" => self.reader = None,
             // Changes page 1 and nothing else.
             "mark" => self.execute(&format!("PRAGMA user_version={argument}"))?,
-            // As a connection that has nothing cached sees it.
+            // Read through a new connection, which has nothing cached.
             "marked" => {
                 let reader = Connection::open(&self.path)?;
                 let version: i64 = reader.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -161,7 +161,7 @@ impl Writer {
     fn connection(&mut self) -> rusqlite::Result<&Connection> {
         if self.connection.is_none() {
             let connection = Connection::open(&self.path)?;
-            // rusqlite waits 5 seconds for a lock; here nobody else will give one up.
+            // rusqlite waits 5 seconds for a lock; here nobody would release one in that time.
             connection.busy_timeout(std::time::Duration::ZERO)?;
             connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0")?;
             self.connection = Some(connection);
@@ -169,7 +169,7 @@ impl Writer {
         Ok(self.connection.as_ref().unwrap())
     }
 
-    /// Closing will leave the `-wal` behind, of no bytes, and the `-shm` as it is.
+    /// After this, closing leaves an empty `-wal`, and the `-shm` unchanged.
     #[allow(unsafe_code)]
     fn persist(&mut self) -> rusqlite::Result<()> {
         self.pragma("PRAGMA journal_size_limit=0")?;
@@ -235,7 +235,7 @@ impl Writer {
         connection.execute_batch("RELEASE s")
     }
 
-    /// Every row, so that every page of the table changes.
+    /// Updates every row, so that every page of the table changes.
     fn update(&mut self) -> rusqlite::Result<()> {
         self.version += 1;
         let version = self.version;
@@ -244,7 +244,7 @@ impl Writer {
     }
 }
 
-/// A running checksum over all rows: it names one committed state.
+/// A checksum over all rows, which identifies one committed state.
 pub fn digest(connection: &Connection) -> rusqlite::Result<u64> {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |bytes: &[u8]| {
@@ -262,7 +262,7 @@ pub fn digest(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(hash)
 }
 
-/// Opens files that nobody else uses: integrity, and the digest of what they hold.
+/// Opens files that nobody else uses. Returns the integrity check, and the digest of all rows.
 pub fn judge(path: &Path) -> rusqlite::Result<(String, u64)> {
     let connection = Connection::open(path)?;
     let integrity = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;

@@ -1,5 +1,5 @@
-//! A writer and a reader of -wal and -shm for the tests, with constants of their own: a wrong layout in the library
-//! cannot agree with itself here. Written from fileformat2 and walformat, not from the library.
+//! A writer and a reader of -wal and -shm for the tests, with their own constants: so a wrong layout in the library
+//! does not go unnoticed. Written from fileformat2 and walformat, not from the library.
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder, LittleEndian};
 pub struct WalWriter {
     pub bytes: Vec<u8>,
     pub page_size: usize,
-    /// The content of every frame of page 1; else it is filled like any other.
+    /// The content of every frame of page 1; `None`: it is filled like any other page.
     pub page_one: Option<Vec<u8>>,
     big: bool,
     salts: [u32; 2],
@@ -27,7 +27,7 @@ impl WalWriter {
         writer
     }
 
-    /// Begins the next generation in place: a new header, the frames behind it stay.
+    /// Begins the next generation in place: a new header; the old frames stay.
     pub fn set_salts(&mut self, salts: [u32; 2]) {
         BigEndian::write_u32(&mut self.bytes[16..], salts[0]);
         BigEndian::write_u32(&mut self.bytes[20..], salts[1]);
@@ -43,21 +43,21 @@ impl WalWriter {
         self.set_salts(self.salts);
     }
 
-    /// The next frame at the end. `commit`: pages of the database, or 0.
+    /// Appends a frame. `commit`: pages of the database after the commit, or 0.
     pub fn frame(&mut self, page: u32, commit: u32, fill: u8) -> &mut Self {
         let frame = self.make(page, commit, fill);
         self.bytes.extend(frame);
         self
     }
 
-    /// The next frame at the end, with a page of its own.
+    /// Appends a frame with the given page.
     pub fn frame_of(&mut self, page: u32, commit: u32, content: &[u8]) -> &mut Self {
         let frame = self.make_of(page, commit, content.to_vec());
         self.bytes.extend(frame);
         self
     }
 
-    /// Puts the next frame at the place of frame `number`.
+    /// Writes the next frame in the place of frame `number`.
     pub fn frame_at(&mut self, number: usize, page: u32, commit: u32, fill: u8) -> &mut Self {
         let frame = self.make(page, commit, fill);
         let at = self.offset(number);
@@ -65,7 +65,7 @@ impl WalWriter {
         self
     }
 
-    /// Frames of zero bytes, as where a file grew ahead.
+    /// Appends frames of zero bytes, as in a file that was extended before it was written.
     pub fn unwritten(&mut self, frames: usize) -> &mut Self {
         self.bytes.extend(vec![0; frames * (24 + self.page_size)]);
         self
@@ -99,7 +99,7 @@ impl WalWriter {
     }
 }
 
-/// Fletcher-like, as fileformat2 section 4.2 has it, word by word.
+/// The checksum of fileformat2 section 4.2, word by word.
 pub fn sum(big: bool, seed: (u32, u32), bytes: &[u8]) -> (u32, u32) {
     let word = |i: usize| {
         let four = [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]];
@@ -115,7 +115,7 @@ pub fn sum(big: bool, seed: (u32, u32), bytes: &[u8]) -> (u32, u32) {
     (a, b)
 }
 
-/// What a test says about a -shm; `bytes` writes it in either order.
+/// The content of a -shm for a test; `bytes` writes it in either byte order.
 #[derive(Clone)]
 pub struct Shm {
     pub page_size: u32,
@@ -127,7 +127,7 @@ pub struct Shm {
     pub backfilled: u32,
     pub attempted: u32,
     pub marks: [u32; 5],
-    /// The page of each frame; may go on behind `mx_frame`.
+    /// The page of each frame; there can be entries after `mx_frame`.
     pub pages: Vec<u32>,
 }
 

@@ -17,7 +17,7 @@ use crate::common::btrfs;
 const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
 const SHORT_LIVED: &str = "WALSCOPE_TEST_SHORT_LIVED";
 
-/// SQLite in a process of its own: this very test binary. Killed when dropped.
+/// SQLite in a child process: this test binary, run again. Killed when dropped.
 struct Sqlite(Child);
 
 impl Sqlite {
@@ -26,12 +26,12 @@ impl Sqlite {
         Self::start(database, "", Stdio::null())
     }
 
-    /// Holds it open, and this file beside it.
+    /// Holds the database open, and this other file, too.
     fn open_with(database: &Path, file: fs::File) -> Self {
         Self::start(database, "", file.into())
     }
 
-    /// Opens it, inserts a row and closes it, again and again.
+    /// Repeatedly opens the database, inserts a row and closes it.
     fn short_lived(database: &Path) -> Self {
         Self::start(database, "1", Stdio::null())
     }
@@ -58,14 +58,14 @@ impl Drop for Sqlite {
     }
 }
 
-/// The child's side. As a test of its own it has nothing to do.
+/// The child's side. When it runs as a test, it does nothing.
 #[test]
 fn sqlite_in_a_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let open = || {
         let connection = rusqlite::Connection::open(&database).unwrap();
         connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-        // Whoever meets another in closing may be refused once; the next try is as good.
+        // A connection that opens while another one closes may be refused once; the next try works.
         let sql = "PRAGMA journal_mode=wal; CREATE TABLE IF NOT EXISTS t(x); INSERT INTO t VALUES(1)";
         connection.execute_batch(sql).ok().map(|()| connection)
     };
@@ -123,7 +123,7 @@ fn a_process_that_stays_on_a_deleted_wal_index_refutes() {
     assert!(codes(&document).contains(&"split_brain"));
 }
 
-/// A FUSE daemon that can be stopped; its mount goes with it.
+/// A FUSE daemon that can be stopped; its mount is removed with it.
 struct Daemon(Child, PathBuf);
 
 impl Daemon {
@@ -146,7 +146,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // What waits for it then fails.
+        // Calls that wait for it then fail.
         let _ = self.0.kill();
         let _ = self.0.wait();
         ran("umount", &[Path::new("-l"), &self.1]);
@@ -192,7 +192,7 @@ fn files_replaced_under_a_live_wal_index_are_no_sharing() {
             write_bundle(&path, &Options::default(), &mut file, &mut |_, _| {}).unwrap();
         };
         capture("a.walsnap");
-        // A birth is known to within a tick of the clock that inode times are taken from.
+        // A birth time has the resolution of one tick of the clock for inode times.
         let captured = fs::metadata(at("a.walsnap")).unwrap().modified().unwrap();
         while fs::metadata(at("next")).and_then(|next| next.created()).map_or(true, |born| born <= captured) {
             let _ = fs::remove_file(at("next"));
@@ -292,7 +292,7 @@ fn a_live_capture_is_of_the_descriptors_that_were_held() {
     let (capture, files) = capture_opened(replaced(), &once).unwrap();
     assert_eq!(capture.manifest.evidence.files.database.value().unwrap().inode, first);
     assert!(!capture.manifest.evidence.paths_unchanged && !linux::paths_unchanged(&files));
-    // A further attempt opens anew, and those descriptors come back.
+    // A further attempt opens the files again, and those descriptors are returned.
     let (capture, files) = capture_opened(replaced(), &Options::default()).unwrap();
     assert_eq!((capture.manifest.stability.attempts, capture.manifest.stability.stable), (2, true));
     assert_eq!(files.database.value().unwrap().metadata().unwrap().ino(), inode());
@@ -343,7 +343,7 @@ fn ran(command: &str, arguments: &[&Path]) -> bool {
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// A loop device that nobody else uses; its node goes with it.
+/// A loop device that nobody else uses; its device node is removed with it.
 struct Loop(PathBuf);
 
 impl Loop {
@@ -401,7 +401,7 @@ fn clones_of_a_disk_mounted_one_after_the_other_under_one_number_are_not_called_
     assert_eq!(code, Some(3), "{cloned}");
     assert!(cloned.contains("another disk was attached under this device number"), "{cloned}");
     drop(second);
-    // The same disk, attached anew: nobody can tell it from a clone.
+    // The same disk, attached again: it cannot be distinguished from a clone.
     let third = Attached::image(&device.0, &at("one"), at("mnt")).unwrap();
     capture("c");
     assert_eq!(compared("a", "c").0, Some(3));

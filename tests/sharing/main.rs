@@ -1,4 +1,4 @@
-//! Whether live sides share one wal-index, seen in real processes: `compare`, `probe` and `ps`.
+//! Whether live sides share one wal-index, tested with real processes: `compare`, `probe` and `ps`.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

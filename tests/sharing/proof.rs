@@ -1,4 +1,4 @@
-//! What two live sides really show: page frames, beacons and trials between processes, users, namespaces and mounts.
+//! What two real live sides show: page frames, beacons and trials between processes, users, namespaces and mounts.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -82,7 +82,7 @@ fn what_neither_side_may_see_is_no_proof_for_a_probe_either() {
     }
 }
 
-/// Two probes at the same time; each is a whole command line.
+/// Runs two probes at the same time; each is a complete command line.
 fn both(folder: &Path, a: &[&str], b: &[&str]) -> [Ran; 2] {
     std::thread::scope(|scope| {
         let start = |words: &[&str]| {
@@ -148,7 +148,7 @@ fn a_bundle_records_page_tables_and_draws_nothing_from_them() {
     assert_eq!(says(&document, "lock_beacon"), ["silent"]);
 }
 
-/// Ends with the test, also when that fails.
+/// A process that ends with the test, also when the test fails.
 struct Held(Child, ChildStdin, BufReader<ChildStdout>);
 
 impl Held {
@@ -174,7 +174,7 @@ impl Held {
         line.trim_start_matches("Nonce").trim().to_owned()
     }
 
-    /// Closes its standard input; the exit code.
+    /// Closes its standard input and returns the exit code.
     fn finish(self) -> i32 {
         let Self(mut child, input, mut output) = self;
         drop(input);
@@ -277,7 +277,7 @@ impl Mounts {
         for path in [&source, &mounts[0], &mounts[1]] {
             fs::create_dir(path).unwrap();
         }
-        // Before the first is mounted, so that it goes if the second cannot be.
+        // Made before the first mount, so that the first is unmounted if the second mount fails.
         let mounts = Self(mounts, folder);
         for mount in &mounts.0 {
             assert!(Command::new("bindfs").args(options).args([&source, mount]).status().unwrap().success());
@@ -324,7 +324,7 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
         assert_eq!((ran.code, &document["verdict"]["memory"]), (1, &Value::from("refuted")), "{}", ran.text());
         assert_eq!(document["verdict"]["locks"], "refuted");
     }
-    // One mount is one memory.
+    // Through one mount both sides share memory.
     for ran in both(here, &meet("m1"), &meet("m1")) {
         assert_eq!((ran.code, &ran.json()["verdict"]["sharing"]), (0, &Value::from("proven")), "{}", ran.text());
     }
@@ -356,7 +356,7 @@ impl Overlays {
         let overlays = Self(tempfile::tempdir().unwrap());
         let here = overlays.0.path();
         fs::create_dir(here.join("lower")).unwrap();
-        // In WAL mode, at rest: each overlay copies it up, and makes its own sidecars.
+        // A database in WAL mode, at rest: each overlay copies it up and makes its own -wal and -shm.
         drop(database(&here.join("made.db")));
         fs::rename(here.join("made.db"), here.join("lower/t.db")).unwrap();
         let mounted = Self::NAMES.iter().all(|name| {

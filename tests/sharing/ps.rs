@@ -1,4 +1,4 @@
-//! `walscope ps`: wal-indexes that are really mapped, by real SQLite in processes of its own.
+//! `walscope ps`: wal-indexes that real SQLite has mapped in child processes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn ps(options: &[&str]) -> (i32, Value) {
     (out.status.code().unwrap(), json.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr))))
 }
 
-/// The listed wal-indexes of one database: others of this machine are not the test's business.
+/// The listed wal-indexes of one database; others on this machine do not matter to the test.
 fn of(json: &Value, database: &Path) -> Vec<Value> {
     let all = json["wal_indexes"].as_array().unwrap().iter();
     all.filter(|index| index["databases"].as_array().unwrap().iter().any(|one| one == database.to_str().unwrap()))
@@ -102,7 +102,7 @@ fn every_wal_index_comes_with_a_source_to_look_at_it_by() {
         let shown = if quoted { format!("'{}'", source.replace('\'', r"'\''")) } else { source.clone() };
         let line = page.lines().find_map(|line| line.strip_prefix("look: ").filter(|line| line.ends_with(&shown)));
         let line = line.unwrap_or_else(|| panic!("{page}"));
-        // As a shell takes it.
+        // Runs the printed line as a shell would.
         let words = line.strip_prefix("walscope ").unwrap();
         let ran = Command::new("sh").arg("-c").arg(format!("'{EXE}' {words}")).output().unwrap();
         assert!(ran.status.success(), "{line}");
@@ -127,7 +127,8 @@ fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
     assert_eq!(held_by(index, "read4"), [u64::from(readers[3].pid())], "{index:#}");
     assert_eq!(held_by(index, "read1"), [u64::from(readers[0].pid())]);
     assert_eq!(held_by(index, "dead_man_switch").len(), 5);
-    // The list is given out a page at a time: while other tests lock and unlock, a standing line can be missing from it.
+    // The kernel outputs the list a page at a time: while other tests lock and unlock, a line of a lock that is held
+    // can be missing.
     let merged = || {
         let listed = fs::read_to_string("/proc/locks").unwrap();
         listed.lines().any(|line| line.trim_end().ends_with("127 128"))
@@ -158,7 +159,7 @@ fn a_deleted_and_a_replaced_wal_index_are_told_apart() {
     assert_eq!(new["split_with"], Value::Array(vec![old["identity"].clone()]));
     assert_eq!(codes(&json, &database), ["split_brain"]);
 
-    // The page of one database says it, too.
+    // The page of `inspect` says it, too.
     let out = Command::new(EXE).arg("inspect").arg(&database).arg("--json").output().unwrap();
     let json: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert!(json["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "split_brain"), "{json:#}");
@@ -223,7 +224,7 @@ fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
         assert_eq!((found.len(), &found[0]["state"]), (1, &"current".into()), "{name:?}: {json:#}");
         assert_eq!(pids(&found[0]), [u64::from(child.pid())]);
     }
-    // What was deleted, too, is called by its name.
+    // A deleted file also keeps its name.
     fs::remove_file(shm(&newline)).unwrap();
     let (_, json) = ps(&[]);
     assert_eq!(of(&json, &newline)[0]["state"], "deleted");
@@ -250,7 +251,7 @@ fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
     assert_eq!((pids(&found[0]), pids(&found[1]).len()), (vec![u64::from(first.pid())], 2));
     let none: Vec<Value> = Vec::new();
     assert!(found.iter().all(|index| index["state"] == "current" && index["split_with"] == Value::Array(none.clone())));
-    // The list of locks goes by the superblock's device: nobody is named for the other subvolume's.
+    // The list of locks uses the superblock's device: nobody may be named as a holder on the other subvolume.
     assert_eq!(held_by(&found[0], "dead_man_switch"), [u64::from(first.pid())]);
     assert!((1..5).all(|slot| held_by(&found[0], &format!("read{slot}")).is_empty()), "{:#}", found[0]);
     assert!(
