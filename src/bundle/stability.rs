@@ -199,7 +199,7 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
         )));
     }
     // Nothing shows how many frames of the WAL a checkpoint has copied. Held by
-    // `a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_state`.
+    // `a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_unstable`.
     if attempt.database_alone && attempt.looks().into_iter().any(Look::has_frames) {
         return Err(attempt.standing(
             "nothing tells whether the database holds all pages of the -wal or some, and those of the -wal are not in \

@@ -62,7 +62,7 @@ fn a_bundle_is_read_back_bit_for_bit() {
 }
 
 #[test]
-fn a_bundle_turned_back_into_files_holds_what_was_committed_and_not_what_was_spilled() {
+fn files_restored_from_a_bundle_hold_committed_transactions_and_no_spilled_pages() {
     let (folder, path, mut writer) = live();
     let (written, _) = bundle(&path, &Options { with_db: true, ..Options::default() });
     let restored = restore::restore(&read(&written).unwrap(), folder.path());
@@ -71,7 +71,7 @@ fn a_bundle_turned_back_into_files_holds_what_was_committed_and_not_what_was_spi
 }
 
 #[test]
-fn without_with_db_the_first_page_is_taken_and_without_the_wal_nothing_of_it() {
+fn without_with_db_only_the_first_page_is_captured_and_with_wal_none_no_wal() {
     let (_folder, path, _writer) = live();
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::None), ..Options::default() });
     let capture = read(&written).unwrap();
@@ -82,7 +82,7 @@ fn without_with_db_the_first_page_is_taken_and_without_the_wal_nothing_of_it() {
 }
 
 #[test]
-fn a_whole_database_comes_with_its_whole_wal_whatever_its_size() {
+fn with_the_whole_database_the_whole_wal_is_captured_whatever_its_size() {
     let (_folder, path, _writer) = live();
     let wal = std::fs::OpenOptions::new().write(true).open(format!("{}-wal", path.display())).unwrap();
     wal.set_len((64 << 20) + 1).unwrap();
@@ -94,7 +94,7 @@ fn a_whole_database_comes_with_its_whole_wal_whatever_its_size() {
 }
 
 #[test]
-fn frame_headers_alone_come_with_the_facts_of_the_whole_wal() {
+fn a_capture_of_frame_headers_keeps_the_facts_of_the_whole_wal() {
     let (_folder, path, _writer) = live();
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::Headers), ..Options::default() });
     let WalSeen::Headers { bytes: headers, facts } = read(&written).unwrap().wal else { panic!("headers") };
@@ -224,7 +224,7 @@ fn a_manifest_that_lies_is_refused() {
 }
 
 #[test]
-fn no_bundle_is_written_that_cannot_be_read() {
+fn a_bundle_that_could_not_be_read_back_is_not_written() {
     let (_folder, path, _writer) = live();
     let options = Options { samples: 40_000, interval: Duration::ZERO, ..Options::default() };
     let written = write_bundle(&path, &options, &mut std::io::sink(), &mut |_, _| {});
@@ -269,7 +269,7 @@ fn an_absent_wal_is_an_answer() {
 }
 
 #[test]
-fn a_source_is_told_by_content_whatever_it_is_called() {
+fn a_source_is_recognized_by_content_whatever_its_name() {
     let (folder, path, _writer) = live();
     let file = folder.path().join("innocent.txt");
     let open = |path: &Path| source::open(path.as_os_str(), false).unwrap();
@@ -293,7 +293,7 @@ fn a_source_is_told_by_content_whatever_it_is_called() {
 }
 
 #[test]
-fn siblings_without_their_database_are_a_source_and_nothing_at_all_is_none() {
+fn siblings_without_a_database_are_a_source_and_missing_files_are_not() {
     let (folder, path, writer) = live();
     writer.kill();
     std::fs::remove_file(&path).unwrap();
@@ -304,7 +304,7 @@ fn siblings_without_their_database_are_a_source_and_nothing_at_all_is_none() {
 }
 
 #[test]
-fn a_finished_journal_is_no_hot_one_and_a_bundle_that_does_not_tell_is_read_as_before() {
+fn a_finished_journal_is_not_hot_and_a_bundle_without_that_field_is_still_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let db = rusqlite::Connection::open(&path).unwrap();

@@ -225,7 +225,7 @@ fn disturbed_once(beginning: &str, action: &str, at: Step) {
 }
 
 #[test]
-fn an_empty_wal_half_the_database_copied_then_update_and_truncate_is_unstable_and_a_second_attempt_stable() {
+fn an_update_and_truncate_while_the_database_is_copied_is_unstable_and_a_second_attempt_stable() {
     disturbed_once("an empty WAL", "update; checkpoint TRUNCATE", Step::DatabaseChunk(1));
 }
 
@@ -276,7 +276,7 @@ fn a_database_that_another_program_rewrites_in_place_is_not_of_one_moment() {
 }
 
 #[test]
-fn a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_no_state() {
+fn a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_unstable() {
     const FRAME: usize = 24 + 1024;
     let mut scene = Scene::new();
     scene.begin("an empty WAL");
@@ -353,7 +353,7 @@ fn without_wal_pages(wal: WalMode, attempts: u32, action: &str) -> Stability {
 }
 
 #[test]
-fn a_database_without_the_pages_of_its_wal_is_unstable_while_it_is_checkpointed_into() {
+fn a_database_without_the_pages_of_its_wal_is_unstable_during_a_checkpoint() {
     for wal in [WalMode::None, WalMode::Headers] {
         let first = without_wal_pages(wal, 1, "checkpoint PASSIVE");
         assert!(!first.stable, "{wal:?}: a mixed database was called stable");
@@ -389,7 +389,7 @@ fn a_database_that_is_gone_before_the_next_attempt_leaves_a_whole_bundle_labelle
 }
 
 #[test]
-fn commits_during_the_copy_are_cut_off_at_the_wal_index_that_was_captured() {
+fn commits_during_the_copy_are_cut_off_at_the_captured_mx_frame() {
     let mut scene = Scene::new();
     // The reader keeps the WAL from being restarted.
     scene.begin("a reader holds the checkpoint up");

@@ -118,7 +118,7 @@ fn the_locks_of_a_reader_and_a_writer_are_seen_with_their_processes() {
 }
 
 #[test]
-fn a_connection_without_a_wal_index_shows_on_the_database() {
+fn a_connection_without_a_wal_index_is_seen_by_its_lock_on_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let mut sqlite = Sqlite::open(&path);
@@ -132,7 +132,7 @@ fn a_connection_without_a_wal_index_shows_on_the_database() {
 }
 
 #[test]
-fn the_mapping_of_a_process_has_the_identity_that_one_s_own_mapping_shows() {
+fn the_mapping_of_a_process_has_the_same_identity_as_the_observer_s_mapping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b\nc.db");
     let sqlite = Sqlite::open(&path);
@@ -176,7 +176,7 @@ fn a_process_on_a_deleted_wal_index_is_still_seen_under_its_path() {
 }
 
 #[test]
-fn the_raw_texts_hold_what_the_views_were_made_of() {
+fn the_raw_texts_contain_what_the_views_were_made_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let sqlite = Sqlite::open(&path);

@@ -16,7 +16,7 @@ fn touch(path: &Path) -> u64 {
 }
 
 #[test]
-fn no_kind_of_file_blocks_and_each_is_named() {
+fn opening_never_blocks_and_each_kind_of_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::create_dir(path("directory")).unwrap();
@@ -74,7 +74,7 @@ fn siblings_lie_beside_the_target_of_a_linked_database() {
 }
 
 #[test]
-fn endless_links_and_missing_files_are_told() {
+fn endless_links_and_missing_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("loop");
     symlink("loop", &path).unwrap();
@@ -120,7 +120,7 @@ fn another_folder_with_the_same_files_is_a_change() {
 }
 
 #[test]
-fn descriptors_keep_telling_about_a_deleted_file() {
+fn open_descriptors_still_describe_a_deleted_file() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("t.db");
     let shm = folder.path().join("t.db-shm");

@@ -54,7 +54,7 @@ fn in_a_mount_namespace(setup: &str, source: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_database_in_a_folder_of_its_own_raises_nothing() {
+fn a_database_in_its_own_folder_raises_no_finding() {
     let (_folder, database, _sqlite) = world();
     assert_eq!(inspect(&database), [""; 0]);
 }
@@ -70,7 +70,7 @@ fn a_hard_link_and_a_symbolic_link_are_named() {
 }
 
 #[test]
-fn a_wal_index_that_keeps_out_whom_the_database_lets_in_is_named() {
+fn a_wal_index_with_stricter_permissions_than_its_database_is_named() {
     let (_folder, database, _sqlite) = world();
     let shm = PathBuf::from(format!("{}-shm", database.display()));
     let mode = |file: &Path, mode| fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
@@ -84,7 +84,7 @@ fn a_wal_index_that_keeps_out_whom_the_database_lets_in_is_named() {
 }
 
 #[test]
-fn a_container_s_user_who_cannot_write_is_named_and_an_examiner_is_not() {
+fn a_user_of_a_container_who_cannot_write_is_named_and_an_examiner_is_not() {
     if !root() {
         return;
     }
@@ -104,7 +104,7 @@ fn a_container_s_user_who_cannot_write_is_named_and_an_examiner_is_not() {
 }
 
 #[test]
-fn a_database_that_is_mounted_as_a_single_file_is_named_from_one_side_alone() {
+fn a_database_mounted_as_a_single_file_is_named_from_one_side_alone() {
     if !root() {
         return;
     }
@@ -170,7 +170,7 @@ fn two_fuse_mounts_of_one_folder_are_named() {
 }
 
 #[test]
-fn file_systems_are_told_by_their_type_and_local_ones_need_no_care() {
+fn file_systems_are_recognized_by_their_type_and_local_ones_need_no_care() {
     for name in ["fuse.bindfs", "fuseblk", "fuse", "virtiofs", "9p", "nfs", "nfs4", "cifs", "smb3", "overlay"] {
         assert!(needs_care(name).is_some(), "{name}");
     }

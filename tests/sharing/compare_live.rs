@@ -182,7 +182,7 @@ fn a_descriptor_on_a_dead_fuse_mount_stops_nobody() {
 }
 
 #[test]
-fn files_replaced_under_a_live_wal_index_are_no_sharing() {
+fn files_replaced_under_a_live_wal_index_prove_no_sharing() {
     for (name, code) in [("t.db", "wal_index_shared_database_not"), ("t.db-wal", "wal_index_shared_wal_not")] {
         let (folder, path) = database();
         let at = |name: &str| folder.path().join(name);
@@ -228,7 +228,7 @@ fn a_process_that_has_the_database_open_under_another_name_refutes() {
 }
 
 #[test]
-fn one_wal_index_linked_beside_two_databases_is_an_error_and_no_sharing() {
+fn one_wal_index_linked_beside_two_databases_is_an_error_and_proves_no_sharing() {
     let (folder, path) = database();
     let _process = Sqlite::open(&path);
     let apart = folder.path().join("apart");
@@ -243,7 +243,7 @@ fn one_wal_index_linked_beside_two_databases_is_an_error_and_no_sharing() {
 }
 
 #[test]
-fn a_bundle_beside_itself_or_its_copy_says_nothing() {
+fn a_bundle_compared_with_itself_or_its_copy_proves_nothing() {
     let (folder, path) = database();
     let _process = Sqlite::open(&path);
     let (bundle, copy) = (folder.path().join("a.walsnap"), folder.path().join("b.walsnap"));
@@ -258,7 +258,7 @@ fn a_bundle_beside_itself_or_its_copy_says_nothing() {
 }
 
 #[test]
-fn the_paths_are_looked_at_again_behind_the_processes() {
+fn the_paths_are_checked_again_after_the_processes() {
     let unchanged = |change: &dyn Fn(&Path)| {
         let (folder, path) = database();
         let _process = Sqlite::open(&path);
@@ -277,7 +277,7 @@ fn the_paths_are_looked_at_again_behind_the_processes() {
 }
 
 #[test]
-fn a_live_capture_is_of_the_descriptors_that_were_held() {
+fn a_live_capture_returns_the_descriptors_it_was_made_from() {
     let (folder, path) = database();
     fs::write(&path, "first").unwrap();
     let inode = || fs::metadata(&path).unwrap().ino();
@@ -356,7 +356,7 @@ impl Loop {
 }
 
 #[test]
-fn clones_of_a_disk_mounted_one_after_the_other_under_one_number_are_not_called_one() {
+fn clones_of_a_disk_mounted_one_after_the_other_under_one_number_are_not_proven_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("mnt")).unwrap();

@@ -41,7 +41,7 @@ fn seen_by(pid: u32, folder: &Path, name: &str) -> String {
 }
 
 #[test]
-fn processes_that_have_not_the_database_open_leave_the_subject_at_paths() {
+fn processes_without_the_database_open_allow_a_verdict_about_paths_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let subject = |pids: [u32; 2]| {
@@ -62,7 +62,7 @@ fn processes_that_have_not_the_database_open_leave_the_subject_at_paths() {
 }
 
 #[test]
-fn what_neither_side_may_see_is_no_proof_for_a_probe_either() {
+fn a_probe_does_not_prove_sharing_when_neither_side_may_read_the_wal() {
     if !common::have("root", root()) {
         return;
     }
@@ -118,7 +118,7 @@ fn two_live_sides_are_compared_by_page_frames_identity_and_beacon() {
 }
 
 #[test]
-fn two_databases_are_told_apart_by_all_three() {
+fn two_databases_are_refuted_by_page_frames_identity_and_beacon() {
     let folder = tempfile::tempdir().unwrap();
     let (_t, _o) = (database(&folder.path().join("t.db")), database(&folder.path().join("o.db")));
     let document = walscope(folder.path(), &["compare", "t.db", "o.db", "--json"]).json();
@@ -130,7 +130,7 @@ fn two_databases_are_told_apart_by_all_three() {
 }
 
 #[test]
-fn a_bundle_records_page_tables_and_draws_nothing_from_them() {
+fn a_bundle_records_page_tables_and_no_verdict_uses_them() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
     for name in ["a.walsnap", "b.walsnap"] {
@@ -423,7 +423,7 @@ fn an_overlay_and_its_own_upper_folder_share_memory_without_locks() {
 }
 
 #[test]
-fn what_a_probe_cannot_use_is_said() {
+fn a_probe_says_what_it_cannot_use() {
     let folder = tempfile::tempdir().unwrap();
     {
         let _db = database(&folder.path().join("t.db"));

@@ -83,7 +83,7 @@ fn a_mapped_wal_index_is_listed_with_everyone_who_holds_a_slot() {
 }
 
 #[test]
-fn every_wal_index_comes_with_a_source_to_look_at_it_by() {
+fn every_wal_index_is_listed_with_a_source_for_inspect() {
     let folder = tempfile::tempdir().unwrap();
     // A tab cannot be written in a line, so there is no source for that one.
     for (name, quoted) in [("t.db", Some(false)), ("a b'c.db", Some(true)), ("a\tb.db", None)] {
@@ -110,7 +110,7 @@ fn every_wal_index_comes_with_a_source_to_look_at_it_by() {
 }
 
 #[test]
-fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
+fn the_holder_of_a_slot_is_named_when_the_kernel_merged_its_range_with_the_dead_man_switch() {
     let (_folder, database) = folder();
     let mut writer = Sqlite::open(&database);
     // Each reader holds a mark of its own: the fourth has slot 4, byte 127, beside the dead-man switch at 128.
@@ -137,7 +137,7 @@ fn a_slot_whose_range_the_kernel_merged_with_the_switch_names_its_holder() {
 }
 
 #[test]
-fn a_deleted_and_a_replaced_wal_index_are_told_apart() {
+fn a_deleted_and_a_replaced_wal_index_are_distinguished() {
     let (_folder, database) = folder();
     let mut old = Sqlite::open(&database);
     old.run("INSERT INTO t VALUES (1)");
@@ -198,7 +198,7 @@ fn names_reach_the_terminal_escaped() {
 }
 
 #[test]
-fn what_cannot_be_seen_from_here_is_said() {
+fn ps_says_what_it_cannot_see() {
     let root = rustix::process::geteuid().is_root();
     if !common::have("root", root) {
         return;
@@ -213,7 +213,7 @@ fn what_cannot_be_seen_from_here_is_said() {
 }
 
 #[test]
-fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
+fn a_newline_and_its_escape_in_a_name_are_distinguished() {
     let (_folder, database) = folder();
     let (newline, spelt) = (database.with_file_name("a\nb.db"), database.with_file_name("a\\012b.db"));
     let mut children = [Sqlite::open(&newline), Sqlite::open(&spelt)];
@@ -231,7 +231,7 @@ fn a_newline_and_its_spelling_in_a_name_are_told_apart() {
 }
 
 #[test]
-fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
+fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_distinguished() {
     let Some(btrfs) = btrfs::Btrfs::mount() else { return };
     let (one, copy) = (btrfs.path("one"), btrfs.path("copy"));
     btrfs.subvolume(&[&one]);
@@ -263,7 +263,7 @@ fn files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart() {
 }
 
 #[test]
-fn on_tmpfs_one_wal_index_is_one_for_everybody() {
+fn on_tmpfs_two_processes_are_listed_under_one_wal_index() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let database = fs::canonicalize(folder.path()).unwrap().join("t.db");
     let mut children = [Sqlite::open(&database), Sqlite::open(&database)];

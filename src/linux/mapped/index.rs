@@ -176,7 +176,7 @@ pub(super) fn leads(proc: &Proc, file: &OneFile, candidate: &Candidate) -> Leads
 
 /// folklore: a path that ends in ` (deleted)` does not prove a deletion: OpenZFS prints it for live inodes, and a file
 /// may have this name. So the path is looked up, and the file found there is mapped to learn its identity. Held by
-/// `a_deleted_and_a_replaced_wal_index_are_told_apart`.
+/// `a_deleted_and_a_replaced_wal_index_are_distinguished`.
 fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads {
     let found = match open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW)) {
         Ok(opened) => match file.is(proc, &opened.file) {

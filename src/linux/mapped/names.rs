@@ -29,7 +29,7 @@ pub(super) fn target(candidate: &Candidate) -> io::Result<(Target, Name)> {
 /// folklore: `maps` prints a newline as `\012`, and a backslash unchanged, so `\012` has two meanings. Only the link in
 /// `map_files`, which has every byte unchanged, shows which one is meant. Reading the link needs no more permission
 /// than reading `maps`; following it would. fs/proc/task_mmu.c, fs/proc/base.c; held by
-/// `a_newline_and_its_spelling_in_a_name_are_told_apart`.
+/// `a_newline_and_its_escape_in_a_name_are_distinguished`.
 fn printed(candidate: &Candidate) -> (Vec<u8>, bool) {
     if !candidate.path.windows(4).any(|four| four == b"\\012") {
         return (candidate.path.clone(), true);

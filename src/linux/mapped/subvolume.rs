@@ -2,7 +2,7 @@
 //!
 //! folklore: `maps` prints the superblock's device for every subvolume, and a snapshot of a subvolume keeps the inode
 //! numbers. So two databases that share nothing are printed alike. Only st_dev distinguishes them. Held by
-//! `files_of_two_btrfs_subvolumes_with_equal_numbers_are_told_apart`.
+//! `files_of_two_btrfs_subvolumes_with_equal_numbers_are_distinguished`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
