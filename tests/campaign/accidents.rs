@@ -1,4 +1,4 @@
-//! What goes wrong in a history: processes that die in the middle of something, and writes that a limit cuts off.
+//! Accidents in a history: processes that die in the middle of an operation, and writes that a size limit cuts off.
 
 use crate::child::{AtLimit, Child, Reply};
 use crate::history::History;
@@ -8,7 +8,7 @@ use crate::model::{Who, raw};
 const VICTIM: usize = 9;
 
 impl History<'_> {
-    /// A process of its own that may die, with one connection.
+    /// A separate process with one connection; it may die.
     fn victim(&mut self, at_limit: AtLimit) -> (Child, Who) {
         let mut victim = Child::start(at_limit);
         let who = Who { pid: victim.pid(), id: VICTIM };
@@ -29,7 +29,7 @@ impl History<'_> {
         self.tally.count(format!("{what} cut, the process {lives}"));
     }
 
-    /// What the victim left; it holds nothing any more.
+    /// Records what the victim left. It holds no lock any more.
     fn after(&mut self, who: Who, salts: [u8; 8]) {
         let left = raw(&self.path).unwrap();
         let index = self.index();
@@ -40,7 +40,7 @@ impl History<'_> {
         index.end(who);
     }
 
-    /// A checkpoint that gets no further than some byte of the database.
+    /// A checkpoint that is cut off at some byte of the database.
     pub fn cut_checkpoint(&mut self) {
         let at_limit = self.fate();
         let (mut victim, who) = self.victim(at_limit);
@@ -64,7 +64,7 @@ impl History<'_> {
         victim.kill();
     }
 
-    /// A transaction that gets no further than some byte of the WAL.
+    /// A transaction that is cut off at some byte of the WAL.
     pub fn cut_commit(&mut self) {
         if self.index().writer.is_some() {
             return;
@@ -75,7 +75,8 @@ impl History<'_> {
         let index = self.index();
         let begins_anew = index.backfilled == index.mx_frame && index.can_restart();
         let frames = if begins_anew { 0 } else { u64::from(index.mx_frame) };
-        // The repeated commit frames behind a commit are part of it: cut there, the WAL is ahead of the wal-index.
+        // The repeated commit frames after a commit are part of it: when the WAL is cut there, it is ahead of the
+        // wal-index.
         let reach = if self.padded { 8 } else { 3 };
         let bytes = 32 + frames * frame + self.random.below(reach * frame);
         let sql = format!("BEGIN; {}; COMMIT", self.some_rows());

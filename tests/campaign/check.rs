@@ -1,4 +1,4 @@
-//! What walscope must say about a wal-index that somebody has open, from what the driver knows.
+//! What walscope must report about a wal-index that somebody has open, calculated from what the driver knows.
 
 use std::path::Path;
 
@@ -17,9 +17,9 @@ pub struct Known<'a> {
     pub index: &'a Index,
     /// Processes that have the wal-index open.
     pub open: Vec<u32>,
-    /// The process whose checkpoint waits for somebody, holding CKPT.
+    /// The process with a waiting checkpoint, which holds CKPT.
     pub checkpointing: Option<u32>,
-    /// Commit frames were repeated up to the sector boundary.
+    /// Whether commit frames were repeated up to the sector boundary.
     pub padded: bool,
 }
 
@@ -121,7 +121,7 @@ impl Known<'_> {
         }
     }
 
-    /// Who is named as standing in the way of copying or, when all is copied, of restarting.
+    /// Checks who is named as blocking the copying or, when all is copied, the restart.
     fn check_blockers(&self, look: &Look) {
         let index = self.index;
         let end = Some(index.mx_frame);

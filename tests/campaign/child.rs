@@ -74,7 +74,7 @@ impl Child {
     }
 
     pub fn ask(&mut self, command: &str) -> Reply {
-        // A child that died is told by the missing reply.
+        // A child that died is recognized by the missing reply.
         let _ = writeln!(self.to, "{command}");
         loop {
             let mut line = Vec::new();
@@ -93,7 +93,7 @@ impl Child {
         }
     }
 
-    /// As [`Child::ask`], for what must work.
+    /// Sends a command that must work, and returns its answer.
     pub fn done(&mut self, command: &str) -> String {
         match self.ask(command) {
             Reply::Done(what) => what,
@@ -189,7 +189,7 @@ impl Server {
 
     fn open(&mut self, id: &str, uri: &str) -> rusqlite::Result<()> {
         let connection = Connection::open_with_flags(uri, OpenFlags::default() | OpenFlags::SQLITE_OPEN_URI)?;
-        // rusqlite waits 5 seconds for a lock; here nobody else will give one up.
+        // rusqlite waits 5 seconds for a lock; here nobody would release one in that time.
         connection.busy_timeout(Duration::ZERO)?;
         let frames = Arc::new(AtomicI32::new(-1));
         let heard = Arc::clone(&frames);

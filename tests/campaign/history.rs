@@ -202,7 +202,7 @@ impl<'a> History<'a> {
         self.look_with(checkpointing, None)
     }
 
-    /// As [`History::look`], with one more process that has the wal-index open.
+    /// Looks and compares, with one more process that has the wal-index open.
     pub fn look_with(&mut self, checkpointing: Option<u32>, one_more: Option<u32>) -> CheckpointFacts {
         let look = Look::at(&self.path);
         let known = Known {
@@ -282,7 +282,7 @@ impl<'a> History<'a> {
         let sql = match self.random.below(8) {
             0 | 1 => insert,
             2 => format!("DELETE FROM t WHERE id > {}", ROWS + self.random.below(3)),
-            // Had it spilled, it would have restarted the WAL behind the model's back.
+            // Had it spilled, it would have restarted the WAL without the model noticing.
             3 => format!("PRAGMA cache_spill=OFF; BEGIN; {insert}; ROLLBACK"),
             4 => format!("BEGIN; {insert}; SAVEPOINT s; {update}; ROLLBACK TO s; {insert}; COMMIT"),
             _ => update,
@@ -296,7 +296,7 @@ impl<'a> History<'a> {
         self.tally.count("vacuum");
     }
 
-    /// Runs a whole transaction; what was foretold of the next writer must come true.
+    /// Runs a whole transaction; what was predicted about the next writer must happen.
     fn transaction(&mut self, sql: &str) {
         let Some(connection) = self.may_write() else { return };
         let foretold = self.look(None);
@@ -394,7 +394,7 @@ impl<'a> History<'a> {
         self.doing[connection] = Doing::Nothing;
     }
 
-    /// A checkpoint that waits for nobody: it reports and does what was foretold.
+    /// A checkpoint that waits for nobody: it reports and does what was predicted.
     fn checkpoint(&mut self, mode: &str) {
         let Some(connection) = self.idle() else { return };
         let foretold = self.look(None);

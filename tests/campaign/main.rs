@@ -1,5 +1,5 @@
-//! The campaign: seeded histories, written by SQLite in other processes, while walscope looks on. At many points of each
-//! history SQLite is asked to do what walscope foretold.
+//! The campaign: seeded histories, written by SQLite in other processes, while walscope looks on. At many points of
+//! each history SQLite is asked to do what walscope predicted.
 //!
 //! `WALSCOPE_HISTORIES=10000 cargo test --test campaign` runs more of them, `WALSCOPE_SEED=n` one; see docs/reliability.md.
 #![cfg(target_os = "linux")]

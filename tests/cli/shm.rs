@@ -73,7 +73,7 @@ fn a_wal_index_of_three_blocks_lists_every_frame_and_slot() {
     assert!(ran.stderr.contains("has 3 blocks"), "{}", ran.stderr);
 }
 
-/// The same from a real SQLite: 8,200 frames and more, one commit each.
+/// A wal-index of several blocks from a real SQLite: 8,200 frames and more, one commit each.
 #[test]
 fn a_wal_index_of_sqlite_lists_the_pages_of_its_wal() {
     let folder = tempfile::tempdir().unwrap();

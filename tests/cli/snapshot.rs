@@ -19,7 +19,8 @@ fn listing(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The same of files that SQLite has open in this process: reading them here would drop its locks.
+/// Every name in a folder, without the content, for files that SQLite has open in this process: reading them here would
+/// drop its locks.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -25,7 +25,8 @@ pub enum Role {
     Writer(usize),
     /// Writes as 0 or 1, and opens and closes the database for every statement.
     ShortLived(usize),
-    /// The same, and changes to a rollback journal and back; never kills itself.
+    /// Writes as 0 or 1, opens and closes the database for every statement, and changes to a rollback journal and back;
+    /// never kills itself.
     ModeChanger(usize),
     /// Reads in transactions of some length.
     Reader,
@@ -36,7 +37,7 @@ pub enum Role {
 pub enum Count {
     /// The number of the last transaction that was about to be committed. Not a count: never starts over.
     Begun,
-    /// The number of the last one whose commit has returned. The same.
+    /// The number of the last transaction whose commit has returned. Not a count: never starts over.
     Committed,
     Passive,
     Full,
@@ -49,7 +50,7 @@ pub enum Count {
     JournalMode,
 }
 
-/// How many there are.
+/// The number of counts.
 pub const COUNTS: usize = Count::JournalMode as usize + 1;
 
 /// The counts of one process, in a file: they outlive a SIGKILL. Nothing else ever reads or writes it through SQLite.
@@ -67,7 +68,7 @@ impl Counts {
         if read == 8 { i64::from_le_bytes(bytes) } else { 0 }
     }
 
-    /// All of them, in the order of [`Count`].
+    /// All counts, in the order of [`Count`].
     pub fn all(&self) -> [i64; COUNTS] {
         let mut bytes = [0; COUNTS * 8];
         let _ = self.0.read_at(&mut bytes, 0).unwrap();

@@ -1,12 +1,12 @@
 //! Which processes have a wal-index mapped: one scanner for the evidence about one side, and for the list of all.
 //!
 //! * `scan` passes once over `/proc/PID/maps` of every visible process and says how many could be read.
-//! * [`of_side`] picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
+//! * `of_side` picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
 //!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors.
-//! * [`every_index`] picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
+//! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
 //! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off` and `closing` say which
 //!   processes seem cut off.
-//! * [`limits`] has every limit of these searches.
+//! * `limits` has every limit of these searches.
 
 pub(in crate::linux) mod limits;
 
