@@ -1,57 +1,44 @@
-//! From a capture to a side of a comparison.
+//! From a capture to a side of a comparison: one look at what it holds.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::bundle::Capture;
-use crate::bytes::ReadAt;
-use crate::format::shm::{self, IndexHead};
-use crate::look::WalSeen;
+use crate::look::{self, Depth, Inspection, Options, WalSeen};
 use crate::number::Stride;
-use crate::wal::{Scan, WalFacts};
+use crate::wal::WalFacts;
 
 use super::{FrameHeaders, Side};
 
 impl Side {
-    /// Decodes what a capture holds of the `-shm` and the `-wal`.
+    /// Looks at a capture as deep as a comparison needs: the head of the `-shm`, and one pass over the `-wal`. Of the
+    /// options the threads and the progress count.
     ///
-    /// Where only frame headers were captured, the facts are those of the scan at capture; without any of the `-wal`,
-    /// they are those of an absent one, and `wal_captured` tells which.
+    /// Where only frame headers were captured, the facts are those of the pass at capture. Where the `-wal` was left out,
+    /// they are those of an absent one, and `wal_captured` is `false`.
     ///
     /// # Errors
     /// Only what reading reported; bad content is part of the facts.
-    pub fn from_capture(capture: &Capture) -> io::Result<Self> {
-        let (wal, frame_headers) = wal_of(&capture.wal)?;
+    pub fn from_capture(capture: &Capture, options: &Options<'_>) -> io::Result<Self> {
+        let Inspection { origin, shm, wal, .. } =
+            look::inspect(capture, &Options { depth: Depth::Frames, ..*options })?;
         Ok(Self {
-            stable: capture.manifest.stability.stable,
-            shm: capture.shm.as_deref().map(head_of).transpose()?.flatten(),
-            wal,
-            wal_captured: !matches!(capture.wal, WalSeen::NotSeen),
-            frame_headers,
-            ..Self::new(capture.label.clone(), capture.manifest.evidence.clone())
+            stable: origin.unstable.is_none(),
+            shm,
+            frame_headers: frame_headers(&capture.wal, wal.as_ref()),
+            wal_captured: wal.is_some(),
+            wal: wal.unwrap_or_else(WalFacts::absent),
+            ..Self::new(origin.label, capture.manifest.evidence.clone())
         })
     }
 }
 
-/// The head of a `-shm`; `None` when it is shorter than that, which is normal for one that nobody has open.
-fn head_of(shm: &dyn ReadAt) -> io::Result<Option<IndexHead>> {
-    let mut head = [0; shm::HEAD_SIZE];
-    let n = shm.read_at(&mut head, 0)?;
-    Ok(shm::parse_head(head.get(..n).unwrap_or_default()).ok())
-}
-
-fn wal_of(bytes: &WalSeen) -> io::Result<(WalFacts, Option<FrameHeaders>)> {
-    Ok(match bytes {
-        WalSeen::Absent | WalSeen::NotSeen => (WalFacts::absent(), None),
-        WalSeen::Whole(bytes) => {
-            let facts = Scan::new(bytes.as_ref()).facts()?;
-            let headers = facts
-                .page_size()
-                .map(|page_size| FrameHeaders { bytes: Arc::clone(bytes), stride: page_size.stride() });
-            (facts, headers)
-        }
-        WalSeen::Headers { bytes, facts } => {
-            ((**facts).clone(), Some(FrameHeaders { bytes: Arc::clone(bytes), stride: Stride::HEADERS }))
-        }
-    })
+/// Where the frame headers of a captured `-wal` are.
+fn frame_headers(wal: &WalSeen, facts: Option<&WalFacts>) -> Option<FrameHeaders> {
+    let (bytes, stride) = match wal {
+        WalSeen::Absent | WalSeen::NotSeen => return None,
+        WalSeen::Whole(bytes) => (bytes, facts.and_then(WalFacts::page_size)?.stride()),
+        WalSeen::Headers { bytes, .. } => (bytes, Stride::HEADERS),
+    };
+    Some(FrameHeaders { bytes: Arc::clone(bytes), stride })
 }

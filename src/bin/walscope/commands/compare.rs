@@ -11,6 +11,7 @@ use walscope::finding::Finding;
 use walscope::finding::rules::{self, Facts};
 use walscope::finding::surroundings;
 use walscope::linux::{self, OpenedFiles};
+use walscope::look;
 use walscope::report::compare::CompareDocument;
 use walscope::source::{self, Source};
 
@@ -34,7 +35,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.sources.len() < 2 {
         bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
     }
-    let document = capture_all(&args.sources, global.strict_atime)?.document()?;
+    let options = look::Options { threads: crate::look::threads(global), ..look::Options::default() };
+    let document = capture_all(&args.sources, global.strict_atime)?.document(&options)?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(document.verdict.sharing))
 }
@@ -60,10 +62,10 @@ pub struct Captured {
 
 impl Captured {
     /// Judges.
-    pub fn document(&self) -> anyhow::Result<CompareDocument> {
+    pub fn document(&self, options: &look::Options<'_>) -> anyhow::Result<CompareDocument> {
         let mut sides = Vec::with_capacity(self.captures.len());
         for (capture, process) in self.captures.iter().zip(&self.processes) {
-            let mut side = Side::from_capture(capture).with_context(|| capture.label.clone())?;
+            let mut side = Side::from_capture(capture, options).with_context(|| capture.label.clone())?;
             side.process = *process;
             sides.push(side);
         }

@@ -54,7 +54,7 @@ pub fn look(sources: &Both<OsString>, bundles: &Both<PathBuf>) -> anyhow::Result
         label.clone_into(&mut capture.label);
     }
     Ok(Looked {
-        comparison: captured.document()?,
+        comparison: captured.document(&Options::default())?,
         hex_dump_equal: equal_shm(&captured.captures)?,
         checkpoint: if reason.is_none() { checkpoint(&sources.writer)? } else { None },
         live: captured.live.into_iter().next().map(|pair| pair.live),
