@@ -23,6 +23,7 @@
 //! test made ([`Proc::new`]).
 
 pub mod challenge;
+pub mod child;
 mod clocks;
 mod container;
 mod descriptor_locks;

@@ -4,18 +4,17 @@
 //! does not answer in time counts as not installed.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::evidence::Container;
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::{container, mounts};
+use crate::linux::{child, container, mounts};
 
 /// The known runtimes, in the order in which they are asked.
 const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
@@ -25,8 +24,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const NAMES_WITHIN: Duration = Duration::from_secs(2);
 /// What was being done when the container's process could not be looked into.
 const LOOKING: &str = "looking into the container";
-/// Longest answer that is read, bytes.
-const ANSWER_LIMIT: u64 = 4 << 20;
 
 /// Whether a text can be a container's name or id, as the runtimes define them: at least two characters, so that
 /// `C:/t.db` is not a container's path.
@@ -155,51 +152,13 @@ fn listed(answer: &str) -> BTreeMap<String, String> {
 
 /// Runs a runtime's command line and returns what it printed.
 fn ask(runtime: &str, arguments: &[&str], within: Duration) -> io::Result<String> {
-    let mut child = Command::new(runtime)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let (sender, answers) = mpsc::channel();
-    collect(child.stdout.take(), true, &sender);
-    collect(child.stderr.take(), false, &sender);
-    drop(sender);
-    let (mut out, mut complaint) = (String::new(), String::new());
-    for _ in 0..2 {
-        match answers.recv_timeout(within) {
-            Ok((true, text)) => out = text,
-            Ok((false, text)) => complaint = text,
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                give_up(&mut child);
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within:?}")));
-            }
-        }
+    let ended = child::run(Command::new(runtime).args(arguments), None, None, within)?;
+    if ended.status.success() {
+        return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
     }
-    if child.wait()?.success() {
-        return Ok(out);
-    }
+    let complaint = String::from_utf8_lossy(&ended.stderr);
     let complaint = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it failed and said nothing");
     Err(io::Error::other(complaint.trim().to_owned()))
-}
-
-/// Reads a pipe to its end in a thread of its own.
-fn collect(pipe: Option<impl Read + Send + 'static>, answer: bool, to: &mpsc::Sender<(bool, String)>) {
-    let to = to.clone();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // After an error, the bytes read so far are the answer.
-            let _ = pipe.take(ANSWER_LIMIT).read_to_end(&mut bytes);
-        }
-        let _ = to.send((answer, String::from_utf8_lossy(&bytes).into_owned()));
-    });
-}
-
-fn give_up(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use walscope::linux::child::{self, Ended, Feed};
 
 use super::actor;
-use super::command::{self, Ended, Feed};
 use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::Peer;
@@ -35,9 +35,8 @@ pub struct Docker {
 impl Docker {
     /// The version of the engine, if an engine answers.
     pub fn answers() -> anyhow::Result<String> {
-        let mut version = Command::new("docker");
-        version.args(["version", "--format", "{{.Server.Version}} {{.Server.Os}}"]);
-        let answer = command::run(&mut version, None, None, ANSWER)?.success("docker version")?;
+        let version = ["version", "--format", "{{.Server.Version}} {{.Server.Os}}"];
+        let answer = call(&version, None, None, ANSWER)?.success("docker version")?;
         match answer.split_once(' ') {
             Some((version, "linux")) => Ok(version.to_owned()),
             _ => bail!("docker version: found {answer:?}, needed an engine for Linux containers"),
@@ -72,7 +71,7 @@ impl Docker {
     }
 
     fn call(&self, arguments: &[&str], feed: Option<Feed<'_>>, stdout: Option<Stdio>) -> anyhow::Result<Ended> {
-        command::run(Command::new("docker").args(arguments), feed, stdout, CALL)
+        call(arguments, feed, stdout, CALL)
     }
 
     /// Makes one call that must succeed, then checks whether the user wants to stop.
@@ -93,8 +92,15 @@ impl Docker {
         if found.is_empty() {
             return Ok(());
         }
-        self.call(&[remove, &found].concat(), None, None)?.success("docker").map(drop)
+        self.call(&[remove, &found].concat(), None, None)?.success("docker")?;
+        Ok(())
     }
+}
+
+/// Runs docker's command line to its end.
+fn call(arguments: &[&str], feed: Option<Feed<'_>>, stdout: Option<Stdio>, within: Duration) -> anyhow::Result<Ended> {
+    let what = || format!("docker {}", arguments.first().unwrap_or(&""));
+    child::run(Command::new("docker").args(arguments), feed, stdout, within).with_context(what)
 }
 
 impl Runtime for Docker {

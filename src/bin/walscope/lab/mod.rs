@@ -6,7 +6,6 @@
 
 mod actor;
 mod all;
-mod command;
 mod docker;
 mod document;
 mod experiment;

@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use walscope::linux::child::kill_group;
 
-use super::command::kill_group;
 use super::interrupt::Interrupt;
 use super::protocol::{CheckpointAnswer, Reply, Request};
 
