@@ -86,7 +86,7 @@ impl ReadAt for FileBytes {
 }
 
 /// `SEEK_DATA`. It moves the descriptor's cursor, which nothing here uses.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "capture"))]
 fn next_data(file: &File, offset: u64) -> u64 {
     use rustix::fs::{SeekFrom, seek};
     match seek(file, SeekFrom::Data(offset)) {
@@ -98,7 +98,8 @@ fn next_data(file: &File, offset: u64) -> u64 {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+/// Without `SEEK_DATA` every byte may be data.
+#[cfg(not(all(target_os = "linux", feature = "capture")))]
 fn next_data(_: &File, offset: u64) -> u64 {
     offset
 }
@@ -111,6 +112,12 @@ fn pread(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn pread(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
+/// WebAssembly without a host has no files.
+#[cfg(not(any(unix, windows)))]
+fn pread(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl ReadAt for Vec<u8> {

@@ -17,20 +17,22 @@
 //! has the same database open through SQLite. Where they find that this process holds such locks already, they refuse
 //! before anything is opened; a connection that comes later, while a capture runs, they cannot protect.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod bundle;
 pub mod bytes;
+#[cfg(feature = "capture")]
 pub mod compare;
 pub mod evidence;
 pub mod finding;
 pub mod format;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod linux;
 pub mod look;
 pub mod number;
+#[cfg(feature = "cli")]
 pub mod report;
 pub mod say;
 pub mod shm;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod source;
 pub mod wal;

@@ -406,6 +406,7 @@ impl fmt::Display for FileId {
 }
 
 /// In documents and bundles stand the bare integers; in a schema these types are not to be seen.
+#[cfg(feature = "capture")]
 mod documents {
     use std::borrow::Cow;
 
@@ -501,6 +502,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "capture")]
     #[test]
     fn documents_show_bare_numbers() {
         let text = serde_json::to_string(&(FrameNumber(7), PageNumber(3), Salts([1, 2]), Checksum([8, 9]))).unwrap();

@@ -1,12 +1,16 @@
 //! The files of one database: what open descriptors say about them.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
-use super::{Device, InodeId, Observation, Timestamp, decimal};
+use super::{Device, InodeId, Observation, Timestamp};
 
 /// The file system that a descriptor lives on.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FileSystem {
     /// Type as mountinfo names it (`ext4`, `fuse.bindfs`, `overlay`), or derived from `magic` where mountinfo has no such mount.
     pub name: String,
@@ -17,13 +21,13 @@ pub struct FileSystem {
 }
 
 /// What one open descriptor says about its file: fstat, statx, ioctl, statfs, and a mapping of its own.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FileView {
     /// `st_dev`.
     pub device: Device,
     /// `st_ino`.
-    #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "capture", serde(with = "super::decimal"), schemars(with = "String"))]
     pub inode: u64,
     /// `st_mode`, type and permissions.
     pub mode: u32,
@@ -49,11 +53,11 @@ pub struct FileView {
     pub mount_id: Observation<u64>,
     /// The mount through which it was opened, by a number that no other mount ever has while the machine is up
     /// (STATX_MNT_ID_UNIQUE, Linux 6.8).
-    #[serde(default = "super::not_recorded::<u64>")]
+    #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<u64>"))]
     pub unique_mount_id: Observation<u64>,
     /// `diskseq` of the block device that `device` names (Linux 5.15): another one each time a disk is attached under
     /// its number.
-    #[serde(default = "super::not_recorded::<u64>")]
+    #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<u64>"))]
     pub disk_sequence: Observation<u64>,
     /// The file system.
     pub file_system: Observation<FileSystem>,
@@ -62,12 +66,13 @@ pub struct FileView {
 }
 
 /// The files of one database as one side sees them, and the directory that SQLite would create siblings in.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FilesView {
     /// The database's path with symbolic links resolved, as the process whose files they are sees it.
     pub database_path: String,
     /// How many symbolic links the name of the database itself led through.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub links_followed: u32,
     /// The directory of the resolved path.
     pub directory: Observation<FileView>,

@@ -1,12 +1,16 @@
 //! The process whose files were looked at: its kernel, mounts, namespaces, container and user.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use super::{Device, Observation};
 
 /// One line of `/proc/self/mountinfo`.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Mount {
     /// Mount id.
     pub id: u64,
@@ -27,7 +31,8 @@ pub struct Mount {
 }
 
 /// Identifiers of the namespaces a process lives in, as the links in `/proc/PID/ns` read (`mnt:[4026531841]`).
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Namespaces {
     /// Mounts.
     pub mount: Observation<String>,
@@ -40,14 +45,15 @@ pub struct Namespaces {
 }
 
 /// The container a process belongs to, as far as its cgroup path names one.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Container {
     /// Runtime as the path names it: `docker`, `podman`, `containerd`, `kubernetes`.
     pub runtime: String,
     /// Full id as the path has it.
     pub id: String,
     /// Its name, where the runtime was there to be asked.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub name: Option<String>,
 }
 
@@ -61,6 +67,7 @@ pub fn id_in_documents(id: Option<u32>) -> u32 {
     id.unwrap_or(UNSEEN_ID)
 }
 
+#[cfg(feature = "capture")]
 mod unseen_id {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -74,7 +81,8 @@ mod unseen_id {
 }
 
 /// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct HostView {
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Observation<String>,
@@ -85,12 +93,10 @@ pub struct HostView {
     /// The process whose files were looked at, in the PID namespace of the observer: the capturing one, or another.
     pub pid: u32,
     /// Its effective user; 4294967295 where it could not be seen.
-    #[serde(with = "unseen_id")]
-    #[schemars(with = "u32")]
+    #[cfg_attr(feature = "capture", serde(with = "unseen_id"), schemars(with = "u32"))]
     pub uid: Option<u32>,
     /// Its effective group.
-    #[serde(with = "unseen_id")]
-    #[schemars(with = "u32")]
+    #[cfg_attr(feature = "capture", serde(with = "unseen_id"), schemars(with = "u32"))]
     pub gid: Option<u32>,
     /// Its namespaces.
     pub namespaces: Namespaces,

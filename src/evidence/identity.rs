@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Deserializer, Serialize, Serializer},
+};
 
-use super::decimal;
 use crate::number::Device;
 
+#[cfg(feature = "capture")]
 impl JsonSchema for Device {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Device".into()
@@ -18,12 +21,14 @@ impl JsonSchema for Device {
     }
 }
 
+#[cfg(feature = "capture")]
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
+#[cfg(feature = "capture")]
 impl<'de> Deserialize<'de> for Device {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -37,13 +42,13 @@ impl<'de> Deserialize<'de> for Device {
 ///
 /// This is not always what `stat` says: on btrfs subvolumes the devices differ.
 // What `stat` says is a `number::FileId`. It is not written above because that text is part of the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct InodeId {
     /// The device column of `maps`.
     pub device: Device,
     /// The inode column of `maps`.
-    #[serde(with = "decimal")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "capture", serde(with = "super::decimal"), schemars(with = "String"))]
     pub inode: u64,
 }
 

@@ -1,12 +1,16 @@
 //! What was tried on two live sides together. It belongs to the pair, not to a side, and cannot come from bundles.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Deserializer, Serialize, Serializer},
+};
 
 use super::Observation;
 
 /// Evidence about two sides that were live at the same time.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Live {
     /// Page frames behind mappings of both sides' `-shm`.
     pub pages: Observation<PagesView>,
@@ -31,7 +35,8 @@ impl Live {
 
 /// Page tables of both sides. They were read in turn, all of `a`, all of `b`, all of `a`, and so on, each list in its
 /// order: between two reads of one table every other table was read once.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct PagesView {
     /// Bytes a page.
     pub page_size: u64,
@@ -43,13 +48,13 @@ pub struct PagesView {
     pub files_in_place: bool,
     /// Mappings of both sides that were seen and not looked at: there were too many. Processes that could not be read are
     /// counted in the sides' own evidence.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub not_looked_at: u64,
 }
 
 /// Who has the `-shm` mapped.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Mapper {
     /// walscope itself, through the descriptor that it opened by the side's path.
     Descriptor,
@@ -65,7 +70,8 @@ pub enum Mapper {
 }
 
 /// The beginning of one mapping of a `-shm`, as page tables show it.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct PageTable {
     /// Whose.
     pub mapper: Mapper,
@@ -114,6 +120,7 @@ impl PageEntry {
     }
 }
 
+#[cfg(feature = "capture")]
 impl JsonSchema for PageEntry {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "PageEntry".into()
@@ -124,12 +131,14 @@ impl JsonSchema for PageEntry {
     }
 }
 
+#[cfg(feature = "capture")]
 impl Serialize for PageEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         super::decimal::serialize(&self.0, serializer)
     }
 }
 
+#[cfg(feature = "capture")]
 impl<'de> Deserialize<'de> for PageEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         super::decimal::deserialize(deserializer).map(Self)
@@ -137,7 +146,8 @@ impl<'de> Deserialize<'de> for PageEntry {
 }
 
 /// A lock beacon, tried in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct BeaconView {
     /// The first side held, the second looked.
     pub forth: Observation<BeaconLook>,
@@ -146,11 +156,11 @@ pub struct BeaconView {
 }
 
 /// One pattern of locks that one side held, and what the other saw of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct BeaconLook {
     /// What the pattern says: drawn at random.
-    #[serde(with = "super::decimal")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "capture", serde(with = "super::decimal"), schemars(with = "String"))]
     pub nonce: u64,
     /// What the other side saw.
     pub sight: Sight,
@@ -162,8 +172,8 @@ pub struct BeaconLook {
 }
 
 /// What was seen where a pattern was looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Sight {
     /// The pattern, bit for bit.
     Seen,
@@ -174,7 +184,8 @@ pub enum Sight {
 }
 
 /// A trial on a scratch file that both sides had mapped.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct CoherenceView {
     /// What was written through the first side's mapping was there in the second's. `None`: not known.
     pub forth: Option<bool>,
@@ -204,6 +215,7 @@ mod tests {
         assert_eq!(PageEntry(0).frame(), Err(NoFrame::NotResident));
     }
 
+    #[cfg(feature = "capture")]
     #[test]
     fn entries_travel_as_strings() {
         let json = serde_json::to_string(&PageEntry(u64::MAX)).unwrap();

@@ -1,13 +1,16 @@
 //! SQLite's locks: their state, and who holds them.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use super::LockSlot;
 
 /// State of one lock byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum LockState {
     /// Nobody holds it.
     Free,
@@ -20,7 +23,8 @@ pub enum LockState {
 }
 
 /// Somebody who holds a lock, as far as visible from here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Holder {
     /// Process, in the PID namespace of the observer.
     pub pid: Option<u32>,
@@ -31,7 +35,8 @@ pub struct Holder {
 }
 
 /// One lock byte and who holds it. Held with no holder listed means: not visible from here.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct ByteLock {
     /// State.
     pub state: LockState,
@@ -56,7 +61,8 @@ impl ByteLock {
 
 /// The lock bytes of a `-shm`, by name. Offsets as in wal.c: 120 WRITE, 121 CKPT, 122 RECOVER, 123..127 READ0..READ4,
 /// 128 the dead-man switch of os_unix.c.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct ShmLocks {
     /// WRITE, byte 120.
     pub write: ByteLock,
@@ -110,7 +116,8 @@ impl ShmLocks {
 }
 
 /// The locks that were seen, both ways: by asking the kernel (F_OFD_GETLK) and by reading `/proc/locks`.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct LocksView {
     /// The `-shm`'s lock bytes.
     pub shm: ShmLocks,

@@ -1,7 +1,10 @@
 //! Every wal-index that visible processes have mapped.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use super::{Device, InodeId, Observation, ShmLocks};
 
@@ -67,8 +70,8 @@ pub struct MappingProcess {
 }
 
 /// What is now under the path that a wal-index was mapped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Leads {
     /// The file that is mapped.
     Here,

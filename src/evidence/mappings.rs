@@ -1,13 +1,17 @@
 //! Processes that map the `-shm` of one side.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use super::{Container, InodeId, Observation};
 
 /// One mapping of a wal-index in `/proc/PID/maps`: of the inode in question, or under the same path. Of several that a
 /// process has of one file under one path, one for each block, the first in the file.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Mapping {
     /// Process, in the PID namespace of the observer.
     pub pid: u32,
@@ -33,20 +37,20 @@ pub struct Mapping {
     pub deleted_suffix: bool,
     /// What the process is cut off from, when it kept this mapping through several looks. A process that closes a
     /// database removes the `-shm` first and unmaps it afterwards: seen once, that says nothing.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub cut_off: Option<CutOff>,
     /// Whether the process has the side's database open, by device and inode. `null`: not known. A wal-index in use
     /// belongs to a database that is open; through several looks without it, the process has another one.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub database_open: Option<bool>,
     /// Whether the process has the side's `-wal` open, by device and inode. `null`: not known.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub wal_open: Option<bool>,
 }
 
 /// Why whoever opens the path does not meet the process that has another wal-index mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum CutOff {
     /// It was mapped under the side's path, which leads to another file now, or to none.
     Path,
@@ -55,7 +59,8 @@ pub enum CutOff {
 }
 
 /// Every mapping found, and how far one could look.
-#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct MappingsView {
     /// Mappings of the `-shm` in question, or of another file under the same path.
     pub mappings: Vec<Mapping>,
@@ -66,9 +71,9 @@ pub struct MappingsView {
     /// Why the first of them could not be read.
     pub denied_reason: Option<String>,
     /// Mappings that seemed cut off and were gone, or reachable again, at a further look; they are left out.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub passing: u32,
     /// Mappings left out of `mappings`, because there were too many. Those that speak against sharing are left out last.
-    #[serde(default)]
+    #[cfg_attr(feature = "capture", serde(default))]
     pub mappings_not_listed: u64,
 }

@@ -1,11 +1,18 @@
 //! Something that was looked at: seen, or not seen for a reason.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 /// Something that was looked at: seen, or not seen for a reason.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "capture",
+    derive(JsonSchema, Serialize, Deserialize),
+    serde(tag = "status", rename_all = "snake_case")
+)]
 pub enum Observation<T> {
     /// Looked at and seen.
     Seen {

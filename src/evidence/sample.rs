@@ -1,12 +1,16 @@
 //! The wal-index at one moment.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use super::ClockSample;
 use crate::number::{Checksum, FrameNumber, Salts};
 
 /// Frame numbers of a wal-index have 32 bits: a larger number in a bundle is refused.
+#[cfg(feature = "capture")]
 mod in_32_bits {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,22 +26,21 @@ mod in_32_bits {
 }
 
 /// What the wal-index said at one moment; both header copies were equal and their checksums right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct WalIndexSample {
     /// Clocks before the header was read.
     pub before: ClockSample,
     /// Clocks after it was read.
     pub after: ClockSample,
     /// `mxFrame`.
-    #[serde(with = "in_32_bits")]
-    #[schemars(with = "u32")]
+    #[cfg_attr(feature = "capture", serde(with = "in_32_bits"), schemars(with = "u32"))]
     pub mx_frame: FrameNumber,
     /// Both salts, as the WAL's big-endian numbers.
     pub salts: Salts,
     /// `aFrameCksum`: meaningless while `mx_frame` is 0.
     pub frame_checksum: Checksum,
     /// `nBackfill`.
-    #[serde(with = "in_32_bits")]
-    #[schemars(with = "u32")]
+    #[cfg_attr(feature = "capture", serde(with = "in_32_bits"), schemars(with = "u32"))]
     pub backfilled: FrameNumber,
 }

@@ -1,10 +1,14 @@
 //! Points in time, and the clocks of a process.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 /// A point in time of the file system or the wall clock (CLOCK_REALTIME).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Timestamp {
     /// Seconds since 1970.
     pub seconds: i64,
@@ -21,7 +25,8 @@ impl Timestamp {
 }
 
 /// The clocks, read together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct ClockSample {
     /// CLOCK_BOOTTIME in nanoseconds, as this process sees it.
     pub boottime: u64,

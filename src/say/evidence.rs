@@ -1,7 +1,8 @@
 //! Each piece of evidence: the facts in a sentence, and why a silent piece is silent. Without a full stop.
 
+use super::finding::LOST_TAIL;
 use super::identity::identity;
-use super::unseen::{LOST_TAIL, gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
+use super::unseen::{gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
 use super::words::{LISTED, Names, part, process, processes};
 use crate::compare::{
     BeaconFact, Because, CoherenceFact, ContentFact, CutOffProcesses, DirectoryFact, EqualBytesFact, Fact, FellBehind,

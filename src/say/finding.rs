@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::unseen::LOST_TAIL;
 use crate::evidence::{Leads, MappingProcess};
 use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, Unsettled};
 use crate::finding::{Finding, Found, Severity};
 use crate::wal::EndReason;
+
+/// What else explains that content differs.
+pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
 
 /// A finding in sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]

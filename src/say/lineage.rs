@@ -1,7 +1,7 @@
 //! What happened between two captures, in a sentence.
 
+use super::finding::LOST_TAIL;
 use super::identity;
-use super::unseen::LOST_TAIL;
 use super::words::{Names, plural};
 use crate::compare::{Lineage, LineageFact, NoEnd, SideIndex};
 

@@ -3,8 +3,6 @@
 use super::words::{Names, part};
 use crate::compare::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
 
-/// What else explains that content differs.
-pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
 /// What else explains that files differ.
 pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
 

@@ -10,8 +10,11 @@ pub mod transactions;
 
 use std::io;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 use crate::bytes::ReadAt;
 use crate::format::shm::{IndexHead, IndexHeader};
@@ -25,8 +28,8 @@ pub use scan::Scan;
 pub const GENERATIONS_LISTED: usize = 64;
 
 /// Why the valid chain ends where it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum EndReason {
     /// Every frame of the file is valid.
     EndOfFile,
@@ -55,8 +58,8 @@ pub enum EndReason {
 }
 
 /// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum FrameClass {
     /// Current salts, unbroken chain, up to the last commit.
     Committed,
@@ -71,7 +74,8 @@ pub enum FrameClass {
 }
 
 /// Frames by class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FrameCounts {
     /// Whole frames in the file.
     pub in_file: u64,
@@ -92,9 +96,13 @@ pub struct FrameCounts {
 }
 
 /// Frames that share salts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(from = "StoredGeneration", into = "StoredGeneration")]
-#[schemars(from = "StoredGeneration", into = "StoredGeneration")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "capture",
+    derive(JsonSchema, Serialize, Deserialize),
+    serde(from = "stored::Generation", into = "stored::Generation"),
+    schemars(from = "stored::Generation", into = "stored::Generation")
+)]
 pub struct Generation {
     /// What they share.
     pub salts: Salts,
@@ -103,31 +111,40 @@ pub struct Generation {
 }
 
 /// A [`Generation`] as a bundle stores it.
-#[derive(JsonSchema, Serialize, Deserialize)]
-#[schemars(rename = "Generation", description = "Frames that share salts.")]
-struct StoredGeneration {
-    /// Salt-1.
-    salt1: u32,
-    /// Salt-2.
-    salt2: u32,
-    /// Frames in the file with these salts.
-    frames: u64,
-}
+#[cfg(feature = "capture")]
+mod stored {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
 
-impl From<StoredGeneration> for Generation {
-    fn from(StoredGeneration { salt1, salt2, frames }: StoredGeneration) -> Self {
-        Self { salts: Salts([salt1, salt2]), frames }
+    use crate::number::Salts;
+
+    /// Frames that share salts.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub(super) struct Generation {
+        /// Salt-1.
+        salt1: u32,
+        /// Salt-2.
+        salt2: u32,
+        /// Frames in the file with these salts.
+        frames: u64,
     }
-}
 
-impl From<Generation> for StoredGeneration {
-    fn from(Generation { salts: Salts([salt1, salt2]), frames }: Generation) -> Self {
-        Self { salt1, salt2, frames }
+    impl From<Generation> for super::Generation {
+        fn from(Generation { salt1, salt2, frames }: Generation) -> Self {
+            Self { salts: Salts([salt1, salt2]), frames }
+        }
+    }
+
+    impl From<super::Generation> for Generation {
+        fn from(super::Generation { salts: Salts([salt1, salt2]), frames }: super::Generation) -> Self {
+            Self { salt1, salt2, frames }
+        }
     }
 }
 
 /// The last commit of the valid chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct LastCommit {
     /// Its frame, 1-based.
     pub frame: FrameNumber,

@@ -8,6 +8,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod features;
 mod format_tables;
 mod imports;
 mod tidy;
