@@ -229,7 +229,7 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out, 0);
         for (name, bytes) in members {
-            writer.member(name, bytes.len() as u64, |sink| sink.write(bytes)).unwrap();
+            writer.member(name, bytes.len(), |sink| sink.write(bytes)).unwrap();
         }
         writer.finish().unwrap();
         out

@@ -3,6 +3,7 @@
 //! Each link of the chain is checked from the checksum *stored* in the frame before it. Up to the first break that is
 //! the same as SQLite's running checksum, and behind the break it still tells frames that follow each other.
 pub(crate) mod blocks;
+mod chain;
 pub mod frames;
 pub mod latest;
 mod scan;
@@ -22,6 +23,7 @@ use crate::format::wal::{FORMAT_VERSION, FrameHeader, HEADER_SIZE, WalHeader};
 use crate::number::{Checksum, FrameNumber, PageSize, Salts, Stride};
 
 use blocks::Link;
+pub use chain::{commits, valid_frames};
 pub use scan::Scan;
 
 /// Generations that are listed; a hostile file can hold one a frame.

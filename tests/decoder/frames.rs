@@ -15,12 +15,12 @@ fn sample() -> WalWriter {
     wal
 }
 
-fn facts(bytes: &Vec<u8>) -> WalFacts {
-    scan(bytes, &mut |_| {}).unwrap()
+fn facts(bytes: &[u8]) -> WalFacts {
+    scan(&bytes, &mut |_| {}).unwrap()
 }
 
-fn visit(bytes: &Vec<u8>, facts: &WalFacts) -> Visit {
-    frames::visit(FrameBytes::Whole(bytes), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(()))
+fn visit(bytes: &[u8], facts: &WalFacts) -> Visit {
+    frames::visit(FrameBytes::Whole(&bytes), facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |_| Ok(()))
         .unwrap()
 }
 

@@ -8,9 +8,9 @@ use walscope::wal::{WalFacts, scan};
 use crate::common::synthetic::{Shm, WalWriter};
 use walscope::number::PageNumber;
 
-fn look(bytes: &Vec<u8>) -> WalFacts {
+fn look(bytes: &[u8]) -> WalFacts {
     let mut frames = 0;
-    let facts = scan(bytes, &mut |frame| {
+    let facts = scan(&bytes, &mut |frame| {
         frames += 1;
         assert_eq!(frame.number, frames);
     })
@@ -21,13 +21,16 @@ fn look(bytes: &Vec<u8>) -> WalFacts {
     assert_eq!(counts.in_file, counts.valid + counts.residue + counts.stale + counts.unwritten);
     assert_eq!(facts.end_frame, counts.valid + 1);
     let mut commit_points = 0;
-    assert_eq!(transactions(bytes, 3, &mut |transaction| commit_points += transaction.commit_points()).unwrap(), facts);
+    assert_eq!(
+        transactions(&bytes, 3, &mut |transaction| commit_points += transaction.commit_points()).unwrap(),
+        facts
+    );
     assert_eq!(commit_points, facts.commits);
     facts
 }
 
-fn look_at_index(bytes: &Vec<u8>) {
-    let Ok(index) = WalIndex::open(bytes) else { return };
+fn look_at_index(bytes: &[u8]) {
+    let Ok(index) = WalIndex::open(&bytes) else { return };
     let mx_frame = index.head.headers[0].mx_frame;
     for number in 0..index.blocks() as u32 {
         if let Ok(block) = index.block(number) {
@@ -54,7 +57,7 @@ fn sample() -> WalWriter {
 fn cut_at_every_byte_a_wal_keeps_the_commits_before_the_cut() {
     let wal = sample();
     for len in 0..=wal.bytes.len() {
-        let facts = look(&wal.bytes[..len].to_vec());
+        let facts = look(&wal.bytes[..len]);
         let whole = len.saturating_sub(32) / 536;
         let expected = [0, 0, 2, 3].get(whole).copied().unwrap_or(3);
         assert_eq!(facts.frames.committed, expected, "cut at {len}");

@@ -13,6 +13,7 @@ mod checkpoint;
 #[path = "../common/mod.rs"]
 mod common;
 mod differential;
+mod examples;
 mod frames;
 mod hostile;
 mod scan;

@@ -131,9 +131,9 @@ fn check_history(seed: u64, seen: &mut Seen) {
 }
 
 /// Every frame that, by `transactions`, recovery can end at.
-fn commit_points(wal: &Vec<u8>) -> Vec<u64> {
+fn commit_points(wal: &[u8]) -> Vec<u64> {
     let mut points = Vec::new();
-    transactions(wal, 0, &mut |transaction| {
+    transactions(&wal, 0, &mut |transaction| {
         points.extend(transaction.commit_frame.count()..=transaction.last_frame.count())
     })
     .unwrap();
@@ -186,7 +186,7 @@ fn check_recovery(folder: &Path, wal: &[u8], seed: u64, seen: &mut Seen) {
     assert_eq!(diagnose(&facts, Some(&head), None).state, CheckpointState::Pending, "{what}");
 }
 
-fn check_checkpoint(folder: &Path, wal: &Vec<u8>, facts: &WalFacts, seed: u64) {
+fn check_checkpoint(folder: &Path, wal: &[u8], facts: &WalFacts, seed: u64) {
     let result = fs::read_to_string(folder.join("result")).unwrap();
     let committed = facts.frames.committed;
     assert_eq!(result, format!("0|{committed}|{committed}"), "seed {seed}: wal_checkpoint");
@@ -196,7 +196,7 @@ fn check_checkpoint(folder: &Path, wal: &Vec<u8>, facts: &WalFacts, seed: u64) {
     assert_eq!((judged.state, judged.backfilled), (CheckpointState::Complete, committed), "seed {seed}");
 
     let mut images: HashMap<u32, Vec<u8>> = HashMap::new();
-    scan_pages(wal, &mut |frame, page| {
+    scan_pages(&wal, &mut |frame, page| {
         if facts.class_of(frame) == FrameClass::Committed {
             images.insert(frame.header.page.0, page.to_vec());
         }
@@ -211,14 +211,14 @@ fn check_checkpoint(folder: &Path, wal: &Vec<u8>, facts: &WalFacts, seed: u64) {
 
 /// Every entry and every slot of a recovered -shm, as SQLite wrote it, as the model expects it, and as the library reads
 /// it. Returns the slots compared. Recovery indexes every valid frame, also those behind the last commit.
-fn check_slots(shm: &Vec<u8>, wal: &[u8], what: &str) -> u64 {
+fn check_slots(shm: &[u8], wal: &[u8], what: &str) -> u64 {
     let pages = model::valid_pages(wal);
     if pages.is_empty() {
         return 0;
     }
     let expected = Shm { pages, ..Shm::default() }.bytes(cfg!(target_endian = "big"));
     assert!(shm[136..expected.len()] == expected[136..], "{what}: entries and slots that SQLite wrote");
-    let index = WalIndex::open(shm).unwrap();
+    let index = WalIndex::open(&shm).unwrap();
     let mut slots = 0;
     for (number, block) in (0u32..).zip(expected.chunks(32_768)) {
         let read = index.block(number).unwrap();
@@ -233,8 +233,8 @@ fn check_slots(shm: &Vec<u8>, wal: &[u8], what: &str) -> u64 {
 }
 
 /// Every entry and every lookup of a -shm that SQLite wrote.
-fn check_index(shm: &Vec<u8>, frames: &[Frame], committed: u64, seed: u64) {
-    let index = WalIndex::open(shm).unwrap();
+fn check_index(shm: &[u8], frames: &[Frame], committed: u64, seed: u64) {
+    let index = WalIndex::open(&shm).unwrap();
     let mx_frame = FrameNumber(committed);
     let blocks: Vec<_> = (0..=block_of(mx_frame)).map(|number| index.block(number).unwrap()).collect();
     for block in &blocks {
@@ -253,7 +253,7 @@ fn check_index(shm: &Vec<u8>, frames: &[Frame], committed: u64, seed: u64) {
     assert_eq!(index.frame_of_page(PageNumber(u32::MAX), mx_frame).unwrap(), Lookup::Absent);
 }
 
-fn count(wal: &Vec<u8>, facts: &WalFacts, frames: &[Frame], seen: &mut Seen) {
+fn count(wal: &[u8], facts: &WalFacts, frames: &[Frame], seen: &mut Seen) {
     seen.commits += facts.commits;
     seen.uncommitted += facts.frames.uncommitted;
     seen.residue += facts.frames.residue;
@@ -264,7 +264,7 @@ fn count(wal: &Vec<u8>, facts: &WalFacts, frames: &[Frame], seen: &mut Seen) {
         .map(|frame| frame.header.commit_pages)
         .collect();
     seen.shrunk += commits.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
-    transactions(wal, 0, &mut |transaction| seen.padding += transaction.commit_points() - 1).unwrap();
+    transactions(&wal, 0, &mut |transaction| seen.padding += transaction.commit_points() - 1).unwrap();
 }
 
 fn copy(folder: &Path, database: &Path, wal: &[u8]) {
