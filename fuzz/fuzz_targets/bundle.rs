@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
         let n = db.read_at(&mut head, 0).unwrap();
         let _ = walscope::format::db::parse_head(&head[..n]);
     }
-    let side = Side::from_capture(&capture, &walscope::look::Options::default()).unwrap();
+    let side = Side::from_capture(&capture).unwrap();
     assert_ne!(compare(&[side.clone(), side], false).verdict.sharing, Answer::Proven);
 });
 

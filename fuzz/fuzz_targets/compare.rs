@@ -41,7 +41,7 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
         let sides =
             ["writer", "reader"].map(|label| label.to_owned()).into_iter().zip(bundles).map(|(label, bytes)| {
                 let capture = Capture::from_file(&label, archive::file(bytes)).unwrap();
-                let mut side = Side::from_capture(&capture, &walscope::look::Options::default()).unwrap();
+                let mut side = Side::from_capture(&capture).unwrap();
                 // In memory: what was read from the bundle is looked up time and again.
                 side.frame_headers = side.frame_headers.map(|headers| FrameHeaders {
                     bytes: Arc::new(walscope::bytes::read_all(headers.bytes.as_ref(), 1 << 20).unwrap()),

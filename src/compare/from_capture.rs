@@ -11,15 +11,23 @@ use crate::wal::WalFacts;
 use super::{FrameHeaders, Side};
 
 impl Side {
-    /// Looks at a capture as deep as a comparison needs: the head of the `-shm`, and one pass over the `-wal`. Of the
-    /// options the threads and the progress count.
+    /// Looks at a capture with one thread, as deep as a comparison needs: see [`Side::look_at`].
+    ///
+    /// # Errors
+    /// Only what reading reported; bad content is part of the facts.
+    pub fn from_capture(capture: &Capture) -> io::Result<Self> {
+        Self::look_at(capture, &Options::default())
+    }
+
+    /// Looks at a capture as deep as a comparison needs: the head of the `-shm`, and one pass over the `-wal`. Only the
+    /// threads and the progress of the options count.
     ///
     /// Where only frame headers were captured, the facts are those of the pass at capture. Where the `-wal` was left out,
     /// they are those of an absent one, and `wal_captured` is `false`.
     ///
     /// # Errors
     /// Only what reading reported; bad content is part of the facts.
-    pub fn from_capture(capture: &Capture, options: &Options<'_>) -> io::Result<Self> {
+    pub fn look_at(capture: &Capture, options: &Options<'_>) -> io::Result<Self> {
         let Inspection { origin, shm, wal, .. } =
             look::inspect(capture, &Options { depth: Depth::Frames, ..*options })?;
         Ok(Self {

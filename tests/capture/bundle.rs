@@ -76,9 +76,7 @@ fn without_with_db_only_the_first_page_is_captured_and_with_wal_none_no_wal() {
     let (written, _) = bundle(&path, &Options { wal: Some(WalMode::None), ..Options::default() });
     let capture = read(&written).unwrap();
     assert!(matches!(capture.wal, WalSeen::NotSeen));
-    assert!(
-        !walscope::compare::Side::from_capture(&capture, &walscope::look::Options::default()).unwrap().wal_captured
-    );
+    assert!(!walscope::compare::Side::from_capture(&capture).unwrap().wal_captured);
     let DatabaseSeen::FirstPage(page) = capture.database else { panic!("a first page") };
     assert_eq!(bytes(page.as_ref()), sibling(&path, "")[..1024]);
 }

@@ -60,7 +60,7 @@ fn recorded((name, live, _): &Recorded) -> ([Side; 2], Live) {
     let side = |label: &str| {
         let mut capture = Capture::open(&folder.join(format!("{label}.walsnap"))).unwrap();
         capture.label = label.to_owned();
-        Side::from_capture(&capture, &walscope::look::Options::default()).unwrap()
+        Side::from_capture(&capture).unwrap()
     };
     ([side("writer"), side("reader")], serde_json::from_str(live).unwrap())
 }

@@ -65,7 +65,7 @@ impl Captured {
     pub fn document(&self, options: &look::Options<'_>) -> anyhow::Result<CompareDocument> {
         let mut sides = Vec::with_capacity(self.captures.len());
         for (capture, process) in self.captures.iter().zip(&self.processes) {
-            let mut side = Side::from_capture(capture, options).with_context(|| capture.label.clone())?;
+            let mut side = Side::look_at(capture, options).with_context(|| capture.label.clone())?;
             side.process = *process;
             sides.push(side);
         }
