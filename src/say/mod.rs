@@ -18,7 +18,7 @@ pub mod verdict;
 #[cfg(feature = "capture")]
 mod words;
 
-#[cfg(feature = "capture")]
+#[cfg(feature = "cli")]
 pub(crate) use words::plural;
 #[cfg(feature = "capture")]
 pub use words::{Names, processes};
