@@ -3,7 +3,6 @@
 //!
 //! A table can have ten million rows: a row is appended to the caller's buffer, and no memory is allocated for a cell.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::Style;
@@ -180,20 +179,25 @@ impl Rows {
                 Said::Number(number) => decimal(*number, &mut digits),
                 Said::Pair(pair) => hexadecimal(*pair, &mut digits),
             };
-            self.cell(place, text, *style, out);
+            // Nearly every cell fits, and consists of characters that take one column each.
+            let plain = !matches!(said, Said::Text(_)) || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if plain && text.len() <= place.limit {
+                self.cell(place, text, text.len(), *style, out);
+            } else {
+                let text = cut(&line(text), place.limit);
+                self.cell(place, &text, display_width(&text), *style, out);
+            }
         }
         end_line(out, start);
     }
 
-    fn cell(&self, place: &Place, text: &str, style: Style, out: &mut String) {
-        // Nearly every cell fits, and consists of characters that take one column each.
-        let fits = text.len() <= place.limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let text = if fits { Cow::Borrowed(text) } else { Cow::Owned(cut(&line(text), place.limit)) };
-        let padding = place.room.saturating_sub(if fits { text.len() } else { display_width(&text) });
+    /// Appends text that takes so many columns, and spaces up to the width of the cell.
+    fn cell(&self, place: &Place, text: &str, columns: usize, style: Style, out: &mut String) {
+        let padding = place.room.saturating_sub(columns);
         if place.right {
             spaces(padding, out);
         }
-        self.styled(style, &text, out);
+        self.styled(style, text, out);
         if !place.right {
             spaces(padding, out);
         }
@@ -243,20 +247,22 @@ fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &str {
 
 /// `89abcdef 01234567`.
 fn hexadecimal([first, second]: [u32; 2], digits: &mut [u8; DIGITS]) -> &str {
-    const LENGTH: usize = 17;
-    for (at, digit) in digits.iter_mut().take(LENGTH).enumerate() {
-        *digit = match at {
-            0..8 => nibble(first >> (4 * (7 - at))),
-            8 => b' ',
-            _ => nibble(second >> (4 * (16 - at))),
-        };
-    }
-    digits.get(..LENGTH).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
+    let [a, b, c, d, e, f, g, h] = eight_digits(first);
+    let [i, j, k, l, m, n, o, p] = eight_digits(second);
+    *digits = [a, b, c, d, e, f, g, h, b' ', i, j, k, l, m, n, o, p, 0, 0, 0];
+    digits.get(..17).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
 }
 
-fn nibble(word: u32) -> u8 {
-    let low = (word & 0xf) as u8;
-    if low < 10 { b'0' + low } else { b'a' + low - 10 }
+/// A word in hexadecimal. All digits are made at once, each in one byte of a number: with a loop over them, a seventh of
+/// the time of `wal` was spent here.
+fn eight_digits(word: u32) -> [u8; 8] {
+    let wide = u64::from(word);
+    let wide = (wide | wide << 16) & 0x0000_ffff_0000_ffff;
+    let wide = (wide | wide << 8) & 0x00ff_00ff_00ff_00ff;
+    let each = (wide | wide << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // A digit above 9 is a letter: with 6 added it reaches into the upper half of its byte.
+    let letters = ((each + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (each + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 /// Cuts the text to a width; an ellipsis stands for the removed part.
@@ -358,7 +364,7 @@ mod tests {
         for n in [0, 9, 10, 1_234_567_890, u64::MAX] {
             assert_eq!(decimal(n, &mut digits), n.to_string());
         }
-        for [a, b] in [[0, 0], [0x0012_89ab, 0xcdef_4567], [u32::MAX, 1]] {
+        for [a, b] in [[0, 0], [0x0012_89ab, 0xcdef_4567], [0x9a9a_9a9a, 0xf0f0_0909], [u32::MAX, 1]] {
             assert_eq!(hexadecimal([a, b], &mut digits), format!("{a:08x} {b:08x}"));
         }
     }
