@@ -183,8 +183,10 @@ impl Looking<'_, '_, '_> {
 
     fn conclude(mut self) -> io::Result<Inspection> {
         let (first, last) = (self.first.as_ref(), self.last.as_ref());
-        let one_kind = of_one_kind(first, last) && of_one_kind(first, self.index.as_ref());
-        let stood_still = one_kind || first == last;
+        // Each look against the one before it: a recovery sets `iChange` to 0, and it can count up past the first look again.
+        let index = self.index.as_ref();
+        let one_kind = of_one_kind(first, index) && of_one_kind(index, last);
+        let stood_still = one_kind || (first == index && index == last);
         let header_stayed = self.pass.header == self.last_header;
         let (changed, settled) = if self.cross_checked() {
             let changed = self.replaced || !self.use_stayed || !header_stayed || !stood_still;

@@ -86,3 +86,46 @@ fn marks_and_locks_of_two_moments_block_nobody() {
     let blockers: Vec<_> = checkpoint.blocked_by.iter().map(|blocker| blocker.lock.name()).collect();
     assert_eq!((checkpoint.state, blockers), (CheckpointState::Blocked, vec!["read2"]));
 }
+
+/// A wal-index whose change counter is another one at each look at it.
+struct Counting {
+    world: World,
+    counters: Vec<u32>,
+    looks: AtomicU32,
+}
+
+impl Seen for Counting {
+    fn database(&self) -> io::Result<DatabaseSeen> {
+        Seen::database(&self.world)
+    }
+
+    fn wal(&self) -> io::Result<WalSeen> {
+        Seen::wal(&self.world)
+    }
+
+    fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        let look = self.looks.fetch_add(1, Ordering::Relaxed) as usize;
+        let mut shm = index(self.world.wal.as_ref().unwrap());
+        shm.change = *self.counters.get(look).or(self.counters.last()).unwrap();
+        Ok(Some(Arc::new(shm.bytes(false))))
+    }
+
+    fn locks(&self) -> Option<LocksView> {
+        Some(LocksView { shm: open(), database: byte(LockState::Shared) })
+    }
+}
+
+#[test]
+fn a_recovery_between_two_looks_is_seen_although_the_counter_passed_the_first_look_again() {
+    let settled = |counters: &[u32]| {
+        let seen = Counting { world: healthy(), counters: counters.to_vec(), looks: AtomicU32::new(0) };
+        let inspection = inspect(&seen, &Options::default()).unwrap();
+        assert_eq!(inspection.settled, !inspection.changed, "{counters:?}");
+        inspection.settled
+    };
+    // The looks: before the database, before and after the locks, the whole wal-index, after everything.
+    assert!(settled(&[5, 5, 5, 5, 5]));
+    assert!(settled(&[5, 9, 9, 9, 12]));
+    assert!(!settled(&[5, 9, 9, 9, 7]), "it was recovered after the locks were read");
+    assert!(!settled(&[5, 2, 2, 2, 7]), "it was recovered before the locks were read");
+}
