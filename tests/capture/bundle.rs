@@ -15,7 +15,7 @@ use walscope::source::{self, Source};
 
 use crate::common::restore::{self, bytes};
 use crate::common::rewritten::rewritten;
-use crate::common::sqlite_child::{self, SqliteChild};
+use crate::sqlite_child::{self, SqliteChild};
 
 /// A database with frames after `mxFrame`, held open by another process.
 fn live() -> (TempDir, PathBuf, SqliteChild) {

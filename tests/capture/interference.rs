@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use walscope::bundle::{Capture, Options, Stability, Step, WalMode, write_bundle};
 
 use crate::common::restore;
-use crate::common::sqlite_child::{self, SqliteChild};
+use crate::sqlite_child::{self, SqliteChild};
 
 /// A database with a writer, and the digests of all states it has been in.
 struct Scene {

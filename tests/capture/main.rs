@@ -14,4 +14,8 @@ mod common;
 mod interference;
 mod locks_and_mappings;
 mod open;
+#[path = "../common/sqlite.rs"]
+mod sqlite;
+#[path = "../common/sqlite_child.rs"]
+mod sqlite_child;
 mod surroundings;

@@ -10,7 +10,7 @@ use walscope::finding::Code;
 use walscope::finding::surroundings::needs_care;
 
 use crate::common;
-use crate::common::sqlite::Sqlite;
+use crate::sqlite::Sqlite;
 
 const EXE: &str = env!("CARGO_BIN_EXE_walscope");
 

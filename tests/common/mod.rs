@@ -10,14 +10,19 @@
 //! | this one | what a test needs (else it is skipped with a message); how a test binary starts itself as a child |
 //! | `command` | running the real `walscope`, and a database to run it on |
 //! | `synthetic` | a writer and a reader of `-wal` and `-shm` that share no constants with the library |
-//! | `sqlite` | SQLite in a child process that runs SQL statements |
-//! | `sqlite_child` | SQLite in a child process that runs short commands and answers each with a digest of the
-//! committed state |
 //! | `restore` | a capture turned back into files that SQLite opens |
 //! | `rewritten` | a bundle with one member changed |
 //! | `random` | seeded numbers, the same everywhere |
 //! | `docker` | containers without a registry |
 //! | `btrfs` | a btrfs that a test makes for itself |
+//!
+//! Two more files beside this one hold a test function that a parent starts in a process of its own. Only the binaries
+//! that have such a parent include them, so that no binary lists an ignored test that nobody runs:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `sqlite.rs` | SQLite in a child process that runs SQL statements |
+//! | `sqlite_child.rs` | SQLite in a child process that runs short commands and answers each with a digest |
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod btrfs;
@@ -26,8 +31,6 @@ pub mod docker;
 pub mod random;
 pub mod restore;
 pub mod rewritten;
-pub mod sqlite;
-pub mod sqlite_child;
 pub mod synthetic;
 
 /// Whether something that a test needs is there. If not, the test is skipped with a message, unless `WALSCOPE_REQUIRE`

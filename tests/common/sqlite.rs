@@ -1,4 +1,5 @@
 //! Real SQLite in a child process that runs SQL statements. The child is this test binary, run again.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -23,7 +24,7 @@ impl Sqlite {
     /// name.
     pub fn open_by(program: &Path, database: &Path) -> Self {
         let mut child = Command::new(program)
-            .args(super::only_test(module_path!(), "sqlite_in_a_child"))
+            .args(crate::common::only_test(module_path!(), "sqlite_in_a_child"))
             .arg("--ignored")
             .env(DATABASE, database)
             .stdin(Stdio::piped())

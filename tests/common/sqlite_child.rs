@@ -2,6 +2,7 @@
 //!
 //! The test binary is executed again: closing any descriptor of a database drops the POSIX locks of the whole process
 //! on it, so a capture and SQLite in one process would disturb each other.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ impl SqliteChild {
     /// Starts a child.
     pub fn start() -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(super::only_test(module_path!(), "sqlite_child_entry"))
+            .args(crate::common::only_test(module_path!(), "sqlite_child_entry"))
             .arg("--ignored")
             .env(VARIABLE, "1")
             .stdin(Stdio::piped())

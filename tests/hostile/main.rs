@@ -13,5 +13,7 @@ mod bundles;
 #[path = "../common/mod.rs"]
 mod common;
 mod memory;
+#[path = "../common/sqlite.rs"]
+mod sqlite;
 mod strace;
 mod terminal;

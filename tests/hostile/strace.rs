@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common;
-use crate::common::sqlite::Sqlite;
+use crate::sqlite::Sqlite;
 
 const EXE: &str = env!("CARGO_BIN_EXE_walscope");
 /// Bytes that SQLite never locks begin here: the pending byte, the shared range and the -shm's bytes are all below.

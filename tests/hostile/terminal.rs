@@ -13,7 +13,7 @@ use walscope::report::is_obeyed;
 use crate::common::command::copy_executable;
 use crate::common::command::{EXE, Ran, run};
 use crate::common::rewritten::rewritten;
-use crate::common::sqlite::Sqlite;
+use crate::sqlite::Sqlite;
 
 /// Sets the title, rings, clears the screen in the 8-bit way, turns the direction, forges a line.
 const HOSTILE: &str = "x\u{1b}]0;t\u{7}\u{9b}2J\r\nFORGED\u{7f}\u{85}\u{2028}\u{202e}y";

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::command::walscope;
-use crate::common::sqlite_child::judge;
 use crate::common::synthetic::sum;
 use crate::sqlite::{child, codes, copy, verify};
+use crate::sqlite_child::judge;
 
 /// Bytes of a frame of the child's databases.
 const FRAME: usize = 24 + 1024;

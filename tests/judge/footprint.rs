@@ -7,8 +7,8 @@ use std::path::Path;
 use walscope::finding::Code;
 
 use crate::common::command::walscope;
-use crate::common::sqlite_child::SqliteChild;
 use crate::sqlite::{child, codes, shm, verify};
+use crate::sqlite_child::SqliteChild;
 
 /// A child with the database open, everything copied, then a commit that touches every page.
 fn updated(folder: &Path) -> SqliteChild {

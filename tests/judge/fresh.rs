@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::command::walscope;
-use crate::common::sqlite_child::SqliteChild;
 use crate::sqlite::{child, codes, shm, verify};
+use crate::sqlite_child::SqliteChild;
 
 /// A database whose only connection has just opened it: no frame, and it has not checkpointed yet.
 fn opened(folder: &Path) -> SqliteChild {

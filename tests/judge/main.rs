@@ -21,4 +21,6 @@ mod innocent;
 mod moments;
 mod schedules;
 mod sqlite;
+#[path = "../common/sqlite_child.rs"]
+mod sqlite_child;
 mod world;

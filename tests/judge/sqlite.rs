@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::common::command::{Ran, walscope};
-use crate::common::sqlite_child::SqliteChild;
+use crate::sqlite_child::SqliteChild;
 
 pub fn child() -> SqliteChild {
     SqliteChild::start()

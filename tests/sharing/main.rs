@@ -13,3 +13,5 @@ mod common;
 mod compare_live;
 mod proof;
 mod ps;
+#[path = "../common/sqlite.rs"]
+mod sqlite;

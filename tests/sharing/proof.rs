@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common;
 use crate::common::command::{self, EXE, Ran, database, run, walscope};
-use crate::common::sqlite::Sqlite;
+use crate::sqlite::Sqlite;
 
 fn root() -> bool {
     rustix::process::geteuid().is_root()

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::common;
 use crate::common::btrfs;
-use crate::common::sqlite::Sqlite;
+use crate::sqlite::Sqlite;
 
 const EXE: &str = env!("CARGO_BIN_EXE_walscope");
 
