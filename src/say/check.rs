@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::plural;
 use crate::finding::checks::{Check, CheckName, NotChecked};
 use crate::format::db::DatabaseHead;
 use crate::look::Inspection;
@@ -50,7 +51,7 @@ impl fmt::Display for NotChecked {
 }
 
 fn many(n: u64, thing: &str) -> String {
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+    format!("{n} {}", plural(n, thing))
 }
 
 fn wal_header(inspection: &Inspection) -> Option<String> {

@@ -2,7 +2,8 @@
 
 use super::finding::LOST_TAIL;
 use super::identity;
-use super::words::{Names, plural};
+use super::plural;
+use super::words::Names;
 use crate::compare::{Lineage, LineageFact, NoEnd, SideIndex};
 
 /// One sentence without its full stop.

@@ -18,7 +18,10 @@ pub mod verdict;
 #[cfg(feature = "capture")]
 mod words;
 
-#[cfg(feature = "cli")]
-pub(crate) use words::plural;
 #[cfg(feature = "capture")]
 pub use words::{Names, processes};
+
+/// A noun after a number: `1 frame`, `2 frames`.
+pub(crate) fn plural(n: u64, noun: &str) -> String {
+    format!("{noun}{}", if n == 1 { "" } else { "s" })
+}

@@ -43,11 +43,6 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A noun after a number: `1 frame`, `2 frames`.
-pub(crate) fn plural(n: u64, noun: &str) -> String {
-    format!("{noun}{}", if n == 1 { "" } else { "s" })
-}
-
 /// A file of a database.
 pub(super) fn part(part: Part) -> &'static str {
     match part {
