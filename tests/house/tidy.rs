@@ -374,6 +374,20 @@ fn every_promise_of_security_names_a_test_that_exists() {
     assert!(rows.len() >= 12, "found only {} promises", rows.len());
 }
 
+/// A name of four words or more in the guide for contributors is a test that turns red.
+#[test]
+fn every_test_that_contributing_names_exists() {
+    let text = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let names = tests();
+    let is_test = |word: &&str| {
+        word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && word.matches('_').count() >= 3
+    };
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !names.iter().any(|known| known == *name)).collect();
+    assert!(missing.is_empty(), "there is no test {missing:?}");
+    assert!(named.len() >= 15, "found only {} tests", named.len());
+}
+
 #[test]
 fn every_test_that_reliability_promises_exists() {
     let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
