@@ -3,15 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
+use walscope::compare::findings_of;
 use walscope::evidence::{ByteLock, LocksView};
-use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Finding, Severity};
 use walscope::look::checkpoint::{CheckpointFacts, ReadMark, read_marks};
 use walscope::look::{Options, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say;
+use walscope::say::checkpoint::sentence;
 use walscope::source::{self, Source};
 use walscope::wal::WalFacts;
+
+use crate::common::contradictions::contradict;
 
 /// One look.
 pub struct Look {
@@ -30,7 +33,7 @@ impl Look {
     pub fn at(path: &Path) -> Self {
         let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
         let seen = inspect(files.as_ref(), &Options::default()).unwrap();
-        let found = findings(&Facts::of(&seen));
+        let found = findings_of(&seen);
         let wal = seen.wal.expect("a look at the WAL");
         Self {
             facts: seen.checkpoint.expect("a diagnosis"),
@@ -52,10 +55,13 @@ impl Look {
         say::checkpoint::checkpoint(&self.facts, &self.wal, &self.findings)
     }
 
-    /// Nothing of what SQLite does, or leaves behind when it is killed, is worth more than a notice.
+    /// Nothing of what SQLite does, or leaves behind when it is killed, is worth more than a notice, and no sentence
+    /// contradicts a finding beside it.
     pub fn check_findings(&self) {
         for finding in &self.findings {
             assert!(finding.severity <= Severity::Notice, "{finding:?}");
+            let said = sentence(&self.facts, &self.wal);
+            assert!(!contradict(said, finding.code()), "{said:?} beside {finding:?}");
         }
     }
 

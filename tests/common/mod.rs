@@ -11,6 +11,7 @@
 //! | `command` | running the real `walscope`, and a database to run it on |
 //! | `synthetic` | a writer and a reader of `-wal` and `-shm` that share no constants with the library |
 //! | `restore` | a capture turned back into files that SQLite opens |
+//! | `contradictions` | which sentence and which finding must not stand on one page |
 //! | `rewritten` | a bundle with one member changed |
 //! | `random` | seeded numbers, the same everywhere |
 //! | `docker` | containers without a registry |
@@ -27,6 +28,7 @@
 
 pub mod btrfs;
 pub mod command;
+pub mod contradictions;
 pub mod docker;
 pub mod random;
 pub mod restore;

@@ -7,71 +7,17 @@ use std::sync::{Arc, LazyLock};
 
 use walscope::bundle::Capture;
 use walscope::bytes::ReadAt;
-use walscope::evidence::{ByteLock, Holder, LockState, LocksView, ShmLocks};
+use walscope::compare::findings_of;
+use walscope::evidence::{ByteLock, Evidence, Holder, LockState, LocksView, ShmLocks};
 use walscope::finding::Code;
-use walscope::finding::rules::{Facts, findings};
 use walscope::look::checkpoint::Doubt;
 use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say::checkpoint::{Sentence, sentence};
 
 use crate::codes::cases;
+use crate::common::contradictions::{ALL_IS_WELL, PROMISES_FRAMES, contradict};
 use crate::world::{World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
-
-/// These say that the frames get into the database: a checkpoint copies them, or the next to open it reads them.
-const PROMISES_FRAMES: &[Sentence] = &[
-    Sentence::Blocked,
-    Sentence::BlockedByDatabaseReader,
-    Sentence::Interrupted,
-    Sentence::RestInterrupted,
-    Sentence::RestNextReadsThem,
-    Sentence::RestSomeWait,
-    Sentence::RestAsFarAsSeen,
-    Sentence::WaitCannotRestart,
-    Sentence::WaitCheckpointCopies,
-    Sentence::WaitReadersUnseen,
-];
-
-/// A promise about frames is wrong or harmful where one of these is found: the frames are of another database, nobody
-/// reads them, or a checkpoint would destroy what is left.
-const NO_PROMISE: &[Code] = &[
-    Code::BackfillNotInDatabase,
-    Code::DatabaseWal2,
-    Code::FilesReplaced,
-    Code::PageSizeDiffers,
-    Code::SplitBrain,
-    Code::WalHeaderUnusable,
-    Code::WalOfOtherDatabase,
-    Code::WalTruncated,
-    Code::WalVersionUnsupported,
-    Code::WalWithoutDatabase,
-];
-
-/// These say that all is in the database, or that nothing waits.
-const ALL_IS_WELL: &[Sentence] = &[
-    Sentence::CopiedCannotRestart,
-    Sentence::CopiedNothingToDo,
-    Sentence::CopiedReadersUnseen,
-    Sentence::CopiedWriterAtWork,
-    Sentence::NothingWaits,
-    Sentence::RestCopied,
-    Sentence::Restarted,
-];
-
-/// All is not well where one of these is found.
-const NOT_WELL: &[Code] = &[
-    Code::BackfillNotInDatabase,
-    Code::DatabaseTooShort,
-    Code::DatabaseWal2,
-    Code::FilesReplaced,
-    Code::PageSizeDiffers,
-    Code::SplitBrain,
-    Code::WalHeaderUnusable,
-    Code::WalOfOtherDatabase,
-    Code::WalTruncated,
-    Code::WalVersionUnsupported,
-    Code::WalWithoutDatabase,
-];
 
 /// Contradictions that occur today. Each is a wrong answer that waits for its repair: take it off this list then.
 const TODAY: &[(Code, &[Sentence])] = &[
@@ -169,17 +115,13 @@ const TODAY: &[(Code, &[Sentence])] = &[
     ),
 ];
 
-fn contradict(sentence: Sentence, code: Code) -> bool {
-    PROMISES_FRAMES.contains(&sentence) && NO_PROMISE.contains(&code)
-        || ALL_IS_WELL.contains(&sentence) && NOT_WELL.contains(&code)
-}
-
 /// Files that stand still, and locks.
 struct Still {
     database: DatabaseSeen,
     wal: WalSeen,
     shm: Option<Arc<dyn ReadAt>>,
     locks: Option<LocksView>,
+    surroundings: Option<Evidence>,
 }
 
 impl Seen for Still {
@@ -197,6 +139,10 @@ impl Seen for Still {
 
     fn locks(&self) -> Option<LocksView> {
         self.locks.clone()
+    }
+
+    fn surroundings(&self) -> Option<Evidence> {
+        self.surroundings.clone()
     }
 }
 
@@ -295,6 +241,7 @@ fn of_files(database: &Path) -> Still {
         wal: read("-wal").map_or(WalSeen::Absent, WalSeen::Whole),
         shm: read("-shm"),
         locks: None,
+        surroundings: None,
     }
 }
 
@@ -304,14 +251,22 @@ fn of_bundle(capture: &Capture) -> Still {
         wal: capture.wal.clone(),
         shm: capture.shm.clone(),
         locks: capture.manifest.evidence.locks.value().cloned(),
+        surroundings: Some(capture.manifest.evidence.clone()),
     }
+}
+
+/// One look, with what is around the files.
+fn look_at(still: &Still) -> Inspection {
+    let mut examined = inspect(still, &Options::default()).unwrap();
+    examined.surroundings = still.surroundings();
+    examined
 }
 
 /// What stands on one page: the kind of the sentence, and the codes beside it.
 fn page(examined: &Inspection) -> Option<(Sentence, Vec<Code>)> {
     let wal = examined.wal.as_ref()?;
     let checkpoint = examined.checkpoint.as_ref()?;
-    let found = findings(&Facts::of(examined));
+    let found = findings_of(examined);
     let document = CheckpointDocument::new(checkpoint, wal, &found);
     assert!(document.explanation.ends_with('.'), "{document:?}");
     Some((sentence(checkpoint, wal), found.iter().map(|finding| finding.code()).collect()))
@@ -338,11 +293,11 @@ fn all_pages() -> Vec<Page> {
             add(&name, &world.examine());
         }
         for (name, still) in kept() {
-            add(&name, &inspect(&Still { locks: locks.clone(), ..still }, &Options::default()).unwrap());
+            add(&name, &look_at(&Still { locks: locks.clone(), surroundings: None, ..still }));
         }
     }
     for (name, still) in kept() {
-        add(&name, &inspect(&still, &Options::default()).unwrap());
+        add(&name, &look_at(&still));
     }
     pages
 }
