@@ -7,7 +7,7 @@ use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
 
 /// What kind of sentence is made. Which kinds must not stand beside which findings is listed in
-/// `tests/judge/contradictions.rs`.
+/// `tests/common/contradictions.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sentence {
     /// The files are of different times.

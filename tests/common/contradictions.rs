@@ -17,9 +17,9 @@ pub const PROMISES_FRAMES: &[Sentence] = &[
     Sentence::WaitReadersUnseen,
 ];
 
-/// A promise about frames is wrong or harmful where one of these is found: the frames are of another database, nobody
-/// reads them, or a checkpoint would destroy what is left.
-const NO_PROMISE: &[Code] = &[
+/// Beside one of these findings no sentence may promise anything about frames, nor say that all is well: the frames belong
+/// to another database, nobody reads them, or a checkpoint would destroy what is left.
+pub const NO_PROMISE: &[Code] = &[
     Code::BackfillNotInDatabase,
     Code::DatabaseWal2,
     Code::FilesReplaced,
@@ -43,23 +43,50 @@ pub const ALL_IS_WELL: &[Sentence] = &[
     Sentence::Restarted,
 ];
 
-/// All is not well where one of these is found.
-const NOT_WELL: &[Code] = &[
-    Code::BackfillNotInDatabase,
-    Code::DatabaseTooShort,
-    Code::DatabaseWal2,
-    Code::FilesReplaced,
-    Code::PageSizeDiffers,
-    Code::SplitBrain,
-    Code::WalHeaderUnusable,
-    Code::WalOfOtherDatabase,
-    Code::WalTruncated,
-    Code::WalVersionUnsupported,
-    Code::WalWithoutDatabase,
+/// Beside one of these findings no sentence may say that all is well. A promise about frames is right.
+pub const NOT_WELL: &[Code] = &[Code::DatabaseTooShort];
+
+/// Beside one of these findings every sentence may stand.
+pub const NO_CONTRADICTION: &[Code] = &[
+    Code::AccessTimeMoved,
+    Code::BundleReadableByOthers,
+    Code::BundleUnstable,
+    Code::CapturesDiverged,
+    Code::DatabaseFileMount,
+    Code::DatabaseHardLinked,
+    Code::DatabaseOpaque,
+    Code::DatabaseSharedWalIndexNot,
+    Code::DatabaseSymlinked,
+    Code::DifferentDatabases,
+    Code::FileSystemNeedsCare,
+    Code::HotJournal,
+    Code::ShmBackfillBeyondMxFrame,
+    Code::ShmBeyondWal,
+    Code::ShmDeleted,
+    Code::ShmFramesUnreachable,
+    Code::ShmHeaderChecksumWrong,
+    Code::ShmHeaderContradictsWal,
+    Code::ShmHeaderCopiesDiffer,
+    Code::ShmOfOtherWal,
+    Code::ShmPagesWrong,
+    Code::ShmSlotsDuplicate,
+    Code::ShmSlotsOutOfOrder,
+    Code::ShmVersionUnsupported,
+    Code::SidecarsElsewhere,
+    Code::SidecarsStricter,
+    Code::TwoMountsOfOneFileSystem,
+    Code::UserCannotWrite,
+    Code::WalAheadOfShm,
+    Code::WalBesideRollbackDatabase,
+    Code::WalCommitsBehindBreak,
+    Code::WalIndexSharedDatabaseNot,
+    Code::WalIndexSharedWalNot,
+    Code::WalLargeLittleLive,
+    Code::WrittenInWalResetRange,
 ];
 
 /// Whether a sentence promises what a finding beside it denies.
 pub fn contradict(sentence: Sentence, code: Code) -> bool {
     PROMISES_FRAMES.contains(&sentence) && NO_PROMISE.contains(&code)
-        || ALL_IS_WELL.contains(&sentence) && NOT_WELL.contains(&code)
+        || ALL_IS_WELL.contains(&sentence) && (NO_PROMISE.contains(&code) || NOT_WELL.contains(&code))
 }

@@ -8,6 +8,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod additions;
 mod features;
 mod format_tables;
 mod imports;

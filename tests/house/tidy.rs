@@ -29,7 +29,7 @@ const OPEN_TO_ALL: &str = "number";
 /// Files at the root of `src` that are no rooms.
 const NO_ROOMS: &[&str] = &["lib.rs", "bin"];
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -52,7 +52,7 @@ fn files(at: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// Files of source code below `src/` plus `folder` that are part of the program: not those that `#[cfg(test)] mod NAME;`
 /// names.
-fn sources(folder: &str) -> Vec<PathBuf> {
+pub fn sources(folder: &str) -> Vec<PathBuf> {
     static TESTS: LazyLock<Vec<PathBuf>> =
         LazyLock::new(|| files(&root().join("src"), "rs").iter().flat_map(|path| test_files(path)).collect());
     let mut found = files(&root().join("src").join(folder), "rs");
@@ -79,7 +79,7 @@ fn declared_module(item: &str) -> Option<&str> {
 }
 
 /// Code without comments and without what is compiled for tests only: tests may use what they need.
-fn code(path: &Path) -> String {
+pub fn code(path: &Path) -> String {
     split_tests(&fs::read_to_string(path).unwrap()).0
 }
 

@@ -16,7 +16,7 @@ use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say::checkpoint::{Sentence, sentence};
 
 use crate::codes::cases;
-use crate::common::contradictions::{ALL_IS_WELL, PROMISES_FRAMES, contradict};
+use crate::common::contradictions::{ALL_IS_WELL, NO_CONTRADICTION, NO_PROMISE, NOT_WELL, PROMISES_FRAMES, contradict};
 use crate::world::{World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
 
 /// Contradictions that occur today. Each is a wrong answer that waits for its repair: take it off this list then.
@@ -300,6 +300,15 @@ fn all_pages() -> Vec<Page> {
         add(&name, &look_at(&still));
     }
     pages
+}
+
+#[test]
+fn every_code_is_in_one_of_the_three_lists() {
+    for code in Code::ALL {
+        let lists = [NO_PROMISE, NOT_WELL, NO_CONTRADICTION];
+        let listed: usize = lists.iter().map(|list| list.iter().filter(|listed| *listed == code).count()).sum();
+        assert_eq!(listed, 1, "{code} stands in NO_PROMISE, NOT_WELL and NO_CONTRADICTION {listed} times");
+    }
 }
 
 #[test]
