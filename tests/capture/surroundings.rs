@@ -94,7 +94,7 @@ fn a_user_of_a_container_who_cannot_write_is_named_and_an_examiner_is_not() {
     let mut other = Command::new("setpriv").args(drop).spawn().unwrap();
     let status = format!("/proc/{}/status", other.id());
     while !fs::read_to_string(&status).unwrap().contains("Uid:\t1000") {
-        std::thread::yield_now();
+        common::pause();
     }
     let found = inspect(format!("pid:{}:{}", other.id(), database.display()));
     other.kill().unwrap();

@@ -7,7 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what a test needs (else it is skipped with a message); how a test binary starts itself as a child |
+//! | this one | what a test needs (else it is skipped with a message); how a test binary starts itself as a child; the pause of a poll |
 //! | `command` | running the real `walscope`, and a database to run it on |
 //! | `synthetic` | a writer and a reader of `-wal` and `-shm` that share no constants with the library |
 //! | `restore` | a capture turned back into files that SQLite opens |
@@ -61,4 +61,10 @@ pub fn only_test(module_path: &str, function: &str) -> [String; 4] {
         None => function.to_owned(),
     };
     ["--exact".to_owned(), name, "--nocapture".to_owned(), "--test-threads=1".to_owned()]
+}
+
+/// The pause between two looks at something that another process brings about and cannot announce. Without it the loop
+/// takes a processor from that very process.
+pub fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
 }

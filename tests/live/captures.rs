@@ -11,6 +11,7 @@ use walscope::bundle::{Capture, Options, Step, write_bundle};
 use walscope::look::DatabaseSeen;
 
 use crate::actor::{COUNTS, Count, Role};
+use crate::common;
 use crate::common::command;
 use crate::common::random::Random;
 use crate::common::restore;
@@ -59,7 +60,7 @@ fn history(roles: &[Role], number: u64, seed: u64, tally: &mut Tally) {
     // The first process has to make the database first.
     while crew.highest(Count::Committed) == 0 {
         crew.keep();
-        std::thread::yield_now();
+        common::pause();
     }
     while done < number {
         crew.disturb(done % HISTORY == HISTORY / 2);

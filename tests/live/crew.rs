@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use crate::actor::{COUNTS, Count, Counts, Role, start};
+use crate::common;
 use crate::common::random::Random;
 
 /// SIGKILL.
 const KILLED: i32 = 9;
-/// How often the processor is given away to writers before one goes on without them.
-const PATIENCE: u32 = 200;
+/// So many pauses are made for writers before one goes on without them.
+const PATIENCE: u32 = 50;
 
 struct Post {
     role: Role,
@@ -117,7 +118,7 @@ impl Crew {
             if self.rests() || self.highest(Count::Begun) >= until {
                 return;
             }
-            std::thread::yield_now();
+            common::pause();
         }
     }
 

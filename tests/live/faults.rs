@@ -239,6 +239,7 @@ fn processes_that_vanish_while_they_are_looked_at_are_passed_over() {
     crew.keep();
     while !sibling(&folder.path().join("t.db"), "-shm").exists() {
         crew.keep();
+        common::pause();
     }
     for _ in 0..12 {
         crew.keep();
@@ -272,7 +273,7 @@ fn started(folder: &Path, words: &[&str]) -> Child {
 fn until(child: &mut Child, come: impl Fn() -> bool) {
     while !come() {
         assert!(child.try_wait().unwrap().is_none(), "the command ended too soon");
-        std::thread::yield_now();
+        common::pause();
     }
 }
 

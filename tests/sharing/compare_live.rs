@@ -138,7 +138,7 @@ impl Daemon {
             if daemon.0.try_wait().unwrap().is_some() {
                 return None;
             }
-            std::thread::yield_now();
+            common::pause();
         }
         Some(daemon)
     }
