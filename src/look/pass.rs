@@ -10,7 +10,7 @@ use crate::number::{FrameNumber, PageNumber};
 use crate::wal::frames::{self, FrameBytes};
 use crate::wal::{Frame, Scan, WalFacts};
 
-use super::backfill::Latest;
+use super::backfill::Collected;
 use super::index::{Comparison, IndexCheck};
 use super::{Depth, EachFrame, NotCompared, Options, WalSeen};
 
@@ -21,8 +21,8 @@ pub(super) struct Pass {
     /// `mxFrame` of a wal-index that belongs to this WAL, else 0.
     mx_frame: FrameNumber,
     index: Option<Comparison>,
-    /// The latest frames, where they will be asked for.
-    pub(super) latest: Option<Latest>,
+    /// What is to be held against the database, where frames are claimed to be copied.
+    pub(super) claimed: Option<Collected>,
     pub(super) commits_behind_break: u64,
     pub(super) at_mx_frame: Option<FrameHeader>,
     /// Where the latest committed image of page 1 stands, and the latest of the transaction that is not committed yet.
@@ -49,7 +49,7 @@ impl Pass {
             header,
             mx_frame,
             index: of_this_wal.zip(index).map(|(head, bytes)| Comparison::new(bytes, head, mx_frame)),
-            latest: (claimed && mx_frame > FrameNumber::NONE).then(Latest::default),
+            claimed: (claimed && mx_frame > FrameNumber::NONE).then(Collected::default),
             ..Self::default()
         })
     }
@@ -110,8 +110,8 @@ impl Pass {
         if let Some(index) = &mut self.index {
             index.take(frame);
         }
-        if let Some(latest) = &mut self.latest {
-            latest.take(frame);
+        if let Some(claimed) = &mut self.claimed {
+            claimed.take(frame);
         }
         if frame.header.page == PageNumber(1) {
             self.page_one_open = Some(frame.offset);

@@ -121,10 +121,10 @@ impl order::Steps for Looking<'_, '_, '_> {
             Some(facts) => backfill::claim(header, facts, self.claimed(), in_use(self.locks.as_ref())),
             None => Err(NotCompared::WalNotSeen),
         };
-        self.backfill = match (claim, &self.wal, self.pass.latest.as_mut(), self.database.bytes()) {
+        self.backfill = match (claim, &self.wal, self.pass.claimed.as_mut(), self.database.bytes()) {
             (Err(reason), ..) => Err(reason),
-            (Ok(claim), WalSeen::Whole(bytes), Some(latest), Some(database)) => {
-                Ok(backfill::compare(&claim, latest, bytes.as_ref(), database)?)
+            (Ok(claim), WalSeen::Whole(bytes), Some(collected), Some(database)) => {
+                Ok(backfill::compare(&claim, collected, bytes.as_ref(), database)?)
             }
             (Ok(_), WalSeen::Whole(_), ..) => Err(NotCompared::NoDatabase),
             (Ok(_), ..) => Err(NotCompared::PagesLeftOut),
@@ -137,10 +137,10 @@ impl order::Steps for Looking<'_, '_, '_> {
         if self.cross_checked() {
             let later = self.seen.wal()?;
             self.last_header = wal_header(&later)?;
-            if let (Ok(copied), WalSeen::Whole(bytes), Some(facts), Some(latest)) =
-                (&mut self.backfill, &later, &self.facts, self.pass.latest.as_mut())
+            if let (Ok(copied), WalSeen::Whole(bytes), Some(facts), Some(collected)) =
+                (&mut self.backfill, &later, &self.facts, self.pass.claimed.as_mut())
             {
-                backfill::forgive(copied, latest, bytes.as_ref(), facts)?;
+                backfill::forgive(copied, collected, bytes.as_ref(), facts)?;
             }
         }
         self.last = self.head()?;

@@ -9,7 +9,7 @@ use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, frame_checks
 use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Stride};
 
 use super::blocks::{Reading, Run};
-use super::latest::FrameIndex;
+use super::latest::{Column, FrameIndex};
 use super::transactions::Transactions;
 use super::{Frame, FrameClass, WalFacts};
 
@@ -297,13 +297,13 @@ impl Prologue {
     }
 }
 
-/// The newest committed frame of each page. 4 bytes a frame are collected, and 4 more while the index is made of them.
+/// The newest committed frame of each page, by a [`FrameIndex`].
 ///
 /// folklore: SQLite counts frames in 32 bits; frames beyond the 2^32nd supersede nothing.
 #[derive(Debug)]
 pub struct NewestFrames {
-    /// The page of each valid frame, from frame 1 on.
-    pages: Vec<PageNumber>,
+    /// The pages of the valid frames.
+    pages: Column,
     limit: usize,
     overflown: bool,
     index: FrameIndex,
@@ -311,7 +311,7 @@ pub struct NewestFrames {
 
 impl NewestFrames {
     fn new(limit: usize) -> Self {
-        Self { pages: Vec::new(), limit, overflown: false, index: FrameIndex::default() }
+        Self { pages: Column::default(), limit, overflown: false, index: FrameIndex::default() }
     }
 
     fn push(&mut self, frame: &Frame) {
@@ -319,15 +319,14 @@ impl NewestFrames {
             self.pages.push(frame.header.page);
         } else if !self.overflown {
             self.overflown = true;
-            self.pages = Vec::new();
+            self.pages = Column::default();
             self.limit = 0;
         }
     }
 
     fn finish(mut self, committed: u64) -> Self {
-        self.pages.truncate(usize::try_from(committed).unwrap_or(usize::MAX));
-        self.index = FrameIndex::of(&self.pages);
-        self.pages = Vec::new();
+        self.index = self.pages.index(committed);
+        self.pages = Column::default();
         self
     }
 

@@ -1,10 +1,18 @@
-//! Which frames hold a page: made only where a command asks for it.
+//! Which frames hold a page, and which of them is the latest up to some frame: made only where it is asked for.
 //!
-//! While frames are passed over, a column of their page numbers is collected: 4 bytes a frame. From it the rows are made in
-//! compressed form, as sparse matrices are stored: one array with the frames of page 1, then those of page 2, and so on,
-//! and one with the place at which each page's frames begin. That is 4 bytes a frame and 4 a page, and nothing is sorted.
+//! While frames are passed over, a [`Column`] of their page numbers is collected: 4 bytes a frame, and at most an eighth
+//! more. The index is made of it in one of two forms, and neither takes more than 8 bytes a frame, whatever the pages are:
+//!
+//! * Where no page number is larger than the number of frames, as sparse matrices are stored: one array with the frames of
+//!   page 1, then those of page 2, and so on, and one with the place at which each page's frames begin. Nothing is sorted.
+//! * Else a sorted list of page and frame, as one number of 64 bits each.
+//!
+//! So column and index take at most 12.5 bytes a frame while the index is made. Of the 21 bytes a frame within which every
+//! command stays (`tests/hostile/memory.rs`), 8.5 are left to who collects something else beside it.
 
-use crate::number::{FrameNumber, PageNumber};
+use std::ops::Range;
+
+use crate::number::{FrameNumber, FrameOfPage, PageNumber};
 
 /// The frames of each page, in ascending order.
 ///
@@ -19,80 +27,163 @@ use crate::number::{FrameNumber, PageNumber};
 /// assert_eq!(index.newest(PageNumber(1), FrameNumber(3)), None);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FrameIndex {
-    /// The pages that have a row, ascending; `None`: every page number up to the largest has one.
-    pages: Option<Vec<PageNumber>>,
-    /// Where each row begins in `frames`; one more at the end.
-    starts: Vec<u32>,
-    frames: Vec<u32>,
+pub struct FrameIndex(Rows);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rows {
+    /// For each page from 0 on, where its frames begin in `frames`; one more at the end.
+    ByPage { starts: Vec<u32>, frames: Vec<u32> },
+    /// Page in the upper half, frame in the lower.
+    Sorted(Vec<u64>),
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Sorted(Vec::new())
+    }
 }
 
 impl FrameIndex {
     /// From the page of each frame: the first is that of frame 1. Frames beyond the 2^32nd, which no SQLite reads, are
     /// left out.
     ///
-    /// Page numbers are hostile: where they are far beyond the number of frames, only those that occur get a row, so that
-    /// memory depends on the frames alone.
+    /// Page numbers are hostile: memory depends on the number of frames alone.
     #[must_use]
     pub fn of(column: &[PageNumber]) -> Self {
         let column = column.get(..u32::MAX as usize).unwrap_or(column);
         let largest = column.iter().max().map_or(0, |page| page.0 as usize);
-        let pages = (largest / 4 > column.len()).then(|| {
-            let mut pages = column.to_vec();
-            pages.sort_unstable();
-            pages.dedup();
-            pages
-        });
-        let rows = pages.as_ref().map_or(largest + 1, Vec::len);
-        let mut index = Self { pages, starts: vec![0; rows + 1], frames: vec![0; column.len()] };
-        for page in column {
-            if let Some(count) = index.row(*page).and_then(|row| index.starts.get_mut(row)) {
-                *count += 1;
-            }
-        }
-        // From counts to ends; then each frame, from the last on, moves its row's end down to where it stands itself.
-        index.starts.iter_mut().fold(0, |end, count| {
-            *count += end;
-            *count
-        });
-        for (before, page) in column.iter().enumerate().rev() {
-            if let Some(start) = index.row(*page).and_then(|row| index.starts.get_mut(row)) {
-                *start -= 1;
-                if let Some(place) = index.frames.get_mut(*start as usize) {
-                    *place = u32::try_from(before + 1).unwrap_or(u32::MAX);
-                }
-            }
-        }
-        index
-    }
-
-    fn row(&self, page: PageNumber) -> Option<usize> {
-        match &self.pages {
-            Some(pages) => pages.binary_search(&page).ok(),
-            None => Some(page.0 as usize),
-        }
+        Self(if largest <= column.len() { by_page(column, largest) } else { sorted(column) })
     }
 
     /// The frames that hold a page, in ascending order.
     #[must_use]
     pub fn frames(&self, page: PageNumber) -> impl DoubleEndedIterator<Item = FrameNumber> + ExactSizeIterator + '_ {
-        self.row_of(page).iter().copied().map(FrameNumber::from)
-    }
-
-    fn row_of(&self, page: PageNumber) -> &[u32] {
-        self.row(page)
-            .and_then(|row| Some(*self.starts.get(row)? as usize..*self.starts.get(row + 1)? as usize))
-            .and_then(|row| self.frames.get(row))
-            .unwrap_or_default()
+        self.row(page).map(|at| self.frame_at(at))
     }
 
     /// The newest frame that holds a page, of those up to `frame`.
     #[must_use]
     pub fn newest(&self, page: PageNumber, frame: FrameNumber) -> Option<FrameNumber> {
-        let frames = self.row_of(page);
-        let up_to = frames.partition_point(|number| FrameNumber::from(*number) <= frame);
-        frames.get(..up_to)?.last().copied().map(FrameNumber::from)
+        match &self.0 {
+            Rows::ByPage { frames, .. } => {
+                let row = frames.get(self.row(page))?;
+                let up_to = row.partition_point(|number| FrameNumber::from(*number) <= frame);
+                row.get(..up_to)?.last().copied().map(FrameNumber::from)
+            }
+            Rows::Sorted(entries) => {
+                let last = packed(page, frame.saturating_u32());
+                let up_to = entries.partition_point(|entry| *entry <= last);
+                let newest = unpacked(*entries.get(..up_to)?.last()?);
+                (newest.page == page).then_some(newest.frame)
+            }
+        }
     }
+
+    /// The newest frame of each page that has one, in the order of pages.
+    pub fn newest_of_each(&self) -> impl Iterator<Item = FrameOfPage> + '_ {
+        let (starts, frames, entries) = match &self.0 {
+            Rows::ByPage { starts, frames } => (starts.as_slice(), frames.as_slice(), &[][..]),
+            Rows::Sorted(entries) => (&[][..], &[][..], entries.as_slice()),
+        };
+        let rows = starts.iter().zip(starts.iter().skip(1)).map(|(from, to)| frames.get(*from as usize..*to as usize));
+        let by_page = (0..)
+            .map(PageNumber)
+            .zip(rows)
+            .filter_map(|(page, row)| Some(FrameOfPage { page, frame: FrameNumber::from(*row?.last()?) }));
+        let of_one_page = |one: &u64, other: &u64| unpacked(*one).page == unpacked(*other).page;
+        by_page.chain(entries.chunk_by(of_one_page).filter_map(|row| row.last().copied().map(unpacked)))
+    }
+
+    /// Where the frames of a page stand.
+    fn row(&self, page: PageNumber) -> Range<usize> {
+        match &self.0 {
+            Rows::ByPage { starts, .. } => {
+                let start = |row: usize| starts.get(row).map(|start| *start as usize);
+                let row = page.0 as usize;
+                start(row).zip(row.checked_add(1).and_then(start)).map_or(0..0, |(from, to)| from..to)
+            }
+            Rows::Sorted(entries) => {
+                let behind = |last| entries.partition_point(|entry| *entry <= last);
+                // No frame has the number 0.
+                behind(packed(page, 0))..behind(packed(page, u32::MAX))
+            }
+        }
+    }
+
+    fn frame_at(&self, at: usize) -> FrameNumber {
+        match &self.0 {
+            Rows::ByPage { frames, .. } => frames.get(at).map_or(FrameNumber::NONE, |frame| FrameNumber::from(*frame)),
+            Rows::Sorted(entries) => entries.get(at).map_or(FrameNumber::NONE, |entry| unpacked(*entry).frame),
+        }
+    }
+}
+
+fn by_page(column: &[PageNumber], largest: usize) -> Rows {
+    let (mut starts, mut frames) = (vec![0_u32; largest + 2], vec![0; column.len()]);
+    for page in column {
+        if let Some(count) = starts.get_mut(page.0 as usize) {
+            *count += 1;
+        }
+    }
+    // From counts to ends; then each frame, from the last on, moves its row's end down to where it stands itself.
+    starts.iter_mut().fold(0, |end, count| {
+        *count += end;
+        *count
+    });
+    for (before, page) in column.iter().enumerate().rev() {
+        if let Some(start) = starts.get_mut(page.0 as usize) {
+            *start -= 1;
+            if let Some(place) = frames.get_mut(*start as usize) {
+                *place = u32::try_from(before + 1).unwrap_or(u32::MAX);
+            }
+        }
+    }
+    Rows::ByPage { starts, frames }
+}
+
+fn sorted(column: &[PageNumber]) -> Rows {
+    let mut entries: Vec<u64> = (1..).zip(column).map(|(frame, page)| packed(*page, frame)).collect();
+    entries.sort_unstable();
+    Rows::Sorted(entries)
+}
+
+fn packed(page: PageNumber, frame: u32) -> u64 {
+    u64::from(page.0) << 32 | u64::from(frame)
+}
+
+fn unpacked(entry: u64) -> FrameOfPage {
+    FrameOfPage { page: PageNumber((entry >> 32) as u32), frame: FrameNumber(entry & u64::from(u32::MAX)) }
+}
+
+/// The page of each frame from frame 1 on, while they are passed over: what an index is made of.
+#[derive(Debug, Default)]
+pub(crate) struct Column(Vec<PageNumber>);
+
+impl Column {
+    /// Takes the page of the next frame.
+    pub(crate) fn push(&mut self, page: PageNumber) {
+        append(&mut self.0, page);
+    }
+
+    /// How many frames were taken.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The index of the first `frames` frames.
+    pub(crate) fn index(&self, frames: u64) -> FrameIndex {
+        let frames = usize::try_from(frames).unwrap_or(usize::MAX);
+        FrameIndex::of(self.0.get(..frames).unwrap_or(&self.0))
+    }
+}
+
+/// A long list grows by an eighth, not to twice its length: for ten million frames the unused half of a list would take
+/// tens of megabytes. Held by `memory_is_enough_for_a_commit_in_every_frame` with that many.
+pub(crate) fn append<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 8).max(1024));
+    }
+    list.push(item);
 }
 
 #[cfg(test)]
@@ -118,6 +209,8 @@ mod tests {
             for (frame, page) in (1..).map(FrameNumber).zip(&column) {
                 lists.entry(*page).or_default().push(frame);
             }
+            let newest = lists.iter().map(|(page, list)| FrameOfPage { page: *page, frame: list[list.len() - 1] });
+            prop_assert!(index.newest_of_each().eq(newest));
             for page in (0..50).chain([u32::MAX - 2, u32::MAX - 1, u32::MAX]).map(PageNumber) {
                 let list = lists.get(&page).cloned().unwrap_or_default();
                 prop_assert!(index.frames(page).eq(list.iter().copied()));
@@ -131,6 +224,30 @@ mod tests {
         let index = FrameIndex::of(&[u32::MAX, 1, u32::MAX].map(PageNumber));
         assert!(index.frames(PageNumber(u32::MAX)).eq([1, 3].map(FrameNumber)));
         assert!(index.frames(PageNumber(1)).eq([2].map(FrameNumber)));
-        assert!(index.starts.len() <= 4);
+        let Rows::Sorted(entries) = index.0 else { panic!("a row for each page number") };
+        assert_eq!(entries.len(), 3);
+    }
+
+    #[test]
+    fn an_index_takes_at_most_8_bytes_a_frame_whatever_the_pages_are() {
+        for largest in [1, 500, 999, 1000, 1001, 4000, u32::MAX] {
+            let column: Vec<PageNumber> = (1..=1000).map(|page| PageNumber(largest.min(page))).collect();
+            let column = [&column[..999], &[PageNumber(largest)]].concat();
+            let bytes = match FrameIndex::of(&column).0 {
+                Rows::ByPage { starts, frames } => 4 * (starts.capacity() + frames.capacity()),
+                Rows::Sorted(entries) => 8 * entries.capacity(),
+            };
+            assert!(bytes <= 8 * 1000 + 8, "{largest}: {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn a_column_has_little_unused_room() {
+        let mut column = Column::default();
+        for frame in 0..100_000 {
+            column.push(PageNumber(frame));
+            let room = column.0.capacity() - column.len();
+            assert!(room <= 1024.max(column.len() / 8), "{room} unused for {} frames", column.len());
+        }
     }
 }
