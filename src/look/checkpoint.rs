@@ -1,5 +1,6 @@
 //! What the checkpoint is doing and who holds it up, by wal.c's rules. Locks are an argument.
 
+use super::marks_and_locks::{ReadMark, read_marks};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use crate::format::shm::{IndexHead, IndexHeader};
 use crate::number::FrameNumber;
@@ -38,19 +39,6 @@ pub struct Blocker {
     /// The mark that a reader's lock protects.
     pub mark: Option<FrameNumber>,
     /// Who.
-    pub holders: Vec<Holder>,
-}
-
-/// One read mark and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadMark {
-    /// Its lock's name.
-    pub slot: LockSlot,
-    /// Frame; `None` is unused.
-    pub mark: Option<FrameNumber>,
-    /// The state of its lock.
-    pub lock: LockState,
-    /// Who holds it, as far as visible.
     pub holders: Vec<Holder>,
 }
 
@@ -104,24 +92,6 @@ pub enum Basis {
     },
     /// The WAL alone: the files were replaced while they were read.
     Replaced,
-}
-
-/// The read marks with their locks. Without lock evidence every lock is unknown.
-#[must_use]
-pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
-    let marks = LockSlot::READ.into_iter().zip(shm.checkpoint.read_marks);
-    marks
-        .enumerate()
-        .map(|(at, (slot, mark))| {
-            let byte = locks.and_then(|locks| locks.read.get(at));
-            ReadMark {
-                slot,
-                mark,
-                lock: byte.map_or(LockState::Unknown, |byte| byte.state),
-                holders: byte.map(|byte| byte.holders.clone()).unwrap_or_default(),
-            }
-        })
-        .collect()
 }
 
 /// Diagnoses. `shm` is `None` without a readable `-shm`; `locks` is `None` for files at rest or without evidence.

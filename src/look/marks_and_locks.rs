@@ -4,8 +4,9 @@
 //! takes. So marks of one moment beside locks of another show readers that never were: a slot that a reader of the last
 //! commit holds, at the mark of a reader who is long gone.
 
-use crate::evidence::{ByteLock, LocksView};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use crate::format::shm::{CheckpointInfo, IndexHead};
+use crate::number::FrameNumber;
 
 /// How often head and locks are looked at until the head is the same before and after. Asking for the locks takes
 /// microseconds, a transaction mostly longer; a writer that leaves no such gap is the exception.
@@ -13,6 +14,37 @@ const TRIES: u32 = 100;
 
 /// Why a lock is unknown that was asked for.
 const APART: &str = "the wal-index changed each time that its locks were asked for";
+
+/// One read mark and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadMark {
+    /// Its lock's name.
+    pub slot: LockSlot,
+    /// Frame; `None` is unused.
+    pub mark: Option<FrameNumber>,
+    /// The state of its lock.
+    pub lock: LockState,
+    /// Who holds it, as far as visible.
+    pub holders: Vec<Holder>,
+}
+
+/// The read marks with their locks. Without lock evidence every lock is unknown.
+#[must_use]
+pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
+    let marks = LockSlot::READ.into_iter().zip(shm.checkpoint.read_marks);
+    marks
+        .enumerate()
+        .map(|(at, (slot, mark))| {
+            let byte = locks.and_then(|locks| locks.read.get(at));
+            ReadMark {
+                slot,
+                mark,
+                lock: byte.map_or(LockState::Unknown, |byte| byte.state),
+                holders: byte.map(|byte| byte.holders.clone()).unwrap_or_default(),
+            }
+        })
+        .collect()
+}
 
 /// Looks at the head of a wal-index, asks for the locks, and looks again, until both heads are the `same` or it has been
 /// tried often enough. The locks are given with the head before them and the one after them.

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 
 mod backfill;
 pub mod checkpoint;
+mod head;
 mod index;
 mod inspection;
 pub mod marks_and_locks;
@@ -17,6 +18,7 @@ mod reasons;
 mod seen;
 
 pub use backfill::Copied;
+pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
 pub use inspection::{Depth, Inspection, Origin, OriginKind, Sizes};
 pub use reasons::{NotCompared, Reasons, Why};

@@ -4,12 +4,13 @@ use std::io;
 
 use crate::evidence::LocksView;
 use crate::format::db::{self, DatabaseHead};
-use crate::format::shm::{self, IndexHead};
+use crate::format::shm::IndexHead;
 use crate::format::{ParseError, wal::WalHeader};
 use crate::number::FrameNumber;
 use crate::wal::WalFacts;
 
 use super::backfill::{self, Copied};
+use super::head;
 use super::marks_and_locks::{self, of_one_kind};
 use super::pass::{Pass, wal_header};
 use super::{
@@ -169,9 +170,7 @@ impl Looking<'_, '_, '_> {
             self.shm_fault = None;
             return Ok(None);
         };
-        let mut head = [0; shm::HEAD_SIZE];
-        let got = bytes.read_at(&mut head, 0)?;
-        let parsed = shm::parse_head(head.get(..got).unwrap_or_default());
+        let parsed = head::read(bytes.as_ref())?;
         self.shm_fault = parsed.as_ref().err().cloned();
         Ok(parsed.ok())
     }

@@ -16,6 +16,8 @@ pub enum Why {
     LeftOut,
     /// There is too little of it to decode.
     TooShort(ParseError),
+    /// The copies of its header differ, or their checksum is wrong.
+    NotTrusted,
     /// The reason that was recorded with the observation, as the system gave it.
     Recorded(String),
 }

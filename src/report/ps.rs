@@ -11,7 +11,7 @@ use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
 use crate::evidence::{Device, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::surroundings;
-use crate::format::shm::{self, IndexHead};
+use crate::look::MappedHead;
 use crate::number::FrameNumber;
 
 /// The schema's name and version.
@@ -200,27 +200,15 @@ impl Sight {
 impl WalIndex {
     fn new(index: &MappedIndex, split_with: Vec<InodeId>) -> Self {
         let mut reasons = BTreeMap::new();
-        let head = match &index.head {
-            crate::evidence::Observation::Seen { value } => match shm::parse_head(value) {
-                Ok(head) => Some(head),
-                Err(error) => {
-                    reasons.insert("mx_frame".to_owned(), error.to_string());
-                    None
-                }
-            },
-            unseen => {
-                reasons.insert("mx_frame".to_owned(), unseen.reason().unwrap_or_default().to_owned());
-                None
-            }
-        };
+        let seen = MappedHead::of(index);
+        if let Err(why) = &seen.header {
+            reasons.insert("mx_frame".to_owned(), why.to_string());
+        }
         if let Some(reason) = &index.locks.write.reason {
             reasons.insert("locks".to_owned(), reason.clone());
         }
-        let trusted = head.as_ref().and_then(IndexHead::trusted);
-        if head.is_some() && trusted.is_none() {
-            reasons.insert("mx_frame".to_owned(), "the header copies differ, or their checksum is wrong".to_owned());
-        }
-        let marks = head.iter().flat_map(|head| head.checkpoint.read_marks);
+        let trusted = seen.header.as_ref().ok();
+        let checkpoint = seen.head.as_ref().map(|head| &head.checkpoint);
         let databases: BTreeSet<String> = index.processes.iter().map(|process| database(&process.path)).collect();
         Self {
             identity: index.identity,
@@ -230,9 +218,9 @@ impl WalIndex {
             split_with,
             size: index.size,
             mx_frame: trusted.map(|header| header.mx_frame.saturating_u32()),
-            backfilled: trusted.and(head.as_ref()).map(|head| head.checkpoint.backfilled.saturating_u32()),
+            backfilled: trusted.and(checkpoint).map(|checkpoint| checkpoint.backfilled.saturating_u32()),
             locks: index.locks.iter().map(Lock::new).collect(),
-            read_marks: marks.map(|mark| mark.map(FrameNumber::saturating_u32)).collect(),
+            read_marks: seen.read_marks.iter().map(|mark| mark.mark.map(FrameNumber::saturating_u32)).collect(),
             processes: index.processes.iter().map(Process::from).collect(),
             processes_not_listed: index.processes_not_listed,
             look: look(&index.processes),

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, ShmLocks};
-use crate::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
+use crate::format::shm::{IndexHead, IndexHeader};
+use crate::look::marks_and_locks::{self, read_marks};
 use crate::number::{Checksum, FrameNumber, Salts};
 
 /// Bytes of a block of the wal-index.
@@ -109,7 +110,7 @@ impl Shm {
             headers: head.headers.map(Header::from),
             headers_agree: head.headers_agree,
             blocks: size.div_ceil(BLOCK),
-            checkpoint: checkpoint(&head.checkpoint, locks),
+            checkpoint: Checkpoint::new(head, locks),
             locks: locks.iter().map(Lock::new).collect(),
         }
     }
@@ -122,20 +123,22 @@ impl Lock {
     }
 }
 
-fn checkpoint(info: &CheckpointInfo, locks: &ShmLocks) -> Checkpoint {
-    let marks = (0u8..).zip(info.read_marks.iter().zip(&locks.read));
-    let read_marks = marks.map(|(slot, (mark, byte))| ReadMark {
-        slot,
-        mark: mark.map(FrameNumber::saturating_u32),
-        lock: byte.state,
-        holders: byte.holders.clone(),
-    });
-    Checkpoint {
-        backfilled: info.backfilled.saturating_u32(),
-        backfill_attempted: info.backfill_attempted.saturating_u32(),
-        unused: info.unused,
-        lock_bytes: info.lock_bytes,
-        read_marks: read_marks.collect(),
+impl Checkpoint {
+    fn new(head: &IndexHead, locks: &ShmLocks) -> Self {
+        let info = &head.checkpoint;
+        Self {
+            backfilled: info.backfilled.saturating_u32(),
+            backfill_attempted: info.backfill_attempted.saturating_u32(),
+            unused: info.unused,
+            lock_bytes: info.lock_bytes,
+            read_marks: (0..).zip(read_marks(head, Some(locks))).map(ReadMark::from).collect(),
+        }
+    }
+}
+
+impl From<(u8, marks_and_locks::ReadMark)> for ReadMark {
+    fn from((slot, seen): (u8, marks_and_locks::ReadMark)) -> Self {
+        Self { slot, mark: seen.mark.map(FrameNumber::saturating_u32), lock: seen.lock, holders: seen.holders }
     }
 }
 

@@ -12,6 +12,7 @@ impl fmt::Display for Why {
             Self::LocksOfOneFileAlone => f.write_str("one file alone was given; locks were not looked at"),
             Self::LeftOut => f.write_str("left out of this bundle"),
             Self::TooShort(error) => error.fmt(f),
+            Self::NotTrusted => f.write_str("the header copies differ, or their checksum is wrong"),
             Self::Recorded(reason) => f.write_str(reason),
         }
     }

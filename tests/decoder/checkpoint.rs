@@ -1,7 +1,8 @@
 //! The checkpoint: states, how far it may copy, who is in the way.
 use walscope::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use walscope::format::shm::{IndexHead, parse_head};
-use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose, read_marks};
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
+use walscope::look::marks_and_locks::read_marks;
 use walscope::say;
 use walscope::wal::{WalFacts, scan};
 
