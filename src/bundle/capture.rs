@@ -18,7 +18,8 @@ use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
 use super::look::{Locks, Look, Moment, sibling};
 use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
 use super::read::MANIFEST_AT_MOST;
-use super::stability::{self, Unstable};
+use super::stability;
+use super::unstable::{Part, Unstable, Why};
 use super::watch::Watch;
 use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
 
@@ -54,7 +55,7 @@ pub(super) fn write_bundle(
             // What was captured stays in the bundle, and the bundle must get its end.
             (Err(gone), Some(attempt)) => {
                 hook(Step::Evidence);
-                break attempt.and_then_gone(&gone).conclude(target, options, &mut writer)?;
+                break Attempt { then_gone: Some(gone), ..attempt }.conclude(target, options, &mut writer)?;
             }
             (Err(error), None) => return Err(error.into()),
         };
@@ -96,6 +97,8 @@ struct Attempt {
     identities: FilesView,
     paths_unchanged: bool,
     verdict: Result<(), Unstable>,
+    /// Why no further attempt was possible, although this one is unstable.
+    then_gone: Option<linux::OpenError>,
 }
 
 impl Attempt {
@@ -108,8 +111,8 @@ impl Attempt {
     ) -> Result<Self, SnapshotError> {
         // Taken after the opening: two captures with overlapping times then had their files open at the same moment.
         let begun = linux::clock_sample();
-        let watched = |name, file: &Observation<Arc<File>>| Watch::start(name, file.value().map(Arc::as_ref));
-        let (database_watch, wal_watch) = (watched("database", &files.database), watched("-wal", &files.wal));
+        let watched = |part, file: &Observation<Arc<File>>| Watch::start(part, file.value().map(Arc::as_ref));
+        let (database_watch, wal_watch) = (watched(Part::Database, &files.database), watched(Part::Wal, &files.wal));
 
         let mut copy = Copy {
             files: &files,
@@ -167,15 +170,17 @@ impl Attempt {
             identities,
             paths_unchanged,
             verdict,
+            then_gone: None,
         })
     }
 
-    /// An unstable attempt after which the files were gone, so that no further attempt was possible.
-    fn and_then_gone(mut self, gone: &linux::OpenError) -> Self {
-        if let Err(unstable) = &mut self.verdict {
-            unstable.reason.push_str(&format!("; before the next attempt: {gone}"));
-        }
-        self
+    /// The reason that the manifest gives for an unstable capture.
+    fn reason(&self) -> Option<String> {
+        let Unstable { why, .. } = self.verdict.as_ref().err()?;
+        Some(match &self.then_gone {
+            Some(gone) => format!("{why}; before the next attempt: {gone}"),
+            None => why.to_string(),
+        })
     }
 
     /// Gathers the evidence and says what the bundle holds.
@@ -214,11 +219,7 @@ impl Attempt {
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
             path: target.to_string(),
-            stability: Stability {
-                stable: self.verdict.is_ok(),
-                reason: self.verdict.err().map(|unstable| unstable.reason),
-                attempts: self.number,
-            },
+            stability: Stability { stable: self.verdict.is_ok(), reason: self.reason(), attempts: self.number },
             wal_mode: self.wal_mode,
             mx_frame: between.mx_frame().and_then(FrameNumber::to_u32),
             with_db: options.with_db,
@@ -256,14 +257,14 @@ fn more_samples(files: &OpenedFiles, options: &Options) -> Result<Vec<WalIndexSa
 
 /// Why one of the files could not be opened although it is there. A `-shm` without permission does not count: the other
 /// files can still be of one moment. A `-shm` that is no regular file counts: then nothing here is what it seems.
-fn refused(files: &OpenedFiles) -> Option<String> {
-    [("database", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)].into_iter().find_map(|(name, file)| {
-        match file {
+fn refused(files: &OpenedFiles) -> Option<Why> {
+    [(Part::Database, &files.database), (Part::Wal, &files.wal), (Part::Shm, &files.shm)].into_iter().find_map(
+        |(part, file)| match file {
             Observation::Seen { .. } | Observation::Missing { .. } => None,
-            Observation::Denied { .. } if name == "-shm" => None,
-            refused => Some(format!("the {name} could not be opened: {}", refused.reason().unwrap_or_default())),
-        }
-    })
+            Observation::Denied { .. } if part == Part::Shm => None,
+            refused => Some(Why::NotOpened(part, refused.reason().unwrap_or_default().to_owned())),
+        },
+    )
 }
 
 /// The copying of one attempt.

@@ -28,8 +28,8 @@ const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 pub(super) struct Look {
     /// The first 136 bytes of the `-shm`, or what there is of them.
     pub(super) head: Vec<u8>,
-    /// The header, when both copies were equal and their checksums right; else why there is none.
-    pub(super) index: Result<IndexHeader, String>,
+    /// The header, when both copies were equal and their checksums right.
+    pub(super) index: Option<IndexHeader>,
     /// How far the checkpoint is; only with a header that could be trusted.
     pub(super) checkpoint: Option<CheckpointInfo>,
     /// The header and the checkpoint info, with the clocks read before and after.
@@ -78,13 +78,7 @@ impl Look {
     pub(super) fn take(files: &OpenedFiles) -> Result<Self, SnapshotError> {
         let mut look = match &files.shm {
             Observation::Seen { value } => read_index(value).map_err(|e| unreadable(&sibling(files, "-shm"), e))?,
-            absent => Self {
-                head: Vec::new(),
-                index: Err(absent.reason().unwrap_or("there is none").to_owned()),
-                checkpoint: None,
-                sample: None,
-                wal: None,
-            },
+            _ => Self { head: Vec::new(), index: None, checkpoint: None, sample: None, wal: None },
         };
         if let Some(file) = files.wal.value() {
             look.wal = Some(read_wal_head(file).map_err(|e| unreadable(&sibling(files, "-wal"), e))?);
@@ -105,7 +99,7 @@ impl Look {
 
     /// The salts, when the wal-index and a WAL that is long enough for frames have the same.
     pub(super) fn generation(&self) -> Option<Salts> {
-        let salts = self.index.as_ref().ok()?.salts;
+        let salts = self.index.as_ref()?.salts;
         let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
         (header.salts == salts).then_some(salts)
     }
@@ -123,7 +117,7 @@ impl Look {
 
     /// `mxFrame`, when the header could be trusted.
     pub(super) fn mx_frame(&self) -> Option<FrameNumber> {
-        self.index.as_ref().ok().map(|header| header.mx_frame)
+        self.index.as_ref().map(|header| header.mx_frame)
     }
 }
 
@@ -148,23 +142,13 @@ fn read_index(shm: &Arc<File>) -> std::io::Result<Look> {
                 backfilled: index.checkpoint.backfilled,
             };
             let checkpoint = Some(index.checkpoint);
-            return Ok(Look { head, index: Ok(header), checkpoint, sample: Some(sample), wal: None });
+            return Ok(Look { head, index: Some(header), checkpoint, sample: Some(sample), wal: None });
         }
         retries += 1;
         if parsed.is_err() || retries > TEAR_RETRIES {
-            let why = parsed.map_or_else(|error| error.to_string(), |index| untrusted(&index).to_owned());
-            return Ok(Look { head, index: Err(why), checkpoint: None, sample: None, wal: None });
+            return Ok(Look { head, index: None, checkpoint: None, sample: None, wal: None });
         }
         std::thread::yield_now();
-    }
-}
-
-fn untrusted(index: &IndexHead) -> &'static str {
-    let [first, _] = &index.headers;
-    match (index.headers_agree, first.checksum_ok) {
-        (false, _) => "its two header copies differ",
-        (true, false) => "the checksum of its header is wrong",
-        (true, true) => "it is not initialized",
     }
 }
 

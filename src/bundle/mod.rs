@@ -23,6 +23,7 @@ pub mod manifest;
 mod read;
 mod seen;
 mod stability;
+mod unstable;
 mod watch;
 
 pub(crate) use archive::is_bundle;

@@ -10,25 +10,9 @@
 //! A `-shm` that nobody has open is ignored: the first connection that opens the database rebuilds it from the WAL.
 
 use super::look::{Look, Moment};
+use super::unstable::{Part, Unstable, Why};
 use super::watch::Writes;
 use crate::evidence::{ByteLock, LockState};
-
-/// Why an attempt cannot be shown to be of one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unstable {
-    /// In words.
-    pub(super) reason: String,
-    /// Whether another attempt would fail for the same reason.
-    pub(super) lasting: bool,
-}
-
-fn passing(reason: impl Into<String>) -> Unstable {
-    Unstable { reason: reason.into(), lasting: false }
-}
-
-fn lasting(reason: impl Into<String>) -> Unstable {
-    Unstable { reason: reason.into(), lasting: true }
-}
 
 /// What one attempt saw.
 pub(super) struct Attempt<'a> {
@@ -51,7 +35,7 @@ pub(super) struct Attempt<'a> {
     /// The dead-man switch: every connection that has the `-shm` open holds this lock.
     pub(super) dead_man_switch: ByteLock,
     /// Why the database or the `-wal` could not be opened although they exist.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Why>,
 }
 
 /// Whether the attempt is of one moment.
@@ -61,33 +45,31 @@ pub(super) struct Attempt<'a> {
 pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let Attempt { before, between, after, .. } = attempt;
     if let Some(refused) = &attempt.refused {
-        return Err(lasting(refused));
+        return Err(Unstable::lasting(refused.clone()));
     }
     if !attempt.paths_unchanged {
-        return Err(passing("one of the files was created, removed or replaced during the capture"));
+        return Err(Unstable::passing(Why::Replaced));
     }
     if attempt.padded {
-        return Err(passing("a file became shorter while it was copied"));
+        return Err(Unstable::passing(Why::Padded));
     }
     // A checkpoint shortens the database only after a VACUUM: then another attempt is cheap. Any other program that
     // shortens it removes pages that may be in no frame of the WAL.
     let [was, is] = [before, after].map(|moment| moment.database.as_ref().map_or(0, |stamp| stamp.size));
     if is < was {
-        return Err(passing(format!("the database became shorter during the capture: from {was} to {is} bytes")));
+        return Err(Unstable::passing(Why::DatabaseShorter(was, is)));
     }
     if before.hot_journal || after.hot_journal {
-        return Err(passing(
-            "a -journal waits beside the database: a rollback-mode transaction is under way, or was cut off",
-        ));
+        return Err(Unstable::passing(Why::HotJournal));
     }
     let sizes = [&before.look, between, &after.look].map(|look| look.wal.as_ref().map_or(0, |wal| wal.size));
     if !sizes.is_sorted() {
-        return Err(passing(format!("the -wal became shorter during the capture: {sizes:?} bytes")));
+        return Err(Unstable::passing(Why::WalShorter(sizes)));
     }
     match [before.look.generation(), between.generation(), after.look.generation()] {
         [Some(a), Some(c), Some(e)] if a == c && c == e => {
             if let Some(missing) = missing_frames(between) {
-                return if attempt.left_over() { unwritten(attempt) } else { Err(passing(missing)) };
+                return if attempt.left_over() { unwritten(attempt) } else { Err(Unstable::passing(missing)) };
             }
             if attempt.database_alone {
                 return not_checkpointed(attempt);
@@ -96,9 +78,9 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
             // `a_database_that_another_program_rewrites_in_place_is_not_of_one_moment`.
             if attempt.checkpoint_stood_still() { not_seen_written(attempt) } else { Ok(()) }
         }
-        [Some(_), _, Some(_)] => Err(passing("the -wal was restarted during the capture")),
+        [Some(_), _, Some(_)] => Err(Unstable::passing(Why::WalRestarted)),
         [None, _, None] => unwritten(attempt),
-        _ => Err(passing("a generation of the -wal began or ended during the capture")),
+        _ => Err(Unstable::passing(Why::GenerationCameOrWent)),
     }
 }
 
@@ -113,8 +95,8 @@ impl Attempt<'_> {
     }
 
     /// A reason that only somebody who has the `-shm` open could remove: it lasts when nobody has it open.
-    fn standing(&self, reason: &str) -> Unstable {
-        Unstable { reason: reason.to_owned(), lasting: !self.dead_man_switch.held() }
+    fn standing(&self, why: Why) -> Unstable {
+        Unstable { why, lasting: !self.dead_man_switch.held() }
     }
 
     /// Whether no checkpoint was at work. A checkpoint raises `nBackfillAttempted` before it writes anything, and
@@ -126,15 +108,12 @@ impl Attempt<'_> {
 }
 
 /// Why the WAL does not have the frames that S1 counts, if it does not.
-fn missing_frames(between: &Look) -> Option<String> {
+fn missing_frames(between: &Look) -> Option<Why> {
     let needed = between.mx_frame().zip(between.wal.as_ref()).and_then(|(frame, wal)| wal.end_of_frame(frame));
     let found = between.wal.as_ref().map_or(0, |wal| wal.size);
     match needed {
         Some(needed) if needed <= found => None,
-        needed => Some(format!(
-            "the -wal has fewer frames than the -shm counts: needed {} bytes, found {found}",
-            needed.unwrap_or(0)
-        )),
+        needed => Some(Why::FramesMissing { needed, found }),
     }
 }
 
@@ -143,17 +122,12 @@ fn missing_frames(between: &Look) -> Option<String> {
 fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let [a, c, e] = attempt.looks().map(Look::backfill);
     if a != c || c != e {
-        return Err(passing(
-            "a checkpoint went on during the capture, and the pages of the -wal are not in the bundle",
-        ));
+        return Err(Unstable::passing(Why::CheckpointWentOn));
     }
     // A checkpoint that stops between two pages writes nothing for a while, and still leaves a mixture of old and new
     // pages. Held by `a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal`.
     if a.is_some_and(|[backfilled, attempted]| attempted > backfilled) {
-        return Err(attempt.standing(
-            "a checkpoint was begun and not ended before the capture, or the wal-index was recovered since the last \
-             one, and the pages of the -wal are not in the bundle",
-        ));
+        return Err(attempt.standing(Why::CheckpointHalfWay));
     }
     database_unwritten(attempt)
 }
@@ -161,10 +135,10 @@ fn not_checkpointed(attempt: &Attempt<'_>) -> Result<(), Unstable> {
 /// Checks that no write to the database was seen, as far as this file system reports writes.
 fn not_seen_written(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     if attempt.before.database != attempt.after.database {
-        return Err(passing("the database changed during the capture"));
+        return Err(Unstable::passing(Why::Changed(Part::Database)));
     }
-    match &attempt.database_writes {
-        Writes::Seen(reason) => Err(passing(reason)),
+    match attempt.database_writes {
+        Writes::Seen(file) => Err(Unstable::passing(Why::Written(file))),
         Writes::None | Writes::Unknown(_) => Ok(()),
     }
 }
@@ -172,14 +146,14 @@ fn not_seen_written(attempt: &Attempt<'_>) -> Result<(), Unstable> {
 /// Checks that the database was certainly not written to.
 fn database_unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     not_seen_written(attempt)?;
-    certain(&attempt.database_writes)
+    certain(attempt.database_writes)
 }
 
-fn certain(writes: &Writes) -> Result<(), Unstable> {
+fn certain(writes: Writes) -> Result<(), Unstable> {
     match writes {
         Writes::None => Ok(()),
-        Writes::Seen(reason) => Err(passing(reason)),
-        Writes::Unknown(reason) => Err(lasting(reason)),
+        Writes::Seen(file) => Err(Unstable::passing(Why::Written(file))),
+        Writes::Unknown(reason) => Err(Unstable::lasting(reason.into())),
     }
 }
 
@@ -190,32 +164,25 @@ fn unwritten(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     let counted = attempt.looks().into_iter().filter_map(Look::mx_frame).find(|&frames| frames > 0);
     if let Some(frames) = counted.filter(|_| !attempt.left_over()) {
         // A -wal with these frames is in use, but not under this name: the database has files that were not captured.
-        let who = match &dead_man_switch.reason {
-            None => "somebody has it open".to_owned(),
-            Some(reason) => format!("whether anybody has it open could not be seen: {reason}"),
-        };
-        return Err(passing(format!(
-            "the -shm counts {frames} frames of another -wal than the one that is there, and {who}"
-        )));
+        let open_unseen = dead_man_switch.reason.clone();
+        return Err(Unstable::passing(Why::OtherWal { frames, open_unseen }));
     }
     // Nothing shows how many frames of the WAL a checkpoint has copied. Held by
     // `a_half_checkpointed_database_without_its_wal_and_without_a_wal_index_is_unstable`.
     if attempt.database_alone && attempt.looks().into_iter().any(Look::has_frames) {
-        return Err(attempt.standing(
-            "nothing tells whether the database holds all pages of the -wal or some, and those of the -wal are not in \
-             the bundle",
-        ));
+        return Err(attempt.standing(Why::CheckpointUnseen));
     }
     database_unwritten(attempt)?;
     if before.wal != after.wal {
-        return Err(passing("the -wal changed during the capture"));
+        return Err(Unstable::passing(Why::Changed(Part::Wal)));
     }
-    certain(&attempt.wal_writes)
+    certain(attempt.wal_writes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::look::{Stamp, WalLook};
+    use super::super::unstable::Unwatched;
     use super::*;
     use crate::format::shm::{CheckpointInfo, HEAD_SIZE, IndexHeader, parse_head};
     use crate::format::wal::WalHeader;
@@ -240,7 +207,7 @@ mod tests {
         let (backfilled, backfill_attempted) = (backfilled.into(), attempted.into());
         let checkpoint = CheckpointInfo { backfilled, backfill_attempted, ..blank.checkpoint };
         let wal = Some(WalLook { size: 32 + 536, header: Some(header) });
-        Look { head: Vec::new(), index: Ok(index), checkpoint: Some(checkpoint), sample: None, wal }
+        Look { head: Vec::new(), index: Some(index), checkpoint: Some(checkpoint), sample: None, wal }
     }
 
     fn switch(state: LockState) -> ByteLock {
@@ -269,7 +236,7 @@ mod tests {
             padded: false,
             database_alone: false,
             database_writes: Writes::None,
-            wal_writes: Writes::Seen("commits".to_owned()),
+            wal_writes: Writes::Seen(Part::Wal),
             dead_man_switch: switch(LockState::Shared),
             refused: None,
         };
@@ -277,8 +244,8 @@ mod tests {
         judge(&attempt)
     }
 
-    fn verdict(looks: [Look; 3], database_alone: bool) -> Result<(), String> {
-        judged(looks, |attempt| attempt.database_alone = database_alone).map_err(|unstable| unstable.reason)
+    fn verdict(looks: [Look; 3], database_alone: bool) -> Result<(), Why> {
+        judged(looks, |attempt| attempt.database_alone = database_alone).map_err(|unstable| unstable.why)
     }
 
     #[test]
@@ -290,7 +257,7 @@ mod tests {
                 let mut looks = [still(), still(), still()];
                 looks[at] = moved.clone();
                 assert_eq!(verdict(looks.clone(), false), Ok(()));
-                assert!(verdict(looks, true).unwrap_err().starts_with("a checkpoint went on"));
+                assert_eq!(verdict(looks, true), Err(Why::CheckpointWentOn));
             }
         }
     }
@@ -299,7 +266,7 @@ mod tests {
     fn a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal() {
         for (backfilled, attempted) in [(0, 1), (1, 2)] {
             let looks = || [(); 3].map(|()| look(backfilled, attempted));
-            assert!(verdict(looks(), true).unwrap_err().starts_with("a checkpoint was begun"));
+            assert_eq!(verdict(looks(), true), Err(Why::CheckpointHalfWay));
             assert_eq!(verdict(looks(), false), Ok(()));
         }
         // The checkpoint has copied everything that it began to copy.
@@ -308,18 +275,19 @@ mod tests {
 
     #[test]
     fn a_database_is_written_to_by_a_checkpoint_or_by_nobody() {
-        let written = |looks, writes: &Writes| judged(looks, |attempt| attempt.database_writes = writes.clone());
-        let seen = Writes::Seen("written".to_owned());
+        let written = |looks, writes| judged(looks, |attempt| attempt.database_writes = writes);
+        let seen = Writes::Seen(Part::Database);
         let still = || [(); 3].map(|()| look(1, 1));
-        assert_eq!(written(still(), &seen), Err(passing("written")));
-        assert_eq!(written([look(0, 0), look(1, 1), look(1, 1)], &seen), Ok(()), "a checkpoint ended");
-        assert_eq!(written([(); 3].map(|()| look(0, 1)), &seen), Ok(()), "one is under way");
+        assert_eq!(written(still(), seen), Err(Unstable::passing(Why::Written(Part::Database))));
+        assert_eq!(written([look(0, 0), look(1, 1), look(1, 1)], seen), Ok(()), "a checkpoint ended");
+        assert_eq!(written([(); 3].map(|()| look(0, 1)), seen), Ok(()), "one is under way");
         // Where the file system does not report writes, an unchanged generation is enough, as during a checkpoint.
         // Without a generation nothing is enough.
-        let unknown = Writes::Unknown("FUSE".to_owned());
-        assert_eq!(written(still(), &unknown), Ok(()));
-        let none = [(); 3].map(|()| Look { index: Err("none".to_owned()), ..look(0, 0) });
-        assert_eq!(written(none, &unknown), Err(lasting("FUSE")));
+        let unseen = Unwatched::FileSystem("FUSE");
+        let unknown = Writes::Unknown(unseen);
+        assert_eq!(written(still(), unknown), Ok(()));
+        let none = [(); 3].map(|()| Look { index: None, ..look(0, 0) });
+        assert_eq!(written(none, unknown), Err(Unstable::lasting(unseen.into())));
     }
 
     #[test]
@@ -327,7 +295,7 @@ mod tests {
         for looks in [[look(0, 0), look(1, 1), look(1, 1)], [(); 3].map(|()| look(0, 1))] {
             assert_eq!(judged_of_size(looks.clone(), [512, 1024], |_| ()), Ok(()));
             let cut = judged_of_size(looks, [1024, 512], |_| ()).unwrap_err();
-            assert!(cut.reason.starts_with("the database became shorter") && !cut.lasting, "{cut:?}");
+            assert_eq!(cut, Unstable::passing(Why::DatabaseShorter(1024, 512)));
         }
     }
 
@@ -347,7 +315,7 @@ mod tests {
         assert_eq!(judged(LockState::Free), Ok(()));
         for state in [LockState::Shared, LockState::Exclusive, LockState::Unknown] {
             let unstable = judged(state).unwrap_err();
-            assert!(unstable.reason.contains("frames of another -wal") && !unstable.lasting, "{unstable:?}");
+            assert!(matches!(unstable.why, Why::OtherWal { .. }) && !unstable.lasting, "{unstable:?}");
         }
     }
 

@@ -146,7 +146,7 @@ fn magic(stat: &StatFs) -> u64 {
 ///
 /// # Errors
 /// What fstatfs(2) said.
-pub fn magic_of(file: &File) -> io::Result<u64> {
+pub(crate) fn magic_of(file: &File) -> rustix::io::Result<u64> {
     Ok(magic(&fstatfs(file)?))
 }
 
