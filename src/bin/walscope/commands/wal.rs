@@ -59,22 +59,35 @@ pub struct WalArgs {
     fail_on: FailOn,
 }
 
+/// A text that is no range of frames.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum NoRange {
+    #[error("frames are counted from 1")]
+    Zero,
+    #[error("needed a frame's number, found {0:?}")]
+    NoNumber(String),
+    #[error("needed at least one frame's number")]
+    Open,
+    #[error("frame {0} is behind frame {1}")]
+    Backwards(u64, u64),
+}
+
 /// Reads `A..B`, `A..`, `..B` or `A`; both ends are included, as frames are counted from 1.
-fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, String> {
+fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, NoRange> {
     let number = |text: &str| match text.parse() {
-        Ok(0) => Err("frames are counted from 1".to_owned()),
+        Ok(0) => Err(NoRange::Zero),
         Ok(number) => Ok(number),
-        Err(_) => Err(format!("needed a frame's number, found {text:?}")),
+        Err(_) => Err(NoRange::NoNumber(text.to_owned())),
     };
     let (first, last) = match text.split_once("..") {
         None => (number(text)?, number(text)?),
-        Some(("", "")) => return Err("needed at least one frame's number".to_owned()),
+        Some(("", "")) => return Err(NoRange::Open),
         Some(("", last)) => (1, number(last)?),
         Some((first, "")) => (number(first)?, u64::MAX),
         Some((first, last)) => (number(first)?, number(last)?),
     };
     if first > last {
-        return Err(format!("frame {first} is behind frame {last}"));
+        return Err(NoRange::Backwards(first, last));
     }
     Ok(FrameNumber(first)..=FrameNumber(last))
 }

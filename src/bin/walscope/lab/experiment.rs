@@ -126,7 +126,7 @@ impl Experiment<'_> {
             Act::CopyFiles => self.copy(),
             Act::DeleteShm => self.delete_shm(),
             Act::BeginRead => {
-                let note = self.peer(Who::Reader)?.count(&Request::BeginRead)?.err();
+                let note = self.peer(Who::Reader)?.count(&Request::BeginRead)?.err().map(|refusal| refusal.to_string());
                 self.step("the reader begins a read transaction".to_owned(), note)
             }
             Act::KillWriter => self.kill_writer(),

@@ -22,7 +22,7 @@ use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::{Peer, Start};
 use super::protocol::{CopiedFile, Reply, Request};
-use super::runtime::{DATABASE, Kind, Runtime, View};
+use super::runtime::{DATABASE, Kind, Runtime, Unavailable, View};
 use super::volume::{Volume, Volumes};
 
 /// Where bundles are written, inside.
@@ -50,7 +50,7 @@ pub struct Namespaces {
 
 impl Namespaces {
     /// Tests the namespaces with a container that does nothing. The inner error says why they are not possible.
-    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, String>> {
+    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, Unavailable>> {
         let this = Self {
             volumes: Volumes::new(folder, interrupt)?,
             bundles: folder.sub("bundles")?,
@@ -60,7 +60,7 @@ impl Namespaces {
         };
         Ok(match this.enter("trial", Vec::new())? {
             Start::Ready(_) => Ok(this),
-            Start::Unavailable(reason) => Err(reason),
+            Start::Unavailable(reason) => Err(Unavailable(reason)),
         })
     }
 

@@ -37,6 +37,11 @@ pub struct Peer {
     interrupt: Interrupt,
 }
 
+/// What SQLite, or the system of an actor, said instead of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
 /// How the start of an actor ended.
 pub enum Start {
     /// It listens.
@@ -120,10 +125,10 @@ impl Peer {
     }
 
     /// Asks for a count. A refusal by SQLite is the inner error.
-    pub fn count(&mut self, request: &Request) -> anyhow::Result<Result<u64, String>> {
+    pub fn count(&mut self, request: &Request) -> anyhow::Result<Result<u64, Refusal>> {
         match self.ask(request)? {
             Reply::Rows { count } => Ok(Ok(count)),
-            Reply::Failed { error } => Ok(Err(error)),
+            Reply::Failed { error } => Ok(Err(Refusal(error))),
             other => self.unexpected(&other),
         }
     }
@@ -139,10 +144,10 @@ impl Peer {
 
     /// Begins a write transaction and leaves it open. Returns by how many bytes the `-wal` grew, or what SQLite
     /// refused.
-    pub fn spill(&mut self) -> anyhow::Result<Result<u64, String>> {
+    pub fn spill(&mut self) -> anyhow::Result<Result<u64, Refusal>> {
         match self.ask(&Request::Spill)? {
             Reply::Spilled { wal_grew } => Ok(Ok(wal_grew)),
-            Reply::Failed { error } => Ok(Err(error)),
+            Reply::Failed { error } => Ok(Err(Refusal(error))),
             other => self.unexpected(&other),
         }
     }
@@ -160,10 +165,10 @@ impl Peer {
     }
 
     /// Runs a passive checkpoint.
-    pub fn checkpoint(&mut self) -> anyhow::Result<Result<CheckpointAnswer, String>> {
+    pub fn checkpoint(&mut self) -> anyhow::Result<Result<CheckpointAnswer, Refusal>> {
         match self.ask(&Request::Checkpoint)? {
             Reply::Checkpoint(answer) => Ok(Ok(answer)),
-            Reply::Failed { error } => Ok(Err(error)),
+            Reply::Failed { error } => Ok(Err(Refusal(error))),
             other => self.unexpected(&other),
         }
     }

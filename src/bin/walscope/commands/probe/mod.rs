@@ -74,12 +74,14 @@ pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
     }
 }
 
-fn parse_nonce(text: &str) -> Result<u64, String> {
+/// A text that is no nonce.
+#[derive(Debug, thiserror::Error)]
+#[error("needed 16 hexadecimal digits, found {}", walscope::report::line(.0))]
+struct NoNonce(String);
+
+fn parse_nonce(text: &str) -> Result<u64, NoNonce> {
     let sixteen = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    sixteen
-        .then(|| u64::from_str_radix(text, 16).ok())
-        .flatten()
-        .ok_or_else(|| format!("needed 16 hexadecimal digits, found {}", walscope::report::line(text)))
+    sixteen.then(|| u64::from_str_radix(text, 16).ok()).flatten().ok_or_else(|| NoNonce(text.to_owned()))
 }
 
 /// Whether a signal asked to stop: a scratch file is removed first.
