@@ -16,8 +16,7 @@ use crate::wal::{self as wal_scan, Frame};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
 use super::look::{Locks, Look, Moment, sibling};
-use super::manifest::{Manifest, Member, Stability, WalMode, WalSummary};
-use super::read::MANIFEST_AT_MOST;
+use super::manifest::{MANIFEST_AT_MOST, Manifest, Member, Stability, WalMode, WalSummary, prefix};
 use super::stability;
 use super::unstable::{Part, Unstable, Why};
 use super::watch::Watch;
@@ -76,11 +75,6 @@ pub(super) fn write_bundle(
     writer.member(MANIFEST, json.len() as u64, |sink| sink.write(&json))?;
     writer.finish()?;
     Ok((manifest, files))
-}
-
-/// The prefix of the member names of one attempt.
-pub(super) fn prefix(attempt: u32) -> String {
-    if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
 }
 
 /// One attempt, from opening the files to the verdict on stability. Its descriptors stay open until it is dropped.

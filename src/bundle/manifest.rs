@@ -10,6 +10,14 @@ use crate::format::wal::WalHeader;
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
+/// The largest manifest that is read or written. A real one has some tens of KiB; this limits what a hostile one costs.
+pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
+
+/// The prefix of the member names of one attempt.
+pub(super) fn prefix(attempt: u32) -> String {
+    if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
+}
+
 /// How much of the `-wal` is in a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

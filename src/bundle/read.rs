@@ -12,14 +12,10 @@ use crate::format::wal::{HEADER_SIZE, parse_header};
 use crate::number::Stride;
 
 use super::archive::{Index, MANIFEST, MARKER, damaged, unreadable};
-use super::capture::prefix;
-use super::manifest::Manifest;
+use super::manifest::{MANIFEST_AT_MOST, Manifest, prefix};
 use super::seen::without_bytes;
 use super::{BUNDLE_VERSION, Capture, SnapshotError};
 use crate::look::{DatabaseSeen, WalSeen};
-
-/// The largest manifest that is read. A real one has some tens of KiB; this limits what a hostile one costs.
-pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
 
 /// Reads a bundle from an open file.
 pub(super) fn read(label: &str, file: &Arc<File>) -> Result<Capture, SnapshotError> {

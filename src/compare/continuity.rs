@@ -5,7 +5,7 @@
 //! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
 
 use super::fact::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
-use super::{Pair, Placed, Side, identity};
+use super::{Pair, Placed, Side, kernel};
 use crate::evidence::{FileView, Mapping, Observation, Timestamp};
 
 /// `USER_HZ`, 100 wherever containers run: /proc shows times in ticks of 10 ms. Where there are more (alpha), a process is
@@ -26,7 +26,7 @@ struct Times<'a> {
 }
 
 fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, NoCommonClock> {
-    identity::same_kernel(pair).map_err(NoCommonClock::Kernel)?;
+    kernel::one_kernel(pair).map_err(NoCommonClock::Kernel)?;
     let of = |of: Placed<'_>| {
         let evidence = &of.side.evidence;
         match evidence.begun.host_boottime().zip(evidence.ended.host_boottime()) {

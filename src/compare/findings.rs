@@ -3,7 +3,7 @@
 use super::fact::{Identity, Part};
 use super::judge::Judged;
 use super::mappings::{self, Mapped};
-use super::{Answer, Pair, Placed, Side, continuity, history, identity, temporal};
+use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal};
 use crate::evidence::CutOff;
 use crate::finding::surroundings;
 use crate::finding::value::{Apart, GoneIndex, Sides, SplitIndex, Unsettled};
@@ -76,7 +76,7 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
         Some((files.directory.value()?.inode, database, system, source))
     };
     let (a, b) = (view(pair.a.side)?, view(pair.b.side)?);
-    identity::same_kernel(pair).ok()?;
+    kernel::one_kernel(pair).ok()?;
     let why = surroundings::needs_care(&a.2)?;
     let same_numbers = a.0 == b.0 && a.1.inode == b.1.inode && a.2 == b.2 && a.1.device != b.1.device;
     let same_source = a.3.is_some() && a.3 == b.3;

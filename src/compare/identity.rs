@@ -6,10 +6,10 @@
 use std::cmp::Ordering;
 
 use super::fact::{
-    BothLooks, Difference, Identity, NoCommonKernel, NoProof, Part, Recorded, Replaced, ReuseUnseen, SecondSign,
-    SeenFile, Unknown, Unseen, What,
+    BothLooks, Difference, Identity, NoProof, Part, Recorded, Replaced, ReuseUnseen, SecondSign, SeenFile, Unknown,
+    Unseen, What,
 };
-use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity};
+use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, kernel};
 use crate::evidence::file_system::{FileSystemKind, Inodes};
 use crate::evidence::{Evidence, FileSystem, FileView, InodeId, Observation};
 
@@ -60,18 +60,6 @@ pub(super) fn judge(pair: &Pair<'_>, part: Part) -> Identity {
     weigh(pair, part).unwrap_or_else(Identity::Unknown)
 }
 
-/// Boot ids of both sides: seen and equal.
-///
-/// # Errors
-/// Why nothing can be compared. Different boot ids refute nothing: the file can be mounted over.
-pub(super) fn same_kernel(pair: &Pair<'_>) -> Result<(), NoCommonKernel> {
-    let of = |of: Placed<'_>| {
-        let boot_id = &of.side.evidence.host.boot_id;
-        boot_id.value().cloned().ok_or_else(|| NoCommonKernel::Unseen(unseen(of, What::BootId, boot_id)))
-    };
-    if of(pair.a)? == of(pair.b)? { Ok(()) } else { Err(NoCommonKernel::Different) }
-}
-
 /// Whether the path still led to this file when the capture ended.
 pub(super) fn reachable(evidence: &Evidence, file: &FileView) -> bool {
     evidence.paths_unchanged && file.links > 0
@@ -83,7 +71,7 @@ fn still_there(evidence: &Evidence, file: &FileView, part: Part) -> bool {
 }
 
 fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, Unknown> {
-    same_kernel(pair).map_err(Unknown::Kernel)?;
+    kernel::one_kernel(pair).map_err(Unknown::Kernel)?;
     let (a, b) = (look(pair.a, part)?, look(pair.b, part)?);
     for side in [&a, &b] {
         if !still_there(&side.of.side.evidence, side.file, part) {

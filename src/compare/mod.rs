@@ -15,6 +15,7 @@ mod groups;
 mod history;
 mod identity;
 mod judge;
+mod kernel;
 mod lineage;
 mod mappings;
 mod pages;

@@ -1,7 +1,7 @@
 //! What the sides showed in time: one memory cannot be behind what it had already shown.
 
 use super::fact::{FellBehind, TemporalFact};
-use super::{About, Because, Fact, Pair, Says, Side, continuity, identity};
+use super::{About, Because, Fact, Pair, Says, Side, continuity, kernel};
 use crate::evidence::WalIndexSample;
 
 /// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
@@ -30,7 +30,7 @@ pub(super) fn because(pair: &Pair<'_>) -> Because {
 }
 
 fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
-    if let Err(reason) = identity::same_kernel(pair) {
+    if let Err(reason) = kernel::one_kernel(pair) {
         return (Says::Silent, TemporalFact::Kernel(reason));
     }
     let (a, b) = (moments(pair.a.side), moments(pair.b.side));
@@ -58,7 +58,7 @@ fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
 
 /// Whether one side showed less than the other had shown before, within one life or not.
 pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<FellBehind> {
-    identity::same_kernel(pair).ok()?;
+    kernel::one_kernel(pair).ok()?;
     let (a, b) = (moments(pair.a.side), moments(pair.b.side));
     behind(pair, &follow(&a, &b), &follow(&b, &a))
 }

@@ -4,7 +4,7 @@
 //! `docs/findings.md`, and a case in the tests that raises it.
 
 use super::Severity;
-use super::checks::CheckName;
+use super::check_name::CheckName;
 use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, Unsettled, Value};
 use crate::evidence::Device;
 use crate::look::WrongPage;

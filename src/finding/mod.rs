@@ -1,6 +1,7 @@
 //! The one vocabulary of findings: what was read says something. A finding is never an error, and no sentence: it is a
 //! code, a severity and the facts that it rests on. `say` makes the sentences.
 
+mod check_name;
 pub mod checks;
 pub mod code;
 pub mod rules;
