@@ -1,6 +1,7 @@
 //! Where bytes come from: a file read by `pread`, a region of a bundle, or memory.
 //!
-//! Nothing here maps a file: a live `-wal` or `-shm` can be truncated under a mapping, and the reader would die of SIGBUS.
+//! No file is mapped here. A live `-wal` or `-shm` can be truncated while it is mapped, and then SIGBUS would end the
+//! reader.
 
 use std::fs::File;
 use std::io;
@@ -8,20 +9,21 @@ use std::sync::Arc;
 
 /// Bytes that can be read at any offset, without a cursor, from several threads.
 ///
-/// A source has the length it had when it was opened. A file that shrinks afterwards gives short reads, never an
+/// A source keeps the length it had when it was opened. A file that shrinks afterwards gives short reads, never an
 /// error and never a signal.
 pub trait ReadAt: Send + Sync {
     /// Length in bytes when the source was opened.
     fn len(&self) -> u64;
 
-    /// Reads at `offset` into `buf`; returns how many bytes were read. Fewer than asked means: the end was reached.
+    /// Reads at `offset` into `buf`, and returns how many bytes were read. Fewer than asked means that the end was
+    /// reached.
     ///
     /// # Errors
-    /// What the operating system reported.
+    /// The error of the operating system.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// The first offset at or behind `offset` where bytes may stand that are not in a hole of a sparse file; the length,
-    /// if there is nothing but a hole. Bytes in a hole read as zero, so answering `offset` is always right.
+    /// The first offset, at or after `offset`, that may not be in a hole of a sparse file. If there is only a hole, the
+    /// length. Bytes in a hole are read as zero, so `offset` itself is always a right answer.
     fn next_data(&self, offset: u64) -> u64 {
         offset
     }
@@ -32,7 +34,7 @@ pub trait ReadAt: Send + Sync {
     }
 }
 
-/// A file, read by `pread` with a length fixed at opening.
+/// A file that is read by `pread`, with the length it had when it was opened.
 #[derive(Debug, Clone)]
 pub struct FileBytes {
     file: Arc<File>,
@@ -41,10 +43,10 @@ pub struct FileBytes {
 }
 
 impl FileBytes {
-    /// The whole file, at its present length.
+    /// The whole file, with its present length.
     ///
     /// # Errors
-    /// When the file's size cannot be read.
+    /// The file's size cannot be read.
     pub fn whole(file: Arc<File>) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { file, start: 0, len })
@@ -85,15 +87,15 @@ impl ReadAt for FileBytes {
     }
 }
 
-/// `SEEK_DATA`. It moves the descriptor's cursor, which nothing here uses.
+/// `SEEK_DATA`. It moves the cursor of the descriptor, which nothing here uses.
 #[cfg(all(target_os = "linux", feature = "capture"))]
 fn next_data(file: &File, offset: u64) -> u64 {
     use rustix::fs::{SeekFrom, seek};
     match seek(file, SeekFrom::Data(offset)) {
         Ok(data) => data,
-        // No data from here on.
+        // There is no data from here on.
         Err(rustix::io::Errno::NXIO) => u64::MAX,
-        // A file system that does not know its holes.
+        // The file system does not report its holes.
         Err(_) => offset,
     }
 }
@@ -160,7 +162,7 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
-/// Two sources, one behind the other: the committed part of a captured WAL and its tail.
+/// Two sources, one after the other: the committed part of a captured WAL, and its tail.
 pub struct Joined {
     first: Arc<dyn ReadAt>,
     second: Arc<dyn ReadAt>,
@@ -202,10 +204,10 @@ impl ReadAt for Joined {
     }
 }
 
-/// Reads a whole source into memory, refusing more than `limit` bytes.
+/// Reads a whole source into memory. More than `limit` bytes are refused.
 ///
 /// # Errors
-/// When reading fails, or when the source is longer than `limit`.
+/// Reading failed, or the source is longer than `limit`.
 pub fn read_all(source: &dyn ReadAt, limit: u64) -> io::Result<Vec<u8>> {
     let len = source.len();
     if len > limit {

@@ -1,7 +1,7 @@
-//! The numbers of the two formats, each with a type of its own, so that a frame is not taken for a page, nor a page's size
-//! for a frame's.
+//! The numbers of the two formats, each with its own type, so that a frame number is not used as a page number, nor the
+//! size of a page as the size of a frame.
 //!
-//! Every type here wraps the integer that stands in the file and costs as much. This module uses nothing else of the crate.
+//! Every type here wraps the integer of the file and costs as much as it. This module uses no other part of the crate.
 //! [`Stride`] is the only place that knows where a frame begins.
 
 use std::fmt;
@@ -15,17 +15,17 @@ pub const WAL_HEADER_SIZE: usize = 32;
 #[doc(alias = "WAL_FRAME_HDRSIZE")]
 pub const FRAME_HEADER_SIZE: usize = 24;
 
-/// The page sizes that SQLite takes: the powers of two within these bounds.
+/// The page sizes that SQLite accepts: the powers of two within these bounds.
 pub const PAGE_SIZES: RangeInclusive<u32> = 512..=65536;
 
 /// The number of a frame in a `-wal`, counted from 1 as SQLite does.
 ///
-/// 0 is no frame. It stands where SQLite itself writes 0: `mxFrame` of an empty WAL, `nBackfill` before anything was copied,
-/// a read mark of a reader that ignores the WAL. Everywhere else, "no frame" is `None`. Because frames are counted from 1,
-/// a number is also the count of frames up to and including that frame, and may be compared with a plain count.
+/// 0 is no frame. It is used where SQLite itself writes 0: `mxFrame` of an empty WAL, `nBackfill` before anything was
+/// copied, the read mark of a reader that ignores the WAL. Everywhere else, "no frame" is `None`. Frames are counted
+/// from 1, so a number is also the count of frames up to and including that frame.
 ///
-/// folklore: SQLite counts frames in 32 bits, but a file can hold more. So this number has 64 bits, and [`Self::to_u32`] tells
-/// which frames a wal-index can name.
+/// folklore: SQLite counts frames in 32 bits, but a file can hold more. So this number has 64 bits, and
+/// [`Self::to_u32`] says which frames a wal-index can name.
 ///
 /// ```
 /// use walscope::number::FrameNumber;
@@ -43,10 +43,10 @@ impl FrameNumber {
     pub const NONE: Self = Self(0);
     /// The first frame of a WAL.
     pub const FIRST: Self = Self(1);
-    /// The largest number: where all frames are meant, they are those from [`Self::FIRST`] to here.
+    /// The largest number. A range from [`Self::FIRST`] to here means all frames.
     pub const LARGEST: Self = Self(u64::MAX);
 
-    /// How many frames there are up to and including this one.
+    /// The number of frames up to and including this one.
     #[must_use]
     pub fn count(self) -> u64 {
         self.0
@@ -64,7 +64,7 @@ impl FrameNumber {
         self.0.checked_sub(1).filter(|before| *before > 0).map(Self)
     }
 
-    /// How many frames come after `earlier`, up to and including this one; 0 if this one is not later.
+    /// The number of frames after `earlier`, up to and including this one; 0 if this one is not later.
     #[must_use]
     pub fn frames_after(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -76,20 +76,21 @@ impl FrameNumber {
         u32::try_from(self.0).ok()
     }
 
-    /// The number in 32 bits, for a frame that a wal-index named; of any other that is larger, the largest there is.
+    /// The number in 32 bits, for a frame that a wal-index named. A larger number becomes the largest number of 32
+    /// bits.
     #[must_use]
     pub fn saturating_u32(self) -> u32 {
         self.to_u32().unwrap_or(u32::MAX)
     }
 }
 
-/// The number of a page of a database, counted from 1. 0 is in a file only where no page was ever written.
+/// The number of a page of a database, counted from 1. In a file it is 0 only where no page was ever written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct PageNumber(pub u32);
 
 impl PageNumber {
-    /// What stands where no page was written.
+    /// The page number of bytes that were never written.
     pub const NONE: Self = Self(0);
 }
 
@@ -176,7 +177,7 @@ pub struct FrameOfPage {
 pub struct PageSize(u32);
 
 impl PageSize {
-    /// A size as a header stores it, if SQLite takes it.
+    /// A size as stored in a header, if SQLite accepts it.
     #[must_use]
     pub fn new(bytes: u32) -> Option<Self> {
         (bytes.is_power_of_two() && PAGE_SIZES.contains(&bytes)).then_some(Self(bytes))
@@ -206,7 +207,7 @@ impl PageSize {
         self.stride().bytes()
     }
 
-    /// Where a frame begins in a `-wal`; [`Stride::offset_of`].
+    /// Where a frame begins in a `-wal`, as [`Stride::offset_of`] computes it.
     #[must_use]
     pub fn offset_of(self, frame: FrameNumber) -> u64 {
         self.stride().offset_of(frame)
@@ -218,7 +219,7 @@ impl PageSize {
         self.offset_of(frame).saturating_add(FRAME_HEADER_SIZE as u64)
     }
 
-    /// Where a page begins in the database file; page 0, which does not exist, is taken for page 1.
+    /// Where a page begins in the database file. Page 0, which does not exist, is treated as page 1.
     #[must_use]
     pub fn offset_in_database(self, page: PageNumber) -> u64 {
         u64::from(page).saturating_sub(1).saturating_mul(self.0.into())
@@ -243,17 +244,17 @@ impl fmt::Display for PageSize {
     }
 }
 
-/// The distance in bytes from the beginning of one frame to the beginning of the next, behind the header of a WAL.
+/// The distance in bytes from the beginning of one frame to the beginning of the next, after the header of a WAL.
 ///
-/// It differs between a `-wal`, whose frames have pages, and a capture that has only the frame headers.
+/// A `-wal` has frames with pages; a capture of frame headers has frames without pages. The two have different strides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stride(u64);
 
 impl Stride {
-    /// The frame headers alone, one directly after the other.
+    /// Frame headers without pages, one directly after the other.
     pub const HEADERS: Self = Self::of_pages(0);
 
-    /// Frames with pages of so many bytes. The number may be one that SQLite does not take: a wal-index can claim any.
+    /// Frames with pages of this many bytes. SQLite may not accept the number: a wal-index can name any.
     /// [`PageSize::stride`] is for a size that was checked.
     #[must_use]
     pub const fn of_pages(bytes: u32) -> Self {
@@ -272,33 +273,33 @@ impl Stride {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// Where a frame begins, bytes from the start of the file. Frame 0, which does not exist, is taken for frame 1. An
-    /// offset beyond the largest number is the largest number: no file has a byte there.
+    /// Where a frame begins, in bytes from the start of the file. Frame 0, which does not exist, is treated as frame 1.
+    /// An offset that does not fit into 64 bits becomes the largest number, at which no file has a byte.
     #[must_use]
     pub fn offset_of(self, frame: FrameNumber) -> u64 {
         self.length_with(frame.0.saturating_sub(1))
     }
 
-    /// Bytes of a file that holds the header of the WAL and so many whole frames.
+    /// Bytes of a file that holds the WAL header and this many whole frames.
     #[must_use]
     pub fn length_with(self, frames: u64) -> u64 {
         frames.saturating_mul(self.0).saturating_add(WAL_HEADER_SIZE as u64)
     }
 
-    /// How many whole frames a file of so many bytes holds.
+    /// How many whole frames a file of this many bytes holds.
     #[must_use]
     pub fn frames_in(self, file_size: u64) -> u64 {
         file_size.saturating_sub(WAL_HEADER_SIZE as u64) / self.0
     }
 
-    /// How many bytes behind the last whole frame a file of so many bytes holds.
+    /// How many bytes a file of this length holds after its last whole frame.
     #[must_use]
     pub fn torn_bytes_in(self, file_size: u64) -> u64 {
         file_size.saturating_sub(WAL_HEADER_SIZE as u64) % self.0
     }
 }
 
-/// Salt-1 and salt-2: together they name one generation of a WAL, the frames from one restart to the next.
+/// Salt-1 and salt-2. Together they name one generation of a WAL: the frames from one restart to the next.
 ///
 /// ```
 /// use walscope::number::Salts;
@@ -311,18 +312,18 @@ impl Stride {
 pub struct Salts(pub [u32; 2]);
 
 impl Salts {
-    /// What stands where nothing was written.
+    /// The salts of bytes that were never written.
     pub const ZERO: Self = Self([0, 0]);
 
-    /// How far salt-1 of `later` is ahead of this salt-1, round the end of 32 bits: the number of restarts in between, if
-    /// `later` came about by restarts.
+    /// How far salt-1 of `later` is ahead of this salt-1, modulo 2^32. If only restarts are between the two, it is the
+    /// number of restarts.
     #[must_use]
     pub fn restarts_until(self, later: Self) -> u32 {
         let (Self([from, _]), Self([to, _])) = (self, later);
         to.wrapping_sub(from)
     }
 
-    /// Whether `later` can be the next generation: a restart adds 1 to salt-1 and draws salt-2 at random.
+    /// Whether `later` can be the next generation: a restart adds 1 to salt-1 and chooses salt-2 at random.
     #[must_use]
     pub fn restarted_as(self, later: Self) -> bool {
         self.restarts_until(later) == 1
@@ -341,7 +342,7 @@ impl fmt::Display for Salts {
 pub struct Checksum(pub [u32; 2]);
 
 impl Checksum {
-    /// What the checksum of a header begins with. Continued over zero bytes it stays as it is.
+    /// The checksum before the first byte of a header. Zero bytes do not change it.
     pub const ZERO: Self = Self([0, 0]);
 }
 
@@ -352,17 +353,17 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// The order of the bytes in a number of 32 bits: of the words under a WAL's checksum, or of a `-shm`.
+/// The byte order of 32-bit numbers: of the words that a WAL's checksum covers, or of a `-shm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ByteOrder {
-    /// The lowest byte first. Of checksums: magic 0x377f0682.
+    /// The lowest byte first. For checksums this is magic 0x377f0682.
     Little,
-    /// The highest byte first. Of checksums: magic 0x377f0683.
+    /// The highest byte first. For checksums this is magic 0x377f0683.
     Big,
 }
 
 impl ByteOrder {
-    /// The word by which documents name it: `little` or `big`.
+    /// Its name in documents: `little` or `big`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -389,8 +390,8 @@ impl fmt::Display for Device {
 
 /// A file as `stat` names it: `st_dev` and `st_ino`.
 ///
-/// [`InodeId`](crate::evidence::InodeId) is a file as `/proc/PID/maps` names it. On btrfs the two devices differ, so that
-/// one type must not be compared with the other.
+/// [`InodeId`](crate::evidence::InodeId) is a file as `/proc/PID/maps` names it. On btrfs the two devices differ, so
+/// the two types must not be compared with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId {
     /// `st_dev`.
@@ -405,7 +406,7 @@ impl fmt::Display for FileId {
     }
 }
 
-/// In documents and bundles stand the bare integers; in a schema these types are not to be seen.
+/// Documents and bundles hold plain integers, so schemas do not show these types.
 #[cfg(feature = "capture")]
 mod documents {
     use std::borrow::Cow;

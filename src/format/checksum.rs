@@ -8,16 +8,17 @@ use crate::number::{ByteOrder, Checksum};
 /// How the checksum is computed. Every way gives the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
-    /// Word by word, as the file format describes it: the reference, and the faster way without vector multiplication.
+    /// Word by word, as the file format describes it. It is the reference, and the faster way on a processor without
+    /// vector multiplication.
     Recurrence,
-    /// As two dot products with constant weights, several words at once; `format/checksum/dot.rs` explains it.
+    /// As two dot products with constant weights, several words at once. `format/checksum/dot.rs` explains it.
     DotProduct,
-    /// The same in vectors of 128 bits: for a processor without AVX2.
+    /// As two dot products, in vectors of 128 bits: for a processor without AVX2.
     DotProduct128,
 }
 
 impl Kernel {
-    /// The faster one on this machine.
+    /// The fastest way on this machine.
     #[must_use]
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -32,7 +33,7 @@ impl Kernel {
         }
     }
 
-    /// Continues the checksum `seed` over `bytes` in this way; a tail shorter than 8 bytes is not covered.
+    /// Continues the checksum `seed` over `bytes` in this way. A tail shorter than 8 bytes is not covered.
     #[must_use]
     pub fn checksum(self, order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
         let mut sums = [seed];
@@ -41,8 +42,8 @@ impl Kernel {
         sum
     }
 
-    /// Continues each of `sums` over a record of its own: records of one size stand one behind the other in `bytes`, and
-    /// the first bytes of each are skipped. A record's tail shorter than 8 bytes is not covered.
+    /// Continues each of `sums` over one record. Records of one size follow each other in `bytes`, and the first bytes
+    /// of each are skipped. A tail of a record that is shorter than 8 bytes is not covered.
     pub(super) fn continue_each(
         self,
         order: ByteOrder,
@@ -65,9 +66,9 @@ impl Kernel {
     }
 }
 
-/// Continues the checksum `seed` over `bytes`; a tail shorter than 8 bytes is not covered.
+/// Continues the checksum `seed` over `bytes`. A tail shorter than 8 bytes is not covered.
 ///
-/// Word by word: what is meant, and the judge of every faster way ([`Kernel`]).
+/// It goes word by word, as the format defines it. Every faster way ([`Kernel`]) is tested against it.
 #[must_use]
 pub fn checksum(order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
     match order {
@@ -76,7 +77,7 @@ pub fn checksum(order: ByteOrder, seed: Checksum, bytes: &[u8]) -> Checksum {
     }
 }
 
-/// One instance for each order, so that reading a word is no call.
+/// One instance for each byte order, so that reading a word needs no call.
 #[inline(always)]
 fn recurrence(Checksum([mut s0, mut s1]): Checksum, bytes: &[u8], read: impl Fn(&[u8]) -> u32) -> Checksum {
     for pair in bytes.chunks_exact(8) {
@@ -138,7 +139,7 @@ mod tests {
         {
             for (count, order) in (0..5).flat_map(|count| ORDERS.map(|order| (count, order))) {
                 let sums: Vec<Checksum> = (0..count).map(|i| Checksum([i, !i])).collect();
-                // Half a record behind the last is not looked at.
+                // Half a record after the last one is ignored.
                 let bytes = &bytes[..size * count as usize + size / 2];
                 let records = sums.iter().zip(bytes.chunks(size));
                 let expected: Vec<_> = records.map(|(sum, one)| checksum(order, *sum, &one[skipped..])).collect();
@@ -146,7 +147,7 @@ mod tests {
                     let mut found = sums.clone();
                     kernel.continue_each(order, bytes, size, skipped, &mut found);
                     assert_eq!(found, expected, "{kernel:?}, {order:?}, {count} of {size} bytes");
-                    // Neither is a sum behind the last record.
+                    // A sum without a record is not changed.
                     found = sums.iter().copied().chain([Checksum::ZERO; 3]).collect();
                     kernel.continue_each(order, &bytes[..size * count as usize], size, skipped, &mut found);
                     assert_eq!(found[..count as usize], expected, "{kernel:?}, {order:?}, {count} of {size} bytes");
@@ -176,7 +177,7 @@ mod tests {
                     agree(order, seed, &vec![fill; length]);
                 }
             }
-            // One word alone, at each place of a page: its weight is what counts.
+            // Only one word is not zero, once at each place of a page: so its weight is tested.
             for place in (0..4096).step_by(4) {
                 let mut page = vec![0; 4096];
                 page[place..place + 4].copy_from_slice(&[0xff, 0, 0, 1]);

@@ -28,7 +28,7 @@ pub enum JournalMode {
 /// The database header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseHeader {
-    /// Bytes a page, decoded: 1 is 65536. As stored otherwise: it may be no power of two.
+    /// Bytes of a page; a stored 1 is decoded as 65536. Any other number is as stored, and may be no power of two.
     pub page_size: u32,
     /// Write version, byte 18.
     pub write_version: u8,
@@ -38,7 +38,7 @@ pub struct DatabaseHeader {
     pub reserved: u8,
     /// File change counter.
     pub change_counter: u32,
-    /// Pages in the database file as of `version_valid_for`.
+    /// Pages in the database file when the change counter was `version_valid_for`.
     pub database_pages: u32,
     /// Schema cookie.
     pub schema_cookie: u32,
@@ -50,7 +50,7 @@ pub struct DatabaseHeader {
     pub user_version: u32,
     /// Application id.
     pub application_id: u32,
-    /// The change counter for which `database_pages` and `sqlite_version` hold.
+    /// The change counter for which `database_pages` and `sqlite_version` are right.
     pub version_valid_for: u32,
     /// SQLITE_VERSION_NUMBER of the library that wrote last.
     pub sqlite_version: u32,
@@ -79,24 +79,24 @@ impl DatabaseHeader {
 /// What the first bytes of a database file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseHead {
-    /// A plain SQLite header.
+    /// A SQLite header that is not encrypted.
     Plain(DatabaseHeader),
-    /// 100 bytes or more without the magic string: encrypted, or no database. Opaque, not corrupt.
+    /// 100 bytes or more without the magic string: encrypted, or no database. This is not called corrupt.
     Opaque,
-    /// No bytes: SQLite takes that for an empty database.
+    /// No bytes: SQLite treats that as an empty database.
     Empty,
 }
 
 /// Reads the head of a database file.
 ///
 /// # Errors
-/// When there are 1 to 99 bytes.
+/// There are 1 to 99 bytes.
 pub fn parse_head(bytes: &[u8]) -> Result<DatabaseHead, ParseError> {
     if bytes.is_empty() {
         return Ok(DatabaseHead::Empty);
     }
     let (magic, header) = fixed("database header", 0, HEADER_SIZE, bytes, (take(MAGIC.len()), header))?;
-    // An encrypted database has noise here, or its own magic: nothing after it can be believed.
+    // An encrypted database has noise here, or its own magic: nothing after it can be trusted.
     let plain: IResult<&[u8], &[u8]> = tag(MAGIC.as_slice())(magic);
     Ok(plain.map_or(DatabaseHead::Opaque, |_| DatabaseHead::Plain(header)))
 }

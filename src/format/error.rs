@@ -8,7 +8,7 @@ use thiserror::Error;
 pub struct ParseError {
     /// What was being read, such as `WAL header`.
     pub what: &'static str,
-    /// Where in the file, bytes.
+    /// Where in the file, in bytes.
     pub offset: u64,
     /// What was needed.
     pub needed: String,
@@ -24,9 +24,10 @@ impl ParseError {
     }
 }
 
-/// Runs a parser of a structure of `size` bytes over the head of `bytes`.
+/// Runs a parser for a structure of `size` bytes on the first bytes of `bytes`.
 ///
-/// The structures of these formats consist of numbers at fixed places: being too short is all that can go wrong.
+/// The structures of these formats are numbers at fixed places. The only possible error is that there are too few
+/// bytes.
 pub(super) fn fixed<'a, T>(
     what: &'static str,
     offset: u64,

@@ -1,25 +1,25 @@
-//! One offset table per on-disk structure: for the documentation, for annotated dumps, and for the tests that hold the
-//! parsers to them.
+//! One table of offsets for each structure on disk: for the documentation, for annotated dumps, and for the tests that
+//! compare the parsers with them.
 
 /// One field of a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Name as the parsed structure has it.
+    /// The name in the parsed structure.
     pub name: &'static str,
-    /// Bytes from the start of the structure.
+    /// Where it begins, in bytes from the start of the structure.
     pub offset: usize,
-    /// Bytes.
+    /// Its length in bytes.
     pub size: usize,
-    /// What it means; begins with SQLite's name where that differs.
+    /// Its meaning. It begins with SQLite's name where that name is different.
     pub meaning: &'static str,
 }
 
 /// One on-disk structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// Bytes.
+    /// Its length in bytes.
     pub size: usize,
     /// Its fields in order, without gaps.
     pub fields: &'static [Field],
@@ -29,7 +29,7 @@ const fn field(name: &'static str, offset: usize, size: usize, meaning: &'static
     Field { name, offset, size, meaning }
 }
 
-/// The head of a `-wal`. All fields big-endian.
+/// The first 32 bytes of a `-wal`. All fields are big-endian.
 pub const WAL_HEADER: Layout = Layout {
     name: "WAL header",
     size: 32,
@@ -45,7 +45,7 @@ pub const WAL_HEADER: Layout = Layout {
     ],
 };
 
-/// The head of a frame; one page follows. All fields big-endian.
+/// The header of a frame; one page follows. All fields are big-endian.
 pub const FRAME_HEADER: Layout = Layout {
     name: "frame header",
     size: 24,
@@ -59,7 +59,7 @@ pub const FRAME_HEADER: Layout = Layout {
     ],
 };
 
-/// One copy of the wal-index header, at 0 and again at 48 of a `-shm`. Native byte order but for the salts.
+/// One copy of the wal-index header, at offset 0 and again at 48 of a `-shm`. Native byte order, except the salts.
 pub const INDEX_HEADER: Layout = Layout {
     name: "wal-index header",
     size: 48,
@@ -78,7 +78,7 @@ pub const INDEX_HEADER: Layout = Layout {
     ],
 };
 
-/// `WalCkptInfo`, at 96 of a `-shm`. Offsets from there; native byte order.
+/// `WalCkptInfo`, at offset 96 of a `-shm`. The offsets begin there. Native byte order.
 pub const CHECKPOINT_INFO: Layout = Layout {
     name: "checkpoint info",
     size: 40,
@@ -101,7 +101,7 @@ pub const CHECKPOINT_INFO: Layout = Layout {
     ],
 };
 
-/// Block 0 of a `-shm`: the head and the index of frames 1 to 4062.
+/// Block 0 of a `-shm`: the head, and the entries of frames 1 to 4062.
 pub const FIRST_BLOCK: Layout = Layout {
     name: "wal-index block 0",
     size: 32768,
@@ -119,7 +119,7 @@ pub const FIRST_BLOCK: Layout = Layout {
     ],
 };
 
-/// Every later block: the index of 4096 frames.
+/// Every later block: the entries of 4096 frames.
 pub const LATER_BLOCK: Layout = Layout {
     name: "wal-index block",
     size: 32768,
@@ -134,7 +134,7 @@ pub const LATER_BLOCK: Layout = Layout {
     ],
 };
 
-/// The head of a database. All fields big-endian.
+/// The header of a database file. All fields are big-endian.
 pub const DATABASE_HEADER: Layout = Layout {
     name: "database header",
     size: 100,
@@ -162,7 +162,7 @@ pub const DATABASE_HEADER: Layout = Layout {
     ],
 };
 
-/// The head of a b-tree leaf page; on page 1 it stands behind the database header. All fields big-endian.
+/// The header of a b-tree leaf page. On page 1 it comes after the database header. All fields are big-endian.
 pub const LEAF_PAGE: Layout = Layout {
     name: "b-tree leaf page header",
     size: 8,
@@ -175,7 +175,7 @@ pub const LEAF_PAGE: Layout = Layout {
     ],
 };
 
-/// The head of a b-tree interior page. All fields big-endian.
+/// The header of a b-tree interior page. All fields are big-endian.
 pub const INTERIOR_PAGE: Layout = Layout {
     name: "b-tree interior page header",
     size: 12,
@@ -208,7 +208,7 @@ mod tests {
     use crate::format::{db, shm, wal};
     use crate::number::{ByteOrder, Checksum};
 
-    /// Bytes of which no two neighbours are alike, so that a field read at the wrong place has the wrong value.
+    /// Bytes in which no two neighbours are equal, so that a field read at the wrong place has the wrong value.
     fn distinct(len: usize) -> Vec<u8> {
         (0..len).map(|i| (i * 7 + i / 256 * 3 + 1) as u8).collect()
     }

@@ -24,21 +24,21 @@ pub const HEAD_SIZE: usize = 136;
 /// Bytes of a block.
 #[doc(alias = "WALINDEX_PGSZ")]
 pub const BLOCK_SIZE: usize = 32768;
-/// Frames that block 0 indexes: the head takes the room of 34 entries.
+/// Frames that have an entry in block 0: the head takes the room of 34 entries.
 #[doc(alias = "HASHTABLE_NPAGE_ONE")]
 pub const FIRST_BLOCK_FRAMES: usize = 4062;
-/// Frames that every later block indexes.
+/// Frames that have an entry in every later block.
 #[doc(alias = "HASHTABLE_NPAGE")]
 pub const BLOCK_FRAMES: usize = 4096;
 /// Hash slots of a block.
 #[doc(alias = "HASHTABLE_NSLOT")]
 pub const HASH_SLOTS: usize = 8192;
-/// Bytes of a header under its checksum: all before `aCksum`.
+/// Bytes of a header that its checksum covers: all before `aCksum`.
 pub const HEADER_CHECKSUMMED: usize = 40;
-/// Slots for readers, and as many read marks.
+/// Number of slots for readers, and of read marks.
 #[doc(alias = "WAL_NREADER")]
 pub const READ_MARKS: usize = 5;
-/// A read mark that no reader has set since the wal-index was made.
+/// The value of a read mark that no reader has set since the wal-index was created.
 pub const READMARK_NOT_USED: u32 = 0xffff_ffff;
 
 fn endianness(order: ByteOrder) -> Endianness {
@@ -50,7 +50,7 @@ fn endianness(order: ByteOrder) -> Endianness {
 
 /// One 48-byte copy of the wal-index header, as stored.
 ///
-/// `mx_frame` and `database_pages` are hostile numbers until something else agrees with them.
+/// `mx_frame` and `database_pages` may be any number until something else agrees with them.
 #[doc(alias = "WalIndexHdr")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexHeader {
@@ -77,10 +77,11 @@ pub struct IndexHeader {
     /// `nPage`.
     #[doc(alias = "nPage")]
     pub database_pages: u32,
-    /// `aFrameCksum`: the checksum stored in the last commit frame; left over from before at `mx_frame` 0.
+    /// `aFrameCksum`: the checksum stored in the last commit frame. At `mx_frame` 0 it is left over from before.
     #[doc(alias = "aFrameCksum")]
     pub frame_checksum: Checksum,
-    /// `aSalt`, as the WAL's big-endian numbers (raw bytes of the WAL header in either byte order of the `-shm`).
+    /// `aSalt`, as the big-endian numbers of the WAL. In a `-shm` of either byte order they are raw bytes of the WAL
+    /// header.
     #[doc(alias = "aSalt")]
     pub salts: Salts,
     /// `aCksum`.
@@ -91,14 +92,14 @@ pub struct IndexHeader {
 }
 
 impl IndexHeader {
-    /// Bytes of a `-wal` that has the frames it counts.
+    /// The size in bytes of a `-wal` that has the frames it counts.
     #[must_use]
     pub fn wal_bytes(&self) -> u64 {
         Stride::of_pages(self.page_size).length_with(self.mx_frame.count())
     }
 }
 
-/// `WalCkptInfo`: offsets 96 to 136. No checksum covers it.
+/// `WalCkptInfo`, offsets 96 to 136. No checksum covers it.
 #[doc(alias = "WalCkptInfo")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckpointInfo {
@@ -121,7 +122,7 @@ pub struct CheckpointInfo {
 /// The first 136 bytes of a `-shm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexHead {
-    /// Byte order, told by `iVersion`. Little when neither copy tells.
+    /// The byte order, recognised by `iVersion`. Little-endian if neither copy shows it.
     pub byte_order: ByteOrder,
     /// Whether one of the copies has the version 3007000 in `byte_order`.
     pub byte_order_known: bool,
@@ -134,15 +135,14 @@ pub struct IndexHead {
 }
 
 impl IndexHead {
-    /// The header SQLite would use: both copies equal, checksum right, initialized, and the version that there is. `None`: a
-    /// reader would retry, recover, or give up.
+    /// The header that SQLite would use: both copies are equal, the checksum is right, it is initialized, and it has
+    /// the only version that exists. `None`: a reader would retry, recover, or give up.
     #[must_use]
     pub fn trusted(&self) -> Option<&IndexHeader> {
         self.intact().filter(|header| header.version == FORMAT_VERSION)
     }
 
-    /// A header that SQLite would take for a good one, if it did not say another version: then no connection can read, and
-    /// none recovers it.
+    /// A header that is right except that it has another version. Then no connection can read, and none recovers it.
     #[must_use]
     pub fn of_other_version(&self) -> Option<&IndexHeader> {
         self.intact().filter(|header| header.version != FORMAT_VERSION)
@@ -156,11 +156,12 @@ impl IndexHead {
 
 /// Reads the head of a `-shm`.
 ///
-/// The byte order is the one in which `iVersion` of copy 0 is 3007000, else the one in which that of copy 1 is. The lock
-/// bytes have names only; their values mean nothing, and byte 128 (`nBackfillAttempted`) is the dead-man switch to locks.
+/// The byte order is the one in which `iVersion` of copy 0 is 3007000, otherwise the one in which that of copy 1 is.
+/// The lock bytes only have names; their values mean nothing. Byte 128 (`nBackfillAttempted`) is also the byte of the
+/// dead man switch lock.
 ///
 /// # Errors
-/// When there are fewer than 136 bytes.
+/// There are fewer than 136 bytes.
 pub fn parse_head(bytes: &[u8]) -> Result<IndexHead, ParseError> {
     let told = byte_order(bytes);
     let order = told.unwrap_or(ByteOrder::Little);
@@ -168,7 +169,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<IndexHead, ParseError> {
     let copies = bytes.get(..2 * HEADER_SIZE).unwrap_or_default();
     for (header, copy) in headers.iter_mut().zip(copies.chunks_exact(HEADER_SIZE)) {
         let covered = copy.get(..HEADER_CHECKSUMMED).unwrap_or_default();
-        // The header's own checksum is over words in the order of the file, whatever order the WAL's checksums have.
+        // The header's own checksum covers words in the byte order of the file, whatever byte order the WAL's checksums
+        // have.
         header.checksum_ok = checksum(order, Checksum::ZERO, covered) == header.checksum;
     }
     let (first, second) = copies.split_at(copies.len() / 2);
@@ -240,26 +242,26 @@ fn checkpoint_info(input: &[u8], order: ByteOrder) -> IResult<&[u8], CheckpointI
     Ok((input, info))
 }
 
-/// One block of 32 KiB: which page each frame holds, and the hash table from page to frame.
+/// One block of 32 KiB: the page of each frame, and the hash table from page to frame.
 ///
-/// Entries and slots of frames beyond `mxFrame` are noise: uncommitted, left over, even uninitialised memory.
+/// Entries and slots of frames after `mxFrame` are noise: uncommitted, left over, or even uninitialised memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexBlock {
-    /// 0 for the first.
+    /// The number of the block, counted from 0.
     pub number: u32,
-    /// The frame that entry 0 stands for.
+    /// The frame of entry 0.
     #[doc(alias = "iZero")]
     pub first_frame: FrameNumber,
-    /// `aPgno`: the page of each frame, 4062 entries in block 0, else 4096. 0: no frame was ever indexed there.
+    /// `aPgno`: the page of each frame, 4062 entries in block 0 and 4096 in others. 0: no frame was ever entered there.
     #[doc(alias = "aPgno")]
     pub page_numbers: Vec<PageNumber>,
-    /// `aHash`: 8192 slots, each the 1-based position of an entry in this block, or 0 for empty.
+    /// `aHash`: 8192 slots. Each holds the position of an entry in this block, counted from 1, or 0 if it is empty.
     #[doc(alias = "aHash")]
     pub hash_slots: Vec<u16>,
 }
 
 impl IndexBlock {
-    /// The frame after the last that this block has room for.
+    /// The frame after the last one that this block has room for.
     #[must_use]
     pub fn end_frame(&self) -> FrameNumber {
         FrameNumber(self.first_frame.0.saturating_add(self.page_numbers.len() as u64))
@@ -278,7 +280,7 @@ impl IndexBlock {
         self.page_numbers.get(self.entry_of(frame)?).copied()
     }
 
-    /// The frame of the entry at a position from 1, as a hash slot holds it; position 0 is taken for 1.
+    /// The frame of the entry at a position, counted from 1 as in a hash slot. Position 0 is treated as 1.
     #[must_use]
     pub fn frame_at(&self, position: u16) -> FrameNumber {
         FrameNumber(self.first_frame.0.saturating_add(u64::from(position).saturating_sub(1)))
@@ -288,7 +290,7 @@ impl IndexBlock {
 /// Reads block `number` from its 32 KiB.
 ///
 /// # Errors
-/// When there are fewer than 32768 bytes: the file ends within the block.
+/// There are fewer than 32768 bytes: the file ends within the block.
 pub fn parse_block(bytes: &[u8], number: u32, order: ByteOrder) -> Result<IndexBlock, ParseError> {
     let offset = u64::from(number).saturating_mul(BLOCK_SIZE as u64);
     let frames = if number == 0 { FIRST_BLOCK_FRAMES } else { BLOCK_FRAMES };
@@ -296,8 +298,8 @@ pub fn parse_block(bytes: &[u8], number: u32, order: ByteOrder) -> Result<IndexB
     let (pages, slots) = (take(frames * size_of::<u32>()), take(HASH_SLOTS * size_of::<u16>()));
     let block = preceded(take(head), (pages, slots));
     let (page_numbers, hash_slots) = fixed("wal-index block", offset, BLOCK_SIZE, bytes, block)?;
-    // Thousands of numbers, one as the other: taken apart by nom one at a time they would cost more than what is made
-    // of them.
+    // These are thousands of equal numbers. To read each of them with nom would cost more than everything that is done
+    // with them afterwards.
     let (page_numbers, hash_slots) = match order {
         ByteOrder::Little => (
             numbers(page_numbers, |bytes| PageNumber(u32::from_le_bytes(bytes))),
@@ -316,7 +318,7 @@ fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Ve
     numbers.iter().copied().map(number).collect()
 }
 
-/// The first frame that a block indexes.
+/// The first frame that has an entry in a block.
 #[must_use]
 pub fn first_frame_of(block: u32) -> FrameNumber {
     match u64::from(block).checked_sub(1) {
@@ -331,8 +333,8 @@ pub fn last_frame_of(block: u32) -> FrameNumber {
     FrameNumber(u64::from(block) * BLOCK_FRAMES as u64 + FIRST_BLOCK_FRAMES as u64)
 }
 
-/// The block that indexes a frame. Frame 0, which does not exist, is in block 0; a frame that no wal-index can name is in
-/// a block that no file has.
+/// The block that has the entry of a frame. Frame 0, which does not exist, is in block 0. A frame that no wal-index can
+/// name is in a block that no file has.
 #[must_use]
 #[doc(alias = "walFramePage")]
 pub fn block_of(frame: FrameNumber) -> u32 {
@@ -347,8 +349,8 @@ pub fn hash(page: PageNumber) -> usize {
     page.0.wrapping_mul(383) as usize & (HASH_SLOTS - 1)
 }
 
-/// Whether a file that begins with these bytes is a wal-index: `iVersion` of either header copy says so, in the byte order
-/// of whichever machine wrote it. One of the copies may be torn.
+/// Whether a file that begins with these bytes is a wal-index: `iVersion` of one of the header copies shows it, in the
+/// byte order of any machine. One of the copies may be torn.
 #[must_use]
 pub fn begins_wal_index(head: &[u8]) -> bool {
     [0, HEADER_SIZE]

@@ -11,7 +11,7 @@ use super::{ParseError, fixed};
 use crate::number::{ByteOrder, Checksum, PageNumber, PageSize, Salts};
 pub use crate::number::{FRAME_HEADER_SIZE, WAL_HEADER_SIZE as HEADER_SIZE};
 
-/// `WAL_MAX_VERSION`: the only format version there has ever been.
+/// `WAL_MAX_VERSION`: the only format version that exists.
 #[doc(alias = "WAL_MAX_VERSION")]
 pub const FORMAT_VERSION: u32 = 3_007_000;
 
@@ -21,33 +21,34 @@ pub const MAGIC_LITTLE: u32 = 0x377f_0682;
 /// The magic of a WAL whose checksums are over big-endian words.
 pub const MAGIC_BIG: u32 = 0x377f_0683;
 
-/// Bytes of the header, and of a frame header, that a checksum covers; the salts of a frame are not among them.
+/// The bytes of the WAL header that its checksum covers.
 pub const HEADER_CHECKSUMMED: usize = 24;
 /// Bytes of a frame header under the frame's checksum: page number and commit field.
 const FRAME_CHECKSUMMED: usize = 8;
 
-/// The 32 bytes at the head of a `-wal`, as stored. Nothing in it has been checked but its length.
+/// The first 32 bytes of a `-wal`, as stored. Nothing but the length was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalHeader {
     /// 0x377f0682 or 0x377f0683.
     pub magic: u32,
     /// 3007000.
     pub format_version: u32,
-    /// Bytes a page as stored, which SQLite may not take; 65536 is written plainly.
+    /// Bytes of a page as stored. SQLite may not accept the number. 65536 is stored as it is.
     pub page_size: u32,
     /// Counts checkpoints; not monotonic.
     #[doc(alias = "nCkpt")]
     pub checkpoint_sequence: u32,
     /// Salt-1 and salt-2.
     pub salts: Salts,
-    /// Of the first 24 bytes, as stored. The first frame continues it.
+    /// The checksum of the first 24 bytes, as stored. The first frame continues it.
     pub checksum: Checksum,
-    /// Whether the checksum of the first 24 bytes is right (in the order that the magic names; false under a bad magic).
+    /// Whether the checksum of the first 24 bytes is right, in the byte order that the magic names. False if the magic
+    /// is wrong.
     pub checksum_ok: bool,
 }
 
 impl WalHeader {
-    /// The order that the magic names, if it is one of the two.
+    /// The byte order that the magic names, if it is one of the two.
     #[must_use]
     pub fn checksum_order(&self) -> Option<ByteOrder> {
         match self.magic {
@@ -57,7 +58,7 @@ impl WalHeader {
         }
     }
 
-    /// The page size, if SQLite takes it. Together with [`Self::checksum_order`] it lets frames be told apart.
+    /// The page size, if SQLite accepts it. With it and [`Self::checksum_order`] the frames can be found.
     #[must_use]
     pub fn page_size(&self) -> Option<PageSize> {
         PageSize::new(self.page_size)
@@ -67,7 +68,7 @@ impl WalHeader {
 /// Reads the header. Offsets: [`super::layout::WAL_HEADER`].
 ///
 /// # Errors
-/// When there are fewer than 32 bytes.
+/// There are fewer than 32 bytes.
 pub fn parse_header(bytes: &[u8]) -> Result<WalHeader, ParseError> {
     let mut header = fixed("WAL header", 0, HEADER_SIZE, bytes, header)?;
     if let (Some(order), Some(covered)) = (header.checksum_order(), bytes.get(..HEADER_CHECKSUMMED)) {
@@ -96,21 +97,21 @@ fn header(input: &[u8]) -> IResult<&[u8], WalHeader> {
 pub struct FrameHeader {
     /// Page number.
     pub page: PageNumber,
-    /// Pages of the database after this commit; 0 when the frame is no commit.
+    /// Pages of the database after this commit; 0 if the frame is no commit.
     #[doc(alias = "nTruncate")]
     pub commit_pages: u32,
     /// Salt-1 and salt-2, copied from the WAL header.
     pub salts: Salts,
-    /// Cumulative, as stored. The next frame continues it.
+    /// The cumulative checksum, as stored. The next frame continues it.
     pub checksum: Checksum,
 }
 
 impl FrameHeader {
-    /// What stands where nothing was written.
+    /// The frame header of bytes that were never written.
     pub const ZERO: Self =
         Self { page: PageNumber::NONE, commit_pages: 0, salts: Salts::ZERO, checksum: Checksum::ZERO };
 
-    /// Takes the six words at their fixed places: [`parse_frame_header`] for a pass over millions of headers.
+    /// Reads the six words at their fixed places. It is [`parse_frame_header`] for a pass over millions of headers.
     #[must_use]
     pub fn of(bytes: &[u8; FRAME_HEADER_SIZE]) -> Self {
         let (words, _) = bytes.as_chunks::<4>();
@@ -136,7 +137,7 @@ impl FrameHeader {
         bytes
     }
 
-    /// Whether a transaction ends with this frame.
+    /// Whether this frame ends a transaction.
     #[must_use]
     pub fn is_commit(&self) -> bool {
         self.commit_pages != 0
@@ -146,7 +147,7 @@ impl FrameHeader {
 /// Reads one frame header. `offset` is only for the error.
 ///
 /// # Errors
-/// When there are fewer than 24 bytes.
+/// There are fewer than 24 bytes.
 pub fn parse_frame_header(bytes: &[u8], offset: u64) -> Result<FrameHeader, ParseError> {
     fixed("frame header", offset, FRAME_HEADER_SIZE, bytes, frame_header)
 }
@@ -162,23 +163,23 @@ fn frame_header(input: &[u8]) -> IResult<&[u8], FrameHeader> {
         .parse(input)
 }
 
-/// The checksum that a frame should store: `seed` (of the frame before, or of the WAL header) continued over the first
-/// 8 bytes of the frame header and the page. `frame` is header and page.
+/// The checksum that a frame should store: `seed`, continued over the first 8 bytes of the frame header and over the
+/// page. `seed` is the checksum of the frame before it, or of the WAL header. `frame` is header and page.
 #[must_use]
 pub fn frame_checksum(order: ByteOrder, seed: Checksum, frame: &[u8]) -> Checksum {
     frame_checksum_by(Kernel::best(), order, seed, frame)
 }
 
-/// The checksum that a frame should store, computed in a chosen way; see [`frame_checksum`].
+/// The checksum that a frame should store, computed in a chosen way. [`frame_checksum`] describes the arguments.
 #[must_use]
 pub fn frame_checksum_by(kernel: Kernel, order: ByteOrder, seed: Checksum, frame: &[u8]) -> Checksum {
     let seed = checksum(order, seed, frame.get(..FRAME_CHECKSUMMED).unwrap_or_default());
     kernel.checksum(order, seed, frame.get(FRAME_HEADER_SIZE..).unwrap_or_default())
 }
 
-/// The checksums that neighbouring frames should store, one for each of `sums`, each continued from the one that is
-/// *stored* in the frame before it; `seed` is the one stored before the first. All frames at once cost less than each by
-/// itself.
+/// The checksums that neighbouring frames should store, one for each of `sums`. Each continues the checksum that is
+/// *stored* in the frame before it; `seed` is the one stored before the first frame. To compute all of them at once
+/// costs less than to compute each by itself.
 pub(crate) fn frame_checksums_by(
     kernel: Kernel,
     order: ByteOrder,

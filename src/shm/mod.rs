@@ -1,7 +1,7 @@
-//! The wal-index as a whole: what each block holds up to `mxFrame`, what is noise behind it, and the lookup from page
-//! to frame, with every search bounded.
+//! The wal-index as a whole: what each block holds up to `mxFrame`, the noise after it, and the lookup from page to
+//! frame. The length of every search is limited.
 //!
-//! Blocks are read one at a time: the index of a long WAL can be larger than memory.
+//! Blocks are read one at a time, because the wal-index of a long WAL can be larger than memory.
 use std::io;
 
 use thiserror::Error;
@@ -13,7 +13,7 @@ use crate::format::shm::{
 };
 use crate::number::{FrameNumber, FrameOfPage, PageNumber};
 
-/// Why a part of the wal-index could not be had.
+/// Why a part of the wal-index could not be read.
 #[derive(Debug, Error)]
 pub enum IndexError {
     /// Reading failed.
@@ -24,57 +24,58 @@ pub enum IndexError {
     Parse(#[from] ParseError),
 }
 
-/// What a search in one hash table came to.
+/// The result of a search in one hash table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// The newest frame of the page.
     Found(FrameNumber),
-    /// No frame of the page.
+    /// There is no frame of the page.
     Absent,
-    /// No empty slot ended the search: SQLite calls that `SQLITE_CORRUPT`.
+    /// The search met no empty slot. SQLite reports `SQLITE_CORRUPT` for this.
     NoEmptySlot,
 }
 
 /// Facts about one block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockFacts {
-    /// 0 for the first.
+    /// The number of the block, counted from 0.
     pub number: u32,
-    /// The frame of its first entry.
+    /// The frame of the first entry.
     pub first_frame: FrameNumber,
-    /// Entries of frames up to `mxFrame`: the ones that mean something.
+    /// Number of entries of frames up to `mxFrame`. Only these count.
     pub indexed: usize,
-    /// Entries behind `mxFrame` that are not 0: noise.
+    /// Number of entries after `mxFrame` that are not 0: noise.
     pub noise_entries: usize,
-    /// Slots that point to an indexed entry.
+    /// Number of slots that point to an entry that counts.
     pub live_slots: usize,
-    /// Slots that point to an entry behind `mxFrame`: noise.
+    /// Number of slots that point to an entry after `mxFrame`: noise.
     pub noise_slots: usize,
-    /// Slots that point behind the block's last entry: garbage, such as uninitialised memory.
+    /// Number of slots that point beyond the last entry of the block: garbage, such as uninitialised memory.
     pub garbage_slots: usize,
-    /// Live slots that point to an entry which another slot points to already.
+    /// Number of live slots that point to an entry to which another slot already points.
     pub duplicate_slots: usize,
-    /// Live slots that a search comes across behind the slot of a newer frame of the same page: it takes the older one.
+    /// Number of live slots that a search meets after the slot of a newer frame of the same page. The search takes the
+    /// older frame.
     pub misordered_slots: usize,
-    /// The first of them, in the order of pages; at most [`FRAMES_LISTED`].
+    /// The first of these frames, in the order of pages; at most [`FRAMES_LISTED`].
     pub misordered: Vec<FrameOfPage>,
-    /// Indexed entries with page 0: no frame can have it.
+    /// Number of entries that count and name page 0, which no frame can have.
     pub zero_pages: usize,
-    /// No slot is empty: SQLite gives every search in this block up with `SQLITE_CORRUPT`. Without an indexed entry
-    /// nobody searches it, and what stands there is memory that was never set.
+    /// No slot is empty. Then SQLite ends every search in this block with `SQLITE_CORRUPT`. If no entry counts, nobody
+    /// searches the block, and its content is memory that was never set.
     pub full: bool,
-    /// Indexed frames that a search for their page does not come across, all of them in a full block. The first ones, at
-    /// most [`FRAMES_LISTED`].
+    /// Frames that count and that a search for their page does not meet. All of them are in a full block. The first
+    /// ones, at most [`FRAMES_LISTED`].
     pub unreachable: Vec<FrameNumber>,
-    /// How many there are in all.
+    /// Number of all these frames.
     pub unreachable_frames: usize,
 }
 
-/// Frames that are listed one by one, a block.
+/// The number of frames of one block that are listed one by one.
 pub const FRAMES_LISTED: usize = 16;
 
 impl BlockFacts {
-    /// Examines one block. `mx_frame` is the last frame that counts; everything behind it is noise.
+    /// Examines one block. `mx_frame` is the last frame that counts; everything after it is noise.
     #[must_use]
     pub fn of(block: &IndexBlock, mx_frame: FrameNumber) -> Self {
         let indexed = indexed_entries(block, mx_frame);
@@ -95,12 +96,12 @@ impl BlockFacts {
         facts
     }
 
-    /// Counts what the slots point to, and tells for each indexed entry whether a search for its page reaches it.
+    /// Counts what the slots point to. Finds for each entry that counts whether a search for its page reaches it.
     fn count_slots(&mut self, block: &IndexBlock, indexed: usize) -> Vec<bool> {
         let mut reached = vec![false; indexed];
-        // For each slot at which a search begins, the last position that one comes across.
+        // For each slot at which a search begins: the last position that such a search meets.
         let mut last = vec![0_u16; HASH_SLOTS];
-        // Where no slot is empty, a search may begin behind the first of the table and go on before it.
+        // Where no slot is empty, a search may begin after the first slot of the table and continue before it.
         let mut rising = !self.full;
         slots_in_search_order(block, indexed).for_each(|slot| match slot.kind {
             SlotKind::Live => {
@@ -125,12 +126,12 @@ impl BlockFacts {
         reached
     }
 
-    /// Finds the pages of which a search takes an older frame.
+    /// Finds the pages for which a search takes an older frame.
     ///
-    /// folklore: walFindFrame does not look for the highest frame, it takes the last that it comes across. That is the
-    /// newest because walIndexAppend puts each next frame of a page into the first slot that is empty, behind all the
-    /// others. So all frames whose search begins at one slot stand in their order, whatever their pages: where they do,
-    /// there is nothing to find. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
+    /// folklore: walFindFrame does not look for the highest frame; it takes the last one that it meets. That is the
+    /// newest one, because walIndexAppend puts each new frame of a page into the first empty slot, after all the
+    /// others. So all frames whose search begins at one slot are in ascending order, whatever their pages. Where they
+    /// are, there is nothing to report. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
     fn find_misordered(&mut self, block: &IndexBlock, indexed: usize) {
         let live = slots(block, indexed).filter(|slot| slot.kind == SlotKind::Live && slot.reachable == Some(true));
         let met = live.filter_map(|slot| Some((slot.page?, slot.displacement?, slot.position)));
@@ -146,14 +147,14 @@ impl BlockFacts {
         }
     }
 
-    /// Whether the indexed part is as SQLite keeps it. Noise is no fault.
+    /// Whether the part that counts is as SQLite keeps it. Noise is no fault.
     #[must_use]
     pub fn sound(&self) -> bool {
         self.unreachable_frames == 0 && self.duplicate_slots == 0 && self.misordered_slots == 0 && self.zero_pages == 0
     }
 }
 
-/// How many entries of a block, from its first on, are of frames up to `mx_frame`.
+/// How many entries of a block, from its first on, belong to frames up to `mx_frame`.
 #[must_use]
 pub fn indexed_entries(block: &IndexBlock, mx_frame: FrameNumber) -> usize {
     let behind = mx_frame.next().frames_after(block.first_frame);
@@ -165,9 +166,9 @@ pub fn indexed_entries(block: &IndexBlock, mx_frame: FrameNumber) -> usize {
 pub enum SlotKind {
     /// An entry of a frame up to `mxFrame`.
     Live,
-    /// An entry behind it.
+    /// An entry of a frame after `mxFrame`.
     Noise,
-    /// A place behind the block's last entry, where nothing is.
+    /// A position after the block's last entry, where there is nothing.
     Garbage,
 }
 
@@ -176,9 +177,9 @@ pub enum SlotKind {
 pub struct Slot {
     /// Its place in the table, from 0.
     pub slot: u16,
-    /// What it holds: the position of an entry in this block, from 1.
+    /// What it holds: the position of an entry in this block, counted from 1.
     pub position: u16,
-    /// What that comes to.
+    /// What this position means.
     pub kind: SlotKind,
     /// The entry's frame; `None` for garbage.
     pub frame: Option<FrameNumber>,
@@ -186,25 +187,26 @@ pub struct Slot {
     pub page: Option<PageNumber>,
     /// The slot at which a search for that page begins; `None` for garbage.
     pub ideal: Option<u16>,
-    /// Slots from there to here, round the end of the table; `None` for garbage.
+    /// The number of slots from there to this slot, round the end of the table; `None` for garbage.
     pub displacement: Option<u16>,
-    /// Whether a search for the page comes across this slot: no empty one stands between; `None` for garbage.
+    /// Whether a search for the page meets this slot, because no empty slot is before it; `None` for garbage.
     pub reachable: Option<bool>,
     /// Whether an earlier slot points to the same entry.
     pub duplicate: bool,
 }
 
-/// Every slot of a block that is not empty, in the order of the table. The first `indexed` entries are those that count.
+/// Every slot of a block that is not empty, in the order of the table. The first `indexed` entries count.
 ///
-/// Each slot is looked at twice at most, whatever it holds: searching for every page would take hours in a hostile file.
+/// Each slot is looked at twice at most, whatever it holds. To search for every page would take hours in a hostile
+/// file.
 pub fn slots(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
-    // What is unbroken at the end of the table goes on at its beginning.
+    // A run of slots without an empty one at the end of the table continues at the beginning of the table.
     let before = block.hash_slots.iter().rev().take_while(|slot| **slot != 0).count();
     slots_from(block, indexed, 0, before)
 }
 
-/// Every slot of a block that is not empty, from an empty slot on and round the end of the table, so that no search goes on
-/// at an earlier slot. Where no slot is empty, in the order of the table.
+/// Every slot of a block that is not empty, starting after an empty slot and going round the end of the table, so that
+/// no search continues at an earlier slot. Where no slot is empty, the slots are in the order of the table.
 fn slots_in_search_order(block: &IndexBlock, indexed: usize) -> impl Iterator<Item = Slot> {
     match block.hash_slots.iter().position(|slot| *slot == 0) {
         Some(empty) => slots_from(block, indexed, empty, 0),
@@ -212,7 +214,8 @@ fn slots_in_search_order(block: &IndexBlock, indexed: usize) -> impl Iterator<It
     }
 }
 
-/// Slots from one on, round the end of the table, with so many in front of it without an empty one.
+/// Slots from one slot on, round the end of the table. `unbroken` of the slots before it follow each other without an
+/// empty one.
 fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) -> impl Iterator<Item = Slot> {
     let mut pointed_at = vec![false; block.page_numbers.len()];
     let mut unbroken = unbroken;
@@ -243,7 +246,8 @@ fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) 
     })
 }
 
-/// The slots that a search for `page` comes across: from its hash on until an empty one, at most once round the table.
+/// The slots that a search for `page` visits: from the slot of its hash up to an empty one, at most once round the
+/// table.
 fn probe(block: &IndexBlock, page: PageNumber) -> impl Iterator<Item = u16> {
     let start = hash(page);
     let slots = &block.hash_slots;
@@ -251,8 +255,8 @@ fn probe(block: &IndexBlock, page: PageNumber) -> impl Iterator<Item = u16> {
         .map_while(move |step| slots.get((start + step) & (HASH_SLOTS - 1)).copied().filter(|slot| *slot != 0))
 }
 
-/// Searches one block as `walFindFrame` does: of the frames of `page` up to `max_frame`, the one that the search comes
-/// across last, which is the newest.
+/// Searches one block as `walFindFrame` does. Of the frames of `page` up to `max_frame`, it returns the one that the
+/// search meets last, which is the newest.
 #[must_use]
 #[doc(alias = "walFindFrame")]
 pub fn find_in_block(block: &IndexBlock, page: PageNumber, max_frame: FrameNumber) -> Lookup {
@@ -269,15 +273,15 @@ pub fn find_in_block(block: &IndexBlock, page: PageNumber, max_frame: FrameNumbe
     if steps == HASH_SLOTS { Lookup::NoEmptySlot } else { found }
 }
 
-/// A wal-index, read block by block.
+/// A wal-index that is read block by block.
 pub struct WalIndex<'a> {
     bytes: &'a dyn ReadAt,
     /// The head, as stored.
     pub head: IndexHead,
 }
 
-/// The `mxFrame` by which entries are told from noise: of the header a reader would trust; of a pair that differs, of the
-/// first copy whose checksum is right. `None`: neither can be believed, and no entry is known to count.
+/// The `mxFrame` that separates entries from noise. It is that of the header that a reader would use; if the copies
+/// differ, that of the first copy with a right checksum. `None`: neither copy is right, so no entry is known to count.
 #[must_use]
 pub fn frames_that_count(head: &IndexHead) -> Option<FrameNumber> {
     let intact = head.headers.iter().find(|header| header.checksum_ok && header.initialized != 0);
@@ -288,7 +292,8 @@ impl<'a> WalIndex<'a> {
     /// Reads the head.
     ///
     /// # Errors
-    /// When reading fails or there are fewer than 136 bytes: a `-shm` of 3 bytes is what an opener leaves for a moment.
+    /// Reading failed, or there are fewer than 136 bytes. A connection that opens the database leaves a `-shm` of 3
+    /// bytes for a moment.
     pub fn open(bytes: &'a dyn ReadAt) -> Result<Self, IndexError> {
         let mut head = [0; HEAD_SIZE];
         let got = bytes.read_at(&mut head, 0)?;
@@ -296,13 +301,14 @@ impl<'a> WalIndex<'a> {
         Ok(Self { bytes, head })
     }
 
-    /// A wal-index with a head that was read before, so that blocks and head are of one look.
+    /// A wal-index with a head that was read before, so that the blocks and the head belong to one look.
     #[must_use]
     pub fn with_head(bytes: &'a dyn ReadAt, head: IndexHead) -> Self {
         Self { bytes, head }
     }
 
-    /// Blocks in the file, the last one possibly cut short. More than `mxFrame` needs is normal: SQLite never shrinks it.
+    /// Number of blocks in the file; the last one may be cut short. More blocks than `mxFrame` needs are normal: SQLite
+    /// never shrinks the file.
     #[must_use]
     pub fn blocks(&self) -> u64 {
         self.bytes.len().div_ceil(BLOCK_SIZE as u64)
@@ -318,12 +324,12 @@ impl<'a> WalIndex<'a> {
         Ok(parse_block(bytes.get(..got).unwrap_or_default(), number, self.head.byte_order)?)
     }
 
-    /// The newest frame of `page` among frames 1 to `max_frame`, searched as SQLite does: newest block first.
+    /// The newest frame of `page` among frames 1 to `max_frame`. It searches as SQLite does, the newest block first.
     ///
-    /// `max_frame` may be any number: blocks behind the end of the file are not searched.
+    /// `max_frame` may be any number. Blocks after the end of the file are not searched.
     ///
     /// # Errors
-    /// When a block that has to be searched cannot be read or is cut short.
+    /// A block that has to be searched cannot be read or is cut short.
     pub fn frame_of_page(&self, page: PageNumber, max_frame: FrameNumber) -> Result<Lookup, IndexError> {
         let Some(last_block) = self.blocks().checked_sub(1) else { return Ok(Lookup::Absent) };
         let last = block_of(max_frame).min(u32::try_from(last_block).unwrap_or(u32::MAX));
@@ -336,10 +342,10 @@ impl<'a> WalIndex<'a> {
         Ok(Lookup::Absent)
     }
 
-    /// The page that a frame holds; `None` when no block of the file indexes it.
+    /// The page of a frame; `None` if no block of the file has an entry for the frame.
     ///
     /// # Errors
-    /// When the block cannot be read or is cut short.
+    /// The block cannot be read or is cut short.
     pub fn page_of_frame(&self, frame: FrameNumber) -> Result<Option<PageNumber>, IndexError> {
         let number = block_of(frame);
         if u64::from(number) >= self.blocks() {

@@ -1,9 +1,10 @@
-//! The frames behind a WAL header, read and checked in blocks by several threads, handed on in the file's order.
+//! The frames after the WAL header, read and checked in blocks by several threads, and handed on in the order of the
+//! file.
 //!
-//! Each link starts from the checksum *stored* in the frame before it, so blocks do not wait for each other: whoever is
-//! free takes the next one. Only what comes out of it is put back in order, by the thread that asked; it works too while
-//! there is nothing to hand on. A thread keeps its own buffer, so that what was read is checked while it is in a near
-//! cache, and blocks that wait for their turn are bounded in number.
+//! The check of a frame starts from the checksum that is *stored* in the frame before it. So blocks do not wait for
+//! each other, and a free thread takes the next block. Only the results are put back in order, by the calling thread.
+//! While there is no result to hand on, that thread checks blocks too. Each thread keeps its own buffer, so that bytes
+//! are checked while they are in the cache of its core. The number of blocks that wait for their turn is limited.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +15,14 @@ use crate::format::checksum::Kernel;
 use crate::format::wal::{FrameHeader, frame_checksums_by};
 use crate::number::{ByteOrder, Checksum, PageNumber, PageSize, Salts};
 
-/// About as many bytes are read at once, in whole frames.
+/// The bytes that are read at once, about; only whole frames are read.
 const BLOCK_BYTES: usize = 512 * 1024;
-/// Frames whose checksums are computed at once. Small ones stay in the nearest cache until their headers are compared.
+/// Frames whose checksums are computed at once. Small frames stay in the fastest cache until their headers are
+/// compared.
 const FRAMES_AT_ONCE: usize = 16;
-/// Blocks a thread that may be under way or wait for their turn.
+/// For each thread, the number of blocks that may be under way or wait for their turn.
 const BLOCKS_A_THREAD: usize = 3;
-/// Files below this size for each thread are not worth starting one.
+/// A thread is not worth starting for fewer bytes than this.
 const BYTES_A_THREAD: u64 = 1 << 20;
 /// Where the stored checksum stands in a frame header.
 const CHECKSUM_OFFSET: u64 = 16;
@@ -34,9 +36,9 @@ pub(crate) struct Link {
 
 /// Frames in the order of the file.
 pub(crate) enum Run<'a> {
-    /// Frames that were read; `bytes` is empty unless pages were asked for, and may be longer than the frames.
+    /// Frames that were read. `bytes` is empty unless pages were asked for; it may be longer than the frames.
     Frames { links: &'a [Link], bytes: &'a [u8] },
-    /// So many frames of zero bytes: they lie in a hole of the file.
+    /// This many frames of zero bytes, which are in a hole of the file.
     Hole { frames: u64 },
 }
 
@@ -46,20 +48,20 @@ pub(crate) struct Reading<'a> {
     pub(crate) order: ByteOrder,
     pub(crate) kernel: Kernel,
     pub(crate) page_size: PageSize,
-    /// Where the first frame begins that is wanted.
+    /// Where the first wanted frame begins.
     pub(crate) from: u64,
     /// The checksum stored in the frame before it, or in the WAL header.
     pub(crate) seed: Checksum,
-    /// Frames that begin here or later are not wanted, though some may be handed on.
+    /// Frames that begin here or later are not wanted. Some of them may be handed on all the same.
     pub(crate) until: u64,
     pub(crate) threads: usize,
-    /// Whether the bytes of frames are handed on too.
+    /// Whether the bytes of frames are handed on, not only their headers.
     pub(crate) pages: bool,
 }
 
 impl Reading<'_> {
-    /// Hands every whole frame to `each`, in order, on this thread, until it fails. Returns where the bytes end, or
-    /// where no more was wanted.
+    /// Hands every whole frame to `each`, in order, on this thread, until `each` returns an error. Returns where the
+    /// bytes end, or where no more was wanted.
     pub(crate) fn run(self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
         let len = self.wal.len().min(self.until);
         let worth = len.saturating_sub(self.from) / BYTES_A_THREAD;
@@ -68,10 +70,10 @@ impl Reading<'_> {
         let shared =
             Shared { reading: &self, len, plan: Mutex::new(Plan::new(self.from, blocks)), changed: Condvar::new() };
         std::thread::scope(|scope| {
-            // Whatever ends this thread, the others end too.
+            // When this thread ends, for whatever reason, the others end too.
             let _stop = Stop { shared: &shared, always: true };
             for _ in 1..threads {
-                // A thread that cannot be started is done without.
+                // A thread that cannot be started is not needed: the others do its work.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, || shared.help());
             }
             shared.lead(each)
@@ -79,7 +81,7 @@ impl Reading<'_> {
     }
 }
 
-/// Frames that one thread has checked, or is about to.
+/// Frames that one thread has checked or will check.
 #[derive(Default)]
 struct Block {
     links: Vec<Link>,
@@ -88,26 +90,26 @@ struct Block {
     end: Option<u64>,
 }
 
-/// What stands at one place of the file's order.
+/// What is known of one block.
 enum Done {
     Block(Block),
     Hole { frames: u64 },
     Failed(io::Error),
 }
 
-/// Who does what, under the lock.
+/// The state of the work, shared by all threads under a lock.
 struct Plan {
     /// Where the next block begins.
     at: u64,
     /// Its number.
     number: u64,
-    /// The number whose turn it is to be handed on.
+    /// The number of the block that is handed on next.
     turn: u64,
-    /// What waits for its turn.
+    /// Results that wait for their turn.
     done: BTreeMap<u64, Done>,
-    /// A block is taken before a number is, so that whose turn it is never lacks one.
+    /// A block is taken before its number is given, so that the thread whose turn it is always has a block.
     free: Vec<Block>,
-    /// A block ended with zero bytes: there may be a hole behind it. Asking costs a system call, so others do not ask.
+    /// A block ended with zero bytes, so a hole may follow. To ask costs a system call; without this sign nobody asks.
     zeros: bool,
     stopped: bool,
 }
@@ -126,11 +128,11 @@ impl Plan {
     }
 }
 
-/// The next thing to do.
+/// What a thread does next.
 enum Next {
-    /// To check the block of this number that begins at this offset.
+    /// Check the block of this number, which begins at this offset.
     Check(Task),
-    /// To hand this on.
+    /// Hand this result on.
     HandOn(Done),
     /// Nothing is left.
     Nothing,
@@ -154,7 +156,7 @@ impl Shared<'_> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the thread does that asked: hands on whatever has its turn, else works.
+    /// The work of the calling thread: it hands on the results whose turn it is, and otherwise checks blocks.
     fn lead(&self, each: &mut dyn FnMut(Run<'_>) -> io::Result<()>) -> io::Result<u64> {
         let mut worker = Worker::new(self.reading);
         loop {
@@ -164,7 +166,7 @@ impl Shared<'_> {
                 Next::HandOn(Done::Hole { frames }) => each(Run::Hole { frames })?,
                 Next::HandOn(Done::Block(mut block)) => {
                     each(Run::Frames { links: &block.links, bytes: &block.bytes })?;
-                    // A file that shrinks while it is read ends where the reading came short.
+                    // A file that shrinks while it is read ends where a read returned fewer bytes than asked.
                     if let Some(end) = block.end.take() {
                         return Ok(end);
                     }
@@ -176,7 +178,7 @@ impl Shared<'_> {
         }
     }
 
-    /// What the other threads do.
+    /// The work of the other threads.
     fn help(&self) {
         let _stop = Stop { shared: self, always: false };
         let mut worker = Worker::new(self.reading);
@@ -215,13 +217,13 @@ impl Shared<'_> {
         }
     }
 
-    /// Gives the next number to so many frames.
+    /// Gives the next number to this many frames.
     fn take(&self, plan: &mut Plan, frames: u64) {
         plan.at = plan.at.saturating_add(frames.saturating_mul(self.reading.page_size.frame_size()));
         plan.number += 1;
     }
 
-    /// How many whole frames from here on lie in a hole.
+    /// How many whole frames from this offset on are in a hole.
     fn hole(&self, plan: &mut Plan) -> Option<u64> {
         if !std::mem::take(&mut plan.zeros) {
             return None;
@@ -230,7 +232,7 @@ impl Shared<'_> {
         let frame_size = self.reading.page_size.frame_size();
         let frames = data.saturating_sub(plan.at) / frame_size;
         let last = plan.at + (frames * frame_size).checked_sub(1)?;
-        // Behind the end of a file that shrank there is no data either, but no hole.
+        // After the end of a file that shrank there is no data either, but that is not a hole.
         (self.reading.wal.read_at(&mut [0], last).ok() == Some(1)).then_some(frames)
     }
 
@@ -249,7 +251,7 @@ fn is_zero(header: &FrameHeader) -> bool {
     header.page == PageNumber::NONE && header.salts == Salts::ZERO && header.checksum == Checksum::ZERO
 }
 
-/// Ends the work when a thread ends: always, or only if it panicked and what it had taken will never be done.
+/// Ends the work when a thread ends: always, or only if it panicked, because its blocks will never be finished.
 struct Stop<'a> {
     shared: &'a Shared<'a>,
     always: bool,
@@ -264,7 +266,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// One thread's reading.
+/// One thread that reads.
 struct Worker<'a> {
     reading: &'a Reading<'a>,
     buffer: Vec<u8>,
@@ -311,7 +313,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// The checksum that the frame at an offset continues: known, if this thread read the frame before it.
+    /// The checksum that the frame at an offset continues. It is already known if this thread read the frame before it.
     fn seed(&self, at: u64) -> io::Result<Checksum> {
         if self.last.0 == at {
             return Ok(self.last.1);

@@ -1,4 +1,4 @@
-//! The valid chain frame by frame, for whoever wants to stop early or go on at his own pace.
+//! The valid chain, frame by frame, for callers that stop early or take frames one by one.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use crate::number::{ByteOrder, Checksum, FrameNumber, PageSize, Salts};
 
 use super::{Frame, header_fault};
 
-/// The frames of the valid chain, in order: committed ones, and those behind the last commit. It ends where SQLite would
-/// stop reading; [`super::scan`] says why, and what lies behind.
+/// The frames of the valid chain, in order: the committed frames, and those after the last commit. It ends where SQLite
+/// would stop reading. [`super::scan`] explains why it ends there, and what follows.
 ///
-/// One frame is read at a time, by one thread. [`super::Scan`] is the fast way over a whole WAL.
+/// One frame is read at a time, by one thread. [`super::Scan`] is faster for a whole WAL.
 ///
 /// ```
 /// let wal = std::fs::read("testdata/cases/wal-repeated-commit/t.db-wal")?;
@@ -42,13 +42,13 @@ pub fn valid_frames(wal: &dyn ReadAt) -> impl Iterator<Item = io::Result<Frame>>
 
 /// The commit frames of the valid chain, in order: `header.commit_pages` is the size of the database after each.
 ///
-/// Where SQLite repeats the commit frame as padding, each repetition is a commit; [`super::transactions`] tells them
+/// Where SQLite repeats the commit frame as padding, each repetition is a commit. [`super::transactions`] tells them
 /// apart.
 pub fn commits(wal: &dyn ReadAt) -> impl Iterator<Item = io::Result<Frame>> {
     valid_frames(wal).filter(|frame| frame.as_ref().map_or(true, |frame| frame.header.is_commit()))
 }
 
-/// What the next frame has to continue.
+/// The checksum that the next frame has to continue.
 struct Chain {
     order: ByteOrder,
     page_size: PageSize,

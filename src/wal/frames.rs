@@ -1,5 +1,5 @@
-//! A second look at the frames of a WAL, once the first pass has told where its last commit is: any range of them, from
-//! the whole file or from a capture of the headers alone, in constant memory.
+//! A second pass over the frames of a WAL, after the first pass has found the last commit. It reads any range of
+//! frames, from the whole file or from captured frame headers, in constant memory.
 use std::io;
 use std::ops::RangeInclusive;
 
@@ -13,9 +13,10 @@ use super::latest::{Column, FrameIndex};
 use super::transactions::Transactions;
 use super::{Frame, FrameClass, WalFacts};
 
-/// So many headers of a capture of headers are read at once.
+/// The number of frame headers that are read at once from a capture of headers.
 const HEADERS_AT_ONCE: usize = 8192;
-/// Committed frames of which the newest of each page is looked up without being asked: some 8 MiB of memory.
+/// Up to this many committed frames, the newest frame of each page is determined even if nobody asked: about 8 MiB of
+/// memory.
 pub const INDEXED_UNASKED: usize = 1 << 20;
 
 /// Where the bytes of frames are.
@@ -23,21 +24,22 @@ pub const INDEXED_UNASKED: usize = 1 << 20;
 pub enum FrameBytes<'a> {
     /// A `-wal` as SQLite wrote it.
     Whole(&'a dyn ReadAt),
-    /// The WAL header and then nothing but the 24-byte frame headers.
+    /// The WAL header, followed by nothing but the 24-byte frame headers.
     Headers(&'a dyn ReadAt),
 }
 
-/// What there is of a frame's page.
+/// What is known of the page in a frame.
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {
     /// Its bytes.
     Page(&'a [u8]),
-    /// Of a page that was not captured, what it adds to the checksum: equal pages of the same header fields add equally.
+    /// The page was not captured. This is what it adds to the checksum. Equal pages with equal header fields add equal
+    /// numbers.
     Contribution([u8; 8]),
 }
 
 impl Content<'_> {
-    /// Bytes that are equal for equal pages: what [`Transactions`] needs to tell a repeated commit frame.
+    /// Bytes that are equal for equal pages. [`Transactions`] needs them to recognise a repeated commit frame.
     #[must_use]
     pub fn identity(&self) -> &[u8] {
         match self {
@@ -47,15 +49,15 @@ impl Content<'_> {
     }
 }
 
-/// One frame with everything that is known of it.
+/// One frame with everything that is known about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Visited<'a> {
-    /// As it stands in the file. Of a capture of headers, `frame.checksum_ok` is what the capture found for the valid
-    /// chain, and false behind it.
+    /// The frame as it is in the file. In a capture of headers, `frame.checksum_ok` is what the capture found for the
+    /// valid chain, and false after it.
     pub frame: Frame,
-    /// What it is.
+    /// Its class.
     pub class: FrameClass,
-    /// As `frame.checksum_ok`; `None` where the page was not captured and nothing tells.
+    /// `frame.checksum_ok`, or `None` where the page was not captured and nothing else shows it.
     pub checksum_ok: Option<bool>,
     /// The page.
     pub content: Content<'a>,
@@ -64,16 +66,16 @@ pub struct Visited<'a> {
 /// How a visit ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Visit {
-    /// The frames are no longer those of the first pass: a live WAL was restarted, or cut, in between.
+    /// The frames are not those of the first pass any more: a live WAL was restarted or cut in between.
     pub changed: bool,
 }
 
-/// Hands frames of `range` to `each`, in order, on this thread. `facts` are of a first pass over the same bytes: they tell
-/// the class of a frame, and how many there are. Only the frames of the range are read, and the header of the one before;
-/// with at most so many threads, of which the others read and check ahead.
+/// Hands the frames of `range` to `each`, in order, on this thread. `facts` are the facts of a first pass over the same
+/// bytes: they give the class of each frame and the number of frames. Only the frames of the range are read, and the
+/// header of the frame before it. At most `threads` threads are used; the others read and check ahead.
 ///
 /// # Errors
-/// What reading reported, and what `each` returned: that ends the visit.
+/// The error of a read, or the error that `each` returned; either ends the visit.
 pub fn visit(
     bytes: FrameBytes<'_>,
     facts: &WalFacts,
@@ -94,7 +96,7 @@ pub fn visit(
     Ok(Visit { changed: walk.changed || walk.number <= last })
 }
 
-/// The header, where magic and page size let frames be told apart at all.
+/// The header, if its magic and page size let frames be found at all.
 fn usable(facts: &WalFacts) -> Option<(WalHeader, ByteOrder, PageSize)> {
     let header = facts.header?;
     Some((header, header.checksum_order()?, header.page_size()?))
@@ -105,7 +107,7 @@ struct Walk<'a> {
     header: WalHeader,
     order: ByteOrder,
     page_size: PageSize,
-    /// The next frame, and the last that is wanted.
+    /// The number of the next frame, and of the last wanted frame.
     number: FrameNumber,
     last: FrameNumber,
     /// The checksum stored in the frame before the next.
@@ -139,7 +141,7 @@ impl Walk<'_> {
                     if self.number > self.last {
                         break;
                     }
-                    // Zero continued over zeros is zero, and nothing else is.
+                    // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
                     let follows = self.seed == Checksum::ZERO;
                     self.frame(FrameHeader::ZERO, Some(follows), Content::Page(&zero_page), each)?;
                 }
@@ -155,7 +157,7 @@ impl Walk<'_> {
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.begin(headers, Stride::HEADERS)?;
-        // A frame of zeros: its checksum is what the seed alone comes to.
+        // A frame of zero bytes: its checksum depends on the seed alone.
         let zeros = vec![0; self.page_size.stride().to_usize()];
         let mut block = vec![0; HEADERS_AT_ONCE * FRAME_HEADER_SIZE];
         while self.number <= self.last {
@@ -186,7 +188,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Takes the next frame, if it is wanted.
+    /// Takes the next frame and hands it on if it is wanted.
     fn frame(
         &mut self,
         header: FrameHeader,
@@ -209,7 +211,7 @@ impl Walk<'_> {
         each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
     }
 
-    /// The checksum is linear: what a frame adds to it is what is stored less what the seed alone would have come to.
+    /// The checksum is linear. What a frame adds to it is the stored checksum minus what the seed alone gives.
     fn contribution(&self, zeros: &[u8], header: &FrameHeader) -> Content<'static> {
         let Checksum([alone1, alone2]) = frame_checksum(self.order, self.seed, zeros);
         let Checksum([stored1, stored2]) = header.checksum;
@@ -225,8 +227,8 @@ fn read(bytes: &dyn ReadAt, buffer: &mut [u8], number: FrameNumber, stride: Stri
         .map_err(|e| io::Error::new(e.kind(), format!("frame {number} at offset {offset}: {e}")))
 }
 
-/// What the first pass keeps for listing frames from some frame on: the grouping into transactions as it stands there,
-/// and the newest committed frame of each page.
+/// What the first pass keeps for a list of frames that begins at a later frame: the state of the grouping into
+/// transactions at that frame, and the newest committed frame of each page.
 #[derive(Debug)]
 pub struct Prologue {
     first: FrameNumber,
@@ -238,14 +240,15 @@ pub struct Prologue {
     largest_commit_pages: u32,
 }
 
-/// What a listing begins with.
+/// What is needed to begin a list of frames.
 #[derive(Debug)]
 pub struct Start {
-    /// The grouping into transactions, as it stands before the first frame of the listing.
+    /// The grouping into transactions, in its state before the first frame of the list.
     pub grouping: Transactions,
     /// The newest committed frame of each page.
     pub newest: NewestFrames,
-    /// Committed transactions in the whole WAL. Fewer than commits, where commit frames are repeated as padding.
+    /// Committed transactions in the whole WAL. There are fewer of them than commits where commit frames are repeated
+    /// as padding.
     pub transactions: u64,
     /// The largest page number in any frame header.
     pub largest_page: PageNumber,
@@ -254,7 +257,7 @@ pub struct Start {
 }
 
 impl Prologue {
-    /// For a listing that begins with frame `first`; the index of newest frames holds at most `indexed` frames.
+    /// For a list that begins with frame `first`. The index of newest frames holds at most `indexed` frames.
     #[must_use]
     pub fn new(first: FrameNumber, indexed: usize) -> Self {
         let newest = NewestFrames::new(indexed);
@@ -270,7 +273,8 @@ impl Prologue {
         }
     }
 
-    /// Takes the next frame of the first pass, and bytes that are equal for equal pages. Frames in holes may be left out.
+    /// Takes the next frame of the first pass, and bytes that are equal for equal pages. Frames in holes may be left
+    /// out.
     pub fn push(&mut self, frame: &Frame, identity: &[u8]) {
         if frame.number == self.first {
             self.at_first = Some(self.grouping.clone());
@@ -283,7 +287,7 @@ impl Prologue {
         }
     }
 
-    /// Ends.
+    /// Ends the pass.
     #[must_use]
     pub fn finish(self, facts: &WalFacts) -> Start {
         let last = u64::from(self.grouping.clone().finish().is_some());
@@ -299,7 +303,7 @@ impl Prologue {
 
 /// The newest committed frame of each page, by a [`FrameIndex`].
 ///
-/// folklore: SQLite counts frames in 32 bits; frames beyond the 2^32nd supersede nothing.
+/// folklore: SQLite counts frames in 32 bits. Frames after number 2^32 - 1 supersede nothing.
 #[derive(Debug)]
 pub struct NewestFrames {
     /// The pages of the valid frames.
@@ -330,14 +334,14 @@ impl NewestFrames {
         self
     }
 
-    /// Whether there were more frames than the index was allowed to hold: then nothing is known.
+    /// Whether there were more frames than the index may hold. Then nothing is known.
     #[must_use]
     pub fn too_many(&self) -> bool {
         self.overflown
     }
 
-    /// Whether a later committed frame holds the same page. `None` for a frame that is not committed, and when there
-    /// were too many.
+    /// Whether a later committed frame holds the same page. `None` for a frame that is not committed, and if there were
+    /// too many frames.
     #[must_use]
     pub fn superseded(&self, visited: &Visited<'_>) -> Option<bool> {
         if self.overflown || visited.class != FrameClass::Committed {

@@ -1,7 +1,7 @@
-//! The WAL as a whole: the valid chain and why it ends, commits, frame classes, generations.
+//! The WAL as a whole: the valid chain and why it ends, commits, classes of frames, generations.
 //!
-//! Each link of the chain is checked from the checksum *stored* in the frame before it. Up to the first break that is
-//! the same as SQLite's running checksum, and behind the break it still tells frames that follow each other.
+//! The check of each frame starts from the checksum that is *stored* in the frame before it. Up to the first break this
+//! is the same as SQLite's running checksum. After the break it still shows which frames follow each other.
 pub(crate) mod blocks;
 mod chain;
 pub mod frames;
@@ -26,10 +26,10 @@ use blocks::Link;
 pub use chain::{commits, valid_frames};
 pub use scan::Scan;
 
-/// Generations that are listed; a hostile file can hold one a frame.
+/// The number of generations that are listed. In a hostile file each frame can have its own.
 pub const GENERATIONS_LISTED: usize = 64;
 
-/// Why the valid chain ends where it ends.
+/// Why the valid chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum EndReason {
@@ -43,35 +43,35 @@ pub enum EndReason {
     ChecksumMismatch,
     /// The next frame's page number is 0.
     PageZero,
-    /// There is no `-wal`.
+    /// There is no `-wal` file.
     NoFile,
-    /// The `-wal` has no bytes (or, as to SQLite, no frame can start: exactly 32 bytes are `EndOfFile`).
+    /// The `-wal` has no bytes. A file of exactly 32 bytes, in which SQLite reads nothing either, is `EndOfFile`.
     EmptyFile,
-    /// 1 to 31 bytes.
+    /// The `-wal` has 1 to 31 bytes, less than a header.
     ShortHeader,
-    /// Neither magic.
+    /// The magic number is neither of the two.
     BadMagic,
-    /// No power of two from 512 to 65536.
+    /// The page size is not a power of two from 512 to 65536.
     BadPageSize,
     /// The header's checksum is wrong.
     BadHeaderChecksum,
-    /// The header is right but of another version: SQLite cannot open it.
+    /// The header is right, but of another version: SQLite cannot open the database.
     UnsupportedVersion,
 }
 
-/// What a frame is.
+/// The class of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum FrameClass {
-    /// Current salts, unbroken chain, up to the last commit.
+    /// Committed: the salts of the header, an unbroken chain, and at or before the last commit.
     Committed,
-    /// Current salts, unbroken chain, behind the last commit.
+    /// Uncommitted: the salts of the header and an unbroken chain, but after the last commit.
     Uncommitted,
-    /// Current salts, behind a break of the chain.
+    /// Residue: the salts of the header, but after a break of the chain.
     Residue,
-    /// Other salts than the header's.
+    /// Stale: other salts than the header.
     Stale,
-    /// Salts of zero: the file grew ahead of its frames.
+    /// Unwritten: salts of zero. The file grew before the frames were written.
     Unwritten,
 }
 
@@ -81,17 +81,17 @@ pub enum FrameClass {
 pub struct FrameCounts {
     /// Whole frames in the file.
     pub in_file: u64,
-    /// `committed + uncommitted`.
+    /// Valid frames: `committed + uncommitted`.
     pub valid: u64,
-    /// Up to the last commit.
+    /// Frames up to the last commit.
     pub committed: u64,
-    /// Valid, behind the last commit.
+    /// Valid frames after the last commit.
     pub uncommitted: u64,
-    /// Current salts behind a break.
+    /// Frames with the salts of the header, after a break of the chain.
     pub residue: u64,
-    /// Other salts.
+    /// Frames with other salts than the header.
     pub stale: u64,
-    /// Zero salts.
+    /// Frames with salts of zero.
     pub unwritten: u64,
     /// Bytes of a partial frame at the end.
     pub torn_bytes: u64,
@@ -106,7 +106,7 @@ pub struct FrameCounts {
     schemars(from = "stored::Generation", into = "stored::Generation")
 )]
 pub struct Generation {
-    /// What they share.
+    /// The salts that they share.
     pub salts: Salts,
     /// Frames in the file with these salts.
     pub frames: u64,
@@ -148,7 +148,7 @@ mod stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct LastCommit {
-    /// Its frame, 1-based.
+    /// The number of its frame, counted from 1.
     pub frame: FrameNumber,
     /// Pages of the database after it.
     pub database_pages: u32,
@@ -156,21 +156,23 @@ pub struct LastCommit {
     pub checksum: Checksum,
 }
 
-/// One frame as it stands in the file.
+/// One frame as it is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// Its number.
     pub number: FrameNumber,
-    /// Of the frame header, bytes from the start of the file.
+    /// Where the frame header begins, in bytes from the start of the file.
     pub offset: u64,
-    /// The header as stored.
+    /// The frame header as stored.
     pub header: FrameHeader,
-    /// Whether the stored checksum follows from the one stored in the frame before (in the WAL header for frame 1).
+    /// Whether the stored checksum follows from the one that is stored before it: in the frame before, or in the WAL
+    /// header for frame 1.
     ///
-    /// folklore: true as well for zero bytes behind zero bytes, since zero continued over zeros is zero; held by
-    /// `frames_behind_the_break_still_show_which_links_hold`.
+    /// folklore: it is also true for zero bytes after zero bytes, because the checksum of zero bytes that continues
+    /// zero is zero. Held by `frames_behind_the_break_still_show_which_links_hold`.
     pub checksum_ok: bool,
-    /// Whether the chain from the header to here is unbroken: then `committed` or `uncommitted`, which the last commit tells.
+    /// Whether the chain from the header to this frame is unbroken. Then the frame is `committed` or `uncommitted`; the
+    /// last commit decides which.
     pub valid: bool,
 }
 
@@ -181,24 +183,24 @@ pub struct WalFacts {
     pub file_size: u64,
     /// The header; `None` when there are fewer than 32 bytes.
     pub header: Option<WalHeader>,
-    /// Frames by class.
+    /// The number of frames of each class.
     pub frames: FrameCounts,
     /// The first frame that is not part of the valid chain: `valid + 1`.
     pub end_frame: FrameNumber,
     /// Why the chain ends.
     pub end_reason: EndReason,
-    /// Commit frames in the valid chain.
+    /// Number of commit frames in the valid chain.
     pub commits: u64,
-    /// The last of them.
+    /// The last commit.
     pub last_commit: Option<LastCommit>,
-    /// Generations in order of first appearance, the current first; at most `GENERATIONS_LISTED`.
+    /// The generations in the order in which they appear; the current one is first. At most `GENERATIONS_LISTED`.
     pub generations: Vec<Generation>,
-    /// Frames of generations beyond the listed ones.
+    /// Number of frames of generations that are not listed.
     pub unlisted_generation_frames: u64,
 }
 
 impl WalFacts {
-    /// There is no `-wal`.
+    /// The facts of a `-wal` that does not exist.
     #[must_use]
     pub fn absent() -> Self {
         Self {
@@ -214,18 +216,18 @@ impl WalFacts {
         }
     }
 
-    /// Bytes a page, when the header can be used.
+    /// Bytes of a page, if the header can be used.
     #[must_use]
     pub fn page_size(&self) -> Option<PageSize> {
         self.header.filter(|header| header_fault(header).is_none())?.page_size()
     }
 
-    /// Whether the file does not have the frames that a wal-index in use counts, because it was cut short: SQLite restarts
-    /// the wal-index before it truncates the WAL. A file with a header of other salts is another generation's, which may
-    /// have been read before or after the wal-index was.
+    /// Whether the file was cut short: it does not have the frames that a wal-index in use counts. SQLite itself
+    /// restarts the wal-index before it truncates the WAL. A header with other salts belongs to another generation, and
+    /// may have been read before or after the wal-index was read; then the answer is no.
     ///
-    /// folklore: the next commit goes where the next frame was to be, so that the file is long again and begins with zero
-    /// bytes. Held by `a_wal_truncated_under_a_live_connection_is_named`.
+    /// folklore: SQLite writes the next commit where the next frame would have been. So the file becomes long again and
+    /// begins with zero bytes. Held by `a_wal_truncated_under_a_live_connection_is_named`.
     #[must_use]
     pub fn cut_short_of(&self, index: &IndexHeader) -> bool {
         let cut = match self.header {
@@ -236,14 +238,14 @@ impl WalFacts {
         index.mx_frame != FrameNumber::NONE && self.end_reason != EndReason::NoFile && cut
     }
 
-    /// Whether a wal-index in use has left the generation in this file behind: it was restarted, and no frame was written
-    /// since. Then everything that is committed here is in the database. At `mxFrame` 0 other salts alone do not tell: a
-    /// connection that has not checkpointed yet draws the salts of a WAL it begins at random, and the wal-index has them
-    /// only with the first commit.
+    /// Whether a wal-index in use is already in a later generation than this file: it was restarted, and no frame was
+    /// written since. Then everything that is committed in this file is in the database. At `mxFrame` 0, different
+    /// salts alone do not show this: a connection that has not checkpointed yet chooses the salts of a new WAL at
+    /// random, and writes them to the wal-index only with the first commit.
     ///
-    /// folklore: walRestartHdr counts salt-1 up by one and leaves `aFrameCksum` as it was, of the last commit that was in
-    /// the WAL. Either tells; a commit that was never shown stands behind that one where its writer died, and after two
-    /// restarts without a frame salt-1 is two ahead. Held by `a_restart_leaves_the_checksum_of_the_last_commit_behind`.
+    /// folklore: walRestartHdr adds 1 to salt-1 and leaves `aFrameCksum` of the last commit as it was. Either sign is
+    /// enough. The checksum differs if the writer died before it showed its last commit. Salt-1 is two ahead after two
+    /// restarts without a frame. Held by `a_restart_leaves_the_checksum_of_the_last_commit_behind`.
     #[must_use]
     pub fn left_behind_by(&self, index: &IndexHeader) -> bool {
         let Some((header, last)) = self.header.zip(self.last_commit) else { return false };
@@ -252,18 +254,20 @@ impl WalFacts {
             && (last.checksum == index.frame_checksum || header.salts.restarted_as(index.salts))
     }
 
-    /// Whether the file was emptied when all that the wal-index counts had been copied: everything is in the database.
+    /// Whether the file was emptied after everything that the wal-index counts had been copied. Then everything is in
+    /// the database.
     ///
-    /// folklore: with SQLITE_FCNTL_PERSIST_WAL and `journal_size_limit` the last connection to close copies all, cuts the
-    /// WAL to no bytes, and only then lets go of the `-shm`, whose `mxFrame` stays as it was (sqlite3WalClose calls
-    /// walLimitSize before walIndexClose). Held by `a_wal_that_is_emptied_at_the_last_close_is_no_loss`.
+    /// folklore: with SQLITE_FCNTL_PERSIST_WAL and `journal_size_limit`, the last connection that closes copies
+    /// everything, cuts the WAL to no bytes, and only then unmaps the `-shm`, whose `mxFrame` stays as it was
+    /// (sqlite3WalClose calls walLimitSize before walIndexClose). Held by
+    /// `a_wal_that_is_emptied_at_the_last_close_is_no_loss`.
     #[must_use]
     pub fn emptied_behind(&self, index: &IndexHead) -> bool {
         let all_copied = index.trusted().is_some_and(|header| index.checkpoint.backfilled == header.mx_frame);
         self.end_reason == EndReason::EmptyFile && self.file_size == 0 && all_copied
     }
 
-    /// The class of one frame, known once the whole file was passed over.
+    /// The class of one frame. It is known after the whole file was read once.
     #[must_use]
     pub fn class_of(&self, frame: &Frame) -> FrameClass {
         match (frame.valid, self.last_commit) {
@@ -274,7 +278,7 @@ impl WalFacts {
     }
 }
 
-/// The class of a frame that is not part of the valid chain: its salts decide.
+/// The class of a frame that is not part of the valid chain. Its salts decide.
 fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
     if header.is_some_and(|header| header.salts == frame.salts) {
         FrameClass::Residue
@@ -285,8 +289,9 @@ fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
     }
 }
 
-/// What keeps SQLite from using a WAL with this header, in the order of its own checks (`walIndexRecover`): magic and
-/// page size, then the header's checksum, then the version. All but the last make an empty WAL of it without an error.
+/// Why SQLite cannot use a WAL with this header, in the order of its own checks (`walIndexRecover`): magic and page
+/// size, then the checksum of the header, then the version. With all but the last, SQLite treats the WAL as empty and
+/// reports no error.
 #[must_use]
 pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
     if header.checksum_order().is_none() {
@@ -302,26 +307,26 @@ pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
     }
 }
 
-/// Passes once over a WAL in blocks, verifies every link, and hands each frame to `each` in order.
+/// Reads a WAL once in blocks, verifies every checksum, and hands each frame to `each` in order.
 ///
-/// Memory does not depend on the file. A file that shrinks while it is read ends where the reading came short. [`Scan`]
-/// does the same with several threads, or without handing frames out.
+/// The memory that is needed does not depend on the file. A file that shrinks while it is read ends where a read
+/// returned fewer bytes than asked. [`Scan`] does the same with several threads, or without handing out frames.
 ///
-/// With an unusable header no frame is valid; frames are counted if at least magic and page size can be believed.
+/// If the header cannot be used, no frame is valid. Frames are counted if at least magic and page size are right.
 ///
-/// folklore: SQLite counts frames in 32 bits and stops there, whatever the file holds; here numbers are 64 bits wide,
-/// so frames beyond the 2^32nd are listed though no SQLite will read them.
+/// folklore: SQLite counts frames in 32 bits and stops at the largest number, whatever the file holds. Numbers here
+/// have 64 bits, so frames after that are listed although SQLite does not read them.
 ///
 /// # Errors
-/// Only what reading reported; bad content is part of the facts.
+/// Only an error of reading. Bad content is part of the facts.
 pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
     Scan::new(wal).frames(each)
 }
 
-/// Passes once over a WAL as [`scan`] does, and hands out each frame's page with the frame.
+/// Reads a WAL once as [`scan`] does, and hands out each frame together with its page.
 ///
 /// # Errors
-/// Only what reading reported; bad content is part of the facts.
+/// Only an error of reading. Bad content is part of the facts.
 pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
     Scan::new(wal).pages(each)
 }
@@ -329,11 +334,12 @@ pub fn scan_pages(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame, &[u8])) -> io::
 /// The state of one pass.
 struct Walk {
     header: WalHeader,
-    /// What the next frame's checksum continues: as stored, right or wrong.
+    /// The checksum that the next frame continues: the stored one, right or wrong.
     seed: Checksum,
     /// Why the chain has ended, once it has.
     broken: Option<EndReason>,
-    /// Where the last frame's generation is listed: frames of one generation stand together.
+    /// The place of the last frame's generation in the list. Frames of one generation are neighbours, so most frames
+    /// have the generation of the frame before.
     generation: usize,
     stride: Stride,
     facts: WalFacts,
@@ -346,7 +352,7 @@ impl Walk {
         Self { header, seed: header.checksum, broken: fault, generation: 0, stride, facts }
     }
 
-    /// Why the chain would end before this frame.
+    /// Why the chain would end before this frame; `None` if the frame is valid.
     #[inline]
     fn fault(&self, link: &Link) -> Option<EndReason> {
         let Link { header, follows: checksum_ok } = *link;
@@ -362,7 +368,7 @@ impl Walk {
         }
     }
 
-    /// Takes the next frames, which nobody is handed. Most of them are valid, and then little has to be done for each.
+    /// Takes the next frames, which are not handed out. Most of them are valid, and then each one needs little work.
     fn take_all(&mut self, links: &[Link]) {
         let unbroken = |link: &&Link| self.broken.is_none() && self.fault(link).is_none();
         let (valid, rest) = links.split_at(links.iter().take_while(unbroken).count());
@@ -395,11 +401,11 @@ impl Walk {
         frame
     }
 
-    /// Takes frames of zero bytes. The first may end the chain; the others are all alike, and need not be looked at
-    /// unless `each` wants them.
+    /// Takes frames of zero bytes. The first of them may end the chain. The others are equal, and are looked at only if
+    /// `each` wants them.
     fn take_zeros(&mut self, frames: u64, mut each: Option<&mut dyn FnMut(&Frame)>) {
         for _ in 0..if each.is_some() { frames } else { frames.min(1) } {
-            // Zero continued over zeros is zero, and nothing else is.
+            // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
             let frame = self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == Checksum::ZERO });
             if let Some(each) = &mut each {
                 each(&frame);

@@ -1,4 +1,4 @@
-//! One pass over a WAL: what of it a caller wants, and with how many threads.
+//! One pass over a WAL: what the caller wants from it, and the number of threads.
 
 use std::io;
 
@@ -10,7 +10,8 @@ use crate::number::PageSize;
 use super::blocks::{Reading, Run};
 use super::{EndReason, Frame, Generation, WalFacts, Walk, header_fault};
 
-/// One pass over a WAL that verifies every link. However it is done, the answers are the same.
+/// One pass over a WAL that verifies every checksum. The answers do not depend on the number of threads or on the
+/// kernel.
 ///
 /// ```
 /// use walscope::wal::{EndReason, Scan};
@@ -26,10 +27,10 @@ pub struct Scan<'a> {
     progress: Option<&'a mut dyn FnMut(u64)>,
 }
 
-/// What each frame is handed to.
+/// Who receives the frames.
 enum Each<'a> {
     Nobody,
-    /// Frames that were read; those in holes of the file are only counted.
+    /// Frames that were read; frames in holes of the file are only counted.
     OutsideOfHoles(&'a mut dyn FnMut(&Frame)),
     All(&'a mut dyn FnMut(&Frame)),
     Pages(&'a mut dyn FnMut(&Frame, &[u8])),
@@ -43,28 +44,30 @@ impl<'a> Scan<'a> {
         Self { wal, threads: 1, kernel: Kernel::best(), progress: None }
     }
 
-    /// With at most so many threads, the calling one among them; fewer where the file is too small to gain from it.
+    /// With at most this many threads, the calling thread included. Fewer are used where the file is too small to gain
+    /// from more.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         Self { threads, ..self }
     }
 
-    /// With checksums computed in a chosen way instead of the fastest.
+    /// With checksums computed in a chosen way, not in the fastest way.
     #[must_use]
     pub fn kernel(self, kernel: Kernel) -> Self {
         Self { kernel, ..self }
     }
 
-    /// Calls `progress` after each block with the bytes that have been passed over, of [`ReadAt::len`].
+    /// Calls `progress` after each block, with the number of bytes that have been read. [`ReadAt::len`] is the total.
     #[must_use]
     pub fn progress(self, progress: &'a mut dyn FnMut(u64)) -> Self {
         Self { progress: Some(progress), ..self }
     }
 
-    /// Hands out nothing: only what the WAL is as a whole. The fastest, and holes of a sparse file cost nothing.
+    /// Returns the facts about the whole WAL and hands out no frame. This is the fastest way; holes of a sparse file
+    /// cost nothing.
     ///
     /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
+    /// Only an error of reading. Bad content is part of the facts.
     pub fn facts(self) -> io::Result<WalFacts> {
         self.run(Each::Nobody)
     }
@@ -72,16 +75,16 @@ impl<'a> Scan<'a> {
     /// Hands each frame to `each`, in order, on the calling thread.
     ///
     /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
+    /// Only an error of reading. Bad content is part of the facts.
     pub fn frames(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
         self.run(Each::All(each))
     }
 
-    /// Hands each frame to `each`, in order, on the calling thread. Frames of zero bytes that lie in a hole of a sparse file are counted and not handed
-    /// out: none of them is valid, and there can be more of them than the disk could hold.
+    /// Hands each frame to `each`, in order, on the calling thread. Frames of zero bytes in a hole of a sparse file are
+    /// counted, but not handed out: none of them is valid, and there can be more of them than the disk could hold.
     ///
     /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
+    /// Only an error of reading. Bad content is part of the facts.
     pub fn frames_outside_of_holes(self, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFacts> {
         self.run(Each::OutsideOfHoles(each))
     }
@@ -89,16 +92,16 @@ impl<'a> Scan<'a> {
     /// Hands each frame and its page to `each`, in order, on the calling thread.
     ///
     /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
+    /// Only an error of reading. Bad content is part of the facts.
     pub fn pages(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
         self.run(Each::Pages(each))
     }
 
-    /// Hands each frame and its page to `each`, in order, on the calling thread, but counts frames in holes without handing
-    /// them out, as [`Scan::frames_outside_of_holes`] does.
+    /// Hands each frame and its page to `each`, in order, on the calling thread. Frames in holes are counted, but not
+    /// handed out, as in [`Scan::frames_outside_of_holes`].
     ///
     /// # Errors
-    /// Only what reading reported; bad content is part of the facts.
+    /// Only an error of reading. Bad content is part of the facts.
     pub fn pages_outside_of_holes(self, each: &mut dyn FnMut(&Frame, &[u8])) -> io::Result<WalFacts> {
         self.run(Each::PagesOutsideOfHoles(each))
     }

@@ -1,4 +1,4 @@
-//! The committed transactions of a WAL, one after the other.
+//! The committed transactions of a WAL, in order.
 use std::io;
 
 use crate::bytes::ReadAt;
@@ -9,48 +9,49 @@ use super::{Frame, WalFacts, scan_pages};
 /// One committed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// 1 for the first in the WAL.
+    /// Its number, counted from 1 in this WAL.
     pub number: u64,
     /// Its first frame.
     pub first_frame: FrameNumber,
-    /// The frame that commits it. SQLite recovers to here, and to each frame of the padding.
+    /// The frame that commits it. SQLite recovers up to this frame, or up to any frame of the padding.
     pub commit_frame: FrameNumber,
-    /// Its last frame: beyond `commit_frame` when the commit frame was repeated up to the sector boundary.
+    /// Its last frame. It comes after `commit_frame` if the commit frame was repeated up to the sector boundary.
     pub last_frame: FrameNumber,
-    /// Pages of the database after it.
+    /// Pages of the database after this transaction.
     pub database_pages: u32,
-    /// The page of each frame up to `commit_frame`, in order, as many as the limit allows. A page can stand twice.
+    /// The page of each frame up to `commit_frame`, in order, at most as many as the limit allows. A page can occur
+    /// twice.
     pub pages: Vec<PageNumber>,
 }
 
 impl Transaction {
-    /// Commit points: 1 and one for each frame of padding.
+    /// The number of frames that commit it: 1, and one more for each frame of padding.
     #[must_use]
     pub fn commit_points(&self) -> u64 {
         self.last_frame.frames_after(self.commit_frame) + 1
     }
 
-    /// Frames whose pages the limit left out of `pages`.
+    /// Number of frames whose pages are not in `pages` because of the limit.
     #[must_use]
     pub fn pages_left_out(&self) -> u64 {
         (self.commit_frame.frames_after(self.first_frame) + 1).saturating_sub(self.pages.len() as u64)
     }
 }
 
-/// Groups the frames of one pass into transactions.
+/// Groups the frames of one pass over a WAL into transactions.
 ///
 /// folklore: with `psow=0` and full synchronisation SQLite repeats the commit frame up to the next sector boundary
-/// (walFrames, `padToSectorBoundary`), and each repetition is a commit to whoever recovers the file. So neighbouring
-/// commit frames of the same page, size and bytes are one transaction here. A transaction that writes nothing but the
-/// same bytes of the same single page again looks exactly alike. Seen in SQLite 3.54; held by
+/// (walFrames, `padToSectorBoundary`), and each repetition is a commit for the process that recovers the file. So
+/// neighbouring commit frames with the same page, size and bytes are one transaction here. A transaction that only
+/// writes the same bytes to the same single page again looks exactly the same. Seen in SQLite 3.54; held by
 /// `repeated_commit_frames_are_one_transaction`.
 #[derive(Debug, Clone)]
 pub struct Transactions {
     pages_limit: usize,
-    /// The transaction being collected, `commit_frame` none until its commit is seen.
+    /// The transaction that is being collected. `commit_frame` is no frame until its commit was seen.
     open: Option<Transaction>,
     number: u64,
-    /// Number and bytes of the page that the last commit frame holds; one buffer, reused.
+    /// Page number and bytes of the last commit frame. The buffer is reused.
     commit_page_number: PageNumber,
     commit_page: Vec<u8>,
 }
@@ -62,8 +63,8 @@ impl Transactions {
         Self { pages_limit, open: None, number: 0, commit_page_number: PageNumber::NONE, commit_page: Vec::new() }
     }
 
-    /// Takes the next frame and its page; returns the transaction that is complete now, if one is.
-    /// Frames that are not part of the valid chain are passed over.
+    /// Takes the next frame and its page. Returns a transaction if one is complete now. Frames that are not part of the
+    /// valid chain are ignored.
     pub fn push(&mut self, frame: &Frame, page: &[u8]) -> Option<Transaction> {
         if !frame.valid {
             return None;
@@ -101,13 +102,14 @@ impl Transactions {
         complete
     }
 
-    /// The number of the transaction that the last valid frame belongs to; of the open one, should it never commit.
+    /// The number of the transaction to which the last valid frame belongs. For an open transaction it is the number
+    /// that it gets if it commits.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Ends: the last transaction, if it was committed.
+    /// Ends the pass. Returns the last transaction, if it was committed.
     #[must_use]
     pub fn finish(self) -> Option<Transaction> {
         self.open.filter(|open| open.commit_frame != FrameNumber::NONE)
@@ -123,11 +125,11 @@ impl Transactions {
     }
 }
 
-/// Hands each committed transaction to `each` in one pass over the WAL, each with at most `pages_limit` pages, so that
-/// memory stays bounded whatever the file holds.
+/// Reads a WAL once and hands each committed transaction to `each`. Each transaction lists at most `pages_limit` pages,
+/// so the memory is limited whatever the file holds.
 ///
 /// # Errors
-/// Only what reading reported.
+/// An error of reading.
 pub fn transactions(wal: &dyn ReadAt, pages_limit: usize, each: &mut dyn FnMut(&Transaction)) -> io::Result<WalFacts> {
     let mut grouping = Transactions::new(pages_limit);
     let facts = scan_pages(wal, &mut |frame, page| {

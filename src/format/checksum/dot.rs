@@ -1,4 +1,5 @@
-//! The checksum as a dot product: the same numbers as the recurrence, with nothing to wait for from word to word.
+//! The checksum as a dot product. It gives the same numbers as the recurrence, but no word waits for the word before
+//! it.
 //!
 //! # The algebra, in five minutes
 //!
@@ -10,34 +11,34 @@
 //! ```
 //!
 //! Without `x` that is the Fibonacci step. Adding and multiplying mod 2^32 is linear, so what a word adds to the result
-//! does not depend on the other words, only on how many steps follow it. A word with nothing behind it adds
-//! `(0, x)`; one step later that has become `(x, x)`, then `(x, 2x)`, `(2x, 3x)`, `(3x, 5x)`. With `F(0) = 0, F(1) = 1`:
+//! does not depend on the other words, only on the number of steps after it. The last word adds `(0, x)`. One step
+//! later that is `(x, x)`, then `(x, 2x)`, `(2x, 3x)`, `(3x, 5x)`. With `F(0) = 0, F(1) = 1`:
 //!
 //! ```text
-//! a word with j words behind it adds    F(j) * x to s0    and    F(j + 1) * x to s1
+//! a word with j words after it adds     F(j) * x to s0    and    F(j + 1) * x to s1
 //! ```
 //!
-//! The seed is linear too. The seed's `s1` enters every later sum just as a word in front of the first would, and the
-//! seed's `s0` just as if it were added to the first word. So with n words behind the seed:
+//! The seed is linear too. The seed's `s1` has the same effect on every later sum as a word before the first word, and
+//! the seed's `s0` as if it were added to the first word. So with n words after the seed:
 //!
 //! ```text
 //! s0 = F(n - 1) * seed0 + F(n)     * seed1 + sum over words of F(j)     * x
 //! s1 = F(n)     * seed0 + F(n + 1) * seed1 + sum over words of F(j + 1) * x
 //! ```
 //!
-//! Two dot products of the words with constants. A processor that multiplies eight words at once does eight steps of it at
-//! once, where the recurrence has to wait two additions for every pair.
+//! These are two dot products of the words with constants. A processor that multiplies eight words at once does eight
+//! steps at once. The recurrence has to wait for two additions for every pair.
 //!
 //! # Two runs at once
 //!
-//! What such a loop waits for is not the multiplication but the loads: of each word, and of its two weights. So the words
-//! are taken as two runs of the same length, whose words have the same weights. A small page is one run, and two pages are
-//! taken at once. A larger one is cut into runs, and the second of two is continued from what the first came to. The
-//! weights stand in two tables in place of one read twice, a word apart, because a vector that lies across two cache lines
-//! is loaded twice. Both end with the last word, so that a shorter run uses their tails.
+//! The slow part of such a loop is not the multiplication. It is to load each word and its two weights. So the words
+//! are taken as two runs of equal length, whose words have the same weights. A small page is one run, and two pages are
+//! taken at once. A larger page is cut into runs, and the second of two runs continues from the result of the first.
+//! The weights are in two tables, not in one that is read twice, because a vector that lies across two cache lines is
+//! loaded twice. Both tables end with the weight of the last word, so that a shorter run uses their tails.
 //!
-//! Adding up the lanes of a vector at the end of a run, and the call of the version for this processor, cost as much as
-//! the multiplications of some hundred words. So a run is as long as it can be, and one call is for many pages.
+//! Two things cost as much as the multiplications of some hundred words: to add up the lanes of a vector at the end of
+//! a run, and to call the version for this processor. So a run is as long as possible, and one call handles many pages.
 
 use multiversion::multiversion;
 
@@ -46,17 +47,17 @@ use crate::number::{ByteOrder, Checksum};
 /// Words of a run: two runs are a page of 4 KiB, and both tables stay in the nearest cache.
 const RUN_WORDS: usize = 512;
 
-/// One weight for each word of a run, the last word's last. A table begins with a cache line, so that for a run of 16 words
-/// or a multiple of that no vector lies across two.
+/// One weight for each word of a run; the weight of the last word is the last. A table begins with a cache line, so
+/// that for a run of 16 words or a multiple of 16 no vector lies across two lines.
 #[repr(align(64))]
 struct Weights([u32; RUN_WORDS]);
 
-/// What a word with `j` words behind it is multiplied with for s0: `F(j)`.
+/// The factor for s0 of a word with `j` words after it: `F(j)`.
 static IN_S0: Weights = Weights(fibonacci(0, 1));
-/// And for s1: `F(j + 1)`.
+/// The factor for s1 of a word with `j` words after it: `F(j + 1)`.
 static IN_S1: Weights = Weights(fibonacci(1, 1));
 
-/// Fibonacci numbers mod 2^32 that begin with these two, backwards.
+/// Fibonacci numbers mod 2^32 that begin with these two, in reverse order.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of range does not compile")]
 const fn fibonacci(mut last: u32, mut next: u32) -> [u32; RUN_WORDS] {
     let mut weights = [0; RUN_WORDS];
@@ -72,23 +73,23 @@ const fn fibonacci(mut last: u32, mut next: u32) -> [u32; RUN_WORDS] {
 /// How many words are multiplied at once.
 #[derive(Clone, Copy)]
 pub(super) enum Width {
-    /// What the processor has.
+    /// The vector instructions of the processor.
     Widest,
     Bits128,
 }
 
-/// Bytes that are continued over: one after the other or, with a seed each, records of one size.
+/// The bytes that the checksum covers: one text, or records of one size with a seed each.
 #[derive(Clone, Copy)]
 pub(super) struct Records<'a> {
     pub(super) bytes: &'a [u8],
     /// Bytes of a record.
     pub(super) size: usize,
-    /// Bytes at the beginning of a record that are not covered.
+    /// Bytes at the beginning of each record that are not covered.
     pub(super) skipped: usize,
 }
 
-/// Continues each of `sums` over its record, as far as there are both; of a record, a tail shorter than 8 bytes is not
-/// covered.
+/// Continues each of `sums` over its record, as far as there are both. A tail of a record that is shorter than 8 bytes
+/// is not covered.
 pub(super) fn continued(order: ByteOrder, records: Records<'_>, sums: &mut [Checksum], width: Width) {
     match (width, order) {
         (Width::Widest, ByteOrder::Little) => little(records, sums),
@@ -121,7 +122,7 @@ fn big_128(records: Records<'_>, sums: &mut [Checksum]) {
     each(records, sums, u32::from_be_bytes);
 }
 
-// What follows is inlined into each version, so that it is compiled for each instruction set.
+// The functions below are inlined into each version, so that each is compiled for each instruction set.
 
 #[inline(always)]
 fn each(records: Records<'_>, sums: &mut [Checksum], read: Read) {
@@ -148,14 +149,14 @@ fn each(records: Records<'_>, sums: &mut [Checksum], read: Read) {
     }
 }
 
-/// The words of a record that are covered: an even number.
+/// The words of a record that the checksum covers: an even number.
 #[inline(always)]
 fn covered(record: &[u8], skipped: usize) -> Words<'_> {
     let (pairs, _) = record.get(skipped..).unwrap_or_default().as_chunks::<8>();
     pairs.as_flattened().as_chunks().0
 }
 
-/// Continues over the words of one record, two runs after two runs.
+/// Continues over the words of one record, two runs at a time.
 #[inline(always)]
 fn alone(seed: Checksum, words: Words<'_>, read: Read) -> Checksum {
     words.chunks(2 * RUN_WORDS).fold(seed, |seed, words| {
@@ -173,17 +174,17 @@ struct Weighing<'a> {
 }
 
 impl Weighing<'_> {
-    /// For runs of so many words, at most [`RUN_WORDS`].
+    /// For runs of this many words, at most [`RUN_WORDS`].
     #[inline(always)]
     fn of(words: usize) -> Self {
         let skipped = RUN_WORDS.saturating_sub(words);
         Self { in_s0: IN_S0.0.get(skipped..).unwrap_or_default(), in_s1: IN_S1.0.get(skipped..).unwrap_or_default() }
     }
 
-    /// The checksum behind a run: of what it was before, and of what the words of the run add.
+    /// The checksum after a run, from the checksum before it and from what the words of the run add.
     #[inline(always)]
     fn behind(&self, seed: Checksum, [word0, word1]: [u32; 2]) -> Checksum {
-        // What the first word of a run is multiplied with: F(n - 1) and F(n). A run of no words changes nothing.
+        // The factors of the first word of a run: F(n - 1) and F(n). A run without words changes nothing.
         let (Some(before), Some(of_run)) = (self.in_s0.first(), self.in_s1.first()) else { return seed };
         let Checksum([seed0, seed1]) = seed;
         let s0 = seed0.wrapping_mul(*before).wrapping_add(seed1.wrapping_mul(*of_run)).wrapping_add(word0);
@@ -193,7 +194,7 @@ impl Weighing<'_> {
     }
 }
 
-/// What the words of each run add to s0 and s1. Written so that the compiler sees the vectors.
+/// What the words of each run add to s0 and s1. It is written so that the compiler can use vectors.
 #[inline(always)]
 fn dot((one, two): (Words<'_>, Words<'_>), weights: &Weighing<'_>, read: Read) -> [[u32; 2]; 2] {
     let mut sums = [[0_u32; 2]; 2];
