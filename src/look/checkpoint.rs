@@ -1,4 +1,4 @@
-//! What the checkpoint is doing and who holds it up, by wal.c's rules. Locks are an argument.
+//! What the checkpoint is doing and which reader blocks it, by the rules of wal.c. The locks are an argument.
 
 use super::marks_and_locks::{ReadMark, read_marks};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
@@ -10,94 +10,96 @@ use crate::wal::{EndReason, WalFacts};
 /// What the checkpoint is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CheckpointState {
-    /// No `-wal`, or not a usable one.
+    /// There is no `-wal`, or it cannot be used.
     NoWal,
-    /// Nothing committed in it, or nothing that the wal-index shows yet.
+    /// Nothing is committed in the WAL, or nothing that the wal-index shows yet.
     Empty,
-    /// Frames wait and nothing stands in the way.
+    /// Frames wait, and nothing blocks the checkpoint.
     Pending,
-    /// Frames wait and a reader stands in the way.
+    /// Frames wait, and a reader blocks the checkpoint.
     Blocked,
     /// All frames are in the database.
     Complete,
-    /// The next generation has begun in the wal-index, no frame of it is committed yet.
+    /// The next generation has begun in the wal-index, but no frame of it is committed yet.
     Restarted,
-    /// Somebody holds CKPT, or has the database for himself while more was attempted than done. How far it is cannot be
-    /// seen: `nBackfill` moves when it ends.
+    /// A checkpoint is at work: somebody holds CKPT, or has locked the database exclusively while more was attempted
+    /// than done. Its progress is not visible, because `nBackfill` is written at the end.
     InProgress,
-    /// More was attempted than done, and nobody is seen to hold CKPT.
+    /// A checkpoint was interrupted: more was attempted than done, and nobody is seen to hold CKPT.
     Interrupted,
-    /// Cannot be told.
+    /// This cannot be determined.
     Unknown,
 }
 
-/// A lock that stands in the way.
+/// A lock that blocks the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
-    /// Which. `Database`: the whole of it is locked exclusively.
+    /// The lock. `Database` means that the whole database file is locked exclusively.
     pub lock: LockSlot,
-    /// The mark that a reader's lock protects.
+    /// The read mark that a reader's lock protects.
     pub mark: Option<FrameNumber>,
-    /// Who.
+    /// Who holds it.
     pub holders: Vec<Holder>,
 }
 
-/// The checkpoint, diagnosed.
+/// What is known of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointFacts {
-    /// State.
+    /// Its state.
     pub state: CheckpointState,
-    /// Frames up to the last commit that counts: live the `-shm`'s `mxFrame`, at rest the WAL's last commit.
+    /// Frames up to the last commit that counts. That is `mxFrame` of a `-shm` in use, and at rest the last commit of
+    /// the WAL.
     pub committed: u64,
-    /// `nBackfill`; 0 where no trustworthy `-shm` says more.
+    /// `nBackfill`; 0 if no `-shm` can be trusted to say more.
     pub backfilled: u64,
     /// `committed - backfilled`.
     pub pending: u64,
-    /// How far a checkpoint may copy now; `None` without lock evidence.
+    /// Up to which frame a checkpoint may copy now; `None` without evidence of locks.
     pub safe_to: Option<u64>,
-    /// Whether the next writer could restart the WAL once all is copied; `None` without lock evidence, when nothing is
-    /// committed, and while the only slot in the way may be the present writer's own.
+    /// Whether the next writer could restart the WAL after everything is copied. `None` without evidence of locks, if
+    /// nothing is committed, and if the only slot that prevents it may be the present writer's own.
     pub can_restart: Option<bool>,
-    /// What stands in the way of copying, or, when all is copied, of restarting the WAL.
+    /// What blocks copying or, if everything is copied, what prevents a restart of the WAL.
     pub blocked_by: Vec<Blocker>,
-    /// What this was told from.
+    /// What these facts were determined from.
     pub basis: Basis,
 }
 
-/// What a diagnosis was told from.
+/// What the facts about a checkpoint were determined from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {
-    /// A wal-index that somebody has open.
+    /// A wal-index that a process has open.
     Live {
-        /// `nBackfillAttempted`: how far a checkpoint meant to copy.
+        /// `nBackfillAttempted`: up to which frame a checkpoint intended to copy.
         attempted: FrameNumber,
-        /// Readers that keep the WAL from restarting once all is copied.
+        /// Readers that prevent a restart of the WAL after everything is copied.
         against_restart: Vec<Blocker>,
-        /// Whether the locks of all slots that could do so were seen.
+        /// Whether the locks of all slots that could prevent it were seen.
         slots_seen: bool,
     },
-    /// A wal-index that somebody has open and that cannot be judged: only the WAL is known.
+    /// A wal-index that a process has open, but that cannot be judged. Only the WAL is known.
     Doubted(Doubt),
-    /// The WAL alone. The database is open and its `-shm` is not.
+    /// Only the WAL. A process has the database open, but not its `-shm`.
     WithoutIndex {
-        /// Who has it open.
+        /// Who has the database open.
         holders: Vec<Holder>,
     },
-    /// The WAL. Nobody is known to have the `-shm` open.
+    /// Only the WAL. Nobody is known to have the `-shm` open.
     AtRest {
-        /// `nBackfillAttempted` of a leftover `-shm` that belongs to this WAL.
+        /// `nBackfillAttempted` of a `-shm` that was left over and belongs to this WAL.
         attempted: Option<FrameNumber>,
-        /// Whether the dead-man switch was seen to be free.
+        /// Whether the dead man switch was seen to be free.
         seen: bool,
     },
-    /// The WAL alone: the files were replaced while they were read.
+    /// Only the WAL: the files were replaced while they were read.
     Replaced,
 }
 
-/// Diagnoses. `shm` is `None` without a readable `-shm`; `locks` is `None` for files at rest or without evidence.
+/// Determines what the checkpoint is doing. `shm` is `None` without a readable `-shm`. `locks` is `None` for files at
+/// rest or without evidence.
 ///
-/// While somebody has the `-shm` open, its `mxFrame` is the truth. When nobody has, or nobody can know, the WAL's last
-/// commit is, and an `nBackfill` counts only if that `-shm` belongs to this WAL to the frame.
+/// While a process has the `-shm` open, its `mxFrame` decides. If nobody has it open, or that is not known, the last
+/// commit of the WAL decides, and `nBackfill` counts only if the `-shm` belongs to exactly this last commit.
 #[must_use]
 pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>) -> CheckpointFacts {
     match (locks, openness(locks)) {
@@ -110,28 +112,28 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
     }
 }
 
-/// The checkpoint of one look; of files that were replaced while they were read, nothing is said but what stood in the
-/// WAL.
+/// The checkpoint of one look. If the files were replaced while they were read, only the content of the WAL is
+/// reported.
 #[must_use]
 pub fn of_look(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>, replaced: bool) -> CheckpointFacts {
     if replaced { self::replaced(wal) } else { diagnose(wal, shm, locks) }
 }
 
-/// What can be said of files that were replaced while they were read: nothing but what stood in the WAL.
+/// The facts about files that were replaced while they were read: only the content of the WAL.
 fn replaced(wal: &WalFacts) -> CheckpointFacts {
     unknown(wal, Vec::new(), Basis::Replaced)
 }
 
-/// Whether somebody has the `-shm` open.
+/// Whether a process has the `-shm` open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Openness {
-    /// The dead-man switch or another lock is held.
+    /// The dead man switch or another lock is held.
     Live,
-    /// The dead-man switch is free, but the database is open.
+    /// The dead man switch is free, but the database is open.
     WithoutIndex,
-    /// The dead-man switch is free, and the database is not seen to be open.
+    /// The dead man switch is free, and no process is seen to have the database open.
     AtRest,
-    /// No evidence.
+    /// There is no evidence.
     Unknown,
 }
 
@@ -147,10 +149,10 @@ fn openness(locks: Option<&LocksView>) -> Openness {
     }
 }
 
-/// Why a wal-index that somebody has open cannot be judged.
+/// Why a wal-index that a process has open cannot be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Doubt {
-    /// Somebody is recovering it.
+    /// A process is recovering it.
     Recovering,
     /// Its head could not be read.
     Unreadable,
@@ -162,17 +164,18 @@ pub enum Doubt {
     OtherGeneration,
     /// The WAL does not have the frames that the wal-index counts: it was cut short.
     Truncated,
-    /// `nBackfill` is larger than `mxFrame`.
+    /// `nBackfill` is greater than `mxFrame`.
     BackfillBeyondEnd,
 }
 
-/// The live wal-index and its header, if they can be believed.
+/// The wal-index in use and its header, if they can be trusted.
 fn live_index<'a>(
     wal: &WalFacts,
     shm: Option<&'a IndexHead>,
     locks: &ShmLocks,
 ) -> Result<(&'a IndexHead, &'a IndexHeader), Doubt> {
-    // Recovery holds RECOVER exclusively; a reader that looks whether one is under way takes it shared for a moment.
+    // Recovery holds RECOVER exclusively. A reader that checks whether a recovery is under way takes it shared for a
+    // moment.
     if locks.recover.state == LockState::Exclusive {
         return Err(Doubt::Recovering);
     }
@@ -192,13 +195,13 @@ fn live_index<'a>(
     Ok((shm, header))
 }
 
-/// What is said where the wal-index cannot be judged.
+/// The facts if the wal-index cannot be judged.
 fn doubted(wal: &WalFacts, locks: &ShmLocks, doubt: Doubt) -> CheckpointFacts {
     let recovering = (doubt == Doubt::Recovering).then(|| byte_blocker(LockSlot::Recover, &locks.recover));
     unknown(wal, recovering.into_iter().collect(), Basis::Doubted(doubt))
 }
 
-/// Only the WAL is known.
+/// The facts if only the WAL is known.
 fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, basis: Basis) -> CheckpointFacts {
     let committed = wal.frames.committed;
     CheckpointFacts {
@@ -263,11 +266,12 @@ fn live(
     }
 }
 
-/// Somebody has the database open, and the `-shm` is not part of it.
+/// The facts if a process has the database open without its `-shm`.
 ///
 /// folklore: in exclusive locking mode that was entered before the database was read, the wal-index is in the memory of
-/// that one process, and a left-over `-shm` stays as it was (wal.c, `WAL_HEAPMEMORY_MODE`). Between taking the lock on
-/// the database and the one on the wal-index an ordinary opener looks the same for a moment. Held by the campaign.
+/// that one process, and a `-shm` that was left over stays as it was (wal.c, `WAL_HEAPMEMORY_MODE`). An ordinary
+/// connection looks the same for a moment, after it has locked the database and before it locks the wal-index. Held by
+/// the campaign.
 fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
     let committed = wal.frames.committed;
     CheckpointFacts {
@@ -309,8 +313,9 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
     }
 }
 
-/// The header of a `-shm` that nobody is known to have open, if it speaks of this WAL: same generation, same last
-/// commit. Else its `nBackfill` says nothing; the first opener recovers and starts from 0 in any case.
+/// The header of a `-shm` that nobody is known to have open, if it belongs to this WAL: the same generation and the
+/// same last commit. Otherwise its `nBackfill` means nothing; the first connection recovers and starts from 0 in any
+/// case.
 fn belonging<'a>(wal: &WalFacts, shm: &'a IndexHead) -> Option<&'a IndexHeader> {
     let header = shm.trusted()?;
     let same = wal.header?.salts == header.salts
@@ -327,26 +332,26 @@ fn nothing_committed(wal: &WalFacts, live: Option<&IndexHeader>) -> CheckpointSt
         | EndReason::BadPageSize
         | EndReason::BadHeaderChecksum
         | EndReason::UnsupportedVersion => CheckpointState::NoWal,
-        // New salts stand in the wal-index before the first frame of the new generation takes the WAL's header along;
-        // with that frame, the frames behind it become stale.
+        // New salts are in the wal-index before the first frame of the new generation writes them to the header of the
+        // WAL. With that frame, the frames after it become stale.
         _ if live.is_some_and(|live| wal.left_behind_by(live)) => CheckpointState::Restarted,
-        // A commit of the new generation that the wal-index does not show yet.
+        // There is a commit of the new generation that the wal-index does not show yet.
         _ if wal.frames.committed > 0 => CheckpointState::Empty,
         _ if wal.frames.stale > 0 => CheckpointState::Restarted,
         _ => CheckpointState::Empty,
     }
 }
 
-/// Whether a checkpoint surely began to copy more than it recorded: it is at work, or was killed or failed.
+/// Whether a checkpoint certainly began to copy more than it recorded: it is at work, was killed, or failed.
 ///
-/// folklore: not every checkpoint at work holds CKPT. The last connection to close, and one in exclusive locking mode,
-/// have the database locked exclusively and take no lock of the wal-index (sqlite3WalClose checkpoints in exclusive
-/// mode). Held by `the_last_checkpoint_of_a_connection_that_closes_is_at_work`.
+/// folklore: a checkpoint at work does not always hold CKPT. The last connection that closes, and a connection in
+/// exclusive locking mode, have the database locked exclusively and take no lock of the wal-index (sqlite3WalClose
+/// checkpoints in exclusive mode). Held by `the_last_checkpoint_of_a_connection_that_closes_is_at_work`.
 ///
-/// folklore: recovery sets `nBackfillAttempted` to `mxFrame` and `nBackfill` to 0 (walIndexRecover), as a killed
-/// checkpoint leaves them. But recovery also sets `iChange` to 0, and each transaction counts it up: it cannot count
-/// more transactions than there are frames behind the recovered ones, and not as many as the WAL has commits. Where the
-/// counter leaves both open, this says no. Held by `a_recovery_is_not_an_interrupted_checkpoint`.
+/// folklore: recovery sets `nBackfillAttempted` to `mxFrame` and `nBackfill` to 0 (walIndexRecover). A killed
+/// checkpoint leaves the same. But recovery also sets `iChange` to 0, and each transaction adds 1 to it. So after a
+/// recovery it is at most the number of frames after the recovered ones, and less than the number of commits in the
+/// WAL. Where the counter fits both cases, the answer is no. Held by `a_recovery_is_not_an_interrupted_checkpoint`.
 fn attempted_more(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader) -> bool {
     let info = &shm.checkpoint;
     if info.backfill_attempted <= info.backfilled {
@@ -358,7 +363,7 @@ fn attempted_more(wal: &WalFacts, shm: &IndexHead, header: &IndexHeader) -> bool
     !perhaps_recovered
 }
 
-/// The read marks of a live wal-index.
+/// The read marks of a wal-index in use.
 struct Readers<'a> {
     marks: Vec<ReadMark>,
     mx_frame: FrameNumber,
@@ -366,14 +371,15 @@ struct Readers<'a> {
 }
 
 impl Readers<'_> {
-    /// Whether a slot is held by a reader. Exclusively it is held by nobody who reads: a checkpoint takes READ0 so while it
-    /// copies and the others to raise their marks, a reader for the moment in which it raises the mark that it is going to
-    /// use, a writer to restart the WAL.
+    /// Whether a reader holds a slot. A slot that is held exclusively is not held by a reader: a checkpoint holds READ0
+    /// exclusively while it copies and the others to raise their marks, a reader for the moment in which it raises the
+    /// mark that it will use, a writer to restart the WAL.
     fn held(mark: &ReadMark) -> bool {
         mark.lock == LockState::Shared
     }
 
-    /// Whether a held slot keeps frames from being copied: READ0 all of them, the others those behind their mark.
+    /// Whether a held slot prevents frames from being copied: READ0 prevents all of them, the others the frames after
+    /// their mark.
     fn limits(&self, mark: &ReadMark) -> bool {
         mark.slot == LockSlot::Read0 || mark.mark.is_some_and(|mark| mark < self.mx_frame)
     }
@@ -382,7 +388,8 @@ impl Readers<'_> {
         self.marks.iter().filter(|mark| Self::held(mark) && self.limits(mark)).collect()
     }
 
-    /// How far a checkpoint may copy (walCheckpoint's `mxSafeFrame`). `None` when a slot that matters was not seen.
+    /// Up to which frame a checkpoint may copy (walCheckpoint's `mxSafeFrame`). `None` if a slot that matters was not
+    /// seen.
     fn safe_to(&self, backfilled: u64) -> Option<u64> {
         if self.marks.iter().any(|mark| mark.lock == LockState::Unknown && self.limits(mark)) {
             return None;
@@ -395,7 +402,7 @@ impl Readers<'_> {
         Some(backfilled.max(smallest.into()))
     }
 
-    /// READ1 to READ4: walRestartLog needs all of them. READ0 readers ignore the WAL and may stay.
+    /// READ1 to READ4, of which walRestartLog needs all. Readers on READ0 ignore the WAL and do not prevent a restart.
     fn for_restart(&self) -> impl Iterator<Item = &ReadMark> {
         self.marks.iter().filter(|mark| mark.slot != LockSlot::Read0)
     }
@@ -408,10 +415,11 @@ impl Readers<'_> {
         self.for_restart().filter(|mark| Self::held(mark) && !self.is_writers_own(mark)).collect()
     }
 
-    /// `None` when a slot was not seen, and when the only slot in the way may be the writer's own.
+    /// Whether the WAL can be restarted. `None` if a slot was not seen, or if the only slot that prevents it may be the
+    /// writer's own.
     ///
-    /// folklore: the locks of all connections of one process on one slot are one lock (unixShmLock), so that a reader
-    /// beside the writer in its process does not show. Seen with two connections in one process; held by
+    /// folklore: the locks of all connections of one process on one slot are one lock (unixShmLock), so a reader in the
+    /// process of the writer is not visible. Seen with two connections in one process. Held by
     /// `a_writers_own_slot_may_hide_a_reader_of_its_process` and by the campaign.
     fn can_restart(&self) -> Option<bool> {
         if !self.known_for_restart() {
@@ -423,7 +431,8 @@ impl Readers<'_> {
         }
     }
 
-    /// A writer holds the slot of the snapshot that it writes upon; it ends with the write and is no reader in the way.
+    /// A writer holds the slot of the snapshot that it started from. The lock ends with the write transaction and does
+    /// not belong to a reader that blocks.
     fn is_writers_own(&self, mark: &ReadMark) -> bool {
         let writers: Vec<u32> = self.locks.write.holders.iter().filter_map(|holder| holder.pid).collect();
         self.locks.write.held()

@@ -1,4 +1,4 @@
-//! The wal-index against the WAL: which page each frame holds, and whether a search finds it.
+//! The wal-index compared with the WAL: which page each frame holds, and whether a search finds the frame.
 
 use std::io;
 use std::sync::Arc;
@@ -15,46 +15,46 @@ use crate::wal::Frame;
 pub struct WrongPage {
     /// The frame.
     pub frame: FrameNumber,
-    /// Its page, as the wal-index says.
+    /// Its page according to the wal-index.
     pub in_index: PageNumber,
-    /// Its page, as the frame's own header says.
+    /// Its page according to the header of the frame.
     pub in_wal: PageNumber,
 }
 
-/// What comparing the wal-index with the frames came to.
+/// The result of comparing the wal-index with the frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexCheck {
-    /// Frames up to `mxFrame` that the WAL has and whose entry was compared.
+    /// Number of frames up to `mxFrame` that are in the WAL and were compared with their entry.
     pub compared: u64,
-    /// Blocks that were read.
+    /// Number of blocks that were read.
     pub blocks: u64,
-    /// Frames whose entry names another page.
+    /// Number of frames whose entry names another page.
     pub wrong_pages: u64,
-    /// The first of them.
+    /// The first of these frames.
     pub wrong_listed: Vec<WrongPage>,
-    /// Frames up to `mxFrame` that no block of the file has room for: it is too short.
+    /// Number of frames up to `mxFrame` for which the file has no block: it is too short.
     pub unindexed: u64,
-    /// Indexed frames that a search for their page does not come across.
+    /// Number of frames with an entry that a search for their page does not meet.
     pub unreachable: u64,
-    /// The first of them.
+    /// The first of these frames.
     pub unreachable_listed: Vec<FrameNumber>,
-    /// Blocks with indexed frames in which no slot is empty: every search there fails.
+    /// Number of blocks with entries in which no slot is empty. Every search there fails.
     pub full_blocks: u64,
-    /// Slots that point to an entry which another slot points to already.
+    /// Number of slots that point to an entry to which another slot already points.
     pub duplicate_slots: u64,
-    /// Slots that a search comes across behind the slot of a newer frame of the same page.
+    /// Number of slots that a search meets after the slot of a newer frame of the same page.
     pub misordered_slots: u64,
-    /// The first of them.
+    /// The first of these frames.
     pub misordered_listed: Vec<FrameOfPage>,
 }
 
-/// Compares while the WAL is passed over; one block is held at a time, however long the WAL is.
+/// Compares the wal-index with the frames while the WAL is read. It holds one block at a time, however long the WAL is.
 pub(super) struct Comparison {
     bytes: Arc<dyn ReadAt>,
     head: IndexHead,
     mx_frame: FrameNumber,
     block: Option<IndexBlock>,
-    /// The block that was asked for last, there or not.
+    /// The block that was used last, whether it exists or not.
     asked: Option<u32>,
     found: IndexCheck,
     failed: Option<io::Error>,

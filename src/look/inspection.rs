@@ -12,14 +12,14 @@ use super::checkpoint::CheckpointFacts;
 use super::index::IndexCheck;
 use super::reasons::{NotCompared, Reasons, Why};
 
-/// How much is read.
+/// How much is read and compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// The heads of the files and the locks. The `-wal` is left out: it can be long.
+    /// Only the heads of the files and the locks. The `-wal` is not read, because it can be long.
     Heads,
-    /// One pass over the `-wal` too.
+    /// The whole `-wal` is read as well.
     Frames,
-    /// The files are held against each other too.
+    /// The files are also compared with each other.
     #[default]
     CrossChecked,
 }
@@ -28,35 +28,35 @@ pub enum Depth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// The name that the user gave.
+    /// The name that the user gave for it.
     pub label: String,
-    /// Files, a bundle or memory.
+    /// Whether it is files, a bundle or memory.
     pub kind: OriginKind,
     /// The path of the database with links resolved; for a bundle, as the capturing process saw it.
     pub path: String,
-    /// For a bundle, whether it is of one moment and why not.
+    /// For a bundle, whether it is of one moment, and the reason if it is not.
     pub unstable: Option<String>,
-    /// Whether the file of a bundle can be read by others than its owner.
+    /// Whether users other than its owner can read the file of a bundle.
     pub readable_by_others: bool,
-    /// Files whose access time the reading may have moved.
+    /// Files whose access time may have changed by the reading.
     pub access_time_moved: Vec<String>,
-    /// Whether the files are seen as another process sees them, as those of a container are.
+    /// Whether the files are seen as another process sees them, for example those of a container.
     pub of_other_process: bool,
 }
 
-/// Where the bytes were read.
+/// What kind of source the bytes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OriginKind {
     /// Files on this machine, read one after the other.
     Files,
     /// A bundle.
     Bundle,
-    /// Bytes that the caller had.
+    /// Bytes that the caller gave.
     Memory,
 }
 
 impl Origin {
-    /// An origin of which nothing more is known.
+    /// An origin of which only the name and the kind are known.
     #[must_use]
     pub fn new(kind: OriginKind, label: &str, path: &str) -> Self {
         Self {
@@ -70,20 +70,20 @@ impl Origin {
         }
     }
 
-    /// Bytes that the caller had.
+    /// The origin of bytes that the caller gave.
     #[must_use]
     pub fn memory() -> Self {
         Self::new(OriginKind::Memory, "bytes in memory", "")
     }
 
-    /// For a bundle, whether it is of one moment; `None` for anything else.
+    /// For a bundle, whether it is of one moment. `None` for other sources.
     #[must_use]
     pub fn stable(&self) -> Option<bool> {
         (self.kind == OriginKind::Bundle).then_some(self.unstable.is_none())
     }
 }
 
-/// Sizes of the files in bytes; `None` is absent or not looked at.
+/// Sizes of the files in bytes. `None`: the file is absent or was not looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// The database.
@@ -94,7 +94,7 @@ pub struct Sizes {
     pub shm: Option<u64>,
 }
 
-/// What one look found.
+/// The facts that one look found.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -106,42 +106,43 @@ pub struct Inspection {
     pub sizes: Sizes,
     /// Why files and locks were not seen.
     pub reasons: Reasons,
-    /// The head of the database; `None` when there is none, or too little of one.
+    /// The header of the database. `None`: there is no database, or it is too short.
     pub database: Option<DatabaseHead>,
-    /// Bytes of the database, when all of it was seen.
+    /// Bytes of the database, if all of it was seen.
     pub database_size: Option<u64>,
-    /// Whether the database was looked for and there was none.
+    /// Whether a database was looked for and does not exist.
     pub database_absent: bool,
-    /// The `-wal`; `None` when it was not looked at.
+    /// The `-wal`. `None`: it was not looked at.
     pub wal: Option<WalFacts>,
-    /// The head of the latest committed image of page 1 in the WAL.
+    /// The header in the latest committed image of page 1 in the WAL.
     pub wal_page_one: Option<DatabaseHead>,
-    /// Commit frames of the current salts behind the break of the chain.
+    /// Number of commit frames with the current salts after the break of the chain.
     pub commits_behind_break: u64,
-    /// The head of the `-shm`; `None` when there is none, or too little of one.
+    /// The head of the `-shm`. `None`: there is no `-shm`, or it is too short.
     pub shm: Option<IndexHead>,
     /// The locks, as far as seen.
     pub locks: Option<LocksView>,
-    /// Whether the files stood still: the `-shm` could be trusted and spoke of one generation without a recovery, before
-    /// and after the rest was read; the header of the WAL, the use of the `-shm` and the files stayed.
+    /// Whether the files did not change: the `-shm` could be trusted and showed one generation without a recovery
+    /// before and after the rest was read, and the header of the WAL, the use of the `-shm` and the files stayed the
+    /// same.
     pub settled: bool,
-    /// Whether something changed so that what was read is not of one state. Another look may find it still.
+    /// Whether something changed so that the bytes are not of one state. Another look may find the files unchanged.
     pub changed: bool,
     /// Whether the files were replaced by others while they were read.
     pub replaced: bool,
-    /// `mxFrame` after everything was read.
+    /// `mxFrame` after everything else was read.
     pub mx_frame_after: Option<FrameNumber>,
-    /// The header of frame `mxFrame`, whether the valid chain reaches it or not.
+    /// The header of frame `mxFrame`, whether it is part of the valid chain or not.
     pub at_mx_frame: Option<FrameHeader>,
-    /// The wal-index against the frames, or why it was not compared.
+    /// The wal-index compared with the frames, or why it was not compared.
     pub index: Result<IndexCheck, NotCompared>,
-    /// The frames that `nBackfill` claims against the database, or why they were not compared.
+    /// The frames up to `nBackfill` compared with the database, or why they were not compared.
     pub backfill: Result<Copied, NotCompared>,
-    /// What the checkpoint is doing; `None` when the `-wal` was not looked at.
+    /// What the checkpoint is doing. `None`: the `-wal` was not looked at.
     pub checkpoint: Option<CheckpointFacts>,
-    /// Whether a `-journal` with content lies beside the database; `None` when nobody looked.
+    /// Whether there is a `-journal` with content beside the database. `None`: nobody looked for it.
     pub hot_journal: Option<bool>,
-    /// Mounts, links, owners and processes around the files; `None` when nobody looked.
+    /// Mounts, links, owners and processes of the files. `None`: nobody looked for them.
     pub surroundings: Option<Evidence>,
 }
 
@@ -152,35 +153,35 @@ impl Inspection {
         self.shm.as_ref().and_then(IndexHead::trusted)
     }
 
-    /// Whether somebody was seen to have the `-shm` open: the dead-man switch is held.
+    /// Whether a process was seen to have the `-shm` open: the dead man switch is held.
     #[must_use]
     pub fn in_use(&self) -> bool {
         self.locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held())
     }
 
-    /// Whether the wal-index must be right: somebody uses it, and it stood still enough to be judged.
+    /// Whether the wal-index has to be right: a process uses it, and it was stable enough to be judged.
     #[must_use]
     pub fn must_hold(&self) -> bool {
         self.settled && self.in_use()
     }
 
-    /// Whether to look again: the files changed meanwhile, or the `-shm` is in use and could not be judged.
+    /// Whether to look again: the files changed while they were read, or the `-shm` is in use and could not be judged.
     #[must_use]
     pub fn look_again(&self) -> bool {
         self.changed || (self.depth == Depth::CrossChecked && self.in_use() && !self.settled)
     }
 
-    /// Why there is nothing to say: no file of the database was there, or only too little of the database itself.
+    /// Why there is nothing to report: no file of the database exists, or only a database that is too short.
     #[must_use]
     pub fn nothing_there(&self) -> Option<&Why> {
         let siblings = self.sizes.wal.or(self.sizes.shm).is_some();
         self.reasons.database.as_ref().filter(|_| self.database.is_none() && !siblings)
     }
 
-    /// Whether the files can be held against each other.
+    /// Whether the files can be compared with each other.
     ///
     /// # Errors
-    /// They were replaced while they were read.
+    /// The files were replaced while they were read.
     pub fn of_one_time(&self) -> Result<(), NotCompared> {
         if self.replaced { Err(NotCompared::Replaced) } else { Ok(()) }
     }

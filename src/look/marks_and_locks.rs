@@ -1,26 +1,26 @@
 //! Read marks and locks of one moment.
 //!
-//! A mark limits a checkpoint only while its slot is locked, and each transaction may raise the mark of a slot that it
-//! takes. So marks of one moment beside locks of another show readers that never were: a slot that a reader of the last
-//! commit holds, at the mark of a reader who is long gone.
+//! A mark limits a checkpoint only while its slot is locked, and each transaction may raise the mark of the slot that
+//! it takes. So marks and locks that were read at different moments suggest readers that do not exist: a reader of the
+//! last commit holds a slot, and the mark beside it is that of a reader that has ended.
 
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use crate::format::shm::{CheckpointInfo, IndexHead};
 use crate::number::FrameNumber;
 
-/// How often head and locks are looked at until the head is the same before and after. Asking for the locks takes
-/// microseconds, a transaction mostly longer; a writer that leaves no such gap is the exception.
+/// How often the head and the locks are read until the head is the same before and after. Reading the locks takes
+/// microseconds, and a transaction usually takes longer. Only a writer without pauses needs more attempts.
 const TRIES: u32 = 100;
 
-/// Why a lock is unknown that was asked for.
+/// Why a lock that was asked for is unknown.
 const APART: &str = "the wal-index changed each time that its locks were asked for";
 
-/// One read mark and what it is.
+/// One read mark, and its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadMark {
-    /// Its lock's name.
+    /// The name of its lock.
     pub slot: LockSlot,
-    /// Frame; `None` is unused.
+    /// The frame that it names; `None` if it is unused.
     pub mark: Option<FrameNumber>,
     /// The state of its lock.
     pub lock: LockState,
@@ -28,7 +28,7 @@ pub struct ReadMark {
     pub holders: Vec<Holder>,
 }
 
-/// The read marks with their locks. Without lock evidence every lock is unknown.
+/// The read marks with their locks. Without evidence of locks, each lock is unknown.
 #[must_use]
 pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
     let marks = LockSlot::READ.into_iter().zip(shm.checkpoint.read_marks);
@@ -46,11 +46,11 @@ pub fn read_marks(shm: &IndexHead, locks: Option<&ShmLocks>) -> Vec<ReadMark> {
         .collect()
 }
 
-/// Looks at the head of a wal-index, asks for the locks, and looks again, until both heads are the `same` or it has been
-/// tried often enough. The locks are given with the head before them and the one after them.
+/// Reads the head of a wal-index, then the locks, then the head again, until both heads are the `same` or there were
+/// enough attempts. Returns the locks with the head before them and the head after them.
 ///
 /// # Errors
-/// What looking at the head reported.
+/// The error of reading the head.
 pub fn together<H, L, E>(
     mut head: impl FnMut() -> Result<H, E>,
     mut locks: impl FnMut() -> L,
@@ -69,11 +69,11 @@ pub fn together<H, L, E>(
     Ok((before, seen, head()?))
 }
 
-/// The locks as far as they are of one moment with the head `before` them; the others are unknown, with the reason.
+/// The locks that are of one moment with the head `before` them. The others are unknown, with the reason.
 ///
-/// Where the head moved on, what did not move still fits. In one generation a mark is only ever raised to the `mxFrame`
-/// of that moment, so one that is the same on both sides was so throughout. READ0 is taken, and a checkpoint begins and
-/// ends, with `nBackfill` or `nBackfillAttempted` moving.
+/// If the head changed, what did not change still fits. Within one generation a mark is only raised, and only to the
+/// `mxFrame` of that moment. So a mark that is equal before and after had this value all the time. When READ0 is taken,
+/// and when a checkpoint begins or ends, `nBackfill` or `nBackfillAttempted` changes.
 #[must_use]
 pub fn fitting(before: Option<&IndexHead>, after: Option<&IndexHead>, mut locks: LocksView) -> LocksView {
     if before == after {
@@ -84,7 +84,7 @@ pub fn fitting(before: Option<&IndexHead>, after: Option<&IndexHead>, mut locks:
     let copied = |of: Option<&CheckpointInfo>| of.map(|of| (of.backfilled, of.backfill_attempted));
     let still = of_one_kind && copied(then) == copied(now);
     let apart = || ByteLock::unknown(APART);
-    // A checkpoint that was seen was at work; that none was does not fit what another look says of it.
+    // A checkpoint that was seen was at work. That no checkpoint was seen does not fit the other look.
     if !still && !locks.shm.checkpoint.held() {
         locks.shm.checkpoint = apart();
     }
@@ -98,7 +98,7 @@ pub fn fitting(before: Option<&IndexHead>, after: Option<&IndexHead>, mut locks:
     locks
 }
 
-/// Whether both looks can be of one generation, with no recovery between them: recovery sets `iChange` back to 0.
+/// Whether both looks can be of one generation without a recovery between them. A recovery sets `iChange` to 0.
 #[must_use]
 pub fn of_one_kind(before: Option<&IndexHead>, after: Option<&IndexHead>) -> bool {
     let trusted = |head: Option<&IndexHead>| head.and_then(IndexHead::trusted).copied();
@@ -109,7 +109,7 @@ pub fn of_one_kind(before: Option<&IndexHead>, after: Option<&IndexHead>) -> boo
     })
 }
 
-/// The first reason for which a lock of the `-shm` is not known.
+/// The first reason why a lock of the `-shm` is unknown.
 #[must_use]
 pub fn unknown_because(locks: &LocksView) -> Option<&str> {
     locks.shm.iter().filter_map(|(_, lock)| lock.reason.as_deref()).next()

@@ -1,6 +1,7 @@
-//! One look at the files of a database: any source becomes [`Seen`], and [`inspect`] makes one [`Inspection`] of it.
+//! One look at the files of a database: any source becomes a [`Seen`], and [`inspect`] makes one [`Inspection`] from
+//! it.
 //!
-//! [`order`] says in which order the files are read, and why. What is found is data; sentences are made of it later.
+//! [`order`] says in which order the files are read, and why. The result is data; sentences are made from it later.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -26,25 +27,26 @@ pub use seen::{Bytes, DatabaseSeen, Seen, WalSeen};
 
 use crate::wal::Frame;
 
-/// Things that are listed one by one: wrong entries, unreachable frames, pages that were not copied.
+/// The length of lists: wrong entries, unreachable frames, pages that were not copied.
 pub const LISTED: usize = 16;
 
-/// Takes each frame of the pass over the WAL, and bytes that are equal for equal pages.
+/// Receives each frame of the pass over the WAL, and bytes that are equal for equal pages.
 pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 
-/// How to look.
+/// Options of a look.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// How much is read.
+    /// How much is read and compared.
     pub depth: Depth,
-    /// With at most how many threads a long `-wal` is read.
+    /// The largest number of threads for a long `-wal`.
     pub threads: NonZeroUsize,
-    /// Called after each block of the `-wal` with the bytes that were read, and the bytes of the file.
+    /// Called after each block of the `-wal` with the number of bytes that were read, and the number of bytes in the
+    /// file.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
 }
 
 impl Default for Options<'_> {
-    /// Everything is cross-checked, by one thread.
+    /// Everything is read and compared, by one thread.
     fn default() -> Self {
         Self { depth: Depth::CrossChecked, threads: NonZeroUsize::MIN, progress: None }
     }
@@ -53,16 +55,16 @@ impl Default for Options<'_> {
 /// Looks at everything once.
 ///
 /// # Errors
-/// Only what reading reported; bad content is part of the facts.
+/// Only an error of reading. Bad content is part of the facts.
 pub fn inspect(seen: &dyn Seen, options: &Options<'_>) -> io::Result<Inspection> {
     reader::inspect(seen, options, None)
 }
 
-/// Looks at everything once, and hands out each frame of the `-wal` with bytes that are equal for equal pages. Frames of
-/// zero bytes in holes of a sparse file are left out: none of them is valid.
+/// Looks at everything once, and hands out each frame of the `-wal` with bytes that are equal for equal pages. Frames
+/// of zero bytes in holes of a sparse file are not handed out: none of them is valid.
 ///
 /// # Errors
-/// Only what reading reported; bad content is part of the facts.
+/// Only an error of reading. Bad content is part of the facts.
 pub fn inspect_frames(seen: &dyn Seen, options: &Options<'_>, each: EachFrame<'_>) -> io::Result<Inspection> {
     reader::inspect(seen, options, Some(each))
 }

@@ -1,75 +1,77 @@
 //! The one order in which the files of a database are read, and why it is this one.
 //!
-//! SQLite changes the files while they are read, and nothing here takes a lock. Three facts make one order right:
+//! SQLite changes the files while they are read, and no lock is taken here. Three facts lead to one right order:
 //!
 //! * Committed frames are never overwritten within one generation of the WAL (the frames between two restarts).
-//! * A frame up to `nBackfill` is in the database from the moment on at which that number could be read. Later the
-//!   database only gains images of later frames. So `nBackfill` is read *before* the database.
-//! * A frame that was written later explains a page of the database that an earlier one does not. So the WAL is read
-//!   *after* the database, and whatever is said to be the latest frame of a page is settled after that.
+//! * A frame up to `nBackfill` is in the database from the moment at which that number could be read. Later the
+//!   database only gets images of later frames. So `nBackfill` is read *before* the database.
+//! * A page of the database that does not fit an earlier frame may fit a frame that was written later. So the WAL is
+//!   read *after* the database, and the latest frame of each page is determined after that.
 //!
-//! Everything that was read first is read once more at the end: if the salts, the header copies or the names of the
-//! files differ, the files are not of one generation and are not held against each other. Any other order calls a
-//! healthy database damaged while somebody writes to it.
+//! Everything that was read first is read once more at the end. If the salts, the header copies or the names of the
+//! files changed, the files are not of one generation and are not compared with each other. With any other order, a
+//! healthy database to which somebody writes would be called damaged.
 //!
-//! A look ([`super::inspect`]) and a capture into a bundle read by this order. They differ only in what they keep: facts
-//! or bytes. Held by `a_commit_and_a_checkpoint_between_wal_and_database_are_no_damage`,
+//! A look ([`super::inspect`]) and a capture into a bundle use this order. They differ only in what they keep: facts or
+//! bytes. Held by `a_commit_and_a_checkpoint_between_wal_and_database_are_no_damage`,
 //! `a_restart_meanwhile_leaves_no_claim` and `files_that_were_replaced_meanwhile_are_not_held_against_each_other`.
 
 /// The steps of one reading, in the order in which [`read`] takes them.
 pub trait Steps {
-    /// Why a step failed.
+    /// The error of a step that failed.
     type Error;
 
-    /// The head of the `-shm` with `nBackfill`, and the head of the `-wal`: what must be known before the database.
+    /// Reads the head of the `-shm` with `nBackfill`, and the head of the `-wal`. These must be known before the
+    /// database is read.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn before(&mut self) -> Result<(), Self::Error>;
 
-    /// The database: all of it, or its head.
+    /// Reads the database: all of it, or its head.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn database(&mut self) -> Result<(), Self::Error>;
 
-    /// The `-shm` again, and the locks of the same moment.
+    /// Reads the `-shm` again, and the locks at the same moment.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn index_with_locks(&mut self) -> Result<(), Self::Error>;
 
-    /// The `-wal`, at least up to the `mxFrame` that the `-shm` had in the step before.
+    /// Reads the `-wal`, at least up to the `mxFrame` that the `-shm` had in the step before.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn wal(&mut self) -> Result<(), Self::Error>;
 
-    /// Pages of the database against the frames that `nBackfill` of the first step says were copied.
+    /// Compares pages of the database with the frames up to the `nBackfill` of the first step.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn claims(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// The heads of the first step once more, and what the `-wal` gained meanwhile.
+    /// Reads the heads of the first step once more, and what was added to the `-wal` since.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn after(&mut self) -> Result<(), Self::Error>;
 
-    /// Whether the names still lead to the files that were read. The last step: what is in place now was so throughout.
+    /// Checks whether the names still lead to the files that were read. It is the last step: if they do, they did all
+    /// the time.
     ///
     /// # Errors
-    /// When looking up a name failed.
+    /// Looking up a name failed.
     fn names(&mut self) -> Result<(), Self::Error>;
 }
 
-/// Takes every step, in the one order.
+/// Takes every step in this order.
 ///
 /// # Errors
-/// The error of the step that failed; no later step is taken.
+/// The error of the step that failed. No later step is taken.
 pub fn read<S: Steps>(steps: &mut S) -> Result<(), S::Error> {
     steps.before()?;
     steps.database()?;

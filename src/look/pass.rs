@@ -25,13 +25,13 @@ pub(super) struct Pass {
     pub(super) claimed: Option<Collected>,
     pub(super) commits_behind_break: u64,
     pub(super) at_mx_frame: Option<FrameHeader>,
-    /// Where the latest committed image of page 1 stands, and the latest of the transaction that is not committed yet.
+    /// Where the latest committed image of page 1 is, and where the latest one of a transaction without a commit is.
     page_one_at: Option<u64>,
     page_one_open: Option<u64>,
 }
 
 impl Pass {
-    /// Made ready for a WAL and the wal-index that was seen before it. `claimed`: frames are said to be copied.
+    /// Prepares the pass for a WAL and the wal-index that was read before it. `claimed`: `nBackfill` is not 0.
     pub(super) fn new(
         wal: &WalSeen,
         head: Option<&IndexHead>,
@@ -54,7 +54,7 @@ impl Pass {
         })
     }
 
-    /// Passes over the WAL once, as deep as the options ask for.
+    /// Reads the WAL once, as much of it as the options ask for.
     pub(super) fn run(
         &mut self,
         wal: &WalSeen,
@@ -121,7 +121,7 @@ impl Pass {
         }
     }
 
-    /// The head of the latest committed image of page 1.
+    /// The header in the latest committed image of page 1.
     pub(super) fn page_one(&self, wal: &WalSeen) -> io::Result<Option<DatabaseHead>> {
         let (WalSeen::Whole(wal), Some(at)) = (wal, self.page_one_at) else { return Ok(None) };
         let mut head = [0; db::HEADER_SIZE];
@@ -129,7 +129,7 @@ impl Pass {
         Ok(db::parse_head(head.get(..got).unwrap_or_default()).ok())
     }
 
-    /// What comparing the wal-index with the frames came to.
+    /// The result of comparing the wal-index with the frames.
     pub(super) fn index_result(&mut self, wal: &WalSeen) -> io::Result<Result<IndexCheck, NotCompared>> {
         if !matches!(wal, WalSeen::Whole(_)) {
             return Ok(Err(NotCompared::NoFrames));
@@ -141,7 +141,7 @@ impl Pass {
     }
 }
 
-/// The header of the WAL as it is now.
+/// The header of the WAL, read again now.
 pub(super) fn wal_header(wal: &WalSeen) -> io::Result<Option<WalHeader>> {
     match wal {
         WalSeen::Absent | WalSeen::NotSeen => Ok(None),

@@ -1,4 +1,4 @@
-//! A look: the steps of [`order`](super::order) taken for facts.
+//! A look: it takes the steps of [`order`](super::order) and keeps facts.
 
 use std::io;
 
@@ -18,7 +18,7 @@ use super::{
     order,
 };
 
-/// A look under way: what each step has found so far.
+/// The facts that the steps have found so far.
 struct Looking<'a, 'o, 'e> {
     seen: &'a dyn Seen,
     options: &'a Options<'o>,
@@ -27,7 +27,7 @@ struct Looking<'a, 'o, 'e> {
     first: Option<IndexHead>,
     database: DatabaseSeen,
     database_head: Result<Option<DatabaseHead>, ParseError>,
-    /// The head of the `-shm` with the locks, and the one after the locks.
+    /// The head of the `-shm` that was read before the locks, the locks, and the head that was read after them.
     index: Option<IndexHead>,
     index_after_locks: Option<IndexHead>,
     locks: Option<LocksView>,
@@ -162,7 +162,7 @@ impl Looking<'_, '_, '_> {
         self.options.depth == Depth::CrossChecked
     }
 
-    /// The head of the `-shm` as it is now.
+    /// The head of the `-shm`, read now.
     fn head(&mut self) -> io::Result<Option<IndexHead>> {
         let bytes = self.seen.shm()?;
         self.shm_size = bytes.as_ref().map(|bytes| bytes.len());
@@ -175,14 +175,15 @@ impl Looking<'_, '_, '_> {
         Ok(parsed.ok())
     }
 
-    /// `nBackfill` from before the database was read.
+    /// `nBackfill`, read before the database.
     fn claimed(&self) -> FrameNumber {
         self.first.as_ref().and_then(|head| self.seen.backfilled_before_database(head)).unwrap_or(FrameNumber::NONE)
     }
 
     fn conclude(mut self) -> io::Result<Inspection> {
         let (first, last) = (self.first.as_ref(), self.last.as_ref());
-        // Each look against the one before it: a recovery sets `iChange` to 0, and it can count up past the first look again.
+        // Each look is compared with the look before it. A recovery sets `iChange` to 0, and the counter may pass the
+        // value of the first look again.
         let index = self.index.as_ref();
         let one_kind = of_one_kind(first, index) && of_one_kind(index, last);
         let stood_still = one_kind || (first == index && index == last);
@@ -241,7 +242,7 @@ impl Looking<'_, '_, '_> {
         })
     }
 
-    /// Why files and locks were not seen: what the source says, and what was found to be too short.
+    /// Why files and locks were not seen: the reason of the source, or that a file was too short.
     fn reasons(&self) -> Reasons {
         let mut reasons = self.seen.reasons();
         if let Err(fault) = &self.database_head {
@@ -261,8 +262,8 @@ fn in_use(locks: Option<&LocksView>) -> bool {
     locks.is_some_and(|locks| locks.shm.dead_man_switch.held())
 }
 
-/// Does the work while another thread names the holders of the locks: to list locks, the kernel can wait for as long as
-/// it takes to read a gigabyte.
+/// Does the work while another thread finds the holders of the locks. To list locks, the kernel can need as long as for
+/// reading a gigabyte.
 fn while_holders_are_named<T>(
     seen: &dyn Seen,
     locks: Option<LocksView>,
@@ -271,7 +272,7 @@ fn while_holders_are_named<T>(
     let Some(locks) = locks else { return (None, work()) };
     std::thread::scope(|scope| {
         let Ok(naming) = std::thread::Builder::new().spawn_scoped(scope, || seen.name_holders(locks.clone())) else {
-            // No thread could be started. The holders are named first: after the work others may hold the locks.
+            // No thread could be started. The holders are determined first: after the work, others may hold the locks.
             return (Some(seen.name_holders(locks.clone())), work());
         };
         let done = work();
@@ -280,8 +281,8 @@ fn while_holders_are_named<T>(
     })
 }
 
-/// Chooses between two looks at a live `-shm`. The first belongs to the WAL that was read after it, unless the generation
-/// changed meanwhile or the WAL has become too short for it. Then the second one tells how much was copied.
+/// Chooses between two looks at a `-shm` in use. The first one belongs to the WAL that was read after it, unless the
+/// generation changed or the WAL became too short for it. Then the second one says how much was copied.
 fn settled_head(before: Option<IndexHead>, after: Option<IndexHead>, wal: Option<&WalFacts>) -> Option<IndexHead> {
     let header = |head: &Option<IndexHead>| head.as_ref().and_then(IndexHead::trusted).copied();
     let (first, second) = (header(&before), header(&after));

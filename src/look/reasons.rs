@@ -1,4 +1,4 @@
-//! Why something was not seen, or not held against something else.
+//! Why something was not seen, or was not compared with something else.
 
 use crate::format::ParseError;
 
@@ -8,21 +8,21 @@ use crate::format::ParseError;
 pub enum Why {
     /// There is no such file.
     Absent,
-    /// Another file of the database was given alone.
+    /// The user gave another file of the database by itself.
     OneFileAlone,
-    /// One file was given alone, and nobody looked at locks.
+    /// The user gave one file by itself, and nobody looked at locks.
     LocksOfOneFileAlone,
     /// A bundle was made without it.
     LeftOut,
-    /// There is too little of it to decode.
+    /// It is too short to be decoded.
     TooShort(ParseError),
     /// The copies of its header differ, or their checksum is wrong.
     NotTrusted,
-    /// The reason that was recorded with the observation, as the system gave it.
+    /// The reason of the system, recorded with the observation.
     Recorded(String),
 }
 
-/// Why files and locks were not seen, each `None` where it was.
+/// Why files and locks were not seen. `None` for what was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reasons {
     /// The database.
@@ -35,11 +35,11 @@ pub struct Reasons {
     pub locks: Option<Why>,
 }
 
-/// Why two files were not held against each other.
+/// Why two files were not compared with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotCompared {
-    /// Nobody asked for it.
+    /// The options do not ask for it.
     NotAsked,
     /// The files were replaced while they were read.
     Replaced,
@@ -49,7 +49,7 @@ pub enum NotCompared {
     WalNotSeen,
     /// The bundle has no page content of the `-wal`.
     PagesLeftOut,
-    /// The frames are not there to be compared.
+    /// The frames that would be compared do not exist.
     NoFrames,
     /// There is no database to compare with.
     NoDatabase,
@@ -65,6 +65,6 @@ pub enum NotCompared {
     NothingClaimed,
     /// The wal-index claims frames that the WAL does not have.
     FramesMissing,
-    /// Nobody was seen to have the `-shm` open, and it does not fit the last commit of this WAL.
+    /// No process was seen to have the `-shm` open, and it does not fit the last commit of this WAL.
     LeftOver,
 }

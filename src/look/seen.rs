@@ -1,4 +1,4 @@
-//! What can be looked at: the files of one database, wherever they are.
+//! The files of one database that can be looked at, wherever they are.
 
 use std::io;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::wal::WalFacts;
 use super::inspection::{Origin, Sizes};
 use super::reasons::Reasons;
 
-/// The database file, as far as it can be seen.
+/// The database file, as far as it was seen.
 #[derive(Clone)]
 pub enum DatabaseSeen {
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// It was not looked at.
     NotSeen,
-    /// The first page, or what there is of it.
+    /// The first page, or a part of it.
     FirstPage(Arc<dyn ReadAt>),
     /// The whole file.
     Whole(Arc<dyn ReadAt>),
@@ -36,30 +36,30 @@ impl DatabaseSeen {
     }
 }
 
-/// The `-wal`, as far as it can be seen.
+/// The `-wal`, as far as it was seen.
 #[derive(Clone)]
 pub enum WalSeen {
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// It was not looked at.
     NotSeen,
-    /// The WAL header and the 24-byte frame headers; page content was left out of the bundle.
+    /// The WAL header and the 24-byte frame headers. Page content was left out of the bundle.
     Headers {
-        /// 32 bytes, then 24 bytes a frame.
+        /// 32 bytes, then 24 bytes for each frame.
         bytes: Arc<dyn ReadAt>,
-        /// What one pass over the whole file found when it was captured.
+        /// The facts that a pass over the whole file found when it was captured.
         facts: Box<WalFacts>,
     },
     /// The whole file.
     Whole(Arc<dyn ReadAt>),
 }
 
-/// The files of one database, as a source shows them. Each call gives a file as it is at that moment.
+/// The files of one database, as a source shows them. Each call returns a file in its state at that moment.
 ///
-/// Live files, a bundle and bytes in memory implement it; [`super::inspect`] is the one that calls it, in the order of
+/// Live files, a bundle and bytes in memory implement this. [`super::inspect`] calls it, in the order of
 /// [`super::order`].
 pub trait Seen: Sync {
-    /// What this is called, and what is known of it besides the bytes.
+    /// The name of the source, and what else is known about it.
     fn origin(&self) -> Origin {
         Origin::memory()
     }
@@ -67,47 +67,47 @@ pub trait Seen: Sync {
     /// The database.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn database(&self) -> io::Result<DatabaseSeen>;
 
     /// The `-wal`.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn wal(&self) -> io::Result<WalSeen>;
 
-    /// The `-shm`; `None` when there is none or it was not looked at.
+    /// The `-shm`. `None`: it does not exist or was not looked at.
     ///
     /// # Errors
-    /// When reading failed.
+    /// Reading failed.
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>>;
 
-    /// The state of the locks, asked for in as short a time as possible; `None` without lock evidence.
+    /// The state of the locks, read as fast as possible. `None` without evidence of locks.
     fn locks(&self) -> Option<LocksView>;
 
-    /// Adds every visible holder to the locks. This may take long: another thread does it while the WAL is read.
+    /// Adds every visible holder to the locks. This may take long, so another thread does it while the WAL is read.
     fn name_holders(&self, locks: LocksView) -> LocksView {
         locks
     }
 
     /// Whether the names of the files still lead to the files that are seen here. The last connection that closes a
-    /// database deletes `-wal` and `-shm`: the files that are open here can be gone.
+    /// database deletes `-wal` and `-shm`, so a file that is open here may have lost its name.
     fn in_place(&self) -> bool {
         true
     }
 
-    /// `nBackfill` from before the database was read; `head` is the first look at the wal-index. A bundle reads its
-    /// database before its `-shm`: there an earlier sample has the number.
+    /// `nBackfill`, read before the database. `head` is the first look at the wal-index. A bundle has its database read
+    /// before its `-shm`, so an earlier sample has the number there.
     fn backfilled_before_database(&self, head: &IndexHead) -> Option<FrameNumber> {
         Some(head.checkpoint.backfilled)
     }
 
-    /// Whether what is seen can be of one moment at all. An unstable bundle is not.
+    /// Whether the bytes can be of one moment at all. Those of an unstable bundle are not.
     fn may_be_settled(&self) -> bool {
         true
     }
 
-    /// Sizes of the files where they are known from elsewhere: a bundle has a part of a file and its full size.
+    /// Sizes of the files, if they are known from elsewhere. A bundle has a part of a file and its full size.
     fn sizes(&self) -> Option<Sizes> {
         None
     }
@@ -117,12 +117,12 @@ pub trait Seen: Sync {
         Reasons::default()
     }
 
-    /// Whether a `-journal` with content lies beside the database; `None` when nobody looked.
+    /// Whether there is a `-journal` with content beside the database. `None`: nobody looked for it.
     fn hot_journal(&self) -> Option<bool> {
         None
     }
 
-    /// Mounts, links, owners and processes around the files; `None` without such evidence.
+    /// Mounts, links, owners and processes of the files. `None` without such evidence.
     fn surroundings(&self) -> Option<Evidence> {
         None
     }
