@@ -10,7 +10,8 @@ use crate::format::wal::WalHeader;
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
-/// The largest manifest that is read or written. A real one has some tens of KiB; this limits what a hostile one costs.
+/// The largest manifest that is read or written. A usual one has some tens of KiB. This limits the cost of a hostile
+/// one.
 pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
 
 /// The prefix of the member names of one attempt.
@@ -33,27 +34,27 @@ pub enum WalMode {
 /// Whether the capture is of one moment.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Stability {
-    /// Whether the files provably are of one moment.
+    /// Whether it is proven that the files are of one moment.
     pub stable: bool,
-    /// Why not.
+    /// Why that is not proven.
     pub reason: Option<String>,
-    /// Attempts made, this one included.
+    /// Number of attempts, including this one.
     pub attempts: u32,
 }
 
 /// One member of the bundle that belongs to this capture.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Member {
-    /// Name in the tar.
+    /// Its name in the archive.
     pub name: String,
-    /// Bytes in the tar.
+    /// Its bytes in the archive.
     pub length: u64,
-    /// Zero bytes at the end that stand for bytes which were gone when they should have been read.
+    /// Number of zero bytes at its end that replace bytes which could not be read any more.
     pub padded: u64,
 }
 
-/// What the scan at capture found in a `-wal` of which only the headers were taken. The WAL header itself is not
-/// repeated here: its 32 bytes open the member `wal-headers`.
+/// The facts that the pass at capture found in a `-wal` of which only the headers are in the bundle. The WAL header is
+/// not repeated here: the member `wal-headers` begins with it.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WalSummary {
     /// Bytes in the file.
@@ -62,15 +63,15 @@ pub struct WalSummary {
     pub frames: FrameCounts,
     /// The first frame that is not part of the valid chain.
     pub end_frame: FrameNumber,
-    /// Why the chain ends.
+    /// Why the chain ends before that frame.
     pub end_reason: EndReason,
-    /// Commit frames in the valid chain.
+    /// Number of commit frames in the valid chain.
     pub commits: u64,
-    /// The last of them.
+    /// The last commit.
     pub last_commit: Option<LastCommit>,
-    /// Generations in order of first appearance.
+    /// Generations in the order in which they appear.
     pub generations: Vec<Generation>,
-    /// Frames of generations beyond the listed ones.
+    /// Number of frames of generations that are not listed.
     pub unlisted_generation_frames: u64,
 }
 
@@ -92,8 +93,8 @@ impl From<WalFacts> for WalSummary {
 }
 
 impl WalSummary {
-    /// Why no scan can have found these numbers, if they contradict each other. In a bundle they are claims, and later
-    /// steps calculate with them.
+    /// Why no pass over a WAL can have found these numbers, if they contradict each other. In a bundle they are claims,
+    /// and later steps calculate with them.
     #[must_use]
     pub fn contradiction(&self, header: Option<&WalHeader>) -> Option<String> {
         let FrameCounts { in_file, valid, committed, uncommitted, residue, stale, unwritten, torn_bytes } = self.frames;
@@ -148,24 +149,25 @@ pub struct Manifest {
     pub walscope_version: String,
     /// The path that was asked for.
     pub path: String,
-    /// Stability of the attempt that this manifest describes, the last one.
+    /// Stability of the last attempt, which this manifest describes.
     pub stability: Stability,
-    /// How much of the `-wal` was taken: what was asked for, or what its size decided.
+    /// How much of the `-wal` is in the bundle. It was asked for, or it follows from the size.
     pub wal_mode: WalMode,
-    /// `mxFrame` of S1 when its header could be trusted: where the member `wal` ends and `wal-tail` begins.
+    /// `mxFrame` of the captured `-shm`, if its header could be trusted. The member `wal` ends with this frame, and
+    /// `wal-tail` begins after it.
     pub mx_frame: Option<u32>,
     /// Whether the whole database is in the bundle.
     pub with_db: bool,
-    /// The members of the described attempt.
+    /// The members of the last attempt.
     pub members: Vec<Member>,
-    /// What the scan found, where only the headers of the `-wal` were taken.
+    /// The facts that the pass found, if the bundle has only the headers of the `-wal`.
     pub wal_summary: Option<WalSummary>,
-    /// Raw texts that could not be had: name below `proc/` to reason.
+    /// Raw texts that could not be read: the name below `proc/`, and the reason.
     pub missing_texts: BTreeMap<String, String>,
-    /// Files that were not owned and may have had their access time moved.
+    /// Files of another owner whose access time may have changed.
     pub access_time_moved: Vec<String>,
-    /// Whether the `-journal` began, before and after everything was copied, as one does that SQLite would roll back; a
-    /// finished one can be as long. Null in bundles of versions that did not look.
+    /// Whether the `-journal` began like one that SQLite would roll back, before and after everything was copied. A
+    /// finished one can have the same length. Null in bundles of versions that did not look.
     #[serde(default)]
     pub hot_journal: Option<bool>,
     /// What was seen besides the bytes.

@@ -8,11 +8,12 @@ use {
 
 use super::{Device, InodeId, Observation, Timestamp};
 
-/// The file system that a descriptor lives on.
+/// The file system of an open file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FileSystem {
-    /// Type as mountinfo names it (`ext4`, `fuse.bindfs`, `overlay`), or derived from `magic` where mountinfo has no such mount.
+    /// Its type as mountinfo names it (`ext4`, `fuse.bindfs`, `overlay`). If mountinfo has no such mount, it is derived
+    /// from `magic`.
     pub name: String,
     /// `f_type` of statfs(2).
     pub magic: u64,
@@ -20,7 +21,7 @@ pub struct FileSystem {
     pub fsid: String,
 }
 
-/// What one open descriptor says about its file: fstat, statx, ioctl, statfs, and a mapping of its own.
+/// What one open descriptor shows of its file: fstat, statx, ioctl, statfs, and a mapping of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FileView {
@@ -29,34 +30,34 @@ pub struct FileView {
     /// `st_ino`.
     #[cfg_attr(feature = "capture", serde(with = "super::decimal"), schemars(with = "String"))]
     pub inode: u64,
-    /// `st_mode`, type and permissions.
+    /// `st_mode`: type and permissions.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// `st_nlink`: 0 means that no path leads to it any more.
+    /// `st_nlink`: number of paths that lead to the file; 0 means that it was deleted.
     pub links: u64,
     /// Bytes.
     pub size: u64,
-    /// Content changed.
+    /// When the content changed last.
     pub modified: Timestamp,
-    /// Inode changed.
+    /// When the inode changed last.
     pub changed: Timestamp,
-    /// Last access.
+    /// When the file was last read.
     pub accessed: Timestamp,
-    /// `stx_btime` of statx(2).
+    /// When the file was created: `stx_btime` of statx(2).
     pub birth_time: Observation<Timestamp>,
     /// Inode generation, FS_IOC_GETVERSION.
     pub generation: Observation<u32>,
     /// `stx_mnt_id` of statx(2): the mount through which it was opened.
     pub mount_id: Observation<u64>,
-    /// The mount through which it was opened, by a number that no other mount ever has while the machine is up
+    /// The mount through which it was opened, by a number that no other mount gets while the machine is up
     /// (STATX_MNT_ID_UNIQUE, Linux 6.8).
     #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<u64>"))]
     pub unique_mount_id: Observation<u64>,
-    /// `diskseq` of the block device that `device` names (Linux 5.15): another one each time a disk is attached under
-    /// its number.
+    /// `diskseq` of the block device that `device` names (Linux 5.15). It changes each time a disk is attached under
+    /// this device number.
     #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<u64>"))]
     pub disk_sequence: Observation<u64>,
     /// The file system.
@@ -65,16 +66,16 @@ pub struct FileView {
     pub maps_identity: Observation<InodeId>,
 }
 
-/// The files of one database as one side sees them, and the directory that SQLite would create siblings in.
+/// The files of one database as one side sees them, and the folder in which SQLite would create the other files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct FilesView {
-    /// The database's path with symbolic links resolved, as the process whose files they are sees it.
+    /// The database's path with symbolic links resolved, as the process sees it whose files these are.
     pub database_path: String,
     /// How many symbolic links the name of the database itself led through.
     #[cfg_attr(feature = "capture", serde(default))]
     pub links_followed: u32,
-    /// The directory of the resolved path.
+    /// The folder of the resolved path.
     pub directory: Observation<FileView>,
     /// The database.
     pub database: Observation<FileView>,

@@ -18,41 +18,41 @@ pub struct Mount {
     pub parent: u64,
     /// `st_dev` of files on it.
     pub device: Device,
-    /// The part of the file system that is mounted.
+    /// The folder of the file system that is mounted.
     pub root: String,
-    /// Where.
+    /// The mount point.
     pub mount_point: String,
-    /// Type.
+    /// Type of the file system.
     pub fs_type: String,
-    /// Source.
+    /// The source of the mount.
     pub source: String,
     /// Options of the superblock.
     pub super_options: String,
 }
 
-/// Identifiers of the namespaces a process lives in, as the links in `/proc/PID/ns` read (`mnt:[4026531841]`).
+/// Identifiers of the namespaces of a process, in the form of the links in `/proc/PID/ns` (`mnt:[4026531841]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Namespaces {
-    /// Mounts.
+    /// The mount namespace.
     pub mount: Observation<String>,
-    /// Process ids.
+    /// The PID namespace.
     pub pid: Observation<String>,
-    /// Users.
+    /// The user namespace.
     pub user: Observation<String>,
-    /// Clock offsets.
+    /// The time namespace.
     pub time: Observation<String>,
 }
 
-/// The container a process belongs to, as far as its cgroup path names one.
+/// The container of a process, if its cgroup path names one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Container {
-    /// Runtime as the path names it: `docker`, `podman`, `containerd`, `kubernetes`.
+    /// The runtime that the path names: `docker`, `podman`, `containerd`, `kubernetes`.
     pub runtime: String,
-    /// Full id as the path has it.
+    /// The full id in the path.
     pub id: String,
-    /// Its name, where the runtime was there to be asked.
+    /// Its name, if its runtime could be asked.
     #[cfg_attr(feature = "capture", serde(default))]
     pub name: Option<String>,
 }
@@ -80,7 +80,7 @@ mod unseen_id {
     }
 }
 
-/// Who this side is, from the process whose files were looked at: kernel, namespaces, container, user.
+/// Kernel, namespaces, container and user of the process whose files were looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct HostView {
@@ -88,11 +88,12 @@ pub struct HostView {
     pub boot_id: Observation<String>,
     /// Kernel release, uname(2).
     pub kernel_release: Observation<String>,
-    /// Host name, uname(2); a container's short id, usually. Missing for another process's files.
+    /// Host name, uname(2); in a container usually its short id. It is missing for the files of another process.
     pub host_name: Observation<String>,
-    /// The process whose files were looked at, in the PID namespace of the observer: the capturing one, or another.
+    /// The process whose files were looked at, in the PID namespace of the observer. It is the capturing process or
+    /// another one.
     pub pid: u32,
-    /// Its effective user; 4294967295 where it could not be seen.
+    /// Its effective user; 4294967295 if it could not be seen.
     #[cfg_attr(feature = "capture", serde(with = "unseen_id"), schemars(with = "u32"))]
     pub uid: Option<u32>,
     /// Its effective group.
@@ -100,8 +101,8 @@ pub struct HostView {
     pub gid: Option<u32>,
     /// Its namespaces.
     pub namespaces: Namespaces,
-    /// Its container. Missing: its cgroup path names none (with cgroup namespaces it seldom does).
+    /// Its container. Missing: its cgroup path names none, as is usual with cgroup namespaces.
     pub container: Observation<Container>,
-    /// The mounts that the database's directory and files were reached through.
+    /// The mounts through which the files and the folder of the database were reached.
     pub mounts: Observation<Vec<Mount>>,
 }

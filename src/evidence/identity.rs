@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Device {
 
 /// An inode as `/proc/PID/maps` prints it for a mapping of the file.
 ///
-/// This is not always what `stat` says: on btrfs subvolumes the devices differ.
+/// This can differ from what `stat` returns: on btrfs subvolumes the devices differ.
 // What `stat` says is a `number::FileId`. It is not written above because that text is part of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]

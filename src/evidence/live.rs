@@ -14,10 +14,10 @@ use super::Observation;
 pub struct Live {
     /// Page frames behind mappings of both sides' `-shm`.
     pub pages: Observation<PagesView>,
-    /// Lock patterns held by one side and looked for by the other.
+    /// Locks in a pattern that one side held and the other looked for.
     pub beacon: BeaconView,
-    /// Numbers written through one mapping and read through another; `None` where that is no part of the trial, because
-    /// an examined file is never written to.
+    /// Numbers that were written through one mapping and read through another. `None`: it is no part of the trial,
+    /// because an examined file is never written to.
     pub coherence: Option<Observation<CoherenceView>>,
 }
 
@@ -33,21 +33,21 @@ impl Live {
     }
 }
 
-/// Page tables of both sides. They were read in turn, all of `a`, all of `b`, all of `a`, and so on, each list in its
-/// order: between two reads of one table every other table was read once.
+/// Page tables of both sides. They were read in turn: all of `a`, all of `b`, all of `a`, and so on, each list in its
+/// order. So between two reads of one table every other table was read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct PagesView {
-    /// Bytes a page.
+    /// Bytes of a page.
     pub page_size: u64,
     /// Tables of the first side.
     pub a: Vec<PageTable>,
     /// Tables of the second side.
     pub b: Vec<PageTable>,
-    /// Whether both paths led to the `-shm` that was opened when the last had been read.
+    /// Whether both paths still led to the `-shm` that was opened, after the last table was read.
     pub files_in_place: bool,
-    /// Mappings of both sides that were seen and not looked at: there were too many. Processes that could not be read are
-    /// counted in the sides' own evidence.
+    /// Number of mappings of both sides that were seen but not read, because there were too many. Processes that could
+    /// not be read are counted in the evidence of each side.
     #[cfg_attr(feature = "capture", serde(default))]
     pub not_looked_at: u64,
 }
@@ -56,32 +56,32 @@ pub struct PagesView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Mapper {
-    /// walscope itself, through the descriptor that it opened by the side's path.
+    /// walscope itself, through a descriptor that it opened by the side's path.
     Descriptor,
     /// A process of the side.
     Process {
-        /// In the PID namespace of the observer.
+        /// Process id in the PID namespace of the observer.
         pid: u32,
-        /// `/proc/PID/comm`.
+        /// Name of its command, from `/proc/PID/comm`.
         command: Option<String>,
-        /// Field 22 of `/proc/PID/stat`.
+        /// Start time of the process: field 22 of `/proc/PID/stat`.
         start_time: Option<u64>,
     },
 }
 
-/// The beginning of one mapping of a `-shm`, as page tables show it.
+/// The first pages of one mapping of a `-shm`, as a page table shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct PageTable {
-    /// Whose.
+    /// Who has the mapping.
     pub mapper: Mapper,
-    /// Whether the mapping can be written through. What a read-only one shows on an overlay may be left behind by the
-    /// first writer.
+    /// Whether the mapping is writable. On an overlay, a mapping that is only readable may show pages that the first
+    /// writer replaces.
     pub writable: bool,
-    /// Whether `maps` names the mapping by the side's own path.
+    /// Whether `maps` shows the side's own path for the mapping.
     pub same_path: bool,
-    /// The entries of the first pages, in file order from offset 0, one list for each time they were read. Not seen when
-    /// they could not be read, or when the mapping was another afterwards.
+    /// The entries of the first pages in the order of the file, one list for each time they were read. Not seen: they
+    /// could not be read, or the mapping was a different one afterwards.
     pub reads: Observation<Vec<Vec<PageEntry>>>,
 }
 
@@ -155,31 +155,31 @@ pub struct BeaconView {
     pub back: Observation<BeaconLook>,
 }
 
-/// One pattern of locks that one side held, and what the other saw of it.
+/// One pattern of locks that one side held, and what the other side saw of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct BeaconLook {
-    /// What the pattern says: drawn at random.
+    /// The number that the pattern encodes. It was chosen at random.
     #[cfg_attr(feature = "capture", serde(with = "super::decimal"), schemars(with = "String"))]
     pub nonce: u64,
     /// What the other side saw.
     pub sight: Sight,
-    /// Whether the holder knows that it held from before the look until after it: another descriptor of its own file
-    /// showed the pattern both times.
+    /// Whether the holder knows that it held the pattern from before the look until after it: another descriptor of its
+    /// own file showed the pattern both times.
     pub held_throughout: bool,
-    /// Whether afterwards the path still named the file on both sides.
+    /// Whether the path still named the file on both sides afterwards.
     pub files_in_place: bool,
 }
 
-/// What was seen where a pattern was looked for.
+/// What was seen at the place of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Sight {
-    /// The pattern, bit for bit.
+    /// Exactly the pattern.
     Seen,
     /// No lock at all.
     NotSeen,
-    /// Other locks lay there too.
+    /// There were other locks too.
     Garbled,
 }
 
@@ -187,15 +187,15 @@ pub enum Sight {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct CoherenceView {
-    /// What was written through the first side's mapping was there in the second's. `None`: not known.
+    /// Whether the numbers that were written through the first side's mapping were in the second's. `None`: not known.
     pub forth: Option<bool>,
-    /// What was written through the second side's mapping was there in the first's. `None`: not known.
+    /// Whether the numbers that were written through the second side's mapping were in the first's. `None`: not known.
     pub back: Option<bool>,
-    /// Round trips there and back, nanoseconds; empty on the side that only answered.
+    /// Round trips in nanoseconds. Empty on the side that only answered.
     pub round_trips: Vec<u64>,
-    /// Round trips that were wanted.
+    /// Number of round trips that were wanted.
     pub wanted: u32,
-    /// Round trips that were made.
+    /// Number of round trips that were made.
     pub made: u32,
 }
 

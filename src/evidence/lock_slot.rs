@@ -10,7 +10,7 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-/// One of the locks that tell who is at work on a database: a byte of the `-shm`, or the database's SHARED range.
+/// A lock that shows who uses a database: a byte of the `-shm`, or the database's SHARED range.
 ///
 /// The bytes are those of wal.c (`WALINDEX_LOCK_OFFSET`, `SQLITE_SHM_NLOCK`) and os_unix.c (`UNIX_SHM_BASE`,
 /// `UNIX_SHM_DMS`, `SHARED_FIRST`, `SHARED_SIZE`).
@@ -23,7 +23,7 @@ pub enum LockSlot {
     Checkpoint,
     /// RECOVER, byte 122: a recovery holds it exclusively.
     Recover,
-    /// READ0, byte 123: its readers use the database alone and no frame of the WAL.
+    /// READ0, byte 123: its readers use only the database, and no frame of the WAL.
     Read0,
     /// READ1, byte 124.
     Read1,
@@ -35,7 +35,7 @@ pub enum LockSlot {
     Read4,
     /// The dead-man switch, byte 128: every connection that has the `-shm` open holds it shared.
     DeadManSwitch,
-    /// The database's SHARED range, 510 bytes: it shows connections that have no `-shm`, as in exclusive mode.
+    /// The database's SHARED range, 510 bytes. It shows connections without a `-shm`, as in exclusive locking mode.
     Database,
 }
 

@@ -14,35 +14,35 @@ use super::LockSlot;
 pub enum LockState {
     /// Nobody holds it.
     Free,
-    /// Held shared, by one or more.
+    /// One or more processes hold it shared.
     Shared,
-    /// Held exclusively.
+    /// One process holds it exclusively.
     Exclusive,
     /// No evidence.
     Unknown,
 }
 
-/// Somebody who holds a lock, as far as visible from here.
+/// Somebody who holds a lock and is visible from here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Holder {
-    /// Process, in the PID namespace of the observer.
+    /// Process id in the PID namespace of the observer.
     pub pid: Option<u32>,
-    /// `/proc/PID/comm`.
+    /// Name of its command, from `/proc/PID/comm`.
     pub command: Option<String>,
-    /// Container, as docker names or ids go.
+    /// Its container, by name or id as docker shows it.
     pub container: Option<String>,
 }
 
-/// One lock byte and who holds it. Held with no holder listed means: not visible from here.
+/// One lock byte, and who holds it. If it is held and no holder is listed, the holder is not visible from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct ByteLock {
-    /// State.
+    /// Its state.
     pub state: LockState,
     /// Why the state is unknown.
     pub reason: Option<String>,
-    /// Holders visible from here.
+    /// Holders that are visible from here.
     pub holders: Vec<Holder>,
 }
 
@@ -115,13 +115,14 @@ impl ShmLocks {
     }
 }
 
-/// The locks that were seen, both ways: by asking the kernel (F_OFD_GETLK) and by reading `/proc/locks`.
+/// The locks that were seen: by asking the kernel (F_OFD_GETLK), and by reading `/proc/locks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct LocksView {
-    /// The `-shm`'s lock bytes.
+    /// The lock bytes of the `-shm`.
     pub shm: ShmLocks,
-    /// The database's SHARED range (510 bytes at 0x40000002): shows connections that have no `-shm`, as in exclusive mode.
+    /// The database's SHARED range (510 bytes at 0x40000002). It shows connections without a `-shm`, as in exclusive
+    /// locking mode.
     pub database: ByteLock,
 }
 

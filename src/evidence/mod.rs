@@ -36,30 +36,31 @@ pub use observation::Observation;
 pub use sample::WalIndexSample;
 pub use time::{ClockSample, Timestamp};
 
-/// Everything one side saw besides the bytes.
+/// Everything that one side saw besides the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Evidence {
-    /// Clocks when the files had been opened, before the first look at them.
+    /// The clocks after the files were opened and before they were read.
     pub begun: ClockSample,
-    /// Clocks after the last look, for which the paths were checked: the descriptors were open from `begun` to here.
+    /// The clocks after the last look, in which the paths were checked. The descriptors were open from `begun` to here.
     pub ended: ClockSample,
     /// Kernel, namespaces, container, user.
     pub host: HostView,
-    /// Identities at the end of the capture, from descriptors that were open throughout.
+    /// Identities at the end of the capture, from descriptors that were open all the time.
     pub files: FilesView,
-    /// Whether at the end each path still led to the file that had been opened. `false` for a `-shm` that was replaced.
+    /// Whether each path still led to the opened file at the end. `false` if a `-shm` was replaced.
     pub paths_unchanged: bool,
-    /// Whether at the end the path still led to the same name in the same folder, whatever became of the files.
+    /// Whether the path still led to the same name in the same folder at the end. The files may have been replaced.
     #[cfg_attr(feature = "capture", serde(default))]
     pub folder_unchanged: bool,
     /// Processes that map the `-shm`.
     pub mappings: Observation<MappingsView>,
-    /// Locks.
+    /// The locks.
     pub locks: Observation<LocksView>,
     /// The wal-index at several moments, oldest first.
     pub samples: Vec<WalIndexSample>,
-    /// Page tables of the mappings of the `-shm`. From two captures they say nothing: page frames are used again at once.
+    /// Page tables of the mappings of the `-shm`. Those of two captures cannot be compared, because page frames are
+    /// used again at once.
     #[cfg_attr(feature = "capture", serde(default = "not_recorded::<Vec<live::PageTable>>"))]
     pub page_tables: Observation<Vec<live::PageTable>>,
 }

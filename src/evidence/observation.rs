@@ -6,7 +6,7 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-/// Something that was looked at: seen, or not seen for a reason.
+/// Something that was looked at: it was seen, or there is a reason why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
     feature = "capture",
@@ -14,24 +14,24 @@ use {
     serde(tag = "status", rename_all = "snake_case")
 )]
 pub enum Observation<T> {
-    /// Looked at and seen.
+    /// It was seen.
     Seen {
         /// What was seen.
         value: T,
     },
     /// The system refused to show it.
     Denied {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// It is not there.
     Missing {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// This kernel or file system cannot tell.
+    /// This kernel or file system cannot show it.
     Unsupported {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

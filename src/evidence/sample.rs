@@ -25,20 +25,20 @@ mod in_32_bits {
     }
 }
 
-/// What the wal-index said at one moment; both header copies were equal and their checksums right.
+/// What the wal-index showed at one moment. Both header copies were equal and their checksums right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct WalIndexSample {
-    /// Clocks before the header was read.
+    /// The clocks before the header was read.
     pub before: ClockSample,
-    /// Clocks after it was read.
+    /// The clocks after the header was read.
     pub after: ClockSample,
     /// `mxFrame`.
     #[cfg_attr(feature = "capture", serde(with = "in_32_bits"), schemars(with = "u32"))]
     pub mx_frame: FrameNumber,
     /// Both salts, as the WAL's big-endian numbers.
     pub salts: Salts,
-    /// `aFrameCksum`: meaningless while `mx_frame` is 0.
+    /// `aFrameCksum`. It means nothing while `mx_frame` is 0.
     pub frame_checksum: Checksum,
     /// `nBackfill`.
     #[cfg_attr(feature = "capture", serde(with = "in_32_bits"), schemars(with = "u32"))]

@@ -32,8 +32,8 @@ pub struct ClockSample {
     pub boottime: u64,
     /// CLOCK_REALTIME.
     pub realtime: Timestamp,
-    /// Offset that the process's time namespace adds to CLOCK_BOOTTIME, nanoseconds; 0 outside of time namespaces.
-    /// `None` when `/proc/self/timens_offsets` could not be read: then the clock is not comparable with others.
+    /// The offset in nanoseconds that the time namespace of this process adds to CLOCK_BOOTTIME; 0 outside of time
+    /// namespaces. `None`: `/proc/self/timens_offsets` could not be read, so the clock cannot be compared with others.
     pub boottime_offset: Option<i64>,
 }
 

@@ -158,7 +158,7 @@ impl IndexHead {
 ///
 /// The byte order is the one in which `iVersion` of copy 0 is 3007000, otherwise the one in which that of copy 1 is.
 /// The lock bytes only have names; their values mean nothing. Byte 128 (`nBackfillAttempted`) is also the byte of the
-/// dead man switch lock.
+/// dead-man switch lock.
 ///
 /// # Errors
 /// There are fewer than 136 bytes.

@@ -88,7 +88,7 @@ pub enum Basis {
     AtRest {
         /// `nBackfillAttempted` of a `-shm` that was left over and belongs to this WAL.
         attempted: Option<FrameNumber>,
-        /// Whether the dead man switch was seen to be free.
+        /// Whether the dead-man switch was seen to be free.
         seen: bool,
     },
     /// Only the WAL: the files were replaced while they were read.
@@ -127,11 +127,11 @@ fn replaced(wal: &WalFacts) -> CheckpointFacts {
 /// Whether a process has the `-shm` open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Openness {
-    /// The dead man switch or another lock is held.
+    /// The dead-man switch or another lock is held.
     Live,
-    /// The dead man switch is free, but the database is open.
+    /// The dead-man switch is free, but the database is open.
     WithoutIndex,
-    /// The dead man switch is free, and no process is seen to have the database open.
+    /// The dead-man switch is free, and no process is seen to have the database open.
     AtRest,
     /// There is no evidence.
     Unknown,

@@ -153,7 +153,7 @@ impl Inspection {
         self.shm.as_ref().and_then(IndexHead::trusted)
     }
 
-    /// Whether a process was seen to have the `-shm` open: the dead man switch is held.
+    /// Whether a process was seen to have the `-shm` open: the dead-man switch is held.
     #[must_use]
     pub fn in_use(&self) -> bool {
         self.locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held())

@@ -15,63 +15,65 @@ use crate::wal::WalFacts;
 #[serde(remote = "CheckpointState", rename_all = "snake_case")]
 #[schemars(rename = "CheckpointState")]
 enum StateDocument {
-    /// No `-wal`, or not a usable one.
+    /// There is no `-wal`, or it cannot be used.
     NoWal,
-    /// Nothing committed in it, or nothing that the wal-index shows yet.
+    /// Nothing is committed in the WAL, or nothing that the wal-index shows yet.
     Empty,
-    /// Frames wait and nothing stands in the way.
+    /// Frames wait, and nothing blocks the checkpoint.
     Pending,
-    /// Frames wait and a reader stands in the way.
+    /// Frames wait, and a reader blocks the checkpoint.
     Blocked,
     /// All frames are in the database.
     Complete,
-    /// The next generation has begun in the wal-index, no frame of it is committed yet.
+    /// The next generation has begun in the wal-index, but no frame of it is committed yet.
     Restarted,
-    /// Somebody holds CKPT, or has the database for himself while more was attempted than done. How far it is cannot be
-    /// seen: `nBackfill` moves when it ends.
+    /// A checkpoint is at work: somebody holds CKPT, or has locked the database exclusively while more was attempted
+    /// than done. Its progress is not visible, because `nBackfill` is written at the end.
     InProgress,
-    /// More was attempted than done, and nobody is seen to hold CKPT.
+    /// A checkpoint was interrupted: more was attempted than done, and nobody is seen to hold CKPT.
     Interrupted,
-    /// Cannot be told.
+    /// This cannot be determined.
     Unknown,
 }
 
-/// A lock that stands in the way.
+/// A lock that blocks the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "Blocker")]
 pub struct BlockerDocument {
-    /// `read0` .. `read4`, `checkpoint`, `write`, `recover`; `database`: the whole of it is locked exclusively.
+    /// The name of the lock: `read0` to `read4`, `checkpoint`, `write`, `recover`, or `database` if the whole database
+    /// file is locked exclusively.
     #[schemars(with = "String")]
     pub lock: LockSlot,
-    /// Slot of the read mark.
+    /// The slot of the read mark.
     pub slot: Option<u8>,
-    /// The mark.
+    /// The read mark: a frame number.
     pub mark: Option<u32>,
-    /// Who.
+    /// Who holds the lock.
     pub holders: Vec<Holder>,
 }
 
-/// The checkpoint, diagnosed.
+/// What is known of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "CheckpointFacts")]
 pub struct CheckpointDocument {
-    /// State.
+    /// Its state.
     #[serde(with = "StateDocument")]
     pub state: CheckpointState,
-    /// Frames up to the last commit that counts: live the `-shm`'s `mxFrame`, at rest the WAL's last commit.
+    /// Frames up to the last commit that counts. That is `mxFrame` of a `-shm` in use, and at rest the last commit of
+    /// the WAL.
     pub committed: u64,
-    /// `nBackfill`; 0 where no trustworthy `-shm` says more.
+    /// `nBackfill`; 0 if no `-shm` can be trusted to say more.
     pub backfilled: u64,
     /// `committed - backfilled`.
     pub pending: u64,
-    /// How far a checkpoint may copy now; `None` without lock evidence.
+    /// Up to which frame a checkpoint may copy now; null without evidence of locks.
     pub safe_to: Option<u64>,
-    /// Whether the next writer could restart the WAL once all is copied; `None` without lock evidence, when nothing is
-    /// committed, and while the only slot in the way may be the present writer's own.
+    /// Whether the next writer could restart the WAL after everything is copied. Null without evidence of locks, if
+    /// nothing is committed, and if the only slot that prevents it may be the present writer's own.
     pub can_restart: Option<bool>,
-    /// What stands in the way of copying, or, when all is copied, of restarting the WAL.
+    /// What blocks copying or, if everything is copied, what prevents a restart of the WAL.
     pub blocked_by: Vec<BlockerDocument>,
-    /// One or two plain sentences: what is so, and what to do.
+    /// One or two sentences: what is the case, and what to do.
     pub explanation: String,
 }
 

@@ -24,9 +24,9 @@ pub struct CompareDocument {
     pub verdict: Verdict,
     /// The verdict in a sentence.
     pub explanation: String,
-    /// What happened between two sides; null when there are more.
+    /// What happened between two sides; null if there are more than two.
     pub lineage: Option<Lineage>,
-    /// What happened between each neighbouring pair.
+    /// What happened between each side and the next one.
     pub lineages: Vec<Lineage>,
     /// Whether all files were open at the same time.
     pub simultaneous: bool,
@@ -39,30 +39,30 @@ pub struct CompareDocument {
 /// One side.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct SideModel {
-    /// What the verdict calls it: a bundle's bare name where that is enough, else as it was given.
+    /// The name of the side in the verdict: the file name of a bundle if that is enough, otherwise as it was given.
     pub label: String,
-    /// The database's path with links resolved, as seen from that side.
+    /// The database's path with symbolic links resolved, as seen from this side.
     pub path: String,
     /// Whether the capture is of one moment.
     pub stable: bool,
-    /// Identities of the files.
+    /// Identities of the side's files.
     pub identities: Identities,
-    /// The container it was captured in: an id, where a cgroup path names it.
+    /// The id of the container in which it was captured, if a cgroup path names it.
     pub container: Option<String>,
-    /// The container's name, where its runtime was there to be asked; else null.
+    /// The container's name; null if its runtime could not be asked.
     pub container_name: Option<String>,
     /// Where it was captured.
     pub host: Host,
-    /// The wal-index; null without one that can be trusted.
+    /// The wal-index; null if there is none that can be trusted.
     pub position: Option<Position>,
-    /// Why something above is null, by its name.
+    /// Why a value is null, under the name of that value.
     pub reasons: BTreeMap<String, String>,
 }
 
 /// Identities of one side's files.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Identities {
-    /// The directory.
+    /// The folder of the database.
     pub directory: Option<Identity>,
     /// The database.
     pub database: Option<Identity>,
@@ -79,9 +79,9 @@ pub struct Identity {
     pub device: String,
     /// `st_ino`, decimal.
     pub inode: String,
-    /// Device as `/proc/PID/maps` prints it for a mapping; only looked at for the `-shm`.
+    /// Device as `/proc/PID/maps` prints it for a mapping. Only looked at for the `-shm`.
     pub maps_device: Option<String>,
-    /// Inode as `/proc/PID/maps` prints it.
+    /// Inode as `/proc/PID/maps` prints it for a mapping.
     pub maps_inode: Option<String>,
     /// Inode generation.
     pub generation: Option<u32>,
@@ -89,9 +89,9 @@ pub struct Identity {
     pub birth_time: Option<Timestamp>,
     /// Type of the file system.
     pub file_system: Option<String>,
-    /// Paths that lead to it; 0: deleted.
+    /// Number of paths that lead to the file; 0: it was deleted.
     pub links: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
@@ -102,17 +102,17 @@ pub struct Host {
     pub boot_id: Option<String>,
     /// Kernel release.
     pub kernel_release: Option<String>,
-    /// Host name; a container's short id, usually.
+    /// Host name; in a container usually its short id.
     pub host_name: Option<String>,
     /// Mount namespace.
     pub mount_namespace: Option<String>,
     /// PID namespace.
     pub pid_namespace: Option<String>,
-    /// The capturing user.
+    /// The user who captured.
     pub uid: u32,
 }
 
-/// How far a wal-index is.
+/// The state of a wal-index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Position {
     /// Salt-1 of the generation.

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
 
-/// What the first bytes of the database say.
+/// The first bytes of the database.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Database {
     /// What the bytes are.
     pub kind: Kind,
-    /// The header, of a plain database.
+    /// The header, if the database is not encrypted.
     pub header: Option<Header>,
 }
 
@@ -18,7 +18,7 @@ pub struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A SQLite header.
+    /// A SQLite header that is not encrypted.
     Plain,
     /// Encrypted, or no database.
     Opaque,
@@ -29,31 +29,31 @@ pub enum Kind {
 /// The 100-byte header.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Header {
-    /// Bytes.
+    /// Bytes of a page.
     pub page_size: u32,
-    /// `rollback`, `wal`, `wal2` or `other`, from the version bytes 18 and 19.
+    /// `rollback`, `wal`, `wal2` or `other`, according to bytes 18 and 19.
     pub journal_mode: &'static str,
-    /// Byte 18.
+    /// Write version, byte 18.
     pub write_version: u8,
-    /// Byte 19.
+    /// Read version, byte 19.
     pub read_version: u8,
-    /// Reserved bytes a page.
+    /// Reserved bytes at the end of each page.
     pub reserved: u8,
-    /// File change counter; in WAL mode it moves with checkpoints only.
+    /// File change counter. In WAL mode only checkpoints change it.
     pub change_counter: u32,
-    /// Pages, as of `version_valid_for`.
+    /// Pages in the database file when the change counter was `version_valid_for`.
     pub database_pages: u32,
     /// Schema cookie.
     pub schema_cookie: u32,
     /// Schema format.
     pub schema_format: u32,
-    /// 1 UTF-8, 2 UTF-16le, 3 UTF-16be.
+    /// Text encoding: 1 UTF-8, 2 UTF-16le, 3 UTF-16be.
     pub text_encoding: u32,
     /// User version.
     pub user_version: u32,
     /// Application id.
     pub application_id: u32,
-    /// The change counter for which `database_pages` and `sqlite_version` hold.
+    /// The change counter for which `database_pages` and `sqlite_version` are right.
     pub version_valid_for: u32,
     /// SQLITE_VERSION_NUMBER of the library that wrote last.
     pub sqlite_version: u32,

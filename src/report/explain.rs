@@ -17,11 +17,11 @@ const FINDINGS: &str = include_str!("../../docs/findings.md");
 pub struct Explanation {
     /// The code.
     pub code: String,
-    /// In a few words, with the severities that it can have.
+    /// A short title, with the severities that it can have.
     pub summary: String,
     /// What it means.
     pub means: String,
-    /// What it rests on.
+    /// The facts that it rests on.
     pub rests_on: String,
     /// Innocent causes.
     pub innocent_causes: String,
@@ -37,7 +37,7 @@ pub struct ExplainDocument {
     /// Whether one was asked for.
     #[serde(skip)]
     one: bool,
-    /// In the order of the document, which is by code.
+    /// The findings, sorted by code.
     pub findings: Vec<Explanation>,
 }
 

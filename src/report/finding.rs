@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::finding::{Finding, Severity, value};
 use crate::say;
 
-/// One finding: a stable code, what it means here, what it rests on, what to do.
+/// One finding: a stable code, what it means in this case, what it rests on, and what to do.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 #[schemars(rename = "Finding")]
 pub struct FindingDocument {
@@ -16,11 +16,11 @@ pub struct FindingDocument {
     /// How much it matters.
     #[serde(with = "SeverityDocument")]
     pub severity: Severity,
-    /// A few words.
+    /// A short title.
     pub title: String,
     /// One or two sentences about this case.
     pub detail: String,
-    /// The numbers it rests on.
+    /// The facts that it rests on.
     pub evidence: Map<String, Value>,
     /// What to do about it.
     pub advice: String,
@@ -31,11 +31,11 @@ pub struct FindingDocument {
 #[serde(remote = "Severity", rename_all = "snake_case")]
 #[schemars(rename = "Severity")]
 enum SeverityDocument {
-    /// Worth knowing, needs nothing.
+    /// Worth knowing; nothing has to be done.
     Info,
     /// Unusual, harmless in most cases.
     Notice,
-    /// Something will go wrong, or stands in the way.
+    /// Something will fail, or prevents something.
     Warning,
     /// Something is wrong.
     Error,

@@ -19,17 +19,17 @@ pub const SCHEMA: &str = "walscope/inspect/1";
 /// Where the facts come from.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Source {
-    /// As the user named it.
+    /// The name that the user gave for it.
     pub label: String,
-    /// Files or a bundle.
+    /// Whether it is files or a bundle.
     pub kind: SourceKind,
-    /// The database's path with links resolved; for a bundle, as the capturing process saw it.
+    /// The database's path with symbolic links resolved. For a bundle it is the path that the capturing process saw.
     pub path: String,
-    /// Whether a bundle is of one moment; null for live files, which are read one after the other.
+    /// Whether a bundle is of one moment. Null for live files, which are read one after the other.
     pub stable: Option<bool>,
 }
 
-/// Where the bytes were read.
+/// What kind of source the bytes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
@@ -39,14 +39,14 @@ pub enum SourceKind {
     Bundle,
 }
 
-/// Sizes of the files; null is absent or not looked at.
+/// Sizes of the files in bytes. Null: the file is absent or was not looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Sizes {
-    /// The database, bytes.
+    /// Bytes of the database.
     pub database: Option<u64>,
-    /// The `-wal`, bytes.
+    /// Bytes of the `-wal`.
     pub wal: Option<u64>,
-    /// The `-shm`, bytes.
+    /// Bytes of the `-shm`.
     pub shm: Option<u64>,
 }
 
@@ -59,17 +59,17 @@ pub struct InspectDocument {
     pub source: Source,
     /// File sizes in bytes.
     pub sizes: Sizes,
-    /// The database's head.
+    /// The header of the database.
     pub database: Option<Database>,
-    /// The `-wal`; null when it was not looked at. An absent one has `end.reason` `no_file`.
+    /// The `-wal`. Null: it was not looked at. If it does not exist, `end.reason` is `no_file`.
     pub wal: Option<Wal>,
     /// The `-shm`.
     pub shm: Option<Shm>,
-    /// The checkpoint, diagnosed.
+    /// What is known of the checkpoint.
     pub checkpoint: Option<CheckpointDocument>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
-    /// Why something above is null or unknown, by its name.
+    /// Why a value is null or unknown, under the name of that value.
     pub reasons: BTreeMap<String, String>,
 }
 

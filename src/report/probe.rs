@@ -1,4 +1,4 @@
-//! `walscope/probe/1`: what a live challenge between two sides came to.
+//! `walscope/probe/1`: the result of a live challenge between two sides.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,19 +14,19 @@ use crate::say::{self, Names};
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/probe/1";
 
-/// What was done.
+/// The action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Held a beacon.
+    /// Hold a beacon.
     Hold,
-    /// Looked for one.
+    /// Look for a beacon.
     Seek,
-    /// Met another side.
+    /// Meet another side.
     Meet,
 }
 
-/// What it was done on.
+/// What the action was done on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
@@ -41,39 +41,39 @@ pub enum On {
 pub struct ProbeDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// What it was done on.
+    /// What the action was done on.
     pub on: On,
     /// The source or folder, as it was given.
     pub source: String,
-    /// This side's nonce, 16 hexadecimal digits: held by it, or looked for.
+    /// This side's nonce, 16 hexadecimal digits: the one that it held or looked for.
     pub nonce: String,
-    /// The other side's nonce, of a meeting; null when nobody was met.
+    /// The other side's nonce, after a meeting. Null: no other side was met.
     pub peer_nonce: Option<String>,
-    /// Whether the other side said that it saw this one; null where it cannot say.
+    /// Whether the other side reported that it saw this one. Null: it cannot report that.
     pub acknowledged: Option<bool>,
-    /// Always null: this document is printed when holding begins, and for other actions there is nothing to hold. Whether a
-    /// beacon was there until the end is said on standard error when it ends.
+    /// Always null. The document of `hold` is printed when holding begins, and the other actions hold nothing. When
+    /// holding ends, standard error says whether the beacon was there until the end.
     pub held_throughout: Option<bool>,
-    /// Times for a number to go there and back through the mappings; null on the side that only answered.
+    /// Times for a number to go to the other side and back through the mappings. Null on the side that only answered.
     pub latency: Option<Latency>,
-    /// The verdict; null for a beacon that is only held.
+    /// The verdict. Null for `hold`, which does not learn what the other side saw.
     pub verdict: Option<Verdict>,
     /// The verdict, or what to do next, in a sentence.
     pub explanation: String,
-    /// Nonces on files of earlier meetings that were left behind in the folder: remove them.
+    /// Nonces in the names of files that earlier meetings left in the folder. These files can be removed.
     pub left_behind: Vec<String>,
 }
 
 /// Round trips, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Latency {
-    /// How many.
+    /// Number of round trips.
     pub round_trips: u64,
-    /// The fastest.
+    /// The fastest round trip.
     pub fastest_ns: u64,
-    /// Half were faster.
+    /// The median: half of the round trips were faster.
     pub median_ns: u64,
 }
 

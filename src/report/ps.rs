@@ -22,28 +22,28 @@ pub const SCHEMA: &str = "walscope/ps/1";
 pub struct PsDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
-    /// How far one could look.
+    /// How much could be seen.
     pub sight: Sight,
-    /// By identity: what the kernel says is mapped.
+    /// The wal-indexes, ordered by the identity that the kernel prints for mappings.
     pub wal_indexes: Vec<WalIndex>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
 }
 
-/// How far one could look.
+/// How much could be seen.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Sight {
-    /// Processes whose mappings could be read.
+    /// Number of processes whose mappings could be read.
     pub processes_read: u32,
-    /// Processes whose mappings could not be read.
+    /// Number of processes whose mappings could not be read.
     pub processes_denied: u32,
-    /// Whether every process of the machine is listed here, because this is its first PID namespace: those counted in
-    /// `processes_denied` are, too. It does not say that every one could be read. Null: not known.
+    /// Whether every process of the machine is visible, because this is its first PID namespace. It does not say that
+    /// the mappings of every process could be read: `processes_denied` counts those that could not. Null: not known.
     pub every_process: Option<bool>,
-    /// What cannot be seen from here, in words; null when nothing is known to be out of sight.
+    /// What cannot be seen from here, in words. Null: nothing is known to be hidden.
     pub unseen: Option<String>,
-    /// Mappings that seemed cut off from their path and were gone at a further look, as while a database is closed; they
-    /// are left out.
+    /// Number of mappings that seemed cut off from their path and were gone at a later look, as happens while a
+    /// database is closed. They are left out.
     pub passing: u32,
 }
 
@@ -52,33 +52,34 @@ pub struct Sight {
 pub struct WalIndex {
     /// Device and inode as the kernel prints them for mappings.
     pub identity: InodeId,
-    /// `st_dev` on btrfs, where the device of `identity` stands for all subvolumes, whose files can have equal numbers;
-    /// else null.
+    /// `st_dev` on btrfs, null on other file systems. On btrfs the device in `identity` is the same for all subvolumes,
+    /// whose files can have equal inode numbers.
     pub subvolume: Option<Device>,
-    /// The database, as the processes that map it see it: the path without `-shm`; one for each different path.
+    /// The paths of the database, as the processes that map the wal-index see them: each different path of the `-shm`,
+    /// without `-shm`.
     pub databases: Vec<String>,
-    /// What the paths lead to now.
+    /// What these paths lead to now.
     pub state: State,
     /// Other wal-indexes that are mapped under the same path in the same mount namespace.
     pub split_with: Vec<InodeId>,
-    /// Bytes of the file; null when it could not be opened.
+    /// Bytes of the file. Null: it could not be opened.
     pub size: Option<u64>,
-    /// `mxFrame`; null when the header could not be trusted or read.
+    /// `mxFrame`. Null: the header could not be read or trusted.
     pub mx_frame: Option<u32>,
-    /// `nBackfill`; null like `mx_frame`.
+    /// `nBackfill`. Null: the header could not be read or trusted.
     pub backfilled: Option<u32>,
-    /// Lock bytes by name.
+    /// The lock bytes by name.
     pub locks: Vec<Lock>,
-    /// Read marks, by slot; null is unused. Empty when the head could not be read.
+    /// Read marks by slot; null for an unused mark. Empty if the head could not be read.
     pub read_marks: Vec<Option<u32>>,
-    /// Who maps it.
+    /// The processes that map it.
     pub processes: Vec<Process>,
-    /// Processes that are not listed, there being too many.
+    /// Number of processes that are not listed because there are too many.
     pub processes_not_listed: u64,
-    /// A SOURCE under which the database can be looked at from here, such as `walscope inspect` takes: as one of the processes
-    /// sees it. Null when its path cannot be written in one line.
+    /// A SOURCE for other commands, such as `walscope inspect`, under which the database can be looked at from here, as
+    /// one of the processes sees it. Null: its path cannot be written in one line.
     pub look: Option<String>,
-    /// Why something above is null or unknown.
+    /// Why a value is null or unknown, under the name of that value.
     pub reasons: BTreeMap<String, String>,
 }
 
@@ -86,30 +87,30 @@ pub struct WalIndex {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// To it.
+    /// The path leads to the mapped file.
     Current,
-    /// To nothing: it was deleted.
+    /// The path leads to nothing: the file was deleted.
     Deleted,
-    /// To another file.
+    /// The path leads to another file.
     Replaced,
-    /// Could not be looked at.
+    /// The path could not be looked at.
     Unknown,
 }
 
-/// A process that maps it.
+/// A process that maps a wal-index.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Process {
-    /// Process, in the PID namespace of the observer.
+    /// Process id in the PID namespace of the observer.
     pub pid: u32,
-    /// Its command.
+    /// Name of its command.
     pub command: Option<String>,
-    /// Its container, by name where the runtime tells, else the short id.
+    /// Name of its container if the runtime gives it, otherwise the short id.
     pub container: Option<String>,
     /// Its mount namespace.
     pub mount_namespace: Option<String>,
     /// Path of the `-shm` as the process sees it.
     pub path: String,
-    /// What is under that path now.
+    /// What this path leads to now.
     pub path_leads_to: Leads,
 }
 

@@ -14,17 +14,17 @@ const BLOCK: u64 = 32 * 1024;
 /// A wal-index: both header copies, checkpoint info, locks.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Shm {
-    /// `little` or `big`; null when neither header copy tells.
+    /// Byte order, `little` or `big`. Null: neither header copy shows it.
     pub byte_order: Option<&'static str>,
     /// Copy 0 and copy 1.
     pub headers: [Header; 2],
-    /// Whether their 48 bytes are equal.
+    /// Whether the 48 bytes of both copies are equal.
     pub headers_agree: bool,
-    /// Blocks of 32 KiB; a part of one counts.
+    /// Number of blocks of 32 KiB; a partial block counts.
     pub blocks: u64,
-    /// Checkpoint info.
+    /// The checkpoint info.
     pub checkpoint: Checkpoint,
-    /// Lock bytes by name.
+    /// The lock bytes by name.
     pub locks: Vec<Lock>,
 }
 
@@ -41,13 +41,13 @@ pub struct Header {
     pub initialized: bool,
     /// `bigEndCksum`.
     pub big_endian_checksums: bool,
-    /// `szPage`, decoded, bytes; 0 after a recovery without a commit.
+    /// `szPage`, decoded, in bytes; 0 after a recovery without a commit.
     pub page_size: u32,
     /// `mxFrame`.
     pub mx_frame: u32,
     /// `nPage`.
     pub database_pages: u32,
-    /// `aFrameCksum`; means nothing while `mx_frame` is 0.
+    /// `aFrameCksum`. It means nothing while `mx_frame` is 0.
     pub frame_checksum: [u32; 2],
     /// Salt-1, as the WAL's big-endian number.
     pub salt1: u32,
@@ -55,7 +55,7 @@ pub struct Header {
     pub salt2: u32,
     /// `aCksum`.
     pub checksum: [u32; 2],
-    /// Whether it is right.
+    /// Whether `checksum` is right.
     pub checksum_ok: bool,
 }
 
@@ -68,20 +68,20 @@ pub struct Checkpoint {
     pub backfill_attempted: u32,
     /// `notUsed0`.
     pub unused: u32,
-    /// The eight lock bytes; locks on them mean everything, their values nothing.
+    /// The eight lock bytes. Only locks on these bytes have a meaning; their values have none.
     pub lock_bytes: [u8; 8],
-    /// `aReadMark` with the locks of the slots.
+    /// `aReadMark`, with the locks of the slots.
     pub read_marks: Vec<ReadMark>,
 }
 
 /// One read mark.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ReadMark {
-    /// 0 to 4.
+    /// The number of the slot, 0 to 4.
     pub slot: u8,
-    /// Frame; null when unused.
+    /// The frame that it names; null if it is unused.
     pub mark: Option<u32>,
-    /// The slot's lock.
+    /// The state of the slot's lock.
     pub lock: LockState,
     /// Who holds it, as far as visible.
     pub holders: Vec<Holder>,
@@ -90,10 +90,10 @@ pub struct ReadMark {
 /// One lock byte.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
-    /// `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
+    /// The name: `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
     #[schemars(with = "String")]
     pub name: LockSlot,
-    /// State.
+    /// Its state.
     pub lock: LockState,
     /// Who holds it, as far as visible.
     pub holders: Vec<Holder>,

@@ -24,14 +24,14 @@ pub struct ShmDocument<'a, B> {
     pub source: &'a Source,
     /// File sizes in bytes.
     pub sizes: &'a Sizes,
-    /// The `-shm`; null when it is absent or shorter than its head, as `reasons` says.
+    /// The `-shm`. Null: it does not exist or is shorter than its head, as `reasons` says.
     pub shm: Option<&'a Shm>,
-    /// The `mxFrame` by which entries are told from noise: of a header that a reader would trust, else of the first copy
-    /// with a right checksum; null when there is none, and then every entry is noise.
+    /// The `mxFrame` that separates entries from noise. It is that of the header that a reader would use, otherwise
+    /// that of the first copy with a right checksum. Null: there is no such header, and then every entry is noise.
     pub noise_behind: Option<u32>,
     /// Findings, the gravest first.
     pub findings: &'a [FindingDocument],
-    /// Why something is null or unknown, by its name.
+    /// Why a value is null or unknown, under the name of that value.
     pub reasons: BTreeMap<&'a str, &'a str>,
     /// The blocks that were asked for, in their order.
     pub blocks: B,
@@ -59,41 +59,41 @@ impl<'a, B> ShmDocument<'a, B> {
 /// One block of 32 KiB.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BlockRow {
-    /// Its number, from 0.
+    /// Its number, counted from 0.
     pub block: u32,
-    /// The first frame that it indexes.
+    /// The first frame that has an entry in it.
     pub first_frame: u64,
-    /// The last frame that it has room for.
+    /// The last frame for which it has room.
     pub last_frame: u64,
-    /// Why nothing more is said about it: the file ends within it.
+    /// Why it is not described: the file ends within it.
     pub error: Option<String>,
-    /// Entries of frames that count.
+    /// Number of entries of frames up to `mxFrame`. Only these count.
     pub indexed: usize,
-    /// Entries behind them that are not 0: noise.
+    /// Number of entries after `mxFrame` that are not 0: noise.
     pub noise_entries: usize,
-    /// Slots that point to an entry that counts.
+    /// Number of slots that point to an entry that counts.
     pub live_slots: usize,
-    /// Slots that point to an entry behind those.
+    /// Number of slots that point to an entry after `mxFrame`: noise.
     pub noise_slots: usize,
-    /// Slots that point behind the block's last entry.
+    /// Number of slots that point beyond the last entry of the block: garbage.
     pub garbage_slots: usize,
-    /// Slots that hold nothing. Without one, every search in this block fails.
+    /// Number of empty slots. Without one, every search in this block fails.
     pub empty_slots: usize,
-    /// Live slots that point to an entry which another slot points to already.
+    /// Number of live slots that point to an entry to which another slot already points.
     pub duplicate_slots: usize,
-    /// Live slots that a search comes across behind the slot of a newer frame of the same page.
+    /// Number of live slots that a search meets after the slot of a newer frame of the same page.
     pub misordered_slots: usize,
-    /// The first of those frames.
+    /// The first frames of such slots.
     pub misordered: Vec<u64>,
-    /// Entries that count and say page 0.
+    /// Number of entries that count and name page 0.
     pub zero_pages: usize,
-    /// Frames that count and that a search for their page does not come across.
+    /// Number of frames that count and that a search for their page does not meet.
     pub unreachable_frames: usize,
-    /// The first of them.
+    /// The first frames that a search does not meet.
     pub unreachable: Vec<u64>,
-    /// The page-number array, where it was asked for: entries that count, and others that are not 0.
+    /// The page-number array, if it was asked for: the entries that count, and other entries that are not 0.
     pub pages: Option<Vec<EntryRow>>,
-    /// The hash table, where it was asked for: slots that are not empty.
+    /// The hash table, if it was asked for: the slots that are not empty.
     pub slots: Option<Vec<SlotRow>>,
 }
 
@@ -154,28 +154,29 @@ pub struct EntryRow {
     pub frame: u64,
     /// The page that it holds.
     pub page: u32,
-    /// Whether it stands behind the last frame that counts.
+    /// Whether it comes after the last frame that counts.
     pub noise: bool,
 }
 
 /// One slot of a hash table that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct SlotRow {
-    /// Its place in the table, from 0.
+    /// Its place in the table, counted from 0.
     pub slot: u16,
-    /// What it holds: the position of an entry in this block, from 1.
+    /// What it holds: the position of an entry in this block, counted from 1.
     pub position: u16,
-    /// `live`, `noise` (an entry behind the last frame that counts) or `garbage` (no entry of the block).
+    /// `live`: an entry that counts. `noise`: an entry after the last frame that counts. `garbage`: no entry of the
+    /// block.
     pub kind: &'static str,
-    /// The entry's frame; null for garbage, as all below.
+    /// The entry's frame; null for garbage.
     pub frame: Option<u64>,
-    /// The entry's page.
+    /// The entry's page; null for garbage.
     pub page: Option<u32>,
-    /// The slot at which a search for that page begins.
+    /// The slot at which a search for this page begins; null for garbage.
     pub ideal_slot: Option<u16>,
-    /// Slots from there to here, round the end of the table.
+    /// Number of slots from there to this slot, round the end of the table; null for garbage.
     pub displacement: Option<u16>,
-    /// Whether a search for the page comes across this slot.
+    /// Whether a search for the page meets this slot; null for garbage.
     pub reachable: Option<bool>,
     /// Whether an earlier slot points to the same entry.
     pub duplicate: bool,

@@ -22,21 +22,21 @@ pub struct SnapshotDocument {
     pub file: Option<String>,
     /// Bytes of the bundle; null when it went to standard output.
     pub size: Option<u64>,
-    /// The database's path with links resolved.
+    /// The database's path with symbolic links resolved.
     pub path: String,
-    /// Whether the capture provably is of one moment.
+    /// Whether it is proven that the capture is of one moment.
     pub stable: bool,
-    /// Why not.
+    /// Why that is not proven.
     pub reason: Option<String>,
-    /// Attempts made.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How much of the `-wal` is in it.
+    /// How much of the `-wal` is in the bundle.
     pub wal_mode: WalMode,
-    /// `mxFrame` of the captured wal-index, where it could be trusted.
+    /// `mxFrame` of the captured wal-index. Null: it could not be trusted.
     pub mx_frame: Option<u32>,
-    /// Whether the whole database is in it.
+    /// Whether the whole database is in the bundle.
     pub with_db: bool,
-    /// The members of the attempt that counts.
+    /// The members of the last attempt, which is the one that counts.
     pub members: Vec<Member>,
     /// Findings.
     pub findings: Vec<FindingDocument>,

@@ -6,15 +6,15 @@ use serde::Serialize;
 use crate::compare;
 use crate::say::{self, Names};
 
-/// How far a question is answered.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It is so.
+    /// It is true.
     Proven,
-    /// It is not so.
+    /// It is false.
     Refuted,
-    /// The evidence does not reach.
+    /// The evidence does not decide it.
     Undecided,
 }
 
@@ -22,33 +22,33 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
-    /// What the next opener on either side would reach.
+    /// What a process reaches if it opens the database now, on either side.
     Paths,
     /// What the running processes have mapped.
     Mappings,
 }
 
-/// The kinds of evidence. Stronger proofs join here.
+/// The kinds of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// One page frame behind both mappings.
+    /// One page frame behind the mappings of both sides.
     PhysicalPages,
-    /// One inode in one kernel.
+    /// One inode of one kernel.
     KernelIdentity,
-    /// The same directory of one kernel, in which either side would look up or create the `-shm`.
+    /// One directory of one kernel, in which each side would look up or create the `-shm`.
     DirectoryIdentity,
     /// Which wal-index the visible processes of each side have mapped.
     ProcessMappings,
-    /// A lock pattern held by one side, seen by the other.
+    /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
-    /// A nonce written through one mapping and read through the other.
+    /// Random numbers written through one mapping and read through the other.
     MappingCoherence,
-    /// Order of what the sides showed in time.
+    /// The order in time of what the sides showed.
     Temporal,
-    /// What the frames say about a common past.
+    /// What the frames show of a common history.
     ContentLineage,
-    /// Equal bytes: listed to say that they prove nothing.
+    /// Equal bytes. They are listed to say that they prove nothing.
     EqualBytes,
 }
 
@@ -60,7 +60,7 @@ pub enum About {
     Memory,
     /// The byte-range locks on it.
     Locks,
-    /// Both.
+    /// The pages and the locks.
     Both,
 }
 
@@ -68,51 +68,52 @@ pub enum About {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
-    /// Fits with sharing, decides nothing.
+    /// It fits with sharing, but decides nothing.
     Supports,
-    /// Decides that it is shared.
+    /// It proves sharing.
     Proves,
-    /// Decides that it is not.
+    /// It refutes sharing.
     Refutes,
-    /// Cannot speak; see the reason.
+    /// It says nothing; `reason` says why.
     Silent,
 }
 
-/// One piece of evidence, silent ones included.
+/// One piece of evidence. Silent ones are listed too.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Because {
-    /// Kind.
+    /// The kind.
     pub kind: Kind,
     /// What it is about.
     pub about: About,
     /// What it says.
     pub says: Says,
-    /// Why it is silent.
+    /// Why it is silent; null if it is not.
     pub reason: Option<String>,
-    /// The facts, in a sentence.
+    /// The facts, as a sentence.
     pub detail: String,
 }
 
 /// The sharing verdict.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
-    /// Memory and locks together.
+    /// The answer for memory and locks together.
     pub sharing: Answer,
-    /// The `-shm` pages.
+    /// The answer for the pages of the `-shm`.
     pub memory: Answer,
-    /// The locks.
+    /// The answer for the locks.
     pub locks: Answer,
     /// What the verdict is about.
     pub subject: Subject,
-    /// The kinds that decided.
+    /// The kinds of evidence that decided.
     pub decided_by: Vec<Kind>,
-    /// Labels of the sides, by sharing group; of more than two sides. A group is proven: its sides share, or a side
-    /// shares with none of the others.
+    /// Labels of the sides by sharing group, if there are more than two sides. Each group is proven: its sides share
+    /// one wal-index, or it is one side that shares with none of the others.
     pub groups: Vec<Vec<String>>,
-    /// Labels of the sides that are in no group, of more than two: they were proven to share with none, and with one or more
-    /// neither proven nor refuted; or their proofs hang together over a pair that is refuted.
+    /// Labels of the sides that are in no group, if there are more than two sides. Such a side was not proven to share
+    /// with any other, and for one or more others it is undecided. Or it belongs to a chain of proven pairs within
+    /// which another pair is refuted.
     pub undecided: Vec<String>,
-    /// All evidence.
+    /// All pieces of evidence.
     pub because: Vec<Because>,
 }
 
@@ -120,32 +121,32 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
-    /// The same last commit of the same generation.
+    /// Both have the last commit of one generation in common.
     Identical,
-    /// One goes on where the other ends, in the same generation.
+    /// One continues where the other ends, in one generation.
     Continuation,
-    /// The same commits, more of them in the database.
+    /// Both have the same commits; one has more of them in the database.
     Checkpointed,
-    /// A new generation of the same database.
+    /// One has a new generation of the other's database.
     Restarted,
-    /// A common past, then different frames.
+    /// They have a common history, and then different frames.
     Diverged,
-    /// Nothing in common.
+    /// They have nothing in common.
     Unrelated,
 }
 
 /// Lineage of two sides.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lineage {
-    /// Relation; `None` when too little was captured to tell.
+    /// The relation; null if too little was captured.
     pub relation: Option<Relation>,
-    /// Label of the side that is ahead, if one is.
+    /// The label of the side that is ahead; null if none is.
     pub ahead: Option<String>,
-    /// Commits between the two, for a continuation.
+    /// Number of commits between the two, for a continuation.
     pub commits: Option<u64>,
-    /// Frames between the two, for a continuation.
+    /// Number of frames between the two, for a continuation.
     pub frames: Option<u64>,
-    /// One sentence.
+    /// What happened, as one sentence.
     pub explanation: String,
 }
 

@@ -1,4 +1,4 @@
-//! `walscope/verify/1`: what was checked, and what came out.
+//! `walscope/verify/1`: what was checked, and the results.
 
 use std::collections::BTreeMap;
 
@@ -27,19 +27,19 @@ pub struct VerifyDocument {
     pub schema: &'static str,
     /// What was verified.
     pub source: Source,
-    /// Whether somebody was seen to have the `-shm` open.
+    /// Whether a process was seen to have the `-shm` open.
     pub in_use: bool,
-    /// Whether the files stood still enough to be held against each other.
+    /// Whether the files were stable enough to be compared with each other.
     pub settled: bool,
-    /// What all of it comes to.
+    /// The verdict over all checks.
     pub verdict: Verdict,
-    /// Frames of the `-wal` by class; null when it was not looked at.
+    /// Frames of the `-wal` by class. Null: it was not looked at.
     pub frames: Option<FrameCounts>,
     /// Each check and its result.
     pub checks: Vec<CheckDocument>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
-    /// Why something could not be looked at, by its name.
+    /// Why a value could not be looked at, under its name.
     pub reasons: BTreeMap<String, String>,
 }
 
@@ -47,29 +47,29 @@ pub struct VerifyDocument {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "Check")]
 pub struct CheckDocument {
-    /// Stable name in snake case.
+    /// Its stable name, in snake case.
     pub check: &'static str,
-    /// How it ended.
+    /// Its result.
     #[serde(with = "CheckResultDocument")]
     pub result: CheckResult,
-    /// What was looked at, in numbers; or why it was not.
+    /// What was checked, in numbers, or why nothing was checked.
     pub numbers: String,
-    /// Codes of the findings that came out.
+    /// Codes of its findings.
     pub codes: Vec<String>,
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(JsonSchema, Serialize)]
 #[serde(remote = "CheckResult", rename_all = "snake_case")]
 #[schemars(rename = "CheckResult")]
 enum CheckResultDocument {
-    /// Checked, nothing to report.
+    /// Passed: it was checked, and there is nothing to report.
     Passed,
-    /// Checked, and a finding of `info` or `notice` came out, or the numbers want to be read.
+    /// Noted: it was checked, and there is a finding of `info` or `notice`, or a person should read the numbers.
     Noted,
-    /// Checked, and a finding of `warning` or `error` came out.
+    /// Failed: it was checked, and there is a finding of `warning` or `error`.
     Failed,
-    /// Not checked; the numbers say why.
+    /// Skipped: it was not checked, and the numbers say why.
     Skipped,
 }
 
@@ -84,34 +84,34 @@ impl CheckDocument {
     }
 }
 
-/// What the checks and findings come to.
+/// The result over all checks and findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictResult {
-    /// Something was checked, and nothing is worth more than `info`.
+    /// Something was checked, and no finding is graver than `info`.
     Sound,
-    /// No fault, but something to read: a notice, or a check with odd numbers.
+    /// No fault, but a person should read something: a notice, or a check with unusual numbers.
     Noted,
-    /// A warning.
+    /// There is a warning.
     Doubtful,
-    /// An error.
+    /// There is an error.
     Wrong,
-    /// There was nothing that could be checked.
+    /// Nothing could be checked.
     Unchecked,
 }
 
-/// The verdict, and how many checks ended in which way.
+/// The verdict, and the number of checks by their result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
-    /// In a word.
+    /// The result in one word.
     pub result: VerdictResult,
-    /// Checks that passed.
+    /// Number of checks that passed.
     pub passed: usize,
-    /// Checks that want to be read.
+    /// Number of checks that a person should read.
     pub noted: usize,
-    /// Checks with a warning or an error.
+    /// Number of checks with a warning or an error.
     pub failed: usize,
-    /// Checks that could not be made.
+    /// Number of checks that could not be made.
     pub skipped: usize,
 }
 

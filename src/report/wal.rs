@@ -10,7 +10,7 @@ use crate::wal::{EndReason, FrameCounts, WalFacts};
 /// A `-wal`: its header, its frames by class, where the valid chain ends and why.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Wal {
-    /// The header; null when there are fewer than 32 bytes.
+    /// The header. Null: the file has fewer than 32 bytes.
     pub header: Option<Header>,
     /// Frames by class.
     pub frames: FrameCounts,
@@ -22,9 +22,9 @@ pub struct Wal {
     pub database_pages: Option<u32>,
     /// Checksum of the last commit frame.
     pub last_checksum: Option<[u32; 2]>,
-    /// Frames by salts, the current generation first.
+    /// Frames grouped by salts; the current generation is first.
     pub generations: Vec<Generation>,
-    /// Frames of generations beyond the listed ones.
+    /// Number of frames of generations that are not listed.
     pub unlisted_generation_frames: u64,
 }
 
@@ -33,13 +33,14 @@ pub struct Wal {
 pub struct Header {
     /// 0x377f0682 or 0x377f0683.
     pub magic: u32,
-    /// The order of the words under the checksums, as the magic names it: `little` or `big`; null under another magic.
+    /// Byte order of the words that the checksums cover, as the magic names it: `little` or `big`. Null: the magic is
+    /// another number.
     pub checksum_byte_order: Option<&'static str>,
     /// 3007000.
     pub format_version: u32,
-    /// Bytes.
+    /// Bytes of a page.
     pub page_size: u32,
-    /// Counts checkpoints; not monotonic.
+    /// Counts checkpoints. It does not always increase.
     pub checkpoint_sequence: u32,
     /// Salt-1.
     pub salt1: u32,
@@ -49,16 +50,16 @@ pub struct Header {
     pub checksum1: u32,
     /// Checksum-2 of the first 24 bytes.
     pub checksum2: u32,
-    /// Whether it is right.
+    /// Whether the checksum of the first 24 bytes is right.
     pub checksum_ok: bool,
 }
 
 /// Where the valid chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct End {
-    /// The first frame that is not part of it.
+    /// The first frame that is not part of the valid chain.
     pub frame: u64,
-    /// Why.
+    /// Why the chain ends before this frame.
     pub reason: EndReason,
 }
 
@@ -69,9 +70,9 @@ pub struct Generation {
     pub salt1: u32,
     /// Salt-2.
     pub salt2: u32,
-    /// How many in the file.
+    /// Number of frames in the file with these salts.
     pub frames: u64,
-    /// Whether these are the header's salts.
+    /// What this generation is to the header.
     pub role: Role,
 }
 
@@ -79,9 +80,9 @@ pub struct Generation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The header's.
+    /// The generation of the header.
     Current,
-    /// From before a restart.
+    /// A generation from before a restart.
     Older,
 }
 

@@ -30,17 +30,17 @@ pub struct WalDocument<'a, F, T> {
     pub sizes: &'a Sizes,
     /// The `-wal` as a whole.
     pub wal: Option<&'a Wal>,
-    /// The checkpoint, diagnosed.
+    /// What is known of the checkpoint.
     pub checkpoint: Option<&'a CheckpointDocument>,
     /// Findings, the gravest first.
     pub findings: &'a [FindingDocument],
-    /// Why something is null or unknown, by its name.
+    /// Why a value is null or unknown, under the name of that value.
     pub reasons: &'a BTreeMap<String, String>,
     /// The frames that were asked for, in their order.
     pub frames: F,
     /// The committed transactions that were asked for, in their order.
     pub transactions: T,
-    /// Whether the file changed between its two passes, so that `wal` and the list are of two moments.
+    /// Whether the file changed between the two passes over it. Then `wal` and the list belong to two moments.
     pub changed_while_read: &'a Cell<bool>,
 }
 
@@ -66,13 +66,13 @@ impl<'a, F, T> WalDocument<'a, F, T> {
 /// One frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct FrameRow {
-    /// Its number, from 1.
+    /// Its number, counted from 1.
     pub frame: u64,
-    /// Of its header in the file, bytes.
+    /// Where its header begins in the file, in bytes.
     pub offset: u64,
     /// The page that it holds.
     pub page: u32,
-    /// Pages of the database after the commit; 0 where none is.
+    /// Pages of the database after the commit; 0 if the frame is no commit.
     pub commit_pages: u32,
     /// Salt-1.
     pub salt1: u32,
@@ -82,15 +82,15 @@ pub struct FrameRow {
     pub checksum1: u32,
     /// Checksum-2.
     pub checksum2: u32,
-    /// Whether the checksum follows from the one stored in the frame before, or in the WAL header; null where the page
-    /// was not captured and nothing tells.
+    /// Whether the checksum follows from the one stored in the frame before, or in the WAL header. Null: the page was
+    /// not captured, and nothing else shows it.
     pub checksum_ok: Option<bool>,
-    /// What it is.
+    /// Its class.
     pub class: FrameClass,
-    /// The committed transaction that it belongs to, from 1; null for all but committed frames.
+    /// The number of the committed transaction to which it belongs, counted from 1. Null: the frame is not committed.
     pub transaction: Option<u64>,
-    /// Whether a later committed frame holds the same page; null for all but committed frames, and where the index of
-    /// pages would have been too large.
+    /// Whether a later committed frame holds the same page. Null: the frame is not committed, or the index of pages
+    /// would have been too large.
     pub superseded: Option<bool>,
 }
 
@@ -120,21 +120,22 @@ impl FrameRow {
 /// One committed transaction.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TransactionRow {
-    /// Its number, from 1.
+    /// Its number, counted from 1.
     pub transaction: u64,
     /// Its first frame.
     pub first_frame: u64,
-    /// Its last frame, padding included.
+    /// Its last frame, including padding.
     pub last_frame: u64,
     /// The frame that commits it.
     pub commit_frame: u64,
-    /// 1, and one more for each repetition of the commit frame up to the sector boundary: SQLite recovers to any of them.
+    /// Number of frames that commit it: 1, and one more for each repetition of the commit frame up to the sector
+    /// boundary. SQLite recovers up to any of them.
     pub commit_points: u64,
-    /// Pages of the database after it.
+    /// Pages of the database after this transaction.
     pub database_pages: u32,
     /// The page of each frame up to `commit_frame`, in order.
     pub pages: Vec<u32>,
-    /// Frames whose pages are not listed, because there are too many.
+    /// Number of frames whose pages are not listed because there are too many.
     pub pages_left_out: u64,
 }
 

@@ -3,8 +3,8 @@
 /// The help for a SOURCE argument. It is shown with an indent of ten columns.
 pub const SOURCE: &str = "\
 What to look at:
-  PATH         a database, with -wal and -shm beside it; a -wal or
-               -shm alone, told by its content; or a bundle
+  PATH         a database, with -wal and -shm beside it; a -wal or -shm
+               alone, recognised by its content; or a bundle
   NAME:/path   as a running container sees it, from the host
   pid:N:/path  as that process sees it";
 
@@ -19,11 +19,11 @@ Exit codes:
 Examples:
   The two-container experiment on this machine, judged:
     walscope lab
-  Why does the WAL grow, and who holds the checkpoint up?
+  Why does the WAL grow, and which reader blocks the checkpoint?
     walscope inspect /srv/app/app.db
   One wal-index or two?
     walscope compare writer:/data/app.db reader:/data/app.db
-  Every frame, also those that sqlite3 does not show:
+  Every frame, including those that sqlite3 does not show:
     walscope wal seized/app.db-wal";
 
 /// `inspect`.
@@ -42,10 +42,10 @@ Example, for evidence at rest:
 pub const WAL: &str = "\
 Classes of frames:
   committed    part of the database, up to the last commit
-  uncommitted  follows by checksum, but no commit is behind it
-  residue      of this generation, behind a break of the chain
+  uncommitted  its checksum follows, but no commit comes after it
+  residue      of this generation, after a break of the chain
   stale        of an older generation, in the database since the restart
-  unwritten    zero bytes: the file grew ahead
+  unwritten    zero bytes: the file grew before frames were written
 
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
 Example:
@@ -88,7 +88,7 @@ Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.";
 #[cfg(feature = "lab")]
 pub const LAB: &str = "\
 Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided.
-With --all: 0 nothing came out otherwise than expected; 1 something did;
-2 with --require-all, something was skipped.
+With --all: 0 every result was as expected; 1 a result was different;
+2 with --require-all, a scenario was skipped.
 Example:
   walscope lab --scenario file-mount";

@@ -26,16 +26,16 @@ pub struct Global {
     /// Print one JSON document
     #[arg(long, global = true)]
     pub json: bool,
-    /// Columns to draw for [default: the terminal's, or 100]
+    /// Columns of the output [default: those of the terminal, or 100]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
     pub width: Option<u16>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Threads that verify a long WAL [default: one a core, at most 8]
+    /// Threads that verify a long WAL [default: one for each core, at most 8]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
-    /// Refuse to read a file where reading would move its access time
+    /// Refuse to read a file if reading would change its access time
     #[arg(long, global = true)]
     pub strict_atime: bool,
 }
@@ -43,7 +43,7 @@ pub struct Global {
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal.
+    /// If the output is a terminal.
     Auto,
     /// Always.
     Always,
@@ -51,7 +51,7 @@ pub enum Color {
     Never,
 }
 
-/// From which severity on a finding makes the exit code 1.
+/// The lowest severity of a finding that makes the exit code 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// Any finding.
@@ -80,36 +80,36 @@ impl FailOn {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// One page: the files, the WAL, the wal-index, what the checkpoint is doing and who holds it up
+    /// Show the files, the WAL, the wal-index, what the checkpoint is doing and which reader blocks it
     #[command(after_help = help::INSPECT)]
     Inspect(crate::commands::inspect::InspectArgs),
-    /// Recompute every checksum and hold -wal, -shm and database against each other
+    /// Recompute every checksum, and compare -wal, -shm and database with each other
     #[command(after_help = help::VERIFY)]
     Verify(crate::commands::verify::VerifyArgs),
-    /// The frames of the WAL, each with its class, or its transactions
+    /// List the frames of the WAL, each with its class, or its transactions
     #[command(after_help = help::WAL)]
     Wal(crate::commands::wal::WalArgs),
-    /// The wal-index: both header copies, checkpoint info, locks, and what each block holds
+    /// Show the wal-index: both header copies, checkpoint info, locks, and what each block holds
     #[command(after_help = help::SHM)]
     Shm(crate::commands::shm::ShmArgs),
-    /// Capture a database's -shm and -wal with kernel evidence into one bundle
+    /// Capture a database's -shm and -wal with evidence from the kernel into one bundle
     #[command(after_help = help::SNAPSHOT)]
     Snapshot(crate::commands::snapshot::SnapshotArgs),
     /// Prove or refute that two or more sides share one wal-index
     #[command(after_help = help::COMPARE)]
     Compare(crate::commands::compare::CompareArgs),
-    /// Challenge the other side live, without privilege: lock beacons on the -shm, or a trial in a folder
+    /// Challenge the other side live, without privileges: lock beacons on the -shm, or a trial in a folder
     #[command(after_help = help::PROBE)]
     Probe(crate::commands::probe::ProbeArgs),
-    /// Every wal-index mapped on this host: by whom, with which locks, and which are split or deleted
+    /// List every mapped wal-index on this host: its processes and locks, and whether it is split or deleted
     #[command(after_help = help::PS)]
     Ps(crate::commands::ps::PsArgs),
-    /// Say what a finding means, what it rests on, its innocent causes, and what to do
+    /// Explain a finding: what it means, what it rests on, its innocent causes, and what to do
     Explain(crate::commands::explain::ExplainArgs),
-    /// Run the two-container experiment with real SQLite on this machine and judge it
+    /// Run the two-container experiment with real SQLite on this machine, and judge it
     #[cfg(feature = "lab")]
     #[command(after_help = help::LAB)]
     Lab(crate::lab::LabArgs),
-    /// The JSON Schema of a command's document
+    /// Print the JSON Schema of a command's document
     Schema(crate::commands::schema::SchemaArgs),
 }

@@ -12,7 +12,7 @@ use crate::output;
 /// Arguments of `ps`.
 #[derive(Debug, clap::Args)]
 pub struct PsArgs {
-    /// Exit with 1 when a finding is at least this grave
+    /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
 }

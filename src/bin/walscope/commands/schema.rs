@@ -47,7 +47,7 @@ fn of<T: JsonSchema>() -> Schema {
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
 pub struct SchemaArgs {
-    /// Which document; without it, their names are listed
+    /// The name of the document; without it, the names are listed
     document: Option<String>,
 }
 

@@ -33,13 +33,13 @@ pub struct ShmArgs {
     /// List the slots of each hash table that are not empty
     #[arg(long)]
     hash: bool,
-    /// Only this block of 32 KiB, counted from 0
+    /// List only this block of 32 KiB, counted from 0
     #[arg(long, value_name = "N")]
     block: Option<u32>,
-    /// Print one JSON record a line: a block
+    /// Print one JSON record in each line: a block
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
-    /// Exit with 1 when a finding is at least this grave
+    /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
 }

@@ -33,28 +33,28 @@ pub struct SnapshotArgs {
     /// The database: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
-    /// Where to: a new file (mode 0600), or - for standard output
+    /// The new file of the bundle (mode 0600), or - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How much of the -wal [default: full up to 64 MiB or with --with-db, else headers]
+    /// How much of the -wal to capture [default: full up to 64 MiB or with --with-db, otherwise headers]
     #[arg(long, value_enum)]
     wal: Option<WalArg>,
-    /// The whole database, not only its first page
+    /// Capture the whole database, not only its first page
     #[arg(long)]
     with_db: bool,
     /// Wait until the database, its -wal and its -shm exist
     #[arg(long)]
     wait: bool,
-    /// How often to try when the files change meanwhile
+    /// How often to try if the files change during the capture
     #[arg(long, value_name = "N", default_value_t = Options::default().attempts, value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
-    /// Sample the wal-index so often after the capture: two sides that do so at the same time show the order of things
+    /// Samples of the wal-index after the capture; if two sides take them at the same time, they show an order in time
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
     samples: u32,
     /// Milliseconds between two samples
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     interval: u32,
-    /// Replace FILE
+    /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
 }

@@ -15,7 +15,7 @@ pub struct VerifyArgs {
     /// A database, a -wal or -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
     source: PathBuf,
-    /// Exit with 1 when a finding is at least this grave
+    /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
 }

@@ -39,22 +39,22 @@ pub struct WalArgs {
     /// List committed transactions instead of frames
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,
-    /// Only frames of this page
+    /// List only frames of this page
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     page: Option<u32>,
-    /// Only these frames: A..B, A.., ..B or A
+    /// List only these frames: A..B, A.., ..B or A
     #[arg(long, value_name = "A..B", value_parser = frame_range)]
     frame: Option<RangeInclusive<FrameNumber>>,
     /// Show headers field by field, and pages as bytes
     #[arg(long, conflicts_with_all = ["json", "jsonl"])]
     hex: bool,
-    /// Mark superseded frames however many frames there are (8 bytes of memory for each)
+    /// Mark superseded frames for any number of frames (8 bytes of memory for each)
     #[arg(long)]
     superseded: bool,
-    /// Print one JSON record a line: a frame, or a transaction
+    /// Print one JSON record in each line: a frame, or a transaction
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
-    /// Exit with 1 when a finding is at least this grave
+    /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
 }

@@ -23,42 +23,42 @@ pub struct LabAllDocument {
     pub schema: &'static str,
     /// Every scenario, in the order of the table.
     pub scenarios: Vec<Ran>,
-    /// How many came out as expected.
+    /// Number of scenarios that came out as expected.
     pub as_expected: usize,
-    /// How many did not, or failed.
+    /// Number of scenarios that came out differently, or failed.
     pub otherwise: usize,
-    /// How many were skipped.
+    /// Number of scenarios that were skipped.
     pub skipped: usize,
 }
 
 /// One scenario.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct Ran {
-    /// As on the command line.
+    /// Its name on the command line.
     pub scenario: &'static str,
-    /// What it is.
+    /// Its description.
     pub summary: &'static str,
-    /// How it ended.
+    /// Its outcome.
     pub state: State,
-    /// Why it was skipped or failed, or what came otherwise.
+    /// Why it was skipped or failed, or what came out differently.
     pub reason: Option<String>,
-    /// What was to be expected.
+    /// What was expected.
     pub expected: Expected,
-    /// What came out; null when it was skipped or failed.
+    /// What came out. Null: the scenario was skipped or failed.
     pub run: Option<LabDocument>,
 }
 
-/// How a scenario ended.
+/// The outcome of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// All came as expected.
+    /// Everything came out as expected.
     AsExpected,
-    /// Something did not.
+    /// Something came out differently.
     Otherwise,
     /// It could not be run to its end.
     Failed,
-    /// This machine, or this user, cannot have what it needs.
+    /// This machine, or this user, cannot provide what it needs.
     Skipped,
 }
 

@@ -17,74 +17,76 @@ use super::scenario::{Expected, Fate, Scenario};
 pub struct LabDocument {
     /// `walscope/lab/1`.
     pub schema: &'static str,
-    /// Where the sides ran.
+    /// What the two sides were run in.
     pub runtime: Kind,
-    /// Why there.
+    /// Why this runtime was used.
     pub runtime_reason: String,
-    /// What this run can show and what not.
+    /// What this run can show, and what it cannot show.
     pub headline: String,
-    /// What the sides were given.
+    /// The scenario.
     pub scenario: &'static str,
-    /// The verdict that was to be expected.
+    /// The verdict that was expected.
     pub expected: Answer,
-    /// All that was to be expected.
+    /// Everything that was expected.
     pub expectation: Expected,
-    /// Whether all of it came.
+    /// Whether everything came out as expected.
     pub as_expected: bool,
-    /// What came otherwise, in sentences.
+    /// What came out differently, in sentences.
     pub otherwise: Vec<String>,
     /// The steps.
     pub steps: Vec<Step>,
-    /// The files that were copied at the start; empty in other scenarios.
+    /// The files that were copied at the start. It is empty in other scenarios.
     pub copied: Vec<CopiedFile>,
-    /// What became of the rows.
+    /// What happened to the rows.
     pub rows: Rows,
-    /// The integrity check of a fresh open on each side.
+    /// The result of `PRAGMA integrity_check` in a new connection on each side.
     pub integrity_check: Both<String>,
-    /// Whether the two captured `-shm` are byte for byte equal; null when one is missing. It decides nothing.
+    /// Whether the two captured `-shm` are equal byte for byte. Null: one is missing. It decides nothing.
     pub hex_dump_equal: Option<bool>,
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// The comparison of the two sides: live, from outside, and else of the two snapshots.
+    /// The comparison of the two sides: live and from outside, or of the two snapshots.
     pub comparison: CompareDocument,
-    /// Why it is of the snapshots; null when it is live.
+    /// Why the two snapshots were compared. Null: the sides were compared live.
     pub not_live: Option<String>,
 }
 
-/// What became of the rows.
+/// What happened to the rows.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct Rows {
-    /// Rows that SQLite said were committed, of both sides.
+    /// Number of rows for which SQLite reported a commit, on both sides.
     pub written: u64,
-    /// Rows that a fresh open found afterwards, on the side that finds more; null when neither could count.
+    /// Number of rows that a new connection finds at the end, on the side that finds more. Null: neither side could
+    /// count them.
     pub found: Option<u64>,
-    /// What is missing of `written` even there.
+    /// Number of rows of `written` that are missing even there.
     pub lost: Option<u64>,
-    /// What a side did not see of the rows that were not lost, in a fresh read transaction while both still had the
-    /// database open; the worse side's, null when it could not count.
+    /// Number of rows that were not lost, but that a side did not see in a new read transaction while both had the
+    /// database open. It is the greater number of the two sides. Null: a side could not count.
     pub unseen: Option<u64>,
-    /// `written`, by side.
+    /// `written` for each side.
     pub written_by: Both<u64>,
-    /// Rows that each side saw last while both had the database open.
+    /// Number of rows that each side saw last while both had the database open.
     pub seen_by: Both<Option<u64>>,
-    /// `found`, by side.
+    /// `found` for each side.
     pub found_by: Both<Option<u64>>,
 }
 
 /// The checkpoint while a reader held a read transaction.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct Checkpoint {
-    /// First column of `PRAGMA wal_checkpoint(PASSIVE)`.
+    /// The first column of `PRAGMA wal_checkpoint(PASSIVE)`: whether it was blocked.
     pub busy: Option<i64>,
-    /// Second: frames in the WAL.
+    /// The second column: frames in the WAL.
     pub log: Option<i64>,
-    /// Third: frames of it in the database.
+    /// The third column: frames that are in the database.
     pub checkpointed: Option<i64>,
     /// `mxFrame` of the writer's captured `-shm`.
     pub mx_frame: Option<u32>,
-    /// Its `nBackfill`.
+    /// `nBackfill` of the writer's captured `-shm`.
     pub backfilled: Option<u32>,
-    /// What `walscope inspect` of the writer's database said of it, from outside; null where that cannot be had.
+    /// What `walscope inspect` of the writer's database, from outside, said about the checkpoint. Null: it could not be
+    /// run.
     pub diagnosis: Option<CheckpointDocument>,
 }
 

@@ -44,23 +44,23 @@ use scenario::Scenario;
 /// Arguments of `lab`.
 #[derive(Debug, clap::Args)]
 pub struct LabArgs {
-    /// Where the two sides run
+    /// What the two sides run in
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     runtime: Wanted,
-    /// What the two sides are given
+    /// The scenario: how the two sides get the database
     #[arg(long, value_enum, default_value = "shared")]
     scenario: scenario::Chosen,
-    /// Run every scenario that this machine can have, and print what came out as a table
+    /// Run every scenario that this machine can run, and print the results as a table
     #[arg(long, conflicts_with = "scenario")]
     all: bool,
-    /// With --all: scenarios that had to be skipped make it fail
+    /// With --all: fail if a scenario had to be skipped
     #[arg(long, requires = "all")]
     require_all: bool,
     /// Rows of each batch; each row is a transaction of its own
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rows: u32,
-    /// Keep the two snapshots in this folder, as writer.walsnap and reader.walsnap, and what the two live sides showed
-    /// together as live.json; with --all in a folder for each scenario
+    /// Keep the two snapshots in this folder as writer.walsnap and reader.walsnap, and the evidence that needs both live
+    /// sides as live.json; with --all, in a folder for each scenario
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// What the driver starts.

@@ -15,7 +15,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// A description for the headline.
     pub summary: &'static str,
-    /// What is to be expected.
+    /// The results that are expected.
     pub expected: Expected,
     /// What the writer sees.
     pub writer: View,
@@ -25,32 +25,32 @@ pub struct Scenario {
     pub script: &'static [&'static [Act]],
 }
 
-/// What has to come out.
+/// The results that are expected.
 #[derive(Debug, Clone, Copy, schemars::JsonSchema, serde::Serialize)]
 pub struct Expected {
     /// The verdict.
     pub sharing: Answer,
-    /// The `-shm` pages.
+    /// The answer for the `-shm` pages.
     pub memory: Answer,
-    /// The locks.
+    /// The answer for the locks.
     pub locks: Answer,
-    /// What becomes of the rows.
+    /// What happens to the rows.
     pub rows: Fate,
-    /// Whether the two `-shm` are byte for byte equal; null: either way.
+    /// Whether the two `-shm` are equal byte for byte; null: both are possible.
     pub hex_dump_equal: Option<bool>,
-    /// Whether `inspect` of the writer has to name who pins the checkpoint.
+    /// Whether `inspect` of the writer has to name the reader that blocks the checkpoint.
     pub names_the_reader: bool,
 }
 
-/// What becomes of committed rows.
+/// What happens to committed rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// Both sides see all of them, and all are there at the end.
+    /// Both sides see all of them, and all of them are there at the end.
     Kept,
-    /// All are there at the end, but a side did not see them while it had the database open.
+    /// All of them are there at the end, but a side did not see them while it had the database open.
     Unseen,
-    /// Some are gone.
+    /// Some of them are gone.
     Lost,
 }
 
@@ -59,7 +59,7 @@ pub enum Fate {
 pub enum Who {
     /// Creates the table.
     Writer,
-    /// Usually opens the database second.
+    /// Usually opens the database after the writer.
     Reader,
 }
 
@@ -70,9 +70,9 @@ pub enum Act {
     Volume(&'static Volume),
     /// A process makes the database in this volume and is killed, so that `-wal` and `-shm` stay beside it.
     Seed(&'static str),
-    /// A side starts if need be, and opens the database.
+    /// A side starts if it is not running, and opens the database.
     Open(Who),
-    /// A side starts if need be, and opens the database so that it writes neither the database nor the `-shm`.
+    /// A side starts if it is not running, and opens the database so that it writes neither the database nor the `-shm`.
     OpenReadOnly(Who),
     /// A side makes the table and inserts a batch.
     Create(Who),

@@ -26,11 +26,11 @@ pub struct ProbeArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Hold a lock beacon on the -shm and print its nonce, until standard input ends; exit code 3: the verdict is where it is sought
+    /// Hold a lock beacon on the -shm and print its nonce, until standard input ends; the exit code is 3, because only `seek` learns the verdict
     Hold {
         /// The database
         source: PathBuf,
-        /// Hold for so long instead, whatever standard input does
+        /// Hold it for this time, even if standard input ends
         #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
         seconds: Option<u32>,
     },
@@ -38,15 +38,15 @@ enum Action {
     Seek {
         /// The database
         source: PathBuf,
-        /// What `probe hold` printed there
+        /// The nonce that `probe hold` printed on the other side
         #[arg(value_parser = parse_nonce)]
         nonce: u64,
     },
-    /// Run on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
+    /// Run this on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
     Meet {
-        /// A database; or a folder, where a scratch file is made, mapped by both sides, and removed
+        /// A database, or a folder in which both sides map a scratch file that is removed at the end
         source: PathBuf,
-        /// The word that both sides are given, where several meet
+        /// A word that is equal on both sides, if several pairs meet
         #[arg(long, value_name = "WORD", default_value = "walscope")]
         token: String,
         /// How long to wait for the other side
