@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, FileView};
 use crate::format::wal::WalHeader;
+use crate::look::HotJournal;
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 
@@ -175,11 +176,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether a `-journal` waits to be rolled back, according to the bundle; `None` when it could not be seen.
+    /// Whether a `-journal` waits to be rolled back, according to the bundle.
     #[must_use]
-    pub fn hot_journal(&self) -> Option<bool> {
-        let journal = self.evidence.files.journal.known()?;
-        Some(self.hot_journal.unwrap_or_else(|| journal.is_some_and(|journal| journal.size > 0)))
+    pub fn hot_journal(&self) -> HotJournal {
+        let journal = self.evidence.files.journal.known();
+        let waits = |journal: Option<&FileView>| journal.is_some_and(|journal| journal.size > 0);
+        journal.map(|journal| self.hot_journal.unwrap_or_else(|| waits(journal))).into()
     }
 }
 

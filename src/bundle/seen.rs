@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bytes::ReadAt;
 use crate::evidence::{Evidence, LocksView, Observation};
 use crate::format::shm::IndexHead;
-use crate::look::{DatabaseSeen, Origin, OriginKind, Reasons, Seen, Sizes, WalSeen, Why};
+use crate::look::{DatabaseSeen, HotJournal, Origin, OriginKind, Reasons, Seen, Sizes, WalSeen, Why};
 use crate::number::FrameNumber;
 
 use super::{Capture, Manifest};
@@ -78,7 +78,7 @@ impl Seen for Capture {
         Reasons { wal, locks: recorded(evidence.locks.reason()), ..Reasons::default() }
     }
 
-    fn hot_journal(&self) -> Option<bool> {
+    fn hot_journal(&self) -> HotJournal {
         self.manifest.hot_journal()
     }
 

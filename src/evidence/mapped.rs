@@ -19,8 +19,8 @@ pub struct Mapped {
     pub processes_denied: u32,
     /// Why the first of them could not be read.
     pub denied_reason: Option<String>,
-    /// Whether every process of the machine is in sight, as far as PID namespaces go. `None`: not known.
-    pub every_process_in_sight: Option<bool>,
+    /// Which processes are in sight, as far as PID namespaces go.
+    pub in_sight: InSight,
     /// Files that were not examined, because there were too many: they may be wal-indexes.
     pub files_not_looked_at: u64,
     /// Mappings (by process, file and name) that were not examined, because there were too many: they may be of
@@ -28,6 +28,31 @@ pub struct Mapped {
     pub mappings_not_looked_at: u64,
     /// Mappings that seemed cut off from their path and were gone at a later look. They are left out.
     pub passing: u32,
+}
+
+/// Which processes of the machine can be listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InSight {
+    /// All: this is the first PID namespace.
+    Every,
+    /// Those of this PID namespace, and of the ones inside it.
+    OfThisNamespace,
+    /// Not known.
+    #[default]
+    NotKnown,
+}
+
+impl InSight {
+    /// Whether all can be listed; `None` where that is not known.
+    #[must_use]
+    pub fn every(self) -> Option<bool> {
+        match self {
+            Self::Every => Some(true),
+            Self::OfThisNamespace => Some(false),
+            Self::NotKnown => None,
+        }
+    }
 }
 
 /// One wal-index, by what is really mapped.

@@ -30,7 +30,7 @@ pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};
-pub use mapped::{Leads, Mapped, MappedIndex, MappingProcess};
+pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
 pub use mappings::{CutOff, Mapping, MappingsView};
 pub use observation::Observation;
 pub use sample::WalIndexSample;

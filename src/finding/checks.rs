@@ -5,7 +5,7 @@ use super::rules::Facts;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::ParseError;
 use crate::format::db::DatabaseHead;
-use crate::look::{Inspection, NotCompared, Why};
+use crate::look::{HotJournal, Inspection, NotCompared, Why};
 use crate::number::FrameNumber;
 
 /// How a check ended.
@@ -96,7 +96,7 @@ pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
         (CheckName::DatabaseHeader, database(examined).into()),
         (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
         (CheckName::BackfilledInDatabase, backfilled(examined).into()),
-        (CheckName::Journal, facts.hot_journal.map(|_| ()).ok_or(NotChecked::JournalNotSeen).into()),
+        (CheckName::Journal, journal(facts.hot_journal).into()),
     ];
     rows.into_iter().map(|(check, looked)| judge(check, looked, findings)).collect()
 }
@@ -142,6 +142,10 @@ fn too_short(why: Option<&Why>) -> Option<NotChecked> {
         Some(Why::TooShort(error)) => Some(NotChecked::TooShort(error.clone())),
         _ => None,
     }
+}
+
+fn journal(hot: HotJournal) -> Result<(), NotChecked> {
+    if hot == HotJournal::NotLookedFor { Err(NotChecked::JournalNotSeen) } else { Ok(()) }
 }
 
 fn shm_headers(examined: &Inspection) -> Result<(), NotChecked> {

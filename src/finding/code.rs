@@ -8,6 +8,7 @@ use super::check_name::CheckName;
 use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, Unsettled, Value};
 use crate::evidence::Device;
 use crate::look::WrongPage;
+use crate::look::checkpoint::Restart;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, Salts};
 use crate::wal::EndReason;
 
@@ -220,7 +221,7 @@ findings! {
         apart: Apart
     }
     WalLargeLittleLive "wal_large_little_live" "A large WAL that holds little" [Notice] in WalFrames {
-        file_size: u64, live_bytes: u64, pending: u64, in_file: u64; complete: bool, can_restart: Option<bool>
+        file_size: u64, live_bytes: u64, pending: u64, in_file: u64; complete: bool, restart: Restart
     }
     WalOfOtherDatabase "wal_of_other_database" "This WAL may not belong to this database"
         [Warning] in WalAgainstDatabase {

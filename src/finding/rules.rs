@@ -8,7 +8,7 @@ use crate::finding::Finding;
 use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
 use crate::look::checkpoint::CheckpointFacts;
-use crate::look::{Depth, Inspection};
+use crate::look::{Depth, HotJournal, Inspection};
 use crate::wal::WalFacts;
 
 mod database;
@@ -33,8 +33,8 @@ pub struct Facts<'a> {
     pub checkpoint: Option<&'a CheckpointFacts>,
     /// Whether the files were replaced by others while they were read.
     pub replaced: bool,
-    /// Whether a `-journal` with content lies beside the database; `None` when it was not looked for.
-    pub hot_journal: Option<bool>,
+    /// Whether a `-journal` with content lies beside the database.
+    pub hot_journal: HotJournal,
     /// Files whose access time the reading may have moved.
     pub access_time_moved: &'a [String],
     /// For a bundle, why it is not of one moment.
@@ -74,7 +74,7 @@ pub fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         facts.database.and_then(lone::database),
         facts.wal.and_then(lone::wal),
         facts.shm.and_then(|shm| lone::shm(shm, facts.locks.map(|locks| &locks.shm))),
-        (facts.hot_journal == Some(true)).then(|| lone::hot_journal(facts.database)),
+        (facts.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(facts.database)),
         facts.replaced.then(lone::files_replaced),
         facts.unstable.map(lone::bundle_unstable),
         facts.readable_by_others.then(lone::bundle_readable_by_others),

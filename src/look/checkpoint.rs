@@ -42,6 +42,31 @@ pub struct Blocker {
     pub holders: Vec<Holder>,
 }
 
+/// Whether the next writer can begin the WAL anew, once all of it is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Restart {
+    /// Nobody is in its way.
+    Possible,
+    /// A reader is in its way.
+    HeldUp,
+    /// Cannot be told: nothing is committed, the locks were not seen, or the only slot in the way may be the present
+    /// writer's own.
+    NotKnown,
+}
+
+impl Restart {
+    /// Whether it can; `None` where that cannot be told.
+    #[must_use]
+    pub fn possible(self) -> Option<bool> {
+        match self {
+            Self::Possible => Some(true),
+            Self::HeldUp => Some(false),
+            Self::NotKnown => None,
+        }
+    }
+}
+
 /// What is known of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointFacts {
@@ -56,9 +81,8 @@ pub struct CheckpointFacts {
     pub pending: u64,
     /// Up to which frame a checkpoint may copy now; `None` without evidence of locks.
     pub safe_to: Option<u64>,
-    /// Whether the next writer could restart the WAL after everything is copied. `None` without evidence of locks, if
-    /// nothing is committed, and if the only slot that prevents it may be the present writer's own.
-    pub can_restart: Option<bool>,
+    /// Whether the next writer could restart the WAL after everything is copied.
+    pub restart: Restart,
     /// What blocks copying or, if everything is copied, what prevents a restart of the WAL.
     pub blocked_by: Vec<Blocker>,
     /// What these facts were determined from.
@@ -210,7 +234,7 @@ fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, basis: Basis) -> Checkpoint
         backfilled: 0,
         pending: committed,
         safe_to: None,
-        can_restart: None,
+        restart: Restart::NotKnown,
         blocked_by,
         basis,
     }
@@ -256,7 +280,7 @@ fn live(
         backfilled,
         pending,
         safe_to: readers.safe_to(backfilled),
-        can_restart: if committed > 0 { readers.can_restart() } else { None },
+        restart: if committed > 0 { readers.restart() } else { Restart::NotKnown },
         blocked_by,
         basis: Basis::Live {
             attempted: shm.checkpoint.backfill_attempted,
@@ -280,7 +304,7 @@ fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
         backfilled: 0,
         pending: committed,
         safe_to: None,
-        can_restart: None,
+        restart: Restart::NotKnown,
         blocked_by: Vec::new(),
         basis: Basis::WithoutIndex { holders: database.holders.clone() },
     }
@@ -307,7 +331,7 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
         backfilled,
         pending,
         safe_to: seen.then_some(committed),
-        can_restart: (seen && committed > 0).then_some(true),
+        restart: if seen && committed > 0 { Restart::Possible } else { Restart::NotKnown },
         blocked_by: Vec::new(),
         basis: Basis::AtRest { attempted: leftover.map(|(shm, _)| shm.checkpoint.backfill_attempted), seen },
     }
@@ -415,19 +439,21 @@ impl Readers<'_> {
         self.for_restart().filter(|mark| Self::held(mark) && !self.is_writers_own(mark)).collect()
     }
 
-    /// Whether the WAL can be restarted. `None` if a slot was not seen, or if the only slot that prevents it may be the
+    /// Whether the WAL can be restarted. Not known if a slot was not seen, or if the only slot that prevents it may be the
     /// writer's own.
     ///
     /// folklore: the locks of all connections of one process on one slot are one lock (unixShmLock), so a reader in the
     /// process of the writer is not visible. Seen with two connections in one process. Held by
     /// `a_writers_own_slot_may_hide_a_reader_of_its_process` and by the campaign.
-    fn can_restart(&self) -> Option<bool> {
+    fn restart(&self) -> Restart {
         if !self.known_for_restart() {
-            None
+            Restart::NotKnown
         } else if !self.against_restart().is_empty() {
-            Some(false)
+            Restart::HeldUp
+        } else if self.for_restart().any(Self::held) {
+            Restart::NotKnown
         } else {
-            (!self.for_restart().any(Self::held)).then_some(true)
+            Restart::Possible
         }
     }
 

@@ -95,6 +95,29 @@ pub struct Sizes {
 }
 
 /// The facts that one look found.
+/// Whether a rollback journal waits beside a database: a `-journal` with content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HotJournal {
+    /// One waits to be rolled back.
+    Waits,
+    /// There is none with content.
+    None,
+    /// Nobody looked for one, or it could not be seen.
+    #[default]
+    NotLookedFor,
+}
+
+impl From<Option<bool>> for HotJournal {
+    fn from(waits: Option<bool>) -> Self {
+        match waits {
+            Some(true) => Self::Waits,
+            Some(false) => Self::None,
+            None => Self::NotLookedFor,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -140,8 +163,8 @@ pub struct Inspection {
     pub backfill: Result<Copied, NotCompared>,
     /// What the checkpoint is doing. `None`: the `-wal` was not looked at.
     pub checkpoint: Option<CheckpointFacts>,
-    /// Whether there is a `-journal` with content beside the database. `None`: nobody looked for it.
-    pub hot_journal: Option<bool>,
+    /// Whether there is a `-journal` with content beside the database.
+    pub hot_journal: HotJournal,
     /// Mounts, links, owners and processes of the files. `None`: nobody looked for them.
     pub surroundings: Option<Evidence>,
 }

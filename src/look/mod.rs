@@ -21,7 +21,7 @@ mod seen;
 pub use backfill::Copied;
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
-pub use inspection::{Depth, Inspection, Origin, OriginKind, Sizes};
+pub use inspection::{Depth, HotJournal, Inspection, Origin, OriginKind, Sizes};
 pub use reasons::{NotCompared, Reasons, Why};
 pub use seen::{Bytes, DatabaseSeen, Seen, WalSeen};
 

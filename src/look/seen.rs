@@ -9,7 +9,7 @@ use crate::format::shm::IndexHead;
 use crate::number::FrameNumber;
 use crate::wal::WalFacts;
 
-use super::inspection::{Origin, Sizes};
+use super::inspection::{HotJournal, Origin, Sizes};
 use super::reasons::Reasons;
 
 /// The database file, as far as it was seen.
@@ -117,9 +117,9 @@ pub trait Seen: Sync {
         Reasons::default()
     }
 
-    /// Whether there is a `-journal` with content beside the database. `None`: nobody looked for it.
-    fn hot_journal(&self) -> Option<bool> {
-        None
+    /// Whether there is a `-journal` with content beside the database.
+    fn hot_journal(&self) -> HotJournal {
+        HotJournal::NotLookedFor
     }
 
     /// Mounts, links, owners and processes of the files. `None` without such evidence.

@@ -87,7 +87,7 @@ impl CheckpointDocument {
             backfilled: facts.backfilled,
             pending: facts.pending,
             safe_to: facts.safe_to,
-            can_restart: facts.can_restart,
+            can_restart: facts.restart.possible(),
             blocked_by: facts.blocked_by.iter().map(BlockerDocument::from).collect(),
             explanation: say::checkpoint::checkpoint(facts, wal, beside),
         }

@@ -9,7 +9,7 @@ use super::finding::{FindingDocument, documents};
 use super::shm::Lock;
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
-use crate::evidence::{Device, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
+use crate::evidence::{Device, InSight, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
 use crate::finding::surroundings;
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
@@ -167,7 +167,7 @@ impl PsDocument {
 impl Sight {
     fn new(mapped: &Mapped) -> Self {
         let mut unseen = Vec::new();
-        if mapped.every_process_in_sight == Some(false) {
+        if mapped.in_sight == InSight::OfThisNamespace {
             unseen.push(
                 "processes outside of this PID namespace, which other containers' are; look from the host".to_owned(),
             );
@@ -191,7 +191,7 @@ impl Sight {
         Self {
             processes_read: mapped.processes_read,
             processes_denied: mapped.processes_denied,
-            every_process: mapped.every_process_in_sight,
+            every_process: mapped.in_sight.every(),
             unseen: (!unseen.is_empty()).then(|| unseen.join("; ")),
             passing: mapped.passing,
         }

@@ -196,7 +196,7 @@ impl From<Slot> for SlotRow {
             page: slot.page.map(u32::from),
             ideal_slot: slot.ideal,
             displacement: slot.displacement,
-            reachable: slot.reachable,
+            reachable: slot.reach.reached(),
             duplicate: slot.duplicate,
         }
     }

@@ -12,7 +12,7 @@ use super::inspect::{InspectDocument, Sizes, Source};
 use super::wal::Wal;
 use crate::number::{Checksum, Salts};
 use crate::wal::FrameClass;
-use crate::wal::frames::Visited;
+use crate::wal::frames::{Superseded, Visited};
 use crate::wal::transactions::Transaction;
 
 /// The schema's name and version.
@@ -97,7 +97,7 @@ pub struct FrameRow {
 impl FrameRow {
     /// Makes the row of a visited frame, from the number of its transaction and whether it is superseded.
     #[must_use]
-    pub fn new(visited: &Visited<'_>, transaction: u64, superseded: Option<bool>) -> Self {
+    pub fn new(visited: &Visited<'_>, transaction: u64, superseded: Superseded) -> Self {
         let frame = &visited.frame;
         let (Salts([salt1, salt2]), Checksum([checksum1, checksum2])) = (frame.header.salts, frame.header.checksum);
         Self {
@@ -109,10 +109,10 @@ impl FrameRow {
             salt2,
             checksum1,
             checksum2,
-            checksum_ok: visited.checksum_ok,
+            checksum_ok: visited.checksum.follows(),
             class: visited.class,
             transaction: (visited.class == FrameClass::Committed).then_some(transaction),
-            superseded,
+            superseded: superseded.by_later(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::plural;
 use crate::finding::checks::{Check, CheckName, NotChecked};
 use crate::format::db::DatabaseHead;
-use crate::look::Inspection;
+use crate::look::{HotJournal, Inspection};
 
 /// The numbers behind a check, or why it was not made.
 #[must_use]
@@ -23,9 +23,11 @@ pub fn numbers(check: &Check, inspection: &Inspection) -> String {
         CheckName::DatabaseHeader => database(inspection),
         CheckName::WalAgainstDatabase => wal_against_database(inspection),
         CheckName::BackfilledInDatabase => backfilled(inspection),
-        CheckName::Journal => {
-            inspection.hot_journal.map(|hot| if hot { "with content" } else { "none with content" }.to_owned())
-        }
+        CheckName::Journal => match inspection.hot_journal {
+            HotJournal::Waits => Some("with content".to_owned()),
+            HotJournal::None => Some("none with content".to_owned()),
+            HotJournal::NotLookedFor => None,
+        },
     };
     told.unwrap_or_default()
 }

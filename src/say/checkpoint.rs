@@ -2,7 +2,7 @@
 
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::Finding;
-use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
+use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt, Restart};
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
 
@@ -78,11 +78,11 @@ pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
             }
             CheckpointState::Blocked => Sentence::Blocked,
             CheckpointState::Interrupted => Sentence::Interrupted,
-            CheckpointState::Complete => match facts.can_restart {
-                Some(true) => Sentence::CopiedNothingToDo,
-                Some(false) => Sentence::CopiedCannotRestart,
-                None if *slots_seen => Sentence::CopiedWriterAtWork,
-                None => Sentence::CopiedReadersUnseen,
+            CheckpointState::Complete => match facts.restart {
+                Restart::Possible => Sentence::CopiedNothingToDo,
+                Restart::HeldUp => Sentence::CopiedCannotRestart,
+                Restart::NotKnown if *slots_seen => Sentence::CopiedWriterAtWork,
+                Restart::NotKnown => Sentence::CopiedReadersUnseen,
             },
             CheckpointState::Pending => match facts.safe_to {
                 None => Sentence::WaitReadersUnseen,

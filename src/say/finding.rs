@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::evidence::{Leads, MappingProcess};
 use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, Unsettled};
 use crate::finding::{Finding, Found, Severity};
+use crate::look::checkpoint::Restart;
 use crate::wal::EndReason;
 
 /// What else explains that content differs.
@@ -265,9 +266,9 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             )
         }
         Found::WalIndexSharedDatabaseNot { apart } | Found::WalIndexSharedWalNot { apart } => two_files(apart),
-        Found::WalLargeLittleLive { file_size, live_bytes, pending, in_file, complete, can_restart } => {
-            let why = match (complete, can_restart) {
-                (_, Some(false)) => "readers keep the WAL from starting over, so it goes on growing",
+        Found::WalLargeLittleLive { file_size, live_bytes, pending, in_file, complete, restart } => {
+            let why = match (complete, restart) {
+                (_, Restart::HeldUp) => "readers keep the WAL from starting over, so it goes on growing",
                 (true, _) => "the next writer starts over at its beginning and reuses the space",
                 (false, _) => "SQLite reuses the space once all is copied",
             };

@@ -107,7 +107,7 @@ impl BlockFacts {
             SlotKind::Live => {
                 self.live_slots += 1;
                 self.duplicate_slots += usize::from(slot.duplicate);
-                if slot.reachable == Some(true) {
+                if slot.reach == Reach::Reached {
                     if let Some(reached) = reached.get_mut(usize::from(slot.position) - 1) {
                         *reached = true;
                     }
@@ -133,7 +133,7 @@ impl BlockFacts {
     /// others. So all frames whose search begins at one slot are in ascending order, whatever their pages. Where they
     /// are, there is nothing to report. Held by `sqlite_reads_the_older_of_two_slots_that_changed_places`.
     fn find_misordered(&mut self, block: &IndexBlock, indexed: usize) {
-        let live = slots(block, indexed).filter(|slot| slot.kind == SlotKind::Live && slot.reachable == Some(true));
+        let live = slots(block, indexed).filter(|slot| slot.kind == SlotKind::Live && slot.reach == Reach::Reached);
         let met = live.filter_map(|slot| Some((slot.page?, slot.displacement?, slot.position)));
         let mut met: Vec<(PageNumber, u16, u16)> = met.collect();
         met.sort_unstable();
@@ -172,6 +172,30 @@ pub enum SlotKind {
     Garbage,
 }
 
+/// Whether a search for a page comes across the slot of one of its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reach {
+    /// It does: no empty slot stands between.
+    Reached,
+    /// An empty slot stands between and ends the search.
+    CutOff,
+    /// The slot is garbage: it has no page that could be searched.
+    NoPage,
+}
+
+impl Reach {
+    /// Whether a search comes across it; `None` for garbage.
+    #[must_use]
+    pub fn reached(self) -> Option<bool> {
+        match self {
+            Self::Reached => Some(true),
+            Self::CutOff => Some(false),
+            Self::NoPage => None,
+        }
+    }
+}
+
 /// One slot that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
@@ -189,8 +213,8 @@ pub struct Slot {
     pub ideal: Option<u16>,
     /// The number of slots from there to this slot, round the end of the table; `None` for garbage.
     pub displacement: Option<u16>,
-    /// Whether a search for the page meets this slot, because no empty slot is before it; `None` for garbage.
-    pub reachable: Option<bool>,
+    /// Whether a search for the page meets this slot.
+    pub reach: Reach,
     /// Whether an earlier slot points to the same entry.
     pub duplicate: bool,
 }
@@ -240,7 +264,11 @@ fn slots_from(block: &IndexBlock, indexed: usize, from: usize, unbroken: usize) 
             page,
             ideal,
             displacement,
-            reachable: displacement.map(|steps| usize::from(steps) < unbroken),
+            reach: match displacement {
+                Some(steps) if usize::from(steps) < unbroken => Reach::Reached,
+                Some(_) => Reach::CutOff,
+                None => Reach::NoPage,
+            },
             duplicate: pointed_at.get_mut(entry).is_some_and(|seen| std::mem::replace(seen, true)),
         })
     })

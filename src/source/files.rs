@@ -9,7 +9,7 @@ use crate::bundle;
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{Evidence, LocksView, Observation};
 use crate::linux::{self, OpenedFiles};
-use crate::look::{DatabaseSeen, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
+use crate::look::{DatabaseSeen, HotJournal, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
 
 use super::SourceError;
 
@@ -28,9 +28,8 @@ pub struct Files {
     pub wal: Option<Arc<dyn ReadAt>>,
     /// The `-shm`.
     pub shm: Option<Arc<dyn ReadAt>>,
-    /// Whether a `-journal` with content lies beside them; `None` when it was not looked for: nobody looks for one
-    /// beside a single `-wal` or `-shm`.
-    pub hot_journal: Option<bool>,
+    /// Whether a `-journal` with content lies beside them. Nobody looks for one beside a single `-wal` or `-shm`.
+    pub hot_journal: HotJournal,
     /// Files whose access time the reading may have moved.
     pub access_time_moved: Vec<String>,
     /// The open descriptors of a database and its siblings; `None` for a `-wal` or a `-shm` alone.
@@ -72,11 +71,14 @@ impl Files {
     /// Whether a `-journal` that waited to be rolled back when the files were opened still waits. A journal that is
     /// gone belonged to a transaction that has ended.
     #[must_use]
-    pub fn journal_still_hot(&self) -> Option<bool> {
+    pub fn journal_still_hot(&self) -> HotJournal {
         let hot = |opened: &OpenedFiles| {
             linux::journal_in_place(opened) && opened.journal.value().is_some_and(bundle::is_hot_journal)
         };
-        self.hot_journal.map(|was_hot| was_hot && self.opened.as_ref().is_none_or(hot))
+        match self.hot_journal {
+            HotJournal::Waits if !self.opened.as_ref().is_none_or(hot) => HotJournal::None,
+            then => then,
+        }
     }
 }
 
@@ -141,7 +143,7 @@ impl Seen for Files {
         Reasons { database: absent(&opened.database), wal: absent(&opened.wal), shm: absent(&opened.shm), locks: None }
     }
 
-    fn hot_journal(&self) -> Option<bool> {
+    fn hot_journal(&self) -> HotJournal {
         self.journal_still_hot()
     }
 

@@ -12,7 +12,7 @@ use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
 use crate::linux::{self, Target};
-use crate::look::{Seen, Why};
+use crate::look::{HotJournal, Seen, Why};
 
 mod files;
 mod inspect;
@@ -117,7 +117,7 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
             database: None,
             wal,
             shm,
-            hot_journal: None,
+            hot_journal: HotJournal::NotLookedFor,
             access_time_moved,
             opened: None,
         }))
@@ -165,7 +165,7 @@ fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, S
         database: bytes(&opened.database)?,
         wal: bytes(&opened.wal)?,
         shm: bytes(&opened.shm)?,
-        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(bundle::is_hot_journal)),
+        hot_journal: opened.journal.known().map(|journal| journal.is_some_and(bundle::is_hot_journal)).into(),
         access_time_moved: opened.access_time_moved.clone(),
         opened: Some(opened),
     })))

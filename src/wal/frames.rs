@@ -49,6 +49,62 @@ impl Content<'_> {
     }
 }
 
+/// Whether the checksum of a frame follows from the one that is stored in the frame before it, or in the WAL header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChecksumCheck {
+    /// It follows.
+    Follows,
+    /// It does not.
+    Differs,
+    /// The page was not captured, and nothing tells.
+    NotKnown,
+}
+
+impl ChecksumCheck {
+    /// Whether it follows; `None` where that is not known.
+    #[must_use]
+    pub fn follows(self) -> Option<bool> {
+        match self {
+            Self::Follows => Some(true),
+            Self::Differs => Some(false),
+            Self::NotKnown => None,
+        }
+    }
+}
+
+impl From<bool> for ChecksumCheck {
+    fn from(follows: bool) -> Self {
+        if follows { Self::Follows } else { Self::Differs }
+    }
+}
+
+/// Whether a later committed frame holds the page of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Superseded {
+    /// A later committed frame holds the same page.
+    ByLater,
+    /// It is the newest committed frame of its page.
+    Newest,
+    /// The frame is not committed: nobody reads it.
+    NotCommitted,
+    /// There were more frames than the index was allowed to hold.
+    TooManyFrames,
+}
+
+impl Superseded {
+    /// Whether a later one holds the page; `None` for a frame that is not committed, and where nobody looked.
+    #[must_use]
+    pub fn by_later(self) -> Option<bool> {
+        match self {
+            Self::ByLater => Some(true),
+            Self::Newest => Some(false),
+            Self::NotCommitted | Self::TooManyFrames => None,
+        }
+    }
+}
+
 /// One frame with everything that is known about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Visited<'a> {
@@ -57,8 +113,8 @@ pub struct Visited<'a> {
     pub frame: Frame,
     /// Its class.
     pub class: FrameClass,
-    /// `frame.checksum_ok`, or `None` where the page was not captured and nothing else shows it.
-    pub checksum_ok: Option<bool>,
+    /// Whether its checksum is right, as far as that is known.
+    pub checksum: ChecksumCheck,
     /// The page.
     pub content: Content<'a>,
 }
@@ -132,7 +188,7 @@ impl Walk<'_> {
             Run::Frames { links, bytes } => {
                 for (link, frame) in links.iter().zip(bytes.chunks_exact(stride.to_usize())) {
                     let page = frame.get(FRAME_HEADER_SIZE..).unwrap_or_default();
-                    self.frame(link.header, Some(link.follows), Content::Page(page), each)?;
+                    self.frame(link.header, link.follows.into(), Content::Page(page), each)?;
                 }
                 Ok(())
             }
@@ -143,7 +199,7 @@ impl Walk<'_> {
                     }
                     // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
                     let follows = self.seed == Checksum::ZERO;
-                    self.frame(FrameHeader::ZERO, Some(follows), Content::Page(&zero_page), each)?;
+                    self.frame(FrameHeader::ZERO, follows.into(), Content::Page(&zero_page), each)?;
                 }
                 Ok(())
             }
@@ -166,7 +222,8 @@ impl Walk<'_> {
             for header in stored.iter().map(FrameHeader::of) {
                 let valid = self.number <= self.facts.frames.valid;
                 let content = self.contribution(&zeros, &header);
-                self.frame(header, valid.then_some(true), content, each)?;
+                let checksum = if valid { ChecksumCheck::Follows } else { ChecksumCheck::NotKnown };
+                self.frame(header, checksum, content, each)?;
             }
             if got < block.len() {
                 break;
@@ -192,7 +249,7 @@ impl Walk<'_> {
     fn frame(
         &mut self,
         header: FrameHeader,
-        checksum_ok: Option<bool>,
+        checksum: ChecksumCheck,
         content: Content<'_>,
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -203,12 +260,13 @@ impl Walk<'_> {
         self.number = number.next();
         self.seed = header.checksum;
         let valid = number <= self.facts.frames.valid;
-        if valid && (checksum_ok != Some(true) || header.salts != self.header.salts) {
+        let checksum_ok = checksum == ChecksumCheck::Follows;
+        if valid && (!checksum_ok || header.salts != self.header.salts) {
             self.changed = true;
         }
         let offset = self.page_size.offset_of(number);
-        let frame = Frame { number, offset, header, checksum_ok: checksum_ok == Some(true), valid };
-        each(&Visited { frame, class: self.facts.class_of(&frame), checksum_ok, content })
+        let frame = Frame { number, offset, header, checksum_ok, valid };
+        each(&Visited { frame, class: self.facts.class_of(&frame), checksum, content })
     }
 
     /// The checksum is linear. What a frame adds to it is the stored checksum minus what the seed alone gives.
@@ -340,14 +398,20 @@ impl NewestFrames {
         self.overflown
     }
 
-    /// Whether a later committed frame holds the same page. `None` for a frame that is not committed, and if there were
-    /// too many frames.
+    /// Whether a later committed frame holds the same page.
     #[must_use]
-    pub fn superseded(&self, visited: &Visited<'_>) -> Option<bool> {
-        if self.overflown || visited.class != FrameClass::Committed {
-            return None;
+    pub fn superseded(&self, visited: &Visited<'_>) -> Superseded {
+        if self.overflown {
+            return Superseded::TooManyFrames;
         }
-        let newest = self.index.frames(visited.frame.header.page).next_back()?;
-        Some(visited.frame.number < newest)
+        if visited.class != FrameClass::Committed {
+            return Superseded::NotCommitted;
+        }
+        match self.index.frames(visited.frame.header.page).next_back() {
+            Some(newest) if visited.frame.number < newest => Superseded::ByLater,
+            Some(_) => Superseded::Newest,
+            // The frames have changed since the first pass.
+            None => Superseded::NotCommitted,
+        }
     }
 }

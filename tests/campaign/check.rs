@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use walscope::evidence::{ByteLock, LockState};
-use walscope::look::checkpoint::CheckpointState;
+use walscope::look::checkpoint::{CheckpointState, Restart};
 
 use crate::look::{Look, pids};
 use crate::model::{Index, ended, raw};
@@ -111,13 +111,13 @@ impl Known<'_> {
     fn check_restart(&self, look: &Look, tally: &mut Tally) {
         let (index, facts) = (self.index, &look.facts);
         if index.mx_frame == 0 {
-            assert_eq!(facts.can_restart, None, "can_restart of an empty WAL");
+            assert_eq!(facts.restart, Restart::NotKnown, "can_restart of an empty WAL");
         } else if self.writers_own_slot() {
             // Locks of one process are one lock: another connection of the writer's process may share its slot.
-            assert_eq!(facts.can_restart, None, "can_restart while the writer's process alone is in the way");
+            assert_eq!(facts.restart, Restart::NotKnown, "can_restart while the writer's process alone is in the way");
             tally.count("can_restart undecidable");
         } else {
-            assert_eq!(facts.can_restart, Some(index.can_restart()), "can_restart");
+            assert_eq!(facts.restart.possible(), Some(index.can_restart()), "can_restart");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use walscope::evidence::LockSlot;
-use walscope::look::checkpoint::CheckpointFacts;
+use walscope::look::checkpoint::{CheckpointFacts, Restart};
 
 use crate::check::Known;
 use crate::child::{AtLimit, Child, Reply};
@@ -306,7 +306,7 @@ impl<'a> History<'a> {
         if let Some(frames) = self.sql(connection, sql) {
             let restarted = raw(&self.path).unwrap().salts != before;
             if foretold.committed > 0 {
-                let restarts = foretold.pending == 0 && foretold.can_restart == Some(true);
+                let restarts = foretold.pending == 0 && foretold.restart == Restart::Possible;
                 assert_eq!(restarted, restarts, "the next writer restarts the WAL: {foretold:?}");
                 let not = if restarts { "restarts" } else { "does not restart" };
                 self.tally.count(format!("foretold the next writer {not}"));

@@ -1,7 +1,7 @@
 //! Nobody has the wal-index open: all connections closed, all processes killed, or exclusive locking mode.
 
 use walscope::evidence::LockState;
-use walscope::look::checkpoint::CheckpointState;
+use walscope::look::checkpoint::{CheckpointState, Restart};
 
 use crate::child::{AtLimit, Child};
 use crate::history::{CONNECTIONS, Doing, History};
@@ -24,7 +24,7 @@ impl History<'_> {
             None => assert_eq!(facts.state, CheckpointState::NoWal, "the last to close removes the WAL"),
             Some(left) => {
                 assert_eq!(facts.safe_to, Some(committed));
-                assert_eq!(facts.can_restart, (committed > 0).then_some(true));
+                assert_eq!(facts.restart.possible(), (committed > 0).then_some(true));
                 // A commit that the wal-index never heard of makes what it says worthless.
                 let known = committed == u64::from(left.mx_frame) && committed > 0;
                 let backfilled = if known { u64::from(left.backfilled) } else { 0 };
@@ -105,7 +105,7 @@ impl History<'_> {
         let facts = &look.facts;
         assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Pending), "in exclusive mode");
         assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
-        assert_eq!((facts.safe_to, facts.can_restart), (None, None), "only that process knows: {facts:?}");
+        assert_eq!((facts.safe_to, facts.restart), (None, Restart::NotKnown), "only that process knows: {facts:?}");
         if look.locks.is_some() {
             assert!(look.told().contains("exclusive locking mode"), "{facts:?}");
             self.tally.count("exclusive mode beside a left-over -shm");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use walscope::bundle::{Capture, Manifest, Options, SnapshotError, WalMode, WalSummary, capture_live, write_bundle};
 use walscope::evidence::Observation;
-use walscope::look::{DatabaseSeen, WalSeen};
+use walscope::look::{DatabaseSeen, HotJournal, WalSeen};
 use walscope::source::{self, Source};
 
 use crate::common::restore::{self, bytes};
@@ -315,7 +315,7 @@ fn a_finished_journal_is_not_hot_and_a_bundle_without_that_field_is_still_read()
     let manifest = write_bundle(path.as_path(), &Options::default(), &mut written, &mut |_, _| {}).unwrap();
     assert!(manifest.stability.stable, "{:?}", manifest.stability);
     assert!(manifest.evidence.files.journal.value().unwrap().size > 0, "a finished journal keeps its length");
-    assert_eq!((manifest.hot_journal, manifest.hot_journal()), (Some(false), Some(false)));
+    assert_eq!((manifest.hot_journal, manifest.hot_journal()), (Some(false), HotJournal::None));
     // A journal that a rollback would use.
     let journal = folder.path().join("t.db-journal");
     let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -330,5 +330,5 @@ fn a_finished_journal_is_not_hot_and_a_bundle_without_that_field_is_still_read()
     let name = folder.path().join("older.walsnap");
     std::fs::write(&name, bundle).unwrap();
     let read = Capture::open(&name).unwrap().manifest;
-    assert_eq!((read.hot_journal, read.hot_journal()), (None, Some(true)));
+    assert_eq!((read.hot_journal, read.hot_journal()), (None, HotJournal::Waits));
 }

@@ -1,7 +1,7 @@
 //! The checkpoint: states, how far it may copy, who is in the way.
 use walscope::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, ShmLocks};
 use walscope::format::shm::{IndexHead, parse_head};
-use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, Restart, diagnose};
 use walscope::look::marks_and_locks::read_marks;
 use walscope::say;
 use walscope::wal::{WalFacts, scan};
@@ -83,7 +83,7 @@ fn told(facts: &CheckpointFacts) -> String {
 }
 
 fn numbers(facts: &CheckpointFacts) -> (CheckpointState, u64, Option<u64>, Option<bool>) {
-    (facts.state, facts.pending, facts.safe_to, facts.can_restart)
+    (facts.state, facts.pending, facts.safe_to, facts.restart.possible())
 }
 
 fn blockers(facts: &CheckpointFacts) -> Vec<&str> {
@@ -149,9 +149,9 @@ fn a_writers_own_slot_may_hide_a_reader_of_its_process() {
     assert!(facts.blocked_by.is_empty(), "a writer's own slot is no reader in the way");
     assert!(told(&facts).contains("A write is under way"), "{}", told(&facts));
     locks.read[1].holders.extend(held(LockState::Shared, 43).holders);
-    assert_eq!(judge(&complete, &locks).can_restart, Some(false), "another process shares the slot");
+    assert_eq!(judge(&complete, &locks).restart, Restart::HeldUp, "another process shares the slot");
     locks.read[1] = ByteLock { holders: Vec::new(), ..held(LockState::Shared, 42) };
-    assert_eq!(judge(&complete, &locks).can_restart, Some(false), "a holder that is not visible may be anybody");
+    assert_eq!(judge(&complete, &locks).restart, Restart::HeldUp, "a holder that is not visible may be anybody");
     let older = Shm { marks: [0, 9, u32::MAX, u32::MAX, u32::MAX], backfilled: 9, attempted: 9, ..shm() };
     let mut locks = reading(1);
     locks.write = held(LockState::Exclusive, 42);
@@ -274,7 +274,7 @@ fn a_recovery_is_not_an_interrupted_checkpoint() {
 fn a_restarted_wal_has_nothing_committed_and_nothing_to_do() {
     let restarted = Shm { mx_frame: 0, salts: [2, 9], ..shm() };
     let judged = judge(&restarted, &open());
-    assert_eq!((judged.state, judged.committed, judged.can_restart), (CheckpointState::Restarted, 0, None));
+    assert_eq!((judged.state, judged.committed, judged.restart), (CheckpointState::Restarted, 0, Restart::NotKnown));
     // The first frame of the new generation is in the file, without a commit.
     let mut wal = WalWriter::new(512, false, SALTS);
     wal.frame(1, 1, 1).frame(2, 2, 1).set_salts([2, 9]);
@@ -334,7 +334,7 @@ fn at_rest_it_is_said_what_opening_would_destroy() {
 fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
     let unknown = |shm: Option<&IndexHead>, locks: &ShmLocks| {
         let facts = diagnose(&wal(), shm, Some(&seen(locks)));
-        assert_eq!((facts.state, facts.safe_to, facts.can_restart), (CheckpointState::Unknown, None, None));
+        assert_eq!((facts.state, facts.safe_to, facts.restart), (CheckpointState::Unknown, None, Restart::NotKnown));
         facts
     };
     unknown(None, &open());

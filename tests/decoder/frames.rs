@@ -3,7 +3,7 @@
 use std::io;
 
 use walscope::bytes::ReadAt;
-use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Visit, Visited};
+use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Superseded, Visit, Visited};
 use walscope::wal::{FrameClass, WalFacts, scan, scan_pages};
 
 use crate::common::synthetic::WalWriter;
@@ -151,7 +151,8 @@ fn an_error_of_the_receiver_ends_the_visit() {
 #[test]
 fn nothing_is_said_of_superseded_frames_beyond_the_limit() {
     let bytes = sample().bytes;
-    for (limit, expected) in [(4, [Some(true), Some(false), Some(false), None]), (3, [None; 4])] {
+    use Superseded::{ByLater, Newest, NotCommitted, TooManyFrames};
+    for (limit, expected) in [(4, [ByLater, Newest, Newest, NotCommitted]), (3, [TooManyFrames; 4])] {
         let mut prologue = Prologue::new(FrameNumber::FIRST, limit);
         let facts = scan_pages(&bytes, &mut |frame, page| prologue.push(frame, page)).unwrap();
         let start = prologue.finish(&facts);

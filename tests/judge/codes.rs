@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use walscope::finding::rules::{Facts, findings};
 use walscope::finding::{Code, Finding, Severity};
+use walscope::look::HotJournal;
 use walscope::report::finding::FindingDocument;
 
 use crate::common::synthetic::{Shm, WalWriter, sum};
@@ -161,7 +162,7 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
         ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
         ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
         ("files_replaced", Severity::Notice, Facts { replaced: true, ..Facts::default() }),
-        ("hot_journal", Severity::Notice, Facts { hot_journal: Some(true), ..Facts::default() }),
+        ("hot_journal", Severity::Notice, Facts { hot_journal: HotJournal::Waits, ..Facts::default() }),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use walscope::bytes::ReadAt;
 use walscope::evidence::{LockState, LocksView};
-use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, diagnose};
+use walscope::look::checkpoint::{CheckpointFacts, CheckpointState, Restart, diagnose};
 use walscope::look::marks_and_locks;
 use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 
@@ -77,7 +77,10 @@ fn marks_and_locks_of_two_moments_block_nobody() {
     assert_eq!((checkpoint.state, checkpoint.safe_to), (CheckpointState::Pending, Some(12)));
     // It never does: what stands in the way is not known, and nobody is accused.
     let (checkpoint, examined) = beside(u32::MAX, false);
-    assert_eq!((checkpoint.state, checkpoint.safe_to, checkpoint.can_restart), (CheckpointState::Pending, None, None));
+    assert_eq!(
+        (checkpoint.state, checkpoint.safe_to, checkpoint.restart),
+        (CheckpointState::Pending, None, Restart::NotKnown)
+    );
     assert!(checkpoint.blocked_by.is_empty());
     let reason = marks_and_locks::unknown_because(examined.locks.as_ref().unwrap()).unwrap();
     assert!(reason.contains("changed each time"), "{reason}");

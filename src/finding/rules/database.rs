@@ -115,6 +115,6 @@ fn large_little_live(wal: &WalFacts, checkpoint: &CheckpointFacts) -> Option<Fin
         pending: checkpoint.pending,
         in_file: wal.frames.in_file,
         complete: checkpoint.state == CheckpointState::Complete,
-        can_restart: checkpoint.can_restart,
+        restart: checkpoint.restart,
     }))
 }

@@ -67,7 +67,7 @@ fn each_file_by_itself_raises_one_code_for_one_fault() {
     let mut raised: Vec<String> = [
         Facts { database: Some(&wal2), ..Facts::default() },
         Facts { database: Some(&opaque), ..Facts::default() },
-        Facts { database: Some(&plain), hot_journal: Some(true), ..Facts::default() },
+        Facts { database: Some(&plain), hot_journal: HotJournal::Waits, ..Facts::default() },
         Facts { wal: Some(&unusable), ..Facts::default() },
         Facts { wal: Some(&version), ..Facts::default() },
         Facts { shm: Some(&differ), ..Facts::default() },
@@ -114,7 +114,7 @@ fn a_torn_wal_index_is_as_grave_as_who_holds_its_locks() {
 #[test]
 fn a_journal_beside_a_database_in_rollback_mode_is_no_warning() {
     let rollback = database(1);
-    let facts = Facts { database: Some(&rollback), hot_journal: Some(true), ..Facts::default() };
+    let facts = Facts { database: Some(&rollback), hot_journal: HotJournal::Waits, ..Facts::default() };
     assert_eq!(codes(&facts), [("hot_journal".to_owned(), Severity::Notice)]);
 }
 

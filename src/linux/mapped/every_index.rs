@@ -9,7 +9,7 @@ use std::io;
 use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSES};
 use super::scan::{Candidate, each_process};
 use super::{closing, index, settle, subvolume};
-use crate::evidence::{InodeId, Mapped};
+use crate::evidence::{InSight, InodeId, Mapped};
 use crate::linux::procfs::Proc;
 use crate::linux::text::namespaces::is_initial_pid_namespace;
 use crate::linux::{lock_view, namespaces};
@@ -28,8 +28,12 @@ pub fn every_wal_index(is_wal_index: &dyn Fn(&[u8]) -> bool) -> io::Result<Mappe
 
 pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, pause: impl FnMut()) -> io::Result<Mapped> {
     let own = namespaces::own_link(proc, "ns/pid");
-    let every_process_in_sight = own.value().map(|own| is_initial_pid_namespace(own));
-    let mut found = Mapped { every_process_in_sight, ..Mapped::default() };
+    let in_sight = match own.value().map(|own| is_initial_pid_namespace(own)) {
+        Some(true) => InSight::Every,
+        Some(false) => InSight::OfThisNamespace,
+        None => InSight::NotKnown,
+    };
+    let mut found = Mapped { in_sight, ..Mapped::default() };
     let mut files: BTreeMap<InodeId, Vec<Candidate>> = BTreeMap::new();
     let (mut left_out, mut looked_at) = (BTreeSet::new(), 0);
     let reach = each_process(proc, |maps| {
