@@ -3,7 +3,7 @@
 use super::fact::{BeaconFact, CoherenceFact, NoBeacon, Recorded, SideIndex};
 use super::{About, Because, Fact, Says};
 use crate::evidence::Observation;
-use crate::evidence::live::{BeaconLook, CoherenceView, Live, Sight};
+use crate::evidence::live::{Arrival, BeaconLook, CoherenceView, Live, Sight};
 
 /// The lock beacon as evidence: a proof and a refutation can stand side by side. `a` and `b`: the two sides of `live`.
 pub(super) fn because(a: SideIndex, b: SideIndex, live: Option<&Live>) -> Vec<Because> {
@@ -54,12 +54,12 @@ pub(super) fn coherence(live: &Live) -> Option<Because> {
 
 fn weigh(found: &CoherenceView) -> (Says, CoherenceFact) {
     match (found.forth, found.back) {
-        (Some(false), _) => (Says::Refutes, CoherenceFact::LostThere),
-        (_, Some(false)) => (Says::Refutes, CoherenceFact::LostHere),
-        (Some(true), Some(true)) if found.wanted > 0 && found.made == found.wanted => {
+        (Arrival::Lost, _) => (Says::Refutes, CoherenceFact::LostThere),
+        (_, Arrival::Lost) => (Says::Refutes, CoherenceFact::LostHere),
+        (Arrival::Arrived, Arrival::Arrived) if found.wanted > 0 && found.made == found.wanted => {
             (Says::Proves, CoherenceFact::RoundTrips(found.made))
         }
-        (Some(true), Some(true)) => (Says::Silent, CoherenceFact::Unanswered),
+        (Arrival::Arrived, Arrival::Arrived) => (Says::Silent, CoherenceFact::Unanswered),
         _ => (Says::Silent, CoherenceFact::Unsaid),
     }
 }

@@ -7,7 +7,7 @@ use super::fact::{
     Unseen, What,
 };
 use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, identity};
-use crate::evidence::{CutOff, Mapping, Observation};
+use crate::evidence::{CutOff, FileOpen, Mapping, Observation};
 
 /// What a look at one side's processes came to.
 #[derive(Debug)]
@@ -161,9 +161,9 @@ fn uses_its_files(of: Placed<'_>, mapped: &[&Mapping]) -> Result<(), NotAtWork> 
     for mapping in mapped {
         for (part, open) in [(Part::Database, mapping.database_open), (Part::Wal, mapping.wal_open)] {
             match open {
-                Some(true) => {}
-                Some(false) => return Err(NotAtWork::OtherFile(Process::from(*mapping), part, of.index)),
-                None => return Err(NotAtWork::FileUnseen(Process::from(*mapping), part, of.index)),
+                FileOpen::Open => {}
+                FileOpen::NotOpen => return Err(NotAtWork::OtherFile(Process::from(*mapping), part, of.index)),
+                FileOpen::NotKnown => return Err(NotAtWork::FileUnseen(Process::from(*mapping), part, of.index)),
             }
         }
     }
@@ -172,11 +172,11 @@ fn uses_its_files(of: Placed<'_>, mapped: &[&Mapping]) -> Result<(), NotAtWork> 
 
 /// Processes that map the wal-index of a side, wherever they are, and have not the database, or the `-wal`, open that its
 /// path leads to.
-pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> Option<bool>) -> Vec<&Mapping> {
+pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> FileOpen) -> Vec<&Mapping> {
     let id = side.evidence.files.shm.value().and_then(|file| file.maps_identity.value());
     let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
     let of_this = mappings.filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(&mapping.inode) == id);
-    of_this.filter(|mapping| open(mapping) == Some(false)).collect()
+    of_this.filter(|mapping| open(mapping) == FileOpen::NotOpen).collect()
 }
 
 impl CutOffProcesses {

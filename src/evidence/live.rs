@@ -183,14 +183,48 @@ pub enum Sight {
     Garbled,
 }
 
+/// What became of a number that one side wrote through its mapping. Stored as true, false, or null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(Serialize, Deserialize), serde(from = "Option<bool>", into = "Option<bool>"))]
+pub enum Arrival {
+    /// It was there in the other side's mapping.
+    Arrived,
+    /// It was not.
+    Lost,
+    /// Not known.
+    NotKnown,
+}
+
+impl From<Option<bool>> for Arrival {
+    fn from(arrived: Option<bool>) -> Self {
+        match arrived {
+            Some(true) => Self::Arrived,
+            Some(false) => Self::Lost,
+            None => Self::NotKnown,
+        }
+    }
+}
+
+impl From<Arrival> for Option<bool> {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Arrived => Some(true),
+            Arrival::Lost => Some(false),
+            Arrival::NotKnown => None,
+        }
+    }
+}
+
 /// A trial on a scratch file that both sides had mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct CoherenceView {
-    /// Whether the numbers that were written through the first side's mapping were in the second's. `None`: not known.
-    pub forth: Option<bool>,
-    /// Whether the numbers that were written through the second side's mapping were in the first's. `None`: not known.
-    pub back: Option<bool>,
+    /// Whether the numbers that were written through the first side's mapping were in the second's.
+    #[cfg_attr(feature = "capture", schemars(with = "Option<bool>"))]
+    pub forth: Arrival,
+    /// Whether the numbers that were written through the second side's mapping were in the first's.
+    #[cfg_attr(feature = "capture", schemars(with = "Option<bool>"))]
+    pub back: Arrival,
     /// Round trips in nanoseconds. Empty on the side that only answered.
     pub round_trips: Vec<u64>,
     /// Number of round trips that were wanted.

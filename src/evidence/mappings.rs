@@ -41,11 +41,44 @@ pub struct Mapping {
     pub cut_off: Option<CutOff>,
     /// Whether the process has the side's database open, by device and inode. Null: not known. A wal-index in use
     /// belongs to an open database. A process that has another database open in several looks uses that one.
-    #[cfg_attr(feature = "capture", serde(default))]
-    pub database_open: Option<bool>,
+    #[cfg_attr(feature = "capture", serde(default), schemars(with = "Option<bool>"))]
+    pub database_open: FileOpen,
     /// Whether the process has the side's `-wal` open, by device and inode. Null: not known.
-    #[cfg_attr(feature = "capture", serde(default))]
-    pub wal_open: Option<bool>,
+    #[cfg_attr(feature = "capture", serde(default), schemars(with = "Option<bool>"))]
+    pub wal_open: FileOpen,
+}
+
+/// Whether a process has a file open. Stored as true, false, or null.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(Serialize, Deserialize), serde(from = "Option<bool>", into = "Option<bool>"))]
+pub enum FileOpen {
+    /// It has.
+    Open,
+    /// It has not, though all that it has open was seen.
+    NotOpen,
+    /// Not seen, or there is no such file.
+    #[default]
+    NotKnown,
+}
+
+impl From<Option<bool>> for FileOpen {
+    fn from(open: Option<bool>) -> Self {
+        match open {
+            Some(true) => Self::Open,
+            Some(false) => Self::NotOpen,
+            None => Self::NotKnown,
+        }
+    }
+}
+
+impl From<FileOpen> for Option<bool> {
+    fn from(open: FileOpen) -> Self {
+        match open {
+            FileOpen::Open => Some(true),
+            FileOpen::NotOpen => Some(false),
+            FileOpen::NotKnown => None,
+        }
+    }
 }
 
 /// Why a process that opens the path now does not share the wal-index of the process that has this file mapped.

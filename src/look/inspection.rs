@@ -94,7 +94,6 @@ pub struct Sizes {
     pub shm: Option<u64>,
 }
 
-/// The facts that one look found.
 /// Whether a rollback journal waits beside a database: a `-journal` with content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -118,6 +117,7 @@ impl From<Option<bool>> for HotJournal {
     }
 }
 
+/// The facts that one look found.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {

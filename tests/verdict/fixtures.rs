@@ -73,8 +73,8 @@ pub fn mapping(pid: u32, namespace: &str, inode: u64) -> Mapping {
         path: "/data/t.db-shm".into(),
         deleted_suffix: false,
         cut_off: None,
-        database_open: Some(true),
-        wal_open: Some(true),
+        database_open: FileOpen::Open,
+        wal_open: FileOpen::Open,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What two live sides show together: page frames, beacons, trials.
 
 use super::*;
-use walscope::evidence::live::{CoherenceView, Live, Mapper, PageEntry, Sight};
+use walscope::evidence::live::{Arrival, CoherenceView, Live, Mapper, PageEntry, Sight};
 
 fn fuse() -> [Side; 2] {
     let mut sides = pair();
@@ -224,19 +224,20 @@ fn one_wal_index_beside_two_databases_is_not_called_shared() {
     }
 }
 
-fn trial(forth: Option<bool>, back: Option<bool>, made: u32) -> Verdict {
+fn trial(forth: Arrival, back: Arrival, made: u32) -> Verdict {
     let found = CoherenceView { forth, back, round_trips: vec![900; made as usize], wanted: 4, made };
     probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() })
 }
 
 #[test]
 fn a_trial_proves_memory_only_when_every_number_came_back() {
-    assert_eq!(trial(Some(true), Some(true), 4).memory, Answer::Proven);
-    assert_eq!(trial(Some(true), Some(true), 4).sharing, Answer::Proven);
-    assert_eq!(trial(Some(true), Some(true), 3).memory, Answer::Undecided);
-    assert_eq!(trial(None, Some(true), 4).memory, Answer::Undecided);
-    assert_eq!(trial(Some(true), Some(false), 0).memory, Answer::Refuted);
-    assert_eq!(trial(Some(false), None, 0).memory, Answer::Refuted);
+    use Arrival::{Arrived, Lost, NotKnown};
+    assert_eq!(trial(Arrived, Arrived, 4).memory, Answer::Proven);
+    assert_eq!(trial(Arrived, Arrived, 4).sharing, Answer::Proven);
+    assert_eq!(trial(Arrived, Arrived, 3).memory, Answer::Undecided);
+    assert_eq!(trial(NotKnown, Arrived, 4).memory, Answer::Undecided);
+    assert_eq!(trial(Arrived, Lost, 0).memory, Answer::Refuted);
+    assert_eq!(trial(Lost, NotKnown, 0).memory, Answer::Refuted);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use walscope::evidence::live::{Live, PageEntry, PageTable, PagesView};
-use walscope::evidence::{FileView, Mapping, Observation};
+use walscope::evidence::{FileOpen, FileView, Mapping, Observation};
 
 /// A piece of what one side shows.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,10 @@ pub const PIECES: &[Piece] = &[
     },
     Piece { name: "mappings", take: |side| side.evidence.mappings = gone() },
     Piece { name: "mappings.start_time", take: |side| of_mappings(side, |mapping| mapping.start_time = None) },
-    Piece { name: "mappings.database_open", take: |side| of_mappings(side, |mapping| mapping.database_open = None) },
+    Piece {
+        name: "mappings.database_open",
+        take: |side| of_mappings(side, |mapping| mapping.database_open = FileOpen::NotKnown),
+    },
     Piece { name: "locks", take: |side| side.evidence.locks = gone() },
     Piece { name: "samples", take: |side| side.evidence.samples.clear() },
     Piece { name: "page_tables", take: |side| side.evidence.page_tables = gone() },

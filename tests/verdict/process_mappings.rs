@@ -1,8 +1,8 @@
 //! What running processes have mapped.
 
 use super::*;
-use walscope::evidence::CutOff;
 use walscope::evidence::live::Mapper;
+use walscope::evidence::{CutOff, FileOpen};
 use walscope::report::finding::FindingDocument;
 
 #[test]
@@ -223,13 +223,13 @@ fn processes_that_could_not_be_looked_at_are_counted() {
 
 #[test]
 fn a_process_that_has_another_database_or_wal_open_leaves_the_subject_at_paths_and_is_an_error() {
-    type Change = fn(&mut walscope::evidence::Mapping, Option<bool>);
+    type Change = fn(&mut walscope::evidence::Mapping, FileOpen);
     let lack: [(Change, &str); 2] = [
         (|mapping, open| mapping.database_open = open, "wal_index_shared_database_not"),
         (|mapping, open| mapping.wal_open = open, "wal_index_shared_wal_not"),
     ];
     for (change, code) in lack {
-        for (open, codes_expected) in [(Some(false), vec![code]), (None, vec![])] {
+        for (open, codes_expected) in [(FileOpen::NotOpen, vec![code]), (FileOpen::NotKnown, vec![])] {
             let mut sides = pair();
             change(&mut seen(&mut sides[1].evidence.mappings).mappings[0], open);
             let comparison = compare(&sides, true);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::pieces::{LIVE_PIECES, PIECES, of};
 use super::*;
 use walscope::evidence::live::{BeaconLook, Live, Mapper, Sight};
-use walscope::evidence::{FileView, Observation};
+use walscope::evidence::{FileOpen, FileView, Observation};
 
 /// Differences that a pair can have.
 const VARIATIONS: u32 = 27;
@@ -57,7 +57,7 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         24 => of(&mut b.evidence.files.wal, |file| file.birth_time = Observation::seen(time(51 * SECOND))),
         25 => {
             if let Observation::Seen { value } = &mut b.evidence.mappings {
-                value.mappings.iter_mut().for_each(|mapping| mapping.database_open = Some(false));
+                value.mappings.iter_mut().for_each(|mapping| mapping.database_open = FileOpen::NotOpen);
             }
         }
         26 => {

@@ -361,8 +361,13 @@ impl Pair<'_> {
             Ok(sight) => Observation::seen(look(peer, sight, done.is_some_and(|status| status.state.held))),
             Err(error) => unseen("F_OFD_GETLK on the scratch file", &error),
         };
-        let coherence =
-            CoherenceView { forth: Some(theirs.state.sees), back: Some(state.sees), round_trips, wanted: ROUNDS, made };
+        let coherence = CoherenceView {
+            forth: Some(theirs.state.sees).into(),
+            back: Some(state.sees).into(),
+            round_trips,
+            wanted: ROUNDS,
+            made,
+        };
         Ok(Live {
             pages: Observation::missing("the trial looks at no page tables"),
             beacon: BeaconView { forth, back },
@@ -374,7 +379,7 @@ impl Pair<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::live::Sight;
+    use crate::evidence::live::{Arrival, Sight};
 
     fn party(folder: &std::path::Path, tokens: &[&str], timeout: Duration) -> Vec<Trial> {
         std::thread::scope(|scope| {
@@ -400,7 +405,7 @@ mod tests {
             assert_eq!((a.peer, b.peer), (Some(b.nonce), Some(a.nonce)));
             for trial in [a, b] {
                 let found = coherence(trial);
-                assert_eq!((found.forth, found.back, found.made), (Some(true), Some(true), ROUNDS));
+                assert_eq!((found.forth, found.back, found.made), (Arrival::Arrived, Arrival::Arrived, ROUNDS));
                 for look in [&trial.live.beacon.forth, &trial.live.beacon.back] {
                     let look = look.value().unwrap();
                     assert!(look.sight == Sight::Seen && look.held_throughout && look.files_in_place, "{look:?}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::settle;
-use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
+use crate::evidence::{FileOpen, InodeId, Mapping, MappingsView, Observation};
 use crate::linux::path_leads::PathLeads;
 
 /// Looks until it is clear what is cut off. `look` returns what is mapped, and where the path of the `-shm` led during
@@ -29,7 +29,7 @@ pub(super) fn settled(
     view.passing = u32::try_from(before - view.mappings.len()).unwrap_or(u32::MAX);
     for mapping in view.mappings.iter_mut().filter(|mapping| uses_others(mapping)) {
         if !suspect(mapping).is_some_and(|key| standing.contains(&key)) {
-            (mapping.database_open, mapping.wal_open) = (None, None);
+            (mapping.database_open, mapping.wal_open) = (FileOpen::NotKnown, FileOpen::NotKnown);
         }
     }
     first
@@ -45,7 +45,7 @@ fn suspects(view: &MappingsView) -> BTreeSet<Suspect> {
 
 /// Whether the process seems to use the wal-index for another database or `-wal`.
 fn uses_others(mapping: &Mapping) -> bool {
-    mapping.database_open == Some(false) || mapping.wal_open == Some(false)
+    mapping.database_open == FileOpen::NotOpen || mapping.wal_open == FileOpen::NotOpen
 }
 
 /// The suspect for a mapping. `None` without a start time: then the process could be confused with a later one of the
@@ -73,8 +73,8 @@ mod tests {
             path: "/data/t.db-shm".into(),
             deleted_suffix: false,
             cut_off,
-            database_open: None,
-            wal_open: None,
+            database_open: FileOpen::NotKnown,
+            wal_open: FileOpen::NotKnown,
         }
     }
 
@@ -142,10 +142,11 @@ mod tests {
 
     #[test]
     fn that_the_database_is_not_open_counts_only_when_it_stays_so() {
-        let mapping = |open| Mapping { database_open: Some(open), wal_open: Some(true), ..mapping(2, 8, None) };
+        let mapping =
+            |open| Mapping { database_open: Some(open).into(), wal_open: FileOpen::Open, ..mapping(2, 8, None) };
         for last in 1..=6 {
             let seen = settle_all(|look| view(vec![mapping(look > last)]));
-            assert_eq!(seen.mappings[0].database_open, (last == 6).then_some(false), "{last}");
+            assert_eq!(seen.mappings[0].database_open, (last == 6).then_some(false).into(), "{last}");
             assert_eq!(seen.passing, 0);
         }
     }

@@ -6,7 +6,7 @@ use super::limits::MAPPINGS_OF_A_SIDE;
 use super::scan::{ProcessMaps, Untold, each_process};
 use super::wanted::Claim;
 use super::{cut_off, open_files, settle};
-use crate::evidence::{CutOff, InodeId, Mapping, MappingsView, Observation};
+use crate::evidence::{CutOff, FileOpen, InodeId, Mapping, MappingsView, Observation};
 use crate::linux::container;
 use crate::linux::open::{OpenedFiles, shm_leads};
 use crate::linux::path_leads::PathLeads;
@@ -64,8 +64,9 @@ fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
     let more = view.mappings.len().saturating_sub(MAPPINGS_OF_A_SIDE);
     if more > 0 {
         view.mappings_not_listed = view.mappings_not_listed.saturating_add(more as u64);
-        let apart =
-            |found: &Mapping| found.cut_off.is_some() || [found.database_open, found.wal_open].contains(&Some(false));
+        let apart = |found: &Mapping| {
+            found.cut_off.is_some() || [found.database_open, found.wal_open].contains(&FileOpen::NotOpen)
+        };
         view.mappings.sort_by_key(|found| (!apart(found), Some(found.inode) == identity, !found.shared));
         view.mappings.truncate(MAPPINGS_OF_A_SIDE);
         view.mappings.sort_by_key(|found| found.pid);
@@ -98,7 +99,7 @@ fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<V
         return Ok(Vec::new());
     }
     let (command, start_time, container) = (process.command(), process.start_time(), container::by_cgroup(process));
-    let (database_open, wal_open) = if this { open_files::has_open(process, wanted) } else { (None, None) };
+    let (database_open, wal_open) = if this { open_files::has_open(process, wanted) } else { <_>::default() };
     let mapping = |(line, cut_off): (&MapsLine<'_>, Option<CutOff>)| Mapping {
         pid: process.pid,
         command: command.clone(),

@@ -9,6 +9,7 @@ use std::io;
 
 use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS};
 use super::wanted::Wanted;
+use crate::evidence::FileOpen;
 use crate::linux::procfs::Process;
 use crate::linux::text::maps::{MapsLine, escaped};
 use crate::number::FileId;
@@ -65,15 +66,14 @@ fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
     Ok(process.names("fd")?.into_iter().take(DESCRIPTORS_OF_A_PROCESS).map(descriptor).collect())
 }
 
-/// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open; `None`: not
-/// seen, or there is no such file.
+/// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open.
 ///
 /// folklore: SQLite opens the database and the -wal before it maps the -shm, and closes both after it has unmapped it
 /// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open does not use it: it is a child
 /// process that closed the descriptors it inherited. Held by
 /// `a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open`.
-pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (Option<bool>, Option<bool>) {
-    let Ok(descriptors) = descriptors(process) else { return (None, None) };
+pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (FileOpen, FileOpen) {
+    let Ok(descriptors) = descriptors(process) else { return (FileOpen::NotKnown, FileOpen::NotKnown) };
     let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
     let whole = descriptors.len() < DESCRIPTORS_OF_A_PROCESS && !any(&|descriptor| descriptor.file.is_none());
     let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
@@ -82,7 +82,7 @@ pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (Option<bool>, Opt
         let found = any(&|descriptor| descriptor.file == Some(file));
         (found || (whole && at_work)).then_some(found)
     };
-    (has(wanted.database), has(wanted.wal))
+    (has(wanted.database).into(), has(wanted.wal).into())
 }
 
 fn base(path: &[u8]) -> &[u8] {
@@ -95,7 +95,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use crate::evidence::CutOff;
+    use crate::evidence::{CutOff, FileOpen};
     use crate::linux::Proc;
     use crate::linux::mapped::fake_proc::{ID, file_at, line, process};
     use crate::linux::mapped::limits::BLOCK;
@@ -205,11 +205,11 @@ mod tests {
             let view = scan(&proc, wanted, PathLeads::Here).value().unwrap().clone();
             view.mappings.iter().map(|found| (found.pid, found.database_open, found.wal_open)).collect()
         };
-        let (yes, no) = (Some(true), Some(false));
-        let seen = [(10, yes, yes), (11, no, yes), (12, yes, no), (13, None, None), (14, None, None)];
+        let (yes, no, unknown) = (FileOpen::Open, FileOpen::NotOpen, FileOpen::NotKnown);
+        let seen = [(10, yes, yes), (11, no, yes), (12, yes, no), (13, unknown, unknown), (14, unknown, unknown)];
         assert_eq!(open(&wanted), seen);
         wanted.wal = None;
-        assert_eq!(open(&wanted)[..2], [(10, yes, None), (11, no, None)]);
+        assert_eq!(open(&wanted)[..2], [(10, yes, unknown), (11, no, unknown)]);
     }
 
     #[test]
