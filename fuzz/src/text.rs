@@ -21,7 +21,7 @@ pub fn assert_harmless(page: &str) {
                 let end = chars.find(|c| !c.is_ascii_digit() && *c != ';');
                 assert_eq!(end, Some('m'), "an escape sequence in {page:?}");
             }
-            c => assert!(!walscope::report::is_obeyed(c), "{c:?} in {page:?}"),
+            c => assert!(!walscope::report::is_terminal_control(c), "{c:?} in {page:?}"),
         }
     }
 }

@@ -118,7 +118,7 @@ pub(super) fn files_beside(pair: &Pair<'_>) -> FilesBeside {
             // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
             // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
             // folder has the word. Held by
-            // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open`.
+            // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_undecided`.
             open @ (Identity::Unknown(_) | Identity::Replaced(_)) => doubt = doubt.or(Some(Doubt::Identity(open))),
             // Equal as far as it was seen. What was refused might have told them apart.
             Identity::Alike(..) => doubt = doubt.or_else(|| identity::refused(pair, part).map(Doubt::Refused)),

@@ -14,7 +14,7 @@
 //!
 //! A look ([`super::inspect`]) and a capture into a bundle use this order. They differ only in what they keep: facts or
 //! bytes. Held by `a_commit_and_a_checkpoint_between_wal_and_database_are_no_damage`,
-//! `a_restart_meanwhile_leaves_no_claim` and `files_that_were_replaced_meanwhile_are_not_held_against_each_other`.
+//! `a_restart_meanwhile_leaves_no_claim` and `files_replaced_during_a_look_are_not_compared`.
 
 /// The steps of one reading, in the order in which [`read`] takes them.
 pub trait Steps {

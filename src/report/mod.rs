@@ -33,7 +33,7 @@ pub mod wal_page;
 /// 8-bit ones and DEL), line and paragraph separators, and controls of writing direction, which reorder what a person
 /// reads.
 #[must_use]
-pub fn is_obeyed(c: char) -> bool {
+pub fn is_terminal_control(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -43,7 +43,7 @@ pub fn is_obeyed(c: char) -> bool {
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_obeyed(c) && c != '\n' {
+        if is_terminal_control(c) && c != '\n' {
             out.extend(c.escape_default());
         } else {
             out.push(c);

@@ -33,7 +33,7 @@ fn refused(ran: &Ran, name: &str, words: &[&str], what: &str) {
 }
 
 #[test]
-fn what_is_nothing_of_sqlite_s_is_refused() {
+fn a_file_that_is_not_sqlite_s_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("passwd"), [b'x'; 1221]).unwrap();
     // Whole pages can be those of an encrypted database; and beside a -wal a damaged database is still one.
@@ -93,7 +93,7 @@ fn a_fifo_in_the_place_of_a_wal_never_blocks() {
 }
 
 #[test]
-fn a_snapshot_beside_what_is_no_file_says_so_at_once() {
+fn a_snapshot_with_a_fifo_or_link_in_place_of_a_file_fails_at_once() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.db"), [0; 4096]).unwrap();
     let put = |suffix: &str, kind: &str| {

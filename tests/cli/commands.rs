@@ -75,7 +75,7 @@ fn inspect_keeps_the_names_of_the_contract() {
 }
 
 #[test]
-fn a_reader_in_the_way_is_named_with_slot_frame_and_process() {
+fn a_reader_that_blocks_the_checkpoint_is_named_with_slot_frame_and_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let writer = database(&path);
@@ -116,7 +116,7 @@ fn an_absent_or_empty_wal_is_an_answer() {
 }
 
 #[test]
-fn a_database_in_rollback_mode_is_said_to_be_one() {
+fn a_database_in_rollback_mode_is_reported_as_such() {
     let folder = tempfile::tempdir().unwrap();
     connect(&folder.path().join("r.db")).execute_batch("CREATE TABLE t(x)").unwrap();
     assert_eq!(inspect(folder.path(), "r.db")["database"]["header"]["journal_mode"], "rollback");
@@ -258,7 +258,7 @@ fn half_a_streamed_snapshot_is_an_error() {
 }
 
 #[test]
-fn a_full_disk_is_said_once() {
+fn a_full_disk_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

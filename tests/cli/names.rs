@@ -69,7 +69,7 @@ fn the_lab_keeps_its_bundles_in_a_folder_of_any_name() {
 }
 
 #[test]
-fn a_side_has_the_shortest_name_that_tells_it_from_the_others() {
+fn a_side_has_the_shortest_unique_name() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(&folder.path().join("t.db"));
     for place in ["a/x", "b/x", "b/y"] {

@@ -136,7 +136,7 @@ fn a_big_endian_file_and_its_little_endian_twin_differ_in_byte_order_alone() {
 }
 
 #[test]
-fn a_foreign_byte_order_is_said_in_words() {
+fn a_foreign_byte_order_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let foreign = cfg!(target_endian = "little");
     fs::write(folder.path().join("t-shm"), Shm::default().bytes(foreign)).unwrap();
@@ -147,7 +147,7 @@ fn a_foreign_byte_order_is_said_in_words() {
 }
 
 #[test]
-fn holders_leftovers_and_unknown_locks_are_told_apart() {
+fn holders_leftovers_and_unknown_locks_are_shown_differently() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let writer = database(&path);
@@ -207,7 +207,7 @@ fn no_line_is_wider_than_the_width() {
 
 /// Hostile numbers in the head must cost neither memory nor time, and no search may run in circles.
 #[test]
-fn hostile_numbers_are_shown_and_do_not_hurt() {
+fn hostile_numbers_are_shown_and_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = Shm { mx_frame: u32::MAX, database_pages: u32::MAX, backfilled: u32::MAX, ..three_blocks() };
     let mut bytes = hostile.bytes(false);

@@ -106,7 +106,7 @@ fn standard_output_redirected_into_an_examined_file_is_refused() {
 }
 
 #[test]
-fn a_wal_a_shm_and_a_bundle_are_told_from_a_database() {
+fn a_wal_a_shm_and_a_bundle_are_recognised() {
     let folder = tempfile::tempdir().unwrap();
     left_alone(folder.path());
     assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", "b.walsnap"]).code, 0);

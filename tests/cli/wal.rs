@@ -100,7 +100,7 @@ fn frames_are_chosen_by_number_and_by_page() {
 }
 
 #[test]
-fn frames_and_pages_that_cannot_be_there_are_said_to_be_out_of_range() {
+fn impossible_frames_and_pages_are_reported_as_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path());
     let there = json(folder.path(), &["t.db-wal"])["frames"].as_array().unwrap().len();
@@ -132,7 +132,7 @@ fn json_lines_are_the_elements_of_the_document() {
 }
 
 #[test]
-fn however_many_threads_are_asked_for_the_answers_are_the_same() {
+fn the_answers_do_not_depend_on_the_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let mut wal = WalWriter::new(4096, false, SALTS);
     for n in 1..=1500_u32 {
@@ -154,7 +154,7 @@ fn however_many_threads_are_asked_for_the_answers_are_the_same() {
 }
 
 #[test]
-fn of_a_sparse_file_of_a_tebibyte_a_few_frames_are_told_at_once() {
+fn a_few_frames_of_a_sparse_file_of_a_tebibyte_are_listed_at_once() {
     let folder = tempfile::tempdir().unwrap();
     sample(folder.path());
     let file = fs::OpenOptions::new().write(true).open(folder.path().join("t.db-wal")).unwrap();
@@ -245,7 +245,7 @@ fn absent_and_empty_are_answers_and_a_wal_index_alone_is_none() {
 }
 
 #[test]
-fn fail_on_is_obeyed() {
+fn fail_on_decides_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let mut wal = sample(folder.path());
     wal.bytes[15] ^= 1;
@@ -256,7 +256,7 @@ fn fail_on_is_obeyed() {
 
 /// What a bundle of headers tells must be what the whole WAL tells, wherever it can be told.
 #[test]
-fn a_bundle_of_headers_tells_the_same_but_for_content() {
+fn a_bundle_of_headers_gives_the_same_answers_without_content() {
     let folder = tempfile::tempdir().unwrap();
     let mut wal = WalWriter::new(512, true, SALTS);
     wal.frame(1, 0, 1).frame(2, 2, 2).frame(2, 2, 2).frame(2, 2, 2).frame(3, 3, 3);

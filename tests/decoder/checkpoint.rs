@@ -113,13 +113,13 @@ fn a_mark_without_its_lock_is_a_leftover_and_with_it_a_limit() {
 }
 
 #[test]
-fn what_is_copied_already_stays_safe_whatever_a_mark_says() {
+fn frames_already_copied_stay_safe_whatever_a_mark_says() {
     let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], backfilled: 6, attempted: 6, ..shm() };
     assert_eq!(numbers(&judge(&shm, &reading(1))), (CheckpointState::Blocked, 4, Some(6), Some(false)));
 }
 
 #[test]
-fn a_reader_on_slot_0_stops_all_copying_but_no_restart() {
+fn a_reader_on_slot_0_prevents_copying_but_not_a_restart() {
     let shm = Shm { backfilled: 3, attempted: 3, ..shm() };
     let facts = judge(&shm, &reading(0));
     assert_eq!(numbers(&facts), (CheckpointState::Blocked, 7, Some(3), Some(true)));
@@ -129,7 +129,7 @@ fn a_reader_on_slot_0_stops_all_copying_but_no_restart() {
 }
 
 #[test]
-fn a_reader_at_the_last_frame_lets_all_be_copied_but_no_restart_happen() {
+fn a_reader_at_the_last_frame_prevents_only_the_restart() {
     let marks = [0, 10, u32::MAX, u32::MAX, u32::MAX];
     let facts = judge(&Shm { marks, ..shm() }, &reading(1));
     assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, Some(10), Some(false)));
@@ -163,7 +163,7 @@ fn a_writers_own_slot_may_hide_a_reader_of_its_process() {
 }
 
 #[test]
-fn a_running_checkpoint_is_not_held_up_by_the_slots_it_takes_itself() {
+fn a_running_checkpoint_is_not_blocked_by_its_own_locks() {
     let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], attempted: 10, ..shm() };
     let mut locks = open();
     locks.checkpoint = held(LockState::Exclusive, 7);
@@ -179,7 +179,7 @@ fn a_running_checkpoint_is_not_held_up_by_the_slots_it_takes_itself() {
 }
 
 #[test]
-fn without_lock_evidence_nothing_is_safe_and_nobody_is_in_the_way() {
+fn without_evidence_of_locks_nothing_is_called_safe_or_blocked() {
     let shm = Shm { marks: [0, 4, u32::MAX, u32::MAX, u32::MAX], ..shm() };
     for locks in [None, Some(ShmLocks::unknown("EACCES"))] {
         let facts = diagnose(&wal(), Some(&head(&shm)), locks.as_ref().map(seen).as_ref());
@@ -195,7 +195,7 @@ fn without_lock_evidence_nothing_is_safe_and_nobody_is_in_the_way() {
 }
 
 #[test]
-fn live_the_wal_index_says_what_is_committed_and_at_rest_the_wal() {
+fn the_wal_index_in_use_decides_what_is_committed_and_at_rest_the_wal() {
     let lagging = Shm { mx_frame: 8, change: 8, backfilled: 8, attempted: 8, ..shm() };
     let live = judge(&lagging, &open());
     assert_eq!((live.state, live.committed, live.backfilled), (CheckpointState::Complete, 8, 8));
@@ -207,7 +207,7 @@ fn live_the_wal_index_says_what_is_committed_and_at_rest_the_wal() {
 }
 
 #[test]
-fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
+fn a_leftover_shm_counts_only_if_it_fits_the_last_commit() {
     let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
     for locks in [Some(at_rest()), None] {
         let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), locks.as_ref().map(seen).as_ref());
@@ -221,7 +221,7 @@ fn a_leftover_counts_only_if_it_belongs_to_this_wal_to_the_frame() {
 }
 
 #[test]
-fn of_a_database_that_is_open_without_its_shm_the_shm_tells_nothing() {
+fn the_shm_says_nothing_if_the_database_is_open_without_it() {
     let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
     let locks = LocksView { database: held(LockState::Exclusive, 77), ..seen(&at_rest()) };
     let facts = diagnose(&wal(), Some(&head(&copied)), Some(&locks));
@@ -285,7 +285,7 @@ fn a_restarted_wal_has_nothing_committed_and_nothing_to_do() {
 }
 
 #[test]
-fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
+fn a_missing_an_empty_and_an_unusable_wal_have_different_states() {
     let none = Shm { mx_frame: 0, ..shm() };
     for locks in [None, Some(open()), Some(at_rest())] {
         let judged = |wal: &WalFacts| diagnose(wal, Some(&head(&none)), locks.as_ref().map(seen).as_ref());
@@ -306,7 +306,7 @@ fn no_wal_an_empty_one_and_an_unusable_one_are_told_apart() {
 }
 
 #[test]
-fn at_rest_it_is_said_what_opening_would_destroy() {
+fn at_rest_the_sentence_warns_what_opening_would_destroy() {
     let mut wal = WalWriter::new(512, false, SALTS);
     wal.frame(1, 1, 1).frame(2, 0, 1).frame(3, 0, 1).frame(4, 0, 1);
     let at = wal.offset(4) + 100;
@@ -331,7 +331,7 @@ fn at_rest_it_is_said_what_opening_would_destroy() {
 }
 
 #[test]
-fn a_live_wal_index_that_cannot_be_believed_leaves_the_state_unknown() {
+fn a_live_wal_index_that_cannot_be_trusted_leaves_the_state_unknown() {
     let unknown = |shm: Option<&IndexHead>, locks: &ShmLocks| {
         let facts = diagnose(&wal(), shm, Some(&seen(locks)));
         assert_eq!((facts.state, facts.safe_to, facts.restart), (CheckpointState::Unknown, None, Restart::NotKnown));

@@ -25,7 +25,7 @@ fn the_example_of_commits_lists_them_and_why_the_chain_ends() {
 }
 
 #[test]
-fn the_example_of_a_checkpoint_tells_its_state() {
+fn the_example_of_a_checkpoint_shows_its_state() {
     let said = checkpoint::state(&testdata("cases/six-classes-wal/t.db")).unwrap();
     assert!(said.ends_with(" frames wait\n"), "{said}");
 }

@@ -25,7 +25,7 @@ fn visit(bytes: &[u8], facts: &WalFacts) -> Visit {
 }
 
 #[test]
-fn any_range_says_what_the_first_pass_said() {
+fn any_range_agrees_with_the_first_pass() {
     let bytes = sample().bytes;
     let mut expected = Vec::new();
     let facts = scan(&bytes, &mut |frame| expected.push(*frame)).unwrap();
@@ -78,7 +78,7 @@ fn large() -> Sparse {
 }
 
 #[test]
-fn however_many_threads_read_ahead_the_frames_are_the_same() {
+fn the_frames_do_not_depend_on_the_number_of_threads() {
     let wal = large();
     let mut expected = Vec::new();
     let facts = scan_pages(&wal, &mut |frame, page| expected.push((*frame, page.to_vec()))).unwrap();
@@ -149,7 +149,7 @@ fn an_error_of_the_receiver_ends_the_visit() {
 }
 
 #[test]
-fn nothing_is_said_of_superseded_frames_beyond_the_limit() {
+fn superseded_frames_are_unknown_above_the_limit() {
     let bytes = sample().bytes;
     use Superseded::{ByLater, Newest, NotCommitted, TooManyFrames};
     for (limit, expected) in [(4, [ByLater, Newest, Newest, NotCommitted]), (3, [TooManyFrames; 4])] {

@@ -54,7 +54,7 @@ fn sample() -> WalWriter {
 }
 
 #[test]
-fn cut_at_every_byte_a_wal_keeps_the_commits_before_the_cut() {
+fn a_wal_cut_at_any_byte_keeps_the_commits_before_the_cut() {
     let wal = sample();
     for len in 0..=wal.bytes.len() {
         let facts = look(&wal.bytes[..len]);

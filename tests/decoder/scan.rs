@@ -144,7 +144,7 @@ proptest! {
 }
 
 #[test]
-fn of_a_hole_little_is_read() {
+fn little_is_read_of_a_hole() {
     let mut wal = WalWriter::new(4096, false, [1, 2]);
     wal.frame(1, 1, 1).unwritten(10_000);
     let hole = 32 + 4120..wal.bytes.len() as u64;

@@ -23,7 +23,7 @@ fn filled() -> Shm {
 }
 
 #[test]
-fn both_byte_orders_give_the_same_head_but_for_the_order() {
+fn both_byte_orders_give_the_same_head_except_the_order() {
     let little = parse_head(&filled().bytes(false)).unwrap();
     let big = parse_head(&filled().bytes(true)).unwrap();
     assert_eq!((little.byte_order, big.byte_order), (ByteOrder::Little, ByteOrder::Big));
@@ -90,7 +90,7 @@ fn every_frame_of_three_blocks_is_found_in_both_orders() {
 }
 
 #[test]
-fn a_page_is_found_at_its_newest_frame_up_to_the_one_asked_for() {
+fn the_newest_frame_of_a_page_up_to_a_limit_is_found() {
     let bytes = filled().bytes(false);
     let index = WalIndex::open(&bytes).unwrap();
     let newest = |page: u32, max: u32| {
@@ -126,7 +126,7 @@ fn a_table_without_an_empty_slot_ends_the_search() {
 }
 
 #[test]
-fn a_frame_behind_an_empty_slot_is_unreachable_and_a_second_slot_is_a_duplicate() {
+fn a_frame_after_an_empty_slot_is_unreachable_and_a_second_slot_is_a_duplicate() {
     // Pages 1 and 8193 share their first slot.
     let shm = Shm { mx_frame: 2, pages: vec![1, 8193], ..Shm::default() };
     let slot = |n: usize| 16384 + n * 2;
@@ -145,7 +145,7 @@ fn a_frame_behind_an_empty_slot_is_unreachable_and_a_second_slot_is_a_duplicate(
 }
 
 #[test]
-fn a_search_goes_on_at_the_start_of_the_table() {
+fn a_search_continues_at_the_start_of_the_table() {
     // 383 * 5069 is 8191 modulo 8192: the last slot; the next page with that hash wraps to slot 0.
     let page = (1..8192u32).find(|page| page * 383 % 8192 == 8191).unwrap();
     let shm = Shm { mx_frame: 2, pages: vec![page, page + 8192], ..Shm::default() };

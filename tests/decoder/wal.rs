@@ -39,7 +39,7 @@ fn six_classes() -> WalWriter {
 }
 
 #[test]
-fn all_six_classes_are_told_apart_in_one_file() {
+fn all_six_classes_are_distinguished_in_one_file() {
     use FrameClass::{Committed, Residue, Stale, Uncommitted, Unwritten};
     let wal = six_classes();
     assert_eq!(
@@ -133,7 +133,7 @@ fn the_chain_ends_at_the_first_frame_that_does_not_follow() {
 }
 
 #[test]
-fn salts_are_not_under_the_checksum_and_end_the_chain_by_themselves() {
+fn salts_are_not_covered_by_the_checksum_and_end_the_chain_by_themselves() {
     let mut wal = WalWriter::new(512, false, [1, 2]);
     wal.frame(1, 1, 1);
     let at = wal.offset(1);
@@ -192,7 +192,7 @@ fn a_file_of_32_bytes_is_never_read() {
 }
 
 #[test]
-fn header_faults_are_told_in_sqlites_order() {
+fn header_faults_are_reported_in_sqlites_order() {
     let whole = || {
         let mut wal = WalWriter::new(512, false, [1, 2]);
         wal.frame(1, 1, 1).frame(2, 2, 2);
@@ -270,7 +270,7 @@ impl ReadAt for Shrunk {
 }
 
 #[test]
-fn a_file_that_shrinks_while_read_ends_where_it_came_short() {
+fn a_file_that_shrinks_while_it_is_read_ends_at_the_short_read() {
     let mut wal = WalWriter::new(512, false, [1, 2]);
     wal.frame(1, 1, 1).frame(2, 2, 2);
     wal.bytes.truncate(wal.bytes.len() - 10);

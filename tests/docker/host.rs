@@ -53,7 +53,7 @@ fn pid(shell: &Shell) -> u64 {
 }
 
 #[test]
-fn a_pinning_reader_is_named_in_one_sentence_with_container_pid_slot_and_frame() {
+fn a_blocking_reader_is_named_in_one_sentence_with_container_pid_slot_and_frame() {
     let Some(world) = world() else { return };
     let (writer, api, _) = pinned(&world);
     let (code, found) = json(&["inspect", &source(&writer)]);
@@ -134,7 +134,7 @@ fn a_volume_of_one_s_own_is_refuted_from_the_host() {
 }
 
 #[test]
-fn a_snapshot_from_the_host_says_what_one_from_inside_would() {
+fn a_snapshot_from_the_host_agrees_with_one_from_inside() {
     let Some(world) = world() else { return };
     let (writer, api, _) = pinned(&world);
     let folder = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ fn a_hostile_container_is_refused_clearly_and_nothing_outside_of_it_is_read() {
 }
 
 #[test]
-fn without_the_privilege_the_command_to_run_inside_is_said() {
+fn without_privileges_the_command_to_run_inside_is_shown() {
     let Some(world) = world() else { return };
     let (writer, _api, _) = pinned(&world);
     // The build folder need not be open to everybody.
@@ -275,7 +275,7 @@ fn without_the_privilege_the_command_to_run_inside_is_said() {
 }
 
 #[test]
-fn what_is_no_running_container_is_said_and_a_file_of_that_name_wins() {
+fn an_unknown_container_is_reported_and_a_file_of_that_name_wins() {
     let Some(world) = world() else { return };
     let (writer, api, _) = pinned(&world);
     let (code, _, err) = run(&["inspect", "walscope-no-such-container:/data/t.db"]);

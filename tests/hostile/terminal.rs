@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use walscope::report::is_obeyed;
+use walscope::report::is_terminal_control;
 
 use crate::common::command::copy_executable;
 use crate::common::command::{EXE, Ran, run};
@@ -46,7 +46,7 @@ fn check(ran: &Ran, what: &str) {
                 let end = chars.by_ref().find(|c| !(*c == '[' || *c == ';' || c.is_ascii_digit()));
                 assert_eq!(end, Some('m'), "{what}: {text:?}");
             } else {
-                assert!(c == '\n' || !is_obeyed(c), "{what}: {c:?} in {text:?}");
+                assert!(c == '\n' || !is_terminal_control(c), "{what}: {c:?} in {text:?}");
             }
         }
         // What is escaped may be wrapped behind it; clap repeats an argument with its line ends.
@@ -59,7 +59,7 @@ fn check(ran: &Ran, what: &str) {
 }
 
 #[test]
-fn no_name_of_a_file_is_obeyed_by_a_terminal_whatever_the_command() {
+fn no_file_name_controls_the_terminal_in_any_command() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join(HOSTILE);
     fs::create_dir(&at).unwrap();
@@ -107,7 +107,7 @@ fn no_name_of_a_file_is_obeyed_by_a_terminal_whatever_the_command() {
 }
 
 #[test]
-fn no_error_message_is_obeyed_by_a_terminal() {
+fn no_error_message_controls_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let os = OsStr::new;
@@ -168,7 +168,7 @@ fn poison(value: &mut Value) {
 }
 
 #[test]
-fn no_string_in_a_bundle_is_obeyed_by_a_terminal() {
+fn no_string_in_a_bundle_controls_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let mut names = Vec::new();
@@ -207,7 +207,7 @@ fn no_string_in_a_bundle_is_obeyed_by_a_terminal() {
 
 /// A process whose name is hostile holds locks and maps the wal-index.
 #[test]
-fn no_name_of_a_process_is_obeyed_by_a_terminal() {
+fn no_process_name_controls_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     // `comm` has room for 15 bytes.

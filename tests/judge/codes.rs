@@ -217,7 +217,7 @@ fn what_is_wrong_in_a_wal_index_that_nobody_uses_is_a_notice() {
 }
 
 #[test]
-fn frames_that_were_never_copied_are_an_error_at_rest_too_if_the_index_belongs_to_the_wal_to_the_frame() {
+fn frames_that_were_never_copied_are_an_error_at_rest_if_the_index_fits_the_wal() {
     let mut world = changed(|world| world.database()[1024] ^= 1);
     for locks in [Some(at_rest()), None] {
         world.locks = locks;
@@ -237,7 +237,7 @@ fn a_database_that_ends_too_soon_does_not_hold_what_was_copied() {
 }
 
 #[test]
-fn an_empty_database_is_as_bad_to_a_wal_as_none() {
+fn an_empty_database_is_reported_as_a_missing_one() {
     let world = changed(|world| (world.database, world.shm) = (Some(Vec::new()), None));
     assert_eq!(world.codes(), [("wal_without_database".to_owned(), Severity::Warning)]);
 }
@@ -249,7 +249,7 @@ fn a_wal_deleted_under_its_connections_is_an_error() {
 }
 
 #[test]
-fn an_index_too_short_for_its_frames_is_told() {
+fn an_index_too_short_for_its_frames_is_reported() {
     let world = changed(|world| {
         for _ in 0..4059 {
             world.wal().frame(2, 4, 9);

@@ -76,7 +76,7 @@ fn verdict(folder: &Path) -> (String, Value) {
 }
 
 #[test]
-fn frames_behind_a_break_are_not_called_sound() {
+fn frames_after_a_break_are_not_called_sound() {
     let folder = tempfile::tempdir().unwrap();
     damaged(folder.path());
     fs::remove_file(folder.path().join("t.db-shm")).unwrap();
@@ -118,7 +118,7 @@ fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
 }
 
 #[test]
-fn a_wal_of_which_nothing_follows_and_a_torn_one_are_not_sound() {
+fn a_wal_without_a_valid_frame_and_a_torn_one_are_not_sound() {
     let folder = tempfile::tempdir().unwrap();
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cases");
     for (case, numbers) in [
@@ -175,7 +175,7 @@ fn sqlite_reads_the_older_of_two_slots_that_changed_places() {
 }
 
 #[test]
-fn one_file_alone_says_nothing_of_what_lies_beside_it() {
+fn one_file_alone_says_nothing_about_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut sqlite = child();
     sqlite.run(&format!("at {}", folder.path().join("t.db").display()));

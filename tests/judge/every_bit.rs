@@ -59,7 +59,7 @@ fn graver_than(world: &World, than: Severity) -> Vec<String> {
 }
 
 #[test]
-fn every_flipped_bit_of_a_wal_index_in_use_is_said_or_has_a_reason() {
+fn every_flipped_bit_of_a_wal_index_in_use_is_reported_or_has_a_reason() {
     let mut world = healthy();
     let whole = world.shm.clone().unwrap();
     let (mut flips, mut reasons, mut codes) = (0, BTreeMap::<_, u32>::new(), BTreeMap::<_, u32>::new());
@@ -97,7 +97,7 @@ fn a_bit_flipped_in_both_copies_of_the_header_is_told_by_the_checksum() {
 }
 
 #[test]
-fn cut_at_every_byte_a_wal_index_is_too_short_or_as_before() {
+fn a_wal_index_cut_at_any_byte_is_too_short_or_unchanged() {
     let whole = healthy().shm.unwrap();
     let longest = if std::env::var_os("WALSCOPE_EVERY_BIT").is_some() { BLOCK } else { 2_000 };
     for length in (0..longest).chain([TABLE - 1, TABLE, BLOCK - 1]) {

@@ -74,7 +74,7 @@ fn a_bundle_made_while_a_checkpoint_ran_is_no_footprint() {
 }
 
 #[test]
-fn explain_tells_every_finding_and_refuses_what_is_none() {
+fn explain_knows_every_finding_and_refuses_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let all = walscope(folder.path(), &["explain", "--json"]).json();
     assert_eq!(all["schema"], "walscope/explain/1");

@@ -89,7 +89,7 @@ fn garbage(seed: u64, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_wal_index_of_garbage_is_said_to_be_none() {
+fn a_wal_index_of_garbage_is_refused() {
     for seed in 0..200 {
         let mut world = healthy();
         world.shm = Some(garbage(seed, 32_768 * (1 + seed as usize % 3) - seed as usize));
@@ -99,7 +99,7 @@ fn a_wal_index_of_garbage_is_said_to_be_none() {
 }
 
 #[test]
-fn garbage_behind_a_right_head_is_said_as_far_as_it_counts() {
+fn garbage_after_a_right_head_is_reported_as_far_as_it_counts() {
     for seed in 0..200 {
         let mut world = healthy();
         let noise = garbage(seed, 32_768 - 136);
@@ -112,7 +112,7 @@ fn garbage_behind_a_right_head_is_said_as_far_as_it_counts() {
 }
 
 #[test]
-fn a_table_without_an_empty_slot_is_said_where_frames_are_searched_for_and_only_there() {
+fn a_table_without_an_empty_slot_is_reported_only_where_frames_are_searched() {
     let fill = |world: &mut World, value: &dyn Fn(usize) -> u16| {
         for (at, slot) in world.shm.as_mut().unwrap()[16_384..32_768].chunks_exact_mut(2).enumerate() {
             if slot == [0, 0] {
@@ -140,7 +140,7 @@ fn a_table_without_an_empty_slot_is_said_where_frames_are_searched_for_and_only_
 }
 
 #[test]
-fn counts_beyond_every_file_are_said_and_cost_nothing() {
+fn counts_larger_than_any_file_are_reported_and_cost_nothing() {
     for hostile in [5, 4_063, 1 << 31, u32::MAX - 1, u32::MAX] {
         let mut world = healthy();
         world.reindex(|shm| shm.mx_frame = hostile);
@@ -168,7 +168,7 @@ fn counts_beyond_every_file_are_said_and_cost_nothing() {
 }
 
 #[test]
-fn blocks_without_end_are_no_more_than_the_file_has() {
+fn no_more_blocks_are_read_than_the_file_has() {
     let bytes = Shm { mx_frame: u32::MAX, pages: vec![1; 9_000], ..Shm::default() }.bytes(false);
     let read = Arc::new(AtomicU64::new(0));
     let counted = Counted(bytes, Arc::clone(&read));

@@ -71,7 +71,7 @@ fn beside(left: u32, standing: bool) -> (CheckpointFacts, Inspection) {
 }
 
 #[test]
-fn marks_and_locks_of_two_moments_block_nobody() {
+fn marks_and_locks_of_two_moments_show_no_blocking_reader() {
     // It pauses after some commits: head and locks are of one moment then.
     let (checkpoint, _) = beside(7, false);
     assert_eq!((checkpoint.state, checkpoint.safe_to), (CheckpointState::Pending, Some(12)));

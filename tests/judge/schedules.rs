@@ -107,7 +107,7 @@ fn another_header_of_the_wal_alone_leaves_no_claim() {
 }
 
 #[test]
-fn files_that_were_replaced_meanwhile_are_not_held_against_each_other() {
+fn files_replaced_during_a_look_are_not_compared() {
     // The last connection closed and deleted -wal and -shm, which stand still from then on; the next changed the database.
     for at in [Moment::Wal, Moment::DatabasePage, Moment::WalAgain] {
         let examined = look(Moving::new(healthy(), at, |world| {

@@ -134,7 +134,7 @@ fn two_docker_containers_share_a_volume_and_nothing_else_and_leave_nothing_behin
 }
 
 #[test]
-fn a_reader_in_a_container_that_pins_a_frame_is_named_with_what_to_do() {
+fn a_reader_in_a_container_that_blocks_the_checkpoint_is_named_with_advice() {
     let Some(_engine) = have_docker() else { return };
     if !common::have("root", root()) {
         return;
@@ -221,7 +221,7 @@ fn every_scenario_comes_out_as_expected_and_nothing_is_proven_falsely() {
 }
 
 #[test]
-fn where_no_mounts_can_be_made_scenarios_are_skipped_aloud() {
+fn without_mounts_scenarios_are_reported_as_skipped() {
     let lab = |all: &str| {
         let refuse = format!(
             "echo 0 > /proc/sys/user/max_mnt_namespaces && PATH= exec \"$0\" lab {all} --runtime processes --rows 5"
@@ -260,7 +260,7 @@ fn both_sides_see_the_rows_climb() {
 }
 
 #[test]
-fn without_containers_the_first_lines_say_what_is_not_shown() {
+fn without_containers_the_first_lines_say_what_the_run_cannot_show() {
     let output = lab(&["--runtime", "processes"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let head: Vec<&str> = text.lines().take(2).collect();
@@ -294,7 +294,7 @@ fn kept_bundles_are_private_give_the_same_verdict_and_are_never_overwritten() {
 }
 
 #[test]
-fn without_a_docker_command_the_next_runtime_is_taken_and_the_reason_is_said() {
+fn without_a_docker_command_the_next_runtime_is_used_and_the_reason_shown() {
     let mut command = Command::new(WALSCOPE);
     let output = command.args(["lab", "--json", "--rows", "1"]).env("PATH", "").output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -307,7 +307,7 @@ fn without_a_docker_command_the_next_runtime_is_taken_and_the_reason_is_said() {
 }
 
 #[test]
-fn where_no_namespaces_are_allowed_two_processes_are_taken_and_the_reason_is_said() {
+fn without_namespaces_two_processes_are_used_and_the_reason_shown() {
     // A user namespace may forbid itself further mount namespaces: the same answer as on a machine that allows none.
     let refuse = "echo 0 > /proc/sys/user/max_mnt_namespaces && PATH= exec \"$0\" lab --json --rows 1";
     let output = Command::new("unshare").args(["-Ur", "sh", "-c", refuse, WALSCOPE]).output();

@@ -211,7 +211,7 @@ fn a_wal_index_cut_to_three_bytes_under_its_mappings_kills_no_command() {
 }
 
 #[test]
-fn files_that_are_cut_and_replaced_without_end_get_an_answer_from_every_command() {
+fn every_command_answers_while_files_are_cut_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = left_alone(folder.path());
     let whole: Vec<(PathBuf, Vec<u8>)> = ["", "-wal", "-shm"]
@@ -233,7 +233,7 @@ fn files_that_are_cut_and_replaced_without_end_get_an_answer_from_every_command(
 }
 
 #[test]
-fn processes_that_vanish_while_they_are_looked_at_are_passed_over() {
+fn processes_that_end_while_they_are_looked_at_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut crew = Crew::new(folder.path(), &[Role::ShortLived(0), Role::ShortLived(1), Role::Reader], 77);
     crew.keep();

@@ -157,7 +157,7 @@ pub fn commands(path: &Path) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn whoever_uses_the_database_keeps_its_locks_under_every_command() {
+fn every_command_leaves_the_locks_of_other_processes() {
     let mut host = Host::start();
     let before = host.locks();
     assert!(before.len() >= 3, "SHARED on the database, the dead-man switch, a read slot: {before:?}");
@@ -196,7 +196,7 @@ fn parsing_given_bytes_inside_of_the_application_touches_no_lock() {
 }
 
 #[test]
-fn the_trap_is_real() {
+fn closing_a_descriptor_drops_the_locks_of_the_process() {
     let mut host = Host::start();
     let before = host.locks();
     host.ask("trap");
@@ -205,7 +205,7 @@ fn the_trap_is_real() {
 }
 
 #[test]
-fn what_is_said_of_a_full_hash_table_is_what_sqlite_does() {
+fn a_full_hash_table_is_described_as_sqlite_treats_it() {
     let mut host = Host::start();
     let shm = format!("{}-shm", host.path().display());
     // No lock is lost: this process has none.

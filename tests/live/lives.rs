@@ -81,7 +81,7 @@ fn looks(kind: &str, mut look: impl FnMut(&Path, u64)) {
 }
 
 #[test]
-fn looks_beside_short_lives_raise_no_alarm() {
+fn looks_while_connections_come_and_go_raise_no_alarm() {
     const COMMANDS: [&str; 5] = ["verify", "inspect", "verify", "wal", "shm"];
     for kind in ["short", "modes"] {
         looks(kind, |folder, number| {
@@ -99,7 +99,7 @@ fn looks_beside_short_lives_raise_no_alarm() {
 }
 
 #[test]
-fn looks_and_captures_beside_one_connection_show_no_reader_in_the_way() {
+fn looks_and_captures_beside_one_connection_show_no_blocking_reader() {
     // From the moment at which a commit is published to the end of its transaction the connection is one: so now and then
     // it is seen as that, and not every third time.
     let (mut blocked, mut all) = (0, 0);

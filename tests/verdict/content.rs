@@ -12,7 +12,7 @@ fn equal_checksums_support_and_never_prove() {
 }
 
 #[test]
-fn another_checksum_at_the_common_frame_refutes_both() {
+fn a_different_checksum_at_the_common_frame_refutes_memory_and_locks() {
     let mut sides = pair();
     sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);
     let comparison = compare(&sides, false);
@@ -22,7 +22,7 @@ fn another_checksum_at_the_common_frame_refutes_both() {
 }
 
 #[test]
-fn other_generations_are_silent() {
+fn different_generations_are_silent() {
     let mut sides = pair();
     sides[1].wal = wal(9, [101, 3], 1);
     sides[1].shm = Some(index(9, [101, 3]));
@@ -40,7 +40,7 @@ fn equal_bytes_are_always_listed_and_always_silent() {
 }
 
 #[test]
-fn other_content_of_captures_apart_refutes_only_beside_a_process_older_than_both() {
+fn different_content_at_different_times_refutes_only_with_a_process_older_than_both() {
     let different = || {
         let mut sides = pair();
         sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);

@@ -34,7 +34,7 @@ fn a_denied_shm_is_not_a_missing_one() {
 }
 
 #[test]
-fn a_shm_made_anew_leaves_the_word_to_the_directory() {
+fn a_recreated_shm_lets_the_directory_decide() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
@@ -55,7 +55,7 @@ fn a_shm_born_while_the_other_side_was_captured_decides_nothing() {
 }
 
 #[test]
-fn files_that_came_and_went_during_a_capture_leave_the_word_to_the_directory_while_it_stayed() {
+fn files_replaced_during_a_capture_let_an_unchanged_directory_decide() {
     let mut sides = pair();
     sides[0].evidence.paths_unchanged = false;
     let comparison = compare(&sides, false);

@@ -99,7 +99,7 @@ fn fewer_than_two_sides_are_undecided() {
 }
 
 #[test]
-fn one_path_seen_twice_from_one_place_is_not_compared_but_what_refutes_it_stands() {
+fn one_path_given_twice_is_not_compared_but_can_be_refuted() {
     let [writer, reader] = pair();
     let later = again(&writer, "again");
     let mut sides = [writer, later];

@@ -14,7 +14,7 @@ fn one_inode_with_generation_and_birth_proves_memory_and_locks() {
 }
 
 #[test]
-fn a_boot_id_that_was_not_seen_silences() {
+fn without_a_boot_id_identity_is_silent() {
     let mut sides = pair();
     sides[1].evidence.host.boot_id = Observation::denied("EACCES");
     let comparison = compare(&sides, true);
@@ -40,7 +40,7 @@ fn without_the_identity_that_maps_prints_it_is_silent() {
 }
 
 #[test]
-fn captures_apart_need_generation_and_birth_time() {
+fn captures_at_different_times_need_generation_and_birth_time() {
     for without in 0..2 {
         let mut sides = pair();
         with_shm(&mut sides[0], |shm| match without {
@@ -56,7 +56,7 @@ fn captures_apart_need_generation_and_birth_time() {
 }
 
 #[test]
-fn a_generation_that_was_refused_is_not_made_up_for_by_the_birth_time() {
+fn a_birth_time_does_not_replace_a_refused_generation() {
     let mut sides = pair();
     with_shm(&mut sides[0], |shm| shm.generation = Observation::denied("EPERM"));
     assert_eq!(says(&compare(&sides, true), Kind::KernelIdentity), Says::Supports);
@@ -169,7 +169,7 @@ fn a_birth_time_of_the_database_that_is_refused_adds_no_proof() {
 /// folklore: found by fuzzing `compare`. Where both captures ended at one moment, the one that was named first counted as
 /// the earlier, and the verdict turned with the order of the arguments.
 #[test]
-fn of_captures_that_ended_at_one_moment_the_order_does_not_matter() {
+fn captures_that_ended_at_one_moment_may_come_in_any_order() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     unmap(&mut sides);
@@ -197,7 +197,7 @@ fn a_capture_that_ended_before_it_began_overlaps_nothing() {
 }
 
 #[test]
-fn two_inodes_of_captures_apart_refute_only_beside_a_process_older_than_both() {
+fn two_inodes_at_different_times_refute_only_with_a_process_older_than_both() {
     for (at, says_then) in [(99, Says::Refutes), (100, Says::Silent), (150, Says::Silent)] {
         let mut sides = pair();
         own_shm(&mut sides[1], 78);
@@ -222,7 +222,7 @@ fn two_inodes_of_captures_apart_refute_only_beside_a_process_older_than_both() {
 }
 
 #[test]
-fn an_old_process_cut_off_or_on_another_inode_tells_nothing_about_the_shm() {
+fn an_old_process_that_maps_another_inode_says_nothing_about_the_shm() {
     for change in 0..3 {
         let mut sides = pair();
         own_shm(&mut sides[1], 78);
@@ -307,7 +307,7 @@ fn a_birth_within_a_tick_of_the_look_refutes_nothing() {
 }
 
 #[test]
-fn a_wall_clock_that_was_set_in_between_silences() {
+fn a_wall_clock_that_was_set_between_captures_is_not_comparable() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     for clock in [&mut sides[1].evidence.begun, &mut sides[1].evidence.ended] {
@@ -318,7 +318,7 @@ fn a_wall_clock_that_was_set_in_between_silences() {
 }
 
 #[test]
-fn a_clock_offset_that_was_not_seen_silences() {
+fn a_clock_offset_that_was_not_seen_is_not_comparable() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     sides[0].evidence.ended.boottime_offset = None;
@@ -464,7 +464,7 @@ fn one_mount_one_disk_one_process_or_one_moment_tie_two_captures_together() {
 }
 
 #[test]
-fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_open() {
+fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_undecided() {
     let parts: [fn(&mut Side) -> &mut Observation<walscope::evidence::FileView>; 2] =
         [|side| &mut side.evidence.files.database, |side| &mut side.evidence.files.wal];
     for part in parts {

@@ -44,7 +44,7 @@ fn a_live_wal_index_bounds_what_counts() {
 }
 
 #[test]
-fn a_wal_index_in_use_beyond_the_wal_leaves_open_where_history_ends() {
+fn a_wal_index_that_counts_more_than_the_wal_leaves_the_end_of_history_open() {
     let mut sides = pair();
     sides[1].shm = Some(index(u32::MAX / 20, SALTS));
     let lineage = told(&sides);
@@ -64,7 +64,7 @@ fn without_frame_headers_a_common_frame_may_stay_unknown() {
 }
 
 #[test]
-fn a_wal_that_was_left_out_is_told_by_the_wal_index() {
+fn a_wal_that_was_not_captured_is_known_from_the_wal_index() {
     let mut sides = pair();
     sides[0].wal = walscope::wal::WalFacts::absent();
     sides[0].frame_headers = None;

@@ -40,7 +40,7 @@ fn pages_of_a_shm_that_was_replaced_meanwhile_say_nothing() {
 }
 
 #[test]
-fn on_fuse_pages_prove_memory_and_the_beacon_locks() {
+fn on_fuse_pages_prove_memory_and_the_beacon_proves_locks() {
     let comparison = compare_two(&fuse(), &live());
     assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
     assert_eq!(comparison.verdict.sharing, Answer::Proven);
@@ -60,7 +60,7 @@ fn on_fuse_equal_pages_of_walscope_s_own_descriptors_only_support() {
 }
 
 #[test]
-fn on_fuse_a_process_whose_pages_were_not_seen_leaves_it_open() {
+fn on_fuse_a_process_whose_pages_were_not_seen_leaves_it_undecided() {
     let mut live = live();
     pages(&mut live).b.push(by_process(13, &[0, 0]));
     let comparison = compare_two(&fuse(), &live);
@@ -133,7 +133,7 @@ fn frames_that_read_as_zero_are_no_equal_frames() {
 }
 
 #[test]
-fn on_an_overlay_one_s_own_descriptor_counts_neither_way() {
+fn on_an_overlay_walscope_s_own_descriptor_neither_proves_nor_refutes() {
     let mut sides = pair();
     on(&mut sides, &named("overlay", 0x794c_7630));
     let mut live = live();
@@ -152,7 +152,7 @@ fn a_read_only_mapping_is_no_proof() {
 }
 
 #[test]
-fn off_the_allow_list_a_process_counts_only_under_the_side_s_own_path() {
+fn on_other_file_systems_a_process_counts_only_under_the_side_s_own_path() {
     let mut live = live();
     pages(&mut live).b[1].same_path = false;
     assert_eq!(says(&compare_two(&fuse(), &live), Kind::PhysicalPages), Says::Supports);
@@ -160,7 +160,7 @@ fn off_the_allow_list_a_process_counts_only_under_the_side_s_own_path() {
 }
 
 #[test]
-fn off_the_allow_list_a_process_that_was_not_looked_at_leaves_it_open() {
+fn on_other_file_systems_a_process_that_was_not_read_leaves_it_undecided() {
     let beyond: fn(&mut Live) = |live| pages(live).not_looked_at = 1;
     let elsewhere: fn(&mut Live) = |live| {
         let other = by_process(13, &[0, 0]);

@@ -266,7 +266,7 @@ fn one_process_of_one_mount_namespace_is_not_two() {
 }
 
 #[test]
-fn a_process_that_was_named_has_to_map_the_wal_index_itself() {
+fn a_process_named_by_the_user_has_to_map_the_wal_index_itself() {
     let mut sides = pair();
     for (pid, subject) in [(12, Subject::Mappings), (99, Subject::Paths)] {
         sides[1].process = Some(pid);

@@ -65,7 +65,7 @@ fn standing_still_supports_nothing() {
 }
 
 #[test]
-fn falling_behind_between_captures_apart_refutes_only_beside_a_process_older_than_both() {
+fn falling_behind_at_different_times_refutes_only_with_a_process_older_than_both() {
     for (at, refuted) in [(99, true), (150, false)] {
         let mut sides = pair();
         sides[1].evidence.samples.iter_mut().for_each(|sample| sample.mx_frame = walscope::number::FrameNumber(8));
@@ -78,7 +78,7 @@ fn falling_behind_between_captures_apart_refutes_only_beside_a_process_older_tha
 }
 
 #[test]
-fn a_clock_that_is_set_while_samples_are_taken_orders_nothing_and_disorders_nothing() {
+fn samples_are_not_ordered_by_a_clock_that_was_set() {
     // What is shown at 100 is behind what was shown at 200, or the other way round, by the time since boot alone.
     for (at, expected) in [(200, Says::Refutes), (50, Says::Silent)] {
         for step in [-1_000_000, -1, 1, 1_000_000] {

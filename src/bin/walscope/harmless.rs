@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use serde_json::ser::Formatter;
-use walscope::report::is_obeyed;
+use walscope::report::is_terminal_control;
 
 /// A formatter that also escapes such characters.
 pub struct Harmless<F>(pub F);
@@ -41,7 +41,7 @@ impl<F: Formatter> Formatter for Harmless<F> {
         }
         let mut buffer = [0; 4];
         for c in fragment.chars() {
-            if is_obeyed(c) {
+            if is_terminal_control(c) {
                 write!(writer, "\\u{:04x}", u32::from(c))?;
             } else {
                 writer.write_all(c.encode_utf8(&mut buffer).as_bytes())?;
@@ -66,11 +66,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_obeys_is_escaped_and_means_the_same() {
+    fn control_characters_in_json_are_escaped_without_changing_the_value() {
         let hostile = "caf\u{e9} \u{1f600}\u{1b}]0;x\u{7}\n\u{7f}\u{9b}2J\u{85}\u{202e}\u{2028}\u{61c}\"\\";
         let value = serde_json::json!({ hostile: [hostile, 1, null, {}, []], "plain": true });
         for text in [written(&value, CompactFormatter), written(&value, PrettyFormatter::new())] {
-            assert!(!text.chars().any(|c| is_obeyed(c) && c != '\n'), "{text:?}");
+            assert!(!text.chars().any(|c| is_terminal_control(c) && c != '\n'), "{text:?}");
             assert!(text.contains("caf\u{e9} \u{1f600}\\u001b]0;x\\u0007\\n\\u007f\\u009b2J"), "{text:?}");
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         }

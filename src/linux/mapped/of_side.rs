@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::limits::MAPPINGS_OF_A_SIDE;
-use super::scan::{ProcessMaps, Untold, each_process};
+use super::scan::{ProcessMaps, UnknownMappings, each_process};
 use super::wanted::Claim;
 use super::{cut_off, open_files, settle};
 use crate::evidence::{CutOff, FileOpen, InodeId, Mapping, MappingsView, Observation};
@@ -73,12 +73,12 @@ fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
     }
 }
 
-fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<Vec<Mapping>, Untold> {
+fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<Vec<Mapping>, UnknownMappings> {
     let (process, lines) = (&maps.process, maps.lines()?);
     let mount_namespace = process.link("ns/mnt");
     let own = wanted.own(&mount_namespace);
     let claims = lines.iter().map(|line| wanted.claim(process, line, &mount_namespace));
-    let claims = claims.collect::<Result<Vec<_>, Untold>>()?;
+    let claims = claims.collect::<Result<Vec<_>, UnknownMappings>>()?;
     let this = claims.contains(&Some(Claim::This));
     // folklore: when the path leads to another -shm than the one that was opened, a process that maps the new -shm is
     // not cut off: the capture is what is old. Only the inode number is compared, because on btrfs `maps` prints

@@ -24,7 +24,7 @@ pub(super) struct Reach {
 
 /// Why the mappings of a process are not known.
 #[derive(Debug, Error)]
-pub(super) enum Untold {
+pub(super) enum UnknownMappings {
     /// A line of its maps has an unknown form.
     #[error("{pid}/maps: {why}")]
     Line { pid: u32, why: LineError },
@@ -58,7 +58,10 @@ pub(super) struct Candidate {
 ///
 /// # Errors
 /// When the processes cannot be listed.
-pub(super) fn each_process(proc: &Proc, mut look: impl FnMut(&ProcessMaps) -> Result<(), Untold>) -> io::Result<Reach> {
+pub(super) fn each_process(
+    proc: &Proc,
+    mut look: impl FnMut(&ProcessMaps) -> Result<(), UnknownMappings>,
+) -> io::Result<Reach> {
     let mut reach = Reach::default();
     for pid in proc.pids()? {
         let why = match ProcessMaps::read(proc, pid) {
@@ -100,8 +103,8 @@ impl ProcessMaps {
     ///
     /// # Errors
     /// The first line that has an unknown form.
-    pub(super) fn lines(&self) -> Result<Vec<MapsLine<'_>>, Untold> {
-        parse(&self.text).map_err(|why| Untold::Line { pid: self.process.pid, why })
+    pub(super) fn lines(&self) -> Result<Vec<MapsLine<'_>>, UnknownMappings> {
+        parse(&self.text).map_err(|why| UnknownMappings::Line { pid: self.process.pid, why })
     }
 
     /// Mappings that could be of a wal-index: shared, in whole blocks, of a file. Other lines are not parsed, and lines

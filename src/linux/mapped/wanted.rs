@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::limits::BLOCK;
-use super::scan::Untold;
+use super::scan::UnknownMappings;
 use crate::evidence::{CutOff, InodeId, Observation};
 use crate::linux::file_id::id_of;
 use crate::linux::mapped_identity::mapped_identity;
@@ -86,7 +86,7 @@ impl Wanted {
         process: &Process,
         line: &MapsLine<'_>,
         mount_namespace: &Observation<String>,
-    ) -> Result<Option<Claim>, Untold> {
+    ) -> Result<Option<Claim>, UnknownMappings> {
         if line.length() < BLOCK || line.inode.inode == 0 {
             return Ok(None);
         }
@@ -99,14 +99,14 @@ impl Wanted {
     /// folklore: `maps` prints one device for all subvolumes of a btrfs, and a snapshot of a subvolume keeps the inode
     /// numbers. fs/proc/task_mmu.c prints the superblock's device; held by
     /// `on_btrfs_a_mapping_counts_only_if_the_file_behind_it_is_the_same`.
-    fn is_exactly(&self, process: &Process, line: &MapsLine<'_>) -> Result<bool, Untold> {
+    fn is_exactly(&self, process: &Process, line: &MapsLine<'_>) -> Result<bool, UnknownMappings> {
         let Some(exact) = self.exact else { return Ok(true) };
         match process.file_behind(&format!("map_files/{}", line.range())) {
             Ok(found) => Ok(found == exact),
             // A path that leads to the wanted file is evidence for it. A path that leads elsewhere is no evidence
             // against it: the file may have been replaced.
             Err(_) if process.file_beneath_root(line.path).is_ok_and(|found| found == exact) => Ok(true),
-            Err(why) => Err(Untold::Behind { pid: process.pid, why }),
+            Err(why) => Err(UnknownMappings::Behind { pid: process.pid, why }),
         }
     }
 
