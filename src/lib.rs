@@ -81,6 +81,7 @@ pub mod number;
 pub mod report;
 pub mod say;
 pub mod shm;
+pub mod sides;
 #[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod source;
 pub mod wal;

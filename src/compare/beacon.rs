@@ -1,9 +1,9 @@
 //! Did one side see the locks that the other held? And what came of a trial by mapping.
 
-use super::fact::{BeaconFact, CoherenceFact, NoBeacon, Recorded, SideIndex};
 use super::{About, Because, Fact, Says};
 use crate::evidence::Observation;
 use crate::evidence::live::{Arrival, BeaconLook, CoherenceView, Live, Sight};
+use crate::sides::{BeaconFact, CoherenceFact, NoBeacon, Recorded, SideIndex};
 
 /// The lock beacon as evidence: a proof and a refutation can stand side by side. `a` and `b`: the two sides of `live`.
 pub(super) fn because(a: SideIndex, b: SideIndex, live: Option<&Live>) -> Vec<Because> {

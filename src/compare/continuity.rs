@@ -4,9 +4,9 @@
 //! the WAL, a backup was put back, a folder was moved or a volume was switched. Differences refute only where that is
 //! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
 
-use super::fact::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
 use super::{Pair, Placed, Side, kernel};
 use crate::evidence::{FileView, Mapping, Observation, Timestamp};
+use crate::sides::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
 
 /// `USER_HZ`, 100 wherever containers run: /proc shows times in ticks of 10 ms. Where there are more (alpha), a process is
 /// taken for younger than it is.

@@ -3,9 +3,9 @@
 //! Speaks where there is no `-shm` to compare: it is missing on a side, or it was made anew between the captures or while one was
 //! under way.
 
-use super::fact::{DirectoryFact, Identity, OtherName, Part, Recorded, Unseen, What};
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::{FileView, Observation};
+use crate::sides::{DirectoryFact, Identity, OtherName, Part, Recorded, Unseen, What};
 
 /// The directory as evidence. `shm` is what the identity of the `-shm` came to.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {

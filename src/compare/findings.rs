@@ -1,14 +1,14 @@
 //! Findings about two or more sides.
 
-use super::fact::{Identity, Part};
 use super::judge::Judged;
 use super::mappings::{self, Mapped};
 use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal};
-use crate::evidence::CutOff;
 use crate::finding::surroundings;
-use crate::finding::value::{Apart, GoneIndex, Sides, SplitIndex, Unsettled};
+use crate::finding::value::{
+    Apart, Diverged, GoneIndex, Parting, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
+};
 use crate::finding::{Finding, Found};
-use crate::say::{self, Names};
+use crate::sides::{Identity, Part};
 
 /// Everything worth saying: first about each side, then about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
@@ -38,15 +38,8 @@ fn of_another_file(side: &Side) -> Option<Finding> {
         (true, false) => (Part::Wal, wal),
         (true, true) => return None,
     };
-    Some(apart(
-        part,
-        Apart::Process {
-            side: side.label.clone(),
-            pids: found.iter().map(|mapping| mapping.pid).collect(),
-            apart: name(part),
-            processes: say::processes(&mappings::processes(&found)),
-        },
-    ))
+    let processes = mappings::processes(&found);
+    Some(apart(part, Apart::Process { side: side.label.clone(), apart: part, processes }))
 }
 
 /// One wal-index over two databases, or over two logs.
@@ -55,11 +48,6 @@ fn apart(part: Part, apart: Apart) -> Finding {
         Part::Database => Found::WalIndexSharedDatabaseNot { apart },
         _ => Found::WalIndexSharedWalNot { apart },
     })
-}
-
-/// What a document calls the file.
-fn name(part: Part) -> &'static str {
-    if part == Part::Database { "database" } else { "-wal" }
 }
 
 /// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
@@ -93,18 +81,8 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
 }
 
 fn split_brain(of: Placed<'_>) -> Option<Finding> {
-    let Mapped::Split(split) = mappings::mapped(of) else { return None };
-    let labels = vec![of.side.label.as_str(); of.index.0 + 1];
-    Some(Finding::new(Found::SplitBrain {
-        split: SplitIndex::Side {
-            side: of.side.label.clone(),
-            pids: split.pids(),
-            mapped: split.mappings.iter().map(|mapping| mapping.inode).collect(),
-            path_leads_to: split.path_leads_to,
-            by_database: split.by(CutOff::Database).next().is_some(),
-            detail: say::evidence::cut_off(&split, Names::new(&labels)),
-        },
-    }))
+    let Mapped::Split(cut_off) = mappings::mapped(of) else { return None };
+    Some(Finding::new(Found::SplitBrain { split: SplitIndex::Side { side: of.side.label.clone(), cut_off } }))
 }
 
 fn shm_deleted(side: &Side) -> Option<Finding> {
@@ -129,19 +107,17 @@ fn unstable(side: &Side) -> Option<Finding> {
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     let two = judged.verdict.two_files.as_ref()?;
     let (Identity::TwoInodes(looks) | Identity::TwoLockInodes(looks)) = two else { return None };
-    let pair = Apart::Pair { sides: sides(&judged.pair), apart: name(looks.part), detail: said(judged, two) };
-    Some(apart(looks.part, pair))
+    let files = Box::new(two.clone());
+    Some(apart(looks.part, Apart::Pair { sides: sides(&judged.pair), apart: looks.part, files }))
 }
 
 /// Content that does not fit, from captures between which too much may have happened.
 fn diverged(judged: &Judged<'_>) -> Option<Finding> {
     let pair = &judged.pair;
-    let labels = labels(judged);
-    let names = Names::new(&labels);
-    let fell_behind = || temporal::fell_behind(pair).map(|found| say::evidence::fell_behind(&found, names));
-    let detail = history::parted(pair).map(say::evidence::different_at).or_else(fell_behind)?;
-    let why = say::unseen::gap(&continuity::unbroken(pair).err()?, names);
-    Some(Finding::new(Found::CapturesDiverged { sides: sides(pair), detail, not_refuted_because: why }))
+    let fell_behind = || temporal::fell_behind(pair).map(Parting::FellBehind);
+    let parting = history::parted(pair).map(Parting::DifferentAt).or_else(fell_behind)?;
+    let gap = continuity::unbroken(pair).err()?;
+    Some(Finding::new(Found::CapturesDiverged { diverged: Diverged { sides: sides(pair), parting, gap } }))
 }
 
 fn shared_database(judged: &Judged<'_>) -> Option<Finding> {
@@ -149,8 +125,11 @@ fn shared_database(judged: &Judged<'_>) -> Option<Finding> {
     let shm = &judged.verdict.shm;
     let found =
         matches!(database, Identity::OneInode(_)) && matches!(shm, Identity::TwoInodes(_) | Identity::TwoLockInodes(_));
-    let (database, shm) = (said(judged, &database), said(judged, shm));
-    found.then(|| Finding::new(Found::DatabaseSharedWalIndexNot { sides: sides(&judged.pair), database, shm }))
+    found.then(|| {
+        let (database, shm) = (Box::new(database), Box::new(shm.clone()));
+        let indexes = TwoIndexes { sides: sides(&judged.pair), database, shm };
+        Finding::new(Found::DatabaseSharedWalIndexNot { indexes })
+    })
 }
 
 fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
@@ -158,27 +137,13 @@ fn different_databases(judged: &Judged<'_>) -> Option<Finding> {
         return None;
     }
     let database = identity::judge(&judged.pair, Part::Database);
-    let two = matches!(database, Identity::TwoInodes(_));
-    let database = said(judged, &database);
-    two.then(|| Finding::new(Found::DifferentDatabases { sides: sides(&judged.pair), database }))
+    matches!(database, Identity::TwoInodes(_)).then(|| {
+        let databases = TwoDatabases { sides: sides(&judged.pair), database: Box::new(database) };
+        Finding::new(Found::DifferentDatabases { databases })
+    })
 }
 
 fn sides(pair: &Pair<'_>) -> Sides {
-    [pair.a.side.label.clone(), pair.b.side.label.clone()]
-}
-
-/// What the sides up to the second of the pair are called: enough to name both.
-fn labels<'a>(judged: &'a Judged<'_>) -> Vec<&'a str> {
-    let Pair { a, b, .. } = &judged.pair;
-    let mut labels = vec![""; a.index.0.max(b.index.0) + 1];
-    for of in [a, b] {
-        if let Some(label) = labels.get_mut(of.index.0) {
-            *label = &of.side.label;
-        }
-    }
-    labels
-}
-
-fn said(judged: &Judged<'_>, found: &Identity) -> String {
-    say::identity::identity(found, Names::new(&labels(judged)))
+    let Pair { a, b, .. } = pair;
+    Sides { at: [a.index, b.index], labels: [a.side.label.clone(), b.side.label.clone()] }
 }

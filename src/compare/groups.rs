@@ -1,8 +1,8 @@
 //! More than two sides: every pair is judged, proven pairs make groups.
 
-use super::fact::SideIndex;
 use super::judge::{self, Judged};
 use super::{Answer, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict};
+use crate::sides::SideIndex;
 
 /// Judges every pair.
 pub(super) fn pairs<'a>(sides: &'a [Side], simultaneous: bool, live: &'a [LivePair]) -> Vec<Judged<'a>> {

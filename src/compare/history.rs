@@ -1,11 +1,11 @@
 //! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
 
-use super::fact::{ContentFact, EqualBytesFact};
 use super::{About, Because, Fact, Pair, Says, Side, continuity};
 use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, parse_frame_header};
 use crate::number::{Checksum, FrameNumber, Salts};
+use crate::sides::{ContentFact, EqualBytesFact};
 use crate::wal::EndReason;
 
 /// The last commit that counts on a side.

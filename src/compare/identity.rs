@@ -5,13 +5,13 @@
 
 use std::cmp::Ordering;
 
-use super::fact::{
-    BothLooks, Difference, Identity, NoProof, Part, Recorded, Replaced, ReuseUnseen, SecondSign, SeenFile, Unknown,
-    Unseen, What,
-};
 use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, kernel};
 use crate::evidence::file_system::{FileSystemKind, Inodes};
 use crate::evidence::{Evidence, FileSystem, FileView, InodeId, Observation};
+use crate::sides::{
+    BothLooks, Difference, Identity, NoProof, Part, Recorded, Replaced, ReuseUnseen, SecondSign, SeenFile, Unknown,
+    Unseen, What,
+};
 
 /// Clock differences up to this are put down to reading two clocks one after the other and to slewing.
 const CLOCKS_AGREE: i128 = 1_000_000_000;

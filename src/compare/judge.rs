@@ -1,11 +1,11 @@
 //! From evidence to a verdict about two sides.
 
-use super::fact::{Doubt, Identity, NoProof, OneSide, Part};
 use super::{
     About, Answer, Because, Fact, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history, identity,
     mappings, pages, temporal,
 };
 use crate::evidence::{ClockSample, Observation};
+use crate::sides::{Doubt, Identity, NoProof, OneSide, Part};
 
 /// Two sides and the verdict about them.
 pub(super) struct Judged<'a> {

@@ -1,7 +1,7 @@
 //! Whether both sides are of one kernel: without that no numbers of theirs can be compared.
 
-use super::fact::{NoCommonKernel, Recorded, Unseen, What};
 use super::{Pair, Placed};
+use crate::sides::{NoCommonKernel, Recorded, Unseen, What};
 
 /// Boot ids of both sides: seen and equal.
 ///

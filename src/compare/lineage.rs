@@ -1,9 +1,9 @@
 //! What happened between two captures.
 
-use super::fact::{Identity, LineageFact, NoEnd, Part};
 use super::history::{self, Common, End};
 use super::{Lineage, Pair, Placed, Relation, Side, continuity, identity};
 use crate::number::FrameNumber;
+use crate::sides::{Identity, LineageFact, NoEnd, Part};
 
 /// A restart counts salt-1 up by one; more than this many between two captures is taken for chance.
 const RESTARTS: u32 = 1024;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::fact::{
+use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, identity};
+use crate::evidence::{FileOpen, Mapping, Observation};
+use crate::sides::{
     CutOffProcesses, Identity, MappedInodes, Mappers, MappingFact, NotAtWork, NotMapped, Part, Process, Recorded,
     Unseen, What,
 };
-use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, identity};
-use crate::evidence::{CutOff, FileOpen, Mapping, Observation};
 
 /// What a look at one side's processes came to.
 #[derive(Debug)]
@@ -177,17 +177,4 @@ pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> FileOpen) -> Vec<&Map
     let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
     let of_this = mappings.filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(&mapping.inode) == id);
     of_this.filter(|mapping| open(mapping) == FileOpen::NotOpen).collect()
-}
-
-impl CutOffProcesses {
-    /// The processes that map another wal-index.
-    #[must_use]
-    pub fn pids(&self) -> BTreeSet<u32> {
-        self.mappings.iter().map(|mapping| mapping.pid).collect()
-    }
-
-    /// The mappings of processes that are cut off in this way.
-    pub fn by(&self, cut_off: CutOff) -> impl Iterator<Item = &Mapping> {
-        self.mappings.iter().filter(move |mapping| mapping.cut_off == Some(cut_off))
-    }
 }

@@ -7,7 +7,6 @@
 mod beacon;
 mod continuity;
 mod directory;
-mod fact;
 pub mod findings;
 #[cfg(target_os = "linux")]
 mod from_capture;
@@ -30,7 +29,7 @@ use crate::finding::rules::{self, Facts};
 use crate::finding::{Finding, surroundings};
 use crate::look::Inspection;
 
-pub use fact::*;
+pub use crate::sides::*;
 pub use probe::{Met, probe};
 pub use side::{FrameHeaders, Side};
 pub use verdict::*;

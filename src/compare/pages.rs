@@ -3,10 +3,10 @@
 //! Frames were read in turn, so that a frame which was the same before and after another was read was there at that
 //! moment. Equal frames at one moment are one memory on any file system; different ones, again and again, are two.
 
-use super::fact::{MappedBy, NoPages, PageFact, Recorded};
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView};
+use crate::sides::{MappedBy, NoPages, PageFact, Recorded};
 
 /// How often two mappings of one page must be seen apart. While the kernel moves a page they can be for a moment.
 const APART: u32 = 3;

@@ -1,9 +1,9 @@
 //! The verdict of a probe: what two sides that met, each knowing only itself, can say.
 
-use super::fact::{Identity, PeerUnknown, SideIndex, Unknown};
 use super::judge::{self, decided_by};
 use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity};
 use crate::evidence::live::Live;
+use crate::sides::{Identity, PeerUnknown, SideIndex, Unknown};
 
 /// The side that probes.
 const HERE: SideIndex = SideIndex(0);

@@ -1,8 +1,8 @@
 //! What the sides showed in time: one memory cannot be behind what it had already shown.
 
-use super::fact::{FellBehind, TemporalFact};
 use super::{About, Because, Fact, Pair, Says, Side, continuity, kernel};
 use crate::evidence::WalIndexSample;
+use crate::sides::{FellBehind, TemporalFact};
 
 /// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
 const SAMPLES: usize = 256;

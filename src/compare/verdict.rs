@@ -1,10 +1,10 @@
 //! The verdict as data.
 
-use super::fact::{
+use crate::finding::Finding;
+use crate::sides::{
     BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, Identity, LineageFact, MappingFact,
     OneSide, PageFact, SideIndex, TemporalFact,
 };
-use crate::finding::Finding;
 
 /// How far a question is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

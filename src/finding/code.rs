@@ -5,7 +5,9 @@
 
 use super::Severity;
 use super::check_name::CheckName;
-use super::value::{Apart, Both, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, Unsettled, Value};
+use super::value::{
+    Apart, Both, Diverged, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled, Value,
+};
 use crate::evidence::Device;
 use crate::look::WrongPage;
 use crate::look::checkpoint::Restart;
@@ -103,7 +105,7 @@ findings! {
         unsettled: Unsettled
     }
     CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning] {
-        sides: Sides, detail: String, not_refuted_because: String
+        diverged: Diverged
     }
     DatabaseFileMount "database_file_mount" "Only the database file is mounted, not its folder" [Warning] {
         database_mount: u64, folder_mount: u64
@@ -114,7 +116,7 @@ findings! {
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice] in DatabaseHeader {}
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {
-        sides: Sides, database: String, shm: String
+        indexes: TwoIndexes
     }
     DatabaseSymlinked "database_symlinked" "The database was opened through a symbolic link" [Info] {
         links_followed: u32, leads_to: String
@@ -127,7 +129,7 @@ findings! {
         write_version: u8, read_version: u8
     }
     DifferentDatabases "different_databases" "The sides have different database files" [Warning] {
-        sides: Sides, database: String
+        databases: TwoDatabases
     }
     FileSystemNeedsCare "file_system_needs_care" "A file system where WAL needs care" [Notice] {
         file_system: String; why: &'static str

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::evidence::{Device, InodeId, Leads, MappingProcess};
+use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess};
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
+use crate::sides::{CutOffProcesses, FellBehind, Gap, Identity, Part, Process, SideIndex};
 use crate::wal::EndReason;
 
 /// A fact as a document shows it.
@@ -24,6 +25,19 @@ pub enum Value {
     List(Vec<Value>),
     /// Several with names.
     Fields(Vec<(&'static str, Value)>),
+    /// What comparing two sides found. A document shows its sentence, with the names of the sides.
+    Compared(Sides, Compared),
+}
+
+/// What comparing two sides found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compared {
+    /// Whether a file is one inode.
+    Identity(Box<Identity>),
+    /// Content that does not fit together.
+    Parting(Parting),
+    /// Why one life of the database is not known.
+    Gap(Gap),
 }
 
 /// Facts by their names.
@@ -85,8 +99,26 @@ pub struct OwnedFile {
     pub gid: u32,
 }
 
-/// The labels of two sides.
-pub type Sides = [String; 2];
+/// Two of the sides that were compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sides {
+    /// Their positions among all.
+    pub at: [SideIndex; 2],
+    /// What they are called.
+    pub labels: [String; 2],
+}
+
+impl Sides {
+    fn compared(&self, identity: &Identity) -> Value {
+        Value::Compared(self.clone(), Compared::Identity(Box::new(identity.clone())))
+    }
+}
+
+impl From<Sides> for Value {
+    fn from(fact: Sides) -> Self {
+        fact.labels.into()
+    }
+}
 
 /// A capture that is not of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,16 +191,8 @@ pub enum SplitIndex {
     Side {
         /// The side's label.
         side: String,
-        /// The processes.
-        pids: BTreeSet<u32>,
-        /// What they have mapped.
-        mapped: BTreeSet<InodeId>,
-        /// What the path leads to; `None` when nothing is there.
-        path_leads_to: Option<InodeId>,
-        /// Whether the database has another name, by which they opened it.
-        by_database: bool,
-        /// Who maps what.
-        detail: String,
+        /// Who maps what, and what the path leads to.
+        cut_off: CutOffProcesses,
     },
     /// Several wal-indexes are mapped under one path.
     Path {
@@ -179,14 +203,23 @@ pub enum SplitIndex {
     },
 }
 
+impl SplitIndex {
+    /// Whether processes opened the database by another name than that of the path.
+    #[must_use]
+    pub fn by_database(&self) -> bool {
+        matches!(self, Self::Side { cut_off, .. } if cut_off.by(CutOff::Database).next().is_some())
+    }
+}
+
 impl Fact for SplitIndex {
     fn show(&self, _: &'static str, evidence: &mut Evidence) {
         match self {
-            Self::Side { side, pids, mapped, path_leads_to, .. } => {
+            Self::Side { side, cut_off } => {
+                let mapped: BTreeSet<InodeId> = cut_off.mappings.iter().map(|mapping| mapping.inode).collect();
                 side.show("side", evidence);
-                pids.iter().copied().collect::<Vec<u32>>().show("pids", evidence);
-                mapped.iter().copied().collect::<Vec<InodeId>>().show("mapped", evidence);
-                path_leads_to.show("path_leads_to", evidence);
+                cut_off.pids().into_iter().collect::<Vec<u32>>().show("pids", evidence);
+                mapped.into_iter().collect::<Vec<InodeId>>().show("mapped", evidence);
+                cut_off.path_leads_to.show("path_leads_to", evidence);
             }
             Self::Path { path, mapped } => {
                 path.show("path", evidence);
@@ -203,38 +236,102 @@ pub enum Apart {
     Process {
         /// The side's label.
         side: String,
-        /// The processes.
-        pids: BTreeSet<u32>,
-        /// `database` or `-wal`.
-        apart: &'static str,
-        /// The processes by name.
-        processes: String,
+        /// The database or the `-wal`.
+        apart: Part,
+        /// The processes, each once, by number.
+        processes: Vec<Process>,
     },
     /// Two sides have two files.
     Pair {
-        /// The labels.
+        /// The sides.
         sides: Sides,
-        /// `database` or `-wal`.
-        apart: &'static str,
+        /// The database or the `-wal`.
+        apart: Part,
         /// How it is known.
-        detail: String,
+        files: Box<Identity>,
     },
 }
 
 impl Fact for Apart {
     fn show(&self, _: &'static str, evidence: &mut Evidence) {
         match self {
-            Self::Process { side, pids, apart, .. } => {
+            Self::Process { side, apart, processes } => {
+                let pids: BTreeSet<u32> = processes.iter().map(|process| process.pid).collect();
                 side.show("side", evidence);
-                pids.iter().copied().collect::<Vec<u32>>().show("pids", evidence);
+                pids.into_iter().collect::<Vec<u32>>().show("pids", evidence);
                 apart.show("apart", evidence);
             }
-            Self::Pair { sides, apart, detail } => {
+            Self::Pair { sides, apart, files } => {
                 sides.show("sides", evidence);
                 apart.show("apart", evidence);
-                detail.show("detail", evidence);
+                evidence.push(("detail", sides.compared(files)));
             }
         }
+    }
+}
+
+/// Content of two sides that does not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// One generation has different content at this frame.
+    DifferentAt(FrameNumber),
+    /// One side showed less than the other had shown before.
+    FellBehind(FellBehind),
+}
+
+/// Captures that do not continue each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diverged {
+    /// The sides.
+    pub sides: Sides,
+    /// What does not fit.
+    pub parting: Parting,
+    /// Why that may be two lives of one database.
+    pub gap: Gap,
+}
+
+impl Fact for Diverged {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        let Self { sides, parting, gap } = self;
+        sides.show("sides", evidence);
+        evidence.push(("detail", Value::Compared(sides.clone(), Compared::Parting(*parting))));
+        evidence.push(("not_refuted_because", Value::Compared(sides.clone(), Compared::Gap(gap.clone()))));
+    }
+}
+
+/// One database with two wal-indexes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoIndexes {
+    /// The sides.
+    pub sides: Sides,
+    /// How it is known that the database is one.
+    pub database: Box<Identity>,
+    /// How it is known that the wal-indexes are two.
+    pub shm: Box<Identity>,
+}
+
+impl Fact for TwoIndexes {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        let Self { sides, database, shm } = self;
+        sides.show("sides", evidence);
+        evidence.push(("database", sides.compared(database)));
+        evidence.push(("shm", sides.compared(shm)));
+    }
+}
+
+/// Two database files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoDatabases {
+    /// The sides.
+    pub sides: Sides,
+    /// How it is known.
+    pub database: Box<Identity>,
+}
+
+impl Fact for TwoDatabases {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        self.sides.show("sides", evidence);
+        evidence.push(("database", self.sides.compared(&self.database)));
     }
 }
 
@@ -295,6 +392,12 @@ impl From<String> for Value {
 impl From<&'static str> for Value {
     fn from(fact: &'static str) -> Self {
         Self::Text(fact.to_owned())
+    }
+}
+
+impl From<Part> for Value {
+    fn from(fact: Part) -> Self {
+        fact.name().into()
     }
 }
 

@@ -2,16 +2,15 @@
 
 use super::finding::LOST_TAIL;
 use super::identity::identity;
+use super::sides::{cut_off, different_at, fell_behind};
 use super::unseen::{gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
-use super::words::{LISTED, Names, part, process, processes};
+use super::words::{Names, process, processes};
 use crate::compare::{
-    BeaconFact, Because, CoherenceFact, ContentFact, CutOffProcesses, DirectoryFact, EqualBytesFact, Fact, FellBehind,
-    Gap, Identity, MappedBy, MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, OneSide,
-    OtherName, PageFact, PairVerdict, Part, Process, Says, TemporalFact,
+    BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Gap, Identity, MappedBy,
+    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, OneSide, OtherName, PageFact,
+    PairVerdict, Part, Process, Says, TemporalFact,
 };
 use crate::evidence::live::{Mapper, NoFrame};
-use crate::evidence::{CutOff, InodeId, Mapping};
-use crate::number::FrameNumber;
 
 /// The facts of one piece of evidence about a pair; where there are more than two sides, with the names of the two.
 #[must_use]
@@ -170,7 +169,7 @@ fn directory(fact: &DirectoryFact, names: Names<'_>) -> String {
         DirectoryFact::Silent(OtherName::OwnMount(file, side)) => format!(
             "on {} the {} is a mount of its own: the directory says nothing about it",
             names.of(*side),
-            part(*file)
+            file.name()
         ),
         DirectoryFact::Silent(OtherName::Unseen(what)) => unseen(what, names),
     }
@@ -198,47 +197,6 @@ fn mappers(side: &Mappers, names: Names<'_>) -> String {
     ];
     let unseen: String = unseen.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(" ({n} {what})")).collect();
     format!("by {} on {}{unseen}", processes(&side.processes), names.of(side.side))
-}
-
-/// Processes that use another wal-index than the path of their side leads to.
-#[must_use]
-pub fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
-    let label = names.of(side.side);
-    let leads = match side.path_leads_to {
-        Some(id) => format!("while the path leads to {id}"),
-        None => "which was deleted or replaced: no path leads to it any more".to_owned(),
-    };
-    let by_path: Vec<&Mapping> = side.by(CutOff::Path).collect();
-    let by_database: Vec<&Mapping> = side.by(CutOff::Database).collect();
-    let mut facts = Vec::new();
-    if !by_path.is_empty() {
-        facts.push(format!("on {label} {} maps {}, {leads}", of_mappings(&by_path), inodes(&by_path)));
-    }
-    if let Some(first) = by_database.first() {
-        let deleted = if first.deleted_suffix { ", deleted" } else { "" };
-        facts.push(format!(
-            "{} has the database of {label} open, and maps {} ({}{deleted}) as its wal-index, not the -shm of {label}",
-            of_mappings(&by_database),
-            inodes(&by_database),
-            first.path
-        ));
-    }
-    facts.join("; ")
-}
-
-/// The processes of some mappings, each once, by number.
-pub(crate) fn of_mappings(mappings: &[&Mapping]) -> String {
-    let mut all: Vec<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
-    all.sort();
-    all.dedup();
-    processes(&all)
-}
-
-fn inodes(mappings: &[&Mapping]) -> String {
-    let mut inodes: Vec<InodeId> = mappings.iter().map(|mapping| mapping.inode).collect();
-    inodes.sort();
-    inodes.dedup();
-    inodes.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn not_mapped(why: &NotMapped, names: Names<'_>) -> String {
@@ -275,11 +233,11 @@ fn not_at_work(why: &NotAtWork, names: Names<'_>) -> String {
         NotAtWork::OtherFile(who, file, side) => format!(
             "{} maps the -shm, and has another {} open than that of {}",
             process(who),
-            part(*file),
+            file.name(),
             names.of(*side)
         ),
         NotAtWork::FileUnseen(who, file, side) => {
-            format!("whether {} has the {} of {} open was not seen", process(who), part(*file), names.of(*side))
+            format!("whether {} has the {} of {} open was not seen", process(who), file.name(), names.of(*side))
         }
         NotAtWork::NamedProcess(pid, side) => {
             format!("process {pid} of {} does not map the -shm itself", names.of(*side))
@@ -337,18 +295,6 @@ fn coherence(fact: &CoherenceFact) -> String {
     }
 }
 
-/// That one side showed less than the other had shown before.
-#[must_use]
-pub fn fell_behind(found: &FellBehind, names: Names<'_>) -> String {
-    let ((ahead, more), (behind, less)) = (found.ahead, found.behind);
-    format!(
-        "{} showed frame {more} of the same generation, and {} us later {} still showed frame {less}",
-        names.of(ahead),
-        found.after / 1_000,
-        names.of(behind)
-    )
-}
-
 /// What may be another life of the database decides nothing.
 fn with_gap(detail: String, why: Option<&Gap>, names: Names<'_>) -> String {
     match why {
@@ -366,12 +312,6 @@ fn temporal(fact: &TemporalFact, names: Names<'_>) -> String {
         TemporalFact::NotInterleaved => "the samples do not interleave while frames are added".to_owned(),
         TemporalFact::NoOrder => "no two samples are of the same generation and one wholly after the other".to_owned(),
     }
-}
-
-/// That one generation holds different content on the two sides.
-#[must_use]
-pub fn different_at(frame: FrameNumber) -> String {
-    format!("same generation, but frame {frame} was committed with different content on the two sides")
 }
 
 fn content(fact: &ContentFact, names: Names<'_>) -> String {

@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::words::{self, Names};
+use super::{identity, sides, unseen};
 use crate::evidence::{Leads, MappingProcess};
-use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, Unsettled};
+use crate::finding::value::{
+    Apart, Compared, Diverged, GoneIndex, OwnedFile, Parting, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
+};
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
+use crate::sides::Identity;
 use crate::wal::EndReason;
 
 /// What else explains that content differs.
@@ -103,8 +108,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The files of {side} could not be shown to be of one moment; identities hold, the content may be mixed.").into(),
             "Capture again, when there is less traffic or while a connection stays open.",
         ),
-        Found::CapturesDiverged { detail, not_refuted_because, .. } => (
-            format!("{detail}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {not_refuted_because}.").into(),
+        Found::CapturesDiverged { diverged: Diverged { sides, parting, gap } } => (
+            with_names(sides, |names| format!("{}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {}.", self::parting(parting, names), unseen::gap(gap, names))).into(),
             "Capture both sides again while a connection stays open on each, or compare the live databases.",
         ),
         Found::DatabaseFileMount { .. } => (
@@ -119,8 +124,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "The database does not begin with \"SQLite format 3\": it is encrypted, or no SQLite database. Its WAL frames can be valid all the same.".into(),
             "If it is encrypted, nothing is wrong; page content cannot be shown.",
         ),
-        Found::DatabaseSharedWalIndexNot { database, shm, .. } => (
-            format!("{database}; {shm}. Commits of one side overwrite those of the other, and integrity_check does not notice.").into(),
+        Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
+            format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
             "Mount the folder that holds the database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal and -shm behind.",
         ),
         Found::DatabaseSymlinked { leads_to, .. } => (
@@ -135,8 +140,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Bytes 18 and 19 of the database say 3: wal2, a format of its own with two WAL files. What is said here about the WAL does not hold for it.".into(),
             "Use the tools of the SQLite branch that wrote it.",
         ),
-        Found::DifferentDatabases { database, .. } => (
-            format!("{database}. Equal content only means that one was copied.").into(),
+        Found::DifferentDatabases { databases: TwoDatabases { sides, database } } => (
+            format!("{}. Equal content only means that one was copied.", identity_of(sides, database)).into(),
             "If it should be one database, mount the same folder on every side.",
         ),
         Found::FileSystemNeedsCare { file_system, why } => (
@@ -234,7 +239,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             )
         }
         Found::SplitBrain { split } => split_index(split),
-        Found::TwoMountsOfOneFileSystem { sides: [a, b], file_system, devices: [first, second], why, .. } => (
+        Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
         ),
@@ -339,9 +344,13 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
 
 fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
     match split {
-        SplitIndex::Side { detail, by_database, .. } => (
-            format!("{detail}. Whoever opens the database next does not see their commits and locks.").into(),
-            if *by_database { ONE_NAME } else { START_AGAIN },
+        SplitIndex::Side { side, cut_off } => (
+            format!(
+                "{}. Whoever opens the database next does not see their commits and locks.",
+                sides::cut_off(cut_off, Names::of_some(&[cut_off.side], &[side]))
+            )
+            .into(),
+            if split.by_database() { ONE_NAME } else { START_AGAIN },
         ),
         SplitIndex::Path { path, mapped } => {
             let told: Vec<String> = mapped.iter().map(|(id, all)| format!("{id} by {}", processes(all))).collect();
@@ -355,14 +364,39 @@ fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
 
 fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
     match apart {
-        Apart::Process { side, apart, processes, .. } => (
-            format!("On {side} {processes} maps the -shm, and has not the {apart} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.").into(),
+        Apart::Process { side, apart, processes } => (
+            format!("On {side} {} maps the -shm, and has not the {} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.", words::processes(processes), apart.name()).into(),
             START_AGAIN,
         ),
-        Apart::Pair { detail, .. } => (
-            format!("The sides share one -shm, but {detail}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost.").into(),
+        Apart::Pair { sides, files, .. } => (
+            format!("The sides share one -shm, but {}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost.", identity_of(sides, files)).into(),
             ONE_FOLDER,
         ),
+    }
+}
+
+/// What comparing two sides found, without a full stop.
+#[must_use]
+pub fn compared(sides: &Sides, fact: &Compared) -> String {
+    match fact {
+        Compared::Identity(identity) => identity_of(sides, identity),
+        Compared::Parting(parting) => with_names(sides, |names| self::parting(parting, names)),
+        Compared::Gap(gap) => with_names(sides, |names| unseen::gap(gap, names)),
+    }
+}
+
+fn with_names(sides: &Sides, say: impl FnOnce(Names<'_>) -> String) -> String {
+    say(Names::of_some(&sides.at, &sides.labels.each_ref().map(String::as_str)))
+}
+
+fn identity_of(sides: &Sides, identity: &Identity) -> String {
+    with_names(sides, |names| identity::identity(identity, names))
+}
+
+fn parting(parting: &Parting, names: Names<'_>) -> String {
+    match parting {
+        Parting::DifferentAt(frame) => sides::different_at(*frame),
+        Parting::FellBehind(found) => sides::fell_behind(found, names),
     }
 }
 

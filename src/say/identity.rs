@@ -1,8 +1,8 @@
 //! Whether two looks at a file met one inode, in sentences without a full stop.
 
 use super::unseen::{MOVED, gap, no_common_kernel, replaced_during_capture, unseen};
-use super::words::{self, Names, part};
-use crate::compare::{
+use super::words::{self, Names};
+use crate::sides::{
     BothLooks, Difference, Doubt, Identity, NoProof, NotOneFileSystem, PeerUnknown, Replaced, ReuseUnseen, SecondSign,
     SeenFile, Unknown, Unseen,
 };
@@ -44,7 +44,7 @@ pub fn identity(identity: &Identity, names: Names<'_>) -> String {
         Identity::Replaced(Replaced::Between(looks, what)) => format!(
             "{}: the {} was made anew between the captures; take both while a connection stays open",
             difference(looks, *what, names),
-            part(looks.part)
+            looks.part.name()
         ),
         Identity::Unknown(why) => unknown(why, names),
     }
@@ -90,20 +90,20 @@ pub fn doubt(doubt: &Doubt, names: Names<'_>) -> String {
 }
 
 fn one_inode(looks: &BothLooks) -> String {
-    format!("the {} is one inode of one kernel: {}", part(looks.part), described(&looks.a))
+    format!("the {} is one inode of one kernel: {}", looks.part.name(), described(&looks.a))
 }
 
 fn equal(looks: &BothLooks, file: &str) -> String {
-    format!("the {} is {file} on both sides", part(looks.part))
+    format!("the {} is {file} on both sides", looks.part.name())
 }
 
 fn differs(looks: &BothLooks) -> String {
-    format!("the {} differs ({} and {})", part(looks.part), looks.a.id, looks.b.id)
+    format!("the {} differs ({} and {})", looks.part.name(), looks.a.id, looks.b.id)
 }
 
 fn two(looks: &BothLooks, tell: fn(&SeenFile) -> String, names: Names<'_>) -> String {
     let (a, b) = (&looks.a, &looks.b);
-    format!("the {} is {} on {} and {} on {}", part(looks.part), tell(a), names.of(a.side), tell(b), names.of(b.side))
+    format!("the {} is {} on {} and {} on {}", looks.part.name(), tell(a), names.of(a.side), tell(b), names.of(b.side))
 }
 
 /// What tells two files apart.

@@ -1,25 +1,22 @@
 //! Sentences, made of facts: the last step before a document is written. One file for each family. Nothing here
-//! decides anything. Sentences about two sides need the feature `capture`, as `compare` does.
+//! decides anything. Sentences about verdicts need the feature `capture`, as `compare` does.
 
 pub mod check;
 pub mod checkpoint;
 #[cfg(feature = "capture")]
 pub mod evidence;
 pub mod finding;
-#[cfg(feature = "capture")]
 pub mod identity;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
-#[cfg(feature = "capture")]
+mod sides;
 pub mod unseen;
 #[cfg(feature = "capture")]
 pub mod verdict;
-#[cfg(feature = "capture")]
 mod words;
 
-#[cfg(feature = "capture")]
-pub use words::{Names, processes};
+pub use words::Names;
 
 /// A noun after a number: `1 frame`, `2 frames`.
 pub(crate) fn plural(n: u64, noun: &str) -> String {

@@ -1,7 +1,7 @@
 //! What a side does not show, and why two sides cannot be compared. Without a full stop.
 
-use super::words::{Names, part};
-use crate::compare::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
+use super::words::Names;
+use crate::sides::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
 
 /// What else explains that files differ.
 pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
@@ -9,10 +9,10 @@ pub(super) const MOVED: &str = "a folder moved or a volume switched between the 
 /// Something that one side does not show.
 pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
     let label = names.of(unseen.side);
-    let of_part = |what: &str, file: Part| format!("the {what} of the {} of {label} was", part(file));
+    let of_part = |what: &str, file: Part| format!("the {what} of the {} of {label} was", file.name());
     let what = match unseen.what {
         What::BootId => format!("the boot id of {label} was"),
-        What::File(file) => format!("the {} of {label} was", part(file)),
+        What::File(file) => format!("the {} of {label} was", file.name()),
         What::MappedIdentity(file) => of_part("identity as mapped", file),
         What::FileSystem(file) => of_part("file system", file),
         What::BirthTime(file) => of_part("birth time", file),
@@ -26,7 +26,7 @@ pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
 
 /// That a file was deleted or replaced while a side was captured.
 pub(super) fn replaced_during_capture(file: Part, side: SideIndex, names: Names<'_>) -> String {
-    format!("the {} of {} was deleted or replaced while it was captured", part(file), names.of(side))
+    format!("the {} of {} was deleted or replaced while it was captured", file.name(), names.of(side))
 }
 
 /// Why one kernel is not known.

@@ -1,23 +1,36 @@
 //! What every sentence needs: names of sides, plurals, lists, times.
 
-use crate::compare::{Comparison, Part, Process, SideIndex};
+#[cfg(feature = "capture")]
+use crate::compare::Comparison;
 use crate::evidence::Timestamp;
+use crate::sides::{Process, SideIndex};
 
-/// What the sides are called, by their position.
+/// What the sides are called.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a>(&'a [&'a str]);
+pub struct Names<'a> {
+    names: &'a [&'a str],
+    /// Whose names these are; `None`: those of all sides in their order.
+    at: Option<&'a [SideIndex]>,
+}
 
 impl<'a> Names<'a> {
     /// The sides of a probe.
-    pub const PROBE: Names<'static> = Names(&["this side", "the other side"]);
+    pub const PROBE: Names<'static> = Names { names: &["this side", "the other side"], at: None };
 
     /// Names in the order of the sides.
     #[must_use]
     pub fn new(names: &'a [&'a str]) -> Self {
-        Self(names)
+        Self { names, at: None }
+    }
+
+    /// Names of some of the sides: the first name is that of the first position.
+    #[must_use]
+    pub fn of_some(at: &'a [SideIndex], names: &'a [&'a str]) -> Self {
+        Self { names, at: Some(at) }
     }
 
     /// Borrows the names of a comparison's sides, for [`Names::new`].
+    #[cfg(feature = "capture")]
     #[must_use]
     pub fn labels(comparison: &Comparison) -> Vec<&str> {
         comparison.sides.iter().map(|side| side.label.as_str()).collect()
@@ -26,30 +39,26 @@ impl<'a> Names<'a> {
     /// The name of a side.
     #[must_use]
     pub fn of(&self, side: SideIndex) -> &'a str {
-        self.0.get(side.0).copied().unwrap_or_default()
+        let at = match self.at {
+            None => Some(side.0),
+            Some(at) => at.iter().position(|known| *known == side),
+        };
+        at.and_then(|at| self.names.get(at)).copied().unwrap_or_default()
     }
 
     /// All names: `a, b and c`.
+    #[cfg(feature = "capture")]
     pub(super) fn all(&self) -> String {
-        match self.0.split_last() {
+        match self.names.split_last() {
             Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-            _ => self.0.concat(),
+            _ => self.names.concat(),
         }
     }
 
     /// Whether there are more than two sides, so that what is said about a pair has to name it.
+    #[cfg(feature = "capture")]
     pub(super) fn are_several(&self) -> bool {
-        self.0.len() > 2
-    }
-}
-
-/// A file of a database.
-pub(super) fn part(part: Part) -> &'static str {
-    match part {
-        Part::Directory => "directory",
-        Part::Database => "database",
-        Part::Wal => "-wal",
-        Part::Shm => "-shm",
+        self.names.len() > 2
     }
 }
 
@@ -63,8 +72,7 @@ pub(super) fn process(process: &Process) -> String {
 }
 
 /// Some processes; the first few by name.
-#[must_use]
-pub fn processes(all: &[Process]) -> String {
+pub(super) fn processes(all: &[Process]) -> String {
     let mut named: Vec<String> = all.iter().take(LISTED).map(process).collect();
     if all.len() > LISTED {
         named.push(format!("{} more", all.len() - LISTED));
@@ -74,7 +82,17 @@ pub fn processes(all: &[Process]) -> String {
 
 /// In UTC, to the nanosecond; as a number where no calendar reaches.
 pub(super) fn time(time: Timestamp) -> String {
-    let nanoseconds = i32::try_from(time.nanoseconds).ok();
-    let moment = nanoseconds.and_then(|nanoseconds| jiff::Timestamp::new(time.seconds, nanoseconds).ok());
-    moment.map_or_else(|| format!("{}.{:09}", time.seconds, time.nanoseconds), |moment| moment.to_string())
+    in_calendar(time).unwrap_or_else(|| format!("{}.{:09}", time.seconds, time.nanoseconds))
+}
+
+#[cfg(feature = "capture")]
+fn in_calendar(time: Timestamp) -> Option<String> {
+    let nanoseconds = i32::try_from(time.nanoseconds).ok()?;
+    jiff::Timestamp::new(time.seconds, nanoseconds).ok().map(|moment| moment.to_string())
+}
+
+/// Sides are compared with the feature `capture` only, and it brings the calendar.
+#[cfg(not(feature = "capture"))]
+fn in_calendar(_: Timestamp) -> Option<String> {
+    None
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module by its path from the crate's root: `["linux", "stat"]`. The root is empty.
-type Module = Vec<String>;
+pub(super) type Module = Vec<String>;
 
 struct Crate {
     /// Code of each module that is a file, without comments and without its unit tests.
@@ -193,7 +193,7 @@ fn expand(statement: &str, before: &[String]) -> Vec<(Vec<String>, String)> {
 }
 
 /// A circle that begins and ends with one file, if there is one.
-fn circle(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
+pub(super) fn circle(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
     fn follow<'a>(
         edges: &'a BTreeMap<Module, BTreeSet<Module>>,
         at: &'a Module,

@@ -1,6 +1,7 @@
-//! What comparing found, as data: the facts behind each piece of evidence, and why a piece stays silent.
+//! What comparing sides found, as data: the facts behind each piece of evidence and behind findings about two sides, and
+//! why a piece stays silent.
 //!
-//! No sentence is here: `say` makes them. Where a side could not be looked at, the capture's recorded reason is kept as
+//! Nothing is judged here: `compare` does that. No sentence is here: `say` makes them. Where a side could not be looked at, the capture's recorded reason is kept as
 //! [`Recorded`] text.
 
 mod history;
@@ -23,7 +24,8 @@ pub struct Recorded(pub String);
 
 impl Recorded {
     /// The reason of an observation; empty where it was seen.
-    pub(super) fn of<T>(observation: &Observation<T>) -> Self {
+    #[must_use]
+    pub fn of<T>(observation: &Observation<T>) -> Self {
         Self(observation.reason().unwrap_or_default().to_owned())
     }
 }
@@ -42,8 +44,20 @@ pub enum Part {
 }
 
 impl Part {
+    /// Its name in documents and sentences.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Database => "database",
+            Self::Wal => "-wal",
+            Self::Shm => "-shm",
+        }
+    }
+
     /// What was seen of it.
-    pub(super) fn of(self, files: &FilesView) -> &Observation<FileView> {
+    #[must_use]
+    pub fn of(self, files: &FilesView) -> &Observation<FileView> {
         match self {
             Self::Directory => &files.directory,
             Self::Database => &files.database,
@@ -54,7 +68,8 @@ impl Part {
 
     /// Whether device and inode are known as the kernel prints them for a mapping. Those of the other files are as
     /// stat(2) gives them.
-    pub(super) fn is_known_as_mapped(self) -> bool {
+    #[must_use]
+    pub fn is_known_as_mapped(self) -> bool {
         self == Self::Shm
     }
 }

@@ -1,9 +1,11 @@
 //! What running processes have mapped, and what live sides showed each other: page frames, locks, numbers.
 
+use std::collections::BTreeSet;
+
 use super::identity::NoCommonClock;
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::live::{Mapper, NoFrame};
-use crate::evidence::{InodeId, Mapping};
+use crate::evidence::{CutOff, InodeId, Mapping};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +90,19 @@ pub struct CutOffProcesses {
     pub mappings: Vec<Mapping>,
     /// What the path led to; `None` when there was no `-shm`, or it was deleted or replaced.
     pub path_leads_to: Option<InodeId>,
+}
+
+impl CutOffProcesses {
+    /// The processes that map another wal-index.
+    #[must_use]
+    pub fn pids(&self) -> BTreeSet<u32> {
+        self.mappings.iter().map(|mapping| mapping.pid).collect()
+    }
+
+    /// The mappings of processes that are cut off in this way.
+    pub fn by(&self, cut_off: CutOff) -> impl Iterator<Item = &Mapping> {
+        self.mappings.iter().filter(move |mapping| mapping.cut_off == Some(cut_off))
+    }
 }
 
 /// Processes that map the `-shm` that the path of their side leads to.

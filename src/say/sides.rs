@@ -1,0 +1,62 @@
+//! What findings and pieces of evidence both say about sides. Without a full stop.
+
+use super::words::{LISTED, Names, processes};
+use crate::evidence::{CutOff, InodeId, Mapping};
+use crate::number::FrameNumber;
+use crate::sides::{CutOffProcesses, FellBehind, Process};
+
+/// Processes that use another wal-index than the path of their side leads to.
+pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
+    let label = names.of(side.side);
+    let leads = match side.path_leads_to {
+        Some(id) => format!("while the path leads to {id}"),
+        None => "which was deleted or replaced: no path leads to it any more".to_owned(),
+    };
+    let by_path: Vec<&Mapping> = side.by(CutOff::Path).collect();
+    let by_database: Vec<&Mapping> = side.by(CutOff::Database).collect();
+    let mut facts = Vec::new();
+    if !by_path.is_empty() {
+        facts.push(format!("on {label} {} maps {}, {leads}", of_mappings(&by_path), inodes(&by_path)));
+    }
+    if let Some(first) = by_database.first() {
+        let deleted = if first.deleted_suffix { ", deleted" } else { "" };
+        facts.push(format!(
+            "{} has the database of {label} open, and maps {} ({}{deleted}) as its wal-index, not the -shm of {label}",
+            of_mappings(&by_database),
+            inodes(&by_database),
+            first.path
+        ));
+    }
+    facts.join("; ")
+}
+
+/// The processes of some mappings, each once, by number.
+fn of_mappings(mappings: &[&Mapping]) -> String {
+    let mut all: Vec<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
+    all.sort();
+    all.dedup();
+    processes(&all)
+}
+
+fn inodes(mappings: &[&Mapping]) -> String {
+    let mut inodes: Vec<InodeId> = mappings.iter().map(|mapping| mapping.inode).collect();
+    inodes.sort();
+    inodes.dedup();
+    inodes.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// That one side showed less than the other had shown before.
+pub(super) fn fell_behind(found: &FellBehind, names: Names<'_>) -> String {
+    let ((ahead, more), (behind, less)) = (found.ahead, found.behind);
+    format!(
+        "{} showed frame {more} of the same generation, and {} us later {} still showed frame {less}",
+        names.of(ahead),
+        found.after / 1_000,
+        names.of(behind)
+    )
+}
+
+/// That one generation holds different content on the two sides.
+pub(super) fn different_at(frame: FrameNumber) -> String {
+    format!("same generation, but frame {frame} was committed with different content on the two sides")
+}
