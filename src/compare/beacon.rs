@@ -1,11 +1,11 @@
-//! Did one side see the locks that the other held? And what came of a trial by mapping.
+//! The lock beacon and the trial by mapping as evidence.
 
 use super::{About, Because, Fact, Says};
 use crate::evidence::Observation;
 use crate::evidence::live::{Arrival, BeaconLook, CoherenceView, Live, Sight};
 use crate::sides::{BeaconFact, CoherenceFact, NoBeacon, Recorded, SideIndex};
 
-/// The lock beacon as evidence: a proof and a refutation can stand side by side. `a` and `b`: the two sides of `live`.
+/// The lock beacon as evidence. A proof and a refutation can occur together. `a` and `b` are the two sides of `live`.
 pub(super) fn because(a: SideIndex, b: SideIndex, live: Option<&Live>) -> Vec<Because> {
     let new = |says, fact| Because::new(About::Locks, says, Fact::LockBeacon(fact));
     let Some(live) = live else {
@@ -22,14 +22,14 @@ pub(super) fn because(a: SideIndex, b: SideIndex, live: Option<&Live>) -> Vec<Be
     });
     let mut because: Vec<Because> = seen.into_iter().chain(unseen).collect();
     if because.is_empty() {
-        // What somebody looked for in vain says more than what nobody tried.
+        // A look that saw nothing says more than a look that was not tried.
         let look = looks.iter().find(|(_, _, look)| look.value().is_some()).or(looks.first());
         because.extend(look.map(|(_, _, look)| new(Says::Silent, BeaconFact::Silent(why_not(look)))));
     }
     because
 }
 
-/// Not seen refutes only where the pattern was certainly there, on the file that both paths still name.
+/// "Not seen" refutes only if the pattern was certainly held, on the file that both paths still name.
 fn refutes(look: &BeaconLook) -> bool {
     look.sight == Sight::NotSeen && look.held_throughout && look.files_in_place
 }
@@ -42,7 +42,7 @@ fn why_not(look: &Observation<BeaconLook>) -> NoBeacon {
     }
 }
 
-/// The trial by mapping as evidence; nothing where it is no part of the question.
+/// The trial by mapping as evidence; nothing if no trial belongs to the question.
 pub(super) fn coherence(live: &Live) -> Option<Because> {
     let trial = live.coherence.as_ref()?;
     let (says, fact) = match trial.value() {

@@ -1,17 +1,18 @@
-//! Were both sides seen within one continuous life of what they have open?
+//! Whether both sides were seen within one continuous life of the files that they have open.
 //!
-//! Two captures at different times can differ because there are two files, or because in between a crash cost the tail of
-//! the WAL, a backup was put back, a folder was moved or a volume was switched. Differences refute only where that is
-//! excluded: everything was open at one moment, or a process of the later side has had its wal-index open all along.
+//! Two captures at different times can differ for two reasons: there are two files, or something happened between them.
+//! A crash lost the tail of the WAL, a backup was restored, a folder was moved, or a volume was switched. Differences
+//! refute only where this is excluded: everything was open at one moment, or a process of the later side had its
+//! wal-index open all the time.
 
 use super::{Pair, Placed, Side, kernel};
 use crate::evidence::{FileView, Mapping, Observation, Timestamp};
 use crate::sides::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
 
-/// `USER_HZ`, 100 wherever containers run: /proc shows times in ticks of 10 ms. Where there are more (alpha), a process is
-/// taken for younger than it is.
+/// `USER_HZ`, which is 100 on all usual systems: /proc shows times in ticks of 10 ms. Where there are more ticks in a
+/// second (alpha), a process seems younger than it is.
 const TICK: u64 = 10_000_000;
-/// A birth may seem this much earlier than it was: inode times stand still between ticks.
+/// A file may seem this much older than it is, because the clock of inode times does not change between ticks.
 const BIRTH: i128 = 20_000_000;
 
 /// Two captures on the clock of one kernel, nanoseconds since its boot.
@@ -36,7 +37,7 @@ fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, NoCommonClock> {
         }
     };
     let (a, b) = (of(pair.a)?, of(pair.b)?);
-    // Of two that ended at one moment either may count as the later: they overlap.
+    // If both ended at one moment, either may count as the later one: they overlap.
     let ((ended, begun), (_, later_begun), later) = if a <= b { (a, b, pair.b) } else { (b, a, pair.a) };
     Ok(Times { later, begun, ended, overlap: later_begun <= ended })
 }
@@ -65,8 +66,9 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), Gap> {
     }
 }
 
-/// Whether both looks at a file met one mounted file system. Numbers of an inode, its birth and the file system's own id
-/// are all copied with a disk: clones that are mounted one after the other under one device number differ in nothing else.
+/// Whether both looks at a file met one mounted file system. The inode number, the birth time and the id of the file
+/// system are all copied with a disk. Clones that are mounted one after the other under one device number differ in
+/// nothing else.
 ///
 /// # Errors
 /// Why that cannot be said.
@@ -90,8 +92,9 @@ pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Re
 }
 
 /// Whether a process that maps the `-shm` of the later side, on the same device as the file, is older than the earlier
-/// capture. A process keeps its mounts, and what it has open keeps its disk: at the earlier capture this one already was
-/// under the device number. One that closed it, had the disk switched beneath it and opened it again is not told apart.
+/// capture. A process keeps its mounts, and what it has open keeps its disk. So this process was already using the disk
+/// under this device number at the earlier capture. A process that closed the file, had its disk switched, and opened
+/// the file again is not recognised.
 fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
     let Ok(Times { later, begun, .. }) = times(pair) else { return false };
     let file = if later.index == pair.a.index { a } else { b };
@@ -99,7 +102,7 @@ fn alive_throughout(pair: &Pair<'_>, a: &FileView, b: &FileView) -> bool {
     shm.is_some_and(|shm| maps_since(later.side, shm, begun))
 }
 
-/// Whether a process was seen that maps the `-shm` and had started before a moment.
+/// Whether a process was seen that maps the `-shm` and started before a moment.
 fn maps_since(side: &Side, shm: &FileView, moment: u64) -> bool {
     let id = shm.maps_identity.value();
     let mut mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
@@ -127,7 +130,8 @@ pub(super) fn together(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Resul
     Err(NotAtWork::StartedLater(later.index))
 }
 
-/// Whether a process had certainly started at a moment. Its start is shown on the clock of whoever looks, cut to ticks.
+/// Whether a process had certainly started before a moment. Its start is shown on the clock of the observer, rounded
+/// down to ticks.
 fn started_before(side: &Side, mapping: &Mapping, moment: u64) -> bool {
     let started = || {
         let shown = mapping.start_time?.checked_add(1)?.checked_mul(TICK)?;

@@ -1,13 +1,13 @@
-//! Would both sides look up and create the `-shm` in the same directory?
+//! Whether both sides would look up and create the `-shm` in one folder.
 //!
-//! Speaks where there is no `-shm` to compare: it is missing on a side, or it was made anew between the captures or while one was
-//! under way.
+//! This evidence counts if there is no `-shm` to compare: it is missing on a side, or it was created again between the
+//! captures or during one.
 
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::{FileView, Observation};
 use crate::sides::{DirectoryFact, Identity, OtherName, Part, Recorded, Unseen, What};
 
-/// The directory as evidence. `shm` is what the identity of the `-shm` came to.
+/// The folder as evidence. `shm` is what was found about the identity of the `-shm`.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
     let missing = |side: &Side| matches!(side.evidence.files.shm, Observation::Missing { .. });
     let (a_missing, b_missing) = (missing(pair.a.side), missing(pair.b.side));
@@ -26,7 +26,7 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
     Because::new(About::Both, says, Fact::DirectoryIdentity(fact))
 }
 
-/// The file name of the database, when it is the same on both sides and no mount covers one of the names.
+/// The file name of the database, if it is the same on both sides and no mount covers one of the names.
 fn same_name(pair: &Pair<'_>) -> Result<String, OtherName> {
     let name = |of: Placed<'_>| of.side.evidence.files.database_path.rsplit('/').next().unwrap_or_default().to_owned();
     let (a, b) = (name(pair.a), name(pair.b));
@@ -38,7 +38,7 @@ fn same_name(pair: &Pair<'_>) -> Result<String, OtherName> {
     Ok(a)
 }
 
-/// Every file was reached through the directory's own mount.
+/// Whether every file was reached through the folder's own mount.
 fn uncovered(of: Placed<'_>) -> Result<(), OtherName> {
     let files = &of.side.evidence.files;
     let unseen = |what, reason| OtherName::Unseen(Unseen { side: of.index, what, reason });

@@ -10,7 +10,7 @@ use crate::finding::value::{
 use crate::finding::{Finding, Found};
 use crate::sides::{Identity, Part};
 
-/// Everything worth saying: first about each side, then about each pair.
+/// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     let of_sides = Placed::all(sides).flat_map(|of| of_side(of).into_iter().chain(unstable(of.side)));
     let of_pairs = pairs.iter().filter(|pair| pair.verdict.one_side.is_none()).flat_map(|pair| {
@@ -24,12 +24,12 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     of_sides.chain(of_pairs.flatten()).collect()
 }
 
-/// What one side's processes and path say.
+/// Findings about the processes of one side and its path.
 pub(super) fn of_side(of: Placed<'_>) -> Vec<Finding> {
     [split_brain(of), shm_deleted(of.side), of_another_file(of.side)].into_iter().flatten().collect()
 }
 
-/// A process that goes on with the database or the `-wal` that was there before.
+/// Processes that still use a database or a `-wal` that was replaced.
 fn of_another_file(side: &Side) -> Option<Finding> {
     let database = mappings::of_others(side, |mapping| mapping.database_open);
     let wal = mappings::of_others(side, |mapping| mapping.wal_open);
@@ -42,7 +42,7 @@ fn of_another_file(side: &Side) -> Option<Finding> {
     Some(apart(part, Apart::Process { side: side.label.clone(), apart: part, processes }))
 }
 
-/// One wal-index over two databases, or over two logs.
+/// One wal-index used for two databases, or for two `-wal` files.
 fn apart(part: Part, apart: Apart) -> Finding {
     Finding::new(match part {
         Part::Database => Found::WalIndexSharedDatabaseNot { apart },
@@ -50,8 +50,8 @@ fn apart(part: Part, apart: Apart) -> Finding {
     })
 }
 
-/// One folder behind two mounts, by the signs that such mounts leave: another device, the same inode numbers, and either
-/// the same source or the same size and time of the database. Signs, no proof: so it never decides a verdict.
+/// One folder behind two mounts. The signs are another device, the same inode numbers, and either the same source or
+/// the same size and time of the database. They are no proof, so they never decide a verdict.
 fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
     let view = |side: &Side| {
         let files = &side.evidence.files;
@@ -59,7 +59,7 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
         let system = database.file_system.value()?.name.clone();
         let mounts = side.evidence.host.mounts.value();
         let mount = mounts.and_then(|all| all.iter().find(|mount| Some(&mount.id) == database.mount_id.value()));
-        // An overlay's source is the word overlay.
+        // The source of an overlay is the word overlay.
         let source = mount.map(|mount| mount.source.clone()).filter(|source| *source != system);
         Some((files.directory.value()?.inode, database, system, source))
     };
@@ -111,7 +111,7 @@ fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     Some(apart(looks.part, Apart::Pair { sides: sides(&judged.pair), apart: looks.part, files }))
 }
 
-/// Content that does not fit, from captures between which too much may have happened.
+/// Content that contradicts, from two captures between which too much may have happened.
 fn diverged(judged: &Judged<'_>) -> Option<Finding> {
     let pair = &judged.pair;
     let fell_behind = || temporal::fell_behind(pair).map(Parting::FellBehind);

@@ -1,4 +1,4 @@
-//! From a capture to a side of a comparison: one look at what it holds.
+//! How a capture becomes a side of a comparison.
 
 use std::io;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ impl Side {
         Self::look_at(capture, &Options::default())
     }
 
-    /// Looks at a capture as deep as a comparison needs: the head of the `-shm`, and one pass over the `-wal`. Only the
-    /// threads and the progress of the options count.
+    /// Looks at a capture as far as a comparison needs: the head of the `-shm`, and one pass over the `-wal`. Of the
+    /// options, only the threads and the progress are used.
     ///
-    /// Where only frame headers were captured, the facts are those of the pass at capture. Where the `-wal` was left out,
+    /// If only frame headers were captured, the facts are those of the pass at capture. If the `-wal` was left out,
     /// they are those of an absent one, and `wal_captured` is `false`.
     ///
     /// # Errors

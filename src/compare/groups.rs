@@ -1,4 +1,4 @@
-//! More than two sides: every pair is judged, proven pairs make groups.
+//! More than two sides: every pair is judged, and proven pairs form groups.
 
 use super::judge::{self, Judged};
 use super::{Answer, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict};
@@ -21,7 +21,7 @@ pub(super) fn pairs<'a>(sides: &'a [Side], simultaneous: bool, live: &'a [LivePa
 pub(super) fn verdict(sides: usize, pairs: Vec<PairVerdict>) -> Verdict {
     let memory = over_all(sides, &pairs, |pair| pair.memory);
     let locks = over_all(sides, &pairs, |pair| pair.locks);
-    // Two aspects can hang together over different pairs; sharing has to hang together by itself.
+    // Memory and locks can each be connected through different pairs. Sharing has to be connected by itself.
     let sharing = over_all(sides, &pairs, |pair| pair.sharing);
     let deciding: Vec<&PairVerdict> = pairs.iter().filter(|pair| pair.sharing == sharing).collect();
     let mappings = sharing != Answer::Undecided && deciding.iter().all(|pair| pair.subject == Subject::Mappings);
@@ -38,7 +38,7 @@ pub(super) fn verdict(sides: usize, pairs: Vec<PairVerdict>) -> Verdict {
     }
 }
 
-/// Any refuted pair refutes; one group of all proves.
+/// One refuted pair refutes. One group of all sides proves.
 fn over_all(sides: usize, pairs: &[PairVerdict], of: impl Fn(&PairVerdict) -> Answer) -> Answer {
     if pairs.iter().any(|pair| of(pair) == Answer::Refuted) {
         Answer::Refuted
@@ -49,7 +49,7 @@ fn over_all(sides: usize, pairs: &[PairVerdict], of: impl Fn(&PairVerdict) -> An
     }
 }
 
-/// For each side the position of the first side of its group.
+/// For each side: the position of the first side in its group.
 fn partition(sides: usize, pairs: &[PairVerdict], of: impl Fn(&PairVerdict) -> Answer) -> Vec<usize> {
     let mut group: Vec<usize> = (0..sides).collect();
     for pair in pairs.iter().filter(|pair| of(pair) == Answer::Proven) {
@@ -65,8 +65,9 @@ fn partition(sides: usize, pairs: &[PairVerdict], of: impl Fn(&PairVerdict) -> A
     group
 }
 
-/// The sides by proven group, and those that belong to none. A side alone is a group of its own only if every other
-/// was refuted. Where a chain of proofs has a refuted pair within, it is no group: not all of it can be so.
+/// The sides by proven group, and the sides that are in no group. A side by itself is a group only if it was refuted
+/// with every other side. A chain of proven pairs that contains a refuted pair is no group, because not all of it can
+/// be true.
 fn grouped(sides: usize, pairs: &[PairVerdict]) -> (Vec<Vec<SideIndex>>, Vec<SideIndex>) {
     let partition = partition(sides, pairs, |pair| pair.sharing);
     let open = |side: usize| {

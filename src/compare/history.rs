@@ -1,4 +1,4 @@
-//! Where a side's history ends, and checksums at points of it: what lineage and content evidence rest on.
+//! Where the history of a side ends, and the checksums of frames in it. The lineage and the content evidence use both.
 
 use super::{About, Because, Fact, Pair, Says, Side, continuity};
 use crate::evidence::LockState;
@@ -15,15 +15,16 @@ pub(super) struct End {
     pub salts: Salts,
     /// Frame of the last commit; 0: none in this generation yet.
     pub frame: FrameNumber,
-    /// Commit frames up to there, when they were counted.
+    /// Commit frames up to that frame, if they were counted.
     pub commits: Option<u64>,
-    /// `nBackfill`, when the `-shm` counts.
+    /// `nBackfill`, if the `-shm` counts.
     pub backfilled: Option<FrameNumber>,
     /// The WAL header's checkpoint sequence.
     pub sequence: Option<u32>,
 }
 
-/// Live, the `-shm` says how far the WAL counts; at rest, or without a `-shm` to be trusted, the WAL's last commit does.
+/// If the `-shm` is in use, it says how far the WAL counts. At rest, or if the `-shm` cannot be trusted, the last
+/// commit of the WAL decides.
 pub(super) fn end(side: &Side) -> Option<End> {
     if lost(side) {
         return None;
@@ -31,7 +32,7 @@ pub(super) fn end(side: &Side) -> Option<End> {
     let index = live_index(side);
     let backfilled = |index: Option<&IndexHeader>| index.and(side.shm.as_ref()).map(|shm| shm.checkpoint.backfilled);
     let Some(header) = usable_header(side) else {
-        // The -wal was left out of the capture, or is still as empty as after TRUNCATE.
+        // The -wal was left out of the capture, or is still empty after TRUNCATE.
         let index = index?;
         return Some(End {
             salts: index.salts,
@@ -44,7 +45,7 @@ pub(super) fn end(side: &Side) -> Option<End> {
     let salts = header.salts;
     let committed = side.wal.last_commit.map_or(FrameNumber::NONE, |commit| commit.frame);
     if let Some(index) = index.filter(|index| index.salts != salts && index.mx_frame == 0) {
-        // Restarted: the wal-index knows the new generation, its first frame will bring it into the WAL header.
+        // Restarted: the wal-index knows the new generation. The first frame will write it to the WAL header.
         return Some(End {
             salts: index.salts,
             frame: FrameNumber::NONE,
@@ -63,13 +64,14 @@ pub(super) fn end(side: &Side) -> Option<End> {
     Some(End { salts, frame, commits, backfilled: backfilled(index), sequence: Some(header.checkpoint_sequence) })
 }
 
-/// Whether the `-wal` does not have what the wal-index in use counts: where its history ends, nobody can say.
+/// Whether the `-wal` does not have the frames that the wal-index in use counts. Then it is not known where the history
+/// ends.
 pub(super) fn lost(side: &Side) -> bool {
     let gone = |index: &IndexHeader| index.mx_frame > 0 && side.wal.end_reason == EndReason::NoFile;
     side.wal_captured && live_index(side).is_some_and(|index| gone(index) || side.wal.cut_short_of(index))
 }
 
-/// The wal-index header that counts: trusted, and not known to be a leftover that nobody has open.
+/// The wal-index header that counts: it can be trusted, and is not known to be left over.
 fn live_index(side: &Side) -> Option<&IndexHeader> {
     let at_rest = side.evidence.locks.value().is_some_and(|locks| locks.shm.dead_man_switch.state == LockState::Free);
     side.shm.as_ref().filter(|_| !at_rest)?.trusted()
@@ -80,7 +82,8 @@ fn usable_header(side: &Side) -> Option<&WalHeader> {
     side.wal.header.as_ref()
 }
 
-/// The cumulative checksum stored in a frame that is a commit, or at least in the valid chain, of the generation `salts`.
+/// The cumulative checksum stored in a frame of the generation `salts` that is a commit, or at least part of the valid
+/// chain.
 pub(super) fn checksum_at(side: &Side, salts: Salts, frame: FrameNumber) -> Option<Checksum> {
     let chain = usable_header(side).filter(|header| header.salts == salts);
     let commit = chain.and(side.wal.last_commit).filter(|commit| commit.frame == frame);
@@ -99,7 +102,8 @@ pub(super) fn checksum_at(side: &Side, salts: Salts, frame: FrameNumber) -> Opti
     commit.map(|commit| commit.checksum).or_else(looked_up).or_else(index).or_else(sample)
 }
 
-/// Commit frames in `after + 1 ..= upto`, read one header at a time; the chain's length bounds the loop.
+/// Number of commit frames in `after + 1 ..= upto`. One header is read at a time, and the length of the chain limits
+/// the loop.
 pub(super) fn commits_between(side: &Side, after: FrameNumber, upto: FrameNumber) -> Option<u64> {
     let mut commits = 0;
     for frame in after.next().count()..=upto.count().min(side.wal.frames.valid) {
@@ -120,17 +124,17 @@ fn frame_header(side: &Side, frame: FrameNumber) -> Option<FrameHeader> {
 /// What two histories have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Common {
-    /// Same generation, same content up to this frame, the smaller of both ends.
+    /// One generation, with equal content up to this frame, the smaller one of both ends.
     UpTo(FrameNumber),
-    /// Same generation, other content at this frame.
+    /// One generation, with different content at this frame.
     DifferentAt(FrameNumber),
-    /// Same generation, but a side shows no checksum at this frame.
+    /// One generation, but a side has no checksum of this frame.
     Unknown(FrameNumber),
-    /// Other generations.
+    /// Two generations.
     OtherSalts,
 }
 
-/// Compares two ends. Frame checksums are cumulative: equal at one frame means equal up to it.
+/// Compares two ends. Checksums are cumulative: if they are equal at one frame, everything before it is equal.
 pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     if a.salts != b.salts {
         return Common::OtherSalts;
@@ -146,7 +150,7 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     }
 }
 
-/// The frame at which one generation holds different content on the two sides, within one life or not.
+/// The frame at which one generation has different content on the two sides, whether within one life or not.
 pub(super) fn parted(pair: &Pair<'_>) -> Option<FrameNumber> {
     match common(pair, &end(pair.a.side)?, &end(pair.b.side)?) {
         Common::DifferentAt(frame) => Some(frame),
@@ -154,7 +158,7 @@ pub(super) fn parted(pair: &Pair<'_>) -> Option<FrameNumber> {
     }
 }
 
-/// Content as evidence: it can refute, but what agrees may be a copy.
+/// Content as evidence. It can refute; equal content may be a copy.
 pub(super) fn content(pair: &Pair<'_>) -> Because {
     let (says, fact) = match end(pair.a.side).zip(end(pair.b.side)).map(|(a, b)| common(pair, &a, &b)) {
         None => (Says::Silent, ContentFact::NoHistory),

@@ -1,7 +1,8 @@
-//! Is it one inode in one kernel? The rules of kernel identity, for the `-shm` and for other files.
+//! Whether a file is one inode of one kernel: the rules of kernel identity, for the `-shm` and for the other files.
 //!
-//! One inode on a file system of the allow-list has one page cache and one list of locks. Equal numbers alone are not
-//! one inode: numbers are reused, and elsewhere (FUSE, overlay) one inode number stood for memory that was not shared.
+//! One inode of a file system on the allow-list has one page cache and one list of locks. Equal numbers alone do not
+//! show one inode: numbers are reused, and on FUSE and overlay one inode number was seen with memory that was not
+//! shared.
 
 use std::cmp::Ordering;
 
@@ -13,10 +14,10 @@ use crate::sides::{
     Unseen, What,
 };
 
-/// Clock differences up to this are put down to reading two clocks one after the other and to slewing.
+/// Clock differences up to this are ignored: two clocks are read one after the other, and clocks are adjusted slowly.
 const CLOCKS_AGREE: i128 = 1_000_000_000;
-/// folklore: inode times are taken from a clock that stands still between ticks, so a birth time can be up to 10 ms
-/// (CONFIG_HZ=100) before the moment itself. Held by `a_birth_within_a_tick_of_the_look_refutes_nothing`.
+/// folklore: the clock of inode times does not change between ticks, so a birth time can be up to 10 ms (CONFIG_HZ=100)
+/// before the event. Held by `a_birth_within_a_tick_of_the_look_refutes_nothing`.
 const TICK: i128 = 20_000_000;
 
 /// Whether the `-shm` of a side is on a file system of the allow-list.
@@ -25,7 +26,7 @@ pub(super) fn shm_is_local(side: &Side) -> bool {
     file_system.is_some_and(|found| FileSystemKind::of(found).is_local())
 }
 
-/// One side's look at one file.
+/// What one side saw of one file.
 struct Look<'a> {
     of: Placed<'a>,
     file: &'a FileView,
@@ -50,12 +51,12 @@ fn both(a: &Look<'_>, b: &Look<'_>, part: Part) -> BothLooks {
     BothLooks { part, a: Box::new(a.seen()), b: Box::new(b.seen()) }
 }
 
-/// What something is missing for, and why.
+/// What a missing value would have shown, and why it is missing.
 fn unseen<T>(of: Placed<'_>, what: What, observation: &Observation<T>) -> Unseen {
     Unseen { side: of.index, what, reason: Recorded::of(observation) }
 }
 
-/// Judges one file of both sides.
+/// Judges the identity of one file of both sides.
 pub(super) fn judge(pair: &Pair<'_>, part: Part) -> Identity {
     weigh(pair, part).unwrap_or_else(Identity::Unknown)
 }
@@ -65,7 +66,7 @@ pub(super) fn reachable(evidence: &Evidence, file: &FileView) -> bool {
     evidence.paths_unchanged && file.links > 0
 }
 
-/// Whether the path still led to this part when the capture ended. A folder stays where its files come and go.
+/// Whether the path still led to this part when the capture ended. A folder stays when its files are replaced.
 fn still_there(evidence: &Evidence, file: &FileView, part: Part) -> bool {
     reachable(evidence, file) || part == Part::Directory && evidence.folder_unchanged && file.links > 0
 }
@@ -110,7 +111,8 @@ fn elsewhere(a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, Unknown
     }
 }
 
-/// At least one overlay, the other local. Locks live on the overlay's own inode, pages on another.
+/// At least one overlay, and the other side local. Locks belong to the inode of the overlay, pages to the inode behind
+/// it.
 fn overlay(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Identity, Unknown> {
     if !locks_apart(a, b) {
         return match difference(a, b) {
@@ -158,7 +160,7 @@ fn local(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Result<Iden
     }
 }
 
-/// What tells the two apart, if anything does.
+/// What distinguishes the two files; `None` if nothing does.
 fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<Difference> {
     if a.id != b.id {
         return Some(Difference::Numbers);
@@ -173,10 +175,10 @@ fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<Difference> {
     births.is_some_and(|(x, y)| x != y).then_some(Difference::Birth)
 }
 
-/// What is missing to call equal numbers one inode; `None`: nothing.
+/// What is missing to call equal numbers one inode; `None` if nothing is missing.
 fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Option<NoProof> {
     let generations = a.kind.inodes == Inodes::Local { generations: true };
-    // The fsid of a tmpfs is made anew for each, and there is no disk to copy.
+    // The fsid of a tmpfs is new for each mount, and there is no disk that could be copied.
     if generations && let Err(why) = continuity::one_file_system(pair, a.file, b.file) {
         return Some(NoProof::NotOneFileSystem(why));
     }
@@ -190,8 +192,8 @@ fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) ->
         let zero = a.file_system.fsid.bytes().all(|digit| digit == b'0');
         zero.then_some(SecondSign::FileSystemId)
     };
-    // While both descriptors are open the number cannot be reused, and one witness is enough. One that was refused
-    // might have spoken against it, so there it is not.
+    // While both descriptors are open the number cannot be reused, and one sign is enough. A sign that was refused
+    // might have been different, so then it is not enough.
     let refused = |file: &FileView| {
         matches!(file.birth_time, Observation::Denied { .. })
             || (generations && matches!(file.generation, Observation::Denied { .. }))
@@ -206,8 +208,8 @@ fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) ->
     (!enough).then_some(NoProof::NumbersAreReused(ReuseUnseen { birth, second }))
 }
 
-/// Whether both inodes provably were what their paths led to at one moment: the lifetimes of both say that they existed,
-/// and the life of what is open on the later side that it did not take the other's place.
+/// Whether it is proven that both inodes were at their paths at one moment. The lifetimes of both have to show that
+/// they existed, and the life of the files that are open on the later side that one did not replace the other.
 ///
 /// # Errors
 /// Why that cannot be said.
@@ -215,8 +217,8 @@ fn at_one_moment(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Res
     if pair.simultaneous {
         return Ok(());
     }
-    // folklore: a file system that is mounted anew can come back under another device number, with the same inodes.
-    // What cannot change is an inode's birth. Held by `a_file_system_mounted_anew_refutes_nothing`.
+    // folklore: a file system that is mounted again can get another device number and has the same inodes. The birth
+    // time of an inode cannot change. Held by `a_file_system_mounted_anew_refutes_nothing`.
     let (x, y) = (a.file, b.file);
     let births = x.birth_time.value().zip(y.birth_time.value());
     let generations = x.generation.value().zip(y.generation.value());
@@ -228,12 +230,12 @@ fn at_one_moment(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Res
     continuity::unbroken(pair).map_err(|gap| Unknown::MayBeMoved(both(a, b, part), gap))
 }
 
-/// Whether the file seen later was born after the earlier look had ended.
+/// Whether the file that was seen later was created after the earlier look had ended.
 fn made_anew(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>) -> bool {
     !pair.simultaneous && order(a, b).is_some_and(|order| order.born.is_some_and(|born| born > order.ended))
 }
 
-/// Two captures on one wall clock, nanoseconds; margins are already in.
+/// Two captures on one wall clock, in nanoseconds. Margins are included.
 struct Order {
     /// Birth of the file that was seen later.
     born: Option<i128>,
@@ -243,7 +245,7 @@ struct Order {
     ended: i128,
 }
 
-/// What was refused to be shown of one file of either side, and might have told it from the other's.
+/// What was refused for one file of either side, and might have distinguished it from the other's.
 pub(super) fn refused(pair: &Pair<'_>, part: Part) -> Option<Unseen> {
     [pair.a, pair.b].into_iter().find_map(|of| {
         let file = part.of(&of.side.evidence.files).value()?;
@@ -257,8 +259,8 @@ pub(super) fn refused(pair: &Pair<'_>, part: Part) -> Option<Unseen> {
     })
 }
 
-/// Puts two captures in order. `None` when the clocks cannot be compared, when neither is the later one, or the wall clock
-/// was set in between.
+/// Puts two captures in order. `None` if the clocks cannot be compared, if neither capture is later, or if the wall
+/// clock was set between them.
 fn order(a: &Look<'_>, b: &Look<'_>) -> Option<Order> {
     let time = |look: &Look<'_>| {
         let evidence = &look.of.side.evidence;

@@ -23,13 +23,14 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
     let of_processes = pages.of_processes;
     let mut because = evidence(pair, &files.shm, pages.because);
     if let Some(one_side) = one_side {
-        // That its own processes do not use what the path leads to, one place says as well as two.
+        // If the processes of a place do not use what its path leads to, that is found even if one place was given
+        // twice.
         because.retain(|item| one_side == OneSide::Path && item.says == Says::Refutes);
         because.push(Because::new(About::Both, Says::Silent, Fact::OneSide(one_side)));
     }
     let memory = answer(&because, About::Memory);
     let locks = answer(&because, About::Locks);
-    // One folder and one name: whatever the next opener finds there, it is the same on both sides.
+    // One folder and one name: whatever a process finds there, both sides find the same.
     let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
     let sharing = match Answer::of_both(memory, locks) {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
@@ -52,7 +53,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
     }
 }
 
-/// All evidence, that of physical pages first.
+/// All pieces of evidence; physical pages come first.
 fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because> {
     let mut because = pages;
     because.extend(identity::because(shm));
@@ -66,45 +67,45 @@ fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because
     because
 }
 
-/// What names a capture: when it began and ended, to the nanosecond, and who made it.
+/// What identifies a capture: when it began and ended, to the nanosecond, and which process made it.
 fn capture(side: &Side) -> impl PartialEq + use<> {
     let of = |clock: ClockSample| (clock.boottime, clock.realtime);
     (of(side.evidence.begun), of(side.evidence.ended), side.evidence.host.pid)
 }
 
-/// Whether both sides are one, so that there is nothing to compare.
+/// Whether both sides are one, so that nothing has to be compared.
 fn one_side(pair: &Pair<'_>) -> Option<OneSide> {
     let (a, b) = (pair.a.side, pair.b.side);
     let place = |side: &Side| (side.evidence.host.pid, side.evidence.files.database_path.clone());
     if capture(a) == capture(b) {
         return Some(OneSide::Capture);
     }
-    // Captures of other times, or of other PID namespaces, can have been made by other processes under one pid.
+    // Captures at different times, or in different PID namespaces, can be of different processes with one pid.
     let live = pair.simultaneous || pair.live.is_some();
     let [x, y] = [a, b].map(|side| side.evidence.host.namespaces.mount.value());
     let apart = x.zip(y).is_some_and(|(x, y)| x != y);
     (live && !apart && place(a) == place(b)).then_some(OneSide::Path)
 }
 
-/// What one `-shm` is worth beside the database and the `-wal`.
+/// What is known of one `-shm` together with the database and the `-wal`.
 pub(super) struct FilesBeside {
-    /// The identity of the `-shm`: a proof only where the others are not two files.
+    /// The identity of the `-shm`. It is a proof only if the other files are not two.
     pub shm: Identity,
-    /// The database or the `-wal` is two files: what its identity came to.
+    /// The database or the `-wal` is two files: what was found about its identity.
     pub two_files: Option<Identity>,
     /// Why it is not known whether they are one file each.
     pub doubt: Option<Doubt>,
 }
 
 impl FilesBeside {
-    /// Whether database or `-wal` are two files, or may be: one wal-index is then no sharing that anybody wants.
+    /// Whether the database or the `-wal` is two files, or may be two. Then one wal-index is not useful sharing.
     fn may_be_two(&self) -> bool {
         self.two_files.is_some() || self.doubt.is_some()
     }
 }
 
-/// Judges the `-shm` together with the database and the `-wal`. What was not seen of those might have spoken against one
-/// wal-index, and takes a proof away as well.
+/// Judges the `-shm` together with the database and the `-wal`. If something of those was not seen, it might have
+/// refuted one wal-index, so there is no proof either.
 pub(super) fn files_beside(pair: &Pair<'_>) -> FilesBeside {
     let shm = identity::judge(pair, Part::Shm);
     let is_one = matches!(shm, Identity::OneInode(_));
@@ -114,13 +115,13 @@ pub(super) fn files_beside(pair: &Pair<'_>) -> FilesBeside {
         match identity::judge(pair, part) {
             two @ (Identity::TwoInodes(_) | Identity::TwoLockInodes(_)) => two_files = two_files.or(Some(two)),
             Identity::Unknown(_) if missing(pair.a.side) && missing(pair.b.side) => {}
-            // folklore: a -wal comes before its -shm and goes after it (sqlite3WalOpen, sqlite3WalClose), and both beside
-            // a database that stays. So under a -shm that stayed a part that is younger was removed, or another was put in
-            // its place, and whoever mapped the -shm before goes on with the old one. Where the -shm was made anew, too, the
-            // folder has the word. Held by
+            // folklore: SQLite creates a -wal before its -shm and deletes it after it (sqlite3WalOpen, sqlite3WalClose),
+            // and the database stays. So if the -shm stayed and another file is younger, somebody removed or replaced
+            // that file, and a process that mapped the -shm before still uses the old one. If the -shm was created
+            // again too, the folder decides. Held by
             // `a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_undecided`.
             open @ (Identity::Unknown(_) | Identity::Replaced(_)) => doubt = doubt.or(Some(Doubt::Identity(open))),
-            // Equal as far as it was seen. What was refused might have told them apart.
+            // They are equal as far as was seen. What was refused might have been different.
             Identity::Alike(..) => doubt = doubt.or_else(|| identity::refused(pair, part).map(Doubt::Refused)),
             Identity::OneInode(_) => {}
         }
@@ -130,12 +131,12 @@ pub(super) fn files_beside(pair: &Pair<'_>) -> FilesBeside {
         (Identity::OneInode(looks), Some(but)) => Identity::Alike(looks, NoProof::OtherFiles(Box::new(but))),
         (shm, _) => shm,
     };
-    // Where the -shm is not known to be one by its identity, the two are a doubt about whatever else proves it.
+    // If the identity does not prove one -shm, the other two files make any other proof doubtful.
     let doubt = doubt.or_else(|| two_files.clone().filter(|_| !is_one).map(Doubt::Identity));
     FilesBeside { two_files: two_files.filter(|_| is_one), shm, doubt }
 }
 
-/// One aspect: a refuting fact wins, then a proof.
+/// Memory or locks: a refuting fact decides first, then a proof.
 pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
     let any = |says| because.iter().any(|item| item.says == says && item.about.covers(aspect));
     if any(Says::Refutes) {
@@ -147,11 +148,11 @@ pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
     }
 }
 
-/// `pages_of_processes`: what page frames say was seen between running processes of both sides.
+/// `pages_of_processes`: the page frames were seen between running processes of both sides.
 fn subject(pair: &Pair<'_>, because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
     let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
     let mappings = match sharing {
-        // Process mappings support only where each side was seen to map the one inode that kernel identity proves.
+        // Process mappings support only if each side was seen to map the one inode that kernel identity proves.
         Answer::Proven => {
             says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
                 || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair)

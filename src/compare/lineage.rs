@@ -5,7 +5,7 @@ use super::{Lineage, Pair, Placed, Relation, Side, continuity, identity};
 use crate::number::FrameNumber;
 use crate::sides::{Identity, LineageFact, NoEnd, Part};
 
-/// A restart counts salt-1 up by one; more than this many between two captures is taken for chance.
+/// A restart adds 1 to salt-1. A greater difference than this between two captures is treated as chance.
 const RESTARTS: u32 = 1024;
 
 /// Lineage of two sides.
@@ -38,7 +38,7 @@ fn told(pair: &Pair<'_>, relation: Option<Relation>, fact: LineageFact) -> Linea
     Lineage { sides: [pair.a.index, pair.b.index], relation, ahead: None, commits: None, frames: None, fact }
 }
 
-/// Same generation and content as far as both go.
+/// One generation, with equal content as far as both go.
 fn same_past(pair: &Pair<'_>, a: &End, b: &End, frame: FrameNumber) -> Lineage {
     if a.frame == b.frame {
         return same_end(pair, a, b, frame);
@@ -62,7 +62,7 @@ fn same_end(pair: &Pair<'_>, a: &End, b: &End, frame: FrameNumber) -> Lineage {
     Lineage { ahead: Some(ahead.index), ..told(pair, Some(Relation::Checkpointed), fact) }
 }
 
-/// The generations differ: restarted in between, or of different origin.
+/// Two generations: the WAL was restarted in between, or the two have different origins.
 fn other_generation(pair: &Pair<'_>, a: &End, b: &End) -> Lineage {
     let restarted = |ahead: Option<Placed<'_>>, fact| Lineage {
         ahead: ahead.map(|of| of.index),
@@ -92,13 +92,14 @@ fn other_generation(pair: &Pair<'_>, a: &End, b: &End) -> Lineage {
     told(pair, Some(Relation::Unrelated), LineageFact::NothingInCommon)
 }
 
-/// Whether a side's file still holds frames of another generation behind its own.
+/// Whether a side's file still holds frames of another generation after its own.
 fn holds(side: &Side, other: &End) -> bool {
     let own = side.wal.header.map(|header| header.salts);
     own != Some(other.salts) && side.wal.generations.iter().any(|generation| generation.salts == other.salts)
 }
 
-/// A restart adds one to salt-1 and one to the checkpoint sequence. Salts can also be random: this is a strong hint.
+/// A restart adds 1 to salt-1 and 1 to the checkpoint sequence. Salts can also be random, so this is a strong hint and
+/// no proof.
 fn counts_up(earlier: &End, later: &End) -> bool {
     let restarts = earlier.salts.restarts_until(later.salts);
     let sequence = earlier.sequence.zip(later.sequence).map(|(from, to)| to.wrapping_sub(from));

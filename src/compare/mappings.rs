@@ -1,4 +1,4 @@
-//! Which wal-index do the visible processes of each side have mapped?
+//! Which wal-index the visible processes of each side have mapped.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use crate::sides::{
     Unseen, What,
 };
 
-/// What a look at one side's processes came to.
+/// The result of a look at one side's processes.
 #[derive(Debug)]
 pub(super) enum Mapped<'a> {
-    /// Visible processes map exactly the side's `-shm`, and none another.
+    /// Visible processes map exactly the side's `-shm`, and no other wal-index.
     This(Vec<&'a Mapping>),
-    /// Visible processes map another wal-index than the path leads to.
+    /// Visible processes map another wal-index than the one that the path leads to.
     Split(CutOffProcesses),
-    /// Nothing can be said, for this reason.
+    /// Nothing is known, for this reason.
     Unseen(NotMapped),
 }
 
 /// Looks at the visible processes of one side.
 ///
-/// Only processes of the side's own mount namespace count for its path: elsewhere the same path is another file. Whoever
-/// has the side's database open counts everywhere.
+/// Only processes of the side's own mount namespace count for its path, because the same path is another file
+/// elsewhere. A process that has the side's database open counts everywhere.
 pub(super) fn mapped(of: Placed<'_>) -> Mapped<'_> {
     let Placed { index: side, side: Side { evidence, .. } } = of;
     let unseen = |what, reason| Mapped::Unseen(NotMapped::Unseen(Unseen { side, what, reason }));
@@ -71,9 +71,9 @@ pub(super) fn mapped(of: Placed<'_>) -> Mapped<'_> {
     })
 }
 
-/// The mappings as evidence. `shm` is what the identity of the `-shm` came to.
+/// The mappings as evidence. `shm` is what was found about the identity of the `-shm`.
 ///
-/// They decide alone only against sharing; for it they lift the subject from paths to mappings.
+/// By themselves they can only refute. In favour of sharing, they change the subject from paths to mappings.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
     let (says, fact) = weigh(pair, shm);
     Because::new(About::Both, says, Fact::ProcessMappings(fact))
@@ -118,13 +118,13 @@ fn mappers(of: Placed<'_>, mappings: &[&Mapping]) -> Mappers {
     }
 }
 
-/// The processes of some mappings, each once, by number.
+/// The processes of some mappings, each once, sorted by pid.
 pub(super) fn processes(mappings: &[&Mapping]) -> Vec<Process> {
     let all: BTreeSet<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
     all.into_iter().collect()
 }
 
-/// Whether processes of both sides were seen at work on what their paths lead to: what a verdict about mappings needs.
+/// Whether processes of both sides were seen to use what their paths lead to. A verdict about mappings needs this.
 pub(super) fn seen_at_work(pair: &Pair<'_>) -> bool {
     match (mapped(pair.a), mapped(pair.b)) {
         (Mapped::This(a), Mapped::This(b)) => at_work(pair, &a, &b).is_ok(),
@@ -132,10 +132,10 @@ pub(super) fn seen_at_work(pair: &Pair<'_>) -> bool {
     }
 }
 
-/// Whether what is mapped on both sides was mapped by processes of both, at one time, for the files that the paths lead to.
+/// Whether both sides' wal-index was mapped by processes of both, at one time, for the files that the paths lead to.
 ///
 /// # Errors
-/// Why that cannot be said.
+/// Why that is not known.
 fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtWork> {
     for (of, mapped) in [(pair.a, a), (pair.b, b)] {
         uses_its_files(of, mapped)?;
@@ -143,7 +143,7 @@ fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtW
             return Err(NotAtWork::NamedProcess(pid, of.index));
         }
     }
-    // In one mount namespace the processes of one side are those of the other.
+    // In one mount namespace the processes of one side are also those of the other.
     let namespaces = [pair.a, pair.b].map(|of| of.side.evidence.host.namespaces.mount.value());
     let all: BTreeSet<(u32, Option<u64>)> =
         a.iter().chain(b).map(|mapping| (mapping.pid, mapping.start_time)).collect();
@@ -156,7 +156,7 @@ fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtW
 /// Whether each of these processes has the database and the `-wal` open that the path leads to.
 ///
 /// # Errors
-/// Which has not, or of which that was not seen.
+/// Which process has not, or for which process this was not seen.
 fn uses_its_files(of: Placed<'_>, mapped: &[&Mapping]) -> Result<(), NotAtWork> {
     for mapping in mapped {
         for (part, open) in [(Part::Database, mapping.database_open), (Part::Wal, mapping.wal_open)] {
@@ -170,8 +170,8 @@ fn uses_its_files(of: Placed<'_>, mapped: &[&Mapping]) -> Result<(), NotAtWork> 
     Ok(())
 }
 
-/// Processes that map the wal-index of a side, wherever they are, and have not the database, or the `-wal`, open that its
-/// path leads to.
+/// Processes anywhere that map the wal-index of a side, but do not have the database or the `-wal` open that its path
+/// leads to.
 pub(super) fn of_others(side: &Side, open: fn(&Mapping) -> FileOpen) -> Vec<&Mapping> {
     let id = side.evidence.files.shm.value().and_then(|file| file.maps_identity.value());
     let mappings = side.evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);

@@ -1,8 +1,8 @@
-//! Two or more sides: do they share memory and locks, and what happened between them.
+//! Two or more sides: whether they share memory and locks, and what happened between them.
 //!
-//! Sharing is two facts, shared memory and shared locks; it is proven only if both are. A verdict has a subject: what
-//! the next opener would reach (`paths`), or what the running processes have mapped (`mappings`). Every piece of
-//! evidence is listed, also the silent ones. Missing evidence never strengthens a verdict.
+//! Sharing is two facts, shared memory and shared locks. It is proven only if both are. A verdict has a subject: what a
+//! process reaches if it opens the database now (`paths`), or what the running processes have mapped (`mappings`).
+//! Every piece of evidence is listed, including the silent ones. Missing evidence never strengthens a verdict.
 
 mod beacon;
 mod continuity;
@@ -35,9 +35,9 @@ pub use side::{FrameHeaders, Side};
 pub use verdict::*;
 
 /// Compares two or more sides. `simultaneous`: the descriptors of all sides were open at the same time, and the paths
-/// were checked again after the last was opened.
+/// were checked again after the last file was opened.
 ///
-/// Of fewer than two sides nothing can be said: undecided.
+/// With fewer than two sides the answer is undecided.
 #[must_use]
 pub fn compare(sides: &[Side], simultaneous: bool) -> Comparison {
     compare_live(sides, simultaneous, &[])
@@ -52,7 +52,7 @@ pub struct LivePair {
     pub live: Live,
 }
 
-/// Compares two or more sides, with what live ones of them showed together.
+/// Compares two or more sides, with the evidence that live sides gave together.
 #[must_use]
 pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Comparison {
     let pairs = groups::pairs(sides, simultaneous, live);
@@ -66,7 +66,7 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
     }
 }
 
-/// Findings about the running processes of one side alone: whether they are cut off from whoever opens the path next.
+/// Findings about the running processes of one side: whether they are cut off from a process that opens the path now.
 #[must_use]
 pub fn findings_of_side(label: &str, evidence: &Evidence) -> Vec<Finding> {
     let side = Side::new(label, evidence.clone());
@@ -86,8 +86,8 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// Every finding about one look: what the files say, how they are mounted, linked and owned, and whether running
-/// processes have others mapped. The gravest come first.
+/// Every finding about one look: what the files show, how they are mounted, linked and owned, and whether running
+/// processes have other files mapped. The gravest come first.
 #[must_use]
 pub fn findings_of(inspection: &Inspection) -> Vec<Finding> {
     let mut around = Vec::new();

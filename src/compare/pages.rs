@@ -1,21 +1,22 @@
-//! Is it one page frame behind the mappings of both sides?
+//! Whether one page frame is behind the mappings of both sides.
 //!
-//! Frames were read in turn, so that a frame which was the same before and after another was read was there at that
-//! moment. Equal frames at one moment are one memory on any file system; different ones, again and again, are two.
+//! Page tables were read in turn. If a frame was the same before and after another one was read, it was there at that
+//! moment. Equal frames at one moment are one memory, on any file system. Different frames, again and again, are two.
 
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView};
 use crate::sides::{MappedBy, NoPages, PageFact, Recorded};
 
-/// How often two mappings of one page must be seen apart. While the kernel moves a page they can be for a moment.
+/// How often two mappings of one page must be seen with different frames. They can differ for a moment while the kernel
+/// moves the page.
 const APART: u32 = 3;
 
-/// What the page frames came to.
+/// The result of comparing page frames.
 pub(super) struct Pages {
-    /// As evidence: a proof and a refutation can stand side by side.
+    /// The result as evidence. A proof and a refutation can occur together.
     pub because: Vec<Because>,
-    /// What decides was seen between running processes of both sides.
+    /// Whether the deciding frames were seen between running processes of both sides.
     pub of_processes: bool,
 }
 
@@ -23,13 +24,13 @@ pub(super) struct Pages {
 enum Relation {
     /// One frame at one moment: page and frame.
     One(usize, u64),
-    /// Two frames, again and again: page and both.
+    /// Two frames, again and again: the page, and both frames.
     Two(usize, u64, u64),
-    /// Nothing can be said, for this reason.
+    /// Nothing is known, for this reason.
     Unknown(NoPages),
 }
 
-/// A table and whose it is.
+/// A page table, and whose it is.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
     of: Placed<'a>,
@@ -68,7 +69,7 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, NoPages> {
         }
     }
     let mut found = Vec::new();
-    // Within one side, too: a process that has other pages than the path leads to is cut off.
+    // Also within one side: a process that has other pages than its path leads to is cut off.
     let within = [&a, &b].into_iter().flat_map(|tables| neighbours(tables));
     let apart: Vec<_> = pairs
         .iter()
@@ -99,7 +100,7 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, NoPages> {
 fn tables<'a>(of: Placed<'a>, tables: &'a [PageTable], local: bool) -> Vec<Seen<'a>> {
     let counts = |seen: &Seen<'_>| match seen.table.mapper {
         Mapper::Descriptor => !stacked(of.side),
-        // Elsewhere than on the allow-list equal numbers are not one inode: the path has to be the side's own.
+        // On other file systems equal numbers do not show one inode, so the path has to be the side's own.
         Mapper::Process { .. } => local || seen.table.same_path,
     };
     tables.iter().map(|table| Seen { of, table }).filter(counts).collect()
@@ -117,8 +118,8 @@ fn neighbours<'a>(tables: &[Seen<'a>]) -> Vec<Related<'a>> {
     pairs
 }
 
-/// What equal frames of both sides say, and whether that is about running processes. `everybody`: no process of a side
-/// is missing among the tables.
+/// What equal frames of both sides show, and whether that is about running processes. `everybody`: the tables of all
+/// processes of both sides are there.
 fn proof(
     a: &[Seen<'_>],
     b: &[Seen<'_>],
@@ -135,7 +136,7 @@ fn proof(
         let mut pairs = pairs.iter().filter(|(x, y, _)| wanted(x, y));
         pairs.find_map(|(x, y, relation)| one(x, y, relation, others_unseen))
     };
-    // Elsewhere nothing else says that what one process maps is what the others of its side map.
+    // On other file systems nothing else shows that all processes of a side map what one of them maps.
     let met = |seen: &Seen<'_>| {
         pairs.iter().any(|(x, y, relation)| {
             matches!(relation, Relation::One(..))
@@ -158,20 +159,20 @@ fn is_process(seen: &Seen<'_>) -> bool {
     matches!(seen.table.mapper, Mapper::Process { .. })
 }
 
-/// Whether it is one mapping, met on both sides: in one mount namespace their processes are the same. It says nothing
-/// beside itself.
+/// Whether it is one mapping that is on both sides: in one mount namespace the processes of both are the same. Compared
+/// with itself it shows nothing.
 fn one_mapping(x: &Seen<'_>, y: &Seen<'_>) -> bool {
     let [a, b] = [x, y].map(|seen| seen.of.side.evidence.files.shm.value().and_then(|file| file.maps_identity.value()));
     is_process(x) && x.table.mapper == y.table.mapper && a == b
 }
 
-/// Whether the `-shm` is on an overlay or its like, as far as is known.
+/// Whether the `-shm` is on an overlay or on another file system with layers, as far as is known.
 fn stacked(side: &Side) -> bool {
     let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
     file_system.is_none_or(|found| FileSystemKind::by_magic(found.magic).layers)
 }
 
-/// Compares page by page. `x` was read before `y`, and again after it.
+/// Compares page by page. `x` was read before `y` and again after it.
 fn relation(x: &PageTable, y: &PageTable) -> Relation {
     let (reads_x, reads_y) = match (x.reads.value(), y.reads.value()) {
         (Some(x), Some(y)) => (x, y),

@@ -1,4 +1,4 @@
-//! The verdict of a probe: what two sides that met, each knowing only itself, can say.
+//! The verdict of a probe. Two sides met, and each of them knows only itself.
 
 use super::judge::{self, decided_by};
 use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity};
@@ -7,22 +7,22 @@ use crate::sides::{Identity, PeerUnknown, SideIndex, Unknown};
 
 /// The side that probes.
 const HERE: SideIndex = SideIndex(0);
-/// The other side, which is known by its beacon only.
+/// The other side, which is known only by its beacon.
 const THERE: SideIndex = SideIndex(1);
 
-/// What the identity of the `-shm` can be judged by.
+/// How the identity of the `-shm` can be judged.
 #[derive(Clone, Copy)]
 pub enum Met<'a> {
-    /// The other side's beacon carried the same digest of kernel identity as this side's file has: what is known of
-    /// this one is true of both, and both are open now.
+    /// The other side's beacon has the same digest of kernel identity as this side's file. So what is known of this
+    /// file is true of both, and both are open now.
     SameIdentity(&'a Side),
     /// Its identity is not known, for this reason.
     Unknown(PeerUnknown),
-    /// It was no examined file but a scratch file.
+    /// There is no examined file, only a scratch file.
     Folder,
 }
 
-/// Judges what two sides showed each other. The first side of `live` is this one.
+/// Judges what two sides showed each other. This side is the first side of `live`.
 #[must_use]
 pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
     let (shm, doubt) = match met {

@@ -12,30 +12,30 @@ use crate::wal::WalFacts;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Side {
-    /// What sentences call the side.
+    /// The name of the side in sentences.
     pub label: String,
-    /// The process whose view was asked for by its number; `None` for any process of a container, or this one.
+    /// The process whose view was requested by its number. `None`: any process of a container, or this process.
     pub process: Option<u32>,
     /// Whether what was read is of one moment.
     pub stable: bool,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
-    /// The head of the `-shm`; `None`: there is no `-shm`, it is shorter than a head, or it was not read.
+    /// The head of the `-shm`. `None`: there is no `-shm`, it is shorter than a head, or it was not read.
     pub shm: Option<IndexHead>,
-    /// The `-wal`; the facts of an absent one where there is none or it was not read.
+    /// The `-wal`. If there is none or it was not read, these are the facts of an absent one.
     pub wal: WalFacts,
-    /// Whether `wal` tells what there was: `false` where the `-wal` was not read.
+    /// Whether `wal` describes the file. `false`: the `-wal` was not read.
     pub wal_captured: bool,
-    /// Frame headers to look up by number; `None` where they were not read.
+    /// The frame headers, by number. `None`: they were not read.
     pub frame_headers: Option<FrameHeaders>,
 }
 
 /// Where frame headers are.
 #[derive(Clone)]
 pub struct FrameHeaders {
-    /// The `-wal`, or its headers only.
+    /// The bytes of the `-wal`, or of its headers only.
     pub bytes: Arc<dyn ReadAt>,
-    /// How far apart: headers alone, or headers with their pages.
+    /// The distance between frames: headers alone, or headers with their pages.
     pub stride: Stride,
 }
 

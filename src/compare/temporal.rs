@@ -1,10 +1,10 @@
-//! What the sides showed in time: one memory cannot be behind what it had already shown.
+//! What the sides showed in time. One memory cannot go back to less than it showed before.
 
 use super::{About, Because, Fact, Pair, Says, Side, continuity, kernel};
 use crate::evidence::WalIndexSample;
 use crate::sides::{FellBehind, TemporalFact};
 
-/// Samples looked at on each side. A capture takes a handful; a manifest can claim any number.
+/// The number of samples of each side that are used. A capture takes a few; a manifest can claim any number.
 const SAMPLES: usize = 256;
 
 /// One sample on the clock of the kernel.
@@ -39,7 +39,7 @@ fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
             return (Says::Silent, TemporalFact::NoSamples(of.index));
         }
     }
-    // `b_after_a`: samples of b that were taken wholly after one of a.
+    // `b_after_a`: samples of b that were taken completely after a sample of a.
     let (b_after_a, a_after_b) = (follow(&a, &b), follow(&b, &a));
     if let Some(fell_behind) = behind(pair, &b_after_a, &a_after_b) {
         return match continuity::unbroken(pair) {
@@ -56,7 +56,7 @@ fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
     (Says::Silent, TemporalFact::NoOrder)
 }
 
-/// Whether one side showed less than the other had shown before, within one life or not.
+/// Whether one side showed less than the other had shown before, whether within one life or not.
 pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<FellBehind> {
     kernel::one_kernel(pair).ok()?;
     let (a, b) = (moments(pair.a.side), moments(pair.b.side));

@@ -6,19 +6,19 @@ use crate::sides::{
     OneSide, PageFact, SideIndex, TemporalFact,
 };
 
-/// How far a question is answered.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// It is so.
+    /// It is true.
     Proven,
-    /// It is not so.
+    /// It is false.
     Refuted,
-    /// The evidence does not reach.
+    /// The evidence does not decide it.
     Undecided,
 }
 
 impl Answer {
-    /// Whether a wal-index is shared: proven only if memory and locks both are, refuted if one of them is.
+    /// Whether a wal-index is shared: proven if memory and locks are both proven, refuted if one of them is refuted.
     #[must_use]
     pub fn of_both(memory: Self, locks: Self) -> Self {
         match (memory, locks) {
@@ -32,7 +32,7 @@ impl Answer {
 /// What a verdict is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// What the next opener on either side would reach.
+    /// What a process reaches if it opens the database now, on either side.
     Paths,
     /// What the running processes have mapped.
     Mappings,
@@ -42,23 +42,23 @@ pub enum Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// One page frame behind both mappings.
+    /// One page frame behind the mappings of both sides.
     PhysicalPages,
-    /// One inode in one kernel.
+    /// One inode of one kernel.
     KernelIdentity,
-    /// One directory of one kernel, in which either side would look up or create the `-shm`.
+    /// One directory of one kernel, in which each side would look up or create the `-shm`.
     DirectoryIdentity,
     /// Which wal-index the visible processes of each side have mapped.
     ProcessMappings,
-    /// A lock pattern held by one side, seen by the other.
+    /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
-    /// A number written through one mapping and read through the other.
+    /// Random numbers written through one mapping and read through the other.
     MappingCoherence,
     /// The order in time of what the sides showed.
     Temporal,
-    /// What the frames say about a common past.
+    /// What the frames show of a common history.
     ContentLineage,
-    /// Equal bytes, which prove nothing.
+    /// Equal bytes. They are listed to say that they prove nothing.
     EqualBytes,
 }
 
@@ -69,7 +69,7 @@ pub enum About {
     Memory,
     /// The byte-range locks on it.
     Locks,
-    /// Both.
+    /// The pages and the locks.
     Both,
 }
 
@@ -84,45 +84,45 @@ impl About {
 /// What a piece of evidence says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Says {
-    /// Fits with sharing, decides nothing.
+    /// It fits with sharing, but decides nothing.
     Supports,
-    /// Decides that it is shared.
+    /// It proves sharing.
     Proves,
-    /// Decides that it is not.
+    /// It refutes sharing.
     Refutes,
-    /// Cannot speak; the fact tells why.
+    /// It says nothing; the fact says why.
     Silent,
 }
 
-/// What was found by one kind of evidence, or why it is silent.
+/// The facts of one kind of evidence, or why it is silent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fact {
-    /// Page frames.
+    /// What the page frames show.
     PhysicalPages(PageFact),
-    /// The identity of the `-shm`.
+    /// What is known of the identity of the `-shm`.
     KernelIdentity(Identity),
-    /// On an overlay: whether the pages behind it are shared is open, whatever its locks are.
+    /// The `-shm` is on an overlay. Whatever its locks are, it is not known whether the pages behind it are shared.
     OverlayPages,
     /// Both sides are one.
     OneSide(OneSide),
-    /// The directory.
+    /// What is known of the folder.
     DirectoryIdentity(DirectoryFact),
     /// What processes have mapped.
     ProcessMappings(MappingFact),
-    /// A lock beacon.
+    /// The result of a lock beacon.
     LockBeacon(BeaconFact),
-    /// A trial by mapping.
+    /// The result of a trial by mapping.
     MappingCoherence(CoherenceFact),
-    /// Samples in time.
+    /// What samples in time show.
     Temporal(TemporalFact),
-    /// Frames.
+    /// What the frames show.
     ContentLineage(ContentFact),
-    /// Bytes of the `-shm`.
+    /// How the bytes of the `-shm` compare.
     EqualBytes(EqualBytesFact),
 }
 
-/// One piece of evidence about two sides. The silent ones are listed too.
+/// One piece of evidence about two sides. Silent ones are listed too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Because {
@@ -132,7 +132,7 @@ pub struct Because {
     pub about: About,
     /// What it says.
     pub says: Says,
-    /// What was found, or why it is silent.
+    /// The facts, or why it is silent.
     pub fact: Fact,
 }
 
@@ -153,38 +153,39 @@ impl Because {
     }
 }
 
-/// The verdict about two sides, and what it was drawn from.
+/// The verdict about two sides, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PairVerdict {
     /// The two sides.
     pub sides: [SideIndex; 2],
-    /// Memory and locks together.
+    /// The answer for memory and locks together.
     pub sharing: Answer,
-    /// The `-shm` pages.
+    /// The answer for the pages of the `-shm`.
     pub memory: Answer,
-    /// The locks.
+    /// The answer for the locks.
     pub locks: Answer,
     /// What the verdict is about.
     pub subject: Subject,
-    /// The kinds that decided.
+    /// The kinds of evidence that decided.
     pub decided_by: Vec<Kind>,
-    /// All evidence.
+    /// All pieces of evidence.
     pub because: Vec<Because>,
-    /// Both sides are one: nothing was compared.
+    /// How both sides are one, if nothing was compared for this reason.
     pub one_side: Option<OneSide>,
-    /// What the identity of the `-shm` came to.
+    /// What was found about the identity of the `-shm`.
     pub shm: Identity,
-    /// The sides have two databases, or two `-wal` files, behind one `-shm`: what its identity came to.
+    /// What was found about the identity of the database or the `-wal`, if the sides have two of them behind one
+    /// `-shm`.
     pub two_files: Option<Identity>,
-    /// Why it is not known whether database and `-wal` are one.
+    /// Why it is not known whether the database and the `-wal` are one file each.
     pub doubt: Option<Doubt>,
-    /// What page frames say was seen between running processes.
+    /// Whether the page frames were seen between running processes.
     pub pages_of_processes: bool,
 }
 
 impl PairVerdict {
-    /// Whether a piece of evidence is about running processes, not about what a path leads to.
+    /// Whether a piece of evidence is about running processes, and not about what a path leads to.
     #[must_use]
     pub fn is_about_processes(&self, item: &Because) -> bool {
         match item.kind {
@@ -199,28 +200,29 @@ impl PairVerdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// Memory and locks together.
+    /// The answer for memory and locks together.
     pub sharing: Answer,
-    /// The `-shm` pages.
+    /// The answer for the pages of the `-shm`.
     pub memory: Answer,
-    /// The locks.
+    /// The answer for the locks.
     pub locks: Answer,
     /// What the verdict is about.
     pub subject: Subject,
-    /// The kinds that decided.
+    /// The kinds of evidence that decided.
     pub decided_by: Vec<Kind>,
-    /// The sides by sharing group; only of more than two sides. A group is proven: its sides share, or it is one side
-    /// that shares with none of the others.
+    /// The sides by sharing group, if there are more than two sides. Each group is proven: its sides share one
+    /// wal-index, or it is one side that shares with none of the others.
     pub groups: Vec<Vec<SideIndex>>,
-    /// The sides that are in no group; only of more than two sides. They were proven to share with none, and with one or
-    /// more neither proven nor refuted; or their proofs hang together over a pair that is refuted.
+    /// The sides that are in no group, if there are more than two sides. Such a side was not proven to share with any
+    /// other, and for one or more others it is undecided. Or it belongs to a chain of proven pairs within which another
+    /// pair is refuted.
     pub undecided: Vec<SideIndex>,
     /// Each pair of sides.
     pub pairs: Vec<PairVerdict>,
 }
 
 impl Verdict {
-    /// All evidence, pair by pair.
+    /// All pieces of evidence, pair by pair.
     pub fn because(&self) -> impl Iterator<Item = &Because> {
         self.pairs.iter().flat_map(|pair| &pair.because)
     }
@@ -229,17 +231,17 @@ impl Verdict {
 /// What happened between two captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Relation {
-    /// The same last commit of the same generation.
+    /// Both have the last commit of one generation in common.
     Identical,
-    /// One goes on where the other ends, in the same generation.
+    /// One continues where the other ends, in one generation.
     Continuation,
-    /// The same commits, more of them in the database.
+    /// Both have the same commits; one has more of them in the database.
     Checkpointed,
-    /// A new generation of the same database.
+    /// One has a new generation of the other's database.
     Restarted,
-    /// A common past, then different frames.
+    /// They have a common history, and then different frames.
     Diverged,
-    /// Nothing in common.
+    /// They have nothing in common.
     Unrelated,
 }
 
@@ -249,15 +251,15 @@ pub enum Relation {
 pub struct Lineage {
     /// The two sides.
     pub sides: [SideIndex; 2],
-    /// Relation; `None` when too little was captured to tell.
+    /// The relation; `None` if too little was captured.
     pub relation: Option<Relation>,
-    /// The side that is ahead, if one is.
+    /// The side that is ahead; `None` if none is.
     pub ahead: Option<SideIndex>,
-    /// Commits between the two, for a continuation.
+    /// Number of commits between the two, for a continuation.
     pub commits: Option<u64>,
-    /// Frames between the two, for a continuation.
+    /// Number of frames between the two, for a continuation.
     pub frames: Option<u64>,
-    /// What was found.
+    /// The facts.
     pub fact: LineageFact,
 }
 
@@ -265,13 +267,13 @@ pub struct Lineage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SideName {
-    /// What the side is called.
+    /// Its name.
     pub label: String,
     /// Whether its capture is of one moment.
     pub stable: bool,
 }
 
-/// Everything that comparing found.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
@@ -281,6 +283,6 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// Lineage of each side and the next.
     pub lineage: Vec<Lineage>,
-    /// Split-brain, database shared but wal-index not, and the like.
+    /// Findings about the sides and pairs.
     pub findings: Vec<Finding>,
 }

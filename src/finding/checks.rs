@@ -1,4 +1,4 @@
-//! The checks of `verify`: whether each could be made, and how grave its findings are.
+//! The checks of `verify`: whether each check could be made, and how grave its findings are.
 
 pub use super::check_name::CheckName;
 use super::rules::Facts;
@@ -8,16 +8,16 @@ use crate::format::db::DatabaseHead;
 use crate::look::{HotJournal, Inspection, NotCompared, Why};
 use crate::number::FrameNumber;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckResult {
-    /// Checked, nothing to report.
+    /// It was checked, and there is nothing to report.
     Passed,
-    /// Checked, and a finding of `info` or `notice` came out, or the numbers need a reader.
+    /// It was checked, and there is a finding of `info` or `notice`, or a person should read the numbers.
     Noted,
-    /// Checked, and a finding of `warning` or `error` came out.
+    /// It was checked, and there is a finding of `warning` or `error`.
     Failed,
-    /// Not checked.
+    /// It was not checked.
     Skipped,
 }
 
@@ -26,11 +26,11 @@ pub enum CheckResult {
 pub struct Check {
     /// Which.
     pub check: CheckName,
-    /// How it ended.
+    /// Its result.
     pub result: CheckResult,
-    /// Why nothing was checked; `None` where something was.
+    /// Why nothing was checked; `None` if something was.
     pub not_checked: Option<NotChecked>,
-    /// Codes of the findings that came out.
+    /// Codes of its findings.
     pub codes: Vec<Code>,
 }
 
@@ -40,11 +40,11 @@ pub struct Check {
 pub enum NotChecked {
     /// The `-wal` was not looked at.
     WalNotSeen,
-    /// The `-wal` has fewer bytes than a header: so many.
+    /// The `-wal` has fewer bytes than a header: this many.
     NoWalHeader(u64),
     /// The `-wal` has no frames.
     NoFrames,
-    /// The file has too few bytes to be decoded.
+    /// The file is too short to be decoded.
     TooShort(ParseError),
     /// No `-shm` was seen.
     NoShm,
@@ -52,7 +52,7 @@ pub enum NotChecked {
     NoIndexHeader,
     /// `mxFrame` is 0: the wal-index says nothing about the WAL.
     NoFrameIndexed,
-    /// Files were not held against each other.
+    /// The files were not compared with each other.
     NotCompared(NotCompared),
     /// There is no database.
     NoDatabase,
@@ -66,13 +66,13 @@ pub enum NotChecked {
     JournalNotSeen,
 }
 
-/// What was looked at.
+/// What was checked.
 enum Looked {
-    /// All is as it should be, unless a finding says otherwise.
+    /// Everything is as it should be, unless there is a finding.
     Right,
-    /// The numbers need a reader even if no finding comes out.
+    /// A person should read the numbers even if there is no finding.
     Odd,
-    /// Nothing, for this reason.
+    /// Nothing was checked, for this reason.
     Not(NotChecked),
 }
 
@@ -82,7 +82,7 @@ impl From<Result<(), NotChecked>> for Looked {
     }
 }
 
-/// The table of checks. `findings` are all of the same look.
+/// The table of checks. `findings` are all findings of the same look.
 #[must_use]
 pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
     let Some(examined) = facts.examined else { return Vec::new() };
@@ -123,8 +123,8 @@ fn wal_header(examined: &Inspection) -> Result<(), NotChecked> {
     wal.header.map(|_| ()).ok_or(NotChecked::NoWalHeader(wal.file_size))
 }
 
-/// A healthy WAL can have frames of an older generation after its chain, and room that the file grew ahead. Every other
-/// frame outside of the chain was left by a transaction that was given up, or was cut off by damage.
+/// A healthy WAL can have frames of an older generation after its chain, and room for frames that are not written yet.
+/// Every other frame outside of the chain was left by a transaction that was rolled back, or was cut off by damage.
 fn wal_frames(examined: &Inspection) -> Looked {
     let Some(wal) = &examined.wal else { return Looked::Not(NotChecked::WalNotSeen) };
     let frames = &wal.frames;

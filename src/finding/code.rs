@@ -14,9 +14,10 @@ use crate::look::checkpoint::Restart;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, Salts};
 use crate::wal::EndReason;
 
-/// Makes [`Code`] and [`Found`] from the table. A row has the code's variant, its name, its title, the severities that it
-/// can have, the check of `verify` that it belongs to, if any, and the facts that it rests on: those before the semicolon
-/// stand as `evidence` in documents under these names, those behind it are for the sentence only.
+/// Makes [`Code`] and [`Found`] from the table. A row has the variant, the name and the title of the code, the
+/// severities that it can have, the check of `verify` that it belongs to, if any, and the facts that it rests on. The
+/// facts before the semicolon are shown as `evidence` in documents, under these names. The facts after it are only for
+/// the sentence.
 macro_rules! findings {
     (@check) => { None };
     (@check $check:ident) => { Some(CheckName::$check) };
@@ -41,7 +42,7 @@ macro_rules! findings {
                 match self { $(Self::$variant => $name),+ }
             }
 
-            /// A few words for a heading.
+            /// A short title.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title),+ }

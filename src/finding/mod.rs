@@ -1,5 +1,5 @@
-//! The one vocabulary of findings: what was read says something. A finding is never an error, and no sentence: it is a
-//! code, a severity and the facts that it rests on. `say` makes the sentences.
+//! The one list of findings: what the bytes that were read say. A finding is never an error and contains no sentence.
+//! It is a code, a severity and the facts that it rests on. `say` makes the sentences.
 
 mod check_name;
 pub mod checks;
@@ -13,11 +13,11 @@ pub use code::{Code, Found};
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing, needs nothing.
+    /// Worth knowing; nothing has to be done.
     Info,
     /// Unusual, harmless in most cases.
     Notice,
-    /// Something will go wrong, or stands in the way.
+    /// Something will fail, or prevents something.
     Warning,
     /// Something is wrong.
     Error,
@@ -26,16 +26,16 @@ pub enum Severity {
 /// One finding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// How much it matters here.
+    /// How much it matters in this case.
     pub severity: Severity,
     /// What was found, and the facts that it rests on.
     pub found: Found,
-    /// The source that it is about, where several are looked at.
+    /// The source that it is about, if several are looked at.
     pub source: Option<String>,
 }
 
 impl Finding {
-    /// A finding that is as grave as its code can be.
+    /// A finding with the gravest severity of its code.
     #[must_use]
     pub fn new(found: Found) -> Self {
         Self::at(found.code().gravest(), found)
@@ -47,7 +47,7 @@ impl Finding {
         Self { severity, found, source: None }
     }
 
-    /// What it is about.
+    /// The code: what it is about.
     #[must_use]
     pub fn code(&self) -> Code {
         self.found.code()

@@ -1,7 +1,7 @@
-//! What the files of one capture say beyond their numbers: findings with stable codes.
+//! Rules about the files of one capture. Each finding has a stable code.
 //!
-//! Normal things stay silent. Traps that look wrong and are not (a `-shm` of three bytes, leftover read marks, other
-//! salts at `mxFrame` 0, frames of an older generation, noise behind `mxFrame`) raise nothing here.
+//! Normal things raise nothing. Some things look wrong and are not: a `-shm` of three bytes, read marks that were left
+//! over, other salts at `mxFrame` 0, frames of an older generation, noise after `mxFrame`. They raise nothing either.
 
 use crate::evidence::LocksView;
 use crate::finding::Finding;
@@ -16,7 +16,7 @@ mod index;
 mod lone;
 mod versions;
 
-/// What was decoded of one capture. `None` is absent, not captured, or too short to decode.
+/// What was decoded from one capture. `None`: it does not exist, was not captured, or is too short to be decoded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Facts<'a> {
     /// The head of the database.
@@ -27,21 +27,21 @@ pub struct Facts<'a> {
     pub shm: Option<&'a IndexHead>,
     /// Locks, as far as seen.
     pub locks: Option<&'a LocksView>,
-    /// One file held against the other.
+    /// The files compared with each other.
     pub examined: Option<&'a Inspection>,
-    /// The checkpoint, diagnosed.
+    /// What is known of the checkpoint.
     pub checkpoint: Option<&'a CheckpointFacts>,
     /// Whether the files were replaced by others while they were read.
     pub replaced: bool,
     /// Whether a `-journal` with content lies beside the database.
     pub hot_journal: HotJournal,
-    /// Files whose access time the reading may have moved.
+    /// Files whose access time may have changed by the reading.
     pub access_time_moved: &'a [String],
     /// For a bundle, why it is not of one moment.
     pub unstable: Option<&'a str>,
     /// Whether the bundle's file can be read by others than its owner.
     pub readable_by_others: bool,
-    /// What was found about the files' surroundings: mounts, links, owners, processes.
+    /// Findings about mounts, links, owners and processes of the files.
     pub around: &'a [Finding],
 }
 

@@ -1,6 +1,7 @@
-//! What surrounds the files of one database: how they are mounted, linked, owned, and what processes have mapped.
+//! The surroundings of the files of one database: how they are mounted, linked and owned, and what processes have
+//! mapped.
 //!
-//! Cautions, never verdicts: whether two sides share a wal-index, comparing them tells.
+//! These are cautions and no verdicts: only a comparison shows whether two sides share a wal-index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ pub fn needs_care(file_system: &str) -> Option<&'static str> {
     FileSystemKind::by_name(file_system).care
 }
 
-/// Findings about one side. Whether its running processes are split, comparing's rules tell.
+/// Findings about one side. The rules of `compare` show whether its running processes are split.
 #[must_use]
 pub fn findings(evidence: &Evidence) -> Vec<Finding> {
     let files = &evidence.files;
@@ -50,7 +51,7 @@ fn symlinked(evidence: &Evidence) -> Option<Finding> {
     })
 }
 
-/// A bind mount of the database file alone: its siblings are on the mount of the folder.
+/// Only the database file is a bind mount: the other files are on the mount of the folder.
 fn file_mount(evidence: &Evidence, database: &FileView) -> Option<Finding> {
     let directory = evidence.files.directory.value()?;
     let (file, folder) = (*database.mount_id.value()?, *directory.mount_id.value()?);
@@ -58,7 +59,7 @@ fn file_mount(evidence: &Evidence, database: &FileView) -> Option<Finding> {
 }
 
 fn sidecars_elsewhere(evidence: &Evidence, database: &FileView) -> Option<Finding> {
-    // A database that is mounted alone has a finding of its own.
+    // A database that is mounted by itself has a finding of its own.
     if file_mount(evidence, database).is_some() {
         return None;
     }
@@ -67,7 +68,7 @@ fn sidecars_elsewhere(evidence: &Evidence, database: &FileView) -> Option<Findin
     (!files.is_empty()).then(|| Finding::new(Found::SidecarsElsewhere { files, database_device: database.device }))
 }
 
-/// SQLite gives -wal and -shm the database's permissions; who changed that locks others out.
+/// SQLite gives -wal and -shm the permissions of the database. If they were changed, other users may be locked out.
 fn sidecars_stricter(evidence: &Evidence, database: &FileView) -> Option<Finding> {
     let stricter = |file: &FileView| {
         let bits_lost = database.mode & !file.mode & 0o066;
@@ -82,8 +83,8 @@ fn sidecars_stricter(evidence: &Evidence, database: &FileView) -> Option<Finding
     (!files.is_empty()).then(|| Finding::new(Found::SidecarsStricter { files, database: owned("database", database) }))
 }
 
-/// Whether a user may do something (4 read, 2 write) by owner and mode. `None`: it depends on groups or on an access list
-/// that are not known. Root may do everything.
+/// Whether a user may do something (4 read, 2 write) according to owner and mode. `None`: it depends on groups or on an
+/// access list that are not known. Root may do everything.
 fn may(file: &FileView, uid: u32, gid: u32, wanted: u32) -> Option<bool> {
     let has = |shift: u32| (file.mode >> shift) & wanted == wanted;
     if uid == 0 {
@@ -111,7 +112,7 @@ pub fn user_cannot_write(evidence: &Evidence) -> Option<Finding> {
         .into_iter()
         .filter_map(|(name, file)| (may(file.value()?, uid, gid, 0o2) == Some(false)).then_some(name))
         .collect();
-    // In a folder that cannot be written to, existing files can still be used.
+    // If the folder cannot be written to, existing files can still be used.
     let matters = closed.iter().any(|name| *name != "folder") || (!closed.is_empty() && files.shm.value().is_none());
     matters.then(|| Finding::new(Found::UserCannotWrite { uid, gid, files: closed }))
 }
@@ -124,7 +125,7 @@ fn file_system(evidence: &Evidence) -> Option<Finding> {
     Some(Finding::new(Found::FileSystemNeedsCare { file_system: name, why }))
 }
 
-/// What every wal-index mapped on a machine says: several of them behind one path, and such as nobody can reach any more.
+/// Findings about every wal-index mapped on a machine: several under one path, and those that no path leads to.
 #[must_use]
 pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     let splits = splits(mapped);
@@ -137,7 +138,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     found
 }
 
-/// Wal-indexes by mount namespace and place, where there is more than one behind it.
+/// Wal-indexes by mount namespace and path, if there is more than one.
 #[must_use]
 pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> {
     let mut by_path: BTreeMap<(String, String), Vec<&MappedIndex>> = BTreeMap::new();
@@ -170,7 +171,7 @@ fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {
 fn deleted(index: &MappedIndex) -> Option<Finding> {
     let gone = |process: &&MappingProcess| matches!(process.path_leads_to, Leads::Nowhere | Leads::Elsewhere);
     let first = index.processes.iter().find(gone)?;
-    // Somebody reaches it by another name: it is no orphan.
+    // A process reaches it by another name, so it is not left alone.
     if index.processes.iter().any(|process| process.path_leads_to == Leads::Here) {
         return None;
     }

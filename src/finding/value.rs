@@ -11,7 +11,7 @@ use crate::wal::EndReason;
 /// A fact as a document shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Nothing is there.
+    /// There is no value.
     Null,
     /// Yes or no.
     Bool(bool),
@@ -58,12 +58,12 @@ where
     }
 }
 
-/// What the wal-index and the WAL say about one thing. It is evidence only where they differ.
+/// What the wal-index and the WAL say about one value. It is evidence only if they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Both<T> {
-    /// By the wal-index.
+    /// According to the wal-index.
     pub shm: T,
-    /// By the WAL.
+    /// According to the WAL.
     pub wal: T,
 }
 
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// A file with who may use it.
+/// A file, and who may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnedFile {
     /// `database`, `-wal` or `-shm`.
@@ -123,12 +123,12 @@ impl From<Sides> for Value {
 /// A capture that is not of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsettled {
-    /// The one that is looked at, and why it is not.
+    /// The capture that is looked at, and why it is not of one moment.
     This {
         /// The reason.
         reason: String,
     },
-    /// That of one side of several.
+    /// One of several captures, by its side.
     Side {
         /// Its label.
         side: String,
@@ -143,14 +143,14 @@ impl Fact for Unsettled {
     }
 }
 
-/// A `-shm` that its path does not lead to.
+/// A mapped `-shm` that its path does not lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GoneIndex {
-    /// It went while a side was captured.
+    /// It was deleted or replaced while a side was captured.
     DuringCapture {
         /// The side's label.
         side: String,
-        /// Paths that still lead to it.
+        /// Number of paths that still lead to it.
         links: u64,
         /// Whether the names of all files still led to them.
         paths_unchanged: bool,
@@ -187,7 +187,7 @@ impl Fact for GoneIndex {
 /// Running processes that use more than one wal-index for one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SplitIndex {
-    /// Processes of one side are cut off from whoever opens its path next.
+    /// Processes of one side are cut off from a process that opens its path next.
     Side {
         /// The side's label.
         side: String,
@@ -238,7 +238,7 @@ pub enum Apart {
         side: String,
         /// The database or the `-wal`.
         apart: Part,
-        /// The processes, each once, by number.
+        /// The processes, each once, sorted by pid.
         processes: Vec<Process>,
     },
     /// Two sides have two files.

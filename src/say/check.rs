@@ -1,4 +1,4 @@
-//! What each check of `verify` looked at, in numbers; or why it was not made.
+//! What each check of `verify` looked at, in numbers, or why the check was not made.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The checkpoint in one or two plain sentences: what is so and what to do.
+//! The checkpoint in one or two sentences: what is the case, and what to do.
 
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::Finding;
@@ -6,11 +6,11 @@ use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, 
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
 
-/// What kind of sentence is made. Which kinds must not stand beside which findings is listed in
-/// `tests/common/contradictions.rs`.
+/// The kind of a sentence about the checkpoint. `tests/common/contradictions.rs` lists which kinds must not occur
+/// beside which findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sentence {
-    /// The files are of different times.
+    /// The files were replaced while they were read.
     Replaced,
     /// The wal-index in use cannot be judged.
     Doubted(Doubt),
@@ -26,45 +26,45 @@ pub enum Sentence {
     Restarted,
     /// A commit is in the WAL that the wal-index does not show.
     CommitNotShown,
-    /// Frames, and no commit.
+    /// The WAL has frames, but no commit.
     NoCommit,
-    /// Nothing waits.
+    /// No frame waits to be copied.
     NothingWaits,
     /// A checkpoint is at work.
     InProgress,
-    /// Nothing can be copied: a reader reads the database alone.
+    /// Nothing can be copied, because a reader reads only the database.
     BlockedByDatabaseReader,
     /// A reader keeps frames from being copied.
     Blocked,
     /// A checkpoint was killed or failed.
     Interrupted,
-    /// All is copied, and nothing is to do.
+    /// Everything is copied, and there is nothing to do.
     CopiedNothingToDo,
-    /// All is copied, and a reader keeps the WAL from restarting.
+    /// Everything is copied, and a reader prevents the WAL from restarting.
     CopiedCannotRestart,
-    /// All is copied, and the writer may be the reader in the way.
+    /// Everything is copied, and the writer may also be the reader that prevents a restart.
     CopiedWriterAtWork,
-    /// All is copied, and readers were not seen.
+    /// Everything is copied, and readers were not seen.
     CopiedReadersUnseen,
-    /// Frames wait, and who is in the way is not known.
+    /// Frames wait, and it is not known who blocks them.
     WaitReadersUnseen,
     /// Frames wait, and a checkpoint copies them.
     WaitCheckpointCopies,
-    /// Frames wait, a checkpoint copies them, and a reader keeps the WAL from restarting.
+    /// Frames wait, a checkpoint copies them, and a reader prevents the WAL from restarting.
     WaitCannotRestart,
-    /// At rest: all is in the database.
+    /// At rest: everything is in the database.
     RestCopied,
     /// At rest: a checkpoint was killed or failed.
     RestInterrupted,
-    /// At rest: some frames are copied by the left-over `-shm`, the others wait.
+    /// At rest: according to a `-shm` that was left over, some frames are copied and the others wait.
     RestSomeWait,
-    /// At rest: the next to open the database reads the frames, and its closing copies them.
+    /// At rest: the next connection reads the frames, and copies them when it closes.
     RestNextReadsThem,
-    /// The frames wait as far as the files tell.
+    /// The frames wait, as far as the files show.
     RestAsFarAsSeen,
 }
 
-/// The kind of sentence that these facts make.
+/// The kind of the sentence for these facts.
 #[must_use]
 pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
     match &facts.basis {
@@ -114,7 +114,7 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
     }
 }
 
-/// The sentences. `_beside` are the findings of the same look, so that what is said here can follow them.
+/// The sentences. `_beside` are the findings of the same look, so that these sentences can take them into account.
 #[must_use]
 pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) -> String {
     let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
@@ -210,8 +210,8 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) 
     }
 }
 
-/// What has to be added where nobody is known to have the `-shm` open: what a leftover is worth, what was not seen, and
-/// what an examiner would lose.
+/// What is added if nobody is known to have the `-shm` open: what a `-shm` that was left over shows, what was not seen,
+/// and what an examiner would lose.
 fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<FrameNumber>, seen: bool) -> String {
     let leftover = match (attempted, seen) {
         (None, _) => "",
@@ -233,7 +233,8 @@ fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<Frame
     reserved + &in_no_commit(facts.state, wal)
 }
 
-/// Frames that a connection of SQLite would overwrite. Of a WAL whose header cannot be used, that is said already.
+/// Frames that a connection of SQLite would overwrite. Nothing if the header of the WAL cannot be used, because that is
+/// already said.
 fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
     let n = wal.frames.uncommitted.saturating_add(wal.frames.residue);
     if n == 0 || state == CheckpointState::NoWal {
@@ -242,7 +243,7 @@ fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
     format!(" {} in no commit: opening this with sqlite3 destroys {}; work on copies.", are(n), it(n))
 }
 
-/// Why a live wal-index says nothing.
+/// Why a wal-index in use is not used for the answer.
 fn doubt(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::Recovering => "Somebody is recovering the wal-index from the WAL at this moment. Look again.",
@@ -275,7 +276,7 @@ fn doubt(doubt: Doubt) -> &'static str {
     }
 }
 
-/// With somebody at the database who does not use the `-shm`.
+/// The sentence if a process has the database open and does not use the `-shm`.
 fn without_index(facts: &CheckpointFacts) -> String {
     let holders = match &facts.basis {
         Basis::WithoutIndex { holders } => holders.as_slice(),
@@ -290,7 +291,7 @@ fn without_index(facts: &CheckpointFacts) -> String {
     )
 }
 
-/// The readers that keep the WAL from restarting.
+/// The readers that prevent the WAL from restarting.
 fn against_restart(facts: &CheckpointFacts) -> &[Blocker] {
     match &facts.basis {
         Basis::Live { against_restart, .. } => against_restart,
@@ -370,7 +371,7 @@ fn it(n: u64) -> &'static str {
 /// `read2 is held at frame 10 by pid 4711 (sqlite3)`, and so on for each.
 fn held_by(blockers: &[Blocker]) -> String {
     let each = blockers.iter().map(|blocker| {
-        // The mark of READ0 is no frame: its readers use the database alone.
+        // The mark of READ0 names no frame: its readers use only the database.
         let at = match blocker.mark {
             Some(mark) if blocker.lock != LockSlot::Read0 => format!(" at frame {mark}"),
             _ => String::new(),

@@ -1,4 +1,4 @@
-//! Each piece of evidence: the facts in a sentence, and why a silent piece is silent. Without a full stop.
+//! The facts of each piece of evidence as a sentence, and why a silent piece is silent. Sentences have no full stop.
 
 use super::finding::LOST_TAIL;
 use super::identity::identity;
@@ -12,7 +12,7 @@ use crate::compare::{
 };
 use crate::evidence::live::{Mapper, NoFrame};
 
-/// The facts of one piece of evidence about a pair; where there are more than two sides, with the names of the two.
+/// The facts of one piece of evidence about a pair. If there are more than two sides, the two are named.
 #[must_use]
 pub fn detail_of_pair(pair: &PairVerdict, item: &Because, names: Names<'_>) -> String {
     let detail = detail(item, names);
@@ -20,7 +20,7 @@ pub fn detail_of_pair(pair: &PairVerdict, item: &Because, names: Names<'_>) -> S
     if names.are_several() { format!("{} / {}: {detail}", names.of(a), names.of(b)) } else { detail }
 }
 
-/// The facts.
+/// The facts as a sentence.
 #[must_use]
 pub fn detail(item: &Because, names: Names<'_>) -> String {
     match &item.fact {
@@ -55,7 +55,7 @@ pub fn detail(item: &Because, names: Names<'_>) -> String {
     }
 }
 
-/// Why a piece of evidence is silent; `None` where it is not.
+/// Why a piece of evidence is silent; `None` if it is not.
 #[must_use]
 pub fn reason(item: &Because, names: Names<'_>) -> Option<String> {
     if item.says != Says::Silent {
@@ -295,7 +295,7 @@ fn coherence(fact: &CoherenceFact) -> String {
     }
 }
 
-/// What may be another life of the database decides nothing.
+/// A difference that may belong to another life of the database decides nothing.
 fn with_gap(detail: String, why: Option<&Gap>, names: Names<'_>) -> String {
     match why {
         Some(why) => format!("{detail}; but {}, and {LOST_TAIL}", gap(why, names)),

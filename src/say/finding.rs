@@ -1,4 +1,4 @@
-//! What each finding says in sentences: what is so here, and what to do about it.
+//! The sentences of each finding: what is the case here, and what to do about it.
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ use crate::look::checkpoint::Restart;
 use crate::sides::Identity;
 use crate::wal::EndReason;
 
-/// What else explains that content differs.
+/// The other reason why content can differ.
 pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
 
 /// A finding in sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// A few words.
+    /// A short title.
     pub title: &'static str,
     /// One or two sentences about this case.
     pub detail: String,
@@ -29,10 +29,10 @@ pub struct Told {
 
 /// What to do about a wal-index in use that is wrong.
 const LIVE: &str = "Copy the database, -wal and -shm before anything closes or checkpoints it; then stop every process that has it open, and let the next one rebuild the wal-index from the WAL.";
-/// What to do about a wal-index that nobody was seen to use.
+/// What to do about a wal-index that no process was seen to use.
 const LEFT: &str =
     "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
-/// What to do about damage in the middle of the WAL: the -shm is the only witness of the commits behind it.
+/// What to do about damage within the WAL: only the -shm still shows the commits after it.
 const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
 /// What to do about processes that use other files than the path leads to.
 const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace one of the files while it is in use.";
@@ -52,7 +52,7 @@ pub fn finding(finding: &Finding) -> Told {
     Told { title: title(&finding.found), detail, advice }
 }
 
-/// The title of the table, or a closer one where a code has several kinds of facts.
+/// The title from the table, or a more exact one if a code has several kinds of facts.
 fn title(found: &Found) -> &'static str {
     match found {
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
@@ -321,7 +321,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
     }
 }
 
-/// A SQLITE_VERSION_NUMBER as people write it: `3.40.1`.
+/// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.
 fn release(version: u32) -> String {
     format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000)
 }

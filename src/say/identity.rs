@@ -7,7 +7,7 @@ use crate::sides::{
     SeenFile, Unknown, Unseen,
 };
 
-/// What two looks at a file come to.
+/// The result of comparing two looks at a file.
 #[must_use]
 pub fn identity(identity: &Identity, names: Names<'_>) -> String {
     match identity {
@@ -33,7 +33,8 @@ pub fn identity(identity: &Identity, names: Names<'_>) -> String {
         ),
         Identity::Alike(looks, NoProof::Btrfs) => format!("{}; {BTRFS}", equal(looks, &looks.a.id.to_string())),
         Identity::TwoInodes(looks) => {
-            // Where the numbers differ they say enough; where they are equal, generation and birth time tell them apart.
+            // If the numbers differ, they are enough. If they are equal, generation and birth time distinguish the
+            // files.
             let tell: fn(&SeenFile) -> String = if looks.a.id == looks.b.id { described } else { numbered };
             format!("{}: two inodes at the same time", two(looks, tell, names))
         }
@@ -80,7 +81,7 @@ fn unknown(why: &Unknown, names: Names<'_>) -> String {
     }
 }
 
-/// Why it is not known that database and `-wal` are one.
+/// Why it is not known that the database and the `-wal` are one file each.
 #[must_use]
 pub fn doubt(doubt: &Doubt, names: Names<'_>) -> String {
     match doubt {
@@ -106,7 +107,7 @@ fn two(looks: &BothLooks, tell: fn(&SeenFile) -> String, names: Names<'_>) -> St
     format!("the {} is {} on {} and {} on {}", looks.part.name(), tell(a), names.of(a.side), tell(b), names.of(b.side))
 }
 
-/// What tells two files apart.
+/// What distinguishes two files.
 fn difference(looks: &BothLooks, difference: Difference, names: Names<'_>) -> String {
     let (a, b) = (&looks.a, &looks.b);
     let generation = |file: &SeenFile| file.generation.map(|n| n.to_string()).unwrap_or_default();
@@ -132,7 +133,7 @@ fn described(file: &SeenFile) -> String {
     format!("{} ({}{generation}{birth})", file.id, file.file_system.name)
 }
 
-/// The types of both file systems, in one order, whichever side is named first.
+/// The types of both file systems, in alphabetical order, so that the order of the sides does not matter.
 fn file_systems(looks: &BothLooks) -> String {
     let (a, b) = (&looks.a.file_system.name, &looks.b.file_system.name);
     if a == b { a.clone() } else { format!("{} and {}", a.min(b), a.max(b)) }

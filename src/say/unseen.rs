@@ -1,9 +1,9 @@
-//! What a side does not show, and why two sides cannot be compared. Without a full stop.
+//! What a side does not show, and why two sides cannot be compared. The sentences have no full stop.
 
 use super::words::Names;
 use crate::sides::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
 
-/// What else explains that files differ.
+/// The other reason why files can differ.
 pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
 
 /// Something that one side does not show.
@@ -24,12 +24,12 @@ pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
     format!("{what} not seen: {}", unseen.reason.0)
 }
 
-/// That a file was deleted or replaced while a side was captured.
+/// The sentence that a file was deleted or replaced while a side was captured.
 pub(super) fn replaced_during_capture(file: Part, side: SideIndex, names: Names<'_>) -> String {
     format!("the {} of {} was deleted or replaced while it was captured", file.name(), names.of(side))
 }
 
-/// Why one kernel is not known.
+/// Why it is not known that both sides are of one kernel.
 pub(super) fn no_common_kernel(why: &NoCommonKernel, names: Names<'_>) -> String {
     match why {
         NoCommonKernel::Unseen(what) => unseen(what, names),
@@ -51,7 +51,7 @@ pub(super) fn no_common_clock(why: &NoCommonClock, names: Names<'_>) -> String {
     }
 }
 
-/// Why one life of what both sides have open is not known.
+/// Why it is not known that both sides were seen within one life of the files that they have open.
 #[must_use]
 pub fn gap(why: &Gap, names: Names<'_>) -> String {
     match why {

@@ -1,4 +1,4 @@
-//! The verdict in plain words: never more than its subject, and what to do.
+//! The verdict in words. It never says more than its subject, and says what to do.
 
 use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
@@ -43,7 +43,7 @@ pub fn explain(comparison: &Comparison) -> String {
     sentences.join(" ")
 }
 
-/// Explains the verdict of a probe. `folder`: it was tried on a scratch file in a folder.
+/// Explains the verdict of a probe. `folder`: a scratch file in a folder was tried.
 #[must_use]
 pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
     let names = Names::PROBE;
@@ -85,7 +85,7 @@ fn not_shown(why: &Doubt, names: Names<'_>) -> String {
     format!("That database and -wal are one is not shown: {}.", doubt(why, names))
 }
 
-/// `stable`: every capture is of one moment. Where one is not, there may be something to do after all.
+/// `stable`: every capture is of one moment. If one is not, there may be something to do.
 fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
     let all = names.all();
     if verdict.subject == Subject::Mappings {
@@ -119,7 +119,7 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     for pair in refuting.take(3) {
         let refutes = || pair.because.iter().filter(|item| item.says == Says::Refutes);
         path_level |= refutes().any(|item| !pair.is_about_processes(item));
-        // Two inodes explain best why mappings differ; what else speaks against paths says nothing about mappings.
+        // Two inodes explain best why mappings differ. Other evidence against paths says nothing about mappings.
         let of_subject = |item: &&Because| {
             verdict.subject == Subject::Paths
                 || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings | Kind::PhysicalPages)
@@ -181,7 +181,7 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
 /// What to say when one pair has a proof and a refutation.
 fn conflict(pair: &PairVerdict) -> Option<String> {
     let touching = |other: About, item: &Because| item.about.covers(other) || other == About::Both;
-    // Shared memory and locks apart, or the other way, is no contradiction.
+    // Memory that is shared without locks, or locks without memory, is no contradiction.
     let all = |says| pair.because.iter().filter(move |item| item.says == says);
     let (proof, refutation) = all(Says::Refutes).find_map(|refutation| {
         let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;

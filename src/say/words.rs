@@ -1,11 +1,11 @@
-//! What every sentence needs: names of sides, plurals, lists, times.
+//! Helpers for every sentence: names of sides, plurals, lists, times.
 
 #[cfg(feature = "capture")]
 use crate::compare::Comparison;
 use crate::evidence::Timestamp;
 use crate::sides::{Process, SideIndex};
 
-/// What the sides are called.
+/// The names of the sides.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'a> {
     names: &'a [&'a str],
@@ -55,23 +55,23 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether there are more than two sides, so that what is said about a pair has to name it.
+    /// Whether there are more than two sides, so that a sentence about a pair has to name the two.
     #[cfg(feature = "capture")]
     pub(super) fn are_several(&self) -> bool {
         self.names.len() > 2
     }
 }
 
-/// Processes named in one sentence.
+/// The number of processes that one sentence names.
 pub(super) const LISTED: usize = 5;
 
-/// A process and what it runs.
+/// A process and the name of its command.
 pub(super) fn process(process: &Process) -> String {
     let command = process.command.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     format!("process {}{command}", process.pid)
 }
 
-/// Some processes; the first few by name.
+/// Some processes; the first few are named.
 pub(super) fn processes(all: &[Process]) -> String {
     let mut named: Vec<String> = all.iter().take(LISTED).map(process).collect();
     if all.len() > LISTED {
@@ -80,7 +80,7 @@ pub(super) fn processes(all: &[Process]) -> String {
     named.join(", ")
 }
 
-/// In UTC, to the nanosecond; as a number where no calendar reaches.
+/// A time in UTC, to the nanosecond, or as a number if the calendar does not reach it.
 pub(super) fn time(time: Timestamp) -> String {
     in_calendar(time).unwrap_or_else(|| format!("{}.{:09}", time.seconds, time.nanoseconds))
 }

@@ -1,4 +1,4 @@
-//! What samples in time and frames say about a common past.
+//! What samples in time and frames show of a common history.
 
 use super::SideIndex;
 use super::identity::{Gap, Identity, NoCommonKernel};
@@ -18,32 +18,33 @@ pub struct FellBehind {
 /// What the order of samples in time says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemporalFact {
-    /// A side fell behind; with why that may be another life of the database.
+    /// A side fell behind; with the reason why the two may be different lives of the database.
     FellBehind(FellBehind, Option<Gap>),
-    /// Interleaved samples of both sides advance together.
+    /// Samples of both sides alternate and increase together.
     AdvanceTogether,
-    /// One kernel is not known.
+    /// It is not known that both sides are of one kernel.
     Kernel(NoCommonKernel),
     /// This side has no samples on a comparable clock.
     NoSamples(SideIndex),
-    /// The samples do not interleave while frames are added.
+    /// The samples do not alternate while frames are added.
     NotInterleaved,
-    /// No two samples are of the same generation and one wholly after the other.
+    /// No two samples are of one generation with one completely after the other.
     NoOrder,
 }
 
-/// What the frames say.
+/// What the frames show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentFact {
     /// One generation, with equal content up to this frame.
     EqualUpTo(FrameNumber),
-    /// One generation, with different content at this frame; with why that may be another life of the database.
+    /// One generation, with different content at this frame; with the reason why the two may be different lives of the
+    /// database.
     DifferentAt(FrameNumber, Option<Gap>),
     /// One generation; the checksum of this frame was not captured on both sides.
     ChecksumUnknown(FrameNumber),
     /// One generation, and no frame in common.
     NoCommonFrame,
-    /// The generations differ.
+    /// The sides have different generations.
     OtherGenerations,
     /// A side has neither a usable `-wal` nor a wal-index in use.
     NoHistory,
@@ -56,18 +57,19 @@ pub enum LineageFact {
     NoEnd(Vec<(SideIndex, NoEnd)>),
     /// One generation, but the checksum of this frame was not captured on both sides.
     ChecksumUnknown(FrameNumber),
-    /// One generation with different content at this frame. `gap`: a lost tail or a restored backup look the same.
+    /// One generation with different content at this frame. `gap`: a lost tail or a restored backup would look the
+    /// same.
     DifferentAt {
         /// The frame.
         frame: FrameNumber,
         /// Whether it is unknown that the captures are of one life of the database.
         gap: bool,
     },
-    /// One side goes on where the other ends, at this frame.
+    /// One side continues where the other ends, at this frame.
     GoesOn(FrameNumber),
-    /// The same last commit, at this frame.
+    /// Both sides have the same last commit, at this frame.
     SameCommit(FrameNumber),
-    /// The same commits up to `frame`, more of them in the database on one side.
+    /// Both sides have the same commits up to `frame`; one has more of them in the database.
     Checkpointed {
         /// The last commit.
         frame: FrameNumber,
@@ -76,13 +78,13 @@ pub enum LineageFact {
         /// Frames in the database on the side that is ahead.
         more: FrameNumber,
     },
-    /// Frames of the generation of the first side are left in the file of the second.
+    /// The file of the second side still has frames of the generation of the first side.
     LeftoverFrames(SideIndex, SideIndex),
-    /// Either file has frames of the other's generation.
+    /// Each file has frames of the other's generation.
     LeftoversOnBoth,
-    /// Salt-1 counts up from one to the other.
+    /// Salt-1 increases from one to the other as restarts increase it.
     SaltCountsUp,
-    /// Other salts beside the same database file.
+    /// There are different salts beside one database file.
     OtherSalts,
     /// The generations have nothing in common, and there are two `-wal` files.
     TwoWals(Identity),

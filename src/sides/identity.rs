@@ -3,7 +3,8 @@
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::{FileSystem, InodeId, Timestamp};
 
-/// Why it is not known that both sides are of one kernel. It refutes nothing: the file of the boot id can be mounted over.
+/// Why it is not known that both sides are of one kernel. It refutes nothing, because another file can be mounted over
+/// that of the boot id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCommonKernel {
     /// A side does not show its boot id.
@@ -15,15 +16,15 @@ pub enum NoCommonKernel {
 /// Why the times of two captures cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCommonClock {
-    /// One kernel is not known.
+    /// It is not known that both sides are of one kernel.
     Kernel(NoCommonKernel),
-    /// By its own clock this side's capture ended before it began.
+    /// According to its own clock this side's capture ended before it began.
     EndedBeforeItBegan(SideIndex),
     /// The clock offset of this side was not seen.
     OffsetUnseen(SideIndex),
 }
 
-/// Why it is not known that both sides were seen within one life of what they have open.
+/// Why it is not known that both sides were seen within one life of the files that they have open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gap {
     /// The times cannot be compared.
@@ -37,13 +38,13 @@ pub enum Gap {
 /// Why it is not known that both captures met one mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotOneFileSystem {
-    /// Another disk was attached under the device number: the sequence number of the disk on each side.
+    /// Another disk was attached under the device number. These are the sequence numbers of the disk on each side.
     OtherDisk([(SideIndex, u64); 2]),
-    /// Neither disk, mount nor process shows it.
+    /// Neither the disk nor the mount nor a process shows it.
     NothingShowsIt {
-        /// Why the disk does not.
+        /// Why the disk does not show it.
         disk: Recorded,
-        /// Why the mount does not; `None`: the mounts differ.
+        /// Why the mount does not show it; `None`: the mounts differ.
         mount: Option<Recorded>,
     },
 }
@@ -63,79 +64,79 @@ pub struct SeenFile {
     pub born: Option<Timestamp>,
 }
 
-/// Both sides' looks at one file.
+/// What both sides saw of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BothLooks {
     /// The file.
     pub part: Part,
-    /// The first side's.
+    /// What the first side saw.
     pub a: Box<SeenFile>,
-    /// The second side's.
+    /// What the second side saw.
     pub b: Box<SeenFile>,
 }
 
-/// What tells two files apart.
+/// What distinguishes two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Difference {
-    /// Device or inode.
+    /// The device or the inode.
     Numbers,
-    /// The file system, beneath equal numbers.
+    /// The file system, although the numbers are equal.
     FileSystem,
-    /// The inode generation, beneath equal numbers.
+    /// The inode generation, although the numbers are equal.
     Generation,
-    /// The birth time, beneath equal numbers.
+    /// The birth time, although the numbers are equal.
     Birth,
 }
 
-/// What two looks at a file come to.
+/// The result of comparing two looks at a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// One inode in one kernel.
+    /// It is one inode of one kernel.
     OneInode(BothLooks),
-    /// Equal as far as could be seen, which is short of a proof.
+    /// Everything that was seen is equal, but that is no proof.
     Alike(BothLooks, NoProof),
-    /// Two inodes that existed at the same moment.
+    /// They are two inodes that existed at the same moment.
     TwoInodes(BothLooks),
-    /// Behind at least one overlay: the inodes that hold the locks are two; the pages may still be shared.
+    /// On at least one overlay: the inodes that hold the locks are two. The pages may be shared all the same.
     TwoLockInodes(BothLooks),
-    /// Another inode took the place of the first, after the first was looked at or while it was.
+    /// Another inode replaced the first one, after the first was looked at or while it was.
     Replaced(Replaced),
-    /// Cannot be told.
+    /// It cannot be determined.
     Unknown(Unknown),
 }
 
-/// Why equal numbers are no proof of one inode.
+/// Why equal numbers do not prove one inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoProof {
-    /// The file system promises nothing about its numbers.
+    /// The inode numbers of this file system prove nothing.
     FileSystem,
     /// On an overlay two inodes around a copy-up have equal numbers.
     Overlay,
-    /// On btrfs `st_dev` is not the device that the kernel goes by.
+    /// On btrfs `st_dev` is not the device that the kernel prints for a mapping.
     Btrfs,
     /// Nothing shows that both captures met one mounted file system.
     NotOneFileSystem(NotOneFileSystem),
-    /// What would tell whether a number was used again was not seen.
+    /// A value that shows whether an inode number was reused was not seen.
     NumbersAreReused(ReuseUnseen),
-    /// It is one inode; the database or the `-wal` is two files, or may be.
+    /// It is one inode, but the database or the `-wal` is two files, or may be two.
     OtherFiles(Box<Doubt>),
 }
 
-/// What would tell whether an inode number was used again, and was not seen: one of the two, or both.
+/// Values that show whether an inode number was reused, and were not seen: one of the two, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReuseUnseen {
     /// The birth time, if it is missing.
     pub birth: Option<Unseen>,
-    /// The second sign, if it is missing.
+    /// The other value, if it is missing.
     pub second: Option<SecondSign>,
 }
 
-/// What tells, beside the birth time, whether an inode number was used again; and why it was not to be had.
+/// The value that, besides the birth time, shows whether an inode number was reused; and why it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecondSign {
     /// The inode generation.
     Generation(Unseen),
-    /// The id of the file system, which this kernel leaves empty for tmpfs.
+    /// The id of the file system. Some kernels leave it empty for tmpfs.
     FileSystemId,
 }
 
@@ -144,69 +145,70 @@ pub enum SecondSign {
 pub enum Replaced {
     /// It was deleted or replaced while this side was captured.
     DuringCapture(Part, SideIndex),
-    /// It was made anew between the captures.
+    /// It was created again between the captures.
     Between(BothLooks, Difference),
 }
 
-/// Why identity cannot be told.
+/// Why the identity cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unknown {
-    /// One kernel is not known.
+    /// It is not known that both sides are of one kernel.
     Kernel(NoCommonKernel),
     /// Something was not seen.
     Unseen(Unseen),
     /// The file was deleted or replaced while this side was captured.
     Gone(Part, SideIndex),
-    /// The numbers differ on a file system on which that does not mean different memory or locks.
+    /// The numbers differ, but on this file system that does not mean different memory or locks.
     FileSystem(BothLooks, Difference),
-    /// The numbers differ on one overlay, where a copy-up can bring that about.
+    /// The numbers differ on one overlay, where a copy-up can change them.
     Overlay(BothLooks, Difference),
-    /// The numbers differ on btrfs, where `st_dev` is not the device that the kernel goes by.
+    /// The numbers differ on btrfs, where `st_dev` is not the device that the kernel prints for a mapping.
     Btrfs(BothLooks, Difference),
-    /// The files differ and lived at the same time, but a folder may have been moved or a volume switched in between.
+    /// The files differ and existed at the same time, but a folder may have been moved or a volume switched in between.
     MayBeMoved(BothLooks, Gap),
-    /// The files differ, but the captures are of different times and the file may have been made anew between them.
+    /// The files differ, but the captures are of different times, and the file may have been created again between
+    /// them.
     MayBeReplaced(BothLooks),
-    /// The other side is known by its beacon only.
+    /// The other side is known only by its beacon.
     Peer(PeerUnknown),
 }
 
-/// Why a beacon does not tell whether the other side has the same file.
+/// Why a beacon does not show whether the other side has the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerUnknown {
-    /// The other side sees another identity, or sees less of it.
+    /// The other side sees another identity, or a part of it was not seen there.
     Differs,
     /// The identity was not seen on this side.
     UnseenHere,
     /// No identity was read from a beacon of the other side.
     NotRead,
-    /// What was tried is a scratch file.
+    /// The trial was on a scratch file.
     ScratchFile,
 }
 
-/// Why it is not known that database and `-wal` are one.
+/// Why it is not known that the database and the `-wal` are one file each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// What the identity of the file came to.
+    /// What was found about the identity of the file.
     Identity(Identity),
-    /// Something was refused that might have told two files apart.
+    /// A value that might have distinguished two files was refused.
     Refused(Unseen),
 }
 
-/// What the directory says.
+/// What the folder shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryFact {
-    /// One directory: whoever opens this name next, on either side, looks up or creates the `-shm` there.
+    /// It is one folder. A process that opens this name next, on either side, looks up or creates the `-shm` there.
     OpenersMeet(Identity, String),
-    /// The identity of the directory, which decides nothing here.
+    /// The identity of the folder, which decides nothing in this case.
     Identity(Identity),
-    /// Two directories, and a `-shm` in neither: each side would create its own.
+    /// There are two folders, and no `-shm` in either. Each side would create its own.
     OpenersPart(Identity),
-    /// One directory, but it is not known that openers on both sides would find the same file in it.
+    /// It is one folder, but it is not known that both sides would find the same file in it.
     Silent(OtherName),
 }
 
-/// Why one directory does not lead to one `-shm`.
+/// Why one folder does not lead to one `-shm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OtherName {
     /// The database has another name on each side.

@@ -1,8 +1,8 @@
-//! What comparing sides found, as data: the facts behind each piece of evidence and behind findings about two sides, and
-//! why a piece stays silent.
+//! The facts that a comparison found: those behind each piece of evidence and behind findings about two sides, and why a
+//! piece is silent.
 //!
-//! Nothing is judged here: `compare` does that. No sentence is here: `say` makes them. Where a side could not be looked at, the capture's recorded reason is kept as
-//! [`Recorded`] text.
+//! Nothing is judged here: `compare` does that. There are no sentences here: `say` makes them. If a side could not be
+//! looked at, the reason of the capture is kept as [`Recorded`] text.
 
 mod history;
 mod identity;
@@ -18,12 +18,13 @@ use crate::evidence::{FileView, FilesView, Observation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SideIndex(pub usize);
 
-/// Why something was not seen, as its capture recorded it: a text of the system or of walscope. Nothing is decided on it.
+/// Why something was not seen, as the capture recorded it: a text of the system or of walscope. No decision depends on
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded(pub String);
 
 impl Recorded {
-    /// The reason of an observation; empty where it was seen.
+    /// The reason of an observation; empty if it was seen.
     #[must_use]
     pub fn of<T>(observation: &Observation<T>) -> Self {
         Self(observation.reason().unwrap_or_default().to_owned())
@@ -66,22 +67,22 @@ impl Part {
         }
     }
 
-    /// Whether device and inode are known as the kernel prints them for a mapping. Those of the other files are as
-    /// stat(2) gives them.
+    /// Whether device and inode are those that the kernel prints for a mapping. Those of the other files are from
+    /// stat(2).
     #[must_use]
     pub fn is_known_as_mapped(self) -> bool {
         self == Self::Shm
     }
 }
 
-/// Something that one side does not show.
+/// Something that was not seen on one side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
     /// The side.
     pub side: SideIndex,
-    /// What is not shown.
+    /// What was not seen.
     pub what: What,
-    /// Why.
+    /// The reason.
     pub reason: Recorded,
 }
 
@@ -96,7 +97,7 @@ pub enum What {
     MappedIdentity(Part),
     /// The file system of a file.
     FileSystem(Part),
-    /// When a file was made.
+    /// When a file was created.
     BirthTime(Part),
     /// The inode generation of a file.
     Generation(Part),
@@ -108,22 +109,22 @@ pub enum What {
     MountNamespace,
 }
 
-/// How the heads of the two `-shm` compare, byte for byte.
+/// How the heads of the two `-shm` compare, byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EqualBytesFact {
     /// They are equal.
     Equal,
     /// They differ.
     Different,
-    /// There are not two.
+    /// At least one head is missing.
     NotTwo,
 }
 
-/// How both sides can be one, so that nothing is compared.
+/// How both sides are one, so that nothing is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OneSide {
     /// One capture was given twice.
     Capture,
-    /// One path was looked at from one process twice, live.
+    /// One live path was given twice, as seen from one process.
     Path,
 }

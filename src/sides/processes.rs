@@ -10,9 +10,9 @@ use crate::evidence::{CutOff, InodeId, Mapping};
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
-    /// In the PID namespace of the observer.
+    /// The pid in the PID namespace of the observer.
     pub pid: u32,
-    /// `/proc/PID/comm`.
+    /// The name of its command, from `/proc/PID/comm`.
     pub command: Option<String>,
 }
 
@@ -31,36 +31,36 @@ pub struct MappedBy {
     pub mapper: Mapper,
 }
 
-/// What page frames say.
+/// What page frames show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageFact {
     /// One page frame at one moment.
     OneFrame {
-        /// Page of the `-shm`.
+        /// The page of the `-shm`.
         page: usize,
         /// Its page frame.
         frame: u64,
-        /// Whose mappings.
+        /// Who maps it.
         by: [MappedBy; 2],
-        /// The pages of other processes, which would have been needed for a proof, were not seen.
+        /// Whether pages of other processes, which a proof would need, were not seen.
         others_unseen: bool,
     },
     /// Two page frames, again and again.
     TwoFrames {
-        /// Page of the `-shm`.
+        /// The page of the `-shm`.
         page: usize,
         /// Its page frames, in the order of `by`.
         frames: [u64; 2],
-        /// Whose mappings.
+        /// Who maps it.
         by: [MappedBy; 2],
-        /// How often at least.
+        /// How often they were seen, at least.
         times: u32,
     },
-    /// Nothing.
+    /// Page frames show nothing.
     Silent(NoPages),
 }
 
-/// Why page frames say nothing.
+/// Why page frames show nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoPages {
     /// The sides are not both live.
@@ -71,7 +71,7 @@ pub enum NoPages {
     Replaced,
     /// On an overlay only mappings of running processes count, and none was seen on both sides.
     NoProcess,
-    /// Both sides have only one mapping, which is the same.
+    /// Both sides have only one mapping, and it is the same.
     OneMapping,
     /// No page was read three times in turn.
     TooFewReads,
@@ -81,14 +81,14 @@ pub enum NoPages {
     NoFrame(NoFrame),
 }
 
-/// Processes of one side that are cut off from whoever opens the path next.
+/// Processes of one side that are cut off from a process that opens the path next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutOffProcesses {
     /// The side.
     pub side: SideIndex,
     /// Their mappings.
     pub mappings: Vec<Mapping>,
-    /// What the path led to; `None` when there was no `-shm`, or it was deleted or replaced.
+    /// What the path leads to. `None`: there is no `-shm`, or it was deleted or replaced.
     pub path_leads_to: Option<InodeId>,
 }
 
@@ -110,7 +110,7 @@ impl CutOffProcesses {
 pub struct Mappers {
     /// The side.
     pub side: SideIndex,
-    /// The processes, by number.
+    /// The processes, sorted by pid.
     pub processes: Vec<Process>,
     /// Further processes that could not be looked at.
     pub processes_denied: u32,
@@ -132,13 +132,13 @@ pub enum MappingFact {
 /// Whether what the processes of both sides map is one inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappedInodes {
-    /// One, and the processes were at work on it together.
+    /// It is one inode, and the processes used it at the same time.
     One,
-    /// One, but that processes of both sides were at work on it together is not known.
+    /// It is one inode, but it is not known that processes of both sides used it at the same time.
     NotAtWork(NotAtWork),
-    /// Two.
+    /// They are two inodes.
     Two,
-    /// Not decided.
+    /// It is undecided.
     Undecided,
 }
 
@@ -155,27 +155,27 @@ pub enum NotMapped {
     Nobody {
         /// The side.
         side: SideIndex,
-        /// Mappings that came and went.
+        /// Number of mappings that came and went.
         passing: u32,
-        /// Processes that could not be looked at.
+        /// Number of processes that could not be looked at.
         denied: u32,
-        /// Why not, where it was recorded.
+        /// The recorded reason why they could not be looked at.
         reason: Option<Recorded>,
-        /// Mappings that are not listed.
+        /// Number of mappings that are not listed.
         not_listed: u64,
     },
 }
 
-/// Why processes of both sides are not known to be at work on one wal-index together.
+/// Why it is not known that processes of both sides used one wal-index at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAtWork {
-    /// A process maps the `-shm` and has another file open than this one of its side.
+    /// A process maps the `-shm`, but has another file open than this one of its side.
     OtherFile(Process, Part, SideIndex),
     /// Whether a process has this file of its side open was not seen.
     FileUnseen(Process, Part, SideIndex),
     /// The process that the user named does not map the `-shm` itself.
     NamedProcess(u32, SideIndex),
-    /// The sides are of one mount namespace, and only one process was seen there that maps the `-shm`.
+    /// Both sides are in one mount namespace, and only one process that maps the `-shm` was seen there.
     OneProcess([SideIndex; 2]),
     /// The times of the captures cannot be compared.
     Clock(NoCommonClock),
@@ -183,7 +183,7 @@ pub enum NotAtWork {
     StartedLater(SideIndex),
 }
 
-/// What a lock beacon says.
+/// What a lock beacon shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BeaconFact {
     /// One side read what the other held.
@@ -195,34 +195,35 @@ pub enum BeaconFact {
         /// What was held.
         nonce: u64,
     },
-    /// One side held throughout, and the other saw nothing.
+    /// One side held it all the time, and the other saw nothing.
     NotSeen {
         /// Who held.
         holder: SideIndex,
         /// Who looked.
         seeker: SideIndex,
     },
-    /// Nothing.
+    /// The beacon shows nothing.
     Silent(NoBeacon),
 }
 
-/// Why a lock beacon says nothing.
+/// Why a lock beacon shows nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoBeacon {
     /// The sides are not both live.
     NotLive,
-    /// Other locks lay over the pattern.
+    /// There were other locks over the pattern.
     Garbled,
-    /// It was not seen, but it may not have been there.
+    /// It was not seen, but it may not have been held.
     MayNotHaveBeenThere,
     /// It was not tried, or could not be.
     Untried(Recorded),
 }
 
-/// What a trial by mapping says.
+/// What a trial by mapping shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoherenceFact {
-    /// Every number that was written through one mapping was read through the other, both ways, this many times.
+    /// Every number that was written through one mapping was read through the other, in both directions, this many
+    /// times.
     RoundTrips(u32),
     /// What this side wrote was not there on the other side.
     LostThere,

@@ -1,4 +1,4 @@
-//! The WAL against its database: whether they belong together, and whether what was copied is there.
+//! The WAL compared with its database: whether they belong together, and whether what was copied is there.
 
 use super::versions;
 use crate::finding::{Finding, Found};
@@ -7,9 +7,9 @@ use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
 use crate::wal::WalFacts;
 
-/// From this file size on, a WAL that holds little is worth a notice: what autocheckpoint leaves is about 4 MiB.
+/// From this file size on, a WAL that holds little raises a notice. Automatic checkpoints usually leave about 4 MiB.
 const LARGE: u64 = 64 << 20;
-/// Little: less than this part of the file.
+/// Little means less than this part of the file.
 const LITTLE: u64 = 4;
 
 pub(super) fn findings(examined: &Inspection, checkpoint: Option<&CheckpointFacts>) -> Vec<Finding> {
@@ -41,12 +41,12 @@ fn page_size_differs(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding>
     Some(Finding::new(Found::PageSizeDiffers { wal: of_wal.bytes(), database: header.page_size }))
 }
 
-/// What the WAL's latest page 1 says about the database that it belongs to.
+/// What the latest page 1 in the WAL shows about the database that it belongs to.
 ///
-/// The change counter of a page 1 in the WAL is at least that of the database: each writer counts on from the page it
-/// has read, and a checkpoint copies a page 1 of the same WAL.
+/// The change counter of a page 1 in the WAL is at least that of the database: each writer adds 1 to the counter of the
+/// page that it read, and a checkpoint copies a page 1 of the same WAL.
 fn other_database(header: &DatabaseHeader, examined: &Inspection) -> Option<Finding> {
-    // Without page size and change counter alike, any database has some page 1: there is nothing more to compare.
+    // Unless page size and change counter are equal, this can be page 1 of any database, and nothing else is compared.
     let wal_change_counter = match examined.wal_page_one.as_ref()? {
         DatabaseHead::Opaque | DatabaseHead::Empty => None,
         DatabaseHead::Plain(one) => {
@@ -90,12 +90,12 @@ fn not_in_database(examined: &Inspection) -> Option<Finding> {
     }))
 }
 
-/// Once all is copied, the checkpoint has set the file's size.
+/// After everything is copied, the checkpoint has set the size of the file.
 fn too_short(examined: &Inspection) -> Option<Finding> {
     let (size, wal) = (examined.database_size?, examined.wal.as_ref()?);
     let (copied, header) = (examined.backfill.as_ref().ok()?, examined.trusted()?);
     let expected = u64::from(header.database_pages) * u64::from(wal.page_size()?);
-    // Longer is normal: SQLITE_FCNTL_CHUNK_SIZE rounds up.
+    // A longer file is normal: SQLITE_FCNTL_CHUNK_SIZE rounds up.
     if copied.up_to != header.mx_frame || examined.mx_frame_after != Some(header.mx_frame) || size >= expected {
         return None;
     }

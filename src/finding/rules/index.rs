@@ -1,7 +1,7 @@
-//! The wal-index against its WAL.
+//! The wal-index compared with its WAL.
 //!
-//! What is wrong in a wal-index is an error only while somebody uses it and it stood still to be judged: a `-shm` that
-//! nobody has open is rebuilt by the next opener, whatever it says.
+//! A fault of a wal-index is an error only if a process uses it and it was stable enough to be judged. A `-shm` that
+//! nobody has open is rebuilt by the next connection, whatever it contains.
 
 use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity};
@@ -13,11 +13,11 @@ use crate::wal::WalFacts;
 pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
     let wal = examined.wal.as_ref();
     let behind_break = wal.and_then(|wal| commits_behind_break(examined, wal));
-    // A WAL in use can restart between two looks: only looks that agree say something about it.
+    // A WAL in use can restart between two looks. Only looks that agree show something about it.
     if examined.look_again() {
         return behind_break.into_iter().collect();
     }
-    // Without a header that a reader would use there is nothing to hold against the WAL.
+    // Without a header that a reader would use, nothing can be compared with the WAL.
     let of_header = examined.trusted().zip(wal);
     let of_header = of_header.map(|(header, wal)| against_wal(examined, header, wal)).unwrap_or_default();
     let of_entries =
@@ -26,7 +26,7 @@ pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
 }
 
 fn against_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Vec<Finding> {
-    // A wal-index that was just restarted, or begins, names no frame: a commit on disk can be ahead of it all the same.
+    // A wal-index that was just restarted or created names no frame. A commit on disk can be ahead of it all the same.
     if header.mx_frame == FrameNumber::NONE {
         let ahead = ahead(examined, wal).filter(|_| !wal.left_behind_by(header));
         return ahead.into_iter().collect();
@@ -47,7 +47,7 @@ fn against_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> V
         .collect()
 }
 
-/// A finding that is an error, or as grave as its code can be, only while the wal-index must be right.
+/// A finding that is an error, or has the gravest severity of its code, only while the wal-index has to be right.
 fn finding(examined: &Inspection, found: Found) -> Finding {
     let severity = if examined.must_hold() { found.code().gravest() } else { Severity::Notice };
     Finding::at(severity, found)
@@ -66,8 +66,8 @@ fn other_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Fin
     )
 }
 
-/// A wal-index in use that counts frames which the file cannot have: SQLite restarts the wal-index before it truncates
-/// the WAL, so somebody else did.
+/// A wal-index in use that counts frames which the file cannot have. SQLite restarts the wal-index before it truncates
+/// the WAL, so another program cut the file.
 fn truncated(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     if !examined.must_hold() || !wal.cut_short_of(header) {
         return None;
@@ -100,16 +100,16 @@ fn beyond_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Op
     Some(if damaged_before_its_end { Finding::new(found) } else { finding(examined, found) })
 }
 
-/// Whether the frame that the wal-index names as its last commit is in the file as the wal-index remembers it, and the
-/// chain does not reach it. A tail that was lost takes that frame along, and no writer of the same generation goes back
-/// behind it: so a frame before it was lost, and this is wrong at rest too.
+/// Whether the frame that the wal-index names as its last commit is in the file as the wal-index describes it, while
+/// the valid chain does not reach it. If the tail had been lost, this frame would be lost too, and no writer of one
+/// generation writes before it again. So an earlier frame was damaged, and this is a fault at rest too.
 fn damaged_before_its_end(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> bool {
     examined.at_mx_frame.zip(wal.header).is_some_and(|(frame, wal)| {
         frame.salts == wal.salts && frame.is_commit() && frame.checksum == header.frame_checksum
     })
 }
 
-/// A commit frame is on disk before `mxFrame` shows it; a slow fsync lies between the two.
+/// A commit frame is on disk before `mxFrame` names it. A slow fsync can come between the two.
 fn ahead(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let shown = examined.mx_frame_after?;
     let committed = wal.frames.committed;
@@ -121,7 +121,7 @@ fn ahead(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     Some(Finding::at(severity, Found::WalAheadOfShm { committed, mx_frame: shown }))
 }
 
-/// What the header repeats of the WAL, where it repeats it otherwise.
+/// What the header repeats from the WAL, if it is different there.
 fn contradicts(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<Finding> {
     if header.mx_frame > wal.frames.committed {
         return None;
@@ -187,7 +187,7 @@ fn slots_misordered(examined: &Inspection) -> Option<Finding> {
     Some(finding(examined, Found::ShmSlotsOutOfOrder { misordered_slots: index.misordered_slots, frames }))
 }
 
-/// A second slot for the same entry changes no answer, unless it is out of order: that is told by itself.
+/// A second slot for one entry changes no answer unless it is out of order, which has a finding of its own.
 fn slots_duplicate(examined: &Inspection) -> Option<Finding> {
     let index = examined.index.as_ref().ok().filter(|index| index.duplicate_slots > 0)?;
     Some(finding(examined, Found::ShmSlotsDuplicate { duplicate_slots: index.duplicate_slots }))

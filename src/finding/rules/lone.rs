@@ -1,4 +1,4 @@
-//! What each file says by itself, and what was seen while it was read.
+//! What each file shows by itself, and what was seen while it was read.
 
 use crate::evidence::ShmLocks;
 use crate::finding::value::Unsettled;
@@ -40,8 +40,8 @@ pub(super) fn wal(facts: &WalFacts) -> Option<Finding> {
     }
 }
 
-/// A wal-index that a reader would not trust. A writer at work makes both for a moment, a killed one leaves them until
-/// the next connection recovers.
+/// A wal-index that a reader would not trust. A writer leaves it in this state for a moment, and a writer that was
+/// killed leaves it until the next connection recovers.
 pub(super) fn shm(head: &IndexHead, locks: Option<&ShmLocks>) -> Option<Finding> {
     let [first, second] = &head.headers;
     let at_work = locks.is_some_and(|locks| locks.write.held() || locks.recover.held());
@@ -65,8 +65,9 @@ pub(super) fn shm(head: &IndexHead, locks: Option<&ShmLocks>) -> Option<Finding>
     }
 }
 
-/// folklore: a reader recovers a wal-index whose header is torn, and not one whose header is right and of another version:
-/// walIndexReadHdr then returns SQLITE_CANTOPEN. Held by `sqlite_cannot_open_beside_a_wal_index_of_another_version`.
+/// folklore: a reader recovers a wal-index whose header is torn, but not one whose header is right and of another
+/// version. walIndexReadHdr then returns SQLITE_CANTOPEN. Held by
+/// `sqlite_cannot_open_beside_a_wal_index_of_another_version`.
 fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
     let severity = if in_use { Severity::Error } else { Severity::Notice };
     Finding::at(severity, Found::ShmVersionUnsupported { version: header.version })
@@ -74,7 +75,7 @@ fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
 
 pub(super) fn hot_journal(database: Option<&DatabaseHead>) -> Finding {
     let wal_mode = matches!(database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
-    // In rollback mode a journal is how every transaction looks from outside.
+    // In rollback mode every transaction has such a journal while it runs.
     let severity = if wal_mode { Severity::Warning } else { Severity::Notice };
     Finding::at(severity, Found::HotJournal {})
 }

@@ -1,4 +1,4 @@
-//! Which SQLite wrote last, and what its number proves: little.
+//! Which SQLite wrote last, which shows little.
 
 use crate::finding::{Finding, Found};
 use crate::format::db::{DatabaseHeader, JournalMode};
