@@ -30,7 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert_harmless(&wal_page::head(&whole, width));
     }
 
-    let mut counts = FrameCounts { torn_bytes: facts.frames.torn_bytes, ..FrameCounts::default() };
+    let mut counts = FrameCounts::default();
+    counts.torn_bytes = facts.frames.torn_bytes;
     let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |visited| {
         counts.in_file += 1;
         match visited.class {
@@ -39,6 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
             FrameClass::Residue => counts.residue += 1,
             FrameClass::Stale => counts.stale += 1,
             FrameClass::Unwritten => counts.unwritten += 1,
+            other => panic!("{other:?} is not counted"),
         }
         let row = FrameRow::new(visited, 1, start.newest.superseded(visited));
         if drawn && visited.frame.number < 9 {

@@ -160,7 +160,7 @@ impl Capture {
 }
 
 /// Captures the database at `target` with its siblings and streams the bundle to `out`. `hook` is called before each step
-/// with the attempt's number (1 for the first).
+/// with the attempt's number (1 for the first). It cannot end the capture.
 ///
 /// # Errors
 /// When nothing can be captured, or `out` fails.

@@ -2,6 +2,7 @@
 
 /// The checks of `verify`, in the order in which they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CheckName {
     /// The header of the `-wal` by itself.
     WalHeader,

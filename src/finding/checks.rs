@@ -10,6 +10,7 @@ use crate::number::FrameNumber;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CheckResult {
     /// It was checked, and there is nothing to report.
     Passed,
@@ -23,6 +24,7 @@ pub enum CheckResult {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Check {
     /// Which.
     pub check: CheckName,

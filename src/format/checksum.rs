@@ -7,6 +7,7 @@ use crate::number::{ByteOrder, Checksum};
 
 /// How the checksum is computed. Every way gives the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kernel {
     /// Word by word, as the file format describes it. It is the reference, and the faster way on a processor without
     /// vector multiplication.

@@ -14,6 +14,7 @@ pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What the version bytes 18 and 19 of the header say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum JournalMode {
     /// 1: rollback journal.
     Rollback,
@@ -27,6 +28,7 @@ pub enum JournalMode {
 
 /// The database header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DatabaseHeader {
     /// Bytes of a page; a stored 1 is decoded as 65536. Any other number is as stored, and may be no power of two.
     pub page_size: u32,
@@ -78,6 +80,7 @@ impl DatabaseHeader {
 
 /// What the first bytes of a database file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DatabaseHead {
     /// A SQLite header that is not encrypted.
     Plain(DatabaseHeader),

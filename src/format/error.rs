@@ -5,6 +5,7 @@ use thiserror::Error;
 /// Bytes that could not be read as what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{what} at offset {offset}: needed {needed}, found {found}")]
+#[non_exhaustive]
 pub struct ParseError {
     /// What was being read, such as `WAL header`.
     pub what: &'static str,

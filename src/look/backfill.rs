@@ -14,6 +14,7 @@ use crate::wal::{Frame, WalFacts};
 
 /// What comparing the claimed frames with the database came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Copied {
     /// `nBackfill`: every frame up to it is claimed to be in the database.
     pub up_to: FrameNumber,

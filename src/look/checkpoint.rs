@@ -9,6 +9,7 @@ use crate::wal::{EndReason, WalFacts};
 
 /// What the checkpoint is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CheckpointState {
     /// There is no `-wal`, or it cannot be used.
     NoWal,
@@ -33,6 +34,7 @@ pub enum CheckpointState {
 
 /// A lock that blocks the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Blocker {
     /// The lock. `Database` means that the whole database file is locked exclusively.
     pub lock: LockSlot,
@@ -69,6 +71,7 @@ impl Restart {
 
 /// What is known of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckpointFacts {
     /// Its state.
     pub state: CheckpointState,
@@ -91,6 +94,7 @@ pub struct CheckpointFacts {
 
 /// What the facts about a checkpoint were determined from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Basis {
     /// A wal-index that a process has open.
     Live {
@@ -175,6 +179,7 @@ fn openness(locks: Option<&LocksView>) -> Openness {
 
 /// Why a wal-index that a process has open cannot be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Doubt {
     /// A process is recovering it.
     Recovering,

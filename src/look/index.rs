@@ -12,6 +12,7 @@ use crate::wal::Frame;
 
 /// A frame whose entry in the wal-index names another page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WrongPage {
     /// The frame.
     pub frame: FrameNumber,
@@ -23,6 +24,7 @@ pub struct WrongPage {
 
 /// The result of comparing the wal-index with the frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IndexCheck {
     /// Number of frames up to `mxFrame` that are in the WAL and were compared with their entry.
     pub compared: u64,

@@ -46,6 +46,7 @@ pub struct Origin {
 
 /// What kind of source the bytes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OriginKind {
     /// Files on this machine, read one after the other.
     Files,

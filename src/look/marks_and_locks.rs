@@ -17,6 +17,7 @@ const APART: &str = "the wal-index changed each time that its locks were asked f
 
 /// One read mark, and its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadMark {
     /// The name of its lock.
     pub slot: LockSlot,

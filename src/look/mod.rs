@@ -30,7 +30,8 @@ use crate::wal::Frame;
 /// The length of lists: wrong entries, unreachable frames, pages that were not copied.
 pub const LISTED: usize = 16;
 
-/// Receives each frame of the pass over the WAL, and bytes that are equal for equal pages.
+/// Receives each frame of the pass over the WAL, and bytes that are equal for equal pages. It cannot end the pass, from
+/// which the other facts come too: [`crate::wal::Scan::frames_until`] and [`crate::wal::valid_frames`] can end early.
 pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 
 /// Options of a look.
@@ -41,7 +42,7 @@ pub struct Options<'a> {
     /// The largest number of threads for a long `-wal`.
     pub threads: NonZeroUsize,
     /// Called after each block of the `-wal` with the number of bytes that were read, and the number of bytes in the
-    /// file.
+    /// file. It is told, and cannot end the look.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
 }
 

@@ -37,6 +37,7 @@ pub enum Lookup {
 
 /// Facts about one block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BlockFacts {
     /// The number of the block, counted from 0.
     pub number: u32,
@@ -163,6 +164,7 @@ pub fn indexed_entries(block: &IndexBlock, mx_frame: FrameNumber) -> usize {
 
 /// What a slot points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SlotKind {
     /// An entry of a frame up to `mxFrame`.
     Live,
@@ -198,6 +200,7 @@ impl Reach {
 
 /// One slot that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Slot {
     /// Its place in the table, from 0.
     pub slot: u16,

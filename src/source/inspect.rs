@@ -46,7 +46,7 @@ pub fn inspect(
 }
 
 /// Opens a SOURCE and looks at it until it stands still. Each look hands the frames of the `-wal` to a new `T`, as
-/// [`look::inspect_frames`] does.
+/// [`look::inspect_frames`] does; `each` cannot end a look.
 ///
 /// # Errors
 /// When it cannot be opened or read, or nothing is there.

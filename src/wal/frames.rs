@@ -1,7 +1,7 @@
 //! A second pass over the frames of a WAL, after the first pass has found the last commit. It reads any range of
 //! frames, from the whole file or from captured frame headers, in constant memory.
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::bytes::ReadAt;
 use crate::format::checksum::Kernel;
@@ -30,6 +30,7 @@ pub enum FrameBytes<'a> {
 
 /// What is known of the page in a frame.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Content<'a> {
     /// Its bytes.
     Page(&'a [u8]),
@@ -107,6 +108,7 @@ impl Superseded {
 
 /// One frame with everything that is known about it.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Visited<'a> {
     /// The frame as it is in the file. In a capture of headers, `frame.checksum_ok` is what the capture found for the
     /// valid chain, and false after it.
@@ -121,6 +123,7 @@ pub struct Visited<'a> {
 
 /// How a visit ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Visit {
     /// The frames are not those of the first pass any more: a live WAL was restarted or cut in between.
     pub changed: bool,
@@ -131,7 +134,8 @@ pub struct Visit {
 /// header of the frame before it. At most `threads` threads are used; the others read and check ahead.
 ///
 /// # Errors
-/// The error of a read, or the error that `each` returned; either ends the visit.
+/// The error of a read, or the error that `each` returned; either ends the visit. [`visit_until`] ends early without an
+/// error.
 pub fn visit(
     bytes: FrameBytes<'_>,
     facts: &WalFacts,
@@ -150,6 +154,30 @@ pub fn visit(
     }
     // A file that shrank ends early.
     Ok(Visit { changed: walk.changed || walk.number <= last })
+}
+
+/// Hands frames of `range` to `each`, as [`visit`] does, until it breaks off. Then no further frame is handed out, and
+/// what it broke off with is returned.
+///
+/// # Errors
+/// An error of reading.
+pub fn visit_until<B>(
+    bytes: FrameBytes<'_>,
+    facts: &WalFacts,
+    range: RangeInclusive<FrameNumber>,
+    threads: usize,
+    each: &mut dyn FnMut(&Visited<'_>) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B, Visit>> {
+    let mut broken_off = None;
+    let visited = visit(bytes, facts, range, threads, &mut |visited| match each(visited) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(with) => {
+            broken_off = Some(with);
+            // Any error ends the visit; nobody sees this one.
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    });
+    broken_off.map_or_else(|| visited.map(ControlFlow::Continue), |with| Ok(ControlFlow::Break(with)))
 }
 
 /// The header, if its magic and page size let frames be found at all.
@@ -300,6 +328,7 @@ pub struct Prologue {
 
 /// What is needed to begin a list of frames.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Start {
     /// The grouping into transactions, in its state before the first frame of the list.
     pub grouping: Transactions,

@@ -32,6 +32,7 @@ pub const GENERATIONS_LISTED: usize = 64;
 /// Why the valid chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum EndReason {
     /// Every frame of the file is valid.
     EndOfFile,
@@ -62,6 +63,7 @@ pub enum EndReason {
 /// The class of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum FrameClass {
     /// Committed: the salts of the header, an unbroken chain, and at or before the last commit.
     Committed,
@@ -78,6 +80,7 @@ pub enum FrameClass {
 /// Frames by class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+#[non_exhaustive]
 pub struct FrameCounts {
     /// Whole frames in the file.
     pub in_file: u64,
@@ -158,6 +161,7 @@ pub struct LastCommit {
 
 /// One frame as it is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Its number.
     pub number: FrameNumber,
@@ -178,6 +182,7 @@ pub struct Frame {
 
 /// What one pass over a WAL found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WalFacts {
     /// Bytes in the file.
     pub file_size: u64,
@@ -307,7 +312,8 @@ pub fn header_fault(header: &WalHeader) -> Option<EndReason> {
     }
 }
 
-/// Reads a WAL once in blocks, verifies every checksum, and hands each frame to `each` in order.
+/// Reads a WAL once in blocks, verifies every checksum, and hands each frame to `each` in order. To end early, use
+/// [`Scan::frames_until`] or the iterator [`valid_frames`].
 ///
 /// The memory that is needed does not depend on the file. A file that shrinks while it is read ends where a read
 /// returned fewer bytes than asked. [`Scan`] does the same with several threads, or without handing out frames.
@@ -323,7 +329,8 @@ pub fn scan(wal: &dyn ReadAt, each: &mut dyn FnMut(&Frame)) -> io::Result<WalFac
     Scan::new(wal).frames(each)
 }
 
-/// Reads a WAL once as [`scan`] does, and hands out each frame together with its page.
+/// Reads a WAL once as [`scan`] does, and hands out each frame together with its page. To end early, use
+/// [`Scan::pages_until`].
 ///
 /// # Errors
 /// Only an error of reading. Bad content is part of the facts.
@@ -401,26 +408,23 @@ impl Walk {
         frame
     }
 
-    /// Takes frames of zero bytes. The first of them may end the chain. The others are equal, and are looked at only if
-    /// `each` wants them.
-    fn take_zeros(&mut self, frames: u64, mut each: Option<&mut dyn FnMut(&Frame)>) {
-        for _ in 0..if each.is_some() { frames } else { frames.min(1) } {
-            // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
-            let frame = self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == Checksum::ZERO });
-            if let Some(each) = &mut each {
-                each(&frame);
-            }
-        }
-        if each.is_none() {
-            let rest = frames.saturating_sub(1);
-            self.facts.frames.in_file += rest;
-            match dead_class(Some(&self.header), &FrameHeader::ZERO) {
-                FrameClass::Unwritten => self.facts.frames.unwritten += rest,
-                _ => {
-                    self.facts.frames.residue += rest;
-                    if let Some(current) = self.facts.generations.first_mut() {
-                        current.frames += rest;
-                    }
+    /// Takes the next frame, which is of zero bytes.
+    fn take_zero(&mut self) -> Frame {
+        // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
+        self.take(&Link { header: FrameHeader::ZERO, follows: self.seed == Checksum::ZERO })
+    }
+
+    /// Takes frames of zero bytes, which nobody is handed. The first of them may end the chain. The others are equal.
+    fn take_zeros(&mut self, frames: u64) {
+        let Some(rest) = frames.checked_sub(1) else { return };
+        self.take_zero();
+        self.facts.frames.in_file += rest;
+        match dead_class(Some(&self.header), &FrameHeader::ZERO) {
+            FrameClass::Unwritten => self.facts.frames.unwritten += rest,
+            _ => {
+                self.facts.frames.residue += rest;
+                if let Some(current) = self.facts.generations.first_mut() {
+                    current.frames += rest;
                 }
             }
         }

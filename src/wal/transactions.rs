@@ -1,13 +1,16 @@
 //! The committed transactions of a WAL, in order.
+use std::convert::Infallible;
 use std::io;
+use std::ops::ControlFlow;
 
 use crate::bytes::ReadAt;
 use crate::number::{FrameNumber, PageNumber};
 
-use super::{Frame, WalFacts, scan_pages};
+use super::{Frame, Scan, WalFacts};
 
 /// One committed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transaction {
     /// Its number, counted from 1 in this WAL.
     pub number: u64,
@@ -126,19 +129,38 @@ impl Transactions {
 }
 
 /// Reads a WAL once and hands each committed transaction to `each`. Each transaction lists at most `pages_limit` pages,
-/// so the memory is limited whatever the file holds.
+/// so the memory is limited whatever the file holds. [`transactions_until`] can end early.
 ///
 /// # Errors
 /// An error of reading.
 pub fn transactions(wal: &dyn ReadAt, pages_limit: usize, each: &mut dyn FnMut(&Transaction)) -> io::Result<WalFacts> {
-    let mut grouping = Transactions::new(pages_limit);
-    let facts = scan_pages(wal, &mut |frame, page| {
-        if let Some(complete) = grouping.push(frame, page) {
-            each(&complete);
-        }
-    })?;
-    if let Some(last) = grouping.finish() {
-        each(&last);
-    }
+    let mut each = |transaction: &Transaction| {
+        each(transaction);
+        ControlFlow::<Infallible>::Continue(())
+    };
+    let ControlFlow::Continue(facts) = transactions_until(wal, pages_limit, &mut each)?;
     Ok(facts)
+}
+
+/// Hands each committed transaction to `each`, as [`transactions`] does, until it breaks off. Then no more of the WAL is
+/// handed out, and what it broke off with is returned instead of the facts. The last transaction is handed out when the
+/// whole WAL was read.
+///
+/// # Errors
+/// An error of reading.
+pub fn transactions_until<B>(
+    wal: &dyn ReadAt,
+    pages_limit: usize,
+    each: &mut dyn FnMut(&Transaction) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B, WalFacts>> {
+    let mut grouping = Transactions::new(pages_limit);
+    let read = Scan::new(wal).pages_until(&mut |frame, page| match grouping.push(frame, page) {
+        Some(complete) => each(&complete),
+        None => ControlFlow::Continue(()),
+    })?;
+    let last = grouping.finish();
+    Ok(match (read, last) {
+        (ControlFlow::Continue(facts), Some(last)) => each(&last).map_continue(|()| facts),
+        (read, _) => read,
+    })
 }

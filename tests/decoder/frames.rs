@@ -1,6 +1,7 @@
 //! The second look at frames.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use walscope::bytes::ReadAt;
 use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Superseded, Visit, Visited};
@@ -167,4 +168,22 @@ fn superseded_frames_are_unknown_above_the_limit() {
         frames::visit(FrameBytes::Whole(&bytes), &facts, FrameNumber(1)..=FrameNumber(4), 1, &mut keep).unwrap();
         assert_eq!(superseded, expected, "limit {limit}");
     }
+}
+
+#[test]
+fn a_visit_ends_where_the_receiver_breaks_off() {
+    let bytes = sample().bytes;
+    let range = FrameNumber(2)..=FrameNumber(4);
+    let mut seen = Vec::new();
+    let ended = frames::visit_until(FrameBytes::Whole(&bytes), &facts(&bytes), range.clone(), 1, &mut |visited| {
+        seen.push(visited.frame.number);
+        if seen.len() == 2 { ControlFlow::Break(visited.class) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(
+        (ended.unwrap(), seen),
+        (ControlFlow::Break(FrameClass::Committed), vec![FrameNumber(2), FrameNumber(3)])
+    );
+    let mut all = |_: &Visited<'_>| ControlFlow::<()>::Continue(());
+    let whole = frames::visit_until(FrameBytes::Whole(&bytes), &facts(&bytes), range, 1, &mut all).unwrap();
+    assert!(whole.continue_value().is_some_and(|visit| !visit.changed));
 }

@@ -1,6 +1,7 @@
 //! However a WAL is passed over - by one thread or several, with holes or without, by either kernel - the answers are the same.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -245,4 +246,35 @@ fn progress_grows_and_ends_near_the_length() {
     Scan::new(&wal).threads(2).progress(&mut progress).facts().unwrap();
     assert!(seen.is_sorted());
     assert!(wal.len() as u64 - seen.last().unwrap() < 4120 + 32);
+}
+
+#[test]
+fn a_receiver_that_breaks_off_is_handed_no_more() {
+    let mut wal = WalWriter::new(512, false, [1, 2]);
+    for number in 1..=12_000 {
+        wal.frame(number, number, 7);
+    }
+    for threads in [1, 3] {
+        for last in [1, 2, 700, 11_999, 12_000] {
+            let mut handed_out = 0;
+            let ended = Scan::new(&wal.bytes).threads(threads).frames_until(&mut |frame| {
+                handed_out += 1;
+                if frame.number == last { ControlFlow::Break(frame.number) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(
+                (ended.unwrap(), handed_out),
+                (ControlFlow::Break(FrameNumber(last)), last),
+                "{threads} threads"
+            );
+            let mut handed_out = 0;
+            let ended = Scan::new(&wal.bytes).threads(threads).pages_until(&mut |frame, page| {
+                assert_eq!(page.len(), 512);
+                handed_out += 1;
+                if frame.number == last { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!((ended.unwrap(), handed_out), (ControlFlow::Break("enough"), last), "{threads} threads, pages");
+        }
+        let whole = Scan::new(&wal.bytes).threads(threads).frames_until::<()>(&mut |_| ControlFlow::Continue(()));
+        assert_eq!(whole.unwrap(), ControlFlow::Continue(Scan::new(&wal.bytes).facts().unwrap()));
+    }
 }

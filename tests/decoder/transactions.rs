@@ -1,6 +1,8 @@
 //! Frames grouped into transactions.
+use std::ops::ControlFlow;
+
 use walscope::number::{FrameNumber, PageNumber};
-use walscope::wal::transactions::{Transaction, transactions};
+use walscope::wal::transactions::{Transaction, transactions, transactions_until};
 
 use crate::common::synthetic::WalWriter;
 
@@ -54,4 +56,20 @@ fn the_limit_bounds_the_pages_and_says_how_many_are_left_out() {
     let all = grouped(&wal, 4);
     assert_eq!(all[0].pages, [1, 2, 3, 4]);
     assert_eq!(all[0].pages_left_out(), 6);
+}
+
+#[test]
+fn who_has_seen_enough_transactions_is_handed_no_more() {
+    let mut wal = WalWriter::new(512, false, [1, 2]);
+    for number in 1..=5 {
+        wal.frame(number, number, 7);
+    }
+    for last in 1..=5 {
+        let mut seen = Vec::new();
+        let ended = transactions_until(&wal.bytes, 0, &mut |transaction| {
+            seen.push(transaction.number);
+            if transaction.number == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(ended.unwrap().is_break() && seen == Vec::from_iter(1..=last), "{last}: {seen:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Classes of frames, why the chain ends, commits, generations.
 use walscope::bytes::ReadAt;
-use walscope::wal::{EndReason, Frame, FrameClass, FrameCounts, GENERATIONS_LISTED, WalFacts, scan};
+use walscope::wal::{EndReason, Frame, FrameClass, GENERATIONS_LISTED, WalFacts, scan};
 
 use crate::common::synthetic::WalWriter;
 use walscope::number::{FrameNumber, PageSize, Salts};
@@ -47,17 +47,9 @@ fn all_six_classes_are_distinguished_in_one_file() {
         [Committed, Committed, Uncommitted, Residue, Residue, Stale, Stale, Stale, Unwritten, Unwritten]
     );
     let facts = facts(&wal.bytes);
-    let expected = FrameCounts {
-        in_file: 10,
-        valid: 3,
-        committed: 2,
-        uncommitted: 1,
-        residue: 2,
-        stale: 3,
-        unwritten: 2,
-        torn_bytes: 100,
-    };
-    assert_eq!(facts.frames, expected);
+    let counts = facts.frames;
+    assert_eq!((counts.in_file, counts.valid, counts.committed, counts.uncommitted), (10, 3, 2, 1));
+    assert_eq!((counts.residue, counts.stale, counts.unwritten, counts.torn_bytes), (2, 3, 2, 100));
     assert_eq!((facts.end_frame, facts.end_reason), (FrameNumber(4), EndReason::ChecksumMismatch));
     let generations: Vec<_> = facts.generations.iter().map(|g| (g.salts, g.frames)).collect();
     assert_eq!(generations, [(Salts([11, 222]), 5), (Salts([10, 111]), 3)]);

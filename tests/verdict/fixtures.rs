@@ -9,7 +9,7 @@ use walscope::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
 use walscope::format::wal::WalHeader;
 use walscope::number::{ByteOrder, Checksum, FrameNumber, Salts, Stride};
 use walscope::report::compare::CompareDocument;
-use walscope::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
+use walscope::wal::{EndReason, Generation, LastCommit, WalFacts};
 
 pub const SALTS: [u32; 2] = [100, 7];
 pub const SHM_INODE: u64 = 77;
@@ -158,29 +158,25 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
 /// A WAL whose every frame commits.
 pub fn wal(frames: u64, salts: [u32; 2], checkpoint_sequence: u32) -> WalFacts {
     let salts = Salts(salts);
-    WalFacts {
-        file_size: 32 + frames * 4120,
-        header: Some(WalHeader {
-            magic: 0x377f_0682,
-            format_version: 3_007_000,
-            page_size: 4096,
-            checkpoint_sequence,
-            salts,
-            checksum: Checksum::ZERO,
-            checksum_ok: true,
-        }),
-        frames: FrameCounts { in_file: frames, valid: frames, committed: frames, ..FrameCounts::default() },
-        end_frame: FrameNumber(frames).next(),
-        end_reason: EndReason::EndOfFile,
-        commits: frames,
-        last_commit: (frames > 0).then(|| LastCommit {
-            frame: FrameNumber(frames),
-            database_pages: 3,
-            checksum: checksum(frames),
-        }),
-        generations: vec![Generation { salts, frames }],
-        unlisted_generation_frames: 0,
-    }
+    let mut facts = WalFacts::absent();
+    facts.file_size = 32 + frames * 4120;
+    facts.header = Some(WalHeader {
+        magic: 0x377f_0682,
+        format_version: 3_007_000,
+        page_size: 4096,
+        checkpoint_sequence,
+        salts,
+        checksum: Checksum::ZERO,
+        checksum_ok: true,
+    });
+    (facts.frames.in_file, facts.frames.valid, facts.frames.committed) = (frames, frames, frames);
+    facts.end_frame = FrameNumber(frames).next();
+    facts.end_reason = EndReason::EndOfFile;
+    facts.commits = frames;
+    let last = || LastCommit { frame: FrameNumber(frames), database_pages: 3, checksum: checksum(frames) };
+    facts.last_commit = (frames > 0).then(last);
+    facts.generations = vec![Generation { salts, frames }];
+    facts
 }
 
 /// Frame headers alone, each a commit.
