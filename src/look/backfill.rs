@@ -1,5 +1,5 @@
-//! Whether the database holds what `nBackfill` claims was copied: the footprint of SQLite's wal-reset bug, and of a
-//! database that was restored beside a `-wal` and `-shm` of another day.
+//! Whether the database holds the frames that `nBackfill` counts as copied. If not, this is what SQLite's wal-reset bug
+//! leaves, or a database was restored beside a `-wal` and a `-shm` of another time.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,32 +12,33 @@ use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize};
 use crate::wal::latest::{Column, FrameIndex, append};
 use crate::wal::{Frame, WalFacts};
 
-/// What comparing the claimed frames with the database came to.
+/// The result of comparing the frames up to `nBackfill` with the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Copied {
     /// `nBackfill`: every frame up to it is claimed to be in the database.
     pub up_to: FrameNumber,
-    /// Pages whose latest frame is at most that, and that were compared.
+    /// Number of pages that were compared: those whose latest frame is at most `nBackfill`.
     pub pages: u64,
-    /// Pages that the database holds otherwise.
+    /// Number of pages that are different in the database.
     pub missing: u64,
-    /// The first of them.
+    /// The first of these pages.
     pub listed: Vec<FrameOfPage>,
 }
 
-/// What the pass over the WAL collects for this: the page of each frame, and how small the database was meanwhile.
+/// What the pass over the WAL collects for this comparison: the page of each frame, and how small the database was
+/// meanwhile.
 ///
-/// At most 20.5 bytes a frame: 12.5 while the index is made of the column, and 8 for each commit that left another size.
-/// Afterwards the column is gone, and a page that differs takes at most 4.5.
+/// At most 20.5 bytes for each frame: 12.5 while the index is made from the column, and 8 for each commit that changed
+/// the size. Afterwards the column is freed, and a page that differs takes at most 4.5.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pages: Column,
-    /// Frame and pages of each commit that is smaller than all behind it, so both count up.
+    /// Frame and size of each commit that is smaller than all later ones, so both increase.
     sizes: Vec<(u32, u32)>,
-    /// Made of the column once the pass is over.
+    /// The index, made from the column after the pass.
     latest: FrameIndex,
-    /// Pages that the database holds otherwise, ascending.
+    /// Pages that are different in the database, in ascending order.
     differing: Vec<PageNumber>,
 }
 
@@ -55,27 +56,27 @@ impl Collected {
         }
     }
 
-    /// Makes the index of the column.
+    /// Makes the index from the column.
     fn settle(&mut self) {
         self.sizes.shrink_to_fit();
         self.latest = std::mem::take(&mut self.pages).index(u64::MAX);
     }
 
-    /// The fewest pages that the database had at any commit from this frame on.
+    /// The smallest number of pages that the database had at any commit from this frame on.
     fn smallest_from(sizes: &[(u32, u32)], frame: FrameNumber) -> u32 {
         let at = sizes.partition_point(|(commit, _)| FrameNumber::from(*commit) < frame);
         sizes.get(at).map_or(0, |(_, pages)| *pages)
     }
 }
 
-/// A claim that can be held against the database.
+/// An `nBackfill` that can be compared with the database.
 pub(super) struct Claim {
     up_to: FrameNumber,
     page_size: PageSize,
 }
 
-/// Whether `nBackfill` claims anything here. At rest it counts only if the `-shm` belongs to this WAL to the frame:
-/// the first to open the database recovers and starts from 0 in any case.
+/// The `nBackfill` that counts, if there is one. At rest it counts only if the `-shm` belongs to exactly the last
+/// commit of this WAL: the first connection recovers and starts from 0 in any case.
 pub(super) fn claim(
     header: Option<&IndexHeader>,
     wal: &WalFacts,
@@ -102,10 +103,10 @@ pub(super) fn claim(
     Ok(Claim { up_to: backfilled, page_size })
 }
 
-/// Compares; afterwards `collected` holds the pages that differ.
+/// Compares. Afterwards `collected` holds the pages that differ.
 ///
-/// A page beyond `nPage` of any commit since its latest frame says nothing: a checkpoint at that moment left it out, and
-/// pages that come back from the freelist need not be written again.
+/// A page after `nPage` of any commit since its latest frame is not compared: a checkpoint at that moment left it out,
+/// and pages that come back from the freelist need not be written again.
 pub(super) fn compare(
     claim: &Claim,
     collected: &mut Collected,
@@ -142,15 +143,15 @@ fn same(
     database_at: u64,
     found: &mut [u8],
 ) -> io::Result<bool> {
-    // A WAL that became shorter has no say; that it did is found by looking at its header again.
+    // A WAL that became shorter is not used. Its header is read again later, which shows the change.
     if wal.read_at(expected, wal_at)? < expected.len() {
         return Ok(true);
     }
     Ok(database.read_at(found, database_at)? == found.len() && expected == found)
 }
 
-/// Takes out what the WAL as it is now explains: a page that has a later frame may hold that one already, and a page
-/// beyond a later, smaller size may have been cut off.
+/// Removes what the present WAL explains: a page with a later frame may already have the content of that frame, and a
+/// page after a later, smaller size may have been cut off.
 pub(super) fn forgive(
     copied: &mut Copied,
     collected: &mut Collected,

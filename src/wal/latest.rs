@@ -1,14 +1,16 @@
-//! Which frames hold a page, and which of them is the latest up to some frame: made only where it is asked for.
+//! Which frames hold a page, and which of them is the latest up to some frame. The index is made only if it is needed.
 //!
-//! While frames are passed over, a [`Column`] of their page numbers is collected: 4 bytes a frame, and at most an eighth
-//! more. The index is made of it in one of two forms, and neither takes more than 8 bytes a frame, whatever the pages are:
+//! During a pass over the frames, a column of their page numbers is collected: 4 bytes for each frame, and at most an
+//! eighth more. The index is made from the column in one of two forms. Neither takes more than 8 bytes for each frame,
+//! whatever the page numbers are:
 //!
-//! * Where no page number is larger than the number of frames, as sparse matrices are stored: one array with the frames of
-//!   page 1, then those of page 2, and so on, and one with the place at which each page's frames begin. Nothing is sorted.
-//! * Else a sorted list of page and frame, as one number of 64 bits each.
+//! * If no page number is larger than the number of frames: as sparse matrices are stored. One array has the frames of
+//!   page 1, then those of page 2, and so on. Another array has the place at which the frames of each page begin.
+//!   Nothing is sorted.
+//! * Otherwise: a sorted list of page and frame, as one number of 64 bits each.
 //!
-//! So column and index take at most 12.5 bytes a frame while the index is made. Of the 21 bytes a frame within which every
-//! command stays (`tests/hostile/memory.rs`), 8.5 are left to who collects something else beside it.
+//! So the column and the index take at most 12.5 bytes for each frame while the index is made. Every command stays
+//! within 21 bytes for each frame (`tests/hostile/memory.rs`), so 8.5 are left for what else is collected.
 
 use std::ops::Range;
 
@@ -31,9 +33,9 @@ pub struct FrameIndex(Rows);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rows {
-    /// For each page from 0 on, where its frames begin in `frames`; one more at the end.
+    /// For each page from 0 on: where its frames begin in `frames`. One more entry is at the end.
     ByPage { starts: Vec<u32>, frames: Vec<u32> },
-    /// Page in the upper half, frame in the lower.
+    /// The page in the upper half, the frame in the lower half.
     Sorted(Vec<u64>),
 }
 
@@ -44,10 +46,10 @@ impl Default for Rows {
 }
 
 impl FrameIndex {
-    /// From the page of each frame: the first is that of frame 1. Frames beyond the 2^32nd, which no SQLite reads, are
-    /// left out.
+    /// Makes the index from the page of each frame, frame 1 first. Frames after number 2^32 - 1, which SQLite does not
+    /// read, are left out.
     ///
-    /// Page numbers are hostile: memory depends on the number of frames alone.
+    /// Page numbers may be hostile: the memory depends only on the number of frames.
     #[must_use]
     pub fn of(column: &[PageNumber]) -> Self {
         let column = column.get(..u32::MAX as usize).unwrap_or(column);
@@ -61,7 +63,7 @@ impl FrameIndex {
         self.row(page).map(|at| self.frame_at(at))
     }
 
-    /// The newest frame that holds a page, of those up to `frame`.
+    /// The newest frame that holds a page, among those up to `frame`.
     #[must_use]
     pub fn newest(&self, page: PageNumber, frame: FrameNumber) -> Option<FrameNumber> {
         match &self.0 {
@@ -94,7 +96,7 @@ impl FrameIndex {
         by_page.chain(entries.chunk_by(of_one_page).filter_map(|row| row.last().copied().map(unpacked)))
     }
 
-    /// Where the frames of a page stand.
+    /// The range of the frames of a page.
     fn row(&self, page: PageNumber) -> Range<usize> {
         match &self.0 {
             Rows::ByPage { starts, .. } => {
@@ -125,7 +127,7 @@ fn by_page(column: &[PageNumber], largest: usize) -> Rows {
             *count += 1;
         }
     }
-    // From counts to ends; then each frame, from the last on, moves its row's end down to where it stands itself.
+    // Counts become ends. Then each frame, from the last one on, moves the end of its row down to its own place.
     starts.iter_mut().fold(0, |end, count| {
         *count += end;
         *count
@@ -155,7 +157,7 @@ fn unpacked(entry: u64) -> FrameOfPage {
     FrameOfPage { page: PageNumber((entry >> 32) as u32), frame: FrameNumber(entry & u64::from(u32::MAX)) }
 }
 
-/// The page of each frame from frame 1 on, while they are passed over: what an index is made of.
+/// The page of each frame from frame 1 on, collected during a pass. An index is made from it.
 #[derive(Debug, Default)]
 pub(crate) struct Column(Vec<PageNumber>);
 
@@ -170,7 +172,7 @@ impl Column {
         self.0.len()
     }
 
-    /// The index of the first `frames` frames.
+    /// Makes the index of the first `frames` frames.
     pub(crate) fn index(&self, frames: u64) -> FrameIndex {
         let frames = usize::try_from(frames).unwrap_or(usize::MAX);
         FrameIndex::of(self.0.get(..frames).unwrap_or(&self.0))
@@ -178,7 +180,7 @@ impl Column {
 }
 
 /// A long list grows by an eighth, not to twice its length: for ten million frames the unused half of a list would take
-/// tens of megabytes. Held by `memory_is_enough_for_a_commit_in_every_frame` with that many.
+/// tens of megabytes. Held by `memory_is_enough_for_a_commit_in_every_frame` with this number of frames.
 pub(crate) fn append<T>(list: &mut Vec<T>, item: T) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / 8).max(1024));
