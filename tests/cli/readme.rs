@@ -114,3 +114,29 @@ fn the_readme_names_every_option() {
     assert!(unknown.is_empty(), "README.md names {unknown:?}, which do not exist");
     assert!(all.len() >= 30, "found only {all:?}");
 }
+
+/// Tests that try every command in some way, and the commands that have no part in it.
+const TRY_EVERY_COMMAND: &[(&str, &[&str])] = &[
+    // Names that are not UTF-8: of files.
+    ("tests/cli/names.rs", &["ps", "explain", "schema"]),
+    // Files that cannot be read.
+    ("tests/cli/bad_input.rs", &["probe", "ps", "explain", "lab", "schema"]),
+    ("tests/hostile/terminal.rs", &[]),
+    // Only looking: these look at no file of others.
+    ("tests/hostile/strace.rs", &["explain", "lab", "schema"]),
+    // Files of ten million frames.
+    ("tests/hostile/memory.rs", &["probe", "ps", "lab", "schema"]),
+    ("tests/live/host.rs", &["explain", "lab", "schema"]),
+];
+
+#[test]
+fn every_command_has_a_line_in_the_tests_that_try_every_command() {
+    let help = help(&[]);
+    for (file, without) in TRY_EVERY_COMMAND {
+        let text = fs::read_to_string(file).unwrap();
+        for command in commands(&help).into_iter().filter(|command| !without.contains(command)) {
+            let named = [format!("\"{command}\""), format!("\"{command} ")].iter().any(|name| text.contains(name));
+            assert!(named, "{file} does not try {command}");
+        }
+    }
+}
