@@ -1,18 +1,16 @@
 //! Findings about two or more sides.
 
 use super::judge::Judged;
-use super::mappings::{self, Mapped};
 use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal};
-use crate::finding::surroundings;
-use crate::finding::value::{
-    Apart, Diverged, GoneIndex, Parting, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
-};
-use crate::finding::{Finding, Found};
+use crate::finding::value::{Apart, Diverged, Parting, Sides, TwoDatabases, TwoIndexes, Unsettled};
+use crate::finding::{Finding, Found, processes, surroundings};
 use crate::sides::{Identity, Part};
 
 /// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
-    let of_sides = Placed::all(sides).flat_map(|of| of_side(of).into_iter().chain(unstable(of.side)));
+    let of_sides = Placed::all(sides).flat_map(|Placed { index, side }| {
+        processes::findings(index, &side.label, &side.evidence).into_iter().chain(unstable(side))
+    });
     let of_pairs = pairs.iter().filter(|pair| pair.verdict.one_side.is_none()).flat_map(|pair| {
         let two_mounts = || (pair.verdict.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
         let files = shared_wal_index(pair)
@@ -22,32 +20,6 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
         [files, diverged(pair)]
     });
     of_sides.chain(of_pairs.flatten()).collect()
-}
-
-/// Findings about the processes of one side and its path.
-pub(super) fn of_side(of: Placed<'_>) -> Vec<Finding> {
-    [split_brain(of), shm_deleted(of.side), of_another_file(of.side)].into_iter().flatten().collect()
-}
-
-/// Processes that still use a database or a `-wal` that was replaced.
-fn of_another_file(side: &Side) -> Option<Finding> {
-    let database = mappings::of_others(side, |mapping| mapping.database_open);
-    let wal = mappings::of_others(side, |mapping| mapping.wal_open);
-    let (part, found) = match (database.is_empty(), wal.is_empty()) {
-        (false, _) => (Part::Database, database),
-        (true, false) => (Part::Wal, wal),
-        (true, true) => return None,
-    };
-    let processes = mappings::processes(&found);
-    Some(apart(part, Apart::Process { side: side.label.clone(), apart: part, processes }))
-}
-
-/// One wal-index used for two databases, or for two `-wal` files.
-fn apart(part: Part, apart: Apart) -> Finding {
-    Finding::new(match part {
-        Part::Database => Found::WalIndexSharedDatabaseNot { apart },
-        _ => Found::WalIndexSharedWalNot { apart },
-    })
 }
 
 /// One folder behind two mounts. The signs are another device, the same inode numbers, and either the same source or
@@ -80,25 +52,6 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
     })
 }
 
-fn split_brain(of: Placed<'_>) -> Option<Finding> {
-    let Mapped::Split(cut_off) = mappings::mapped(of) else { return None };
-    Some(Finding::new(Found::SplitBrain { split: SplitIndex::Side { side: of.side.label.clone(), cut_off } }))
-}
-
-fn shm_deleted(side: &Side) -> Option<Finding> {
-    let file = side.evidence.files.shm.value()?;
-    if identity::reachable(&side.evidence, file) {
-        return None;
-    }
-    Some(Finding::new(Found::ShmDeleted {
-        gone: GoneIndex::DuringCapture {
-            side: side.label.clone(),
-            links: file.links,
-            paths_unchanged: side.evidence.paths_unchanged,
-        },
-    }))
-}
-
 fn unstable(side: &Side) -> Option<Finding> {
     let unsettled = || Unsettled::Side { side: side.label.clone() };
     (!side.stable).then(|| Finding::new(Found::BundleUnstable { unsettled: unsettled() }))
@@ -108,7 +61,8 @@ fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     let two = judged.verdict.two_files.as_ref()?;
     let (Identity::TwoInodes(looks) | Identity::TwoLockInodes(looks)) = two else { return None };
     let files = Box::new(two.clone());
-    Some(apart(looks.part, Apart::Pair { sides: sides(&judged.pair), apart: looks.part, files }))
+    let apart = Apart::Pair { sides: sides(&judged.pair), apart: looks.part, files };
+    Some(Finding::new(Found::apart(apart)))
 }
 
 /// Content that contradicts, from two captures between which too much may have happened.

@@ -61,14 +61,9 @@ pub(super) fn judge(pair: &Pair<'_>, part: Part) -> Identity {
     weigh(pair, part).unwrap_or_else(Identity::Unknown)
 }
 
-/// Whether the path still led to this file when the capture ended.
-pub(super) fn reachable(evidence: &Evidence, file: &FileView) -> bool {
-    evidence.paths_unchanged && file.links > 0
-}
-
 /// Whether the path still led to this part when the capture ended. A folder stays when its files are replaced.
 fn still_there(evidence: &Evidence, file: &FileView, part: Part) -> bool {
-    reachable(evidence, file) || part == Part::Directory && evidence.folder_unchanged && file.links > 0
+    evidence.reachable(file) || part == Part::Directory && evidence.folder_unchanged && file.links > 0
 }
 
 fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, Unknown> {

@@ -23,11 +23,7 @@ mod side;
 mod temporal;
 mod verdict;
 
-use crate::evidence::Evidence;
 use crate::evidence::live::Live;
-use crate::finding::rules::{self, Facts};
-use crate::finding::{Finding, surroundings};
-use crate::look::Inspection;
 
 pub use crate::sides::*;
 pub use probe::{Met, probe};
@@ -66,13 +62,6 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
     }
 }
 
-/// Findings about the running processes of one side: whether they are cut off from a process that opens the path now.
-#[must_use]
-pub fn findings_of_side(label: &str, evidence: &Evidence) -> Vec<Finding> {
-    let side = Side::new(label, evidence.clone());
-    findings::of_side(Placed { index: SideIndex(0), side: &side })
-}
-
 /// A side and its position among all.
 #[derive(Clone, Copy)]
 struct Placed<'a> {
@@ -84,19 +73,6 @@ impl<'a> Placed<'a> {
     fn all(sides: &'a [Side]) -> impl Iterator<Item = Self> {
         sides.iter().enumerate().map(|(index, side)| Self { index: SideIndex(index), side })
     }
-}
-
-/// Every finding about one look: what the files show, how they are mounted, linked and owned, and whether running
-/// processes have other files mapped. The gravest come first.
-#[must_use]
-pub fn findings_of(inspection: &Inspection) -> Vec<Finding> {
-    let mut around = Vec::new();
-    if let Some(evidence) = &inspection.surroundings {
-        around.extend(findings_of_side(&inspection.origin.label, evidence));
-        around.extend(surroundings::findings(evidence));
-        around.extend(inspection.origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
-    }
-    rules::findings(&Facts { around: &around, ..Facts::of(inspection) })
 }
 
 /// Two sides to be judged.

@@ -65,6 +65,14 @@ pub struct Evidence {
     pub page_tables: Observation<Vec<live::PageTable>>,
 }
 
+impl Evidence {
+    /// Whether the path still led to this file when the capture ended.
+    #[must_use]
+    pub fn reachable(&self, file: &FileView) -> bool {
+        self.paths_unchanged && file.links > 0
+    }
+}
+
 /// The observation for a field that is missing in a bundle of an earlier walscope.
 #[cfg(feature = "capture")]
 fn not_recorded<T>() -> Observation<T> {

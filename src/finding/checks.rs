@@ -1,11 +1,10 @@
 //! The checks of `verify`: whether each check could be made, and how grave its findings are.
 
 pub use super::check_name::CheckName;
-use super::rules::Facts;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::ParseError;
 use crate::format::db::DatabaseHead;
-use crate::look::{HotJournal, Inspection, NotCompared, Why};
+use crate::look::{Depth, HotJournal, Inspection, NotCompared, Why};
 use crate::number::FrameNumber;
 
 /// The result of a check.
@@ -84,10 +83,13 @@ impl From<Result<(), NotChecked>> for Looked {
     }
 }
 
-/// The table of checks. `findings` are all findings of the same look.
+/// The table of checks. It is empty for a look that did not compare the files. `findings` are all findings of the same
+/// look.
 #[must_use]
-pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
-    let Some(examined) = facts.examined else { return Vec::new() };
+pub fn checks(examined: &Inspection, findings: &[Finding]) -> Vec<Check> {
+    if examined.depth != Depth::CrossChecked {
+        return Vec::new();
+    }
     let rows = [
         (CheckName::WalHeader, wal_header(examined).into()),
         (CheckName::WalFrames, wal_frames(examined)),
@@ -98,7 +100,7 @@ pub fn checks(facts: &Facts<'_>, findings: &[Finding]) -> Vec<Check> {
         (CheckName::DatabaseHeader, database(examined).into()),
         (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
         (CheckName::BackfilledInDatabase, backfilled(examined).into()),
-        (CheckName::Journal, journal(facts.hot_journal).into()),
+        (CheckName::Journal, journal(examined.hot_journal).into()),
     ];
     rows.into_iter().map(|(check, looked)| judge(check, looked, findings)).collect()
 }

@@ -12,6 +12,7 @@ use crate::evidence::Device;
 use crate::look::WrongPage;
 use crate::look::checkpoint::Restart;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, Salts};
+use crate::sides::Part;
 use crate::wal::EndReason;
 
 /// Makes [`Code`] and [`Found`] from the table. A row has the variant, the name and the title of the code, the
@@ -250,6 +251,17 @@ impl Code {
     #[must_use]
     pub fn gravest(self) -> Severity {
         self.severities().iter().copied().max().unwrap_or(Severity::Error)
+    }
+}
+
+impl Found {
+    /// One wal-index used for two databases, or for two `-wal` files.
+    #[must_use]
+    pub fn apart(apart: Apart) -> Self {
+        match apart.part() {
+            Part::Database => Self::WalIndexSharedDatabaseNot { apart },
+            _ => Self::WalIndexSharedWalNot { apart },
+        }
     }
 }
 

@@ -4,11 +4,15 @@
 mod check_name;
 pub mod checks;
 pub mod code;
+pub mod processes;
 pub mod rules;
 pub mod surroundings;
 pub mod value;
 
 pub use code::{Code, Found};
+
+use crate::look::Inspection;
+use crate::sides::SideIndex;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +56,31 @@ impl Finding {
     pub fn code(&self) -> Code {
         self.found.code()
     }
+}
+
+/// Every finding about one look: what the files show, how they are mounted, linked and owned, and whether running
+/// processes have other files mapped. The gravest come first.
+///
+/// ```
+/// use walscope::finding::{Code, findings};
+/// use walscope::look::{Bytes, Options, inspect};
+///
+/// let encrypted = Bytes { database: Some(vec![7; 4096]), ..Bytes::default() };
+/// let found = findings(&inspect(&encrypted, &Options::default())?);
+/// assert_eq!(found.first().map(|finding| finding.code()), Some(Code::DatabaseOpaque));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use]
+pub fn findings(inspection: &Inspection) -> Vec<Finding> {
+    let mut found = rules::of_files(inspection);
+    if let Some(evidence) = &inspection.surroundings {
+        let origin = &inspection.origin;
+        found.extend(processes::findings(SideIndex(0), &origin.label, evidence));
+        found.extend(surroundings::findings(evidence));
+        found.extend(origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
+    }
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub fn needs_care(file_system: &str) -> Option<&'static str> {
     FileSystemKind::by_name(file_system).care
 }
 
-/// Findings about one side. The rules of `compare` show whether its running processes are split.
+/// Findings about one side. [`super::processes`] shows whether its running processes are split.
 #[must_use]
 pub fn findings(evidence: &Evidence) -> Vec<Finding> {
     let files = &evidence.files;

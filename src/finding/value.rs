@@ -252,6 +252,16 @@ pub enum Apart {
     },
 }
 
+impl Apart {
+    /// The file that there are two of.
+    #[must_use]
+    pub const fn part(&self) -> Part {
+        match self {
+            Self::Process { apart, .. } | Self::Pair { apart, .. } => *apart,
+        }
+    }
+}
+
 impl Fact for Apart {
     fn show(&self, _: &'static str, evidence: &mut Evidence) {
         match self {

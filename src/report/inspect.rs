@@ -10,7 +10,7 @@ use super::database::Database;
 use super::finding::{FindingDocument, documents};
 use super::shm::Shm;
 use super::wal::Wal;
-use crate::compare;
+use crate::finding::findings;
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
 
 /// The schema's name and version.
@@ -77,7 +77,7 @@ impl InspectDocument {
     /// Makes the document of one look.
     #[must_use]
     pub fn new(inspection: &Inspection) -> Self {
-        let findings = compare::findings_of(inspection);
+        let findings = findings(inspection);
         let diagnosed = inspection.checkpoint.as_ref().zip(inspection.wal.as_ref());
         let mut reasons = reasons(inspection);
         if diagnosed.is_none() {

@@ -9,10 +9,8 @@ use super::finding::{FindingDocument, documents};
 use super::inspect::{self, Source, SourceKind};
 use super::text::{self, GREEN, RED, YELLOW, entry, many, styled};
 use super::{line, table};
-use crate::compare;
 use crate::finding::checks::{self, Check, CheckResult};
-use crate::finding::rules::Facts;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, findings};
 use crate::look::Inspection;
 use crate::say;
 use crate::wal::FrameCounts;
@@ -137,8 +135,8 @@ impl VerifyDocument {
     /// Makes the document of one look.
     #[must_use]
     pub fn new(inspection: &Inspection) -> Self {
-        let findings = compare::findings_of(inspection);
-        let checks = checks::checks(&Facts::of(inspection), &findings);
+        let findings = findings(inspection);
+        let checks = checks::checks(inspection, &findings);
         Self {
             schema: SCHEMA,
             source: Source::from(&inspection.origin),

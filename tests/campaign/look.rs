@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use walscope::compare::findings_of;
 use walscope::evidence::{ByteLock, LocksView};
-use walscope::finding::{Finding, Severity};
+use walscope::finding::{Finding, Severity, findings};
 use walscope::look::checkpoint::CheckpointFacts;
 use walscope::look::marks_and_locks::{ReadMark, read_marks};
 use walscope::look::{Options, inspect};
@@ -34,7 +33,7 @@ impl Look {
     pub fn at(path: &Path) -> Self {
         let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
         let seen = inspect(files.as_ref(), &Options::default()).unwrap();
-        let found = findings_of(&seen);
+        let found = findings(&seen);
         let wal = seen.wal.expect("a look at the WAL");
         Self {
             facts: seen.checkpoint.expect("a diagnosis"),

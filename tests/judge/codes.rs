@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use walscope::finding::rules::{Facts, findings};
-use walscope::finding::{Code, Finding, Severity};
-use walscope::look::HotJournal;
+use walscope::finding::{Code, Finding, Severity, findings};
+use walscope::look::{Bytes, HotJournal, Inspection, Options, inspect};
 use walscope::report::finding::FindingDocument;
 
 use crate::common::synthetic::{Shm, WalWriter, sum};
@@ -155,14 +154,22 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
 }
 
 /// Codes of what was seen around the files, not in them.
-fn cases_of_circumstances() -> Vec<(&'static str, Severity, Facts<'static>)> {
-    let moved: &'static [String] = Box::leak(Box::new(["a.db".to_owned()]));
+fn cases_of_circumstances() -> Vec<(&'static str, Severity, Inspection)> {
+    let changed = |change: fn(&mut Inspection)| {
+        let mut look = inspect(&Bytes::default(), &Options::default()).unwrap();
+        change(&mut look);
+        look
+    };
     vec![
-        ("access_time_moved", Severity::Notice, Facts { access_time_moved: moved, ..Facts::default() }),
-        ("bundle_readable_by_others", Severity::Notice, Facts { readable_by_others: true, ..Facts::default() }),
-        ("bundle_unstable", Severity::Warning, Facts { unstable: Some("why"), ..Facts::default() }),
-        ("files_replaced", Severity::Notice, Facts { replaced: true, ..Facts::default() }),
-        ("hot_journal", Severity::Notice, Facts { hot_journal: HotJournal::Waits, ..Facts::default() }),
+        (
+            "access_time_moved",
+            Severity::Notice,
+            changed(|look| look.origin.access_time_moved = vec!["a.db".to_owned()]),
+        ),
+        ("bundle_readable_by_others", Severity::Notice, changed(|look| look.origin.readable_by_others = true)),
+        ("bundle_unstable", Severity::Warning, changed(|look| look.origin.unstable = Some("why".to_owned()))),
+        ("files_replaced", Severity::Notice, changed(|look| look.replaced = true)),
+        ("hot_journal", Severity::Notice, changed(|look| look.hot_journal = HotJournal::Waits)),
     ]
 }
 
@@ -171,12 +178,12 @@ fn every_code_has_a_case_that_raises_it_and_nothing_else() {
     for (code, severity, world) in cases() {
         assert_eq!(world.codes(), [(code.to_owned(), severity)], "the case of {code}");
     }
-    for (code, severity, facts) in cases_of_circumstances() {
-        assert_eq!(codes(&findings(&facts)), [(code, severity)]);
+    for (code, severity, look) in cases_of_circumstances() {
+        assert_eq!(codes(&findings(&look)), [(code, severity)]);
     }
     let mut examined = healthy().examine();
     examined.wal.as_mut().unwrap().file_size = 64 << 20;
-    assert_eq!(codes(&findings(&Facts::of(&examined))), [("wal_large_little_live", Severity::Notice)]);
+    assert_eq!(codes(&findings(&examined)), [("wal_large_little_live", Severity::Notice)]);
     let raised = raised();
     let of_checks = Code::ALL.iter().filter(|code| code.check().is_some());
     let missing: Vec<&str> = of_checks.map(|code| code.name()).filter(|name| !raised.contains(name)).collect();

@@ -7,9 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use walscope::bundle::Capture;
 use walscope::bytes::ReadAt;
-use walscope::compare::findings_of;
 use walscope::evidence::{ByteLock, Evidence, Holder, LockState, LocksView, ShmLocks};
-use walscope::finding::Code;
+use walscope::finding::{Code, findings};
 use walscope::look::checkpoint::Doubt;
 use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
@@ -266,7 +265,7 @@ fn look_at(still: &Still) -> Inspection {
 fn page(examined: &Inspection) -> Option<(Sentence, Vec<Code>)> {
     let wal = examined.wal.as_ref()?;
     let checkpoint = examined.checkpoint.as_ref()?;
-    let found = findings_of(examined);
+    let found = findings(examined);
     let document = CheckpointDocument::new(checkpoint, wal, &found);
     assert!(document.explanation.ends_with('.'), "{document:?}");
     Some((sentence(checkpoint, wal), found.iter().map(|finding| finding.code()).collect()))

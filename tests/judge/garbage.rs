@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use walscope::bytes::ReadAt;
 use walscope::evidence::LocksView;
-use walscope::finding::Severity;
-use walscope::finding::rules::{Facts, findings};
+use walscope::finding::{Severity, findings};
 use walscope::look::{DatabaseSeen, Options, Seen, WalSeen, inspect};
 use walscope::shm::{BlockFacts, WalIndex};
 
@@ -67,7 +66,7 @@ fn judged(world: &World, what: &str) -> Vec<String> {
     // Buffers are larger than these files.
     let most = 8 * (bytes as u64 + (1 << 20));
     assert!(read.load(Ordering::Relaxed) <= most, "{what}: {read:?} bytes read of {bytes}");
-    let found = findings(&Facts::of(&examined));
+    let found = findings(&examined);
     found
         .into_iter()
         .filter(|found| found.severity > Severity::Info)

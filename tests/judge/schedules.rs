@@ -1,8 +1,7 @@
 //! Files that change while they are read: what a healthy SQLite does meanwhile must not look like damage.
 
-use walscope::finding::Severity;
 use walscope::finding::checks::{self, CheckName, CheckResult};
-use walscope::finding::rules::{Facts, findings};
+use walscope::finding::{Severity, findings};
 use walscope::look::checkpoint::{CheckpointState, diagnose};
 use walscope::look::{Inspection, Options, inspect};
 
@@ -17,10 +16,7 @@ fn look(world: Moving) -> Inspection {
 }
 
 fn codes(examined: &Inspection) -> Vec<(String, Severity)> {
-    findings(&Facts::of(examined))
-        .into_iter()
-        .map(|finding| (finding.code().name().to_owned(), finding.severity))
-        .collect()
+    findings(examined).into_iter().map(|finding| (finding.code().name().to_owned(), finding.severity)).collect()
 }
 
 /// A commit of one more frame for page 3, copied at once.
@@ -117,7 +113,7 @@ fn files_replaced_during_a_look_are_not_compared() {
         }));
         assert!(examined.look_again() && !examined.settled);
         assert_eq!(codes(&examined), [("files_replaced".to_owned(), Severity::Notice)]);
-        let checks = checks::checks(&Facts::of(&examined), &[]);
+        let checks = checks::checks(&examined, &[]);
         let held_against =
             |check: &&checks::Check| check.check.name().contains("against") || check.check == CheckName::ShmHash;
         assert!(checks.iter().filter(held_against).all(|check| check.result == CheckResult::Skipped), "{checks:?}");

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, LockState, LocksView, ShmLocks};
-use walscope::finding::rules::{Facts, findings};
-use walscope::finding::{Finding, Severity};
+use walscope::finding::{Finding, Severity, findings};
 use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 
 use crate::common::synthetic::{Shm, WalWriter};
@@ -125,7 +124,7 @@ impl World {
     }
 
     pub fn findings(&self) -> Vec<Finding> {
-        findings(&Facts::of(&self.examine()))
+        findings(&self.examine())
     }
 
     pub fn codes(&self) -> Vec<(String, Severity)> {

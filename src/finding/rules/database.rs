@@ -12,7 +12,7 @@ const LARGE: u64 = 64 << 20;
 /// Little means less than this part of the file.
 const LITTLE: u64 = 4;
 
-pub(super) fn findings(examined: &Inspection, checkpoint: Option<&CheckpointFacts>) -> Vec<Finding> {
+pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
     let Some(wal) = &examined.wal else { return Vec::new() };
     let plain = match &examined.database {
         Some(DatabaseHead::Plain(header)) => Some(header),
@@ -29,7 +29,7 @@ pub(super) fn findings(examined: &Inspection, checkpoint: Option<&CheckpointFact
             without_database(examined, wal),
             not_in_database(examined),
             too_short(examined),
-            checkpoint.and_then(|checkpoint| large_little_live(wal, checkpoint)),
+            examined.checkpoint.as_ref().and_then(|checkpoint| large_little_live(wal, checkpoint)),
             plain.and_then(versions::written_in_wal_reset_range),
         ])
         .flatten()

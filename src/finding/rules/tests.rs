@@ -1,12 +1,23 @@
 //! What each file says by itself; what files say about each other is tested from outside, in `tests/judge`.
 use super::*;
 use crate::evidence::{ByteLock, LockState, LocksView, ShmLocks};
-use crate::finding::Severity;
-use crate::format::shm;
-use crate::wal::{EndReason, scan};
+use crate::finding::{Severity, findings};
+use crate::format::db::DatabaseHead;
+use crate::format::shm::{self, IndexHead};
+use crate::look::{Bytes, Options, inspect};
+use crate::wal::{EndReason, WalFacts, scan};
 
-fn codes(facts: &Facts<'_>) -> Vec<(String, Severity)> {
-    findings(facts).into_iter().map(|finding| (finding.code().name().to_owned(), finding.severity)).collect()
+/// A look that saw nothing, and held no files against each other.
+fn nothing() -> Inspection {
+    inspect(&Bytes::default(), &Options { depth: Depth::Heads, ..Options::default() }).unwrap()
+}
+
+fn of(origin: Origin) -> Inspection {
+    Inspection { origin, ..nothing() }
+}
+
+fn codes(look: &Inspection) -> Vec<(String, Severity)> {
+    findings(look).into_iter().map(|finding| (finding.code().name().to_owned(), finding.severity)).collect()
 }
 
 fn database(version: u8) -> DatabaseHead {
@@ -50,14 +61,13 @@ fn clean_facts_raise_nothing() {
     let wal = WalFacts::absent();
     let shm = shm([[0; 48]; 2]);
     let database = database(2);
-    let facts = Facts { database: Some(&database), wal: Some(&wal), shm: Some(&shm), ..Facts::default() };
-    assert_eq!(codes(&facts), []);
-    assert_eq!(codes(&Facts::default()), []);
+    let look = Inspection { database: Some(database), wal: Some(wal), shm: Some(shm), ..nothing() };
+    assert_eq!(codes(&look), []);
+    assert_eq!(codes(&nothing()), []);
 }
 
 #[test]
 fn each_file_by_itself_raises_one_code_for_one_fault() {
-    let moved = ["a.db".to_owned()];
     let (wal2, opaque, plain) = (database(3), DatabaseHead::Opaque, database(2));
     let unusable = wal(0x1234_5678, 4096);
     let mut version = wal(0x377f_0682, 4096);
@@ -65,20 +75,20 @@ fn each_file_by_itself_raises_one_code_for_one_fault() {
     let differ = shm([[0; 48], [1; 48]]);
     let wrong = shm([[1; 48]; 2]);
     let mut raised: Vec<String> = [
-        Facts { database: Some(&wal2), ..Facts::default() },
-        Facts { database: Some(&opaque), ..Facts::default() },
-        Facts { database: Some(&plain), hot_journal: HotJournal::Waits, ..Facts::default() },
-        Facts { wal: Some(&unusable), ..Facts::default() },
-        Facts { wal: Some(&version), ..Facts::default() },
-        Facts { shm: Some(&differ), ..Facts::default() },
-        Facts { shm: Some(&wrong), ..Facts::default() },
-        Facts { unstable: Some("why"), ..Facts::default() },
-        Facts { readable_by_others: true, ..Facts::default() },
-        Facts { access_time_moved: &moved, ..Facts::default() },
+        Inspection { database: Some(wal2), ..nothing() },
+        Inspection { database: Some(opaque), ..nothing() },
+        Inspection { database: Some(plain), hot_journal: HotJournal::Waits, ..nothing() },
+        Inspection { wal: Some(unusable), ..nothing() },
+        Inspection { wal: Some(version), ..nothing() },
+        Inspection { shm: Some(differ), ..nothing() },
+        Inspection { shm: Some(wrong), ..nothing() },
+        of(Origin { unstable: Some("why".to_owned()), ..Origin::memory() }),
+        of(Origin { readable_by_others: true, ..Origin::memory() }),
+        of(Origin { access_time_moved: vec!["a.db".to_owned()], ..Origin::memory() }),
     ]
     .iter()
-    .flat_map(|facts| {
-        let codes = codes(facts);
+    .flat_map(|look| {
+        let codes = codes(look);
         assert_eq!(codes.len(), 1, "{codes:?}");
         codes.into_iter().map(|(code, _)| code)
     })
@@ -91,37 +101,36 @@ fn each_file_by_itself_raises_one_code_for_one_fault() {
 #[test]
 fn every_reason_that_makes_a_header_unusable_is_a_warning() {
     for facts in [wal(0x1234_5678, 4096), wal(0x377f_0682, 1000), wal(0x377f_0682, 4096)] {
-        let facts = Facts { wal: Some(&facts), ..Facts::default() };
-        assert_eq!(codes(&facts), [("wal_header_unusable".to_owned(), Severity::Warning)]);
+        let look = Inspection { wal: Some(facts), ..nothing() };
+        assert_eq!(codes(&look), [("wal_header_unusable".to_owned(), Severity::Warning)]);
     }
 }
 
 #[test]
 fn a_torn_wal_index_is_as_grave_as_who_holds_its_locks() {
-    let head = shm([[0; 48], [1; 48]]);
     for (held, severity) in [
         (Some("write"), Severity::Info),
         (Some("recover"), Severity::Info),
         (Some("dead_man_switch"), Severity::Warning),
         (None, Severity::Notice),
     ] {
-        let locks = locks(held);
-        let facts = Facts { shm: Some(&head), locks: Some(&locks), ..Facts::default() };
-        assert_eq!(codes(&facts), [("shm_header_copies_differ".to_owned(), severity)], "{held:?}");
+        let look = Inspection { shm: Some(shm([[0; 48], [1; 48]])), locks: Some(locks(held)), ..nothing() };
+        assert_eq!(codes(&look), [("shm_header_copies_differ".to_owned(), severity)], "{held:?}");
     }
 }
 
 #[test]
 fn a_journal_beside_a_database_in_rollback_mode_is_no_warning() {
     let rollback = database(1);
-    let facts = Facts { database: Some(&rollback), hot_journal: HotJournal::Waits, ..Facts::default() };
-    assert_eq!(codes(&facts), [("hot_journal".to_owned(), Severity::Notice)]);
+    let look = Inspection { database: Some(rollback), hot_journal: HotJournal::Waits, ..nothing() };
+    assert_eq!(codes(&look), [("hot_journal".to_owned(), Severity::Notice)]);
 }
 
 #[test]
 fn the_gravest_finding_comes_first() {
     let database = database(3);
-    let facts = Facts { database: Some(&database), readable_by_others: true, unstable: Some("x"), ..Facts::default() };
-    let severities: Vec<Severity> = codes(&facts).into_iter().map(|(_, severity)| severity).collect();
+    let origin = Origin { readable_by_others: true, unstable: Some("x".to_owned()), ..Origin::memory() };
+    let look = Inspection { database: Some(database), ..of(origin) };
+    let severities: Vec<Severity> = codes(&look).into_iter().map(|(_, severity)| severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Warning, Severity::Notice]);
 }

@@ -7,11 +7,9 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail};
 use walscope::bundle::{self, Capture, Options};
 use walscope::compare::{self, LivePair, Side};
-use walscope::finding::Finding;
-use walscope::finding::rules::{self, Facts};
-use walscope::finding::surroundings;
+use walscope::finding::{Finding, rules, surroundings};
 use walscope::linux::{self, OpenedFiles};
-use walscope::look;
+use walscope::look::{self, Seen};
 use walscope::report::compare::CompareDocument;
 use walscope::source::{self, Source};
 
@@ -138,11 +136,9 @@ fn unique(label: &str, before: &[Capture]) -> String {
 
 /// Findings about the capture itself. An unstable capture is not among them: the comparison reports it.
 fn about_capture(capture: &Capture) -> Vec<Finding> {
-    let mut found = rules::findings(&Facts {
-        readable_by_others: capture.readable_by_others,
-        access_time_moved: &capture.manifest.access_time_moved,
-        ..Facts::default()
-    });
+    let mut origin = capture.origin();
+    origin.unstable = None;
+    let mut found = rules::of_origin(&origin);
     found.extend(surroundings::findings(&capture.manifest.evidence));
     found.extend(surroundings::user_cannot_write(&capture.manifest.evidence));
     for finding in &mut found {

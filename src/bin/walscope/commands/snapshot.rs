@@ -10,8 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use walscope::bundle::{self, Manifest, Options, WalMode};
 use walscope::evidence::Observation;
-use walscope::finding::Finding;
-use walscope::finding::rules::{self, Facts};
+use walscope::finding::{Finding, rules};
 use walscope::linux::OpenedFiles;
 use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
@@ -193,12 +192,7 @@ fn has_wal_index(manifest: &Manifest) -> bool {
 }
 
 fn found(manifest: &Manifest) -> Vec<Finding> {
-    let stability = &manifest.stability;
-    rules::findings(&Facts {
-        unstable: (!stability.stable).then(|| stability.reason.as_deref().unwrap_or("no reason given")),
-        access_time_moved: &manifest.access_time_moved,
-        ..Facts::default()
-    })
+    rules::of_origin(&manifest.origin(&manifest.path))
 }
 
 /// Waits until the database and both siblings exist. Ctrl-C ends it.

@@ -1,0 +1,127 @@
+//! What the running processes of one side have mapped: whether they are cut off from a process that opens the path now,
+//! and whether one wal-index is used for two files.
+
+use std::collections::BTreeSet;
+
+use super::value::{Apart, GoneIndex, SplitIndex};
+use super::{Finding, Found};
+use crate::evidence::{Evidence, FileOpen, Mapping, Observation};
+use crate::sides::{CutOffProcesses, NotMapped, Part, Process, Recorded, SideIndex, Unseen, What};
+
+/// Findings about the processes of one side and its path. `at` is its position among those that are compared.
+#[must_use]
+pub fn findings(at: SideIndex, label: &str, evidence: &Evidence) -> Vec<Finding> {
+    let found = [split_brain(at, label, evidence), shm_deleted(label, evidence), of_another_file(label, evidence)];
+    found.into_iter().flatten().collect()
+}
+
+/// The result of a look at one side's processes.
+#[derive(Debug)]
+pub enum Mapped<'a> {
+    /// Visible processes map exactly the side's `-shm`, and no other wal-index.
+    This(Vec<&'a Mapping>),
+    /// Visible processes map another wal-index than the one that the path leads to.
+    Split(CutOffProcesses),
+    /// Nothing is known, for this reason.
+    Unseen(NotMapped),
+}
+
+/// Looks at the visible processes of one side.
+///
+/// Only processes of the side's own mount namespace count for its path, because the same path is another file
+/// elsewhere. A process that has the side's database open counts everywhere.
+#[must_use]
+pub fn mapped(side: SideIndex, evidence: &Evidence) -> Mapped<'_> {
+    let unseen = |what, reason| Mapped::Unseen(NotMapped::Unseen(Unseen { side, what, reason }));
+    let Some(view) = evidence.mappings.value() else {
+        return unseen(What::Mappings, Recorded::of(&evidence.mappings));
+    };
+    let Some(namespace) = evidence.host.namespaces.mount.value() else {
+        return unseen(What::MountNamespace, Recorded::of(&evidence.host.namespaces.mount));
+    };
+    let mappings = || view.mappings.iter().filter(|mapping| mapping.shared);
+    let own = || mappings().filter(|mapping| mapping.mount_namespace.value() == Some(namespace));
+    let shm = &evidence.files.shm;
+    let id = match shm {
+        Observation::Seen { value } => match &value.maps_identity {
+            Observation::Seen { value } => Some(*value),
+            other => return unseen(What::MappedIdentity(Part::Shm), Recorded::of(other)),
+        },
+        Observation::Missing { .. } => None,
+        other => return unseen(What::File(Part::Shm), Recorded::of(other)),
+    };
+    let cut_off: Vec<Mapping> = mappings().filter(|mapping| mapping.cut_off.is_some()).cloned().collect();
+    let reachable = shm.value().is_some_and(|file| evidence.reachable(file));
+    if !cut_off.is_empty() {
+        let path_leads_to = id.filter(|_| reachable);
+        return Mapped::Split(CutOffProcesses { side, mappings: cut_off, path_leads_to });
+    }
+    if shm.value().is_some() && !reachable {
+        return Mapped::Unseen(NotMapped::Replaced(side));
+    }
+    // `maps` escapes a newline and nothing else.
+    let path = format!("{}-shm", evidence.files.database_path).replace('\n', "\\012");
+    if own().any(|mapping| Some(mapping.inode) != id && mapping.path == path) {
+        return Mapped::Unseen(NotMapped::SeenOnce(side));
+    }
+    let this: Vec<&Mapping> = own().filter(|mapping| Some(mapping.inode) == id).collect();
+    if !this.is_empty() {
+        return Mapped::This(this);
+    }
+    Mapped::Unseen(NotMapped::Nobody {
+        side,
+        passing: view.passing,
+        denied: view.processes_denied,
+        reason: view.denied_reason.clone().map(Recorded),
+        not_listed: view.mappings_not_listed,
+    })
+}
+
+/// The processes of some mappings, each once, sorted by pid.
+#[must_use]
+pub fn of_mappings(mappings: &[&Mapping]) -> Vec<Process> {
+    let all: BTreeSet<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
+    all.into_iter().collect()
+}
+
+fn split_brain(at: SideIndex, label: &str, evidence: &Evidence) -> Option<Finding> {
+    let Mapped::Split(cut_off) = mapped(at, evidence) else { return None };
+    Some(Finding::new(Found::SplitBrain { split: SplitIndex::Side { side: label.to_owned(), cut_off } }))
+}
+
+fn shm_deleted(label: &str, evidence: &Evidence) -> Option<Finding> {
+    let file = evidence.files.shm.value()?;
+    if evidence.reachable(file) {
+        return None;
+    }
+    Some(Finding::new(Found::ShmDeleted {
+        gone: GoneIndex::DuringCapture {
+            side: label.to_owned(),
+            links: file.links,
+            paths_unchanged: evidence.paths_unchanged,
+        },
+    }))
+}
+
+/// Processes that still use a database or a `-wal` that was replaced.
+fn of_another_file(label: &str, evidence: &Evidence) -> Option<Finding> {
+    let database = of_others(evidence, |mapping| mapping.database_open);
+    let wal = of_others(evidence, |mapping| mapping.wal_open);
+    let (part, found) = match (database.is_empty(), wal.is_empty()) {
+        (false, _) => (Part::Database, database),
+        (true, false) => (Part::Wal, wal),
+        (true, true) => return None,
+    };
+    let processes = of_mappings(&found);
+    let apart = Apart::Process { side: label.to_owned(), apart: part, processes };
+    Some(Finding::new(Found::apart(apart)))
+}
+
+/// Processes anywhere that map the wal-index of a side, but do not have the database or the `-wal` open that its path
+/// leads to.
+fn of_others(evidence: &Evidence, open: fn(&Mapping) -> FileOpen) -> Vec<&Mapping> {
+    let id = evidence.files.shm.value().and_then(|file| file.maps_identity.value());
+    let mappings = evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+    let of_this = mappings.filter(|mapping| mapping.shared && mapping.cut_off.is_none() && Some(&mapping.inode) == id);
+    of_this.filter(|mapping| open(mapping) == FileOpen::NotOpen).collect()
+}
