@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, kernel};
-use crate::evidence::file_system::{FileSystemKind, Inodes};
+use crate::evidence::file_system::{FileSystemKind, Inodes, SharedMappings};
 use crate::evidence::{Evidence, FileSystem, FileView, InodeId, Observation};
 use crate::sides::{
     BothLooks, Difference, Identity, NoProof, Part, Recorded, Replaced, ReuseUnseen, SecondSign, SeenFile, Unknown,
@@ -23,7 +23,7 @@ const TICK: i128 = 20_000_000;
 /// Whether the `-shm` of a side is on a file system of the allow-list.
 pub(super) fn shm_is_local(side: &Side) -> bool {
     let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
-    file_system.is_some_and(|found| FileSystemKind::of(found).is_local())
+    file_system.is_some_and(|found| FileSystemKind::of(found).mappings == SharedMappings::OneCache)
 }
 
 /// What one side saw of one file.

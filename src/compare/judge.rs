@@ -59,7 +59,8 @@ fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because
     because.extend(identity::because(shm));
     because.push(directory::because(pair, shm));
     because.push(mappings::because(pair, shm));
-    because.extend(beacon::because(pair.a.index, pair.b.index, pair.live));
+    because.extend(beacon::because(pair.a.index, pair.b.index, pair.live, beacon::Worth::of_pair(pair)));
+    because.extend(pair.live.and_then(|live| beacon::tried(pair.a.index, pair.b.index, live)));
     because.extend(pair.live.and_then(beacon::coherence));
     because.push(temporal::because(pair));
     because.push(history::content(pair));

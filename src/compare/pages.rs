@@ -4,7 +4,7 @@
 //! moment. Equal frames at one moment are one memory, on any file system. Different frames, again and again, are two.
 
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
-use crate::evidence::file_system::FileSystemKind;
+use crate::evidence::file_system::{FileSystemKind, PageFrames};
 use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView};
 use crate::sides::{MappedBy, NoPages, PageFact, Recorded};
 
@@ -169,7 +169,7 @@ fn one_mapping(x: &Seen<'_>, y: &Seen<'_>) -> bool {
 /// Whether the `-shm` is on an overlay or on another file system with layers, as far as is known.
 fn stacked(side: &Side) -> bool {
     let file_system = side.evidence.files.shm.value().and_then(|file| file.file_system.value());
-    file_system.is_none_or(|found| FileSystemKind::by_magic(found.magic).layers)
+    file_system.is_none_or(|found| FileSystemKind::by_magic(found.magic).frames == PageFrames::OfProcesses)
 }
 
 /// Compares page by page. `x` was read before `y` and again after it.

@@ -2,6 +2,7 @@
 
 use super::judge::{self, decided_by};
 use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity};
+use crate::evidence::FileSystem;
 use crate::evidence::live::Live;
 use crate::sides::{Identity, PeerUnknown, SideIndex, Unknown};
 
@@ -13,13 +14,13 @@ const THERE: SideIndex = SideIndex(1);
 /// How the identity of the `-shm` can be judged.
 #[derive(Clone, Copy)]
 pub enum Met<'a> {
-    /// The other side's beacon has the same digest of kernel identity as this side's file. So what is known of this
-    /// file is true of both, and both are open now.
+    /// The other side's answer was bound to the same kernel identity as this side's file has: what is known of this one
+    /// is true of both, and both are open now.
     SameIdentity(&'a Side),
     /// Its identity is not known, for this reason.
     Unknown(PeerUnknown),
-    /// There is no examined file, only a scratch file.
-    Folder,
+    /// It was no examined file but a scratch file, on this file system if that was seen.
+    Folder(Option<&'a FileSystem>),
 }
 
 /// Judges what two sides showed each other. This side is the first side of `live`.
@@ -32,13 +33,19 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             (files.shm, files.doubt)
         }
         Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None),
-        Met::Folder => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None),
+        Met::Folder(_) => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None),
     };
     let mut because = match met {
-        Met::Folder => Vec::new(),
+        Met::Folder(_) => Vec::new(),
         Met::SameIdentity(_) | Met::Unknown(_) => identity::because(&shm),
     };
-    because.extend(beacon::because(HERE, THERE, Some(live)));
+    let worth = match met {
+        Met::SameIdentity(side) => beacon::Worth::of_side(side),
+        Met::Unknown(_) => beacon::Worth::of_another_file(),
+        Met::Folder(file_system) => beacon::Worth::of_folder(file_system),
+    };
+    because.extend(beacon::because(HERE, THERE, Some(live), worth));
+    because.extend(beacon::tried(HERE, THERE, live));
     because.extend(beacon::coherence(live));
     let (memory, locks) = (judge::answer(&because, About::Memory), judge::answer(&because, About::Locks));
     let sharing = match Answer::of_both(memory, locks) {

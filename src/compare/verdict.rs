@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use crate::sides::{
     BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, Identity, LineageFact, MappingFact,
-    OneSide, PageFact, SideIndex, TemporalFact,
+    OneSide, PageFact, SideIndex, TemporalFact, TriedFact,
 };
 
 /// The answer to a question.
@@ -52,6 +52,8 @@ pub enum Kind {
     ProcessMappings,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
+    /// Locks that one side held and the other tried to take.
+    TriedLocks,
     /// Random numbers written through one mapping and read through the other.
     MappingCoherence,
     /// The order in time of what the sides showed.
@@ -112,6 +114,8 @@ pub enum Fact {
     ProcessMappings(MappingFact),
     /// The result of a lock beacon.
     LockBeacon(BeaconFact),
+    /// Locks that were tried.
+    TriedLocks(TriedFact),
     /// The result of a trial by mapping.
     MappingCoherence(CoherenceFact),
     /// What samples in time show.
@@ -144,6 +148,7 @@ impl Because {
             Fact::DirectoryIdentity(_) => Kind::DirectoryIdentity,
             Fact::ProcessMappings(_) => Kind::ProcessMappings,
             Fact::LockBeacon(_) => Kind::LockBeacon,
+            Fact::TriedLocks(_) => Kind::TriedLocks,
             Fact::MappingCoherence(_) => Kind::MappingCoherence,
             Fact::Temporal(_) => Kind::Temporal,
             Fact::ContentLineage(_) => Kind::ContentLineage,

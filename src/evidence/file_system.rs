@@ -19,6 +19,38 @@ pub enum Inodes {
     Unreliable,
 }
 
+/// What F_OFD_GETLK of fcntl(2) says about locks: it shows which lock would stop a write lock, and takes none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedLocks {
+    /// The kernel keeps the locks itself, in one list per inode. A lock that is seen stops others, and one that is not
+    /// seen is not there.
+    Enforced,
+    /// A daemon, a server or another kernel answers. A lock that is seen may stop nobody. One that is not seen is not
+    /// there.
+    Shown,
+    /// A lock that is seen may stop nobody, and one that is not seen may be there all the same.
+    ShownInPart,
+}
+
+/// What shared mappings of one file have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedMappings {
+    /// One inode has one page cache: all mappings of it are one memory.
+    OneCache,
+    /// Mappings through one mount of this kernel usually are one memory. Other mounts and other kernels have pages of
+    /// their own. Some of these file systems refuse shared mappings.
+    NotProvenByInode,
+}
+
+/// What page frames say that were read through a descriptor of walscope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFrames {
+    /// A process that opens the file later gets the same pages.
+    OfNextOpener,
+    /// Only the mappings of running processes count: a process that opens the file later may get other pages.
+    OfProcesses,
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystemKind {
@@ -42,10 +74,22 @@ pub struct FileSystemKind {
     /// inotify reports every write, also writes through other mounts. Source: inotify(7), "Limitations and caveats",
     /// for network file systems; two FUSE mounts of one folder have two inodes here.
     pub reports_writes: bool,
-    /// It has layers. A read-only descriptor may show pages of a lower layer; the first writer copies the file and then
-    /// uses other pages. So page frames of such a descriptor say nothing about a process that opens the file later.
-    /// Source: Documentation/filesystems/overlayfs.rst, "Non-standard behavior".
-    pub layers: bool,
+    /// What asking for a lock tells. Source: whether the file system has a `lock` operation of its own
+    /// (Documentation/filesystems/locking.rst, `file_operations`); without one the kernel keeps the locks (fs/locks.c).
+    ///
+    /// folklore: on NFSv3 F_GETLK does not report shared locks of other clients, and F_SETLK is refused because of them
+    /// (net/lockd). On NFSv4 a read-only descriptor can get a delegation, and its locks then stay on its client. Seen
+    /// with two clients, and with two mounts of one client. Held by `an_unseen_lock_on_nfs_is_unknown_and_on_ext4_free`.
+    ///
+    /// folklore: a FUSE daemon that forwards locks takes them as locks of its own process. These never exclude each
+    /// other, and F_GETLK shows them all the same. Seen with bindfs 1.14.7 `--enable-lock-forwarding`; held by
+    /// `locks_that_a_fuse_mount_shows_and_grants_are_refuted_by_trying`.
+    pub asked_locks: AskedLocks,
+    /// What shared mappings have in common. Source: docs/evidence.md, `kernel_identity` and `mapping_coherence`.
+    pub mappings: SharedMappings,
+    /// What page frames tell. On layers a read-only descriptor may show pages of a lower layer; the first writer copies
+    /// the file and then uses other pages. Source: Documentation/filesystems/overlayfs.rst, "Non-standard behavior".
+    pub frames: PageFrames,
     /// Why WAL needs care on it. Source: docs/findings.md, `file_system_needs_care`; SQLite's wal.html, "All processes
     /// using a database must be on the same host computer". `None` means that no problem is known, not that there is
     /// none.
@@ -61,19 +105,38 @@ const LOCAL: FileSystemKind = FileSystemKind {
     inodes: Inodes::Local { generations: true },
     subvolumes: false,
     reports_writes: true,
-    layers: false,
+    asked_locks: AskedLocks::Enforced,
+    mappings: SharedMappings::OneCache,
+    frames: PageFrames::OfNextOpener,
     care: None,
 };
 
-/// What is assumed about a file system without a row: its inode numbers prove nothing.
+/// What is assumed about a file system without a row, the most careful of everything: its inode numbers prove nothing,
+/// inotify may miss writes, a lock that is seen may stop nobody, and one that is not seen may be there.
 ///
-/// It is also assumed that inotify reports its writes, as the kernel does for every local file system, and that it
-/// needs no care, because no reason is known.
-pub const UNKNOWN: FileSystemKind = FileSystemKind { inodes: Inodes::Unreliable, ..LOCAL };
+/// It needs no care, because no reason is known.
+pub const UNKNOWN: FileSystemKind = FileSystemKind {
+    inodes: Inodes::Unreliable,
+    reports_writes: false,
+    asked_locks: AskedLocks::ShownInPart,
+    mappings: SharedMappings::NotProvenByInode,
+    frames: PageFrames::OfProcesses,
+    ..LOCAL
+};
 
-/// A file system on another machine, or served by a daemon: others can write without this kernel, or this mount,
-/// noticing.
-const REMOTE: FileSystemKind = FileSystemKind { reports_writes: false, ..UNKNOWN };
+/// A local file system whose inode numbers were not examined. The kernel keeps its locks and sees its writes.
+const OF_THIS_KERNEL: FileSystemKind =
+    FileSystemKind { inodes: Inodes::Unreliable, mappings: SharedMappings::NotProvenByInode, ..LOCAL };
+
+/// A file system that a daemon or another kernel serves: others can write without this kernel, or this mount, noticing.
+const SERVED: FileSystemKind =
+    FileSystemKind { asked_locks: AskedLocks::Shown, frames: PageFrames::OfNextOpener, ..UNKNOWN };
+
+/// A network file system, on which it was not examined whether every lock is seen.
+const REMOTE: FileSystemKind = FileSystemKind { frames: PageFrames::OfNextOpener, ..UNKNOWN };
+
+/// `f_type` of FUSE, also of virtiofs.
+const FUSE: u64 = 0x6573_5546;
 
 const OTHER_MACHINE: &str = "another machine's mappings are never seen";
 const SMB: &str = "another machine's mappings are never seen, and byte-range locks depend on the server and on options";
@@ -112,26 +175,59 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         name: "overlay",
         title: "overlay",
         inodes: Inodes::Overlay,
-        layers: true,
+        reports_writes: true,
+        // It has no locks of its own: the kernel lists them at the overlay's inode.
+        asked_locks: AskedLocks::Enforced,
         care: Some(
             "a file opened before its copy-up is another file afterwards, and two overlays of one folder share nothing that is written",
         ),
         ..UNKNOWN
     },
-    FileSystemKind { names: &["aufs"], magics: &[0x6175_6673], name: "aufs", title: "aufs", layers: true, ..UNKNOWN },
-    FileSystemKind { names: &["zfs"], magics: &[0x2fc1_2fc1], name: "zfs", title: "ZFS", ..UNKNOWN },
+    FileSystemKind {
+        names: &["aufs"],
+        magics: &[0x6175_6673],
+        name: "aufs",
+        title: "aufs",
+        reports_writes: true,
+        ..UNKNOWN
+    },
+    FileSystemKind { names: &["zfs"], magics: &[0x2fc1_2fc1], name: "zfs", title: "ZFS", ..OF_THIS_KERNEL },
+    FileSystemKind {
+        names: &["bcachefs"],
+        magics: &[0xca45_1a4e],
+        name: "bcachefs",
+        title: "bcachefs",
+        ..OF_THIS_KERNEL
+    },
+    FileSystemKind { names: &["ramfs"], magics: &[0x8584_58f6], name: "ramfs", title: "ramfs", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["vfat", "msdos"], magics: &[0x4d44], name: "vfat", title: "FAT", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["exfat"], magics: &[0x2011_bab0], name: "exfat", title: "exFAT", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["ntfs3"], magics: &[0x7366_746e], name: "ntfs3", title: "NTFS", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["jfs"], magics: &[0x3153_464a], name: "jfs", title: "JFS", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["nilfs2"], magics: &[0x3434], name: "nilfs2", title: "NILFS2", ..OF_THIS_KERNEL },
+    // Nobody writes to these, and the kernel keeps locks on them as well.
+    FileSystemKind {
+        names: &["squashfs"],
+        magics: &[0x7371_7368],
+        name: "squashfs",
+        title: "squashfs",
+        ..OF_THIS_KERNEL
+    },
+    FileSystemKind { names: &["erofs"], magics: &[0xe0f5_e1e2], name: "erofs", title: "EROFS", ..OF_THIS_KERNEL },
+    FileSystemKind { names: &["iso9660"], magics: &[0x9660], name: "iso9660", title: "ISO 9660", ..OF_THIS_KERNEL },
     FileSystemKind {
         names: &["fuse", "fuseblk"],
-        magics: &[0x6573_5546],
+        magics: &[FUSE],
         name: "fuse",
         title: "FUSE",
         care: Some("two FUSE mounts of one folder each have memory and locks of their own"),
-        ..REMOTE
+        ..SERVED
     },
     FileSystemKind {
         names: &["virtiofs"],
+        title: "virtiofs",
         care: Some("it is shared with another kernel, and whether mappings are coherent depends on its DAX setting"),
-        ..REMOTE
+        ..SERVED
     },
     FileSystemKind {
         names: &["9p"],
@@ -139,7 +235,7 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         name: "9p",
         title: "9p",
         care: Some("it is shared with another kernel, and its mappings and locks need not reach there"),
-        ..REMOTE
+        ..SERVED
     },
     FileSystemKind {
         names: &["nfs", "nfs4"],
@@ -160,14 +256,38 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         care: Some(OTHER_MACHINE),
         ..REMOTE
     },
-    FileSystemKind { names: &["lustre"], title: "Lustre", care: Some(OTHER_MACHINE), ..REMOTE },
-    FileSystemKind { names: &["gpfs"], title: "GPFS", care: Some(OTHER_MACHINE), ..REMOTE },
+    FileSystemKind {
+        names: &["lustre"],
+        magics: &[0x0bd0_0bd0],
+        name: "lustre",
+        title: "Lustre",
+        care: Some(OTHER_MACHINE),
+        ..REMOTE
+    },
+    FileSystemKind {
+        names: &["gpfs"],
+        magics: &[0x4750_4653],
+        name: "gpfs",
+        title: "GPFS",
+        care: Some(OTHER_MACHINE),
+        ..REMOTE
+    },
     FileSystemKind {
         names: &["vboxsf"],
+        magics: &[0x786f_4256],
+        name: "vboxsf",
+        title: "vboxsf",
         care: Some("it is shared with another kernel, and shared mappings are not supported"),
         ..REMOTE
     },
-    FileSystemKind { names: &["prl_fs"], care: Some("it is shared with another kernel"), ..REMOTE },
+    FileSystemKind {
+        names: &["prl_fs"],
+        magics: &[0x7c7c_6673],
+        name: "prl_fs",
+        title: "prl_fs",
+        care: Some("it is shared with another kernel"),
+        ..REMOTE
+    },
 ];
 
 impl FileSystemKind {
@@ -190,6 +310,15 @@ impl FileSystemKind {
     pub fn of(file_system: &FileSystem) -> &'static Self {
         let fits = |row: &&Self| row.names.contains(&&*file_system.name) && row.magics.contains(&file_system.magic);
         FILE_SYSTEMS.iter().find(fits).unwrap_or(&UNKNOWN)
+    }
+
+    /// The row for a name, with or without a part after a dot, if the magic number agrees with it. This is the row for
+    /// what may be said about locks: `fuse.bindfs` is FUSE.
+    #[must_use]
+    pub fn of_type(file_system: &FileSystem) -> &'static Self {
+        let row = Self::by_name(&file_system.name);
+        let virtiofs = row.magics.is_empty() && file_system.magic == FUSE;
+        if row.magics.contains(&file_system.magic) || virtiofs { row } else { &UNKNOWN }
     }
 
     /// Whether one inode is one page cache and one list of locks.
@@ -220,9 +349,44 @@ mod tests {
 
     #[test]
     fn what_is_in_no_row_proves_nothing() {
-        for row in [FileSystemKind::by_name("bcachefs"), FileSystemKind::by_magic(0xca45_1a4e)] {
+        for row in [FileSystemKind::by_name("newfs"), FileSystemKind::by_magic(0x1234_5678)] {
             assert_eq!(row, &UNKNOWN);
-            assert!(!row.is_local());
+            assert!(!row.is_local() && !row.reports_writes);
+            assert_eq!(row.asked_locks, AskedLocks::ShownInPart);
+            assert_eq!(row.frames, PageFrames::OfProcesses);
+        }
+    }
+
+    /// No row is more careful than the one for unknown file systems, and only the local ones prove by their inodes.
+    #[test]
+    fn only_local_file_systems_are_trusted() {
+        for row in FILE_SYSTEMS {
+            assert_eq!(row.is_local(), row.mappings == SharedMappings::OneCache, "{}", row.title);
+            assert!(
+                !row.is_local() || (row.asked_locks == AskedLocks::Enforced && row.reports_writes),
+                "{}",
+                row.title
+            );
+        }
+        for name in
+            ["fuse", "virtiofs", "9p", "nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "vboxsf", "prl_fs"]
+        {
+            let row = FileSystemKind::by_name(name);
+            assert!(!row.reports_writes && row.asked_locks != AskedLocks::Enforced, "{name}");
+            assert!(row.magics.iter().all(|magic| !FileSystemKind::by_magic(*magic).reports_writes), "{name}");
+        }
+        assert_eq!(FileSystemKind::by_magic(0x6969).asked_locks, AskedLocks::ShownInPart);
+    }
+
+    #[test]
+    fn the_row_for_locks_needs_a_number_that_agrees_with_the_name() {
+        let of = |name: &str, magic| {
+            FileSystemKind::of_type(&FileSystem { name: name.to_owned(), magic, fsid: String::new() }).title
+        };
+        assert_eq!((of("fuse.bindfs", FUSE), of("nfs4", 0x6969), of("ext4", 0xef53)), ("FUSE", "NFS", "ext4"));
+        assert_eq!(of("virtiofs", FUSE), FileSystemKind::by_name("virtiofs").title);
+        for (name, magic) in [("ext4", FUSE), ("fuse.bindfs", 0xef53), ("virtiofs", 0xef53)] {
+            assert_eq!(of(name, magic), UNKNOWN.title, "{name}");
         }
     }
 

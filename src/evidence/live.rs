@@ -19,6 +19,10 @@ pub struct Live {
     /// Numbers that were written through one mapping and read through another. `None`: it is no part of the trial,
     /// because an examined file is never written to.
     pub coherence: Option<Observation<CoherenceView>>,
+    /// Locks that one side held and the other tried to take. `None`: it is no part of the trial, because a write lock
+    /// needs a descriptor that is open for writing.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub tried: Option<Observation<TriedView>>,
 }
 
 impl Live {
@@ -29,6 +33,7 @@ impl Live {
             pages: Observation::missing(reason),
             beacon: BeaconView { forth: Observation::missing(reason), back: Observation::missing(reason) },
             coherence: None,
+            tried: None,
         }
     }
 }
@@ -231,6 +236,43 @@ pub struct CoherenceView {
     pub wanted: u32,
     /// Number of round trips that were made.
     pub made: u32,
+}
+
+/// Locks on a scratch file, tried in both directions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+pub struct TriedView {
+    /// The first side held, the second tried.
+    pub forth: TriedLook,
+    /// The second side held, the first tried.
+    pub back: TriedLook,
+}
+
+/// What one side was told when it tried to take write locks that the other side held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+pub struct TriedLook {
+    /// By F_OFD_SETLK, byte by byte over the pattern of a beacon.
+    pub by_description: Observation<Refusal>,
+    /// By F_SETLK of a process of its own, byte by byte over the pattern of a beacon.
+    pub by_process: Observation<Refusal>,
+    /// By F_SETLK, on the bytes that SQLite locks in a `-shm` and in a database, where a process of the other side held
+    /// them by F_SETLK, as SQLite does.
+    pub as_sqlite: Observation<Refusal>,
+    /// Whether the holder knows that it held all of them from before the tries until after them.
+    pub held_throughout: bool,
+}
+
+/// How tries to take locks ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum Refusal {
+    /// Each lock that the other side held was refused, and each byte that it did not hold was granted.
+    Refused,
+    /// One or more locks were granted although the other side held them.
+    Granted,
+    /// Bytes that the other side did not hold were refused too.
+    Garbled,
 }
 
 #[cfg(test)]

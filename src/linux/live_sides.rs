@@ -13,6 +13,7 @@ pub fn live(a: &LiveSide<'_>, b: &LiveSide<'_>) -> live::Live {
         pages: pagemap::in_turn(&Proc::system(), a, b),
         beacon: beacon::challenge(a.files, b.files),
         coherence: None,
+        tried: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use crate::evidence::file_system::{AskedLocks, FileSystemKind, UNKNOWN};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
@@ -152,6 +153,16 @@ fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mou
     keys
 }
 
+/// What it means that the kernel was asked and showed no lock. On a file system on which not every lock is seen, the
+/// byte may be held.
+fn unseen_lock(file: &File) -> (LockState, Option<String>) {
+    let kind = stat::magic_of(file).map_or(&UNKNOWN, FileSystemKind::by_magic);
+    if kind.asked_locks != AskedLocks::ShownInPart {
+        return (LockState::Free, None);
+    }
+    (LockState::Unknown, Some(format!("no lock was seen, and on {} one can be held without being seen", kind.title)))
+}
+
 /// One lock byte, or range, from which a [`ByteLock`] is made.
 struct Byte {
     slot: LockSlot,
@@ -168,7 +179,7 @@ impl Byte {
         let mut pids = BTreeSet::new();
         let (state, reason) = match file {
             Observation::Seen { value } => match sys::first_conflict(value, bytes.start, bytes.end - bytes.start) {
-                Ok(None) => (LockState::Free, None),
+                Ok(None) => unseen_lock(value),
                 Ok(Some(conflict)) => {
                     pids.extend(u32::try_from(conflict.pid).ok().filter(|pid| *pid > 0));
                     (if conflict.exclusive { LockState::Exclusive } else { LockState::Shared }, None)

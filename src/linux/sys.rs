@@ -2,8 +2,10 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -80,6 +82,138 @@ pub fn lock_shared(file: &File, start: u64, length: u64) -> io::Result<()> {
 /// mounts.
 pub fn unlock(file: &File, start: u64, length: u64) -> io::Result<()> {
     set_lock(file, libc::F_UNLCK, start, length)
+}
+
+/// F_OFD_SETLK with F_WRLCK: a write lock that belongs to this descriptor's open file description. Returns whether it was
+/// granted; it was refused if somebody else holds a lock there.
+///
+/// Call this on a scratch file only: the descriptor must be open for writing.
+///
+/// # Errors
+/// What else fcntl(2) said.
+pub fn try_exclusive(file: &File, start: u64, length: u64) -> io::Result<bool> {
+    granted(set_lock(file, libc::F_WRLCK, start, length))
+}
+
+/// EAGAIN alone is a refusal: EACCES can also mean that locks are forbidden here.
+fn granted(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// How a process is asked to lock: the type of the lock, and its range.
+type Request = [i64; 3];
+/// Bytes of a request.
+const REQUEST: usize = size_of::<Request>();
+/// How long a lock helper may take for an answer, on a busy machine or a slow server.
+const ANSWER_AT_MOST: Duration = Duration::from_secs(10);
+
+/// A process that takes POSIX locks (F_SETLK) on one open file, as SQLite does. These belong to a process and are lost
+/// when it closes any descriptor of the file, so a process of its own holds them.
+#[derive(Debug)]
+pub struct LockHelper {
+    pid: libc::pid_t,
+    socket: UnixStream,
+}
+
+impl LockHelper {
+    /// Starts it. It has the same open file, and ends when this value is dropped.
+    ///
+    /// # Errors
+    /// What socketpair(2) or fork(2) said.
+    pub fn start(file: &File) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(ANSWER_AT_MOST))?;
+        // SAFETY: the child calls nothing but `serve`, which makes system calls only and never returns: it allocates
+        // nothing and takes no lock of this process, so it does not matter what other threads were doing.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: this is the child.
+            0 => unsafe { serve(theirs.as_raw_fd(), ours.as_raw_fd(), file.as_raw_fd()) },
+            pid => Ok(Self { pid, socket: ours }),
+        }
+    }
+
+    /// F_SETLK with F_WRLCK in the helper. Returns whether it was granted.
+    ///
+    /// # Errors
+    /// What else fcntl(2) said, or that the helper did not answer.
+    pub fn try_exclusive(&self, start: u64, length: u64) -> io::Result<bool> {
+        granted(self.ask(libc::F_WRLCK, start, length))
+    }
+
+    /// F_SETLK with F_RDLCK in the helper.
+    ///
+    /// # Errors
+    /// What fcntl(2) said, or that the helper did not answer.
+    pub fn lock_shared(&self, start: u64, length: u64) -> io::Result<()> {
+        self.ask(libc::F_RDLCK, start, length)
+    }
+
+    /// F_SETLK with F_UNLCK in the helper.
+    ///
+    /// # Errors
+    /// What fcntl(2) said, or that the helper did not answer.
+    pub fn unlock(&self, start: u64, length: u64) -> io::Result<()> {
+        self.ask(libc::F_UNLCK, start, length)
+    }
+
+    fn ask(&self, kind: libc::c_int, start: u64, length: u64) -> io::Result<()> {
+        let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
+        let request: Request =
+            [kind.into(), i64::try_from(start).map_err(too_far)?, i64::try_from(length).map_err(too_far)?];
+        let (mut socket, mut answer) = (&self.socket, [0; 4]);
+        socket.write_all(request.map(i64::to_ne_bytes).as_flattened())?;
+        socket.read_exact(&mut answer)?;
+        match i32::from_ne_bytes(answer) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Drop for LockHelper {
+    fn drop(&mut self) {
+        // SAFETY: the child is not waited for before this, so its pid is its own; the status is not asked for.
+        unsafe {
+            libc::kill(self.pid, libc::SIGKILL);
+            libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// Locks as it is asked, until nobody asks any more.
+///
+/// # Safety
+/// To be called in a child right after fork(2): it ends the process.
+unsafe fn serve(socket: libc::c_int, parents: libc::c_int, file: libc::c_int) -> ! {
+    let mut request: Request = [0; 3];
+    // SAFETY: all descriptors are this child's copies, and the buffers are local and of the given sizes. None of these
+    // calls returns to code of the parent.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close(parents);
+        loop {
+            let count = libc::read(socket, request.as_mut_ptr().cast(), REQUEST);
+            if count != REQUEST as isize {
+                libc::_exit(0);
+            }
+            let [kind, start, length] = request;
+            let mut lock: libc::flock = std::mem::zeroed();
+            lock.l_type = kind as libc::c_short;
+            lock.l_whence = libc::SEEK_SET as libc::c_short;
+            lock.l_start = start as libc::off_t;
+            lock.l_len = length as libc::off_t;
+            let done = libc::fcntl(file, libc::F_SETLK, &raw const lock);
+            let answer = if done == -1 { io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) } else { 0 };
+            if libc::write(socket, (&raw const answer).cast(), size_of::<i32>()) != size_of::<i32>() as isize {
+                libc::_exit(0);
+            }
+        }
+    }
 }
 
 fn set_lock(file: &File, kind: libc::c_int, start: u64, length: u64) -> io::Result<()> {
@@ -177,6 +311,26 @@ pub(super) mod tests {
         let file = tempfile::tempfile().unwrap();
         assert_eq!(first_conflict(&file, 120, 1).unwrap(), None);
         assert!(first_conflict(&file, u64::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn write_locks_of_descriptions_and_of_helpers_exclude_each_other() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
+        let (a, b) = (open(), open());
+        let (helper_a, helper_b) = (LockHelper::start(&a).unwrap(), LockHelper::start(&b).unwrap());
+        lock_shared(&a, 1 << 40, 1).unwrap();
+        assert!(!try_exclusive(&b, 1 << 40, 1).unwrap());
+        assert!(!helper_a.try_exclusive(1 << 40, 1).unwrap() && !helper_b.try_exclusive(1 << 40, 1).unwrap());
+        assert!(helper_a.try_exclusive(120, 1).unwrap());
+        assert!(!helper_b.try_exclusive(120, 1).unwrap() && !try_exclusive(&a, 120, 1).unwrap());
+        helper_a.unlock(120, 1).unwrap();
+        helper_a.lock_shared(120, 1).unwrap();
+        helper_b.lock_shared(120, 1).unwrap();
+        assert!(!helper_b.try_exclusive(120, 1).unwrap());
+        // Its locks are gone when it is.
+        drop(helper_a);
+        assert!(helper_b.try_exclusive(120, 1).unwrap());
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct ProbeDocument {
     pub nonce: String,
     /// The other side's nonce, after a meeting. Null: no other side was met.
     pub peer_nonce: Option<String>,
+    /// Nonces of further sides that were seen at the same meeting. Another `--token` for each pair keeps them apart.
+    pub other_nonces: Vec<String>,
     /// Whether the other side reported that it saw this one. Null: it cannot report that.
     pub acknowledged: Option<bool>,
     /// Always null. The document of `hold` is printed when holding begins, and the other actions hold nothing. When
@@ -116,8 +118,18 @@ impl ProbeDocument {
         let mut out = entry("Probe", &format!("{} on {on} {}", words(&self.action), line(&self.source)), width);
         out.push_str(&entry("Nonce", &self.nonce, width));
         if let Some(peer) = &self.peer_nonce {
-            let seen = if self.acknowledged == Some(true) { "and it saw this side" } else { "one way only" };
+            let seen = match self.acknowledged {
+                Some(true) => "and it saw this side; there the same two nonces are printed the other way round",
+                _ => "one way only",
+            };
             out.push_str(&entry("Met", &format!("{peer}, {seen}"), width));
+        }
+        if !self.other_nonces.is_empty() {
+            let text = format!(
+                "more than two sides use this word: {} too; give each pair a --token of its own",
+                self.other_nonces.join(", ")
+            );
+            out.push_str(&entry(&styled(BOLD, "Others"), &text, width));
         }
         if let Some(latency) = self.latency {
             let text = format!(

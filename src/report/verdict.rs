@@ -42,6 +42,8 @@ pub enum Kind {
     ProcessMappings,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
+    /// Locks on a scratch file that one side holds and the other side tries to take.
+    TriedLocks,
     /// Random numbers written through one mapping and read through the other.
     MappingCoherence,
     /// The order in time of what the sides showed.
@@ -177,6 +179,7 @@ impl From<compare::Kind> for Kind {
             compare::Kind::DirectoryIdentity => Self::DirectoryIdentity,
             compare::Kind::ProcessMappings => Self::ProcessMappings,
             compare::Kind::LockBeacon => Self::LockBeacon,
+            compare::Kind::TriedLocks => Self::TriedLocks,
             compare::Kind::MappingCoherence => Self::MappingCoherence,
             compare::Kind::Temporal => Self::Temporal,
             compare::Kind::ContentLineage => Self::ContentLineage,

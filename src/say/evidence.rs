@@ -8,7 +8,7 @@ use super::words::{Names, process, processes};
 use crate::compare::{
     BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Gap, Identity, MappedBy,
     MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, OneSide, OtherName, PageFact,
-    PairVerdict, Part, Process, Says, TemporalFact,
+    PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
 };
 use crate::evidence::live::{Mapper, NoFrame};
 
@@ -35,6 +35,8 @@ pub fn detail(item: &Because, names: Names<'_>) -> String {
         Fact::DirectoryIdentity(fact) => directory(fact, names),
         Fact::ProcessMappings(fact) => mappings(fact, names),
         Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::TriedLocks(_) if item.says == Says::Silent => "the tried locks decide nothing here".to_owned(),
+        Fact::TriedLocks(fact) => tried(fact, names),
         Fact::MappingCoherence(_) if item.says == Says::Silent => {
             "the trial by mapping decides nothing here".to_owned()
         }
@@ -78,8 +80,9 @@ pub fn reason(item: &Because, names: Names<'_>) -> Option<String> {
             sides.iter().map(|side| not_mapped(side, names)).collect::<Vec<_>>().join("; ")
         }
         Fact::ProcessMappings(fact) => mappings(fact, names),
-        Fact::LockBeacon(BeaconFact::Silent(why)) => no_beacon(why).to_owned(),
+        Fact::LockBeacon(BeaconFact::Silent(why)) => no_beacon(why),
         Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::TriedLocks(fact) => tried(fact, names),
         Fact::MappingCoherence(fact) => coherence(fact),
         Fact::Temporal(fact) => temporal(fact, names),
         Fact::ContentLineage(fact) => content(fact, names),
@@ -257,10 +260,11 @@ fn not_at_work(why: &NotAtWork, names: Names<'_>) -> String {
 
 fn beacon(fact: &BeaconFact, names: Names<'_>) -> String {
     match fact {
-        BeaconFact::Seen { holder, seeker, nonce } => format!(
-            "64 bits that {} held as locks were read by {} ({nonce:016x})",
+        BeaconFact::Seen { holder, seeker, nonce, doubt } => format!(
+            "64 bits that {} held as locks were read by {} ({nonce:016x}){}",
             names.of(*holder),
-            names.of(*seeker)
+            names.of(*seeker),
+            doubt.as_ref().map(seen_is_not_enough).unwrap_or_default()
         ),
         BeaconFact::NotSeen { holder, seeker } => {
             format!("{} held 64 locks throughout, and {} saw none of them", names.of(*holder), names.of(*seeker))
@@ -269,14 +273,54 @@ fn beacon(fact: &BeaconFact, names: Names<'_>) -> String {
     }
 }
 
-fn no_beacon(why: &NoBeacon) -> &str {
+fn seen_is_not_enough(why: &SeenIsNotEnough) -> String {
     match why {
-        NoBeacon::NotLive => "locks are held by live processes: compare two live sides, or run walscope probe on both",
-        NoBeacon::Garbled => "other locks lay over the pattern; try again",
-        NoBeacon::MayNotHaveBeenThere => {
-            "it was not seen, which counts only where the holder is known to have held throughout, and both paths still name the file"
+        SeenIsNotEnough::FileSystem(title) => format!("; but on {title} a lock that is seen may stop nobody"),
+        SeenIsNotEnough::UnknownFileSystem => {
+            "; but on a file system that walscope does not know a lock that is seen may stop nobody".to_owned()
         }
-        NoBeacon::Untried(why) => &why.0,
+        SeenIsNotEnough::OtherFile => {
+            "; but it is not shown that the other side has the same file, and a program can copy locks from one file to another"
+                .to_owned()
+        }
+    }
+}
+
+fn no_beacon(why: &NoBeacon) -> String {
+    match why {
+        NoBeacon::NotLive => {
+            "locks are held by live processes: compare two live sides, or run walscope probe on both".to_owned()
+        }
+        NoBeacon::Garbled => "other locks lay over the pattern; try again".to_owned(),
+        NoBeacon::MayNotHaveBeenThere => {
+            "it was not seen, which counts only where the holder is known to have held throughout, and both paths still name the file".to_owned()
+        }
+        NoBeacon::NotAllAreSeen(title) => format!(
+            "it was not seen, and on {} a lock can be held without being seen",
+            title.unwrap_or("a file system that walscope does not know")
+        ),
+        NoBeacon::Untried(why) => why.0.clone(),
+    }
+}
+
+fn tried(fact: &TriedFact, names: Names<'_>) -> String {
+    match fact {
+        TriedFact::Refused => {
+            "every write lock was refused that one side tried to take while the other held a lock, also on the bytes that SQLite uses".to_owned()
+        }
+        TriedFact::Granted { holder, trier } => format!(
+            "a write lock was granted to {} although {} held a lock on the same bytes: locks stop nobody there",
+            names.of(*trier),
+            names.of(*holder)
+        ),
+        TriedFact::MayNotHaveBeenHeld(trier) => format!(
+            "a write lock was granted to {}, and it is not known that the other side held its lock at that time",
+            names.of(*trier)
+        ),
+        TriedFact::EverythingRefused(trier) => {
+            format!("locks were refused to {} on bytes that nobody should hold", names.of(*trier))
+        }
+        TriedFact::Untried(why) => why.0.clone(),
     }
 }
 

@@ -4,7 +4,8 @@ use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
 use super::words::Names;
 use crate::compare::{
-    About, Answer, Because, Comparison, Doubt, Identity, Kind, OneSide, PairVerdict, Says, Subject, Verdict,
+    About, Answer, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon, OneSide,
+    PairVerdict, Says, Subject, Verdict,
 };
 
 /// Explains a verdict.
@@ -64,13 +65,24 @@ pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
         ),
         (Answer::Refuted, false) => format!("The two sides do not share one wal-index: {}.", refuting()),
         (Answer::Undecided, folder) => {
+            let met = verdict.because().any(|item| match &item.fact {
+                Fact::LockBeacon(BeaconFact::Silent(why)) => !matches!(why, NoBeacon::Untried(_) | NoBeacon::NotLive),
+                Fact::LockBeacon(_) => true,
+                Fact::MappingCoherence(fact) => !matches!(fact, CoherenceFact::Untried(_)),
+                _ => false,
+            });
             let half = match (verdict.memory, verdict.locks) {
                 (_, Answer::Proven) => "Locks are shared; about the memory nothing is proven.",
                 (Answer::Proven, _) => "Memory is shared; about the locks nothing is proven.",
+                _ if met => "Neither memory nor locks are proven to be shared.",
                 _ => "Nothing is proven: that nobody was met does not say that nothing is shared.",
             };
-            let next = if folder {
+            let next = if folder && met {
+                "The two sides met; the evidence says what was not tried to the end. Run it again on both sides."
+            } else if folder {
                 "Run it on both sides at the same time, with the same word."
+            } else if verdict.locks != Answer::Proven {
+                "walscope probe meet FOLDER, run on both sides, tries the locks and the memory with a scratch file."
             } else {
                 "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames."
             };
@@ -171,6 +183,13 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         sentences.push(format!("Kernel identity does not decide it: {}.", identity(&pair.shm, names)));
     }
     sentences.extend(open().find_map(|pair| pair.doubt.as_ref()).map(|why| not_shown(why, names)));
+    let only_seen = |item: &Because| item.kind == Kind::LockBeacon && item.says == Says::Supports;
+    if verdict.locks == Answer::Undecided && open().any(|pair| pair.because.iter().any(only_seen)) {
+        sentences.push(
+            "Locks of one side are seen by the other, which does not show that they stop anybody there: walscope probe meet FOLDER, run on both sides, tries them with a scratch file."
+                .to_owned(),
+        );
+    }
     sentences.push(
         "Capture on each side while SQLite keeps the database open there, on one kernel, and keep the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs)."
             .to_owned(),
@@ -205,6 +224,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::DirectoryIdentity => "the identity of the directory",
         Kind::ProcessMappings => "what processes have mapped",
         Kind::LockBeacon => "the lock beacon",
+        Kind::TriedLocks => "the tried locks",
         Kind::MappingCoherence => "the trial by mapping",
         Kind::Temporal => "the order in time",
         Kind::ContentLineage => "the content of the frames",

@@ -194,6 +194,8 @@ pub enum BeaconFact {
         seeker: SideIndex,
         /// What was held.
         nonce: u64,
+        /// Why that does not prove that locks are shared; `None`: it does.
+        doubt: Option<SeenIsNotEnough>,
     },
     /// One side held it all the time, and the other saw nothing.
     NotSeen {
@@ -206,6 +208,17 @@ pub enum BeaconFact {
     Silent(NoBeacon),
 }
 
+/// Why a lock that is seen may stop nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeenIsNotEnough {
+    /// The kernel does not keep the locks of this file system itself; its title.
+    FileSystem(&'static str),
+    /// The file system was not seen, or is in no table.
+    UnknownFileSystem,
+    /// It is not known that the other side has the same file: locks can be copied from one file to another.
+    OtherFile,
+}
+
 /// Why a lock beacon shows nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoBeacon {
@@ -215,6 +228,8 @@ pub enum NoBeacon {
     Garbled,
     /// It was not seen, but it may not have been held.
     MayNotHaveBeenThere,
+    /// It was not seen, but on this file system not every lock is seen; its title, if it is in the table.
+    NotAllAreSeen(Option<&'static str>),
     /// It was not tried, or could not be.
     Untried(Recorded),
 }
@@ -233,6 +248,26 @@ pub enum CoherenceFact {
     Unanswered,
     /// The other side did not say what it saw.
     Unsaid,
+    /// It was not tried, or could not be.
+    Untried(Recorded),
+}
+
+/// What trying the other side's locks says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TriedFact {
+    /// Every lock that one side held was refused to the other, both ways.
+    Refused,
+    /// A lock that the first side held was granted to the second.
+    Granted {
+        /// Who held.
+        holder: SideIndex,
+        /// Who tried.
+        trier: SideIndex,
+    },
+    /// A lock was granted to this side, and it is not known that the other side held it.
+    MayNotHaveBeenHeld(SideIndex),
+    /// Locks were refused to this side that nobody should hold.
+    EverythingRefused(SideIndex),
     /// It was not tried, or could not be.
     Untried(Recorded),
 }

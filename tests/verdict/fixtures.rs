@@ -289,6 +289,7 @@ pub fn live() -> Live {
         }),
         beacon: BeaconView { forth: Observation::seen(look(5)), back: Observation::seen(look(6)) },
         coherence: None,
+        tried: None,
     }
 }
 

@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bound::Key;
 use crate::evidence::live::{BeaconLook, BeaconView, Sight};
 use crate::evidence::{FilesView, HostView, Observation};
 use crate::linux::open::{OpenedFiles, paths_unchanged};
@@ -72,6 +73,11 @@ impl Locked {
             open.push((high, to));
         }
         Ok(Self(found))
+    }
+
+    /// These bytes.
+    pub(super) fn of_bytes(bytes: &[u64]) -> Self {
+        Self(bytes.iter().map(|byte| (*byte, *byte)).collect())
     }
 
     /// Whether a byte is locked.
@@ -243,9 +249,21 @@ impl Witness {
         let sight = self.0.as_ref().and_then(|file| sight(file, start, word).ok());
         sight == Some(Sight::Seen)
     }
+
+    /// Whether the witness sees any lock in a range now.
+    pub(super) fn sees_a_lock(&self, start: u64, length: u64) -> bool {
+        self.0.as_ref().is_some_and(|file| matches!(sys::first_conflict(file, start, length), Ok(Some(_))))
+    }
 }
 
-/// Kernel identity of a `-shm`, its database and its `-wal`, as one word that a beacon can carry. Equal words mean
+/// The word that stands beside a single beacon. It shows the kernel identity of the holder's file to a side that has the
+/// same one, and it is bound to the nonce: copied beside another beacon it means nothing.
+#[must_use]
+pub fn identity_word(token: &str, nonce: u64, digest: u64) -> u64 {
+    Key::of(token).word("held", &[nonce, digest])
+}
+
+/// Kernel identity of a `-shm`, its database and its `-wal`, as one word that a beacon can be bound to. Equal words mean
 /// equal observations. This includes what was not seen: denied and missing give different words, the text of the reason
 /// does not matter. `None` when the kernel or the inode was not seen.
 #[must_use]

@@ -7,34 +7,33 @@
 //! and then renames its status file. The other side had the page in memory before that: if it then does not see the
 //! nonce, the memory is not shared, however fast or slow the sides are.
 //!
-//! Mappings are read and written through `/proc/self/mem`: the kernel then uses the same page tables as a load would,
-//! and a file that somebody truncates gives an error instead of SIGBUS.
+//! At the same time each side holds locks on the scratch file, and the other side tries to take them (`tries`).
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 
-use crate::evidence::Observation;
-use crate::evidence::live::{BeaconLook, BeaconView, CoherenceView, Live};
+use crate::evidence::live::{BeaconLook, BeaconView, CoherenceView, Live, TriedLook, TriedView};
+use crate::evidence::{FileSystem, Observation};
+use crate::linux::procfs::Proc;
+use crate::linux::target::Target;
 use crate::linux::unseen::unseen;
+use crate::linux::{mounts, stat};
 
 use super::beacon;
+use super::scratch::{ROUNDS, Role, SIZE, STEP_AT_MOST, Scratch, in_round};
 use super::status_file::{self, Stage, State, StatusFile};
+use super::tries::{self, Results, Tries};
 
-/// Round trips of the trial.
-const ROUNDS: u32 = 32;
-/// Bytes of the scratch file.
-const SIZE: u64 = 4096;
 /// Time between two looks at the folder.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How long the other side may take for a step, on a busy machine.
-const STEP_AT_MOST: Duration = Duration::from_secs(10);
-/// How often a mapping is read for a value that must already be there.
-const LOOKS: u32 = 1000;
+/// At most so many sides are remembered. Only somebody who wants to disturb would make more files.
+const MOST_OTHERS: usize = 100;
 /// So many listings in a row may miss a status file that is there.
 const MISSES: u32 = 20;
 
@@ -47,6 +46,10 @@ pub struct Trial {
     pub peer: Option<u64>,
     /// What was found; this side is the first.
     pub live: Live,
+    /// The file system of the folder.
+    pub file_system: Observation<FileSystem>,
+    /// Nonces of further sides that have a status file for the same word.
+    pub others: Vec<u64>,
     /// Nonces of status files that earlier meetings seem to have left behind.
     pub left_behind: Vec<u64>,
 }
@@ -57,13 +60,32 @@ pub struct Trial {
 /// When the folder cannot be read or written.
 pub fn meet(folder: &File, token: &str, timeout: Duration, stop: &dyn Fn() -> bool) -> io::Result<Trial> {
     let nonce = beacon::nonce()?;
-    let mut meeting = Meeting { folder, token: status_file::word(token), nonce, stop, dead: Vec::new() };
+    let mut meeting =
+        Meeting { folder, token: status_file::word(token), nonce, stop, dead: Vec::new(), met: RefCell::default() };
     let found = meeting.find(Instant::now() + timeout)?;
     let (peer, live) = match found {
         Some(pair) => (Some(pair.peer), pair.run(&meeting)?),
         None => (None, Live::untried("nobody else came to the meeting")),
     };
-    Ok(Trial { nonce, peer, live, left_behind: meeting.dead })
+    let mut others = meeting.met.into_inner();
+    others.retain(|other| Some(*other) != peer && !meeting.dead.contains(other));
+    Ok(Trial {
+        nonce,
+        peer,
+        live,
+        file_system: file_system(folder),
+        others: others.into_iter().collect(),
+        left_behind: meeting.dead,
+    })
+}
+
+fn file_system(folder: &File) -> Observation<FileSystem> {
+    let proc = Proc::system();
+    let mounts = mounts::of(&proc, &Target::from("."));
+    match stat::file_view(&proc, folder, &mounts) {
+        Ok(view) => view.file_system,
+        Err(error) => unseen("statx", &error),
+    }
 }
 
 /// A side at a meeting.
@@ -74,6 +96,8 @@ struct Meeting<'a> {
     stop: &'a dyn Fn() -> bool,
     /// Nonces of sides whose status file did not change.
     dead: Vec<u64>,
+    /// Nonces of all sides whose status file was seen.
+    met: RefCell<BTreeSet<u64>>,
 }
 
 /// This side's status file; removed when dropped.
@@ -130,6 +154,9 @@ impl<'a> Meeting<'a> {
             statuses.extend(status.filter(|status| status.nonce != self.nonce));
         }
         statuses.sort_by_key(|status| status.nonce);
+        let mut met = self.met.borrow_mut();
+        let room = MOST_OTHERS.saturating_sub(met.len());
+        met.extend(statuses.iter().take(room).map(|status| status.nonce));
         Ok(statuses)
     }
 
@@ -216,99 +243,6 @@ impl<'a> Meeting<'a> {
     }
 }
 
-/// Roles: the host came first and made the scratch file, the guest joined it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Host,
-    Guest,
-}
-
-/// The scratch file, mapped, and the role of this side.
-struct Scratch {
-    file: File,
-    role: Role,
-    mapping: MmapRaw,
-    memory: File,
-}
-
-impl Scratch {
-    fn new(file: File, role: Role) -> io::Result<Self> {
-        let mapping = MmapOptions::new().len(usize::try_from(SIZE).unwrap_or(0)).map_raw(&file)?;
-        let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
-        let scratch = Self { file, role, mapping, memory };
-        // From here on the page is in memory: a later write of the other side is seen only if both have the same page.
-        scratch.load(Role::Host)?;
-        Ok(scratch)
-    }
-
-    fn address(&self, of: Role) -> u64 {
-        let cell = if of == Role::Host { 0 } else { SIZE / 2 };
-        self.mapping.as_ptr().addr() as u64 + cell
-    }
-
-    fn load(&self, of: Role) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        self.memory.read_exact_at(&mut bytes, self.address(of))?;
-        Ok(u64::from_ne_bytes(bytes))
-    }
-
-    fn store(&self, value: u64) -> io::Result<()> {
-        self.memory.write_all_at(&value.to_ne_bytes(), self.address(self.role))
-    }
-
-    fn other(&self) -> Role {
-        if self.role == Role::Host { Role::Guest } else { Role::Host }
-    }
-
-    fn seat(&self, of: Role) -> u64 {
-        if of == Role::Host { beacon::BASE } else { beacon::BASE + beacon::SEAT }
-    }
-
-    /// Waits until the other's cell has a value.
-    fn await_value(&self, value: u64) -> io::Result<bool> {
-        let end = Instant::now() + STEP_AT_MOST;
-        while self.load(self.other())? != value {
-            if Instant::now() >= end {
-                return Ok(false);
-            }
-            std::thread::yield_now();
-        }
-        Ok(true)
-    }
-
-    /// Whether the other's cell has a value that was written before this call.
-    fn sees(&self, value: u64) -> io::Result<bool> {
-        for _ in 0..LOOKS {
-            if self.load(self.other())? == value {
-                return Ok(true);
-            }
-            std::thread::yield_now();
-        }
-        Ok(false)
-    }
-
-    /// Round trips: the host asks, the guest answers. Ends at the first one without an answer.
-    fn round_trips(&self, nonce: u64, peer: u64) -> io::Result<(u32, Vec<u64>)> {
-        let mut times = Vec::new();
-        for round in 1..=ROUNDS {
-            let (mine, theirs) = (nonce.wrapping_add(round.into()), peer.wrapping_add(round.into()));
-            let begun = Instant::now();
-            if self.role == Role::Host {
-                self.store(mine)?;
-            }
-            if !self.await_value(theirs)? {
-                return Ok((round - 1, times));
-            }
-            if self.role == Role::Guest {
-                self.store(mine)?;
-            } else {
-                times.push(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            }
-        }
-        Ok((ROUNDS, times))
-    }
-}
-
 /// This side, once it has found another.
 struct Pair<'a> {
     own: Own<'a>,
@@ -324,8 +258,10 @@ impl Pair<'_> {
         let (own_seat, other_seat) = (scratch.seat(scratch.role), scratch.seat(scratch.other()));
         scratch.store(nonce)?;
         let witness = beacon::Witness::of(&scratch.file);
-        let held = beacon::hold(&scratch.file, own_seat, nonce);
-        let before = held.is_ok() && witness.sees(own_seat, nonce);
+        let held_beacon = beacon::hold(&scratch.file, own_seat, nonce);
+        let before = held_beacon.is_ok() && witness.sees(own_seat, nonce);
+        let tries = Tries::begin(&scratch.file, scratch.role == Role::Host);
+        let before_tries = before && tries.are_held(&witness);
         let mut state = State { stage: Stage::Wrote, ..State::WAITING };
         self.own.show(peer, state)?;
         let at = |stage: Stage| move |status: &StatusFile| status.peer == Some(nonce) && status.state.stage >= stage;
@@ -333,17 +269,31 @@ impl Pair<'_> {
 
         let Some(_) = meeting.await_status(peer, at(Stage::Wrote))? else { return gone() };
         let sight = beacon::sight(&scratch.file, other_seat, peer);
-        state = State { stage: Stage::Looked, sees: scratch.sees(peer)?, sight: sight.as_ref().ok().copied(), ..state };
+        let sees = scratch.sees(peer)?;
+        // Only after the look: a write lock that is granted would be seen by a look of the other side.
+        let tried = tries.run(&scratch.file, other_seat, peer);
+        let [by_description, by_process, as_sqlite] = tried.each_ref().map(|result| result.value().copied());
+        let results = Results { by_description, by_process, as_sqlite };
+        state = State { stage: Stage::Looked, sees, sight: sight.as_ref().ok().copied(), tries: results, ..state };
         self.own.show(peer, state)?;
 
         let Some(theirs) = meeting.await_status(peer, at(Stage::Looked))? else { return gone() };
         let both_see = state.sees && theirs.state.sees;
-        let (made, round_trips) = if both_see { scratch.round_trips(nonce, peer)? } else { (0, Vec::new()) };
-        let held_throughout = before && witness.sees(own_seat, nonce);
-        state = State { stage: Stage::Done, held: held_throughout, ..state };
+        let held = State { held: before && witness.sees(own_seat, nonce), ..state };
+        let held_for_tries = before_tries && held.held && tries.are_held(&witness);
+        let (made, round_trips, written) =
+            if both_see { scratch.round_trips(nonce, peer)? } else { (0, Vec::new(), 0) };
+        state = State { stage: Stage::Done, held_for_tries, written, ..held };
         self.own.show(peer, state)?;
 
-        let done = meeting.await_status(peer, at(Stage::Done))?;
+        // What the other side wrote last it wrote before it said so: now it must be here.
+        if let Some(done) = meeting.await_status(peer, at(Stage::Done))? {
+            let last = done.state.written;
+            state.sees = state.sees && (last == 0 || scratch.sees(in_round(peer, last))?);
+        }
+        state.stage = Stage::Checked;
+        self.own.show(peer, state)?;
+        let done = meeting.await_status(peer, at(Stage::Checked))?;
         // The scratch file is the host's status file, and only the host renames or removes it.
         let files_in_place = done.is_some();
         state.stage = Stage::Leaving;
@@ -351,27 +301,45 @@ impl Pair<'_> {
         // Waits until the other side has read it. If the other side is gone, it has read it too.
         meeting.await_status(peer, at(Stage::Leaving))?;
 
+        let other = done.as_ref().map(|status| status.state);
         let look = |nonce, sight, held_throughout| BeaconLook { nonce, sight, held_throughout, files_in_place };
-        let forth = match (held, theirs.state.sight) {
-            (Ok(()), Some(sight)) => Observation::seen(look(nonce, sight, held_throughout)),
+        let forth = match (held_beacon, theirs.state.sight) {
+            (Ok(()), Some(sight)) => Observation::seen(look(nonce, sight, state.held)),
             (Ok(()), None) => Observation::unsupported("the other side cannot ask for locks here"),
             (Err(error), _) => unseen("F_OFD_SETLK on the scratch file", &error),
         };
         let back = match sight {
-            Ok(sight) => Observation::seen(look(peer, sight, done.is_some_and(|status| status.state.held))),
+            Ok(sight) => Observation::seen(look(peer, sight, other.is_some_and(|state| state.held))),
             Err(error) => unseen("F_OFD_GETLK on the scratch file", &error),
         };
         let coherence = CoherenceView {
-            forth: Some(theirs.state.sees).into(),
+            forth: Some(other.map_or(theirs.state.sees, |state| state.sees)).into(),
             back: Some(state.sees).into(),
             round_trips,
-            wanted: ROUNDS,
-            made,
+            wanted: ROUNDS.into(),
+            made: made.into(),
+        };
+        let [by_description, by_process, as_sqlite] = tried;
+        let reported = theirs.state.tries;
+        let tried = TriedView {
+            forth: TriedLook {
+                by_description: tries::reported(reported.by_description),
+                by_process: tries::reported(reported.by_process),
+                as_sqlite: tries::reported(reported.as_sqlite),
+                held_throughout: files_in_place && state.held_for_tries,
+            },
+            back: TriedLook {
+                by_description,
+                by_process,
+                as_sqlite,
+                held_throughout: files_in_place && other.is_some_and(|state| state.held_for_tries),
+            },
         };
         Ok(Live {
             pages: Observation::missing("the trial looks at no page tables"),
             beacon: BeaconView { forth, back },
             coherence: Some(Observation::seen(coherence)),
+            tried: Some(Observation::seen(tried)),
         })
     }
 }
@@ -379,7 +347,7 @@ impl Pair<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::live::{Arrival, Sight};
+    use crate::evidence::live::{Arrival, Refusal, Sight};
 
     fn party(folder: &std::path::Path, tokens: &[&str], timeout: Duration) -> Vec<Trial> {
         std::thread::scope(|scope| {
@@ -405,14 +373,38 @@ mod tests {
             assert_eq!((a.peer, b.peer), (Some(b.nonce), Some(a.nonce)));
             for trial in [a, b] {
                 let found = coherence(trial);
-                assert_eq!((found.forth, found.back, found.made), (Arrival::Arrived, Arrival::Arrived, ROUNDS));
+                assert_eq!(
+                    (found.forth, found.back, found.made),
+                    (Arrival::Arrived, Arrival::Arrived, u32::from(ROUNDS))
+                );
                 for look in [&trial.live.beacon.forth, &trial.live.beacon.back] {
                     let look = look.value().unwrap();
                     assert!(look.sight == Sight::Seen && look.held_throughout && look.files_in_place, "{look:?}");
                 }
             }
-            assert_eq!(coherence(a).round_trips.len() + coherence(b).round_trips.len(), ROUNDS as usize);
+            assert_eq!(coherence(a).round_trips.len() + coherence(b).round_trips.len(), usize::from(ROUNDS));
+            for trial in [a, b] {
+                let tried = trial.live.tried.as_ref().unwrap().value().unwrap();
+                for look in [&tried.forth, &tried.back] {
+                    for result in [&look.by_description, &look.by_process, &look.as_sqlite] {
+                        assert_eq!(result.value(), Some(&Refusal::Refused), "{tried:?}");
+                    }
+                    assert!(look.held_throughout, "{tried:?}");
+                }
+                assert!(trial.others.is_empty() && trial.file_system.value().is_some());
+            }
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        }
+    }
+
+    #[test]
+    fn a_third_side_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = StatusFile { token: status_file::word("word"), nonce: 7, peer: Some(8), state: State::WAITING };
+        std::fs::write(folder.path().join(status.name()), "").unwrap();
+        for trial in party(folder.path(), &["word", "word"], Duration::from_secs(60)) {
+            assert!(trial.peer.is_some());
+            assert_eq!(trial.others, [7]);
         }
     }
 

@@ -19,7 +19,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
     let folder = File::open(source).with_context(|| source.display().to_string())?;
     let trial = trial::meet(&folder, token, timeout, &|| stop.asked())
         .with_context(|| format!("{}: a scratch file in it", source.display()))?;
-    let verdict = probe(Met::Folder, &trial.live);
+    let verdict = probe(Met::Folder(trial.file_system.value()), &trial.live);
     let document = ProbeDocument {
         schema: SCHEMA,
         action: Action::Meet,
@@ -27,6 +27,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         source: source.display().to_string(),
         nonce: nonce(trial.nonce),
         peer_nonce: trial.peer.map(nonce),
+        other_nonces: trial.others.iter().copied().map(nonce).collect(),
         acknowledged: trial.peer.map(|_| trial.live.coherence.is_some()),
         held_throughout: None,
         latency: Latency::of(&trial.live),

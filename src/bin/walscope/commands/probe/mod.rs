@@ -23,6 +23,9 @@ pub struct ProbeArgs {
     action: Action,
 }
 
+/// The word if none is given.
+const TOKEN: &str = "walscope";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -30,6 +33,9 @@ enum Action {
     Hold {
         /// The database
         source: PathBuf,
+        /// A word that is equal on both sides; who does not know it cannot stand between them
+        #[arg(long, value_name = "WORD", default_value = TOKEN)]
+        token: String,
         /// Hold it for this time, even if standard input ends
         #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
         seconds: Option<u32>,
@@ -41,13 +47,16 @@ enum Action {
         /// The nonce that `probe hold` printed on the other side
         #[arg(value_parser = parse_nonce)]
         nonce: u64,
+        /// The word that was given to `probe hold`
+        #[arg(long, value_name = "WORD", default_value = TOKEN)]
+        token: String,
     },
     /// Run this on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
     Meet {
         /// A database, or a folder in which both sides map a scratch file that is removed at the end
         source: PathBuf,
-        /// A word that is equal on both sides, if several pairs meet
-        #[arg(long, value_name = "WORD", default_value = "walscope")]
+        /// A word that is equal on both sides, if several pairs meet; who does not know it cannot stand between them
+        #[arg(long, value_name = "WORD", default_value = TOKEN)]
         token: String,
         /// How long to wait for the other side
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -58,10 +67,10 @@ enum Action {
 /// Runs it.
 pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
     match &args.action {
-        Action::Hold { source, seconds } => {
-            wal_index::hold(source, seconds.map(|n| Duration::from_secs(n.into())), global)
+        Action::Hold { source, token, seconds } => {
+            wal_index::hold(source, token, seconds.map(|n| Duration::from_secs(n.into())), global)
         }
-        Action::Seek { source, nonce } => wal_index::seek(source, *nonce, global),
+        Action::Seek { source, nonce, token } => wal_index::seek(source, *nonce, token, global),
         Action::Meet { source, token, timeout } => {
             let timeout = Duration::from_secs((*timeout).into());
             let stop = Stop::listen()?;

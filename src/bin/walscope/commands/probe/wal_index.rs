@@ -12,7 +12,7 @@ use walscope::compare::{Met, PeerUnknown, Side, Verdict, probe};
 use walscope::evidence::Observation;
 use walscope::evidence::live::{BeaconLook, Live, Sight};
 use walscope::linux::challenge::beacon::{self, Locked, PATTERN, Word};
-use walscope::linux::challenge::meeting;
+use walscope::linux::challenge::meeting::{self, PeerIdentity};
 use walscope::linux::{self, OpenedFiles};
 use walscope::report::probe::{Action, On, ProbeDocument, SCHEMA, nonce as written};
 use walscope::source::{self, Source};
@@ -29,7 +29,7 @@ const GLANCE: Duration = Duration::from_millis(500);
 struct Challenged {
     files: OpenedFiles,
     shm: Arc<File>,
-    /// Kernel identity of the `-shm`, as a beacon carries it.
+    /// Kernel identity of the `-shm`, as an answer is bound to it.
     digest: Option<u64>,
     side: Side,
 }
@@ -56,14 +56,16 @@ impl Challenged {
         Ok(Self { files, shm, digest, side: Side::new("this side", evidence) })
     }
 
-    /// Judges what was seen of the other side; `digest` is what its beacon carried.
-    fn judge(&mut self, live: &Live, digest: Option<u64>) -> Verdict {
+    /// Judges what was seen of the other side and of its identity.
+    fn judge(&mut self, live: &Live, identity: PeerIdentity) -> Verdict {
         self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
-        let met = match (self.digest, digest) {
-            (Some(mine), Some(theirs)) if mine == theirs => Met::SameIdentity(&self.side),
-            (Some(_), Some(_)) => Met::Unknown(PeerUnknown::Differs),
+        let met = match (self.digest, identity) {
+            (Some(_), PeerIdentity::Same) => Met::SameIdentity(&self.side),
             (None, _) => Met::Unknown(PeerUnknown::UnseenHere),
-            (_, None) => Met::Unknown(PeerUnknown::NotRead),
+            (_, PeerIdentity::NotRead) => Met::Unknown(PeerUnknown::NotRead),
+            (_, PeerIdentity::Differs | PeerIdentity::Unseen) => {
+                Met::Unknown(PeerUnknown::Differs)
+            }
         };
         probe(met, live)
     }
@@ -77,6 +79,7 @@ fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
         source: source.display().to_string(),
         nonce: written(nonce),
         peer_nonce: None,
+        other_nonces: Vec::new(),
         acknowledged: None,
         held_throughout: None,
         latency: None,
@@ -87,14 +90,15 @@ fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
 }
 
 /// Holds a beacon until standard input ends, or for a while.
-pub fn hold(source: &Path, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
+pub fn hold(source: &Path, token: &str, time: Option<Duration>, global: &Global) -> anyhow::Result<Exit> {
     let held = Challenged::open(source, global)?;
     let nonce = beacon::nonce().context("drawing a nonce")?;
     let seat = beacon::seat_of(nonce);
     let witness = beacon::Witness::of(&held.shm);
     let refused = || format!("{}: locks of open file descriptions on the -shm", source.display());
     if let Some(digest) = held.digest {
-        beacon::hold(&held.shm, seat + PATTERN, digest).with_context(refused)?;
+        let word = beacon::identity_word(token, nonce, digest);
+        beacon::hold(&held.shm, seat + PATTERN, word).with_context(refused)?;
     }
     beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
     let before = witness.sees(seat, nonce);
@@ -139,11 +143,11 @@ fn wait(time: Option<Duration>, in_place: &dyn Fn() -> bool) -> anyhow::Result<b
 }
 
 /// Looks for a beacon.
-pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> {
+pub fn seek(source: &Path, nonce: u64, token: &str, global: &Global) -> anyhow::Result<Exit> {
     let mut here = Challenged::open(source, global)?;
     let seat = beacon::seat_of(nonce);
     let mut live = Live::untried("this side holds no beacon when it seeks");
-    let mut digest = None;
+    let mut identity = PeerIdentity::NotRead;
     match Locked::look(&here.shm, seat, 2 * PATTERN) {
         Ok(locked) => {
             let sight = match locked.word(seat) {
@@ -152,7 +156,8 @@ pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> 
                 Word::Is(_) | Word::Garbled => Sight::Garbled,
             };
             if let (Sight::Seen, Word::Is(seen)) = (sight, locked.word(seat + PATTERN)) {
-                digest = Some(seen);
+                let same = here.digest.is_some_and(|digest| seen == beacon::identity_word(token, nonce, digest));
+                identity = if same { PeerIdentity::Same } else { PeerIdentity::Differs };
             }
             // Only the holder knows whether the beacon was held all the time: here an unseen beacon proves nothing.
             let look = BeaconLook { nonce, sight, held_throughout: false, files_in_place: false };
@@ -160,7 +165,7 @@ pub fn seek(source: &Path, nonce: u64, global: &Global) -> anyhow::Result<Exit> 
         }
         Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
     }
-    let verdict = here.judge(&live, digest);
+    let verdict = here.judge(&live, identity);
     let document = document(Action::Seek, source, nonce).judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
@@ -172,7 +177,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
     let met = meeting::meet(&here.shm, token, here.digest, timeout, &|| stop.asked());
     let mut live = Live::untried("nobody else was seen");
     let mut shown = document(Action::Meet, source, 0);
-    let mut digest = None;
+    let mut identity = PeerIdentity::NotRead;
     match met {
         Ok(met) => {
             let look = |nonce| BeaconLook { nonce, sight: Sight::Seen, held_throughout: true, files_in_place: true };
@@ -184,14 +189,15 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
                     Observation::missing("the other side went away before it answered")
                 };
             }
-            digest = met.peer_digest;
+            identity = met.identity;
             shown.nonce = written(met.nonce);
             shown.peer_nonce = met.peer.map(written);
             shown.acknowledged = met.peer.map(|_| met.acknowledged);
+            shown.other_nonces = met.others.iter().copied().map(written).collect();
         }
         Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
     }
-    let verdict = here.judge(&live, digest);
+    let verdict = here.judge(&live, identity);
     let document = shown.judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
