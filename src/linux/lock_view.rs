@@ -156,7 +156,10 @@ fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mou
 /// What it means that the kernel was asked and showed no lock. On a file system on which not every lock is seen, the
 /// byte may be held.
 fn unseen_lock(file: &File) -> (LockState, Option<String>) {
-    let kind = stat::magic_of(file).map_or(&UNKNOWN, FileSystemKind::by_magic);
+    not_shown(stat::magic_of(file).map_or(&UNKNOWN, FileSystemKind::by_magic))
+}
+
+fn not_shown(kind: &FileSystemKind) -> (LockState, Option<String>) {
     if kind.asked_locks != AskedLocks::ShownInPart {
         return (LockState::Free, None);
     }
@@ -275,6 +278,18 @@ mod tests {
         assert_eq!((seen.read[0].state, pids(&seen.read[0])), (LockState::Shared, own));
         let others = [&seen.write, &seen.recover, &seen.read[1], &seen.read[4], &seen.dead_man_switch];
         assert!(others.iter().all(|lock| lock.state == LockState::Free && lock.holders.is_empty()));
+    }
+
+    #[test]
+    fn an_unseen_lock_on_nfs_is_unknown_and_on_ext4_free() {
+        let of = |name| not_shown(FileSystemKind::by_name(name));
+        for name in ["nfs", "nfs4", "newfs"] {
+            let (state, reason) = of(name);
+            assert_eq!((state, reason.is_some()), (LockState::Unknown, true), "{name}");
+        }
+        for name in ["ext4", "xfs", "btrfs", "tmpfs", "f2fs", "overlay", "fuse"] {
+            assert_eq!(of(name), (LockState::Free, None), "{name}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn two_containers_meet_as_an_ordinary_user_with_default_seccomp_and_capabilities
     let shells = pair(&world);
     for (place, decided) in [
         ("/data/t.db", json!(["kernel_identity", "lock_beacon"])),
-        ("/data", json!(["lock_beacon", "mapping_coherence"])),
+        ("/data", json!(["lock_beacon", "tried_locks", "mapping_coherence"])),
     ] {
         let command = ["/walscope", "probe", "meet", place, "--timeout", "60", "--json"];
         let both = std::thread::scope(|scope| {

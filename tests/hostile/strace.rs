@@ -158,3 +158,23 @@ fn access_times_stay_for_the_owner() {
         assert_eq!(times(), before, "{arguments:?}");
     }
 }
+
+/// A trial locks bytes as SQLite does, on its own scratch file: the database beside it is not opened.
+#[test]
+fn a_trial_in_the_folder_of_a_database_locks_its_scratch_file_alone() {
+    let Some(examined) = examined() else { return };
+    let folder = examined.database.parent().unwrap().display().to_string();
+    let arguments = ["probe", "meet", &folder, "--timeout", "60"];
+    let traces = std::thread::scope(|scope| {
+        let each = [0, 1].map(|_| scope.spawn(|| examined.trace(&arguments)));
+        each.map(|trace| trace.join().unwrap())
+    });
+    for lines in traces {
+        assert!(!lines.iter().any(|line| line.contains("examined.db")), "{lines:#?}");
+        let locks: Vec<&String> = lines.iter().filter(|line| line.contains("SETLK")).collect();
+        for kind in ["F_OFD_SETLK, {l_type=F_WRLCK", "F_SETLK, {l_type=F_WRLCK", "l_start=120", "EAGAIN"] {
+            assert!(locks.iter().any(|line| line.contains(kind)), "{kind} was not traced: {locks:#?}");
+        }
+        assert!(locks.iter().all(|line| line.contains("/.walscope-meet-")), "{locks:#?}");
+    }
+}

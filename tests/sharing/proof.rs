@@ -206,6 +206,9 @@ fn a_beacon_is_seen_across_pid_namespaces_and_users_until_its_holder_ends() {
         assert_eq!(document["verdict"]["locks"], "proven");
         assert_eq!(document["schema"], "walscope/probe/1");
     }
+    // Another word: the locks are seen, and the identity beside them is bound to the word of the holder.
+    let stranger = walscope(folder.path(), &["probe", "seek", "t.db", &nonce, "--token", "other", "--json"]);
+    assert_eq!((stranger.code, says(&stranger.json(), "lock_beacon")), (3, vec!["supports"]));
     let other = walscope(folder.path(), &["probe", "seek", "t.db", "0123456789abcdef", "--json"]);
     assert_eq!((other.code, says(&other.json(), "lock_beacon")), (3, vec!["silent"]));
     assert_eq!(held.finish(), 3, "what nobody was asked about is not decided");
@@ -238,6 +241,7 @@ fn two_sides_meet_through_beacons_and_write_nothing() {
         assert_eq!(document["acknowledged"], true);
         assert_eq!(document["verdict"]["locks"], "proven");
         assert_eq!(says(document, "lock_beacon"), ["proves"]);
+        assert_eq!(document["other_nonces"], serde_json::json!([]));
     }
     let alone = walscope(folder.path(), &["probe", "meet", "t.db", "--timeout", "1", "--json"]);
     assert_eq!((alone.code, &alone.json()["peer_nonce"]), (3, &Value::Null));
@@ -261,7 +265,8 @@ fn a_folder_is_tried_by_two_users_and_left_as_it_was() {
         assert_eq!(ran.code, 0, "{} {}", ran.text(), ran.stderr);
         let document = ran.json();
         assert_eq!(document["on"], "scratch_file");
-        assert_eq!(document["verdict"]["decided_by"], serde_json::json!(["lock_beacon", "mapping_coherence"]));
+        let decided = serde_json::json!(["lock_beacon", "tried_locks", "mapping_coherence"]);
+        assert_eq!(document["verdict"]["decided_by"], decided);
     }
     assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
 }
@@ -341,9 +346,46 @@ fn fuse_mounts_with_lock_forwarding_share_locks_and_no_memory() {
     let (_a, b) = (database(&here.join("m1/t.db")), command::connect(&here.join("m2/t.db")));
     assert_eq!(count(&b), 1);
     let document = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json"]).json();
-    assert_eq!(says(&document, "lock_beacon"), ["proves"], "{document:#}");
+    assert_eq!(says(&document, "lock_beacon"), ["supports"], "{document:#}");
     assert_eq!(document["verdict"]["memory"], "refuted");
     assert_eq!(document["verdict"]["sharing"], "refuted");
+
+    // Two daemons are two processes: each refuses what the other one holds.
+    let meet = |mount| [EXE, "probe", "meet", mount, "--timeout", "60", "--json"];
+    for ran in both(here, &meet("m1"), &meet("m2")) {
+        let document = ran.json();
+        assert_eq!((ran.code, says(&document, "tried_locks")), (1, vec!["proves"]), "{}", ran.text());
+        assert_eq!(
+            (&document["verdict"]["memory"], &document["verdict"]["locks"]),
+            (&"refuted".into(), &"proven".into())
+        );
+    }
+}
+
+/// One daemon takes the locks of both sides as locks of its own process, and these never exclude each other.
+#[test]
+fn locks_that_a_fuse_mount_shows_and_grants_are_refuted_by_trying() {
+    if !fuse() {
+        return;
+    }
+    let mounts = Mounts::new(&["--enable-lock-forwarding", "--multithreaded"]);
+    let here = mounts.1.path();
+    for ran in both(here, &[EXE, "probe", "meet", "m1", "--json"], &[EXE, "probe", "meet", "m1", "--json"]) {
+        let document = ran.json();
+        assert_eq!((ran.code, says(&document, "tried_locks")), (1, vec!["refutes"]), "{}", ran.text());
+        assert_eq!(says(&document, "lock_beacon"), ["supports"]);
+        assert_eq!(
+            (&document["verdict"]["memory"], &document["verdict"]["locks"]),
+            (&"proven".into(), &"refuted".into())
+        );
+    }
+    let (_a, b) = (database(&here.join("m1/t.db")), command::connect(&here.join("m1/t.db")));
+    assert_eq!(count(&b), 1);
+    for ran in both(here, &[EXE, "probe", "meet", "m1/t.db", "--json"], &[EXE, "probe", "meet", "m1/t.db", "--json"]) {
+        let document = ran.json();
+        assert_eq!((ran.code, &document["verdict"]["locks"]), (3, &"undecided".into()), "{}", ran.text());
+        assert!(document["explanation"].as_str().unwrap().contains("probe meet FOLDER"), "{}", ran.text());
+    }
 }
 
 /// Two overlays over one lower folder, unmounted on drop.

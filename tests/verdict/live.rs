@@ -1,7 +1,7 @@
 //! What two live sides show together: page frames, beacons, trials.
 
 use super::*;
-use walscope::evidence::live::{Arrival, CoherenceView, Live, Mapper, PageEntry, Sight};
+use walscope::evidence::live::{Arrival, CoherenceView, Live, Mapper, PageEntry, Refusal, Sight, TriedLook, TriedView};
 
 fn fuse() -> [Side; 2] {
     let mut sides = pair();
@@ -40,12 +40,48 @@ fn pages_of_a_shm_that_was_replaced_meanwhile_say_nothing() {
 }
 
 #[test]
-fn on_fuse_pages_prove_memory_and_the_beacon_proves_locks() {
+fn on_fuse_pages_prove_memory_and_the_beacon_does_not_prove_locks() {
     let comparison = compare_two(&fuse(), &live());
     assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Supports);
-    assert_eq!(comparison.verdict.sharing, Answer::Proven);
-    assert_eq!(comparison.verdict.subject, Subject::Mappings);
-    assert_eq!(comparison.verdict.decided_by, [Kind::PhysicalPages, Kind::LockBeacon]);
+    assert_eq!(items(&comparison, Kind::LockBeacon), [(About::Locks, Says::Supports)]);
+    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Undecided));
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+    assert_eq!(comparison.verdict.decided_by, [Kind::PhysicalPages]);
+    assert!(explained(&comparison).contains("probe meet FOLDER"), "{}", explained(&comparison));
+}
+
+/// Which kind of file system, whether a beacon that was seen proves locks, and whether one that was not refutes them.
+const ASKED: [(&str, u64, Says, Says); 11] = [
+    ("ext4", 0xef53, Says::Proves, Says::Refutes),
+    ("xfs", 0x5846_5342, Says::Proves, Says::Refutes),
+    ("btrfs", 0x9123_683e, Says::Proves, Says::Refutes),
+    ("tmpfs", 0x0102_1994, Says::Proves, Says::Refutes),
+    ("f2fs", 0xf2f5_2010, Says::Proves, Says::Refutes),
+    ("overlay", 0x794c_7630, Says::Proves, Says::Refutes),
+    ("fuse.bindfs", 0x6573_5546, Says::Supports, Says::Refutes),
+    ("virtiofs", 0x6573_5546, Says::Supports, Says::Refutes),
+    ("nfs", 0x6969, Says::Supports, Says::Silent),
+    ("nfs4", 0x6969, Says::Supports, Says::Silent),
+    ("newfs", 0x1234_5678, Says::Supports, Says::Silent),
+];
+
+#[test]
+fn what_a_beacon_is_worth_is_known_of_each_file_system() {
+    let mut unseen = live();
+    unseen.beacon.forth = Observation::seen(walscope::evidence::live::BeaconLook { sight: Sight::NotSeen, ..look(5) });
+    unseen.beacon.back = unseen.beacon.forth.clone();
+    for (name, magic, seen, not_seen) in ASKED {
+        let mut sides = pair();
+        on(&mut sides, &named(name, magic));
+        assert_eq!(says(&compare_two(&sides, &live()), Kind::LockBeacon), seen, "{name}");
+        assert_eq!(says(&compare_two(&sides, &unseen), Kind::LockBeacon), not_seen, "{name}");
+        // The more careful side counts.
+        let ([writer, reader], [careful_writer, careful_reader]) = (pair(), sides);
+        for mixed in [[writer, careful_reader], [careful_writer, reader]] {
+            assert_eq!(says(&compare_two(&mixed, &live()), Kind::LockBeacon), seen, "{name}");
+            assert_eq!(says(&compare_two(&mixed, &unseen), Kind::LockBeacon), not_seen, "{name}");
+        }
+    }
 }
 
 #[test]
@@ -55,7 +91,7 @@ fn on_fuse_equal_pages_of_walscope_s_own_descriptors_only_support() {
     pages(&mut live).b.truncate(1);
     let comparison = compare_two(&fuse(), &live);
     assert_eq!(says(&comparison, Kind::PhysicalPages), Says::Supports);
-    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Undecided, Answer::Proven));
+    assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Undecided, Answer::Undecided));
     assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Proves);
 }
 
@@ -79,7 +115,7 @@ fn different_frames_refute_memory_whatever_the_identity_says() {
         assert_eq!(items(&comparison, Kind::PhysicalPages), [(About::Memory, Says::Refutes)]);
         assert_eq!((comparison.verdict.memory, comparison.verdict.sharing), (Answer::Refuted, Answer::Refuted));
     }
-    assert_eq!(compare_two(&fuse(), &live).verdict.locks, Answer::Proven);
+    assert_eq!(compare_two(&pair(), &live).verdict.locks, Answer::Proven);
 }
 
 #[test]
@@ -217,16 +253,27 @@ fn one_wal_index_beside_two_databases_is_not_called_shared() {
         let mut sides = sides;
         sides[1].evidence.files.database = Observation::seen(file(79));
         let comparison = compare_two(&sides, &live());
-        assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Proven, Answer::Proven));
+        assert_eq!(comparison.verdict.memory, Answer::Proven);
         assert_eq!(comparison.verdict.sharing, Answer::Undecided);
         sides[1].evidence.files.database = Observation::denied("EACCES");
         assert_eq!(compare_two(&sides, &live()).verdict.sharing, Answer::Undecided);
     }
 }
 
-fn trial(forth: Arrival, back: Arrival, made: u32) -> Verdict {
+fn tried(refusal: Refusal) -> TriedLook {
+    let seen = || Observation::seen(refusal);
+    TriedLook { by_description: seen(), by_process: seen(), as_sqlite: seen(), held_throughout: true }
+}
+
+/// What a trial on a folder showed: every lock refused, both ways.
+fn folder(forth: Arrival, back: Arrival, made: u32) -> Live {
     let found = CoherenceView { forth, back, round_trips: vec![900; made as usize], wanted: 4, made };
-    probe(Met::Folder, &Live { coherence: Some(Observation::seen(found)), ..live() })
+    let tried = TriedView { forth: tried(Refusal::Refused), back: tried(Refusal::Refused) };
+    Live { coherence: Some(Observation::seen(found)), tried: Some(Observation::seen(tried)), ..live() }
+}
+
+fn trial(forth: Arrival, back: Arrival, made: u32) -> Verdict {
+    probe(Met::Folder(None), &folder(forth, back, made))
 }
 
 #[test]
@@ -241,10 +288,70 @@ fn a_trial_proves_memory_only_when_every_number_came_back() {
 }
 
 #[test]
-fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
+fn locks_of_a_folder_are_proven_by_being_refused_both_ways() {
+    use Refusal::{Garbled, Granted, Refused};
+    let judged = |change: &dyn Fn(&mut TriedView)| {
+        let mut live = folder(Arrival::Arrived, Arrival::Arrived, 4);
+        change(seen(live.tried.as_mut().unwrap()));
+        // Whatever was seen, on FUSE it does not decide.
+        let fuse = named("fuse.bindfs", 0x6573_5546);
+        let verdict = probe(Met::Folder(Some(&fuse)), &live);
+        (verdict.locks, verdict.sharing)
+    };
+    let same = |answer| (answer, answer);
+    assert_eq!(judged(&|_| {}), same(Answer::Proven));
+    type Field = fn(&mut TriedLook) -> &mut Observation<Refusal>;
+    let fields: [Field; 3] = [|look| &mut look.by_description, |look| &mut look.by_process, |look| &mut look.as_sqlite];
+    for field in fields {
+        for back in [false, true] {
+            let of = |view: &mut TriedView, what: Observation<Refusal>, held: bool| {
+                let look = if back { &mut view.back } else { &mut view.forth };
+                *field(look) = what;
+                look.held_throughout = held;
+            };
+            assert_eq!(judged(&|view| of(view, Observation::seen(Granted), true)), same(Answer::Refuted));
+            assert_eq!(judged(&|view| of(view, Observation::seen(Granted), false)), same(Answer::Undecided));
+            assert_eq!(judged(&|view| of(view, Observation::seen(Garbled), true)), same(Answer::Undecided));
+            assert_eq!(judged(&|view| of(view, Observation::seen(Refused), false)), same(Answer::Proven));
+        }
+    }
+    // SQLite uses locks of processes: where the kernel has no others, these are enough.
+    let without = |field: Field| {
+        judged(&|view| {
+            for look in [&mut view.forth, &mut view.back] {
+                *field(look) = Observation::unsupported("EINVAL");
+            }
+        })
+    };
+    assert_eq!(without(fields[0]), same(Answer::Proven));
+    assert_eq!((without(fields[1]), without(fields[2])), (same(Answer::Undecided), same(Answer::Undecided)));
+}
+
+#[test]
+fn a_folder_in_which_no_locks_were_tried_is_proven_by_what_is_seen_on_local_file_systems_alone() {
+    let mut live = folder(Arrival::Arrived, Arrival::Arrived, 4);
+    live.tried = None;
+    for (system, locks) in [
+        (Some(ext4()), Answer::Proven),
+        (Some(named("nfs4", 0x6969)), Answer::Undecided),
+        (Some(named("fuse.bindfs", 0x6573_5546)), Answer::Undecided),
+        (None, Answer::Undecided),
+    ] {
+        let verdict = probe(Met::Folder(system.as_ref()), &live);
+        assert_eq!((verdict.memory, verdict.locks), (Answer::Proven, locks), "{system:?}");
+    }
+}
+
+#[test]
+fn a_beacon_alone_proves_nothing_and_with_one_identity_memory_and_locks() {
     let [side, _] = pair();
-    let verdict = probe(Met::Unknown(PeerUnknown::NotRead), &live());
-    assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
+    // A relay can copy the locks of one file to another.
+    for unknown in [PeerUnknown::NotRead, PeerUnknown::Differs, PeerUnknown::UnseenHere] {
+        let verdict = probe(Met::Unknown(unknown), &live());
+        assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Undecided));
+        let explanation = walscope::say::verdict::explain_probe(&verdict, false);
+        assert!(explanation.contains("probe meet FOLDER"), "{explanation}");
+    }
     let verdict = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, Subject::Paths));
     assert_eq!(verdict.decided_by, [Kind::KernelIdentity, Kind::LockBeacon]);
@@ -266,5 +373,5 @@ fn a_beacon_alone_proves_locks_and_with_one_identity_memory() {
     assert_eq!(probe(Met::SameIdentity(&side), &live()).sharing, Answer::Proven);
     let [side, _] = fuse();
     let verdict = probe(Met::SameIdentity(&side), &live());
-    assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Proven));
+    assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Undecided));
 }

@@ -193,7 +193,8 @@ impl OwnSeat<'_> {
             Word::Is(nonce) => Some((seat, nonce)),
             Word::Free | Word::Garbled => None,
         });
-        let chosen = sides.into_iter().find(|(seat, nonce)| free(*seat, *nonce));
+        // One's own nonce at another seat was copied there, with every word that belongs to it.
+        let chosen = sides.into_iter().find(|(seat, nonce)| *nonce != self.met.nonce && free(*seat, *nonce));
         let Some((seat, nonce)) = chosen else { return Ok(()) };
         self.met.peer = Some(nonce);
         self.answer = Some((seat, nonce));
@@ -274,6 +275,37 @@ mod tests {
             assert!(met.acknowledged);
             assert_eq!(met.others, [7]);
         }
+    }
+
+    #[test]
+    fn what_a_side_holds_itself_is_no_other_side_when_it_is_copied() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::open(file.path()).unwrap();
+        let table = TABLES + Key::of("word").word("table", &[]) % TABLE_COUNT * SEATS * SEAT;
+        let (copier, side) = (open(), open());
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        let met = std::thread::scope(|scope| {
+            let ended = &ended;
+            scope.spawn(move || {
+                let mut seat = None;
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    let locked = Locked::look(&copier, table, SEATS * SEAT).unwrap();
+                    let seats = || (0..SEATS).map(|number| table + number * SEAT);
+                    seat = seat.or_else(|| seats().find(|seat| matches!(locked.word(seat + NONCE), Word::Is(_))));
+                    let Some(from) = seat else { continue };
+                    let to = table + (from - table + SEAT) % (SEATS * SEAT);
+                    for at in [IDENTITY, ANSWER, NONCE] {
+                        if let Word::Is(word) = locked.word(from + at) {
+                            beacon::hold(&copier, to + at, word).unwrap();
+                        }
+                    }
+                }
+            });
+            let met = meet(&side, "word", Some(1), Duration::from_millis(500), &|| false);
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            met.unwrap()
+        });
+        assert_eq!((met.peer, met.acknowledged), (None, false), "{met:?}");
     }
 
     /// Copies every lock between the tables of two files, and in the place of each identity what `echo` makes of the word

@@ -63,9 +63,7 @@ impl Challenged {
             (Some(_), PeerIdentity::Same) => Met::SameIdentity(&self.side),
             (None, _) => Met::Unknown(PeerUnknown::UnseenHere),
             (_, PeerIdentity::NotRead) => Met::Unknown(PeerUnknown::NotRead),
-            (_, PeerIdentity::Differs | PeerIdentity::Unseen) => {
-                Met::Unknown(PeerUnknown::Differs)
-            }
+            (_, PeerIdentity::Differs | PeerIdentity::Unseen) => Met::Unknown(PeerUnknown::Differs),
         };
         probe(met, live)
     }
