@@ -100,7 +100,8 @@ pub fn hold(source: &Path, token: &str, time: Option<Duration>, global: &Global)
     }
     beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
     let before = witness.sees(seat, nonce);
-    let next = format!("Held. On the other side: walscope probe seek SOURCE {}", written(nonce));
+    let same_word = if token == super::TOKEN { "" } else { ", with the same --token" };
+    let next = format!("Held. On the other side: walscope probe seek SOURCE {}{same_word}", written(nonce));
     let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
     output::document(global, &shown, |width| shown.draw(width))?;
     io::stdout().flush()?;
