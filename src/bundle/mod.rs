@@ -35,6 +35,7 @@ pub const BUNDLE_VERSION: u32 = 1;
 
 /// Why a capture or a bundle could not be made or read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SnapshotError {
     /// The system refused.
     #[error("{path}: {action}: {source}")]

@@ -29,6 +29,7 @@ macro_rules! findings {
     )+) => {
         /// What a finding is about. Its name never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Code {
             $(#[doc = concat!("`", $name, "`: ", $title, ".")] $variant),+
         }
@@ -64,6 +65,7 @@ macro_rules! findings {
 
         /// What was found, and the facts that it rests on. Each variant stands for one [`Code`].
         #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
         pub enum Found {
             $(
                 #[doc = concat!($title, ".")]

@@ -10,6 +10,7 @@ use crate::wal::EndReason;
 
 /// A fact as a document shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Value {
     /// There is no value.
     Null,
@@ -31,6 +32,7 @@ pub enum Value {
 
 /// What comparing two sides found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compared {
     /// Whether a file is one inode.
     Identity(Box<Identity>),
@@ -122,6 +124,7 @@ impl From<Sides> for Value {
 
 /// A capture that is not of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unsettled {
     /// The capture that is looked at, and why it is not of one moment.
     This {
@@ -145,6 +148,7 @@ impl Fact for Unsettled {
 
 /// A mapped `-shm` that its path does not lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GoneIndex {
     /// It was deleted or replaced while a side was captured.
     DuringCapture {
@@ -186,6 +190,7 @@ impl Fact for GoneIndex {
 
 /// Running processes that use more than one wal-index for one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SplitIndex {
     /// Processes of one side are cut off from a process that opens its path next.
     Side {
@@ -231,6 +236,7 @@ impl Fact for SplitIndex {
 
 /// One wal-index that is used for two files.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Apart {
     /// A process of one side has another file open than the side's path leads to.
     Process {
@@ -282,6 +288,7 @@ impl Fact for Apart {
 
 /// Content of two sides that does not fit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Parting {
     /// One generation has different content at this frame.
     DifferentAt(FrameNumber),

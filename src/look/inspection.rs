@@ -166,7 +166,9 @@ pub struct Inspection {
     pub checkpoint: Option<CheckpointFacts>,
     /// Whether there is a `-journal` with content beside the database.
     pub hot_journal: HotJournal,
-    /// Mounts, links, owners and processes of the files. `None`: nobody looked for them.
+    /// Mounts, links, owners and processes of the files. `None`: nobody looked for them. [`inspect`](super::inspect) never
+    /// looks, because a look at all processes takes longer than a look at the files. `source::inspect` does. Otherwise set
+    /// it from [`Seen::surroundings`](super::Seen::surroundings).
     pub surroundings: Option<Evidence>,
 }
 

@@ -122,7 +122,8 @@ pub trait Seen: Sync {
         HotJournal::NotLookedFor
     }
 
-    /// Mounts, links, owners and processes of the files. `None` without such evidence.
+    /// Mounts, links, owners and processes of the files. `None` without such evidence. [`inspect`](super::inspect) does not
+    /// ask for them: see [`Inspection::surroundings`](super::Inspection::surroundings).
     fn surroundings(&self) -> Option<Evidence> {
         None
     }

@@ -9,6 +9,7 @@ use crate::wal::{EndReason, WalFacts};
 /// The kind of a sentence about the checkpoint. `tests/common/contradictions.rs` lists which kinds must not occur
 /// beside which findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Sentence {
     /// The files were replaced while they were read.
     Replaced,

@@ -17,6 +17,7 @@ pub struct FellBehind {
 
 /// What the order of samples in time says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TemporalFact {
     /// A side fell behind; with the reason why the two may be different lives of the database.
     FellBehind(FellBehind, Option<Gap>),
@@ -34,6 +35,7 @@ pub enum TemporalFact {
 
 /// What the frames show.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ContentFact {
     /// One generation, with equal content up to this frame.
     EqualUpTo(FrameNumber),
@@ -52,6 +54,7 @@ pub enum ContentFact {
 
 /// What happened between two captures, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LineageFact {
     /// The history of one or both sides has no known end.
     NoEnd(Vec<(SideIndex, NoEnd)>),
@@ -94,6 +97,7 @@ pub enum LineageFact {
 
 /// Why it is not known where the history of a side ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NoEnd {
     /// The `-wal` does not have the frames that the wal-index in use counts.
     FramesLost,

@@ -6,6 +6,7 @@ use crate::evidence::{FileSystem, InodeId, Timestamp};
 /// Why it is not known that both sides are of one kernel. It refutes nothing, because another file can be mounted over
 /// that of the boot id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoCommonKernel {
     /// A side does not show its boot id.
     Unseen(Unseen),
@@ -15,6 +16,7 @@ pub enum NoCommonKernel {
 
 /// Why the times of two captures cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoCommonClock {
     /// It is not known that both sides are of one kernel.
     Kernel(NoCommonKernel),
@@ -26,6 +28,7 @@ pub enum NoCommonClock {
 
 /// Why it is not known that both sides were seen within one life of the files that they have open.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gap {
     /// The times cannot be compared.
     Clock(NoCommonClock),
@@ -37,6 +40,7 @@ pub enum Gap {
 
 /// Why it is not known that both captures met one mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotOneFileSystem {
     /// Another disk was attached under the device number. These are the sequence numbers of the disk on each side.
     OtherDisk([(SideIndex, u64); 2]),
@@ -77,6 +81,7 @@ pub struct BothLooks {
 
 /// What distinguishes two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Difference {
     /// The device or the inode.
     Numbers,
@@ -90,6 +95,7 @@ pub enum Difference {
 
 /// The result of comparing two looks at a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Identity {
     /// It is one inode of one kernel.
     OneInode(BothLooks),
@@ -107,6 +113,7 @@ pub enum Identity {
 
 /// Why equal numbers do not prove one inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoProof {
     /// The inode numbers of this file system prove nothing.
     FileSystem,
@@ -133,6 +140,7 @@ pub struct ReuseUnseen {
 
 /// The value that, besides the birth time, shows whether an inode number was reused; and why it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SecondSign {
     /// The inode generation.
     Generation(Unseen),
@@ -142,6 +150,7 @@ pub enum SecondSign {
 
 /// How a file was replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Replaced {
     /// It was deleted or replaced while this side was captured.
     DuringCapture(Part, SideIndex),
@@ -151,6 +160,7 @@ pub enum Replaced {
 
 /// Why the identity cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unknown {
     /// It is not known that both sides are of one kernel.
     Kernel(NoCommonKernel),
@@ -175,6 +185,7 @@ pub enum Unknown {
 
 /// Why a beacon does not show whether the other side has the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PeerUnknown {
     /// The other side sees another identity, or a part of it was not seen there.
     Differs,
@@ -188,6 +199,7 @@ pub enum PeerUnknown {
 
 /// Why it is not known that the database and the `-wal` are one file each.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Doubt {
     /// What was found about the identity of the file.
     Identity(Identity),
@@ -197,6 +209,7 @@ pub enum Doubt {
 
 /// What the folder shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DirectoryFact {
     /// It is one folder. A process that opens this name next, on either side, looks up or creates the `-shm` there.
     OpenersMeet(Identity, String),
@@ -210,6 +223,7 @@ pub enum DirectoryFact {
 
 /// Why one folder does not lead to one `-shm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OtherName {
     /// The database has another name on each side.
     Names([(SideIndex, String); 2]),

@@ -33,6 +33,7 @@ impl Recorded {
 
 /// A file of a database, or its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Part {
     /// The folder that holds the files.
     Directory,
@@ -88,6 +89,7 @@ pub struct Unseen {
 
 /// What can be looked at on a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum What {
     /// The boot id of the kernel.
     BootId,
@@ -111,6 +113,7 @@ pub enum What {
 
 /// How the heads of the two `-shm` compare, byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EqualBytesFact {
     /// They are equal.
     Equal,
@@ -122,6 +125,7 @@ pub enum EqualBytesFact {
 
 /// How both sides are one, so that nothing is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OneSide {
     /// One capture was given twice.
     Capture,

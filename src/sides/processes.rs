@@ -33,6 +33,7 @@ pub struct MappedBy {
 
 /// What page frames show.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PageFact {
     /// One page frame at one moment.
     OneFrame {
@@ -62,6 +63,7 @@ pub enum PageFact {
 
 /// Why page frames show nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoPages {
     /// The sides are not both live.
     NotLive,
@@ -120,6 +122,7 @@ pub struct Mappers {
 
 /// What running processes have mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MappingFact {
     /// Processes of one or both sides are cut off from their path.
     CutOff(Vec<CutOffProcesses>),
@@ -131,6 +134,7 @@ pub enum MappingFact {
 
 /// Whether what the processes of both sides map is one inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MappedInodes {
     /// It is one inode, and the processes used it at the same time.
     One,
@@ -144,6 +148,7 @@ pub enum MappedInodes {
 
 /// Why no process is known that maps the `-shm` of a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotMapped {
     /// Something was not seen.
     Unseen(Unseen),
@@ -168,6 +173,7 @@ pub enum NotMapped {
 
 /// Why it is not known that processes of both sides used one wal-index at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotAtWork {
     /// A process maps the `-shm`, but has another file open than this one of its side.
     OtherFile(Process, Part, SideIndex),
@@ -185,6 +191,7 @@ pub enum NotAtWork {
 
 /// What a lock beacon shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BeaconFact {
     /// One side read what the other held.
     Seen {
@@ -210,6 +217,7 @@ pub enum BeaconFact {
 
 /// Why a lock that is seen may stop nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SeenIsNotEnough {
     /// The kernel does not keep the locks of this file system itself; its title.
     FileSystem(&'static str),
@@ -221,6 +229,7 @@ pub enum SeenIsNotEnough {
 
 /// Why a lock beacon shows nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoBeacon {
     /// The sides are not both live.
     NotLive,
@@ -236,6 +245,7 @@ pub enum NoBeacon {
 
 /// What a trial by mapping shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CoherenceFact {
     /// Every number that was written through one mapping was read through the other, in both directions, this many
     /// times.
@@ -254,6 +264,7 @@ pub enum CoherenceFact {
 
 /// What trying the other side's locks says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TriedFact {
     /// Every lock that one side held was refused to the other, both ways.
     Refused,

@@ -65,7 +65,8 @@ impl<'a> Scan<'a> {
         Self { holes: false, ..self }
     }
 
-    /// Calls `progress` after each block, with the number of bytes that have been read. [`ReadAt::len`] is the total.
+    /// Calls `progress` after each block, with the number of bytes that have been read. [`ReadAt::len`] is the total. The
+    /// last number can be lower than that, because neither the header nor a torn frame at the end is counted.
     /// It cannot end the pass: use [`Scan::frames_until`] for that.
     #[must_use]
     pub fn progress(self, progress: &'a mut dyn FnMut(u64)) -> Self {

@@ -24,8 +24,17 @@ pub const NO_PROMISE: &[Code] = &[
     Code::DatabaseWal2,
     Code::FilesReplaced,
     Code::PageSizeDiffers,
+    Code::ShmBackfillBeyondMxFrame,
+    Code::ShmBeyondWal,
+    Code::ShmFramesUnreachable,
+    Code::ShmHeaderContradictsWal,
+    Code::ShmPagesWrong,
+    Code::ShmSlotsDuplicate,
+    Code::ShmSlotsOutOfOrder,
     Code::SplitBrain,
     Code::WalHeaderUnusable,
+    Code::WalIndexSharedDatabaseNot,
+    Code::WalIndexSharedWalNot,
     Code::WalOfOtherDatabase,
     Code::WalTruncated,
     Code::WalVersionUnsupported,
@@ -44,7 +53,7 @@ pub const ALL_IS_WELL: &[Sentence] = &[
 ];
 
 /// Beside one of these findings no sentence may say that all is well. A promise about frames is right.
-pub const NOT_WELL: &[Code] = &[Code::DatabaseTooShort];
+pub const NOT_WELL: &[Code] = &[Code::DatabaseTooShort, Code::HotJournal];
 
 /// Beside one of these findings every sentence may stand.
 pub const NO_CONTRADICTION: &[Code] = &[
@@ -59,18 +68,10 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::DatabaseSymlinked,
     Code::DifferentDatabases,
     Code::FileSystemNeedsCare,
-    Code::HotJournal,
-    Code::ShmBackfillBeyondMxFrame,
-    Code::ShmBeyondWal,
     Code::ShmDeleted,
-    Code::ShmFramesUnreachable,
     Code::ShmHeaderChecksumWrong,
-    Code::ShmHeaderContradictsWal,
     Code::ShmHeaderCopiesDiffer,
     Code::ShmOfOtherWal,
-    Code::ShmPagesWrong,
-    Code::ShmSlotsDuplicate,
-    Code::ShmSlotsOutOfOrder,
     Code::ShmVersionUnsupported,
     Code::SidecarsElsewhere,
     Code::SidecarsStricter,
@@ -79,8 +80,6 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::WalAheadOfShm,
     Code::WalBesideRollbackDatabase,
     Code::WalCommitsBehindBreak,
-    Code::WalIndexSharedDatabaseNot,
-    Code::WalIndexSharedWalNot,
     Code::WalLargeLittleLive,
     Code::WrittenInWalResetRange,
 ];

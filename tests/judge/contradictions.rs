@@ -76,6 +76,70 @@ const TODAY: &[(Code, &[Sentence])] = &[
             Sentence::WaitReadersUnseen,
         ],
     ),
+    (Code::ShmBackfillBeyondMxFrame, &[Sentence::RestAsFarAsSeen, Sentence::RestNextReadsThem]),
+    (
+        Code::ShmBeyondWal,
+        &[
+            Sentence::Blocked,
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestNextReadsThem,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::ShmFramesUnreachable,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestAsFarAsSeen,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::ShmHeaderContradictsWal,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::ShmPagesWrong,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::ShmSlotsDuplicate,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
+    (
+        Code::ShmSlotsOutOfOrder,
+        &[
+            Sentence::BlockedByDatabaseReader,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
+        ],
+    ),
     (
         Code::WalOfOtherDatabase,
         &[
