@@ -186,13 +186,14 @@ impl Attempt {
     ) -> Result<(Manifest, OpenedFiles), SnapshotError> {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
+        let users = linux::users_view(&self.files, &mappings);
         let page_tables = linux::page_tables(&linux::LiveSide {
             files: &self.files,
             mappings: &mappings,
             mount_namespace: &host.namespaces.mount,
         });
         let mut missing_texts = std::collections::BTreeMap::new();
-        for (name, text) in linux::raw_texts(&self.files, &mappings) {
+        for (name, text) in linux::raw_texts(&self.files, &mappings, &users) {
             match text {
                 Observation::Seen { value } => {
                     let name = format!("{}proc/{name}", prefix(self.number));
@@ -230,6 +231,7 @@ impl Attempt {
                 paths_unchanged,
                 folder_unchanged: linux::folder_unchanged(&self.files),
                 mappings,
+                users,
                 locks: Observation::seen(self.locks),
                 samples,
                 page_tables,

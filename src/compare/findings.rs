@@ -1,15 +1,23 @@
 //! Findings about two or more sides.
 
 use super::judge::Judged;
-use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal};
+use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal, users};
 use crate::finding::value::{Apart, Diverged, Parting, Sides, TwoDatabases, TwoIndexes, Unsettled};
-use crate::finding::{Finding, Found, processes, surroundings};
+use crate::finding::{self, Finding, Found, processes, surroundings};
 use crate::sides::{Identity, Part};
 
 /// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
-    let of_sides = Placed::all(sides).flat_map(|Placed { index, side }| {
-        processes::findings(index, &side.label, &side.evidence).into_iter().chain(unstable(side))
+    let placed: Vec<Placed<'_>> = Placed::all(sides).collect();
+    let users = users::of_sides(&placed);
+    let of_sides = placed.iter().zip(&users).flat_map(|(Placed { index, side }, users)| {
+        let (label, evidence) = (&side.label, &side.evidence);
+        let of_users = finding::users::findings(label, evidence, side.database.as_ref(), users);
+        // A verdict about sharing cannot leave open whether a child uses the connection that it inherited.
+        let of_users = of_users.into_iter().map(|found| Finding { severity: found.code().gravest(), ..found });
+        let mut found = processes::findings(*index, label, evidence);
+        found.extend(of_users.chain(unstable(side)));
+        found
     });
     let of_pairs = pairs.iter().filter(|pair| pair.verdict.one_side.is_none()).flat_map(|pair| {
         let two_mounts = || (pair.verdict.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();

@@ -28,10 +28,11 @@ impl Side {
     /// # Errors
     /// Only what reading reported; bad content is part of the facts.
     pub fn look_at(capture: &Capture, options: &Options<'_>) -> io::Result<Self> {
-        let Inspection { origin, shm, wal, .. } =
+        let Inspection { origin, database, shm, wal, .. } =
             look::inspect(capture, &Options { depth: Depth::Frames, ..*options })?;
         Ok(Self {
             stable: origin.unstable.is_none(),
+            database,
             shm,
             frame_headers: frame_headers(&capture.wal, wal.as_ref()),
             wal_captured: wal.is_some(),

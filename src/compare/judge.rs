@@ -1,8 +1,8 @@
 //! From evidence to a verdict about two sides.
 
 use super::{
-    About, Answer, Because, Fact, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history, identity,
-    mappings, pages, temporal,
+    About, Answer, Because, Fact, HeldBack, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history,
+    identity, lock_pairing, mappings, pages, temporal,
 };
 use crate::evidence::{ClockSample, Observation};
 use crate::sides::{Doubt, Identity, NoProof, OneSide, Part};
@@ -21,25 +21,31 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
     let one_side = one_side(pair);
     let pages = pages::judge(pair);
     let of_processes = pages.of_processes;
-    let mut because = evidence(pair, &files.shm, pages.because);
+    let pairing = lock_pairing::judge(pair, &files.shm);
+    let mut because = evidence(pair, &files.shm, pages.because, pairing.because);
     if let Some(one_side) = one_side {
         // If the processes of a place do not use what its path leads to, that is found even if one place was given
         // twice.
         because.retain(|item| one_side == OneSide::Path && item.says == Says::Refutes);
         because.push(Because::new(About::Both, Says::Silent, Fact::OneSide(one_side)));
     }
-    let memory = answer(&because, About::Memory);
-    let locks = answer(&because, About::Locks);
+    let (mut memory, mut locks) = (answer(&because, About::Memory), answer(&because, About::Locks));
     // One folder and one name: whatever a process finds there, both sides find the same.
     let by_folder = because.iter().any(|item| item.kind == Kind::DirectoryIdentity && item.says == Says::Proves);
     let sharing = match Answer::of_both(memory, locks) {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
         sharing => sharing,
     };
+    let held_back = pairing.held_back.filter(|_| sharing == Answer::Proven);
+    let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
+    if matches!(held_back, Some(HeldBack::Rollback(_) | HeldBack::Exclusive(..))) {
+        // There is no wal-index that anybody could share.
+        (memory, locks) = (Answer::Undecided, Answer::Undecided);
+    }
     let FilesBeside { shm, two_files, doubt } = files;
     PairVerdict {
         sides: [pair.a.index, pair.b.index],
-        subject: subject(pair, &because, sharing, of_processes),
+        subject: subject(pair, &because, sharing, of_processes, pairing.allows_mappings),
         decided_by: decided_by(&because, sharing, memory, locks),
         sharing,
         memory,
@@ -49,16 +55,18 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         shm,
         two_files,
         doubt,
+        held_back,
         pages_of_processes: of_processes,
     }
 }
 
 /// All pieces of evidence; physical pages come first.
-fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>) -> Vec<Because> {
+fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>, pairing: Because) -> Vec<Because> {
     let mut because = pages;
     because.extend(identity::because(shm));
     because.push(directory::because(pair, shm));
     because.push(mappings::because(pair, shm));
+    because.push(pairing);
     because.extend(beacon::because(pair.a.index, pair.b.index, pair.live, beacon::Worth::of_pair(pair)));
     because.extend(pair.live.and_then(|live| beacon::tried(pair.a.index, pair.b.index, live)));
     because.extend(pair.live.and_then(beacon::coherence));
@@ -150,17 +158,25 @@ pub(super) fn answer(because: &[Because], aspect: About) -> Answer {
 }
 
 /// `pages_of_processes`: the page frames were seen between running processes of both sides.
-fn subject(pair: &Pair<'_>, because: &[Because], sharing: Answer, pages_of_processes: bool) -> Subject {
+/// `allows_mappings`: each process that was seen has the locks of the wal-index that it uses.
+fn subject(
+    pair: &Pair<'_>,
+    because: &[Because],
+    sharing: Answer,
+    pages_of_processes: bool,
+    allows_mappings: bool,
+) -> Subject {
     let says = |kind, says| because.iter().any(|item| item.kind == kind && item.says == says);
     let mappings = match sharing {
         // Process mappings support only if each side was seen to map the one inode that kernel identity proves.
         Answer::Proven => {
-            says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
-                || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair)
+            allows_mappings
+                && (says(Kind::ProcessMappings, Says::Supports) && says(Kind::KernelIdentity, Says::Proves)
+                    || pages_of_processes && says(Kind::PhysicalPages, Says::Proves) && mappings::seen_at_work(pair))
         }
         Answer::Refuted => {
             let of_mappings = |item: &Because| match item.kind {
-                Kind::ProcessMappings => true,
+                Kind::ProcessMappings | Kind::LockPairing => true,
                 Kind::PhysicalPages => pages_of_processes,
                 _ => false,
             };

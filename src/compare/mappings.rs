@@ -7,8 +7,13 @@ use crate::evidence::{FileOpen, Mapping};
 use crate::finding::processes::{self, Mapped};
 use crate::sides::{Identity, MappedInodes, Mappers, MappingFact, NotAtWork, Part, Process};
 
-fn mapped(of: Placed<'_>) -> Mapped<'_> {
-    processes::mapped(of.index, &of.side.evidence)
+/// Looks at the visible processes of both sides. In one mount namespace a process belongs to the side by whose path it has
+/// the `-shm` mapped, as `maps` prints it: a folder can have two names there.
+fn mapped_of_both<'a>(pair: &Pair<'a>) -> [Mapped<'a>; 2] {
+    let of = [pair.a, pair.b];
+    let [a, b] = of.map(|of| of.side.evidence.host.namespaces.mount.value());
+    let look = if a == b { processes::mapped_by_path } else { processes::mapped };
+    of.map(|of| look(of.index, &of.side.evidence))
 }
 
 /// The mappings as evidence. `shm` is what was found about the identity of the `-shm`.
@@ -20,9 +25,9 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
 }
 
 fn weigh(pair: &Pair<'_>, shm: &Identity) -> (Says, MappingFact) {
-    let (a, b) = match (mapped(pair.a), mapped(pair.b)) {
-        (Mapped::This(a), Mapped::This(b)) => (a, b),
-        (a, b) => {
+    let (a, b) = match mapped_of_both(pair) {
+        [Mapped::This(a), Mapped::This(b)] => (a, b),
+        [a, b] => {
             let (mut cut_off, mut unseen) = (Vec::new(), Vec::new());
             for mapped in [a, b] {
                 match mapped {
@@ -60,8 +65,8 @@ fn mappers(of: Placed<'_>, mappings: &[&Mapping]) -> Mappers {
 
 /// Whether processes of both sides were seen to use what their paths lead to. A verdict about mappings needs this.
 pub(super) fn seen_at_work(pair: &Pair<'_>) -> bool {
-    match (mapped(pair.a), mapped(pair.b)) {
-        (Mapped::This(a), Mapped::This(b)) => at_work(pair, &a, &b).is_ok(),
+    match mapped_of_both(pair) {
+        [Mapped::This(a), Mapped::This(b)] => at_work(pair, &a, &b).is_ok(),
         _ => false,
     }
 }

@@ -16,11 +16,13 @@ mod identity;
 mod judge;
 mod kernel;
 mod lineage;
+mod lock_pairing;
 mod mappings;
 mod pages;
 mod probe;
 mod side;
 mod temporal;
+mod users;
 mod verdict;
 
 use crate::evidence::live::Live;

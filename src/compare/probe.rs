@@ -73,6 +73,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             shm,
             two_files: None,
             doubt,
+            held_back: None,
             pages_of_processes: false,
         }],
     }

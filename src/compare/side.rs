@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::bytes::ReadAt;
 use crate::evidence::Evidence;
+use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
 use crate::number::Stride;
 use crate::wal::WalFacts;
@@ -20,6 +21,8 @@ pub struct Side {
     pub stable: bool,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
+    /// The head of the database. `None`: it was not read.
+    pub database: Option<DatabaseHead>,
     /// The head of the `-shm`. `None`: there is no `-shm`, it is shorter than a head, or it was not read.
     pub shm: Option<IndexHead>,
     /// The `-wal`. If there is none or it was not read, these are the facts of an absent one.
@@ -48,6 +51,7 @@ impl Side {
             process: None,
             stable: true,
             evidence,
+            database: None,
             shm: None,
             wal: WalFacts::absent(),
             wal_captured: false,

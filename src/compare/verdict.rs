@@ -2,8 +2,8 @@
 
 use crate::finding::Finding;
 use crate::sides::{
-    BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, Identity, LineageFact, MappingFact,
-    OneSide, PageFact, SideIndex, TemporalFact, TriedFact,
+    BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack, Identity, LineageFact,
+    MappingFact, OneSide, PageFact, PairingFact, SideIndex, TemporalFact, TriedFact,
 };
 
 /// The answer to a question.
@@ -50,6 +50,8 @@ pub enum Kind {
     DirectoryIdentity,
     /// Which wal-index the visible processes of each side have mapped.
     ProcessMappings,
+    /// Whether each process that uses the database holds the locks of this wal-index.
+    LockPairing,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
     /// Locks that one side held and the other tried to take.
@@ -112,6 +114,8 @@ pub enum Fact {
     DirectoryIdentity(DirectoryFact),
     /// What processes have mapped.
     ProcessMappings(MappingFact),
+    /// What the processes that use the database hold.
+    LockPairing(PairingFact),
     /// The result of a lock beacon.
     LockBeacon(BeaconFact),
     /// Locks that were tried.
@@ -147,6 +151,7 @@ impl Because {
             Fact::KernelIdentity(_) | Fact::OverlayPages | Fact::OneSide(_) => Kind::KernelIdentity,
             Fact::DirectoryIdentity(_) => Kind::DirectoryIdentity,
             Fact::ProcessMappings(_) => Kind::ProcessMappings,
+            Fact::LockPairing(_) => Kind::LockPairing,
             Fact::LockBeacon(_) => Kind::LockBeacon,
             Fact::TriedLocks(_) => Kind::TriedLocks,
             Fact::MappingCoherence(_) => Kind::MappingCoherence,
@@ -185,6 +190,8 @@ pub struct PairVerdict {
     pub two_files: Option<Identity>,
     /// Why it is not known whether the database and the `-wal` are one file each.
     pub doubt: Option<Doubt>,
+    /// Why sharing is undecided although both aspects are proven.
+    pub held_back: Option<HeldBack>,
     /// Whether the page frames were seen between running processes.
     pub pages_of_processes: bool,
 }
@@ -194,7 +201,7 @@ impl PairVerdict {
     #[must_use]
     pub fn is_about_processes(&self, item: &Because) -> bool {
         match item.kind {
-            Kind::ProcessMappings => true,
+            Kind::ProcessMappings | Kind::LockPairing => true,
             Kind::PhysicalPages => self.pages_of_processes,
             _ => false,
         }

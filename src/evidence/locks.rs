@@ -32,6 +32,10 @@ pub struct Holder {
     pub command: Option<String>,
     /// Its container, by name or id as docker shows it.
     pub container: Option<String>,
+    /// The process that took the lock, if that is another one: the holder shares its descriptors, and the lock lives as long
+    /// as they are open. With a null `pid`, that process has ended and the holder is not visible from here.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub taken_by: Option<u32>,
 }
 
 /// One lock byte, and who holds it. If it is held and no holder is listed, the holder is not visible from here.

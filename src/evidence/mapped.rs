@@ -92,6 +92,11 @@ pub struct MappingProcess {
     pub place: String,
     /// What is under that path now.
     pub path_leads_to: Leads,
+    /// Whether it has the wal-index mapped for writing and holds no lock on it, as several looks within a quarter of a second
+    /// showed.
+    pub without_locks: bool,
+    /// Whether its parent maps the wal-index too and holds the dead-man switch.
+    pub inherited: bool,
 }
 
 /// What is now under the path that a wal-index was mapped by.

@@ -23,6 +23,7 @@ mod mappings;
 mod observation;
 mod sample;
 mod time;
+mod users;
 
 pub use crate::number::Device;
 pub use files::{FileSystem, FileView, FilesView};
@@ -35,6 +36,7 @@ pub use mappings::{CutOff, FileOpen, Mapping, MappingsView};
 pub use observation::Observation;
 pub use sample::WalIndexSample;
 pub use time::{ClockSample, Timestamp};
+pub use users::{Access, DatabaseLock, OtherIndex, Role, SwitchLock, User, UsersView};
 
 /// Everything that one side saw besides the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub struct Evidence {
     pub folder_unchanged: bool,
     /// Processes that map the `-shm`.
     pub mappings: Observation<MappingsView>,
+    /// Processes that use the database: what they have open, mapped and locked.
+    #[cfg_attr(feature = "capture", serde(default = "not_recorded::<UsersView>"))]
+    pub users: Observation<UsersView>,
     /// The locks.
     pub locks: Observation<LocksView>,
     /// The wal-index at several moments, oldest first.

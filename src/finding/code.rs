@@ -6,7 +6,8 @@
 use super::Severity;
 use super::check_name::CheckName;
 use super::value::{
-    Apart, Both, Diverged, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled, Value,
+    Apart, Both, Diverged, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
+    UsersFound, Value,
 };
 use crate::evidence::Device;
 use crate::look::WrongPage;
@@ -117,6 +118,9 @@ findings! {
     DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
         links: u64
     }
+    DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Notice] {
+        users: UsersFound
+    }
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice] in DatabaseHeader {}
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {
@@ -140,6 +144,9 @@ findings! {
     }
     FilesReplaced "files_replaced" "Replaced while they were read" [Notice] {}
     HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning] in Journal {}
+    MappingWithoutLocks "mapping_without_locks" "A process has the wal-index mapped without its locks" [Notice, Warning] {
+        users: UsersFound
+    }
     PageSizeDiffers "page_size_differs" "The WAL has another page size than the database"
         [Error] in WalAgainstDatabase {
         wal: u32, database: u32
@@ -202,6 +209,9 @@ findings! {
         [Warning] {
         sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
     }
+    UsedWithoutWalIndex "used_without_wal_index" "A process uses the database without this wal-index" [Warning] {
+        users: UsersFound
+    }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>
     }
@@ -241,6 +251,9 @@ findings! {
     }
     WalWithoutDatabase "wal_without_database" "A WAL with commits, but no database" [Warning] in WalAgainstDatabase {
         committed: u64; empty: bool
+    }
+    WorkerOnReplacedFiles "worker_on_replaced_files" "A process goes on with files that were replaced" [Error] {
+        users: UsersFound
     }
     WrittenInWalResetRange "written_in_wal_reset_range" "Last written by a SQLite in the range of the wal-reset bug"
         [Info] in DatabaseHeader {

@@ -7,6 +7,7 @@ pub mod code;
 pub mod processes;
 pub mod rules;
 pub mod surroundings;
+pub mod users;
 pub mod value;
 
 pub use code::{Code, Found};
@@ -76,6 +77,7 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
     if let Some(evidence) = &inspection.surroundings {
         let origin = &inspection.origin;
         found.extend(processes::findings(SideIndex(0), &origin.label, evidence));
+        found.extend(users::findings(&origin.label, evidence, inspection.database.as_ref(), &users::all(evidence)));
         found.extend(surroundings::findings(evidence));
         found.extend(origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
     }

@@ -32,6 +32,17 @@ pub enum Mapped<'a> {
 /// elsewhere. A process that has the side's database open counts everywhere.
 #[must_use]
 pub fn mapped(side: SideIndex, evidence: &Evidence) -> Mapped<'_> {
+    look(side, evidence, false)
+}
+
+/// Looks at the visible processes of one side. Of those that map its `-shm` only those count that map it by the side's own
+/// path.
+#[must_use]
+pub fn mapped_by_path(side: SideIndex, evidence: &Evidence) -> Mapped<'_> {
+    look(side, evidence, true)
+}
+
+fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
     let unseen = |what, reason| Mapped::Unseen(NotMapped::Unseen(Unseen { side, what, reason }));
     let Some(view) = evidence.mappings.value() else {
         return unseen(What::Mappings, Recorded::of(&evidence.mappings));
@@ -64,7 +75,8 @@ pub fn mapped(side: SideIndex, evidence: &Evidence) -> Mapped<'_> {
     if own().any(|mapping| Some(mapping.inode) != id && mapping.path == path) {
         return Mapped::Unseen(NotMapped::SeenOnce(side));
     }
-    let this: Vec<&Mapping> = own().filter(|mapping| Some(mapping.inode) == id).collect();
+    let by_its_path = |mapping: &&Mapping| !by_path || mapping.path == path;
+    let this: Vec<&Mapping> = own().filter(|mapping| Some(mapping.inode) == id).filter(by_its_path).collect();
     if !this.is_empty() {
         return Mapped::This(this);
     }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Evidence, FileView, HostView, Leads, Mapped, MappedIndex, MappingProcess, Observation};
-use crate::finding::value::{GoneIndex, OwnedFile, SplitIndex};
-use crate::finding::{Finding, Found};
+use crate::finding::value::{GoneIndex, OwnedFile, SplitIndex, UsersFound};
+use crate::finding::{Finding, Found, Severity};
 
 /// Why a file system needs care with WAL, by its type as mountinfo names it: `fuse.bindfs` is FUSE, `nfs4` is NFS.
 #[must_use]
@@ -135,6 +135,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
         .iter()
         .filter(|index| !splits.values().any(|split| split.iter().any(|one| std::ptr::eq(*one, *index))));
     found.extend(cut_off.filter_map(deleted));
+    found.extend(mapped.indexes.iter().flat_map(without_locks));
     found
 }
 
@@ -166,6 +167,19 @@ fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {
             mapped: indexes.iter().map(|index| (index.identity, users(index))).collect(),
         },
     })
+}
+
+/// Processes that map a wal-index and do not hold its locks; forked children apart.
+fn without_locks(index: &MappedIndex) -> Vec<Finding> {
+    let found = |inherited: bool| {
+        let lost = index.processes.iter().filter(|process| process.without_locks && process.inherited == inherited);
+        let processes: Vec<MappingProcess> = lost.cloned().collect();
+        let path = processes.first()?.path.clone();
+        let users = UsersFound::Index { mapped: index.identity, path, processes };
+        let severity = if inherited { Severity::Notice } else { Severity::Warning };
+        Some(Finding::at(severity, Found::MappingWithoutLocks { users }))
+    };
+    [false, true].into_iter().filter_map(found).collect()
 }
 
 fn deleted(index: &MappedIndex) -> Option<Finding> {

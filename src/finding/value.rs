@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess};
+use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess, User};
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::{CutOffProcesses, FellBehind, Gap, Identity, Part, Process, SideIndex};
@@ -349,6 +349,43 @@ impl Fact for TwoDatabases {
     fn show(&self, _: &'static str, evidence: &mut Evidence) {
         self.sides.show("sides", evidence);
         evidence.push(("database", self.sides.compared(&self.database)));
+    }
+}
+
+/// Processes whose use of a database does not fit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsersFound {
+    /// Those of one side.
+    Side {
+        /// The side's label.
+        side: String,
+        /// The processes.
+        users: Vec<User>,
+    },
+    /// Those that map one wal-index.
+    Index {
+        /// What is mapped.
+        mapped: InodeId,
+        /// The path that it was mapped by.
+        path: String,
+        /// The processes.
+        processes: Vec<MappingProcess>,
+    },
+}
+
+impl Fact for UsersFound {
+    fn show(&self, _: &'static str, evidence: &mut Evidence) {
+        match self {
+            Self::Side { side, users } => {
+                side.show("side", evidence);
+                users.iter().map(|user| user.pid).collect::<Vec<u32>>().show("pids", evidence);
+            }
+            Self::Index { mapped, path, processes } => {
+                mapped.show("mapped", evidence);
+                path.show("path", evidence);
+                processes.iter().map(|process| process.pid).collect::<Vec<u32>>().show("pids", evidence);
+            }
+        }
     }
 }
 

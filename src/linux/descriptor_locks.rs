@@ -1,6 +1,9 @@
 //! Locks that processes hold through their descriptors, from `/proc/PID/fdinfo` of every process.
 
-use crate::linux::procfs::Proc;
+use std::io;
+use std::ops::Range;
+
+use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::fdinfo::locks;
 use crate::linux::text::locks::{LockLine, LockedFile};
 
@@ -26,6 +29,34 @@ pub fn search(proc: &Proc, files: &[LockedFile]) -> Vec<(u32, LockLine)> {
         }
     }
     found
+}
+
+/// Whether a process holds a lock on any of `bytes` of a file through one of its descriptors. `files`: the names under which
+/// the lock table may list the file.
+///
+/// # Errors
+/// What the system said: EACCES without the permission to trace the process, ENOENT or ESRCH when it has ended.
+pub fn holds(process: &Process, files: &[LockedFile], bytes: &Range<u64>) -> io::Result<bool> {
+    for name in process.names("fd")? {
+        // Other files are told apart by the inode number, so that few texts are read.
+        let behind = process.file_behind(&format!("fd/{name}"));
+        if behind.is_ok_and(|behind| !files.iter().any(|file| file.inode == behind.inode)) {
+            continue;
+        }
+        let text = match process.read(&format!("fdinfo/{name}")) {
+            Ok(text) => text,
+            Err(error) if crate::linux::unseen::refused(&error) => return Err(error),
+            // The descriptor was closed meanwhile.
+            Err(_) => continue,
+        };
+        let on = |line: &LockLine| {
+            files.iter().any(|file| line.holds(*file, bytes.start, bytes.end.saturating_sub(bytes.start)))
+        };
+        if locks(&text).iter().any(on) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! All evidence about the opened files of one side, and the raw texts that it was read from.
 
-use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation};
+use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation, UsersView};
 use crate::linux::identities::identities;
 use crate::linux::lock_view::{lock_states, locks_view};
 use crate::linux::mapped::of_side::{Wanted, mappings_view, raw_lines};
+use crate::linux::mapped::users::{self, users_view};
 use crate::linux::open::{OpenedFiles, folder_unchanged, paths_unchanged};
 use crate::linux::procfs::Proc;
 use crate::linux::unseen::unseen;
@@ -21,8 +22,8 @@ pub fn evidence(files: &OpenedFiles) -> Evidence {
     gather(files, locks_view)
 }
 
-/// All evidence about the opened files at this moment, with at most one holder for each lock: this does not read
-/// `/proc/locks`, which can take the kernel tens of milliseconds.
+/// All evidence about the opened files at this moment, with at most one holder for each lock. `/proc/locks`, which can take
+/// the kernel tens of milliseconds, is read only when there are processes whose descriptors cannot be read.
 #[must_use]
 pub fn evidence_without_holders(files: &OpenedFiles) -> Evidence {
     gather(files, |files| Observation::seen(lock_states(files)))
@@ -31,6 +32,7 @@ pub fn evidence_without_holders(files: &OpenedFiles) -> Evidence {
 fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<LocksView>) -> Evidence {
     let begun = clock_sample();
     let mappings = mappings_view(files);
+    let users = users_view(files, &mappings);
     let locks = locks(files);
     let identities = identities(files);
     Evidence {
@@ -40,6 +42,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         paths_unchanged: paths_unchanged(files),
         folder_unchanged: folder_unchanged(files),
         mappings,
+        users,
         locks,
         samples: Vec::new(),
         page_tables: Observation::missing("not looked at"),
@@ -48,12 +51,17 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
 }
 
 /// The raw texts that the evidence was read from, as `(name, bytes)`: names are relative paths below `/proc`
-/// (`self/mountinfo`, `locks`, `412/maps`) or `uname`. From the `maps` of other processes only the lines are kept that
+/// (`self/mountinfo`, `locks`, `412/maps`) or `uname`. `412/fdinfo` has the descriptors of the database's files and those
+/// with locks, each after a line with its number and path. From the `maps` of other processes only the lines are kept that
 /// [`mappings_view`] looks at. They are read again, so a process of the view may have ended. When the files belong to
 /// another process, the names begin with its pid instead of `self`. Each is bounded by
 /// [`crate::linux::procfs::TEXT_LIMIT`].
 #[must_use]
-pub fn raw_texts(files: &OpenedFiles, mappings: &Observation<MappingsView>) -> Vec<(String, Observation<Vec<u8>>)> {
+pub fn raw_texts(
+    files: &OpenedFiles,
+    mappings: &Observation<MappingsView>,
+    users: &Observation<UsersView>,
+) -> Vec<(String, Observation<Vec<u8>>)> {
     let proc = Proc::system();
     let texts = ["locks", host::BOOT_ID, "self/timens_offsets"];
     let mut texts: Vec<_> = texts.iter().map(|name| ((*name).to_owned(), proc.observe(name))).collect();
@@ -70,5 +78,7 @@ pub fn raw_texts(files: &OpenedFiles, mappings: &Observation<MappingsView>) -> V
     let mut pids: Vec<u32> = mappings.value().iter().flat_map(|view| &view.mappings).map(|found| found.pid).collect();
     pids.dedup();
     texts.extend(pids.into_iter().map(|pid| (format!("{pid}/maps"), raw_lines(&proc, pid, &wanted))));
+    let users = users.value().iter().flat_map(|view| &view.users).map(|user| user.pid).collect::<Vec<_>>();
+    texts.extend(users.into_iter().flat_map(|pid| users::raw_texts(&proc, files, pid)));
     texts
 }

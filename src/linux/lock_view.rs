@@ -1,6 +1,6 @@
 //! Who holds SQLite's locks: the state by asking the kernel, the holders from `/proc/locks` and fdinfo.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::{self, LockKind, LockLine, LockedFile};
-use crate::linux::unseen::unseen;
+use crate::linux::unseen::{unseen, vanished};
 use crate::linux::{container, descriptor_locks, mounts, runtimes, stat, sys};
 
 /// Who holds SQLite's locks now. Takes no lock.
@@ -68,7 +68,11 @@ fn with_holders(
     let of_shm = states.shm.iter().map(|(slot, lock)| Byte::of(slot, lock));
     let mut bytes: Vec<Byte> = of_shm.chain([Byte::of(LockSlot::Database, &states.database)]).collect();
     if bytes.iter().any(|byte| byte.state != LockState::Free) {
-        take_holders(proc, &mut bytes, &[keys(proc, shm, mounts), keys(proc, database, mounts)]);
+        let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
+        take_holders(proc, &mut bytes, &keys, |slot| {
+            let file = if slot == LockSlot::Database { database } else { shm };
+            Byte::ask(slot, file).pids
+        });
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
     let mut next = |_| locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
@@ -76,16 +80,22 @@ fn with_holders(
     LocksView { shm, database: next(LockSlot::Database) }
 }
 
-fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2]) {
+/// `ask` asks the kernel again who holds a lock.
+fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2], ask: impl Fn(LockSlot) -> BTreeSet<u32>) {
     let lines = listed(proc);
     for byte in bytes.iter_mut() {
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, byte.slot));
+    }
+    for byte in bytes.iter_mut() {
+        byte.verify(proc, keys_of(keys, byte.slot));
     }
     // Every descriptor of every process is searched only when a lock has no visible holder.
     if bytes.iter().any(Byte::unexplained) {
         let found = descriptor_locks::search(proc, &keys.concat());
         for byte in bytes.iter_mut() {
             byte.take_lines(found.iter().map(|(pid, line)| (Some(*pid), *line)), keys_of(keys, byte.slot));
+            byte.take_keepers(&found, keys_of(keys, byte.slot));
+            byte.ended.retain(|pid| ask(byte.slot).contains(pid));
         }
     }
 }
@@ -100,6 +110,7 @@ pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mou
     ShmLocks::of_each(|slot| {
         let mut byte = Byte::ask(slot, &file);
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
+        byte.verify(proc, &keys);
         byte.finish(proc)
     })
 }
@@ -140,7 +151,7 @@ fn keys_of(keys: &[Vec<LockedFile>; 2], slot: LockSlot) -> &[LockedFile] {
 
 /// The names under which `/proc/locks` may list a file: with the superblock's device from mountinfo, and with `st_dev`.
 /// They differ on btrfs subvolumes.
-fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mount>>) -> Vec<LockedFile> {
+pub(super) fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observation<Vec<Mount>>) -> Vec<LockedFile> {
     let Some(file) = file.value() else { return Vec::new() };
     let Ok(metadata) = file.metadata() else { return Vec::new() };
     let inode = metadata.ino();
@@ -172,8 +183,13 @@ struct Byte {
     state: LockState,
     reason: Option<String>,
     pids: BTreeSet<u32>,
-    /// Whether a lock of an open file description, without a process, is listed for it.
-    description: bool,
+    /// Processes that hold a lock which another one took, with that one: they share its descriptors.
+    keepers: BTreeMap<u32, u32>,
+    /// Processes that took a lock and have ended; who has their descriptors is not known.
+    ended: BTreeSet<u32>,
+    /// Whether the lock table does not tell who holds it: it lists a lock of an open file description, without a process,
+    /// or a process whose descriptors do not carry the lock.
+    untold: bool,
 }
 
 impl Byte {
@@ -194,12 +210,17 @@ impl Byte {
                 (LockState::Unknown, Some(format!("{name}: {}", unseen.reason().unwrap_or_default())))
             }
         };
-        Self { slot, state, reason, pids, description: false }
+        Self { pids, ..Self::new(slot, state, reason) }
+    }
+
+    fn new(slot: LockSlot, state: LockState, reason: Option<String>) -> Self {
+        let (pids, ended) = (BTreeSet::new(), BTreeSet::new());
+        Self { slot, state, reason, pids, keepers: BTreeMap::new(), ended, untold: false }
     }
 
     fn of(slot: LockSlot, lock: &ByteLock) -> Self {
         let pids = lock.holders.iter().filter_map(|holder| holder.pid).collect();
-        Self { slot, state: lock.state, reason: lock.reason.clone(), pids, description: false }
+        Self { pids, ..Self::new(slot, lock.state, lock.reason.clone()) }
     }
 
     /// Adds the holders among `lines`. Where the kernel could not be asked, a listed lock is proof that it is held;
@@ -216,23 +237,65 @@ impl Byte {
                 self.state = if line.exclusive { LockState::Exclusive } else { LockState::Shared };
                 self.reason = None;
             }
-            self.description |= line.kind == LockKind::OpenFileDescription;
+            self.untold |= line.kind == LockKind::OpenFileDescription;
             self.pids.extend(pid);
+        }
+    }
+
+    /// Keeps only processes whose descriptors carry the lock.
+    ///
+    /// folklore: the lock table names the process that took a lock. The lock belongs to its descriptors, which can be shared
+    /// with another process (clone(2), CLONE_FILES) and outlive it; then the pid is free to be used again. `/proc/PID/fdinfo`
+    /// lists the locks of the descriptors that the process has now. fs/locks.c (`show_fd_locks`); held by
+    /// `a_lock_is_not_said_to_be_held_by_a_process_whose_descriptors_do_not_carry_it`.
+    fn verify(&mut self, proc: &Proc, keys: &[LockedFile]) {
+        if !proc.has("locks") {
+            return;
+        }
+        let bytes = self.slot.bytes();
+        for pid in std::mem::take(&mut self.pids) {
+            match proc.process(pid).and_then(|process| descriptor_locks::holds(&process, keys, &bytes)) {
+                Ok(true) => {
+                    self.pids.insert(pid);
+                }
+                Ok(false) => self.untold = true,
+                Err(error) if vanished(&error) => {
+                    self.ended.insert(pid);
+                }
+                // The word of the lock table is all that there is.
+                Err(_) => {
+                    self.pids.insert(pid);
+                }
+            }
+        }
+    }
+
+    /// Adds who holds a lock that another process took.
+    fn take_keepers(&mut self, found: &[(u32, LockLine)], keys: &[LockedFile]) {
+        let bytes = self.slot.bytes();
+        for (keeper, line) in found {
+            let Some(taker) = line.visible_pid().filter(|taker| taker != keeper) else { continue };
+            if keys.iter().any(|file| line.holds(*file, bytes.start, bytes.end - bytes.start)) {
+                self.keepers.insert(*keeper, taker);
+                self.ended.remove(&taker);
+            }
         }
     }
 
     fn unexplained(&self) -> bool {
         let held = matches!(self.state, LockState::Shared | LockState::Exclusive);
-        held && (self.pids.is_empty() || self.description)
+        held && (self.pids.is_empty() || self.untold || !self.ended.is_empty())
     }
 
     fn unnamed(self) -> ByteLock {
-        let holder = |pid| Holder { pid: Some(pid), command: None, container: None };
+        let holder = |pid| Holder { pid: Some(pid), command: None, container: None, taken_by: None };
         ByteLock { state: self.state, reason: self.reason, holders: self.pids.into_iter().map(holder).collect() }
     }
 
     fn finish(self, proc: &Proc) -> ByteLock {
-        let holders = self.pids.into_iter().map(|pid| holder(proc, pid)).collect();
+        let unseen = |taker| Holder { pid: None, command: None, container: None, taken_by: Some(taker) };
+        let holder = |pid| Holder { taken_by: self.keepers.get(&pid).copied(), ..holder(proc, pid) };
+        let holders = self.pids.iter().copied().map(holder).chain(self.ended.iter().copied().map(unseen)).collect();
         ByteLock { state: self.state, reason: self.reason, holders }
     }
 }
@@ -244,6 +307,7 @@ fn holder(proc: &Proc, pid: u32) -> Holder {
         pid: Some(pid),
         command: process.as_ref().and_then(Process::command),
         container: container.as_ref().map(runtimes::name_of),
+        taken_by: None,
     }
 }
 

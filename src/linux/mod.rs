@@ -56,6 +56,7 @@ pub use identities::identities;
 pub use live_sides::{live, page_tables};
 pub use lock_view::{dead_man_switch, lock_states, locks_view, name_holders};
 pub use mapped::of_side::mappings_view;
+pub use mapped::users::users_view;
 pub use open::{
     Opened, OpenedFiles, complete, folder_unchanged, in_place, journal_in_place, open_database, open_regular,
     paths_unchanged,

@@ -60,6 +60,12 @@ impl Proc {
         }
     }
 
+    /// Whether there is a file at `relative`. Nothing is read.
+    #[must_use]
+    pub fn has(&self, relative: &str) -> bool {
+        self.root.join(relative).exists()
+    }
+
     /// The processes visible here, in ascending order.
     ///
     /// # Errors

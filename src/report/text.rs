@@ -101,6 +101,9 @@ pub(crate) fn holder(holder: &Holder) -> String {
     if let Some(container) = &holder.container {
         out.push_str(&format!(" in container {}", short_id(container)));
     }
+    if let Some(taker) = holder.taken_by {
+        out.push_str(&format!(", through descriptors of process {taker}, which took it"));
+    }
     out
 }
 
@@ -182,7 +185,12 @@ mod tests {
 
     #[test]
     fn a_holder_names_no_control_characters() {
-        let hostile = Holder { pid: Some(7), command: Some("a\u{1b}[31mb".into()), container: Some("x\ny".into()) };
+        let hostile = Holder {
+            pid: Some(7),
+            command: Some("a\u{1b}[31mb".into()),
+            container: Some("x\ny".into()),
+            taken_by: None,
+        };
         let text = holder(&hostile);
         assert!(!text.contains(['\u{1b}', '\n']), "{text}");
         assert_eq!(holders(&[]), "holder not visible from here");

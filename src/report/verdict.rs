@@ -40,6 +40,8 @@ pub enum Kind {
     DirectoryIdentity,
     /// Which wal-index the visible processes of each side have mapped.
     ProcessMappings,
+    /// Whether each process that uses the database holds the locks of this wal-index.
+    LockPairing,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
     /// Locks on a scratch file that one side holds and the other side tries to take.
@@ -178,6 +180,7 @@ impl From<compare::Kind> for Kind {
             compare::Kind::KernelIdentity => Self::KernelIdentity,
             compare::Kind::DirectoryIdentity => Self::DirectoryIdentity,
             compare::Kind::ProcessMappings => Self::ProcessMappings,
+            compare::Kind::LockPairing => Self::LockPairing,
             compare::Kind::LockBeacon => Self::LockBeacon,
             compare::Kind::TriedLocks => Self::TriedLocks,
             compare::Kind::MappingCoherence => Self::MappingCoherence,

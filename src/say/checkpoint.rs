@@ -1,7 +1,9 @@
 //! The checkpoint in one or two sentences: what is the case, and what to do.
 
-use crate::evidence::{Holder, LockSlot};
-use crate::finding::Finding;
+use super::users;
+use crate::evidence::{Holder, LockSlot, User};
+use crate::finding::value::UsersFound;
+use crate::finding::{Finding, Found};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt, Restart};
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
@@ -115,11 +117,12 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
     }
 }
 
-/// The sentences. `_beside` are the findings of the same look, so that these sentences can take them into account.
+/// The sentences. `beside` are the findings of the same look, so that these sentences can take them into account.
 #[must_use]
-pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) -> String {
+pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> String {
     let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
     let all = frames(*committed);
+    let unseen = unprotected(beside);
     let said = match sentence(facts, wal) {
         Sentence::Replaced => "The files were replaced while they were read: a connection closed as the last one, or \
                                another file was put in their place. Look again."
@@ -166,8 +169,9 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) 
         ),
         Sentence::Blocked => blocked(facts),
         Sentence::CopiedNothingToDo => format!(
-            "All {all} are in the database, and no reader was seen that keeps the next writer from restarting the WAL. \
-             Nothing to do."
+            "All {all} are in the database, and {} that keeps the next writer from restarting the WAL.{}",
+            no_reader(&unseen),
+            if unseen.is_empty() { " Nothing to do." } else { "" }
         ),
         Sentence::CopiedCannotRestart => format!(
             "All {all} are in the database, but {}: the WAL cannot restart and goes on growing until that ends. End \
@@ -186,35 +190,79 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, _beside: &[Finding]) 
              not known."
         ),
         Sentence::WaitCheckpointCopies => format!(
-            "{pending} of {all} wait for a checkpoint, and no reader was seen in its way: PRAGMA wal_checkpoint copies \
-             them behind frame {backfilled}."
+            "{pending} of {all} wait for a checkpoint, and {} in its way: PRAGMA wal_checkpoint copies them behind frame \
+             {backfilled}.",
+            no_reader(&unseen)
         ),
         Sentence::WaitCannotRestart => format!(
-            "{pending} of {all} wait for a checkpoint, and no reader was seen in the way of copying: PRAGMA \
-             wal_checkpoint does it. But {}: the WAL cannot restart until that ends.",
+            "{pending} of {all} wait for a checkpoint, and {} in the way of copying: PRAGMA wal_checkpoint does it. But \
+             {}: the WAL cannot restart until that ends.",
+            no_reader(&unseen),
             held_by(against_restart(facts))
         ),
         Sentence::Interrupted | Sentence::RestInterrupted => interrupted(facts),
         Sentence::RestCopied => format!("All {all} are in the database already."),
         Sentence::RestSomeWait => format!("{pending} of {all} wait for a checkpoint."),
         Sentence::RestNextReadsThem => format!(
-            "{all} wait for a checkpoint, and nobody has the database's wal-index open: the next to open it reads them, \
-             and its closing copies them. Keep the -wal with the database until then."
+            "{all} wait for a checkpoint, and {}: the next to open it reads them, and its closing copies them. Keep the \
+             -wal with the database until then.",
+            if unseen.is_empty() {
+                "nobody has the database's wal-index open"
+            } else {
+                "nobody holds a lock of its wal-index"
+            }
         ),
         Sentence::RestAsFarAsSeen => {
             format!("{all} wait for a checkpoint, as far as these files tell: keep the -wal with the database.")
         }
     };
-    match &facts.basis {
-        Basis::AtRest { attempted, seen } => said + &reservations(facts, wal, *attempted, *seen),
+    let said = match &facts.basis {
+        Basis::AtRest { attempted, seen } => said + &reservations(facts, wal, *attempted, *seen, &unseen),
         _ => said,
-    }
+    };
+    unseen.iter().fold(said, |said, (users, does)| format!("{said} But {} {does}.", users::names(*users)))
+}
+
+/// That no lock shows a reader. Where processes are known whose reads no lock shows, it is only about locks.
+fn no_reader(unseen: &[(&[User], &str)]) -> &'static str {
+    if unseen.is_empty() { "no reader was seen" } else { "no reader's lock stands" }
+}
+
+/// Processes that use the database, and whose reads and writes the locks do not show.
+fn unprotected(beside: &[Finding]) -> Vec<(&[User], &'static str)> {
+    let of = |finding| {
+        let finding: &Finding = finding;
+        let (users, does) = match &finding.found {
+            Found::MappingWithoutLocks { users } => {
+                (users, "has the wal-index mapped without its locks: what it reads and writes, no lock shows")
+            }
+            Found::UsedWithoutWalIndex { users } => {
+                (users, "uses the database without this wal-index: what it reads and writes, its locks do not show")
+            }
+            Found::DatabaseHeldExclusively { users } => (
+                users,
+                "holds the whole database exclusively: until that ends, nobody else can open, read or checkpoint it",
+            ),
+            _ => return None,
+        };
+        match users {
+            UsersFound::Side { users, .. } => Some((users.as_slice(), does)),
+            UsersFound::Index { .. } => None,
+        }
+    };
+    beside.iter().filter_map(of).collect()
 }
 
 /// What is added if nobody is known to have the `-shm` open: what a `-shm` that was left over shows, what was not seen,
 /// and what an examiner would lose.
-fn reservations(facts: &CheckpointFacts, wal: &WalFacts, attempted: Option<FrameNumber>, seen: bool) -> String {
-    let leftover = match (attempted, seen) {
+fn reservations(
+    facts: &CheckpointFacts,
+    wal: &WalFacts,
+    attempted: Option<FrameNumber>,
+    seen: bool,
+    unprotected: &[(&[User], &str)],
+) -> String {
+    let leftover = match (attempted, seen && unprotected.is_empty()) {
         (None, _) => "",
         (Some(_), true) => {
             " That is what a left-over -shm says; nobody has it open, so the next to open the database recovers and \
@@ -388,9 +436,18 @@ fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
 }
 
 fn name(holder: &Holder) -> String {
-    let pid = holder.pid.map_or_else(|| "a process not visible from here".to_owned(), |pid| format!("pid {pid}"));
+    let pid = match (holder.pid, holder.taken_by) {
+        (Some(pid), _) => format!("pid {pid}"),
+        (None, None) => "a process not visible from here".to_owned(),
+        (None, Some(taker)) => {
+            return format!(
+                "a process not visible from here, which shares the descriptors of process {taker}, which has ended"
+            );
+        }
+    };
+    let taken = holder.taken_by.map(|taker| format!("taken by process {taker}, whose descriptors it shares"));
     let more: Vec<String> =
-        [holder.command.clone(), holder.container.as_ref().map(|container| format!("container {container}"))]
+        [holder.command.clone(), holder.container.as_ref().map(|container| format!("container {container}")), taken]
             .into_iter()
             .flatten()
             .collect();

@@ -2,6 +2,7 @@
 
 use super::finding::LOST_TAIL;
 use super::identity::identity;
+use super::pairing::{pairing, unpaired};
 use super::sides::{cut_off, different_at, fell_behind};
 use super::unseen::{gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
 use super::words::{Names, process, processes};
@@ -34,6 +35,7 @@ pub fn detail(item: &Because, names: Names<'_>) -> String {
         Fact::DirectoryIdentity(_) if item.says == Says::Silent => "the directory decides nothing here".to_owned(),
         Fact::DirectoryIdentity(fact) => directory(fact, names),
         Fact::ProcessMappings(fact) => mappings(fact, names),
+        Fact::LockPairing(fact) => pairing(fact, names),
         Fact::LockBeacon(fact) => beacon(fact, names),
         Fact::TriedLocks(_) if item.says == Says::Silent => "the tried locks decide nothing here".to_owned(),
         Fact::TriedLocks(fact) => tried(fact, names),
@@ -80,6 +82,7 @@ pub fn reason(item: &Because, names: Names<'_>) -> Option<String> {
             sides.iter().map(|side| not_mapped(side, names)).collect::<Vec<_>>().join("; ")
         }
         Fact::ProcessMappings(fact) => mappings(fact, names),
+        Fact::LockPairing(fact) => unpaired(fact, names),
         Fact::LockBeacon(BeaconFact::Silent(why)) => no_beacon(why),
         Fact::LockBeacon(fact) => beacon(fact, names),
         Fact::TriedLocks(fact) => tried(fact, names),

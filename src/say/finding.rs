@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use super::words::{self, Names};
-use super::{identity, sides, unseen};
-use crate::evidence::{Leads, MappingProcess};
+use super::{identity, sides, unseen, users};
+use crate::evidence::{Leads, MappingProcess, Role};
 use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Parting, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
+    UsersFound,
 };
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
@@ -120,6 +121,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{links} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.").into(),
             "Open it by one name everywhere, and remove the others: find FOLDER -xdev -samefile DATABASE lists them.",
         ),
+        Found::DatabaseHeldExclusively { users } => (
+            format!("{} holds the whole database exclusively: nobody else can open or checkpoint it, and there may be no wal-index to share.", users_found(users)).into(),
+            "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), and for a moment when the last connection closes. If others should use the database too, that process has to leave exclusive mode or close it.",
+        ),
         Found::DatabaseOpaque {} => (
             "The database does not begin with \"SQLite format 3\": it is encrypted, or no SQLite database. Its WAL frames can be valid all the same.".into(),
             "If it is encrypted, nothing is wrong; page content cannot be shown.",
@@ -156,6 +161,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.".into(),
             "Keep the journal together with the database; deleting it can corrupt the database.",
         ),
+        Found::MappingWithoutLocks { users } => without_locks(users),
         Found::PageSizeDiffers { wal, database } => (
             format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),
             "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
@@ -243,6 +249,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
         ),
+        Found::UsedWithoutWalIndex { users } => (
+            format!("{}. It sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users)).into(),
+            "Find out how it opens the database: vfs=unix-none or unix-dotfile, a SQLite that keeps its -shm in another folder, a reader that may not write to the -shm, or an old process on deleted files. Open it in the ordinary way from every process.",
+        ),
         Found::UserCannotWrite { uid, gid, files } => (
             format!("User {uid}:{gid} may not write to: {}. SQLite as this user cannot write to the database; it can read it in WAL mode only while it may write to the -shm, or make one.", files.join(", ")).into(),
             "If a container runs as this user, give it the files' user or group; a reader needs to write to the -shm, too.",
@@ -314,10 +324,61 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The database is {}, and {committed} committed frames lie in its -wal. SQLite deletes a -wal beside an empty database.", if *empty { "empty" } else { "missing" }).into(),
             "Copy the -wal before anything creates or opens the database under this name.",
         ),
+        Found::WorkerOnReplacedFiles { users } => (
+            format!("{} has a file locked that lay at the path of this database before, and the path leads to another one now. What it commits, nobody else sees.", users_found(users)).into(),
+            START_AGAIN,
+        ),
         Found::WrittenInWalResetRange { sqlite_version } => (
             format!("SQLite {} wrote last. A checkpoint of 3.7.0 to 3.51.2 that meets a restart of the WAL can claim frames that were never copied; the number cannot tell whether a distribution, such as Debian, fixed that under it, nor who else writes.", release(*sqlite_version)).into(),
             "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once.",
         ),
+    }
+}
+
+fn users_found(found: &UsersFound) -> String {
+    match found {
+        UsersFound::Side { side, users } => format!("On {side} {}", users::names(users)),
+        UsersFound::Index { mapped, path, processes: all } => format!("{} ({path}, {mapped})", processes(all)),
+    }
+}
+
+/// Locks that a process lost, or never had because its parent has them.
+fn without_locks(found: &UsersFound) -> (Cow<'static, str>, &'static str) {
+    let inherited = match found {
+        UsersFound::Side { users, .. } => users.iter().all(|user| user.role() == Role::Inherited),
+        UsersFound::Index { processes, .. } => processes.iter().all(|process| process.inherited),
+    };
+    let who = users_found(found);
+    if inherited {
+        return (
+            format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
+            "Harmless while the child leaves the inherited connection alone. A child has to open the database itself, after the fork.",
+        );
+    }
+    (
+        format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps: others checkpoint, restart and write while it reads or writes. Commits are lost, and integrity_check may not notice.").into(),
+        "Restart that process. POSIX locks are dropped when a process closes any descriptor of a file: look for code in it that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with the database open.",
+    )
+}
+
+/// Who uses the database without this wal-index, and what it uses instead.
+fn without_index(found: &UsersFound) -> String {
+    let who = users_found(found);
+    let UsersFound::Side { users, .. } = found else { return who };
+    let other = users.iter().find_map(|user| user.other_index.as_ref());
+    match other.map(|other| (other.path.as_deref(), other.inode)) {
+        Some((Some(path), _)) => {
+            format!("{who} uses the database, and holds the locks of {path} instead of those of this -shm")
+        }
+        Some((None, Some(inode))) => {
+            format!(
+                "{who} uses the database, and holds the locks of another -shm ({inode}) instead of those of this one"
+            )
+        }
+        Some((None, None)) => format!("{who} uses the database, and holds locks of other -shm files, not of this one"),
+        None => {
+            format!("{who} uses the database, and neither holds the dead-man switch of this -shm nor has it mapped")
+        }
     }
 }
 

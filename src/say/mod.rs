@@ -10,8 +10,11 @@ pub mod identity;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
+#[cfg(feature = "capture")]
+mod pairing;
 mod sides;
 pub mod unseen;
+mod users;
 #[cfg(feature = "capture")]
 pub mod verdict;
 mod words;

@@ -2,6 +2,7 @@
 
 use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
+use super::pairing::{beside, has_suspects, held_back};
 use super::words::Names;
 use crate::compare::{
     About, Answer, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon, OneSide,
@@ -101,27 +102,48 @@ fn not_shown(why: &Doubt, names: Names<'_>) -> String {
 fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
     let all = names.all();
     if verdict.subject == Subject::Mappings {
-        return vec![
-            format!("The processes seen on {all} have one wal-index mapped: they share its memory and its locks."),
-            match stable {
-                true => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
-                false => "Processes that were not seen are not judged.".to_owned(),
-            },
-        ];
+        let mut sentences = vec![format!(
+            "The processes seen on {all} have one wal-index mapped: they share its memory and its locks."
+        )];
+        let others = others(verdict, names);
+        sentences.push(match stable && others.is_empty() {
+            true => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+            false => "Processes that were not seen are not judged.".to_owned(),
+        });
+        sentences.extend(others);
+        return sentences;
     }
     let unseen = verdict.pairs.iter().find_map(|pair| {
         let mut items = pair.because.iter().filter(|item| item.kind == Kind::ProcessMappings);
         reason(items.find(|item| item.says == Says::Silent)?, names)
     });
     let why = unseen.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    vec![
+    let others = others(verdict, names);
+    let not_all = verdict.pairs.iter().any(|pair| has_suspects(pair));
+    let mut sentences = vec![
         format!(
             "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared."
         ),
-        format!(
-            "What running processes have mapped is not judged{why}; to judge that, capture on each side as the user that SQLite runs as, or as root, while it has the database open."
-        ),
-    ]
+        match not_all {
+            true => "That the running processes share it is not said.".to_owned(),
+            false => format!(
+                "What running processes have mapped is not judged{why}; to judge that, capture on each side as the user that SQLite runs as, or as root, while it has the database open."
+            ),
+        },
+    ];
+    sentences.extend(others);
+    sentences
+}
+
+/// The processes that do not use the wal-index as every connection does, each once.
+fn others(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
+    let mut others = Vec::new();
+    for sentence in verdict.pairs.iter().flat_map(|pair| beside(pair, names)) {
+        if !others.contains(&sentence) {
+            others.push(sentence);
+        }
+    }
+    others
 }
 
 fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
@@ -134,7 +156,10 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         // Two inodes explain best why mappings differ. Other evidence against paths says nothing about mappings.
         let of_subject = |item: &&Because| {
             verdict.subject == Subject::Paths
-                || matches!(item.kind, Kind::KernelIdentity | Kind::ProcessMappings | Kind::PhysicalPages)
+                || matches!(
+                    item.kind,
+                    Kind::KernelIdentity | Kind::ProcessMappings | Kind::LockPairing | Kind::PhysicalPages
+                )
         };
         facts.extend(refutes().find(of_subject).map(|item| detail(item, names)));
     }
@@ -166,6 +191,10 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         _ => None,
     };
     sentences.extend(half.map(str::to_owned));
+    if let Some(why) = verdict.pairs.iter().find_map(|pair| pair.held_back.as_ref()) {
+        sentences.push(held_back(why, names));
+        return sentences;
+    }
     if let Some(pair) = verdict.pairs.iter().find(|pair| pair.two_files.is_some())
         && matches!(pair.shm, Identity::Alike(..))
     {
@@ -206,7 +235,7 @@ fn conflict(pair: &PairVerdict) -> Option<String> {
         let proof = all(Says::Proves).find(|proof| touching(refutation.about, proof))?;
         Some((proof, refutation))
     })?;
-    if refutation.kind == Kind::ProcessMappings {
+    if matches!(refutation.kind, Kind::ProcessMappings | Kind::LockPairing) {
         return Some("The paths lead to one wal-index; it is running processes that do not use it.".to_owned());
     }
     Some(format!(
@@ -223,6 +252,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::KernelIdentity => "kernel identity",
         Kind::DirectoryIdentity => "the identity of the directory",
         Kind::ProcessMappings => "what processes have mapped",
+        Kind::LockPairing => "what the locks of running processes show",
         Kind::LockBeacon => "the lock beacon",
         Kind::TriedLocks => "the tried locks",
         Kind::MappingCoherence => "the trial by mapping",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::identity::NoCommonClock;
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::live::{Mapper, NoFrame};
-use crate::evidence::{CutOff, InodeId, Mapping};
+use crate::evidence::{CutOff, InodeId, Mapping, OtherIndex, Role, User};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,60 @@ impl From<&Mapping> for Process {
     fn from(mapping: &Mapping) -> Self {
         Self { pid: mapping.pid, command: mapping.command.clone() }
     }
+}
+
+impl From<&User> for Process {
+    fn from(user: &User) -> Self {
+        Self { pid: user.pid, command: user.command.clone() }
+    }
+}
+
+/// A process that uses the database, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenUser {
+    /// The process.
+    pub process: Process,
+    /// How it uses the database.
+    pub role: Role,
+    /// Another wal-index that it seems to use.
+    pub other_index: Option<OtherIndex>,
+}
+
+/// The processes that use the database of one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsersOf {
+    /// The side.
+    pub side: SideIndex,
+    /// The processes.
+    pub users: Vec<SeenUser>,
+    /// Further processes whose descriptors could not be read: only their locks would tell.
+    pub processes_denied: u32,
+    /// Why nobody looked.
+    pub unseen: Option<Recorded>,
+}
+
+/// What the locks of the processes say that use the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairingFact {
+    /// The database of this side is in rollback mode: there is no wal-index.
+    NotWal(SideIndex),
+    /// The processes of both sides.
+    Users([UsersOf; 2]),
+}
+
+/// Why sharing is undecided although memory and locks of one wal-index are proven to be shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldBack {
+    /// The database of this side is in rollback mode: there is no wal-index.
+    Rollback(SideIndex),
+    /// Processes hold the whole database exclusively: nobody else can open it.
+    Exclusive(SideIndex, Vec<Process>),
+    /// Processes go on with files that lay at the path of this side before.
+    OnReplacedFiles(SideIndex, Vec<Process>),
+    /// Processes may use another wal-index for this database.
+    MayBeElsewhere(SideIndex, Vec<Process>),
+    /// Processes of the earlier capture used a `-shm` that is another one by now, and nobody saw them end.
+    MadeAnew(SideIndex, Vec<Process>),
 }
 
 /// Who maps a page of the `-shm`, and on which side.

@@ -78,6 +78,28 @@ pub fn mapping(pid: u32, namespace: &str, inode: u64) -> Mapping {
     }
 }
 
+/// A process that uses the database as every connection in WAL mode does.
+pub fn user(pid: u32, namespace: &str) -> User {
+    User {
+        pid,
+        command: Some("sqlite3".into()),
+        start_time: Some(1),
+        parent: Some(1),
+        ancestor_holds: false,
+        mount_namespace: Observation::seen(namespace.into()),
+        container: None,
+        names: vec!["/data/t.db".into()],
+        database: Access::Writable,
+        wal: Access::Writable,
+        mapped: Access::Writable,
+        database_lock: DatabaseLock::Shared,
+        dead_man_switch: SwitchLock::Held,
+        other_index: None,
+        on_replaced_files: false,
+        settled: true,
+    }
+}
+
 /// A mapping that stayed cut off from the side's path.
 pub fn cut_off(pid: u32, namespace: &str, inode: u64) -> Mapping {
     Mapping { cut_off: Some(CutOff::Path), ..mapping(pid, namespace, inode) }
@@ -228,6 +250,11 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
             mappings: vec![mapping(pid, &namespace, SHM_INODE)],
             processes_read: 3,
             ..MappingsView::default()
+        }),
+        users: Observation::seen(UsersView {
+            users: vec![user(pid, &namespace)],
+            processes_read: 3,
+            ..UsersView::default()
         }),
         locks: Observation::seen(locks(LockState::Shared)),
         samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],

@@ -121,6 +121,7 @@ pub const PIECES: &[Piece] = &[
         name: "mappings.database_open",
         take: |side| of_mappings(side, |mapping| mapping.database_open = FileOpen::NotKnown),
     },
+    Piece { name: "users", take: |side| side.evidence.users = gone() },
     Piece { name: "locks", take: |side| side.evidence.locks = gone() },
     Piece { name: "samples", take: |side| side.evidence.samples.clear() },
     Piece { name: "page_tables", take: |side| side.evidence.page_tables = gone() },

@@ -8,7 +8,7 @@ use std::io;
 
 use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSES};
 use super::scan::{Candidate, each_process};
-use super::{closing, index, settle, subvolume};
+use super::{closing, index, settle, subvolume, unlocked};
 use crate::evidence::{InSight, InodeId, Mapped};
 use crate::linux::procfs::Proc;
 use crate::linux::text::namespaces::is_initial_pid_namespace;
@@ -26,7 +26,7 @@ pub fn every_wal_index(is_wal_index: &dyn Fn(&[u8]) -> bool) -> io::Result<Mappe
     find(&Proc::system(), is_wal_index, settle::pause)
 }
 
-pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, pause: impl FnMut()) -> io::Result<Mapped> {
+pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause: impl FnMut()) -> io::Result<Mapped> {
     let own = namespaces::own_link(proc, "ns/pid");
     let in_sight = match own.value().map(|own| is_initial_pid_namespace(own)) {
         Some(true) => InSight::Every,
@@ -62,7 +62,8 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, pause: imp
     let files = files.into_iter().flat_map(|(id, candidates)| subvolume::divide(id, candidates));
     let mut indexes: Vec<index::Index> =
         files.filter_map(|file| index::look(proc, file, is_wal_index, &locks)).collect();
-    found.passing = closing::settle(proc, &mut indexes, pause);
+    found.passing = closing::settle(proc, &mut indexes, &mut pause);
+    unlocked::settle(&mut indexes, &mut pause);
     found.indexes = indexes.into_iter().filter_map(index::Index::finish).collect();
     Ok(found)
 }

@@ -11,10 +11,11 @@ use super::limits::{HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
 use super::names::{self, Name};
 use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
+use super::unlocked;
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::text::locks::LockLine;
+use crate::linux::text::locks::{LockLine, LockedFile};
 use crate::linux::unseen::unseen;
 use crate::linux::{container, lock_view, mounts, open, runtimes};
 
@@ -23,6 +24,8 @@ pub(super) struct Index {
     pub file: OneFile,
     /// The description of each candidate, up to the limit, in the order of the candidates.
     pub processes: Vec<MappingProcess>,
+    /// Under which names the lock table may list it; empty if its locks are not listed there.
+    pub lock_names: Vec<LockedFile>,
     head: Observation<Vec<u8>>,
     size: Option<u64>,
     locks: ShmLocks,
@@ -55,6 +58,12 @@ pub(super) fn look(
     let mut paths = Paths { proc, file: &file, seen: BTreeMap::new() };
     let processes: Vec<MappingProcess> =
         file.candidates.iter().take(PROCESSES_OF_AN_INDEX).map(|candidate| paths.process(candidate)).collect();
+    let lock_names = match (&opened, file.candidates.first()) {
+        (Ok(opened), Some(first)) if unlocked::are_listed(proc, opened) => {
+            lock_view::keys(proc, &Observation::seen(Arc::clone(opened)), &mounts_of(proc, first))
+        }
+        _ => Vec::new(),
+    };
     let locks = match (opened, file.candidates.first()) {
         (Ok(opened), Some(first)) => {
             let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), listed);
@@ -69,7 +78,7 @@ pub(super) fn look(
         (Err(error), _) => ShmLocks::unknown(&error.to_string()),
         (Ok(_), None) => ShmLocks::unknown("nobody maps it"),
     };
-    Some(Index { file, processes, head, size, locks })
+    Some(Index { file, processes, lock_names, head, size, locks })
 }
 
 impl Index {
@@ -165,6 +174,8 @@ impl Paths<'_> {
             path,
             place,
             path_leads_to,
+            without_locks: false,
+            inherited: false,
         }
     }
 }

@@ -11,6 +11,12 @@ pub(super) const PAUSE: u64 = 50;
 
 /// At most so many mappings are listed for one side: a manifest must stay small enough to be read.
 pub(super) const MAPPINGS_OF_A_SIDE: usize = 1024;
+/// At most so many processes are listed that use one database.
+pub(super) const USERS_OF_A_SIDE: usize = 1024;
+/// At most so many descriptors of one process are searched for locks of another wal-index.
+pub(super) const DESCRIPTORS_WITH_LOCKS: usize = 4096;
+/// At most so many ancestors of a process are looked for.
+pub(super) const ANCESTORS: usize = 16;
 /// At most so many descriptors are looked at in one process.
 pub(super) const DESCRIPTORS_OF_A_PROCESS: usize = 65_536;
 

@@ -4,8 +4,10 @@
 //! * `of_side` picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
 //!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors.
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
-//! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off` and `closing` say which
-//!   processes seem cut off.
+//! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has.
+//! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
+//! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off`, `closing` and `users` say which
+//!   processes those are.
 //! * `limits` has every limit of these searches.
 
 pub(in crate::linux) mod limits;
@@ -22,6 +24,9 @@ mod open_files;
 mod scan;
 mod settle;
 mod subvolume;
+mod unlocked;
+mod user;
+pub(in crate::linux) mod users;
 mod wanted;
 
 pub use every_index::every_wal_index;

@@ -47,6 +47,8 @@ pub(super) struct ProcessMaps {
 pub(super) struct Candidate {
     /// Who has it mapped.
     pub process: Arc<Process>,
+    /// Whether it can write through the mapping.
+    pub writable: bool,
     /// Its address range, as the name in map_files.
     pub range: String,
     /// The path, as `maps` prints it.
@@ -107,11 +109,15 @@ impl ProcessMaps {
         parse(&self.text).map_err(|why| UnknownMappings::Line { pid: self.process.pid, why })
     }
 
+    /// The shared mappings in a text of `maps`. Lines of an unknown form are left out.
+    pub(super) fn shared_lines(text: &[u8]) -> impl Iterator<Item = MapsLine<'_>> {
+        text.split(|&byte| byte == b'\n').filter(|line| is_shared(line)).filter_map(parse_line)
+    }
+
     /// Mappings that could be of a wal-index: shared, in whole blocks, of a file. Other lines are not parsed, and lines
     /// of an unknown form are left out.
     pub(super) fn like_wal_indexes(&self) -> impl Iterator<Item = MapsLine<'_>> {
-        let lines = self.text.split(|&byte| byte == b'\n').filter(|line| is_shared(line));
-        lines.filter_map(parse_line).filter(|line| {
+        Self::shared_lines(&self.text).filter(|line| {
             line.inode.inode != 0
                 && line.length() > 0
                 && line.length().is_multiple_of(BLOCK)
@@ -122,7 +128,12 @@ impl ProcessMaps {
 
     /// Makes a candidate from one of these mappings; it is examined later.
     pub(super) fn candidate(&self, line: &MapsLine<'_>) -> Candidate {
-        Candidate { process: Arc::clone(&self.process), range: line.range(), path: line.path.to_owned() }
+        Candidate {
+            process: Arc::clone(&self.process),
+            writable: line.writable,
+            range: line.range(),
+            path: line.path.to_owned(),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub database: Option<FileId>,
     /// `st_dev` and inode of the `-wal`, if there is one.
     pub wal: Option<FileId>,
+    /// `st_dev` and inode of the `-shm`, if there is one.
+    pub shm: Option<FileId>,
     /// Path of the `-shm`, escaped as `maps` prints it.
     pub(super) path: Vec<u8>,
     /// The prefix that paths of the target's process have when they are read from here.
@@ -52,7 +54,7 @@ impl Wanted {
         let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
         let prefix = escaped(shm.prefix().as_os_str().as_bytes());
         let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
-        Self { identity, exact: None, database: None, wal: None, path, prefix, mount_namespace }
+        Self { identity, exact: None, database: None, wal: None, shm: None, path, prefix, mount_namespace }
     }
 
     /// What to look for, from the opened files.
@@ -63,12 +65,18 @@ impl Wanted {
         wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
         wanted.database = file(&files.database);
         wanted.wal = file(&files.wal);
+        wanted.shm = file(&files.shm);
         wanted
     }
 
     /// A path column as the target's process would see it, when it is of the same mount namespace.
     pub(super) fn shown(&self, path: &[u8]) -> String {
         String::from_utf8_lossy(path.strip_prefix(self.prefix.as_slice()).unwrap_or(path)).into_owned()
+    }
+
+    /// The path of the database, as `maps` would print it.
+    pub(super) fn database_path(&self) -> &[u8] {
+        self.path.strip_suffix(b"-shm").unwrap_or(&self.path)
     }
 
     /// Whether this is the mount namespace of the target's process.
@@ -90,10 +98,23 @@ impl Wanted {
         if line.length() < BLOCK || line.inode.inode == 0 {
             return Ok(None);
         }
-        if self.identity == Some(line.inode) && self.is_exactly(process, line)? {
-            return Ok(Some(Claim::This));
+        if let Some(this) = self.claim_of_inode(process, line)? {
+            return Ok(Some(this));
         }
         Ok((self.own(mount_namespace) && line.path == self.path).then_some(Claim::SamePath))
+    }
+
+    /// Whether a line maps the same inode, whatever its path is.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub(super) fn claim_of_inode(
+        &self,
+        process: &Process,
+        line: &MapsLine<'_>,
+    ) -> Result<Option<Claim>, UnknownMappings> {
+        let this = self.identity == Some(line.inode) && self.is_exactly(process, line)?;
+        Ok(this.then_some(Claim::This))
     }
 
     /// folklore: `maps` prints one device for all subvolumes of a btrfs, and a snapshot of a subvolume keeps the inode

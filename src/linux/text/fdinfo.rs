@@ -1,4 +1,4 @@
-//! `/proc/PID/fdinfo/FD` (man 5 proc_pid_fdinfo): the locks that a process holds through a descriptor.
+//! `/proc/PID/fdinfo/FD` (man 5 proc_pid_fdinfo): the locks that a process holds through a descriptor, and how it was opened.
 
 use super::locks::{LockLine, parse_line};
 
@@ -7,6 +7,30 @@ use super::locks::{LockLine, parse_line};
 pub fn mount_id(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
+}
+
+/// How a file is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// O_PATH: it is only named.
+    Path,
+    /// O_RDONLY.
+    ReadOnly,
+    /// O_WRONLY or O_RDWR.
+    Writable,
+}
+
+/// The `flags:` line: octal flags of open(2).
+#[must_use]
+pub fn open_mode(text: &[u8]) -> Option<OpenMode> {
+    let text = std::str::from_utf8(text).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    let flags = u32::from_str_radix(flags.trim(), 8).ok()?;
+    Some(match flags & 0o3 {
+        _ if flags & 0o10_000_000 != 0 => OpenMode::Path,
+        0 => OpenMode::ReadOnly,
+        _ => OpenMode::Writable,
+    })
 }
 
 /// The `lock:` lines. Lines of an unknown form are left out: this text only adds to other sources.
@@ -28,5 +52,9 @@ mod tests {
         assert_eq!(mount_id(TEXT.as_bytes()), Some(27));
         assert_eq!(locks(TEXT.as_bytes()).len(), 1);
         assert_eq!(mount_id(b"pos: 1"), None);
+        assert_eq!(open_mode(TEXT.as_bytes()), Some(OpenMode::Writable));
+        assert_eq!(open_mode(b"flags:\t02100000\n"), Some(OpenMode::ReadOnly));
+        assert_eq!(open_mode(b"flags:\t012100000\n"), Some(OpenMode::Path));
+        assert_eq!(open_mode(b"flags:\tx\n"), None);
     }
 }

@@ -6,9 +6,20 @@
 /// 5 proc_pid_stat; held by `start_time_survives_a_hostile_command`.
 #[must_use]
 pub fn start_time(stat: &[u8]) -> Option<u64> {
+    field(stat, 22)?.parse().ok()
+}
+
+/// Field 4 of `stat`: the parent.
+#[must_use]
+pub fn parent(stat: &[u8]) -> Option<u32> {
+    field(stat, 4)?.parse().ok()
+}
+
+/// A field of `stat` after the command, by its number in the manual page.
+fn field(stat: &[u8], number: usize) -> Option<String> {
     let text = String::from_utf8_lossy(stat);
     let (_, fields) = text.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    fields.split_ascii_whitespace().nth(number.checked_sub(3)?).map(str::to_owned)
 }
 
 /// Effective user and group, from `status`.
@@ -33,7 +44,7 @@ mod tests {
     #[test]
     fn start_time_survives_a_hostile_command() {
         let stat = b"7 (a) S 1 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
-        assert_eq!(start_time(stat), Some(4711));
+        assert_eq!((start_time(stat), parent(stat)), (Some(4711), Some(1)));
         assert_eq!(start_time(b"7 no parenthesis"), None);
         assert_eq!(start_time(b"7 (short) S 1"), None);
     }

@@ -1,0 +1,109 @@
+//! Do the processes that use the database hold the locks of this wal-index, and have it mapped?
+//!
+//! A process that uses a wal-index holds SHARED on the database, the dead-man switch of the `-shm`, and a mapping of it. A
+//! verdict about running processes needs that of each one that was seen. A process that holds less is no proof that paths
+//! lead to two places; so it refutes only where it is known which other wal-index it uses.
+
+use std::cmp::Ordering;
+
+use super::{About, Because, Fact, Pair, Placed, Says, users};
+use crate::evidence::{Access, Role, SwitchLock, User};
+use crate::finding::users::role;
+use crate::finding;
+use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, SeenUser, UsersOf};
+
+/// What the processes of both sides came to.
+pub(super) struct Pairing {
+    /// As evidence.
+    pub because: Because,
+    /// Why sharing is not proven although memory and locks are.
+    pub held_back: Option<HeldBack>,
+    /// Whether every process that was seen can have the wal-index in use.
+    pub allows_mappings: bool,
+}
+
+/// Judges the processes. `shm`: what the identity of the `-shm` came to.
+pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
+    let sides = [pair.a, pair.b];
+    let mut all = users::of_sides(&sides).into_iter();
+    let of = [(); 2].map(|()| all.next().unwrap_or_default());
+    let [a, b] = &of;
+    let seen = [seen(pair.a, a), seen(pair.b, b)];
+    let any = |wanted: fn(Role) -> bool| seen.iter().flat_map(|side| &side.users).any(|user| wanted(user.role));
+    let each_has = |role: Role| seen.iter().all(|side| side.users.iter().any(|user| user.role == role));
+    let rollback = sides.iter().find(|of| in_rollback_mode(**of));
+    let says = if any(|role| role == Role::Elsewhere) {
+        Says::Refutes
+    } else if rollback.is_none() && !any(Role::is_suspect) && each_has(Role::Ordinary) {
+        Says::Supports
+    } else {
+        Says::Silent
+    };
+    let held_back = rollback
+        .map(|of| HeldBack::Rollback(of.index))
+        .or_else(|| by_role(&seen))
+        .or_else(|| made_anew(pair, shm, [a, b]));
+    let allows_mappings = rollback.is_none() && !any(Role::is_suspect);
+    let fact = match rollback {
+        Some(of) => PairingFact::NotWal(of.index),
+        None => PairingFact::Users(seen),
+    };
+    Pairing { because: Because::new(About::Both, says, Fact::LockPairing(fact)), held_back, allows_mappings }
+}
+
+fn in_rollback_mode(of: Placed<'_>) -> bool {
+    finding::users::in_rollback_mode(&of.side.evidence, of.side.database.as_ref())
+}
+
+fn seen(of: Placed<'_>, users: &[&User]) -> UsersOf {
+    let view = of.side.evidence.users.value();
+    let user = |user: &&User| SeenUser {
+        process: Process::from(*user),
+        role: role(user, in_rollback_mode(of)),
+        other_index: user.other_index.clone(),
+    };
+    UsersOf {
+        side: of.index,
+        users: users.iter().map(user).collect(),
+        processes_denied: view.map_or(0, |view| view.processes_denied),
+        unseen: view.is_none().then(|| Recorded::of(&of.side.evidence.users)),
+    }
+}
+
+fn by_role(seen: &[UsersOf; 2]) -> Option<HeldBack> {
+    let found = |role: Role, held: fn(_, _) -> HeldBack| {
+        seen.iter().find_map(|side| {
+            let of_role = side.users.iter().filter(|user| user.role == role);
+            let processes: Vec<Process> = of_role.map(|user| user.process.clone()).collect();
+            (!processes.is_empty()).then(|| held(side.side, processes))
+        })
+    };
+    found(Role::Exclusive, HeldBack::Exclusive)
+        .or_else(|| found(Role::OnReplacedFiles, HeldBack::OnReplacedFiles))
+        .or_else(|| found(Role::MayBeElsewhere, HeldBack::MayBeElsewhere))
+}
+
+/// The `-shm` of the earlier capture is not that of the later one, and processes used the earlier. Nobody saw them end: one
+/// that goes on is cut off from whoever opens the path now.
+fn made_anew(pair: &Pair<'_>, shm: &Identity, of: [&[&User]; 2]) -> Option<HeldBack> {
+    if pair.simultaneous || matches!(shm, Identity::OneInode(_) | Identity::Alike(..)) {
+        return None;
+    }
+    let ended = |of: Placed<'_>| of.side.evidence.ended.host_boottime();
+    let [a, b] = of;
+    let (earlier, before, after) = match ended(pair.a)?.cmp(&ended(pair.b)?) {
+        Ordering::Less => (pair.a, a, b),
+        Ordering::Greater => (pair.b, b, a),
+        Ordering::Equal => return None,
+    };
+    earlier.side.evidence.files.shm.value()?;
+    let uses = |user: &&&User| {
+        user.dead_man_switch == SwitchLock::Held || matches!(user.mapped, Access::ReadOnly | Access::Writable)
+    };
+    let again = |user: &&&User| {
+        after.iter().any(|now| (now.pid, now.start_time) == (user.pid, user.start_time) && now.role() == Role::Ordinary)
+    };
+    let users = before.iter().filter(uses).filter(|user| !again(user));
+    let processes: Vec<Process> = users.map(|user| Process::from(*user)).collect();
+    (!processes.is_empty()).then_some(HeldBack::MadeAnew(earlier.index, processes))
+}

@@ -1,0 +1,61 @@
+//! Findings about processes that use a database without its wal-index, or the wal-index without its locks.
+
+use super::processes::{self, Mapped};
+use super::value::UsersFound;
+use super::{Finding, Found, Severity};
+use crate::evidence::{Evidence, Role, User};
+use crate::format::db::{DatabaseHead, JournalMode};
+use crate::sides::SideIndex;
+
+/// Whether a database is in rollback mode, by its header, and no `-wal` says otherwise: then there is no wal-index.
+#[must_use]
+pub fn in_rollback_mode(evidence: &Evidence, database: Option<&DatabaseHead>) -> bool {
+    let rollback = |head: &DatabaseHead| match head {
+        DatabaseHead::Plain(header) => header.journal_mode() == JournalMode::Rollback,
+        _ => false,
+    };
+    database.is_some_and(rollback) && evidence.files.wal.known().is_some_and(|wal| wal.is_none())
+}
+
+/// How a process uses the database. Where there is no wal-index, no process has to use one.
+#[must_use]
+pub fn role(user: &User, rollback_mode: bool) -> Role {
+    match user.role() {
+        Role::WithoutLocks | Role::Inherited | Role::WithoutIndex | Role::MayBeElsewhere if rollback_mode => Role::Idle,
+        role => role,
+    }
+}
+
+/// Every process that was seen to use the database of one side.
+#[must_use]
+pub fn all(evidence: &Evidence) -> Vec<&User> {
+    evidence.users.value().into_iter().flat_map(|view| &view.users).collect()
+}
+
+/// Findings about these processes of one side. `label`: the name of the side.
+#[must_use]
+pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead>, users: &[&User]) -> Vec<Finding> {
+    let split = match processes::mapped(SideIndex(0), evidence) {
+        Mapped::Split(split) => split.pids(),
+        _ => <_>::default(),
+    };
+    let rollback = in_rollback_mode(evidence, database);
+    let found = |wanted: &dyn Fn(&User, Role) -> bool| {
+        let users = users.iter().filter(|user| wanted(user, role(user, rollback)));
+        let users: Vec<User> = users.map(|user| (*user).clone()).collect();
+        (!users.is_empty()).then(|| UsersFound::Side { side: label.to_owned(), users })
+    };
+    let of_role = |wanted: Role| found(&move |_, role| role == wanted);
+    let lost = of_role(Role::WithoutLocks).map(|users| Finding::new(Found::MappingWithoutLocks { users }));
+    let inherited =
+        of_role(Role::Inherited).map(|users| Finding::at(Severity::Notice, Found::MappingWithoutLocks { users }));
+    // A process that maps another wal-index is named as split already.
+    let without = found(&|user, role| {
+        matches!(role, Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere) && !split.contains(&user.pid)
+    });
+    let without = without.map(|users| Finding::new(Found::UsedWithoutWalIndex { users }));
+    let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
+    let exclusive =
+        of_role(Role::Exclusive).map(|users| Finding::at(Severity::Info, Found::DatabaseHeldExclusively { users }));
+    [replaced, lost, inherited, without, exclusive].into_iter().flatten().collect()
+}

@@ -1,0 +1,120 @@
+//! What the locks of running processes show, and why sharing is undecided because of them.
+
+use super::users;
+use super::words::{Names, processes};
+use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, UsersOf};
+use crate::evidence::Role;
+
+/// What the processes that use the database hold.
+pub(super) fn pairing(fact: &PairingFact, names: Names<'_>) -> String {
+    match fact {
+        PairingFact::NotWal(side) => not_wal(names.of(*side)),
+        PairingFact::Users(sides) => {
+            let told: Vec<String> = sides.iter().flat_map(|side| of_roles(side, names, |_| true)).collect();
+            if told.is_empty() { "no process was seen that uses the database".to_owned() } else { told.join("; ") }
+        }
+    }
+}
+
+/// Why the locks of processes say nothing.
+pub(super) fn unpaired(fact: &PairingFact, names: Names<'_>) -> String {
+    let sides = match fact {
+        PairingFact::NotWal(side) => return not_wal(names.of(*side)),
+        PairingFact::Users(sides) => sides,
+    };
+    let suspects: Vec<String> = sides.iter().flat_map(|side| of_roles(side, names, Role::is_suspect)).collect();
+    if !suspects.is_empty() {
+        return suspects.join("; ");
+    }
+    let none = sides.iter().filter(|side| !side.users.iter().any(|user| user.role == Role::Ordinary)).map(|side| {
+        let label = names.of(side.side);
+        match &side.unseen {
+            Some(why) => format!("the processes that use the database of {label} were not looked at: {}", why.0),
+            None => {
+                let denied = match side.processes_denied {
+                    0 => String::new(),
+                    n => format!(", and {n} could not be looked at"),
+                };
+                format!("no process of {label} was seen that holds the locks of a connection{denied}")
+            }
+        }
+    });
+    none.collect::<Vec<_>>().join("; ")
+}
+
+fn not_wal(label: &str) -> String {
+    format!(
+        "bytes 18 and 19 of the database of {label} say rollback journal, and there is no -wal: there is no wal-index"
+    )
+}
+
+/// The processes of one side by what they do; those of roles that are wanted.
+fn of_roles(side: &UsersOf, names: Names<'_>, wanted: impl Fn(Role) -> bool) -> Vec<String> {
+    let mut roles: Vec<Role> = side.users.iter().map(|user| user.role).filter(|role| wanted(*role)).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    let told = |role: Role| {
+        let of_role = side.users.iter().filter(|user| user.role == role);
+        let mut all: Vec<Process> = of_role.clone().map(|user| user.process.clone()).collect();
+        all.sort();
+        let index = of_role.filter_map(|user| user.other_index.as_ref()).find_map(|index| index.path.as_deref());
+        let index = index.map(|path| format!(" ({path})")).unwrap_or_default();
+        format!("{} on {} {}{index}", processes(&all), names.of(side.side), users::does(role))
+    };
+    roles.into_iter().map(told).collect()
+}
+
+/// Whether a process was seen that does not hold what a connection holds.
+pub(super) fn has_suspects(pair: &PairVerdict) -> bool {
+    users_of(pair).flat_map(|side| &side.users).any(|user| user.role.is_suspect())
+}
+
+fn users_of(pair: &PairVerdict) -> impl Iterator<Item = &UsersOf> {
+    let sides = pair.because.iter().find_map(|item| match &item.fact {
+        Fact::LockPairing(PairingFact::Users(sides)) => Some(sides),
+        _ => None,
+    });
+    sides.into_iter().flatten()
+}
+
+/// The processes that do not use the wal-index as every connection does: a sentence for each kind.
+pub(super) fn beside(pair: &PairVerdict, names: Names<'_>) -> Vec<String> {
+    let odd = |role: Role| !matches!(role, Role::Ordinary | Role::Passing | Role::Bystander);
+    let told = users_of(pair).flat_map(|side| of_roles(side, names, odd));
+    told.map(|told| format!("But {told}.")).collect()
+}
+
+/// Why sharing is undecided although both aspects are proven, and what to do.
+pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
+    match why {
+        HeldBack::Rollback(side) => format!(
+            "{}. Nobody shares one before the database is in WAL mode: PRAGMA journal_mode=WAL.",
+            capital(&not_wal(names.of(*side)))
+        ),
+        HeldBack::Exclusive(side, all) => format!(
+            "{} on {} holds the whole database exclusively: nobody else can open it, and there may be no wal-index to share. It is in exclusive locking mode, or is closing the database as the last connection: compare again when it has ended, or end PRAGMA locking_mode=EXCLUSIVE there.",
+            capital(&processes(all)),
+            names.of(*side)
+        ),
+        HeldBack::OnReplacedFiles(side, all) => format!(
+            "The paths lead to one wal-index, but {} on {} goes on with files that lay at this path before: what it commits, nobody else sees. Stop it, keep a copy of all files, then start it again.",
+            processes(all),
+            names.of(*side)
+        ),
+        HeldBack::MayBeElsewhere(side, all) => format!(
+            "The paths lead to one wal-index, but {} on {} has the database locked, holds no lock on this -shm, and holds that of another one which belongs to no other database that it has locked. Stop it, or look as root, to see which it uses.",
+            processes(all),
+            names.of(*side)
+        ),
+        HeldBack::MadeAnew(side, all) => format!(
+            "The paths lead to one wal-index now, but the -shm that {} on {} had in use is not there any more, and nobody saw the process end: if it goes on, it is cut off. Capture again on both sides, or compare live.",
+            processes(all),
+            names.of(*side)
+        ),
+    }
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

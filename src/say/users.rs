@@ -1,0 +1,53 @@
+//! Processes that use a database: what is said of each kind. Sentences without a full stop.
+
+use crate::evidence::{Container, Role, User};
+
+/// Processes named in one sentence.
+const LISTED: usize = 5;
+
+/// A process, what it runs and where: `process 7 (python3, container web)`.
+fn name(user: &User) -> String {
+    let container = user.container.as_ref().map(|container| format!("container {}", of_container(container)));
+    let more: Vec<String> = user.command.clone().into_iter().chain(container).collect();
+    if more.is_empty() {
+        format!("process {}", user.pid)
+    } else {
+        format!("process {} ({})", user.pid, more.join(", "))
+    }
+}
+
+fn of_container(container: &Container) -> &str {
+    let short = || container.id.get(..12).unwrap_or(&container.id);
+    container.name.as_deref().unwrap_or_else(short)
+}
+
+/// Some processes; the first few by name.
+pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
+    let all: Vec<&User> = users.into_iter().collect();
+    let mut named: Vec<String> = all.iter().take(LISTED).map(|user| name(user)).collect();
+    if all.len() > LISTED {
+        named.push(format!("{} more", all.len() - LISTED));
+    }
+    named.join(", ")
+}
+
+/// What a process does, after its name.
+pub(crate) fn does(role: Role) -> &'static str {
+    match role {
+        Role::Ordinary => "has the wal-index mapped and holds its locks",
+        Role::Idle => {
+            "has the database open and holds no lock on it: it has not read yet, copies the file, or reads with \
+             immutable=1 or without locks, so that it does not see what the WAL holds"
+        }
+        Role::Bystander => "has files of the database open or mapped and locks nothing: it is no SQLite connection",
+        Role::Passing => "was opening or closing the database",
+        Role::NotKnown => "has the database open; whether it holds its locks was not seen",
+        Role::WithoutLocks => "has the wal-index mapped and has not the locks of a connection: they were cancelled",
+        Role::Inherited => "has the wal-index mapped, inherited from its parent, and holds no lock of its own",
+        Role::WithoutIndex => "uses the database without this wal-index",
+        Role::Exclusive => "holds the whole database exclusively, so that nobody else can open it",
+        Role::MayBeElsewhere => "may use another wal-index for this database",
+        Role::Elsewhere => "uses another wal-index for this database",
+        Role::OnReplacedFiles => "goes on with files that lay at this path before",
+    }
+}
