@@ -7,10 +7,10 @@
 use std::cmp::Ordering;
 
 use super::{About, Because, Fact, Pair, Placed, Says, users};
-use crate::evidence::{Access, Role, SwitchLock, User};
-use crate::finding::users::role;
+use crate::evidence::{Access, Observation, Role, SwitchLock, User};
 use crate::finding;
-use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, SeenUser, UsersOf};
+use crate::finding::users::role;
+use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, UsersOf};
 
 /// What the processes of both sides came to.
 pub(super) struct Pairing {
@@ -86,17 +86,26 @@ fn by_role(seen: &[UsersOf; 2]) -> Option<HeldBack> {
 /// The `-shm` of the earlier capture is not that of the later one, and processes used the earlier. Nobody saw them end: one
 /// that goes on is cut off from whoever opens the path now.
 fn made_anew(pair: &Pair<'_>, shm: &Identity, of: [&[&User]; 2]) -> Option<HeldBack> {
-    if pair.simultaneous || matches!(shm, Identity::OneInode(_) | Identity::Alike(..)) {
+    if pair.simultaneous {
         return None;
     }
     let ended = |of: Placed<'_>| of.side.evidence.ended.host_boottime();
+    let order = ended(pair.a).zip(ended(pair.b)).map(|(a, b)| a.cmp(&b));
     let [a, b] = of;
-    let (earlier, before, after) = match ended(pair.a)?.cmp(&ended(pair.b)?) {
-        Ordering::Less => (pair.a, a, b),
-        Ordering::Greater => (pair.b, b, a),
-        Ordering::Equal => return None,
-    };
-    earlier.side.evidence.files.shm.value()?;
+    // Where the order is not known, each can be the earlier one.
+    let forth = order.is_none_or(|order| order == Ordering::Less).then_some((pair.a, a, pair.b));
+    let back = order.is_none_or(|order| order == Ordering::Greater).then_some((pair.b, b, pair.a));
+    [forth, back].into_iter().flatten().find_map(|(earlier, before, later)| {
+        let missing = matches!(later.side.evidence.files.shm, Observation::Missing { .. });
+        let another = missing || matches!(shm, Identity::Replaced(Replaced::Between(..)));
+        let gone = another && earlier.side.evidence.files.shm.value().is_some();
+        gone.then(|| left_behind(earlier, before, later)).flatten()
+    })
+}
+
+/// Processes that used the `-shm` of the earlier capture, and were not seen to use that of the later one.
+fn left_behind(earlier: Placed<'_>, before: &[&User], later: Placed<'_>) -> Option<HeldBack> {
+    let after = later.side.evidence.users.value().map(|view| view.users.as_slice()).unwrap_or_default();
     let uses = |user: &&&User| {
         user.dead_man_switch == SwitchLock::Held || matches!(user.mapped, Access::ReadOnly | Access::Writable)
     };

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use crate::evidence::file_system::{AskedLocks, FileSystemKind, UNKNOWN};
+use crate::evidence::file_system::{AskedLocks, FileSystemKind, Inodes, UNKNOWN};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
@@ -175,6 +175,12 @@ fn not_shown(kind: &FileSystemKind) -> (LockState, Option<String>) {
         return (LockState::Free, None);
     }
     (LockState::Unknown, Some(format!("no lock was seen, and on {} one can be held without being seen", kind.title)))
+}
+
+/// Whether the kernel lists every lock on a file. A server that keeps the locks itself leaves the list empty.
+pub(super) fn are_listed(proc: &Proc, file: &File) -> bool {
+    let kind = stat::magic_of(file).map(FileSystemKind::by_magic);
+    proc.has("locks") && kind.is_ok_and(|kind| kind.is_local() || kind.inodes == Inodes::Overlay)
 }
 
 /// One lock byte, or range, from which a [`ByteLock`] is made.

@@ -2,7 +2,7 @@
 
 use super::users;
 use super::words::{Names, processes};
-use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, UsersOf};
+use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, Subject, UsersOf};
 use crate::evidence::Role;
 
 /// What the processes that use the database hold.
@@ -81,7 +81,12 @@ fn users_of(pair: &PairVerdict) -> impl Iterator<Item = &UsersOf> {
 pub(super) fn beside(pair: &PairVerdict, names: Names<'_>) -> Vec<String> {
     let odd = |role: Role| !matches!(role, Role::Ordinary | Role::Passing | Role::Bystander);
     let told = users_of(pair).flat_map(|side| of_roles(side, names, odd));
-    told.map(|told| format!("But {told}.")).collect()
+    let unseen = users_of(pair).filter_map(|side| {
+        let why = side.unseen.as_ref()?;
+        let label = names.of(side.side);
+        Some(format!("That the processes of {label} hold their locks is assumed: {}.", why.0))
+    });
+    told.map(|told| format!("But {told}.")).chain(unseen.filter(|_| pair.subject == Subject::Mappings)).collect()
 }
 
 /// Why sharing is undecided although both aspects are proven, and what to do.

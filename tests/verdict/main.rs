@@ -9,6 +9,7 @@ mod groups;
 mod kernel_identity;
 mod lineage;
 mod live;
+mod lock_pairing;
 mod pieces;
 mod process_mappings;
 mod properties;

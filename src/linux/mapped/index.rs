@@ -11,7 +11,6 @@ use super::limits::{HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
 use super::names::{self, Name};
 use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
-use super::unlocked;
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
@@ -59,7 +58,7 @@ pub(super) fn look(
     let processes: Vec<MappingProcess> =
         file.candidates.iter().take(PROCESSES_OF_AN_INDEX).map(|candidate| paths.process(candidate)).collect();
     let lock_names = match (&opened, file.candidates.first()) {
-        (Ok(opened), Some(first)) if unlocked::are_listed(proc, opened) => {
+        (Ok(opened), Some(first)) if lock_view::are_listed(proc, opened) => {
             lock_view::keys(proc, &Observation::seen(Arc::clone(opened)), &mounts_of(proc, first))
         }
         _ => Vec::new(),

@@ -1,22 +1,13 @@
 //! Which processes map a wal-index and hold no lock on it, and whether that stays so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 
 use super::index::Index;
 use super::scan::{Candidate, ProcessMaps};
 use super::settle;
-use crate::evidence::file_system::{FileSystemKind, Inodes};
 use crate::evidence::{InodeId, LockSlot};
-use crate::linux::procfs::Proc;
+use crate::linux::descriptor_locks;
 use crate::linux::text::process::parent;
-use crate::linux::{descriptor_locks, stat};
-
-/// Whether the kernel lists every lock on a file. A server that keeps the locks itself leaves the list empty.
-pub(super) fn are_listed(proc: &Proc, file: &File) -> bool {
-    let kind = stat::magic_of(file).map(FileSystemKind::by_magic);
-    proc.has("locks") && kind.is_ok_and(|kind| kind.is_local() || kind.inodes == Inodes::Overlay)
-}
 
 /// A process, and a file that it has mapped.
 type Suspect = (u32, InodeId);

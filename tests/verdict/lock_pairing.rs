@@ -1,0 +1,227 @@
+//! What the processes that use the database hold.
+
+use super::*;
+use walscope::evidence::{Access, DatabaseLock, OtherIndex, Role, SwitchLock, User};
+use walscope::finding::Severity;
+use walscope::format::db::DatabaseHead;
+
+/// The pair, with the reader's process changed.
+fn with_reader(change: impl FnOnce(&mut User)) -> [Side; 2] {
+    let mut sides = pair();
+    change(&mut seen(&mut sides[1].evidence.users).users[0]);
+    sides
+}
+
+fn lost(user: &mut User) {
+    (user.database_lock, user.dead_man_switch) = (DatabaseLock::None, SwitchLock::NotHeld);
+}
+
+fn without_index(user: &mut User) {
+    user.mapped = Access::No;
+    lost(user);
+}
+
+fn other_index(user: &mut User, certain: bool) {
+    (user.mapped, user.dead_man_switch) = (Access::No, SwitchLock::NotHeld);
+    user.other_index = Some(OtherIndex { inode: None, path: Some("/run/sqlite-shm-4b-fe01".into()), certain });
+}
+
+/// Sharing, subject, and what the kind says.
+fn judged(comparison: &Comparison) -> (Answer, Subject, Says) {
+    let verdict = &comparison.verdict;
+    (verdict.sharing, verdict.subject, says(comparison, Kind::LockPairing))
+}
+
+#[test]
+fn processes_with_their_locks_let_mappings_be_proven_and_leave_nothing_to_do() {
+    let comparison = compare(&pair(), false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Mappings, Says::Supports));
+    assert_eq!(codes(&comparison), [""; 0]);
+    assert!(explained(&comparison).contains("nothing to do"));
+}
+
+#[test]
+fn a_process_without_its_locks_leaves_the_subject_at_paths_and_is_named() {
+    let comparison = compare(&with_reader(lost), false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), ["mapping_without_locks"]);
+    assert_eq!(comparison.findings[0].severity, Severity::Warning);
+    let explained = explained(&comparison);
+    assert!(explained.contains("process 12 (sqlite3) on reader"), "{explained}");
+    assert!(!explained.contains("nothing to do"), "{explained}");
+}
+
+#[test]
+fn a_forked_child_is_a_warning_for_two_sides_and_a_notice_for_one() {
+    let sides = with_reader(|user| {
+        lost(user);
+        user.ancestor_holds = true;
+    });
+    let comparison = compare(&sides, false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+    assert_eq!(comparison.findings[0].severity, Severity::Warning);
+    let alone = findings_of_side("reader", &sides[1].evidence, None);
+    assert_eq!(alone.iter().map(|finding| finding.code().name()).collect::<Vec<_>>(), ["mapping_without_locks"]);
+    assert_eq!(alone[0].severity, Severity::Notice);
+}
+
+#[test]
+fn a_process_without_this_wal_index_leaves_the_subject_at_paths_and_is_named() {
+    for change in [without_index, |user: &mut User| {
+        (user.dead_man_switch, user.mapped) = (SwitchLock::NotHeld, Access::NotKnown);
+    }] {
+        let comparison = compare(&with_reader(change), false);
+        assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+        assert_eq!(codes(&comparison), ["used_without_wal_index"]);
+        assert!(explained(&comparison).contains("process 12"), "{}", explained(&comparison));
+    }
+}
+
+#[test]
+fn an_idle_process_is_named_and_takes_nothing_away_and_a_bystander_is_left_out() {
+    let mut sides = pair();
+    let mut idle = User { wal: Access::No, ..user(14, "mnt:[12]") };
+    without_index(&mut idle);
+    seen(&mut sides[1].evidence.users).users.push(idle.clone());
+    assert_eq!(idle.role(), Role::Idle);
+    let comparison = compare(&sides, false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Mappings, Says::Supports));
+    let told = explained(&comparison);
+    assert!(told.contains("process 14") && told.contains("immutable=1"), "{told}");
+    assert!(!told.contains("nothing to do"), "{told}");
+    seen(&mut sides[1].evidence.users).users[1].database = Access::No;
+    let told = explained(&compare(&sides, false));
+    assert!(!told.contains("process 14") && told.contains("nothing to do"), "{told}");
+}
+
+#[test]
+fn what_did_not_stay_so_accuses_nobody() {
+    let comparison = compare(
+        &with_reader(|user| {
+            lost(user);
+            user.settled = false;
+        }),
+        false,
+    );
+    assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, Subject::Mappings));
+    assert_eq!(codes(&comparison), [""; 0]);
+}
+
+#[test]
+fn a_database_that_is_held_exclusively_is_undecided() {
+    for switch in [SwitchLock::Held, SwitchLock::NotHeld] {
+        let sides = with_reader(|user| (user.database_lock, user.dead_man_switch) = (DatabaseLock::Exclusive, switch));
+        let comparison = compare(&sides, false);
+        assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+        assert_eq!((comparison.verdict.memory, comparison.verdict.locks), (Answer::Undecided, Answer::Undecided));
+        assert_eq!(codes(&comparison), ["database_held_exclusively"]);
+        assert!(explained(&comparison).contains("holds the whole database exclusively"), "{}", explained(&comparison));
+    }
+}
+
+#[test]
+fn another_wal_index_refutes_if_it_is_known_and_else_forbids_a_proof() {
+    let comparison = compare(&with_reader(|user| other_index(user, true)), false);
+    assert_eq!(judged(&comparison), (Answer::Refuted, Subject::Mappings, Says::Refutes));
+    assert_eq!(comparison.verdict.decided_by, [Kind::LockPairing]);
+    assert!(explained(&comparison).contains("/run/sqlite-shm-4b-fe01"), "{}", explained(&comparison));
+    let comparison = compare(&with_reader(|user| other_index(user, false)), false);
+    assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), ["used_without_wal_index"]);
+    assert!(explained(&comparison).contains("process 12"), "{}", explained(&comparison));
+}
+
+#[test]
+fn a_worker_on_replaced_files_forbids_a_proof() {
+    let comparison = compare(&with_reader(|user| user.on_replaced_files = true), false);
+    assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), ["worker_on_replaced_files"]);
+}
+
+/// A database header with these bytes 18 and 19.
+fn head(version: u8) -> Option<DatabaseHead> {
+    let mut bytes = [0; 100];
+    bytes[..16].copy_from_slice(b"SQLite format 3\0");
+    bytes[16..20].copy_from_slice(&[16, 0, version, version]);
+    Some(walscope::format::db::parse_head(&bytes).unwrap())
+}
+
+#[test]
+fn in_rollback_mode_there_is_no_wal_index_and_nobody_is_accused() {
+    let mut sides = with_reader(without_index);
+    for side in &mut sides {
+        (side.evidence.files.wal, side.evidence.files.shm) =
+            (Observation::missing("ENOENT"), Observation::missing("ENOENT"));
+        side.database = head(1);
+    }
+    let comparison = compare(&sides, false);
+    assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), [""; 0]);
+    assert!(explained(&comparison).contains("rollback journal"), "{}", explained(&comparison));
+    for side in &mut sides {
+        side.database = head(2);
+    }
+    assert_eq!(codes(&compare(&sides, false)), ["used_without_wal_index"]);
+}
+
+#[test]
+fn an_shm_that_was_made_anew_under_a_process_leaves_it_open() {
+    let mut sides = pair();
+    with_shm(&mut sides[1], |shm| {
+        *shm = walscope::evidence::FileView { birth_time: Observation::seen(time(150 * SECOND)), ..file(78) }
+    });
+    seen(&mut sides[1].evidence.mappings).mappings[0].inode.inode = 78;
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+    assert!(explained(&comparison).contains("process 11"), "{}", explained(&comparison));
+    // Nobody used the first one, or its process uses the second.
+    let again = seen(&mut sides[0].evidence.users).users.remove(0);
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+    seen(&mut sides[0].evidence.users).users.push(again.clone());
+    seen(&mut sides[1].evidence.users).users.push(again);
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+}
+
+#[test]
+fn a_bundle_that_does_not_say_what_processes_hold_keeps_what_it_was_worth() {
+    let mut sides = pair();
+    for side in &mut sides {
+        side.evidence.users = Observation::missing("the walscope that made this capture did not look");
+    }
+    let comparison = compare(&sides, false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Mappings, Says::Silent));
+    let told = explained(&comparison);
+    assert!(told.contains("did not look") && !told.contains("nothing to do"), "{told}");
+    // One side that looked says what it saw.
+    sides[1] = with_reader(lost)[1].clone();
+    assert_eq!(codes(&compare(&sides, false)), ["mapping_without_locks"]);
+}
+
+#[test]
+fn a_process_counts_for_the_side_under_whose_path_it_has_the_files() {
+    let mut sides = pair();
+    let namespace = || Observation::seen("mnt:[11]".to_owned());
+    for side in &mut sides {
+        side.evidence.host.namespaces.mount = namespace();
+        seen(&mut side.evidence.mappings).mappings =
+            vec![mapping(11, "mnt:[11]", SHM_INODE), mapping(12, "mnt:[11]", SHM_INODE)];
+        seen(&mut side.evidence.users).users = vec![user(11, "mnt:[11]"), user(12, "mnt:[11]")];
+    }
+    // Both under one name, and the second side has another.
+    sides[1].evidence.files.database_path = "/again/t.db".into();
+    let comparison = compare(&sides, true);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+    assert!(explained(&comparison).contains("no process of reader was seen"), "{}", explained(&comparison));
+    for side in &mut sides {
+        seen(&mut side.evidence.mappings).mappings[1].path = "/again/t.db-shm".into();
+        seen(&mut side.evidence.users).users[1].names = vec!["/again/t.db".into()];
+    }
+    assert_eq!(judged(&compare(&sides, true)), (Answer::Proven, Subject::Mappings, Says::Supports));
+    // The process is named once, on its side.
+    for side in &mut sides {
+        lost(&mut seen(&mut side.evidence.users).users[1]);
+    }
+    let comparison = compare(&sides, true);
+    assert_eq!(codes(&comparison), ["mapping_without_locks"]);
+    assert!(explained(&comparison).contains("process 12 (sqlite3) on reader"), "{}", explained(&comparison));
+}
