@@ -118,7 +118,7 @@ findings! {
     DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
         links: u64
     }
-    DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Notice] {
+    DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Info, Notice] {
         users: UsersFound
     }
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice] in DatabaseHeader {}

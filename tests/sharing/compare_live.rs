@@ -221,7 +221,7 @@ fn a_process_that_has_the_database_open_under_another_name_refutes() {
     let other = Sqlite::open(&alias);
     let (code, document) = compare(&path, &path);
     assert_eq!(code, 1, "{document:#}");
-    assert_eq!(document["verdict"]["decided_by"], serde_json::json!(["process_mappings"]));
+    assert_eq!(document["verdict"]["decided_by"], serde_json::json!(["process_mappings", "lock_pairing"]));
     let explanation = document["explanation"].as_str().unwrap();
     assert!(explanation.contains(&format!("process {}", other.0.id())), "{explanation}");
     assert!(explanation.contains("u.db-shm"), "{explanation}");

@@ -15,3 +15,4 @@ mod proof;
 mod ps;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
+mod users;
