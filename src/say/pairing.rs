@@ -2,7 +2,7 @@
 
 use super::users;
 use super::words::{Names, processes};
-use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, Subject, UsersOf};
+use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, UsersOf};
 use crate::evidence::Role;
 
 /// What the processes that use the database hold.
@@ -69,6 +69,11 @@ pub(super) fn has_suspects(pair: &PairVerdict) -> bool {
     users_of(pair).flat_map(|side| &side.users).any(|user| user.role.is_suspect())
 }
 
+/// Whether nobody looked at what the processes of a side hold.
+pub(super) fn is_assumed(pair: &PairVerdict) -> bool {
+    users_of(pair).any(|side| side.unseen.is_some())
+}
+
 fn users_of(pair: &PairVerdict) -> impl Iterator<Item = &UsersOf> {
     let sides = pair.because.iter().find_map(|item| match &item.fact {
         Fact::LockPairing(PairingFact::Users(sides)) => Some(sides),
@@ -81,12 +86,7 @@ fn users_of(pair: &PairVerdict) -> impl Iterator<Item = &UsersOf> {
 pub(super) fn beside(pair: &PairVerdict, names: Names<'_>) -> Vec<String> {
     let odd = |role: Role| !matches!(role, Role::Ordinary | Role::Passing | Role::Bystander);
     let told = users_of(pair).flat_map(|side| of_roles(side, names, odd));
-    let unseen = users_of(pair).filter_map(|side| {
-        let why = side.unseen.as_ref()?;
-        let label = names.of(side.side);
-        Some(format!("That the processes of {label} hold their locks is assumed: {}.", why.0))
-    });
-    told.map(|told| format!("But {told}.")).chain(unseen.filter(|_| pair.subject == Subject::Mappings)).collect()
+    told.map(|told| format!("But {told}.")).collect()
 }
 
 /// Why sharing is undecided although both aspects are proven, and what to do.

@@ -2,7 +2,7 @@
 
 use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
-use super::pairing::{beside, has_suspects, held_back};
+use super::pairing::{beside, has_suspects, held_back, is_assumed};
 use super::words::Names;
 use crate::compare::{
     About, Answer, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon, OneSide,
@@ -106,9 +106,11 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
             "The processes seen on {all} have one wal-index mapped: they share its memory and its locks."
         )];
         let others = others(verdict, names);
-        sentences.push(match stable && others.is_empty() {
-            true => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
-            false => "Processes that were not seen are not judged.".to_owned(),
+        let assumed = verdict.pairs.iter().any(is_assumed);
+        sentences.push(match (stable && others.is_empty(), assumed) {
+            (true, false) => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
+            (true, true) => "There is nothing to do if each of them holds its locks, which was not looked at; processes that were not seen are not judged.".to_owned(),
+            (false, _) => "Processes that were not seen are not judged.".to_owned(),
         });
         sentences.extend(others);
         return sentences;

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use walscope::evidence::{ByteLock, LockState, LocksView, MappingsView};
 use walscope::linux::{
     OpenedFiles, host_view, identities, locks_view, mappings_view, open_database, paths_unchanged, raw_texts,
+    users_view,
 };
 
 use crate::common;
@@ -181,13 +182,17 @@ fn the_raw_texts_contain_what_the_views_were_made_from() {
     let path = folder.path().join("t.db");
     let sqlite = Sqlite::open(&path);
     let files = open_database(&path, false).unwrap();
-    let texts = raw_texts(&files, &mappings_view(&files));
+    let mappings = mappings_view(&files);
+    let texts = raw_texts(&files, &mappings, &users_view(&files, &mappings));
     let text = |name: &str| {
         let (_, text) = texts.iter().find(|(found, _)| found == name).unwrap();
         String::from_utf8_lossy(text.value().unwrap()).into_owned()
     };
     let maps = text(&format!("{}/maps", sqlite.child.id()));
     assert!(maps.lines().all(|line| line.ends_with("t.db-shm")) && maps.lines().count() == 1);
+    let held = text(&format!("{}/fdinfo", sqlite.child.id()));
+    assert!(held.contains("t.db-shm\n") && held.contains("lock:\t"), "{held}");
+    assert!(text(&format!("{}/stat", sqlite.child.id())).starts_with(&sqlite.child.id().to_string()));
     assert!(text("locks").contains(&format!(" {} ", sqlite.child.id())));
     assert!(text("self/mountinfo").contains(" - proc "));
     assert!(text("uname").starts_with("Linux "));
