@@ -35,6 +35,7 @@ pub fn detail(item: &Because, names: Names<'_>) -> String {
         Fact::DirectoryIdentity(_) if item.says == Says::Silent => "the directory decides nothing here".to_owned(),
         Fact::DirectoryIdentity(fact) => directory(fact, names),
         Fact::ProcessMappings(fact) => mappings(fact, names),
+        Fact::LockPairing(fact) if item.says == Says::Refutes => unpaired(fact, names),
         Fact::LockPairing(fact) => pairing(fact, names),
         Fact::LockBeacon(fact) => beacon(fact, names),
         Fact::TriedLocks(_) if item.says == Says::Silent => "the tried locks decide nothing here".to_owned(),

@@ -1,6 +1,8 @@
 //! Processes that use a database: what is said of each kind. Sentences without a full stop.
 
-use crate::evidence::{Container, Role, User};
+#[cfg(feature = "capture")]
+use crate::evidence::Role;
+use crate::evidence::{Container, User};
 
 /// Processes named in one sentence.
 const LISTED: usize = 5;
@@ -32,6 +34,7 @@ pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
 }
 
 /// What a process does, after its name.
+#[cfg(feature = "capture")]
 pub(crate) fn does(role: Role) -> &'static str {
     match role {
         Role::Ordinary => "has the wal-index mapped and holds its locks",

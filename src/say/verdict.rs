@@ -121,7 +121,7 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
     });
     let why = unseen.map(|reason| format!(" ({reason})")).unwrap_or_default();
     let others = others(verdict, names);
-    let not_all = verdict.pairs.iter().any(|pair| has_suspects(pair));
+    let not_all = verdict.pairs.iter().any(has_suspects);
     let mut sentences = vec![
         format!(
             "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared."

@@ -2,7 +2,7 @@
 
 use super::*;
 use walscope::evidence::{Access, DatabaseLock, OtherIndex, Role, SwitchLock, User};
-use walscope::finding::Severity;
+use walscope::finding::{Severity, users};
 use walscope::format::db::DatabaseHead;
 
 /// The pair, with the reader's process changed.
@@ -60,7 +60,8 @@ fn a_forked_child_is_a_warning_for_two_sides_and_a_notice_for_one() {
     let comparison = compare(&sides, false);
     assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
     assert_eq!(comparison.findings[0].severity, Severity::Warning);
-    let alone = findings_of_side("reader", &sides[1].evidence, None);
+    let evidence = &sides[1].evidence;
+    let alone = users::findings("reader", evidence, None, &users::all(evidence));
     assert_eq!(alone.iter().map(|finding| finding.code().name()).collect::<Vec<_>>(), ["mapping_without_locks"]);
     assert_eq!(alone[0].severity, Severity::Notice);
 }
