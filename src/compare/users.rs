@@ -13,8 +13,12 @@ pub(super) fn of_sides<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
     for (seen_by, of) in sides.iter().enumerate() {
         for user in of.side.evidence.users.value().into_iter().flat_map(|view| &view.users) {
             let home = home(sides, seen_by, user);
-            if let Some(list) = all.get_mut(home).filter(|list| !list.iter().any(|other| is_one(other, user))) {
-                list.push(user);
+            let Some(list) = all.get_mut(home) else { continue };
+            match list.iter_mut().find(|other| is_one(other, user)) {
+                // Of two looks the one counts that says more against it: both sides are judged by it.
+                Some(other) if other.role() < user.role() => *other = user,
+                Some(_) => {}
+                None => list.push(user),
             }
         }
     }

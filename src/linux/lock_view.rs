@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use crate::evidence::file_system::{AskedLocks, FileSystemKind, Inodes, UNKNOWN};
+use crate::evidence::file_system::{AskedLocks, FileSystemKind, UNKNOWN};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
@@ -180,7 +180,7 @@ fn not_shown(kind: &FileSystemKind) -> (LockState, Option<String>) {
 /// Whether the kernel lists every lock on a file. A server that keeps the locks itself leaves the list empty.
 pub(super) fn are_listed(proc: &Proc, file: &File) -> bool {
     let kind = stat::magic_of(file).map(FileSystemKind::by_magic);
-    proc.has("locks") && kind.is_ok_and(|kind| kind.is_local() || kind.inodes == Inodes::Overlay)
+    proc.has("locks") && kind.is_ok_and(|kind| kind.asked_locks == AskedLocks::Enforced)
 }
 
 /// One lock byte, or range, from which a [`ByteLock`] is made.

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS, DESCRIPTORS_WITH_LOCKS};
 use super::scan::ProcessMaps;
 use super::wanted::{Claim, Wanted};
-use crate::evidence::file_system::{FileSystemKind, Inodes};
+use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
     Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherIndex, SwitchLock, User,
 };
@@ -72,7 +72,7 @@ impl<'a> Subject<'a> {
             shm_keys: lock_view::keys(proc, &files.shm, &mounts),
             database_keys: lock_view::keys(proc, &files.database, &mounts),
             keys_are_exact: all(|kind| kind.is_local() && !kind.subvolumes),
-            records: proc.has("locks") && all(|kind| kind.is_local() || kind.inodes == Inodes::Overlay),
+            records: proc.has("locks") && all(|kind| kind.asked_locks == AskedLocks::Enforced),
             listed: [Cell::new(false), Cell::new(false)],
             table: OnceCell::new(),
             root: process.as_ref().and_then(|process| process.file_behind("root").ok()),
