@@ -13,12 +13,12 @@ pub(super) fn of_sides<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
     for (seen_by, of) in sides.iter().enumerate() {
         for user in of.side.evidence.users.value().into_iter().flat_map(|view| &view.users) {
             let home = home(sides, seen_by, user);
-            let Some(list) = all.get_mut(home) else { continue };
-            match list.iter_mut().find(|other| is_one(other, user)) {
+            // A process of no side's mount namespace may stand in the list of another side that saw it too.
+            match all.iter_mut().flatten().find(|other| is_one(other, user)) {
                 // Of two looks the one counts that says more against it: both sides are judged by it.
                 Some(other) if other.role() < user.role() => *other = user,
                 Some(_) => {}
-                None => list.push(user),
+                None => all.get_mut(home).into_iter().for_each(|list| list.push(user)),
             }
         }
     }

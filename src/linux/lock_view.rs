@@ -363,6 +363,43 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_is_not_said_to_be_held_by_a_process_whose_descriptors_do_not_carry_it() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let locking = OpenOptions::new().read(true).write(true).open(file.path()).unwrap();
+        hold(&locking, 123, false);
+        let metadata = file.as_file().metadata().unwrap();
+        let device = device(metadata.dev());
+        let lock = format!(
+            "1: POSIX  ADVISORY  READ 41 {:02x}:{:02x}:{} 123 123\n",
+            device.major,
+            device.minor,
+            metadata.ino()
+        );
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("locks"), &lock).unwrap();
+        for (pid, text) in [("41", String::new()), ("42", format!("lock:\t{lock}"))] {
+            for folder in ["fd", "fdinfo"] {
+                std::fs::create_dir_all(root.path().join(pid).join(folder)).unwrap();
+            }
+            symlink(file.path(), root.path().join(pid).join("fd/5")).unwrap();
+            std::fs::write(root.path().join(pid).join("fdinfo/5"), text).unwrap();
+        }
+        let holders = |proc: &Proc| {
+            let holders = look(proc, file.path()).shm.read[0].holders.clone();
+            holders.iter().map(|holder| (holder.pid, holder.taken_by)).collect::<Vec<_>>()
+        };
+        let proc = Proc::new(root.path());
+        assert_eq!(holders(&proc), [(Some(42), Some(41))]);
+        std::fs::remove_dir_all(root.path().join("42")).unwrap();
+        assert_eq!(holders(&proc), []);
+        // Without its descriptors, the word of the lock table counts.
+        std::fs::remove_dir_all(root.path().join("41/fd")).unwrap();
+        std::fs::write(root.path().join("41/fd"), "").unwrap();
+        assert_eq!(holders(&proc), [(Some(41), None)]);
+    }
+
+    #[test]
     fn free_locks_need_no_list() {
         use rustix::fs::inotify;
         let root = tempfile::tempdir().unwrap();
