@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -120,7 +121,7 @@ pub struct LockHelper {
 }
 
 impl LockHelper {
-    /// Starts it. It has the same open file, and ends when this value is dropped.
+    /// Starts it. It has the same open file, and ends when this value is dropped, or with the thread that started it.
     ///
     /// # Errors
     /// What socketpair(2) or fork(2) said.
@@ -165,22 +166,35 @@ impl LockHelper {
         let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
         let request: Request =
             [kind.into(), i64::try_from(start).map_err(too_far)?, i64::try_from(length).map_err(too_far)?];
-        let (mut socket, mut answer) = (&self.socket, [0; 4]);
-        socket.write_all(request.map(i64::to_ne_bytes).as_flattened())?;
-        socket.read_exact(&mut answer)?;
-        match i32::from_ne_bytes(answer) {
+        let answer = self.answer_to(request).map_err(|error| {
+            // An answer that comes later would be taken for that to the next request.
+            let _ = self.socket.shutdown(Shutdown::Both);
+            // The socket's EAGAIN means that the time is over. It must not read as a lock that was refused.
+            io::Error::other(format!("the process that takes the locks did not answer: {error}"))
+        })?;
+        match answer {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
+    }
+
+    fn answer_to(&self, request: Request) -> io::Result<i32> {
+        let (mut socket, mut answer) = (&self.socket, [0; size_of::<i32>()]);
+        socket.write_all(request.map(i64::to_ne_bytes).as_flattened())?;
+        socket.read_exact(&mut answer)?;
+        Ok(i32::from_ne_bytes(answer))
     }
 }
 
 impl Drop for LockHelper {
     fn drop(&mut self) {
-        // SAFETY: the child is not waited for before this, so its pid is its own; the status is not asked for.
+        // SAFETY: the child is not waited for before this; the status is not asked for. If the kernel took the child away
+        // itself (SIGCHLD is ignored), WNOHANG says so with -1, and its number may be another process's by now.
         unsafe {
-            libc::kill(self.pid, libc::SIGKILL);
-            libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            if libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG) == 0 {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
         }
     }
 }
@@ -331,6 +345,22 @@ pub(super) mod tests {
         // Its locks are gone when it is.
         drop(helper_a);
         assert!(helper_b.try_exclusive(120, 1).unwrap());
+    }
+
+    #[test]
+    fn a_helper_that_does_not_answer_refuses_nothing_and_its_late_answer_is_not_taken() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
+        let helper = LockHelper::start(&open()).unwrap();
+        helper.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        // SAFETY: the helper is a child of this process that was not waited for.
+        unsafe { libc::kill(helper.pid, libc::SIGSTOP) };
+        let error = helper.try_exclusive(120, 1).unwrap_err();
+        assert!(error.to_string().contains("did not answer"), "{error}");
+        // SAFETY: as before.
+        unsafe { libc::kill(helper.pid, libc::SIGCONT) };
+        helper.socket.set_read_timeout(Some(ANSWER_AT_MOST)).unwrap();
+        assert!(helper.lock_shared(124, 1).is_err());
     }
 
     #[test]

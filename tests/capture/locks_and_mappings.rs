@@ -1,76 +1,12 @@
 //! What is seen of a real SQLite in another process: its locks and its mapping of the wal-index.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
 use walscope::evidence::{ByteLock, LockState, LocksView, MappingsView};
 use walscope::linux::{
     OpenedFiles, host_view, identities, locks_view, mappings_view, open_database, paths_unchanged, raw_texts,
     users_view,
 };
 
-use crate::common;
-
-const DATABASE: &str = "WALSCOPE_TEST_DATABASE";
-
-/// SQLite in a child process: this test binary, which runs SQL statements line by line.
-struct Sqlite {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Sqlite {
-    fn open(database: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(common::only_test(module_path!(), "sqlite_in_a_child"))
-            .env(DATABASE, database)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut sqlite = Self { child, input, output };
-        sqlite.wait();
-        sqlite.run("CREATE TABLE IF NOT EXISTS t(x)");
-        sqlite
-    }
-
-    fn run(&mut self, sql: &str) {
-        writeln!(self.input, "{sql}").unwrap();
-        self.wait();
-    }
-
-    fn wait(&mut self) {
-        let mut line = String::new();
-        while line.trim_end() != "done" {
-            line.clear();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the child has ended");
-        }
-    }
-}
-
-impl Drop for Sqlite {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The child's side. When it runs as a test, it does nothing.
-#[test]
-fn sqlite_in_a_child() {
-    let Some(database) = std::env::var_os(DATABASE) else { return };
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    connection.pragma_update(None, "journal_mode", "wal").unwrap();
-    println!("\ndone");
-    for line in std::io::stdin().lines() {
-        connection.execute_batch(&line.unwrap()).unwrap();
-        println!("\ndone");
-    }
-}
+use crate::sqlite::Sqlite;
 
 fn locks(files: &OpenedFiles) -> LocksView {
     locks_view(files).value().unwrap().clone()
@@ -91,7 +27,7 @@ fn the_locks_of_a_reader_and_a_writer_are_seen_with_their_processes() {
     let mut writer = Sqlite::open(&path);
     writer.run("INSERT INTO t VALUES (1)");
     let mut reader = Sqlite::open(&path);
-    let (reading, writing) = (reader.child.id(), writer.child.id());
+    let (reading, writing) = (reader.pid(), writer.pid());
     let files = open_database(&path, false).unwrap();
 
     let idle = locks(&files);
@@ -103,7 +39,8 @@ fn the_locks_of_a_reader_and_a_writer_are_seen_with_their_processes() {
     assert_eq!((idle.database.state, pids(&idle.database)), (LockState::Shared, both));
 
     reader.run("BEGIN; SELECT count(*) FROM t");
-    writer.run("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)");
+    writer.run("BEGIN IMMEDIATE");
+    writer.run("INSERT INTO t VALUES (2)");
     let busy = locks(&files);
     assert_eq!((busy.shm.write.state, pids(&busy.shm.write)), (LockState::Exclusive, vec![writing]));
     let held: Vec<_> = busy.shm.read.iter().filter(|slot| slot.held()).collect();
@@ -124,10 +61,11 @@ fn a_connection_without_a_wal_index_is_seen_by_its_lock_on_the_database() {
     let path = folder.path().join("t.db");
     let mut sqlite = Sqlite::open(&path);
     sqlite.run("PRAGMA journal_mode=delete");
-    sqlite.run("BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)");
+    sqlite.run("BEGIN EXCLUSIVE");
+    sqlite.run("INSERT INTO t VALUES (1)");
     let files = open_database(&path, false).unwrap();
     let seen = locks(&files);
-    assert_eq!((seen.database.state, pids(&seen.database)), (LockState::Exclusive, vec![sqlite.child.id()]));
+    assert_eq!((seen.database.state, pids(&seen.database)), (LockState::Exclusive, vec![sqlite.pid()]));
     assert_eq!(seen.shm.write.state, LockState::Unknown);
     assert!(seen.shm.write.reason.as_ref().unwrap().contains("-shm"));
 }
@@ -142,7 +80,7 @@ fn the_mapping_of_a_process_has_the_same_identity_as_the_observer_s_mapping() {
     let view = mappings(&files);
     assert!(view.processes_read > 0);
     let [mapping] = view.mappings.as_slice() else { panic!("{view:?}") };
-    assert_eq!((mapping.pid, mapping.inode), (sqlite.child.id(), identity));
+    assert_eq!((mapping.pid, mapping.inode), (sqlite.pid(), identity));
     assert!(mapping.shared && !mapping.deleted_suffix && mapping.start_time.is_some());
     assert_eq!((mapping.offset, mapping.length), (0, 32768));
     assert!(mapping.path.ends_with("/a b\\012c.db-shm"));
@@ -160,10 +98,7 @@ fn a_process_on_a_deleted_wal_index_is_still_seen_under_its_path() {
 
     let without = open_database(&path, false).unwrap();
     let orphan = mappings(&without).mappings;
-    assert_eq!(
-        orphan.iter().map(|found| (found.pid, found.deleted_suffix)).collect::<Vec<_>>(),
-        [(stale.child.id(), true)]
-    );
+    assert_eq!(orphan.iter().map(|found| (found.pid, found.deleted_suffix)).collect::<Vec<_>>(), [(stale.pid(), true)]);
 
     let fresh = Sqlite::open(&path);
     let after = open_database(&path, false).unwrap();
@@ -171,9 +106,9 @@ fn a_process_on_a_deleted_wal_index_is_still_seen_under_its_path() {
     let identity = *identities(&after).shm.value().unwrap().maps_identity.value().unwrap();
     let view = mappings(&after);
     let of = |pid: u32| view.mappings.iter().find(|found| found.pid == pid).unwrap();
-    assert_eq!((of(fresh.child.id()).inode, of(fresh.child.id()).deleted_suffix), (identity, false));
-    assert_ne!(of(stale.child.id()).inode, identity);
-    assert!(of(stale.child.id()).deleted_suffix);
+    assert_eq!((of(fresh.pid()).inode, of(fresh.pid()).deleted_suffix), (identity, false));
+    assert_ne!(of(stale.pid()).inode, identity);
+    assert!(of(stale.pid()).deleted_suffix);
 }
 
 #[test]
@@ -188,12 +123,12 @@ fn the_raw_texts_contain_what_the_views_were_made_from() {
         let (_, text) = texts.iter().find(|(found, _)| found == name).unwrap();
         String::from_utf8_lossy(text.value().unwrap()).into_owned()
     };
-    let maps = text(&format!("{}/maps", sqlite.child.id()));
+    let maps = text(&format!("{}/maps", sqlite.pid()));
     assert!(maps.lines().all(|line| line.ends_with("t.db-shm")) && maps.lines().count() == 1);
-    let held = text(&format!("{}/fdinfo", sqlite.child.id()));
+    let held = text(&format!("{}/fdinfo", sqlite.pid()));
     assert!(held.contains("t.db-shm\n") && held.contains("lock:\t"), "{held}");
-    assert!(text(&format!("{}/stat", sqlite.child.id())).starts_with(&sqlite.child.id().to_string()));
-    assert!(text("locks").contains(&format!(" {} ", sqlite.child.id())));
+    assert!(text(&format!("{}/stat", sqlite.pid())).starts_with(&sqlite.pid().to_string()));
+    assert!(text("locks").contains(&format!(" {} ", sqlite.pid())));
     assert!(text("self/mountinfo").contains(" - proc "));
     assert!(text("uname").starts_with("Linux "));
     assert_eq!(text("sys/kernel/random/boot_id").trim(), host_view(&files).boot_id.value().unwrap());

@@ -419,6 +419,23 @@ fn every_test_that_reliability_promises_exists() {
     assert!(named >= 15, "found only {named} tests");
 }
 
+/// A test that nobody runs holds nothing. Each test that `cargo test` leaves out is a child that a test starts by name.
+#[test]
+fn every_ignored_test_is_a_child_that_a_test_starts() {
+    let texts: Vec<String> =
+        files(&root().join("tests"), "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut ignored = 0;
+    for text in texts.iter().filter(|text| !text.contains("fn every_ignored_test_is_a_child")) {
+        for item in text.split("#[ignore").skip(1) {
+            let name = item.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
+            let named = format!("\"{name}\"");
+            assert!(texts.iter().any(|text| text.contains(&named)), "nothing starts {name}");
+            ignored += 1;
+        }
+    }
+    assert!(ignored >= 5, "found only {ignored} tests");
+}
+
 #[test]
 fn files_can_be_read_in_one_sitting() {
     for folder in ["src", "tests"] {
