@@ -36,7 +36,10 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
         sharing => sharing,
     };
-    let held_back = pairing.held_back.filter(|_| sharing == Answer::Proven);
+    let held_back = pairing.held_back.filter(|why| match why {
+        HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
+        _ => sharing == Answer::Proven,
+    });
     let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
     if matches!(held_back, Some(HeldBack::Rollback(_) | HeldBack::Exclusive(..))) {
         // There is no wal-index that anybody could share.

@@ -6,11 +6,11 @@
 
 use std::cmp::Ordering;
 
-use super::{About, Because, Fact, Pair, Placed, Says, users};
+use super::{About, Because, Fact, Pair, Placed, Says, mappings, users};
 use crate::evidence::{Access, Observation, Role, SwitchLock, User};
 use crate::finding;
 use crate::finding::users::role;
-use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, UsersOf};
+use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, SideIndex, UsersOf};
 
 /// What the processes of both sides came to.
 pub(super) struct Pairing {
@@ -29,12 +29,15 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
     let of = [(); 2].map(|()| all.next().unwrap_or_default());
     let [a, b] = &of;
     let seen = [seen(pair.a, a), seen(pair.b, b)];
+    // Who holds the database exclusively and is not visible is no ordinary user either.
+    let unseen = sides.iter().any(|of| held_by_the_unseen(*of));
     let any = |wanted: fn(Role) -> bool| seen.iter().flat_map(|side| &side.users).any(|user| wanted(user.role));
     let each_has = |role: Role| seen.iter().all(|side| side.users.iter().any(|user| user.role == role));
     let rollback = sides.iter().find(|of| in_rollback_mode(**of));
-    let says = if any(|role| role == Role::Elsewhere) {
+    let one_other = mappings::on_one_other(pair);
+    let says = if one_other.is_none() && any(|role| role == Role::Elsewhere) {
         Says::Refutes
-    } else if rollback.is_none() && !any(Role::is_suspect) && each_has(Role::Ordinary) {
+    } else if rollback.is_none() && !unseen && !any(Role::is_suspect) && each_has(Role::Ordinary) {
         Says::Supports
     } else {
         Says::Silent
@@ -42,8 +45,12 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
     let held_back = rollback
         .map(|of| HeldBack::Rollback(of.index))
         .or_else(|| by_role(&seen))
+        .or_else(|| {
+            sides.iter().find(|of| held_by_the_unseen(**of)).map(|of| HeldBack::Exclusive(of.index, Vec::new()))
+        })
+        .or_else(|| one_other.map(|(inode, processes)| HeldBack::OnOneOther(inode, processes)))
         .or_else(|| made_anew(pair, shm, [a, b]));
-    let allows_mappings = rollback.is_none() && !any(Role::is_suspect);
+    let allows_mappings = rollback.is_none() && !unseen && !any(Role::is_suspect);
     let fact = match rollback {
         Some(of) => PairingFact::NotWal(of.index),
         None => PairingFact::Users(seen),
@@ -55,32 +62,46 @@ fn in_rollback_mode(of: Placed<'_>) -> bool {
     finding::users::in_rollback_mode(&of.side.evidence, of.side.database.as_ref())
 }
 
+fn held_by_the_unseen(of: Placed<'_>) -> bool {
+    of.side.evidence.users.value().is_some_and(|view| view.exclusive_unseen)
+}
+
 fn seen(of: Placed<'_>, users: &[&User]) -> UsersOf {
     let view = of.side.evidence.users.value();
     let user = |user: &&User| SeenUser {
         process: Process::from(*user),
         role: role(user, in_rollback_mode(of)),
         other_index: user.other_index.clone(),
+        other_database: user.other_database.clone(),
     };
     UsersOf {
         side: of.index,
         users: users.iter().map(user).collect(),
         processes_denied: view.map_or(0, |view| view.processes_denied),
+        denied_reason: view.and_then(|view| view.denied_reason.clone()).map(Recorded),
+        passing: view.map_or(0, |view| view.passing),
+        not_listed: view.map_or(0, |view| view.not_listed),
         unseen: view.is_none().then(|| Recorded::of(&of.side.evidence.users)),
     }
 }
 
 fn by_role(seen: &[UsersOf; 2]) -> Option<HeldBack> {
-    let found = |role: Role, held: fn(_, _) -> HeldBack| {
+    let found = |role: Role, held: &dyn Fn(SideIndex, Vec<Process>) -> HeldBack| {
         seen.iter().find_map(|side| {
             let of_role = side.users.iter().filter(|user| user.role == role);
             let processes: Vec<Process> = of_role.map(|user| user.process.clone()).collect();
             (!processes.is_empty()).then(|| held(side.side, processes))
         })
     };
-    found(Role::Exclusive, HeldBack::Exclusive)
-        .or_else(|| found(Role::OnReplacedFiles, HeldBack::OnReplacedFiles))
-        .or_else(|| found(Role::MayBeElsewhere, HeldBack::MayBeElsewhere))
+    let other_database = |side: SideIndex, processes| {
+        let users = seen.iter().filter(|of| of.side == side).flat_map(|of| &of.users);
+        let other = users.filter(|user| user.role == Role::OtherDatabase).find_map(|user| user.other_database.clone());
+        HeldBack::OtherDatabase(side, processes, other)
+    };
+    found(Role::Exclusive, &HeldBack::Exclusive)
+        .or_else(|| found(Role::OtherDatabase, &other_database))
+        .or_else(|| found(Role::OnReplacedFiles, &HeldBack::OnReplacedFiles))
+        .or_else(|| found(Role::MayBeElsewhere, &HeldBack::MayBeElsewhere))
 }
 
 /// The `-shm` of the earlier capture is not that of the later one, and processes used the earlier. Nobody saw them end: one

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{About, Because, Fact, Pair, Placed, Says, continuity};
-use crate::evidence::{FileOpen, Mapping};
+use crate::evidence::{FileOpen, InodeId, Mapping, Role};
 use crate::finding::processes::{self, Mapped};
 use crate::sides::{Identity, MappedInodes, Mappers, MappingFact, NotAtWork, Part, Process};
 
@@ -37,6 +37,8 @@ fn weigh(pair: &Pair<'_>, shm: &Identity) -> (Says, MappingFact) {
                 }
             }
             return match cut_off.is_empty() {
+                // They share what they map, and no path leads to it.
+                false if on_one_other(pair).is_some() => (Says::Silent, MappingFact::CutOff(cut_off)),
                 false => (Says::Refutes, MappingFact::CutOff(cut_off)),
                 true => (Says::Silent, MappingFact::Unseen(unseen)),
             };
@@ -51,6 +53,28 @@ fn weigh(pair: &Pair<'_>, shm: &Identity) -> (Says, MappingFact) {
         _ => (Says::Silent, MappedInodes::Undecided),
     };
     (says, MappingFact::Mapped([mappers(pair.a, &a), mappers(pair.b, &b)], inodes))
+}
+
+/// The one wal-index that the processes of both sides have mapped, although no path leads to it, and who they are. `None`: they
+/// have several mapped, or a process uses what the path leads to.
+pub(super) fn on_one_other(pair: &Pair<'_>) -> Option<(InodeId, Vec<Process>)> {
+    let [Mapped::Split(a), Mapped::Split(b)] = mapped_of_both(pair) else { return None };
+    let cut_off = || a.mappings.iter().chain(&b.mappings);
+    let inode = cut_off().next()?.inode;
+    let uses_another = |of: Placed<'_>| {
+        let evidence = &of.side.evidence;
+        let mut mappings = evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+        let mut users = evidence.users.value().into_iter().flat_map(|view| &view.users);
+        let id = evidence.files.shm.value().and_then(|shm| shm.maps_identity.value());
+        mappings.any(|mapping| mapping.shared && Some(&mapping.inode) == id && mapping.inode != inode)
+            || users.any(|user| {
+                let elsewhere = user.other_index.as_ref().and_then(|other| other.inode).unwrap_or(inode);
+                user.role() == Role::Ordinary && Some(&inode) != id || elsewhere != inode
+            })
+    };
+    let one = cut_off().all(|mapping| mapping.inode == inode) && ![pair.a, pair.b].into_iter().any(uses_another);
+    let all: BTreeSet<Process> = cut_off().map(Process::from).collect();
+    one.then(|| (inode, all.into_iter().collect()))
 }
 
 fn mappers(of: Placed<'_>, mappings: &[&Mapping]) -> Mappers {

@@ -16,7 +16,7 @@ pub(super) fn of_sides<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
             // A process of no side's mount namespace may stand in the list of another side that saw it too.
             match all.iter_mut().flatten().find(|other| is_one(other, user)) {
                 // Of two looks the one counts that says more against it: both sides are judged by it.
-                Some(other) if other.role() < user.role() => *other = user,
+                Some(other) if user.says_more(other) => *other = user,
                 Some(_) => {}
                 None => all.get_mut(home).into_iter().for_each(|list| list.push(user)),
             }

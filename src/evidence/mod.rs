@@ -36,7 +36,7 @@ pub use mappings::{CutOff, FileOpen, Mapping, MappingsView};
 pub use observation::Observation;
 pub use sample::WalIndexSample;
 pub use time::{ClockSample, Timestamp};
-pub use users::{Access, DatabaseLock, OtherIndex, Role, SwitchLock, User, UsersView};
+pub use users::{Access, DatabaseLock, OtherDatabase, OtherIndex, Role, SwitchLock, User, UsersView};
 
 /// Everything that one side saw besides the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

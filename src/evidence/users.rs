@@ -68,6 +68,16 @@ pub struct OtherIndex {
     pub certain: bool,
 }
 
+/// Another database file with which a process uses this wal-index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+pub struct OtherDatabase {
+    /// Device and inode as the lock table prints them. Null: not seen.
+    pub inode: Option<InodeId>,
+    /// Its path as the process has it open. Null: not seen.
+    pub path: Option<String>,
+}
+
 /// One process that has the database, its `-wal` or its `-shm` open, mapped or locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
@@ -80,9 +90,13 @@ pub struct User {
     pub start_time: Option<u64>,
     /// Its parent: field 4 of `/proc/PID/stat`.
     pub parent: Option<u32>,
-    /// Whether an ancestor of it uses this `-shm` and holds the dead-man switch: then it may have inherited what it has
-    /// open.
+    /// Whether an ancestor of it holds the dead-man switch of this `-shm`, and all that it has of the database's files, open
+    /// or mapped, is that ancestor's: it has inherited it.
     pub ancestor_holds: bool,
+    /// Whether it is stopped (field 3 of `/proc/PID/stat`), or its cgroup is frozen: then it can stay in a state that a
+    /// process passes through when it opens or closes the database.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub stopped: bool,
     /// Its mount namespace, as the link `/proc/PID/ns/mnt` names it.
     pub mount_namespace: Observation<String>,
     /// Its container.
@@ -99,8 +113,18 @@ pub struct User {
     pub database_lock: DatabaseLock,
     /// Whether it holds the dead-man switch of this `-shm`.
     pub dead_man_switch: SwitchLock,
+    /// Whether it holds another lock on this `-shm`: it is in a transaction, or does a checkpoint or a recovery.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub in_transaction: bool,
+    /// How often it has this `-shm` open and mapped from its beginning, without what it has inherited. One SQLite library
+    /// does that once, with however many connections.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub shm_opened: u32,
     /// Another wal-index that it seems to use for this database.
     pub other_index: Option<OtherIndex>,
+    /// Another database file with which it uses this wal-index. Null: none was seen.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub other_database: Option<OtherDatabase>,
     /// Whether it has a file locked that lay at the path of this database before.
     pub on_replaced_files: bool,
     /// Whether several looks within a quarter of a second showed the same, where its locks and mappings do not fit
@@ -125,6 +149,9 @@ pub struct UsersView {
     /// Number of processes that are not listed because there are too many. Those whose locks and mappings do not fit
     /// together are left out last.
     pub not_listed: u64,
+    /// Whether somebody who is not among these processes holds the whole database exclusively, at every look.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub exclusive_unseen: bool,
 }
 
 /// How a process uses the database, as its locks, its mappings and its descriptors show it.
@@ -142,14 +169,21 @@ pub enum Role {
     Passing,
     /// Too little was seen.
     NotKnown,
+    /// It is stopped, and its locks and mappings do not fit together: it may be opening or closing the database.
+    Stopped,
+    /// It maps this `-shm` and does not hold its locks; an ancestor of it does, and it has nothing but that ancestor's.
+    Inherited,
+    /// Several SQLite libraries in it use this `-shm`: their locks do not keep each other out, and the first that closes
+    /// drops those of the others.
+    SeveralLibraries,
     /// It maps this `-shm` and does not hold its locks.
     WithoutLocks,
-    /// It maps this `-shm` and does not hold its locks; an ancestor of it does.
-    Inherited,
     /// It uses the database without this wal-index.
     WithoutIndex,
     /// It holds the whole database exclusively.
     Exclusive,
+    /// It uses this wal-index with another database file.
+    OtherDatabase,
     /// It may use another wal-index for this database.
     MayBeElsewhere,
     /// It uses another wal-index for this database.
@@ -164,10 +198,13 @@ impl Role {
     pub const fn is_suspect(self) -> bool {
         match self {
             Self::Ordinary | Self::Idle | Self::Bystander | Self::Passing | Self::NotKnown => false,
-            Self::WithoutLocks
+            Self::Stopped
             | Self::Inherited
+            | Self::SeveralLibraries
+            | Self::WithoutLocks
             | Self::WithoutIndex
             | Self::Exclusive
+            | Self::OtherDatabase
             | Self::MayBeElsewhere
             | Self::Elsewhere
             | Self::OnReplacedFiles => true,
@@ -183,20 +220,45 @@ impl User {
         if role.is_suspect() && !self.settled { Role::Passing } else { role }
     }
 
+    /// Whether this look at a process says more against it than another look does. Of two looks that one counts.
+    #[must_use]
+    pub fn says_more(&self, than: &Self) -> bool {
+        self.role() > than.role()
+    }
+
     /// How it uses the database, by one look alone.
     ///
+    /// folklore: a process that is stopped while it opens the database holds SHARED without the dead-man switch for as long
+    /// as it is stopped. Seen with SIGSTOP between the two locks; held by
+    /// `who_is_stopped_while_it_opens_the_database_is_not_accused`.
+    #[must_use]
+    pub fn role_at_this_look(&self) -> Role {
+        match self.role_at_work() {
+            Role::WithoutLocks | Role::Inherited | Role::WithoutIndex | Role::MayBeElsewhere if self.stopped => {
+                Role::Stopped
+            }
+            role => role,
+        }
+    }
+
     /// folklore: in WAL mode a connection keeps SHARED on the database and the dead-man switch of the `-shm` from its first
     /// read until it is closed (`sqlite3PagerSharedLock`, `unixLockSharedMemory`). Closing any descriptor of a file drops
     /// all POSIX locks of the process on it, and a forked child inherits none. A connection that cannot write the `-shm`
     /// maps it read-only, and holds the dead-man switch while somebody else keeps it alive. Held by
     /// `each_combination_of_locks_and_mappings_has_its_role` and the tests in `tests/sharing/users.rs`.
-    #[must_use]
-    pub fn role_at_this_look(&self) -> Role {
+    ///
+    /// folklore: all connections of one SQLite library in a process share one descriptor and one set of mappings of a `-shm`
+    /// (`unixShmNode`). A second library has its own. POSIX locks of one process never conflict, so both can write at once.
+    /// Seen with Python's library and a copy of it; held by `two_sqlite_libraries_in_one_process_are_named`.
+    fn role_at_work(&self) -> Role {
         if self.on_replaced_files {
             return Role::OnReplacedFiles;
         }
         if self.database_lock == DatabaseLock::Exclusive {
             return Role::Exclusive;
+        }
+        if self.uses_another_database() {
+            return Role::OtherDatabase;
         }
         match &self.other_index {
             Some(other) if other.certain => return Role::Elsewhere,
@@ -205,16 +267,30 @@ impl User {
         }
         match (self.database_lock, self.dead_man_switch) {
             (DatabaseLock::Shared, SwitchLock::Held) if self.mapped == Access::No => Role::WithoutIndex,
+            (DatabaseLock::Shared, SwitchLock::Held) if self.shm_opened > 1 => Role::SeveralLibraries,
             (DatabaseLock::Shared, SwitchLock::Held) => Role::Ordinary,
             (DatabaseLock::Shared, SwitchLock::NotHeld) => match self.mapped {
-                Access::ReadOnly | Access::Writable => self.without_locks(),
+                Access::ReadOnly | Access::Writable => Role::WithoutLocks,
                 Access::No | Access::NotKnown => Role::WithoutIndex,
             },
+            (DatabaseLock::None, SwitchLock::Held) if self.is_apart() => Role::Bystander,
             (DatabaseLock::None, SwitchLock::Held) => Role::WithoutLocks,
             (DatabaseLock::None, SwitchLock::NotHeld) => self.without_any_lock(),
             (DatabaseLock::None, SwitchLock::NotKnown) if self.mapped == Access::No => self.without_any_lock(),
             _ => Role::NotKnown,
         }
+    }
+
+    /// Whether it uses this wal-index, and the database that it has open is not the one that the path leads to.
+    fn uses_another_database(&self) -> bool {
+        let uses = self.dead_man_switch == SwitchLock::Held || self.mapped == Access::Writable;
+        let without = self.database == Access::No && matches!(self.wal, Access::ReadOnly | Access::Writable);
+        uses && !self.ancestor_holds && (without || self.other_database.is_some())
+    }
+
+    /// Whether it has neither the database nor the `-wal` open, and cannot write the `-shm`: no SQLite connection is so.
+    fn is_apart(&self) -> bool {
+        self.database == Access::No && self.wal == Access::No && matches!(self.mapped, Access::No | Access::ReadOnly)
     }
 
     fn without_any_lock(&self) -> Role {
@@ -225,6 +301,9 @@ impl User {
             Access::Writable => self.without_locks(),
             Access::ReadOnly if database == Access::No || wal == Access::No => Role::Bystander,
             Access::ReadOnly => self.without_locks(),
+            // folklore: a program that was started with the descriptors of its parent has no mapping: execve(2) keeps the
+            // descriptors, and nothing else. Held by `a_started_program_that_keeps_the_descriptors_of_its_parent_is_no_sqlite`.
+            Access::No if self.ancestor_holds => Role::Bystander,
             Access::No | Access::NotKnown => match (database, wal) {
                 (Access::Writable, Access::Writable) => Role::WithoutIndex,
                 (Access::No, _) => Role::Bystander,
@@ -234,8 +313,9 @@ impl User {
         }
     }
 
+    /// A child that has a lock of its own works with the connection that it inherited.
     fn without_locks(&self) -> Role {
-        if self.ancestor_holds { Role::Inherited } else { Role::WithoutLocks }
+        if self.ancestor_holds && !self.in_transaction { Role::Inherited } else { Role::WithoutLocks }
     }
 }
 
@@ -251,6 +331,7 @@ mod tests {
             start_time: Some(1),
             parent: Some(1),
             ancestor_holds: false,
+            stopped: false,
             mount_namespace: Observation::seen("mnt:[1]".into()),
             container: None,
             names: vec!["/data/t.db".into()],
@@ -259,7 +340,10 @@ mod tests {
             mapped,
             database_lock,
             dead_man_switch,
+            in_transaction: false,
+            shm_opened: 1,
             other_index: None,
+            other_database: None,
             on_replaced_files: false,
             settled: true,
         }
@@ -318,5 +402,62 @@ mod tests {
         assert_eq!(User { other_index: other(true), ..lost.clone() }.role(), Role::Elsewhere);
         assert_eq!(User { other_index: other(false), ..lost.clone() }.role(), Role::MayBeElsewhere);
         assert_eq!(User { on_replaced_files: true, ..lost }.role(), Role::OnReplacedFiles);
+    }
+
+    #[test]
+    fn a_child_that_holds_a_lock_of_its_own_has_not_only_inherited() {
+        let child = User { ancestor_holds: true, ..user(DatabaseLock::None, SwitchLock::NotHeld, Access::Writable) };
+        assert_eq!(child.role(), Role::Inherited);
+        let at_work = User { in_transaction: true, ..child.clone() };
+        assert_eq!(at_work.role(), Role::WithoutLocks);
+        assert!(at_work.says_more(&child) && !child.says_more(&at_work) && !child.says_more(&child));
+        assert_eq!(User { database_lock: DatabaseLock::Shared, ..child.clone() }.role(), Role::WithoutLocks);
+        // A program that was started with these descriptors.
+        assert_eq!(User { mapped: Access::No, ..child.clone() }.role(), Role::Bystander);
+        assert_eq!(User { mapped: Access::No, ancestor_holds: false, ..child }.role(), Role::WithoutIndex);
+    }
+
+    #[test]
+    fn who_is_stopped_while_it_opens_the_database_is_not_accused() {
+        use Access::{No, Writable};
+        use DatabaseLock::{Exclusive, None, Shared};
+        use SwitchLock::{Held, NotHeld};
+        for (lock, switch, mapped, role) in [
+            (Shared, NotHeld, No, Role::Stopped),
+            (None, Held, Writable, Role::Stopped),
+            (None, NotHeld, Writable, Role::Stopped),
+            (Shared, Held, Writable, Role::Ordinary),
+            (Exclusive, Held, Writable, Role::Exclusive),
+        ] {
+            assert_eq!(User { stopped: true, ..user(lock, switch, mapped) }.role(), role, "{lock:?} {switch:?}");
+        }
+        assert!(Role::Stopped.is_suspect());
+    }
+
+    #[test]
+    fn a_wal_index_that_was_opened_twice_in_one_process_is_of_several_libraries() {
+        let ordinary = user(DatabaseLock::Shared, SwitchLock::Held, Access::Writable);
+        for (shm_opened, role) in [(0, Role::Ordinary), (1, Role::Ordinary), (2, Role::SeveralLibraries)] {
+            assert_eq!(User { shm_opened, ..ordinary.clone() }.role(), role);
+        }
+    }
+
+    #[test]
+    fn who_uses_the_wal_index_with_another_database_has_lost_no_locks() {
+        let other = Some(OtherDatabase { inode: None, path: Some("/data/old.db".into()) });
+        let renamed = user(DatabaseLock::None, SwitchLock::Held, Access::Writable);
+        assert_eq!(User { database: Access::No, ..renamed.clone() }.role(), Role::OtherDatabase);
+        assert_eq!(User { database: Access::NotKnown, ..renamed.clone() }.role(), Role::WithoutLocks);
+        let by_locks = User { database: Access::NotKnown, wal: Access::NotKnown, mapped: Access::NotKnown, ..renamed };
+        assert_eq!(User { other_database: other, ..by_locks }.role(), Role::OtherDatabase);
+    }
+
+    #[test]
+    fn who_only_maps_the_wal_index_for_reading_is_no_sqlite() {
+        for switch in [SwitchLock::Held, SwitchLock::NotHeld] {
+            let reader =
+                User { database: Access::No, wal: Access::No, ..user(DatabaseLock::None, switch, Access::ReadOnly) };
+            assert_eq!(reader.role(), Role::Bystander);
+        }
     }
 }

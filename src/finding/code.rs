@@ -151,6 +151,9 @@ findings! {
         [Error] in WalAgainstDatabase {
         wal: u32, database: u32
     }
+    SeveralSqliteLibraries "several_sqlite_libraries" "Several SQLite libraries in one process use the wal-index" [Warning] {
+        users: UsersFound
+    }
     ShmBackfillBeyondMxFrame "shm_backfill_beyond_mx_frame" "More frames are claimed to be copied than there are"
         [Notice, Error] in ShmHeaderAgainstWal {
         backfilled: FrameNumber, mx_frame: FrameNumber

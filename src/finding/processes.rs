@@ -115,6 +115,12 @@ fn shm_deleted(label: &str, evidence: &Evidence) -> Option<Finding> {
     }))
 }
 
+/// The processes that are named already because they use this wal-index with another database.
+#[must_use]
+pub(super) fn of_another_database(evidence: &Evidence) -> BTreeSet<u32> {
+    of_others(evidence, |mapping| mapping.database_open).iter().map(|mapping| mapping.pid).collect()
+}
+
 /// Processes that still use a database or a `-wal` that was replaced.
 fn of_another_file(label: &str, evidence: &Evidence) -> Option<Finding> {
     let database = of_others(evidence, |mapping| mapping.database_open);

@@ -1,11 +1,11 @@
 //! Findings about processes that use a database without its wal-index, or the wal-index without its locks.
 
 use super::processes::{self, Mapped};
-use super::value::UsersFound;
+use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
 use crate::evidence::{Evidence, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
-use crate::sides::SideIndex;
+use crate::sides::{Part, Process, SideIndex};
 
 /// Whether a database is in rollback mode, by its header, and no `-wal` says otherwise: then there is no wal-index.
 #[must_use]
@@ -21,7 +21,16 @@ pub fn in_rollback_mode(evidence: &Evidence, database: Option<&DatabaseHead>) ->
 #[must_use]
 pub fn role(user: &User, rollback_mode: bool) -> Role {
     match user.role() {
-        Role::WithoutLocks | Role::Inherited | Role::WithoutIndex | Role::MayBeElsewhere if rollback_mode => Role::Idle,
+        Role::Stopped
+        | Role::WithoutLocks
+        | Role::Inherited
+        | Role::WithoutIndex
+        | Role::SeveralLibraries
+        | Role::MayBeElsewhere
+            if rollback_mode =>
+        {
+            Role::Idle
+        }
         role => role,
     }
 }
@@ -55,7 +64,18 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
     });
     let without = without.map(|users| Finding::new(Found::UsedWithoutWalIndex { users }));
     let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
-    let exclusive =
-        of_role(Role::Exclusive).map(|users| Finding::at(Severity::Info, Found::DatabaseHeldExclusively { users }));
-    [replaced, lost, inherited, without, exclusive].into_iter().flatten().collect()
+    let libraries = of_role(Role::SeveralLibraries).map(|users| Finding::new(Found::SeveralSqliteLibraries { users }));
+    let view = evidence.users.value();
+    let unseen =
+        || view.is_some_and(|view| view.exclusive_unseen).then(|| UsersFound::Unseen { side: label.to_owned() });
+    let exclusive = of_role(Role::Exclusive).or_else(unseen);
+    let exclusive = exclusive.map(|users| Finding::at(Severity::Info, Found::DatabaseHeldExclusively { users }));
+    let named = processes::of_another_database(evidence);
+    let other = users.iter().filter(|user| role(user, rollback) == Role::OtherDatabase && !named.contains(&user.pid));
+    let other: Vec<Process> = other.map(|user| Process::from(*user)).collect();
+    let other = (!other.is_empty()).then(|| {
+        let apart = Apart::Process { side: label.to_owned(), apart: Part::Database, processes: other };
+        Finding::new(Found::apart(apart))
+    });
+    [other, replaced, lost, libraries, inherited, without, exclusive].into_iter().flatten().collect()
 }

@@ -362,6 +362,11 @@ pub enum UsersFound {
         /// The processes.
         users: Vec<User>,
     },
+    /// Somebody at the database of one side who is not visible from here.
+    Unseen {
+        /// The side's label.
+        side: String,
+    },
     /// Those that map one wal-index.
     Index {
         /// What is mapped.
@@ -379,6 +384,10 @@ impl Fact for UsersFound {
             Self::Side { side, users } => {
                 side.show("side", evidence);
                 users.iter().map(|user| user.pid).collect::<Vec<u32>>().show("pids", evidence);
+            }
+            Self::Unseen { side } => {
+                side.show("side", evidence);
+                Vec::<u32>::new().show("pids", evidence);
             }
             Self::Index { mapped, path, processes } => {
                 mapped.show("mapped", evidence);

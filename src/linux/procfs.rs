@@ -28,7 +28,14 @@ pub struct Process {
     /// The process, in the PID namespace of the proc mount.
     pub pid: u32,
     folder: OwnedFd,
+    /// The folder of one of its threads, if its first thread has ended.
+    thread: Option<OwnedFd>,
 }
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// What `/proc/PID` shows of the whole process, also if its first thread has ended.
+const OF_THE_WHOLE_PROCESS: [&str; 5] = ["stat", "comm", "cgroup", "status", "map_files"];
 
 impl Proc {
     /// Where Linux mounts its proc file system.
@@ -58,6 +65,12 @@ impl Proc {
             Ok(text) => Observation::seen(text),
             Err(error) => unseen(&self.root.join(relative).display().to_string(), &error),
         }
+    }
+
+    /// Whether this is where Linux mounts it: a folder made by a test has no processes.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.root == std::path::Path::new("/proc")
     }
 
     /// Whether there is a file at `relative`. Nothing is read.
@@ -100,8 +113,11 @@ impl Proc {
     }
 
     fn bind(&self, name: &str, pid: u32) -> io::Result<Process> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Process { pid, folder: openat(CWD, self.root.join(name), flags, Mode::empty())? })
+        let mut process =
+            Process { pid, folder: openat(CWD, self.root.join(name), FOLDER, Mode::empty())?, thread: None };
+        process.thread =
+            process.read("stat").is_ok_and(|stat| has_ended(&stat)).then(|| process.living_thread()).flatten();
+        Ok(process)
     }
 }
 
@@ -111,7 +127,27 @@ impl Process {
     /// # Errors
     /// When this process has no more descriptors.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { pid: self.pid, folder: self.folder.try_clone()? })
+        let thread = self.thread.as_ref().map(OwnedFd::try_clone).transpose()?;
+        Ok(Self { pid: self.pid, folder: self.folder.try_clone()?, thread })
+    }
+
+    /// The folder of a thread that goes on.
+    ///
+    /// folklore: the first thread of a process can end while others go on (`pthread_exit` in main). Then `/proc/PID` is that
+    /// of a zombie: `maps` and `fd` are empty, and `root` leads nowhere. `/proc/PID/task/TID` of another thread has them all
+    /// but `map_files`. Seen with a thread that held a database; held by
+    /// `a_process_whose_first_thread_has_ended_is_looked_at_through_another_one`.
+    fn living_thread(&self) -> Option<OwnedFd> {
+        let threads = self.names("task").ok()?;
+        let going_on = |name: &String| self.read(&format!("task/{name}/stat")).is_ok_and(|stat| !has_ended(&stat));
+        let name = threads.iter().find(|name| going_on(name))?;
+        openat(&self.folder, format!("task/{name}"), FOLDER, Mode::empty()).ok()
+    }
+
+    /// The folder in which a file of the process is looked up.
+    fn folder_of(&self, relative: &str) -> &OwnedFd {
+        let first = relative.split('/').next().unwrap_or(relative);
+        self.thread.as_ref().filter(|_| !OF_THE_WHOLE_PROCESS.contains(&first)).unwrap_or(&self.folder)
     }
 
     /// Opens the root folder of the process, as a start for looking up paths.
@@ -119,7 +155,7 @@ impl Process {
     /// # Errors
     /// EACCES without the permission to trace the process; ENOENT or ESRCH when it has ended.
     pub(super) fn open_root(&self) -> io::Result<OwnedFd> {
-        Ok(openat(&self.folder, "root", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+        Ok(openat(self.folder_of("root"), "root", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Opens the file of one of its mappings, named `START-END` as in `map_files`.
@@ -149,7 +185,7 @@ impl Process {
     /// # Errors
     /// What the system said; ESRCH when the process has ended.
     pub fn open(&self, relative: &str) -> io::Result<File> {
-        Ok(File::from(openat(&self.folder, relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
+        Ok(File::from(openat(self.folder_of(relative), relative, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// Reads one of its texts as an observation.
@@ -164,7 +200,7 @@ impl Process {
     /// The text of one of its links.
     #[must_use]
     pub fn link(&self, relative: &str) -> Observation<String> {
-        match readlinkat(&self.folder, relative, Vec::new()) {
+        match readlinkat(self.folder_of(relative), relative, Vec::new()) {
             Ok(text) => Observation::seen(text.to_string_lossy().into_owned()),
             Err(errno) => unseen(&format!("{}/{relative}", self.pid), &errno.into()),
         }
@@ -175,7 +211,7 @@ impl Process {
     /// # Errors
     /// What the system said: EACCES without the permission to trace the process.
     pub fn link_bytes(&self, relative: &str) -> io::Result<Vec<u8>> {
-        Ok(readlinkat(&self.folder, relative, Vec::new())?.into_bytes())
+        Ok(readlinkat(self.folder_of(relative), relative, Vec::new())?.into_bytes())
     }
 
     /// Names in one of its folders.
@@ -183,8 +219,7 @@ impl Process {
     /// # Errors
     /// When it cannot be listed.
     pub fn names(&self, relative: &str) -> io::Result<Vec<String>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = openat(&self.folder, relative, flags, Mode::empty())?;
+        let folder = openat(self.folder_of(relative), relative, FOLDER, Mode::empty())?;
         let entries = rustix::fs::Dir::read_from(folder)?;
         let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
         Ok(names.filter(|name| name != "." && name != "..").collect())
@@ -199,7 +234,7 @@ impl Process {
     /// # Errors
     /// What the system said: for `map_files` EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
     pub fn file_behind(&self, link: &str) -> io::Result<FileId> {
-        let found = statx(&self.folder, link, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+        let found = statx(self.folder_of(link), link, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
         let device = Device { major: found.stx_dev_major, minor: found.stx_dev_minor };
         Ok(FileId { device, inode: found.stx_ino })
     }
@@ -211,7 +246,7 @@ impl Process {
     /// What the system said: EACCES without the permission to trace the process.
     pub fn file_beneath_root(&self, path: &[u8]) -> io::Result<FileId> {
         let place = OFlags::PATH | OFlags::CLOEXEC;
-        let root = openat(&self.folder, "root", place | OFlags::DIRECTORY, Mode::empty())?;
+        let root = openat(self.folder_of("root"), "root", place | OFlags::DIRECTORY, Mode::empty())?;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let file = openat2(&root, path, place | OFlags::NOFOLLOW, Mode::empty(), within)?;
         let found = fstat(&file)?;
@@ -229,6 +264,11 @@ impl Process {
     pub fn start_time(&self) -> Option<u64> {
         text::start_time(&self.read("stat").ok()?)
     }
+}
+
+/// Whether a thread has ended, by its `stat`.
+fn has_ended(stat: &[u8]) -> bool {
+    matches!(text::state(stat), Some('Z' | 'X' | 'x'))
 }
 
 fn read_bounded(file: File) -> io::Result<Vec<u8>> {
@@ -260,5 +300,32 @@ mod tests {
         assert_eq!(proc.process(3).unwrap().command().as_deref(), Some("sqlite3"));
         assert!(vanished(&proc.process(4).unwrap_err()));
         assert!(matches!(proc.observe("locks"), Observation::Missing { .. }));
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_looked_at_through_another_one() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let stat = |state: char, start: u32| {
+            format!("7 (app) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 {start} 20")
+        };
+        for (thread, state, maps) in [("7", 'Z', ""), ("8", 'X', ""), ("9", 'S', "of a thread")] {
+            write(&format!("7/task/{thread}/stat"), &stat(state, 99));
+            write(&format!("7/task/{thread}/maps"), maps);
+            write(&format!("7/task/{thread}/fd/3"), "");
+        }
+        write("7/maps", "");
+        std::fs::create_dir(root.path().join("7/fd")).unwrap();
+        let proc = Proc::new(root.path());
+        for (state, maps, descriptors) in [('Z', "of a thread", 1), ('S', "", 0)] {
+            write("7/stat", &stat(state, 77));
+            let process = proc.process(7).unwrap();
+            assert_eq!((process.read("maps").unwrap(), process.start_time()), (maps.as_bytes().to_vec(), Some(77)));
+            assert_eq!(process.names("fd").unwrap().len(), descriptors);
+        }
     }
 }

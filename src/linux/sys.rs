@@ -50,6 +50,21 @@ pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option
     }))
 }
 
+/// Whether a descriptor of one number is of one open file description in two processes: kcmp(2), KCMP_FILE.
+///
+/// # Errors
+/// What kcmp(2) said: EPERM without the permission to trace both, ENOSYS, EBADF, ESRCH.
+pub fn is_one_open_file(pids: [u32; 2], descriptor: u32) -> io::Result<bool> {
+    const KCMP_FILE: libc::c_long = 0;
+    let [a, b] = pids.map(libc::c_long::from);
+    let descriptor = libc::c_long::from(descriptor);
+    // SAFETY: kcmp(2) takes five numbers, and reads and writes nothing of this process.
+    match unsafe { libc::syscall(libc::SYS_kcmp, a, b, KCMP_FILE, descriptor, descriptor) } {
+        -1 => Err(io::Error::last_os_error()),
+        order => Ok(order == 0),
+    }
+}
+
 /// Lets all threads of this process allocate from one heap, if the C library allows it. To be called once, at the start
 /// of a command.
 ///

@@ -1,7 +1,7 @@
 //! The checkpoint in one or two sentences: what is the case, and what to do.
 
 use super::users;
-use crate::evidence::{Holder, LockSlot, User};
+use crate::evidence::{Holder, LockSlot};
 use crate::finding::value::UsersFound;
 use crate::finding::{Finding, Found};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt, Restart};
@@ -220,21 +220,24 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         Basis::AtRest { attempted, seen } => said + &reservations(facts, wal, *attempted, *seen, &unseen),
         _ => said,
     };
-    unseen.iter().fold(said, |said, (users, does)| format!("{said} But {} {does}.", users::names(*users)))
+    unseen.iter().fold(said, |said, (users, does)| format!("{said} But {users} {does}."))
 }
 
 /// That no lock shows a reader. Where processes are known whose reads no lock shows, it is only about locks.
-fn no_reader(unseen: &[(&[User], &str)]) -> &'static str {
+fn no_reader(unseen: &[(String, &str)]) -> &'static str {
     if unseen.is_empty() { "no reader was seen" } else { "no reader's lock stands" }
 }
 
-/// Processes that use the database, and whose reads and writes the locks do not show.
-fn unprotected(beside: &[Finding]) -> Vec<(&[User], &'static str)> {
+/// Who uses the database so that the locks do not show what it reads and writes, and how.
+fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
     let of = |finding| {
         let finding: &Finding = finding;
         let (users, does) = match &finding.found {
             Found::MappingWithoutLocks { users } => {
                 (users, "has the wal-index mapped without its locks: what it reads and writes, no lock shows")
+            }
+            Found::SeveralSqliteLibraries { users } => {
+                (users, "uses the wal-index by several SQLite libraries, whose locks do not keep each other out")
             }
             Found::UsedWithoutWalIndex { users } => {
                 (users, "uses the database without this wal-index: what it reads and writes, its locks do not show")
@@ -246,7 +249,8 @@ fn unprotected(beside: &[Finding]) -> Vec<(&[User], &'static str)> {
             _ => return None,
         };
         match users {
-            UsersFound::Side { users, .. } => Some((users.as_slice(), does)),
+            UsersFound::Side { users, .. } => Some((users::names(users), does)),
+            UsersFound::Unseen { .. } => Some(("somebody who is not visible from here".to_owned(), does)),
             UsersFound::Index { .. } => None,
         }
     };
@@ -260,7 +264,7 @@ fn reservations(
     wal: &WalFacts,
     attempted: Option<FrameNumber>,
     seen: bool,
-    unprotected: &[(&[User], &str)],
+    unprotected: &[(String, &str)],
 ) -> String {
     let leftover = match (attempted, seen && unprotected.is_empty()) {
         (None, _) => "",

@@ -166,6 +166,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),
             "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
         ),
+        Found::SeveralSqliteLibraries { users } => (
+            format!("{} has the wal-index open and mapped more than once: several SQLite libraries in one process use it. Locks of one process never keep each other out, so two of its connections can write at once; and the first library that closes the database drops the locks of the others. Commits are lost.", users_found(users)).into(),
+            "Let one library open the database in each process: a language's own SQLite and one that an extension brings with it are two. Or use a process for each.",
+        ),
         Found::ShmBackfillBeyondMxFrame { backfilled, mx_frame } => (
             format!("nBackfill is {backfilled}, and mxFrame is {mx_frame}: the next {} frames would never be copied.", backfilled.frames_after(*mx_frame)).into(),
             rebuild,
@@ -338,6 +342,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
 fn users_found(found: &UsersFound) -> String {
     match found {
         UsersFound::Side { side, users } => format!("On {side} {}", users::names(users)),
+        UsersFound::Unseen { side } => format!("On {side} somebody who is not visible from here"),
         UsersFound::Index { mapped, path, processes: all } => format!("{} ({path}, {mapped})", processes(all)),
     }
 }
@@ -347,6 +352,7 @@ fn without_locks(found: &UsersFound) -> (Cow<'static, str>, &'static str) {
     let inherited = match found {
         UsersFound::Side { users, .. } => users.iter().all(|user| user.role() == Role::Inherited),
         UsersFound::Index { processes, .. } => processes.iter().all(|process| process.inherited),
+        UsersFound::Unseen { .. } => false,
     };
     let who = users_found(found);
     if inherited {

@@ -1,8 +1,10 @@
 //! What the locks of running processes show, and why sharing is undecided because of them.
 
+use std::collections::BTreeSet;
+
 use super::users;
 use super::words::{Names, processes};
-use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, UsersOf};
+use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf};
 use crate::evidence::Role;
 
 /// What the processes that use the database hold.
@@ -10,7 +12,12 @@ pub(super) fn pairing(fact: &PairingFact, names: Names<'_>) -> String {
     match fact {
         PairingFact::NotWal(side) => not_wal(names.of(*side)),
         PairingFact::Users(sides) => {
-            let told: Vec<String> = sides.iter().flat_map(|side| of_roles(side, names, |_| true)).collect();
+            let mut told: Vec<String> = sides.iter().flat_map(|side| of_roles(side, names, |_| true)).collect();
+            let more = sides.iter().map(|side| (names.of(side.side), unsaid(side)));
+            told.extend(
+                more.filter(|(_, more)| !more.is_empty())
+                    .map(|(label, more)| format!("of the processes of {label} {}", more.join(", "))),
+            );
             if told.is_empty() { "no process was seen that uses the database".to_owned() } else { told.join("; ") }
         }
     }
@@ -31,15 +38,23 @@ pub(super) fn unpaired(fact: &PairingFact, names: Names<'_>) -> String {
         match &side.unseen {
             Some(why) => format!("the processes that use the database of {label} were not looked at: {}", why.0),
             None => {
-                let denied = match side.processes_denied {
-                    0 => String::new(),
-                    n => format!(", and {n} could not be looked at"),
-                };
-                format!("no process of {label} was seen that holds the locks of a connection{denied}")
+                let more: String = unsaid(side).iter().map(|more| format!(", and {more}")).collect();
+                format!("no process of {label} was seen that holds the locks of a connection{more}")
             }
         }
     });
     none.collect::<Vec<_>>().join("; ")
+}
+
+/// What was not seen, or is not said, of the processes of one side.
+fn unsaid(side: &UsersOf) -> Vec<String> {
+    let why = side.denied_reason.as_ref().map(|why| format!(" ({})", why.0)).unwrap_or_default();
+    let counted = [
+        (u64::from(side.processes_denied), format!("could not be looked at{why}")),
+        (u64::from(side.passing), "came and went while they opened or closed the database".to_owned()),
+        (side.not_listed, "more are not listed".to_owned()),
+    ];
+    counted.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
 }
 
 fn not_wal(label: &str) -> String {
@@ -57,8 +72,13 @@ fn of_roles(side: &UsersOf, names: Names<'_>, wanted: impl Fn(Role) -> bool) -> 
         let of_role = side.users.iter().filter(|user| user.role == role);
         let mut all: Vec<Process> = of_role.clone().map(|user| user.process.clone()).collect();
         all.sort();
-        let index = of_role.filter_map(|user| user.other_index.as_ref()).find_map(|index| index.path.as_deref());
-        let index = index.map(|path| format!(" ({path})")).unwrap_or_default();
+        let path_of = |user: &'_ SeenUser| {
+            let index = user.other_index.as_ref().and_then(|index| index.path.clone());
+            index.or_else(|| user.other_database.as_ref()?.path.clone())
+        };
+        let paths: BTreeSet<String> = of_role.filter_map(path_of).collect();
+        let paths: Vec<String> = paths.into_iter().collect();
+        let index = if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) };
         format!("{} on {} {}{index}", processes(&all), names.of(side.side), users::does(role))
     };
     roles.into_iter().map(told).collect()
@@ -96,6 +116,16 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             "{}. Nobody shares one before the database is in WAL mode: PRAGMA journal_mode=WAL.",
             capital(&not_wal(names.of(*side)))
         ),
+        HeldBack::Exclusive(side, all) if all.is_empty() => format!(
+            "Somebody who is not visible from here holds the whole database of {} exclusively: nobody else can open it, and there may be no wal-index to share. Look from the first PID namespace of the machine, as root, to see who it is.",
+            names.of(*side)
+        ),
+        HeldBack::OtherDatabase(side, all, other) => format!(
+            "The paths lead to one wal-index, but {} on {} uses it with another database file{} than the path leads to: the database was renamed, replaced or deleted while the -wal and the -shm stayed. Who opens the path now takes the WAL of another database. Stop every process that has it open, keep a copy of all files, and put database, -wal and -shm together again before anything opens them.",
+            processes(all),
+            names.of(*side),
+            other.as_ref().and_then(|other| other.path.as_deref()).map(|path| format!(" ({path})")).unwrap_or_default()
+        ),
         HeldBack::Exclusive(side, all) => format!(
             "{} on {} holds the whole database exclusively: nobody else can open it, and there may be no wal-index to share. It is in exclusive locking mode, or is closing the database as the last connection: compare again when it has ended, or end PRAGMA locking_mode=EXCLUSIVE there.",
             capital(&processes(all)),
@@ -110,6 +140,10 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             "The paths lead to one wal-index, but {} on {} has the database locked, holds no lock on this -shm, and holds that of another one which belongs to no other database that it has locked. Stop it, or look as root, to see which it uses.",
             processes(all),
             names.of(*side)
+        ),
+        HeldBack::OnOneOther(inode, all) => format!(
+            "{} have one wal-index mapped ({inode}) and share its memory and its locks, but it was deleted or replaced: no path leads to it. Whoever opens the database next uses another one, and overwrites what they commit. Let nothing open the database, stop these processes, keep a copy of all files, then start them again.",
+            capital(&processes(all))
         ),
         HeldBack::MadeAnew(side, all) => format!(
             "The paths lead to one wal-index now, but the -shm that {} on {} had in use is not there any more, and nobody saw the process end: if it goes on, it is cut off. Capture again on both sides, or compare live.",

@@ -45,6 +45,13 @@ pub(crate) fn does(role: Role) -> &'static str {
         Role::Bystander => "has files of the database open or mapped and locks nothing: it is no SQLite connection",
         Role::Passing => "was opening or closing the database",
         Role::NotKnown => "has the database open; whether it holds its locks was not seen",
+        Role::Stopped => {
+            "is stopped, and does not hold the locks of a connection: it may be opening or closing the database"
+        }
+        Role::SeveralLibraries => {
+            "has the wal-index open by several SQLite libraries, whose locks do not keep each other out"
+        }
+        Role::OtherDatabase => "uses this wal-index with another database file",
         Role::WithoutLocks => "has the wal-index mapped and has not the locks of a connection: they were cancelled",
         Role::Inherited => "has the wal-index mapped, inherited from its parent, and holds no lock of its own",
         Role::WithoutIndex => "uses the database without this wal-index",

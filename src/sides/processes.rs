@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::identity::NoCommonClock;
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::live::{Mapper, NoFrame};
-use crate::evidence::{CutOff, InodeId, Mapping, OtherIndex, Role, User};
+use crate::evidence::{CutOff, InodeId, Mapping, OtherDatabase, OtherIndex, Role, User};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,8 @@ pub struct SeenUser {
     pub role: Role,
     /// Another wal-index that it seems to use.
     pub other_index: Option<OtherIndex>,
+    /// Another database with which it uses this wal-index.
+    pub other_database: Option<OtherDatabase>,
 }
 
 /// The processes that use the database of one side.
@@ -48,6 +50,12 @@ pub struct UsersOf {
     pub users: Vec<SeenUser>,
     /// Further processes whose descriptors could not be read: only their locks would tell.
     pub processes_denied: u32,
+    /// Why the first of them could not be read.
+    pub denied_reason: Option<Recorded>,
+    /// Number of processes that came and went.
+    pub passing: u32,
+    /// Number of processes that are not listed.
+    pub not_listed: u64,
     /// Why nobody looked.
     pub unseen: Option<Recorded>,
 }
@@ -66,12 +74,16 @@ pub enum PairingFact {
 pub enum HeldBack {
     /// The database of this side is in rollback mode: there is no wal-index.
     Rollback(SideIndex),
-    /// Processes hold the whole database exclusively: nobody else can open it.
+    /// Processes hold the whole database exclusively: nobody else can open it. No process: somebody who is not visible.
     Exclusive(SideIndex, Vec<Process>),
     /// Processes go on with files that lay at the path of this side before.
     OnReplacedFiles(SideIndex, Vec<Process>),
+    /// Processes use the wal-index of this side with another database file than its path leads to.
+    OtherDatabase(SideIndex, Vec<Process>, Option<OtherDatabase>),
     /// Processes may use another wal-index for this database.
     MayBeElsewhere(SideIndex, Vec<Process>),
+    /// The processes of both sides have one wal-index mapped to which no path leads any more.
+    OnOneOther(InodeId, Vec<Process>),
     /// Processes of the earlier capture used a `-shm` that is another one by now, and nobody saw them end.
     MadeAnew(SideIndex, Vec<Process>),
 }

@@ -70,6 +70,7 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::DifferentDatabases,
     Code::FileSystemNeedsCare,
     Code::MappingWithoutLocks,
+    Code::SeveralSqliteLibraries,
     Code::ShmDeleted,
     Code::ShmHeaderChecksumWrong,
     Code::ShmHeaderCopiesDiffer,

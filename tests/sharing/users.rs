@@ -152,3 +152,107 @@ fn two_names_of_one_folder_in_one_mount_namespace_are_two_sides() {
     assert!(mount(&["umount", "-l", w.to_str().unwrap()]));
     result.unwrap();
 }
+
+/// A process that opens the database by Python's library and by a copy of it, and then waits.
+const TWO_LIBRARIES: &str = r"
+import ctypes, glob, os, shutil, sqlite3, sys
+path, copy = sys.argv[1:]
+library = next(line.split()[-1] for line in open('/proc/self/maps') if 'libsqlite3' in line)
+shutil.copy(library, copy)
+one = sqlite3.connect(path)
+one.execute('select count(*) from t').fetchone()
+two, db = ctypes.CDLL(copy, mode=os.RTLD_NOW | os.RTLD_LOCAL | 8), ctypes.c_void_p()
+assert two.sqlite3_open(path.encode(), ctypes.byref(db)) == 0
+assert two.sqlite3_exec(db, b'select count(*) from t', None, None, None) == 0
+print('ready', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn two_sqlite_libraries_in_one_process_are_named() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let _ordinary = Sqlite::open(&folder.path().join("t.db"));
+    let child = Command::new("python3")
+        .args(["-c", TWO_LIBRARIES])
+        .args([folder.path().join("t.db"), folder.path().join("copy.so")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else {
+        common::have("python3", false);
+        return;
+    };
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if common::have("python3 with a libsqlite3 of its own", line == "ready\n") {
+        let named = found("several_sqlite_libraries", "warning", child.id());
+        assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+#[test]
+fn connections_of_one_library_open_the_wal_index_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = database(folder.path());
+    let more: Vec<Connection> = (0..5).map(|_| Connection::open(folder.path().join("t.db")).unwrap()).collect();
+    for db in &more {
+        db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+    }
+    assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), []);
+}
+
+#[test]
+fn a_renamed_database_is_told_from_lost_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(folder.path());
+    std::fs::rename(folder.path().join("t.db"), folder.path().join("old.db")).unwrap();
+    let named = found("wal_index_shared_database_not", "error", std::process::id());
+    assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);
+    std::fs::copy(folder.path().join("old.db"), folder.path().join("kept.db")).unwrap();
+}
+
+/// A process that has come as far as SHARED when it opens the database, and stops itself. When it goes on, it waits.
+const OPENER: &str = r"
+import fcntl, os, signal, struct, sys
+path = sys.argv[1]
+files = [os.open(path + name, os.O_RDWR) for name in ('', '-wal')]
+fcntl.fcntl(files[0], fcntl.F_SETLK, struct.pack('hhqqi4x', fcntl.F_RDLCK, 0, 0x40000002, 510, 0))
+print('ready', flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+print('again', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn a_process_that_is_stopped_while_it_opens_the_database_is_not_accused() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(folder.path());
+    let opener = Command::new("python3")
+        .args(["-c", OPENER])
+        .arg(folder.path().join("t.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut opener) = opener else {
+        common::have("python3", false);
+        return;
+    };
+    let mut lines = BufReader::new(opener.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    let pid = rustix::process::Pid::from_child(&opener);
+    rustix::process::waitid(rustix::process::WaitId::Pid(pid), rustix::process::WaitIdOptions::STOPPED).unwrap();
+    assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), []);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "again");
+    let named = found("used_without_wal_index", "warning", opener.id());
+    assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);
+    drop(opener.stdin.take());
+    opener.wait().unwrap();
+}

@@ -86,6 +86,7 @@ pub fn user(pid: u32, namespace: &str) -> User {
         start_time: Some(1),
         parent: Some(1),
         ancestor_holds: false,
+        stopped: false,
         mount_namespace: Observation::seen(namespace.into()),
         container: None,
         names: vec!["/data/t.db".into()],
@@ -94,7 +95,10 @@ pub fn user(pid: u32, namespace: &str) -> User {
         mapped: Access::Writable,
         database_lock: DatabaseLock::Shared,
         dead_man_switch: SwitchLock::Held,
+        in_transaction: false,
+        shm_opened: 1,
         other_index: None,
+        other_database: None,
         on_replaced_files: false,
         settled: true,
     }

@@ -1,7 +1,7 @@
 //! What the processes that use the database hold.
 
 use super::*;
-use walscope::evidence::{Access, DatabaseLock, OtherIndex, Role, SwitchLock, User};
+use walscope::evidence::{Access, DatabaseLock, OtherDatabase, OtherIndex, Role, SwitchLock, User};
 use walscope::finding::{Severity, users};
 use walscope::format::db::DatabaseHead;
 
@@ -225,4 +225,109 @@ fn a_process_counts_for_the_side_under_whose_path_it_has_the_files() {
     let comparison = compare(&sides, true);
     assert_eq!(codes(&comparison), ["mapping_without_locks"]);
     assert!(explained(&comparison).contains("process 12 (sqlite3) on reader"), "{}", explained(&comparison));
+}
+
+#[test]
+fn who_uses_the_wal_index_with_another_database_forbids_a_proof_and_has_lost_no_locks() {
+    let renamed = |user: &mut User| {
+        (user.database, user.database_lock) = (Access::No, DatabaseLock::None);
+        user.other_database = Some(OtherDatabase { inode: None, path: Some("/data/old.db".into()) });
+    };
+    for live in [false, true] {
+        let comparison = compare(&with_reader(renamed), live);
+        assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+        assert_eq!(codes(&comparison), ["wal_index_shared_database_not"]);
+        let told = explained(&comparison);
+        assert!(told.contains("process 12") && told.contains("/data/old.db"), "{told}");
+    }
+    // Named once, also if its mapping says so.
+    let mut sides = with_reader(renamed);
+    seen(&mut sides[1].evidence.mappings).mappings[0].database_open = walscope::evidence::FileOpen::NotOpen;
+    assert_eq!(codes(&compare(&sides, false)), ["wal_index_shared_database_not"]);
+}
+
+#[test]
+fn several_libraries_leave_the_subject_at_paths_and_are_a_warning() {
+    let comparison = compare(&with_reader(|user| user.shm_opened = 2), false);
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), ["several_sqlite_libraries"]);
+    assert_eq!(comparison.findings[0].severity, Severity::Warning);
+}
+
+#[test]
+fn a_stopped_process_is_named_and_not_accused() {
+    let comparison = compare(
+        &with_reader(|user| {
+            lost(user);
+            user.stopped = true;
+        }),
+        false,
+    );
+    assert_eq!(judged(&comparison), (Answer::Proven, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), [""; 0]);
+    let told = explained(&comparison);
+    assert!(told.contains("process 12 (sqlite3) on reader is stopped") && !told.contains("nothing to do"), "{told}");
+}
+
+#[test]
+fn an_exclusive_lock_of_somebody_who_is_not_visible_leaves_it_open() {
+    let mut sides = pair();
+    seen(&mut sides[1].evidence.users).exclusive_unseen = true;
+    let comparison = compare(&sides, false);
+    assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+    assert_eq!(codes(&comparison), ["database_held_exclusively"]);
+    assert!(explained(&comparison).contains("omebody who is not visible"), "{}", explained(&comparison));
+}
+
+#[test]
+fn processes_that_all_keep_one_deleted_wal_index_share_it_and_leave_the_paths_open() {
+    let deleted = |sides: &mut [Side; 2]| {
+        for (side, pid) in sides.iter_mut().zip([11, 12]) {
+            let namespace = format!("mnt:[{pid}]");
+            seen(&mut side.evidence.mappings).mappings = vec![cut_off(pid, &namespace, 70)];
+            let inode = Some(cut_off(pid, &namespace, 70).inode);
+            let user = &mut seen(&mut side.evidence.users).users[0];
+            other_index(user, true);
+            user.other_index = Some(OtherIndex { inode, path: Some("/data/t.db-shm".into()), certain: true });
+        }
+    };
+    let mut sides = pair();
+    deleted(&mut sides);
+    for missing in [false, true] {
+        if missing {
+            for side in &mut sides {
+                side.evidence.files.shm = Observation::missing("ENOENT");
+            }
+        }
+        for live in [false, true] {
+            let comparison = compare(&sides, live);
+            assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
+            assert_eq!(codes(&comparison), ["split_brain", "split_brain"]);
+            let told = explained(&comparison);
+            assert!(told.contains("share its memory and its locks") && told.contains("no path leads to it"), "{told}");
+        }
+    }
+    // One more process, on what the path leads to, or on a third one.
+    for inode in [SHM_INODE, 71] {
+        let mut sides = pair();
+        deleted(&mut sides);
+        let third = if inode == SHM_INODE { mapping(13, "mnt:[11]", inode) } else { cut_off(13, "mnt:[11]", inode) };
+        seen(&mut sides[0].evidence.mappings).mappings.push(third);
+        assert_eq!(compare(&sides, true).verdict.sharing, Answer::Refuted, "{inode}");
+    }
+}
+
+#[test]
+fn what_was_not_seen_of_processes_is_said() {
+    let mut sides = pair();
+    let view = seen(&mut sides[1].evidence.users);
+    view.users.clear();
+    (view.processes_denied, view.denied_reason) = (3, Some("7/fd: EACCES".into()));
+    (view.passing, view.not_listed) = (4, 5);
+    let document = document(&sides, &compare(&sides, false));
+    let mut items = document.verdict.because.iter();
+    let item = items.find(|item| item.kind == Kind::LockPairing.into()).unwrap();
+    for words in ["3 could not be looked at (7/fd: EACCES)", "4 came and went", "5 more are not listed"] {
+        assert!(item.detail.contains(words), "{words}: {}", item.detail);
+    }
 }

@@ -21,6 +21,13 @@ pub(in crate::linux) fn process(root: &Path, pid: &str, mount: &str, maps: &str)
     symlink(mount, folder.join("ns/mnt")).unwrap();
 }
 
+/// Gives a process a root folder.
+pub(in crate::linux) fn root_of(proc: &Path, pid: &str, root: &Path) {
+    let link = proc.join(pid).join("root");
+    drop(fs::remove_file(&link));
+    symlink(root, link).unwrap();
+}
+
 /// A line of `maps` with a shared mapping.
 pub(in crate::linux) fn line(inode: u64, length: u64, path: &str) -> String {
     format!("10000-{:x} rw-s 00000000 fe:00 {inode}      {path}\n", 0x10000 + length)

@@ -4,7 +4,8 @@
 //! * `of_side` picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
 //!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors.
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
-//! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has.
+//! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has,
+//!   `descriptors` what it has open, `inherited` what of it is an ancestor's, `stopped` whether it can go on.
 //! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
 //! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off`, `closing` and `users` say which
 //!   processes those are.
@@ -14,15 +15,18 @@ pub(in crate::linux) mod limits;
 
 mod closing;
 mod cut_off;
+mod descriptors;
 pub mod every_index;
 #[cfg(test)]
 pub(in crate::linux) mod fake_proc;
 mod index;
+mod inherited;
 mod names;
 pub(in crate::linux) mod of_side;
 mod open_files;
 mod scan;
 mod settle;
+mod stopped;
 mod subvolume;
 mod unlocked;
 mod user;

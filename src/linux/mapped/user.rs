@@ -2,24 +2,28 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
-use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS, DESCRIPTORS_WITH_LOCKS};
+use super::descriptors::{self, Descriptors, covers, held, is_database_lock, is_switch, locks_of, place_of};
+use super::inherited::Traces;
+use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::scan::ProcessMaps;
+use super::stopped;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
-    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherIndex, SwitchLock, User,
+    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherDatabase, OtherIndex,
+    SwitchLock, User,
 };
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
-use crate::linux::text::fdinfo::{OpenMode, locks, open_mode};
-use crate::linux::text::locks::{LockKind, LockLine, LockedFile};
+use crate::linux::text::locks::{LockLine, LockedFile};
 use crate::linux::text::maps::escaped;
 use crate::linux::text::process as stat_text;
 use crate::linux::unseen::vanished;
-use crate::linux::{container, lock_view, mounts, stat};
+use crate::linux::{container, lock_view, mounts, stat, sys};
 use crate::number::FileId;
 
 /// The database whose users are looked for.
@@ -28,6 +32,8 @@ pub(super) struct Subject<'a> {
     wanted: Wanted,
     /// Whether the `-shm` could be told from others: it was seen, or it is known that there is none.
     shm_known: bool,
+    /// Whether the same is so of the database.
+    database_known: bool,
     /// Under which names the lock table may list the `-shm`, and the database.
     shm_keys: Vec<LockedFile>,
     database_keys: Vec<LockedFile>,
@@ -38,6 +44,8 @@ pub(super) struct Subject<'a> {
     /// Whether a lock on the database, and one on the `-shm`, was seen listed.
     listed: [Cell<bool>; 2],
     table: OnceCell<Vec<LockLine>>,
+    /// The database, to ask for its lock.
+    database: Option<Arc<File>>,
     /// The process whose files were looked at.
     root: Option<FileId>,
     container: Option<Container>,
@@ -50,7 +58,7 @@ pub(super) enum Looked {
     /// It does not use the database.
     No,
     /// It uses it.
-    User(Box<User>),
+    User(Box<(User, Traces)>),
     /// Its descriptors could not be read, and the lock table does not name it.
     Denied(io::Error),
     /// Its descriptors could not be read; the lock table names it.
@@ -68,6 +76,8 @@ impl<'a> Subject<'a> {
         let wanted = Wanted::of(proc, files);
         Self {
             shm_known: wanted.identity.is_some() || matches!(files.shm, Observation::Missing { .. }),
+            database_known: wanted.database.is_some() || matches!(files.database, Observation::Missing { .. }),
+            database: files.database.value().cloned(),
             wanted,
             shm_keys: lock_view::keys(proc, &files.shm, &mounts),
             database_keys: lock_view::keys(proc, &files.database, &mounts),
@@ -86,13 +96,15 @@ impl<'a> Subject<'a> {
     pub(super) fn of_test(proc: &'a Proc, wanted: Wanted, [database, shm]: [LockedFile; 2]) -> Self {
         Self {
             shm_known: true,
+            database_known: true,
+            database: None,
             shm_keys: vec![shm],
             database_keys: vec![database],
             keys_are_exact: true,
             records: proc.has("locks"),
             listed: [Cell::new(false), Cell::new(false)],
             table: OnceCell::new(),
-            root: None,
+            root: proc.this_process().and_then(|process| process.file_behind("root")).ok(),
             container: None,
             mapping: BTreeSet::new(),
             wanted,
@@ -122,71 +134,76 @@ impl<'a> Subject<'a> {
                 };
             }
         };
-        match self.by_descriptors(&process, names) {
-            Some(user) => Looked::User(Box::new(user)),
-            None => Looked::No,
+        let mut files = Descriptors::read(&process, names, &self.wanted);
+        match self.by_descriptors(&process, &files) {
+            Some((mut user, traces)) => {
+                user.stopped |= user.role_at_this_look().is_suspect() && stopped::by_cgroup(&process);
+                Looked::User(Box::new((user, traces)))
+            }
+            None => match files.refused.take().map(|error| (self.by_table(&process), error)) {
+                Some((Some(user), error)) => Looked::OnlyLocks(Box::new(user), error),
+                Some((None, error)) => Looked::Denied(error),
+                None => Looked::No,
+            },
         }
     }
 
-    fn by_descriptors(&self, process: &Process, names: Vec<String>) -> Option<User> {
-        let mut files = Descriptors { whole: names.len() < DESCRIPTORS_OF_A_PROCESS, ..Descriptors::default() };
-        for name in names.into_iter().take(DESCRIPTORS_OF_A_PROCESS) {
-            let file = match process.file_behind(&format!("fd/{name}")) {
-                Ok(file) => Some(file),
-                Err(error) if vanished(&error) => continue,
-                Err(_) => None,
-            };
-            match file {
-                None => files.whole = false,
-                file if file == self.wanted.database => files.database.push(name),
-                file if file == self.wanted.wal => files.wal.push(name),
-                file if file == self.shm_file() => files.shm.push(name),
-                Some(file) => files.others.push((name, file)),
-            }
-        }
-        let uses = !files.database.is_empty() || !files.wal.is_empty() || !files.shm.is_empty();
-        let replaced = self.on_replaced_files(process, &files);
-        if !uses && !replaced && !self.mapping.contains(&process.pid) {
+    /// Whether somebody who is not visible from here holds the whole database exclusively.
+    pub(super) fn is_held_by_the_unseen(&self) -> bool {
+        let bytes = LockSlot::Database.bytes();
+        let ask = |file: &Arc<File>| sys::first_conflict(file, bytes.start, bytes.end - bytes.start).ok().flatten();
+        let conflict = self.database.as_ref().and_then(ask);
+        let seen = |pid: i32| u32::try_from(pid).is_ok_and(|pid| pid > 0 && self.proc.process(pid).is_ok());
+        conflict.is_some_and(|conflict| conflict.exclusive && !seen(conflict.pid))
+    }
+
+    fn by_descriptors(&self, process: &Process, files: &Descriptors) -> Option<(User, Traces)> {
+        let replaced = self.on_replaced_files(process, files);
+        if !files.uses() && !replaced && !self.mapping.contains(&process.pid) {
             return None;
         }
-        let held = |names: &[String], slot: LockSlot| held(process, names, slot);
-        let (database, wal) = (files.access(process, &files.database), files.access(process, &files.wal));
+        let Mapped { access: mapped, at: mapped_at } = self.mapped(process);
+        let known = |access: Access, known: bool| if known { access } else { Access::NotKnown };
+        let database = known(files.access(&files.database), self.database_known);
+        let wal = files.access(&files.wal);
         // All that is open is another walscope's O_PATH descriptor.
-        if !replaced
-            && database == Access::No
-            && wal == Access::No
-            && files.shm.is_empty()
-            && self.mapped(process) == Access::No
-        {
+        if !replaced && database == Access::No && wal == Access::No && files.shm.is_empty() && mapped == Access::No {
             return None;
         }
         let database_lock = match held(&files.database, LockSlot::Database) {
-            Ok(Some(true)) => self.listed(0, DatabaseLock::Exclusive),
-            Ok(Some(false)) => self.listed(0, DatabaseLock::Shared),
-            Ok(None) if files.whole && self.is_listed(0) => DatabaseLock::None,
-            _ => DatabaseLock::NotKnown,
+            DatabaseLock::None if files.whole && self.database_known && self.is_listed(0) => DatabaseLock::None,
+            DatabaseLock::None => DatabaseLock::NotKnown,
+            lock @ (DatabaseLock::Shared | DatabaseLock::Exclusive) => self.listed(0, lock),
+            DatabaseLock::NotKnown => DatabaseLock::NotKnown,
         };
         let dead_man_switch = match held(&files.shm, LockSlot::DeadManSwitch) {
-            Ok(Some(_)) => self.listed(1, SwitchLock::Held),
-            Ok(None) if files.whole && self.shm_known && self.is_listed(1) => SwitchLock::NotHeld,
-            _ => SwitchLock::NotKnown,
+            DatabaseLock::None if files.whole && self.shm_known && self.is_listed(1) => SwitchLock::NotHeld,
+            DatabaseLock::Shared | DatabaseLock::Exclusive => self.listed(1, SwitchLock::Held),
+            DatabaseLock::None | DatabaseLock::NotKnown => SwitchLock::NotKnown,
         };
+        let traces = Traces::of(files, mapped_at);
+        let names = files.database.iter().filter_map(|one| place_of(process, &one.name)).map(|place| place.path);
         let mut user = User {
-            names: files.database.iter().filter_map(|name| path_of(process, name)).collect(),
+            names: names.collect(),
             database,
             wal,
-            mapped: self.mapped(process),
+            mapped,
             database_lock,
             dead_man_switch,
+            in_transaction: descriptors::in_transaction(&files.shm),
+            shm_opened: traces.opened(None),
             on_replaced_files: replaced,
             ..self.nameless(process)
         };
         user.names.sort();
         user.names.dedup();
         if (database_lock, dead_man_switch) == (DatabaseLock::Shared, SwitchLock::NotHeld) {
-            user.other_index = self.other_index(process, &files, &user.names);
+            user.other_index = self.other_index(process, files, &user.names);
         }
-        Some(user)
+        if database == Access::No && (dead_man_switch == SwitchLock::Held || mapped == Access::Writable) {
+            user.other_database = other_database(process, files);
+        }
+        Some((user, traces))
     }
 
     /// What is known of a process whose descriptors cannot be read: its locks, from the lock table.
@@ -209,7 +226,7 @@ impl<'a> Subject<'a> {
             _ if subvolumes => DatabaseLock::NotKnown,
             Some(true) => DatabaseLock::Exclusive,
             Some(false) => DatabaseLock::Shared,
-            None if tells(&self.database_keys) && self.records => DatabaseLock::None,
+            None if self.database_known && tells(&self.database_keys) && self.records => DatabaseLock::None,
             None => DatabaseLock::NotKnown,
         };
         let dead_man_switch = match switch {
@@ -219,23 +236,23 @@ impl<'a> Subject<'a> {
             false => SwitchLock::NotKnown,
         };
         let mut user = User { database_lock, dead_man_switch, ..self.nameless(process) };
-        if (database_lock, dead_man_switch) == (DatabaseLock::Shared, SwitchLock::NotHeld) {
-            let others = |keys: &[LockedFile], is: fn(&LockLine) -> bool| -> Vec<LockedFile> {
-                let files = mine().filter(|line| is(line) && !on(line, keys)).filter_map(|line| line.file);
-                let mut files: Vec<LockedFile> = files.collect();
-                files.dedup();
-                files
-            };
-            let switches = others(&self.shm_keys, is_switch);
-            let databases = others(&self.database_keys, |line| covers(line, LockSlot::Database));
-            if switches.len() > databases.len() {
-                let inode = match switches.as_slice() {
-                    [one] => Some(inode(*one)),
-                    _ => None,
-                };
-                user.other_index = Some(OtherIndex { inode, path: None, certain: false });
+        // What it holds of other databases. Each wal-index belongs to one of them.
+        let others = |keys: &[LockedFile], is: fn(&LockLine) -> bool| -> BTreeSet<LockedFile> {
+            mine().filter(|line| is(line) && !on(line, keys)).filter_map(|line| line.file).collect()
+        };
+        let one = |files: &BTreeSet<LockedFile>| files.first().filter(|_| files.len() == 1).copied().map(inode);
+        let switches = others(&self.shm_keys, is_switch);
+        let databases = others(&self.database_keys, is_database_lock);
+        match (database_lock, dead_man_switch) {
+            (DatabaseLock::Shared, SwitchLock::NotHeld) if switches.len() > databases.len() => {
+                user.other_index = Some(OtherIndex { inode: one(&switches), path: None, certain: false });
             }
+            (DatabaseLock::None, SwitchLock::Held) if databases.len() > switches.len() => {
+                user.other_database = Some(OtherDatabase { inode: one(&databases), path: None });
+            }
+            _ => {}
         }
+        user.stopped |= user.role_at_this_look().is_suspect() && stopped::by_cgroup(process);
         Some(user)
     }
 
@@ -248,6 +265,7 @@ impl<'a> Subject<'a> {
             start_time: stat_text::start_time(&stat),
             parent: stat_text::parent(&stat),
             ancestor_holds: false,
+            stopped: stopped::by_signal(&stat),
             mount_namespace: process.link("ns/mnt"),
             container: container::by_cgroup(process),
             names: Vec::new(),
@@ -256,7 +274,10 @@ impl<'a> Subject<'a> {
             mapped: Access::NotKnown,
             database_lock: DatabaseLock::NotKnown,
             dead_man_switch: SwitchLock::NotKnown,
+            in_transaction: false,
+            shm_opened: 0,
             other_index: None,
+            other_database: None,
             on_replaced_files: false,
             settled: true,
         }
@@ -277,30 +298,33 @@ impl<'a> Subject<'a> {
         self.records || self.listed.get(which).is_some_and(Cell::get)
     }
 
-    /// `st_dev` and inode of the `-shm`.
-    fn shm_file(&self) -> Option<FileId> {
-        self.wanted.shm
-    }
-
     /// How a process has the `-shm` mapped.
-    fn mapped(&self, process: &Process) -> Access {
+    fn mapped(&self, process: &Process) -> Mapped {
+        let unseen = Mapped { access: Access::NotKnown, at: BTreeSet::new() };
         if !self.shm_known {
-            return Access::NotKnown;
+            return unseen;
         }
+        let mut mapped = Mapped { access: Access::No, at: BTreeSet::new() };
         if self.wanted.identity.is_none() {
-            return Access::No;
+            return mapped;
         }
-        let Ok(text) = process.read("maps") else { return Access::NotKnown };
-        let mut access = Access::No;
+        let Ok(text) = process.read("maps") else { return unseen };
         for line in ProcessMaps::shared_lines(&text).filter(|line| line.length() >= BLOCK) {
+            // One block is enough to know how it is mapped, and there may be thousands.
+            if mapped.access == Access::Writable && line.offset != 0 {
+                continue;
+            }
             match self.wanted.claim_of_inode(process, &line) {
-                Ok(Some(Claim::This)) if line.writable => return Access::Writable,
-                Ok(Some(Claim::This)) => access = Access::ReadOnly,
+                Ok(Some(Claim::This)) => {
+                    let access = if line.writable { Access::Writable } else { Access::ReadOnly };
+                    mapped.access = mapped.access.max(access);
+                    mapped.at.extend((line.offset == 0).then_some(line.start));
+                }
                 Ok(_) => {}
-                Err(_) => return Access::NotKnown,
+                Err(_) => return unseen,
             }
         }
-        access
+        mapped
     }
 
     /// Whether a process holds a lock on a file that lay at the path of the database before. Only a process of the same
@@ -308,19 +332,22 @@ impl<'a> Subject<'a> {
     fn on_replaced_files(&self, process: &Process, files: &Descriptors) -> bool {
         let Some(database) = self.wanted.database else { return false };
         let of_device = |file: &FileId| file.device == database.device;
-        if !files.others.iter().any(|(_, file)| of_device(file)) || !self.is_of_same_place(process) {
-            return false;
-        }
         let wanted = self.wanted.database_path();
         files.others.iter().filter(|(_, file)| of_device(file)).any(|(name, _)| {
-            path_of(process, name).is_some_and(|path| escaped(path.as_bytes()) == wanted)
-                && matches!(held(process, std::slice::from_ref(name), LockSlot::Database), Ok(Some(_)))
+            place_of(process, name).is_some_and(|place| {
+                escaped(place.path.as_bytes()) == wanted && self.is_of_same_place(process, place.deleted)
+            }) && locks_of(process, name).iter().any(|line| covers(line, LockSlot::Database))
         })
     }
 
-    fn is_of_same_place(&self, process: &Process) -> bool {
-        self.wanted.own(&process.link("ns/mnt"))
-            || self.root.is_some_and(|root| process.file_behind("root").is_ok_and(|found| found == root))
+    /// Whether a path of a process is a path of this database's place.
+    ///
+    /// folklore: a service with PrivateTmp has a mount namespace of its own and the root of all others: its /tmp/app.db is
+    /// another file under the same path. But a file that is deleted lay where its path says, in one of the mount namespaces of
+    /// that root. systemd.exec(5); held by `a_service_with_its_own_tmp_is_innocent`.
+    fn is_of_same_place(&self, process: &Process, deleted: bool) -> bool {
+        let same_root = || self.root.is_some_and(|root| process.file_behind("root").is_ok_and(|found| found == root));
+        (deleted || self.wanted.own(&process.link("ns/mnt"))) && same_root()
             || self.container.is_some() && container::by_cgroup(process) == self.container
     }
 
@@ -329,12 +356,11 @@ impl<'a> Subject<'a> {
         let database = self.wanted.database?;
         let mut paths = Vec::with_capacity(files.others.len());
         for (name, _) in files.others.iter().take(DESCRIPTORS_WITH_LOCKS) {
-            paths.extend(path_of(process, name).map(|path| (name, path)));
+            paths.extend(place_of(process, name).map(|place| (name, place.path)));
         }
         let mut may_be = None;
         for (name, path) in &paths {
-            let Ok(text) = process.read(&format!("fdinfo/{name}")) else { continue };
-            let Some(line) = locks(&text).into_iter().find(is_switch) else { continue };
+            let Some(line) = locks_of(process, name).into_iter().find(is_switch) else { continue };
             let beside = path.strip_suffix("-shm");
             let of_this = beside.is_some_and(|beside| names.iter().any(|name| name == beside));
             let of_other = beside.is_some_and(|beside| paths.iter().any(|(_, path)| path == beside));
@@ -353,64 +379,23 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The descriptors of one process.
-#[derive(Default)]
-struct Descriptors {
-    database: Vec<String>,
-    wal: Vec<String>,
-    shm: Vec<String>,
-    others: Vec<(String, FileId)>,
-    /// Whether all were seen.
-    whole: bool,
+/// How a process has the `-shm` mapped.
+struct Mapped {
+    access: Access,
+    /// Where mappings of its beginning start.
+    at: BTreeSet<u64>,
 }
 
-impl Descriptors {
-    fn access(&self, process: &Process, names: &[String]) -> Access {
-        let mut access = if self.whole { Access::No } else { Access::NotKnown };
-        for name in names {
-            let text = process.read(&format!("fdinfo/{name}"));
-            match text.ok().and_then(|text| open_mode(&text)) {
-                Some(OpenMode::Writable) => return Access::Writable,
-                Some(OpenMode::ReadOnly) => access = Access::ReadOnly,
-                Some(OpenMode::Path) => {}
-                None => return Access::NotKnown,
-            }
-        }
-        access
-    }
-}
-
-/// The path of a descriptor, without ` (deleted)`.
-fn path_of(process: &Process, name: &str) -> Option<String> {
-    let link = process.link_bytes(&format!("fd/{name}")).ok()?;
-    let path = link.strip_suffix(b" (deleted)").unwrap_or(&link);
-    Some(std::ffi::OsStr::from_bytes(path).to_string_lossy().into_owned())
-}
-
-/// Whether a lock on these bytes is held through these descriptors of one file, and whether exclusively.
-fn held(process: &Process, names: &[String], slot: LockSlot) -> io::Result<Option<bool>> {
-    let mut found = None;
-    for name in names {
-        let text = process.read(&format!("fdinfo/{name}"))?;
-        found = found.max(locks(&text).iter().filter(|line| covers(line, slot)).map(|line| line.exclusive).max());
-    }
-    Ok(found)
-}
-
-/// Whether a line of one file's locks holds bytes of this slot.
-fn covers(line: &LockLine, slot: LockSlot) -> bool {
-    let bytes = slot.bytes();
-    line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start))
-}
-
-/// Whether a line holds the dead-man switch of some `-shm`: a lock of another program seldom begins and ends at SQLite's
-/// bytes.
-fn is_switch(line: &LockLine) -> bool {
-    let within = LockSlot::Write.bytes().start..=LockSlot::DeadManSwitch.bytes().start;
-    line.kind != LockKind::Other
-        && covers(line, LockSlot::DeadManSwitch)
-        && within.contains(&line.start)
-        && line.end.is_some_and(|end| within.contains(&end))
+/// A database that a process has locked, and whose wal-index it has not open.
+fn other_database(process: &Process, files: &Descriptors) -> Option<OtherDatabase> {
+    let others = files.others.iter().take(DESCRIPTORS_WITH_LOCKS);
+    let places: Vec<(&String, String)> =
+        others.filter_map(|(name, _)| Some((name, place_of(process, name)?.path))).collect();
+    places.iter().find_map(|(name, path)| {
+        let line = locks_of(process, name).into_iter().find(is_database_lock)?;
+        let explained = places.iter().any(|(_, other)| other.strip_suffix("-shm") == Some(path));
+        (!explained).then(|| OtherDatabase { inode: line.file.map(inode), path: Some(path.clone()) })
+    })
 }
 
 fn inode(file: LockedFile) -> InodeId {

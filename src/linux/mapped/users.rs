@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::limits::{ANCESTORS, USERS_OF_A_SIDE};
+use super::inherited::{self, Traces};
+use super::limits::USERS_OF_A_SIDE;
 use super::settle;
 use super::user::{Looked, Subject};
-use crate::evidence::{MappingsView, Observation, Role, SwitchLock, User, UsersView};
+use crate::evidence::{DatabaseLock, MappingsView, Observation, Role, SwitchLock, User, UsersView};
 use crate::linux::open::{self, OpenedFiles};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::Proc;
@@ -58,17 +59,18 @@ pub(super) fn scan(proc: &Proc, subject: &Subject<'_>, pids: Option<&BTreeSet<u3
         },
     };
     let mut view = UsersView::default();
+    let mut users: Vec<(User, Traces)> = Vec::new();
     let own = std::process::id();
     for pid in all.into_iter().filter(|pid| *pid != own) {
         let denied = match subject.look(pid) {
             Looked::No => None,
             Looked::User(user) => {
-                view.users.push(*user);
+                users.push(*user);
                 None
             }
             Looked::Denied(error) => Some(error),
             Looked::OnlyLocks(user, error) => {
-                view.users.push(*user);
+                users.push((*user, Traces::default()));
                 Some(error)
             }
         };
@@ -80,26 +82,12 @@ pub(super) fn scan(proc: &Proc, subject: &Subject<'_>, pids: Option<&BTreeSet<u3
             }
         }
     }
-    inherit(&mut view.users);
+    inherited::mark(proc, &mut users);
+    view.users = users.into_iter().map(|(user, _)| user).collect();
+    let is_seen = view.users.iter().any(|user| user.database_lock == DatabaseLock::Exclusive);
+    view.exclusive_unseen = !is_seen && subject.is_held_by_the_unseen();
     bound(&mut view);
     Observation::seen(view)
-}
-
-/// Marks the processes of which an ancestor holds the dead-man switch.
-fn inherit(users: &mut [User]) {
-    let parents: BTreeMap<u32, (Option<u32>, bool)> =
-        users.iter().map(|user| (user.pid, (user.parent, user.dead_man_switch == SwitchLock::Held))).collect();
-    for user in users {
-        let mut at = user.parent;
-        for _ in 0..ANCESTORS {
-            let Some((parent, holds)) = at.and_then(|pid| parents.get(&pid)) else { break };
-            if *holds {
-                user.ancestor_holds = true;
-                break;
-            }
-            at = *parent;
-        }
-    }
 }
 
 /// Keeps the list short.
@@ -113,17 +101,26 @@ fn bound(view: &mut UsersView) {
     }
 }
 
-/// One process, by pid and start, and what its locks and mappings say of it.
-type Suspect = (u32, u64, Role);
+/// One process, by pid and start, and what its locks and mappings say of it. Of who is not seen, that is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Suspect {
+    Process(u32, u64, Role),
+    ExclusiveUnseen,
+}
 
-fn suspects(users: &[User]) -> BTreeSet<Suspect> {
-    users.iter().filter_map(suspect).collect()
+fn suspects(view: &UsersView) -> BTreeSet<Suspect> {
+    let unseen = view.exclusive_unseen.then_some(Suspect::ExclusiveUnseen);
+    view.users.iter().filter_map(suspect).chain(unseen).collect()
 }
 
 /// The suspect that a process is. `None` without a start time: then it could be confused with a later one of the same pid.
 fn suspect(user: &User) -> Option<Suspect> {
-    let role = user.role_at_this_look();
-    role.is_suspect().then_some((user.pid, user.start_time?, role))
+    let role = match user.role_at_this_look() {
+        // A child that works with what it inherited holds locks of its own now and then.
+        Role::Inherited => Role::WithoutLocks,
+        role => role,
+    };
+    role.is_suspect().then_some(Suspect::Process(user.pid, user.start_time?, role))
 }
 
 /// Looks until it is clear whose locks and mappings do not fit together. `look` returns whether the path led to the same
@@ -134,20 +131,33 @@ pub(super) fn settled(
 ) -> Observation<UsersView> {
     let (in_place, mut first) = look(None);
     let Observation::Seen { value: view } = &mut first else { return first };
-    let before = suspects(&view.users);
+    let before = suspects(view);
     let mut latest: BTreeMap<u32, Option<User>> = BTreeMap::new();
+    let mut gravest: BTreeMap<Suspect, User> = BTreeMap::new();
     let first_suspects = if in_place { before } else { BTreeSet::new() };
     let standing = settle::settle(first_suspects, pause, |suspected| {
+        let pid = |suspect: &Suspect| match suspect {
+            Suspect::Process(pid, ..) => Some(*pid),
+            Suspect::ExclusiveUnseen => None,
+        };
         // An ancestor decides whether a child has inherited.
-        let mut pids: BTreeSet<u32> = suspected.iter().map(|(pid, ..)| *pid).collect();
+        let mut pids: BTreeSet<u32> = suspected.iter().filter_map(pid).collect();
         pids.extend(view.users.iter().filter(|user| user.dead_man_switch == SwitchLock::Held).map(|user| user.pid));
         let (in_place, now) = look(Some(&pids));
-        let now = now.value().map(|now| now.users.as_slice()).unwrap_or_default();
+        let nobody = UsersView::default();
+        let now = now.value().unwrap_or(&nobody);
         for pid in pids {
-            latest.insert(pid, now.iter().find(|user| user.pid == pid).cloned());
+            latest.insert(pid, now.users.iter().find(|user| user.pid == pid).cloned());
+        }
+        for user in &now.users {
+            let Some(suspect) = suspect(user) else { continue };
+            if gravest.get(&suspect).is_none_or(|before| user.says_more(before)) {
+                gravest.insert(suspect, user.clone());
+            }
         }
         if in_place { suspects(now) } else { BTreeSet::new() }
     });
+    view.exclusive_unseen = standing.contains(&Suspect::ExclusiveUnseen);
     let mut passing: u32 = 0;
     for mut user in std::mem::take(&mut view.users) {
         let Some(suspected) = suspect(&user) else {
@@ -155,9 +165,13 @@ pub(super) fn settled(
             view.users.push(user);
             continue;
         };
-        user.settled = standing.contains(&suspected);
+        if standing.contains(&suspected) {
+            user.settled = true;
+            view.users.push(gravest.remove(&suspected).filter(|later| later.says_more(&user)).unwrap_or(user));
+            continue;
+        }
+        user.settled = false;
         match latest.remove(&user.pid) {
-            _ if user.settled => view.users.push(user),
             // It is no suspect any more, or has become another one: that was seen less often.
             Some(Some(mut now)) if now.start_time == user.start_time => {
                 now.settled = !now.role_at_this_look().is_suspect();
@@ -168,7 +182,20 @@ pub(super) fn settled(
         }
     }
     view.passing = passing;
+    beside_the_stopped(&mut view.users);
     first
+}
+
+/// Takes back what was said of processes that may wait for one that is stopped.
+///
+/// folklore: a process that is stopped while it opens the database can hold the dead-man switch or PENDING exclusively. Others
+/// hold SHARED, have no wal-index mapped, and try again until their busy timeout ends. Seen for 10 s; held by
+/// `who_waits_for_a_stopped_process_is_not_accused`.
+fn beside_the_stopped(users: &mut [User]) {
+    if users.iter().any(|user| user.role() == Role::Stopped) {
+        let waits = |user: &&mut User| user.role() == Role::WithoutIndex && user.other_index.is_none();
+        users.iter_mut().filter(waits).for_each(|user| user.settled = false);
+    }
 }
 
 /// The texts that were read of one process: its `stat`, and of each descriptor of the database's files the flags and locks.

@@ -12,6 +12,18 @@ pub fn container(text: &[u8]) -> Option<Container> {
     text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).find_map(of_path)
 }
 
+/// The control groups of a process: the controllers of each line, empty for version 2, and the path. Paths that lead out of
+/// the observer's groups are left out.
+#[must_use]
+pub fn groups(text: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(text);
+    let fields = text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
+    });
+    fields.filter(|(_, path)| !path.split('/').any(|part| part == "..")).collect()
+}
+
 fn of_path(path: &str) -> Option<Container> {
     let kubernetes = path.contains("kubepods");
     let mut parent = "";

@@ -24,7 +24,7 @@ pub enum LockKind {
 }
 
 /// A file as `/proc/locks` names it: the device of the superblock, and the inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LockedFile {
     /// Device of the superblock: what mountinfo says, not always `st_dev` (btrfs subvolumes).
     pub device: Device,

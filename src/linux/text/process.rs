@@ -9,6 +9,12 @@ pub fn start_time(stat: &[u8]) -> Option<u64> {
     field(stat, 22)?.parse().ok()
 }
 
+/// Field 3 of `stat`: the state, as one letter.
+#[must_use]
+pub fn state(stat: &[u8]) -> Option<char> {
+    field(stat, 3)?.chars().next()
+}
+
 /// Field 4 of `stat`: the parent.
 #[must_use]
 pub fn parent(stat: &[u8]) -> Option<u32> {
@@ -44,7 +50,7 @@ mod tests {
     #[test]
     fn start_time_survives_a_hostile_command() {
         let stat = b"7 (a) S 1 (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
-        assert_eq!((start_time(stat), parent(stat)), (Some(4711), Some(1)));
+        assert_eq!((start_time(stat), parent(stat), state(stat)), (Some(4711), Some(1), Some('R')));
         assert_eq!(start_time(b"7 no parenthesis"), None);
         assert_eq!(start_time(b"7 (short) S 1"), None);
     }

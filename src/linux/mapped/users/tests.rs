@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::evidence::{Access, DatabaseLock, Device};
-use crate::linux::mapped::fake_proc::{ID, file_at, line, process};
+use crate::linux::mapped::fake_proc::{ID, file_at, line, process, root_of};
 use crate::linux::mapped::limits::BLOCK;
 use crate::linux::mapped::wanted::Wanted;
 use crate::linux::target::Target;
@@ -27,6 +27,7 @@ impl World {
         }
         fs::write(root.path().join("locks"), "").unwrap();
         process(root.path(), "self", "mnt:[1]", "");
+        root_of(root.path(), "self", root.path());
         Self(root)
     }
 
@@ -38,6 +39,7 @@ impl World {
     fn process(&self, pid: &str, open: &[Open<'_>], mapped: bool) {
         let maps = if mapped { line(ID.inode, BLOCK, &self.path("t.db-shm")) } else { String::new() };
         process(self.0.path(), pid, "mnt:[1]", &maps);
+        root_of(self.0.path(), pid, self.0.path());
         let folder = self.0.path().join(pid);
         fs::create_dir(folder.join("fd")).unwrap();
         fs::create_dir(folder.join("fdinfo")).unwrap();
@@ -53,6 +55,23 @@ impl World {
             let flags = if locks.contains('r') { "flags:\t0100000\n" } else { "flags:\t0100002\n" };
             fs::write(folder.join("fdinfo").join(number.to_string()), flags.to_owned() + &text).unwrap();
         }
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.0.path().join(name)).unwrap();
+    }
+
+    /// Gives a process a parent and a state.
+    fn stat(&self, pid: &str, state: char, parent: u32) {
+        let text = format!("{pid} (app) {state} {parent} 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 77 20");
+        fs::write(self.0.path().join(pid).join("stat"), text).unwrap();
+    }
+
+    /// Maps the beginning of the `-shm` at these addresses.
+    fn map(&self, pid: &str, addresses: &[&str]) {
+        let path = self.path("t.db-shm");
+        let line = |at: &&str| format!("{at}0000-{at}8000 rw-s 00000000 fe:00 {}      {path}\n", ID.inode);
+        fs::write(self.0.path().join(pid).join("maps"), addresses.iter().map(line).collect::<String>()).unwrap();
     }
 
     fn wanted(&self, proc: &Proc) -> Wanted {
@@ -120,12 +139,8 @@ fn a_child_has_inherited_if_its_parent_holds_the_locks() {
     world.process("10", &[("t.db", "S"), ("t.db-wal", ""), ("t.db-shm", "D")], true);
     world.process("11", &all, true);
     world.process("12", &all, true);
-    let stat = |pid: &str, parent: u32| {
-        let text = format!("{pid} (app) S {parent} 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 77 20");
-        fs::write(world.0.path().join(pid).join("stat"), text).unwrap();
-    };
-    stat("11", 10);
-    stat("12", 11);
+    world.stat("11", 'S', 10);
+    world.stat("12", 'S', 11);
     assert_eq!(world.roles(), [(10, Role::Ordinary), (11, Role::Inherited), (12, Role::Inherited)]);
     fs::remove_dir_all(world.0.path().join("10")).unwrap();
     assert_eq!(world.roles(), [(11, Role::WithoutLocks), (12, Role::WithoutLocks)]);
@@ -211,6 +226,215 @@ fn of_a_process_that_cannot_be_looked_into_the_lock_table_tells() {
         (15, Role::Exclusive),
     ];
     assert_eq!(world.roles(), expected);
+}
+
+const ORDINARY: [Open<'_>; 3] = [("t.db", "S"), ("t.db-wal", ""), ("t.db-shm", "D")];
+const WITHOUT: [Open<'_>; 3] = [("t.db", ""), ("t.db-wal", ""), ("t.db-shm", "")];
+
+#[test]
+fn a_process_whose_descriptors_are_listed_but_refused_is_judged_by_its_locks() {
+    let world = World::new();
+    let table = "1: POSIX  ADVISORY  READ 10 fe:00:5 1073741826 1073742335\n\
+        2: POSIX  ADVISORY  READ 11 fe:00:5 1073741826 1073742335\n\
+        3: POSIX  ADVISORY  READ 11 fe:00:7 128 128\n";
+    fs::write(world.0.path().join("locks"), table).unwrap();
+    for pid in ["10", "11", "12"] {
+        process(world.0.path(), pid, "mnt:[1]", "");
+        fs::create_dir(world.0.path().join(pid).join("fd")).unwrap();
+        // A loop: like EACCES, neither where it leads nor that it has gone.
+        symlink("3", world.0.path().join(pid).join("fd/3")).unwrap();
+    }
+    let proc = Proc::new(world.0.path());
+    let subject = Subject::of_test(&proc, world.wanted(&proc), [DATABASE, SHM]);
+    let view = scan(&proc, &subject, None).value().unwrap().clone();
+    let roles: Vec<_> = view.users.iter().map(|user| (user.pid, user.role_at_this_look())).collect();
+    assert_eq!(roles, [(10, Role::WithoutIndex), (11, Role::Ordinary)]);
+    assert_eq!(view.processes_denied, 3);
+    assert!(view.denied_reason.unwrap().starts_with("10/fd: "));
+}
+
+#[test]
+fn an_orphan_has_inherited_nothing_from_its_new_parent() {
+    let world = World::new();
+    world.process("10", &ORDINARY, true);
+    for pid in ["11", "12", "13"] {
+        world.process(pid, &WITHOUT, true);
+        world.stat(pid, 'S', 10);
+    }
+    // Its mapping is not where the parent has it.
+    world.map("12", &["2"]);
+    // It has a descriptor that the parent has not: a connection of its own, of the same library.
+    world.process("14", &[WITHOUT.as_slice(), &[("t.db", "")]].concat(), true);
+    world.stat("14", 'S', 10);
+    // It holds a lock of the -shm: it works with what it inherited.
+    let at_work = "flags:\t0100002\nlock:\t1: POSIX  ADVISORY  READ 1 fe:00:7 124 124\n";
+    fs::write(world.0.path().join("13/fdinfo/2"), at_work).unwrap();
+    let expected = [
+        (10, Role::Ordinary),
+        (11, Role::Inherited),
+        (12, Role::WithoutLocks),
+        (13, Role::WithoutLocks),
+        (14, Role::WithoutLocks),
+    ];
+    assert_eq!(world.roles(), expected);
+}
+
+#[test]
+fn a_started_program_that_keeps_the_descriptors_of_its_parent_is_no_sqlite() {
+    let world = World::new();
+    world.process("10", &ORDINARY, true);
+    world.process("11", &WITHOUT, false);
+    // An own wal-index in memory, beside the parent: nothing of the -shm is open.
+    world.process("12", &WITHOUT[..2], false);
+    // The same numbers, at another position of the file.
+    world.process("13", &WITHOUT, false);
+    fs::write(world.0.path().join("13/fdinfo/0"), "pos:\t7\nflags:\t0100002\n").unwrap();
+    for pid in ["11", "12", "13"] {
+        world.stat(pid, 'S', 10);
+    }
+    let expected = [(10, Role::Ordinary), (11, Role::Bystander), (12, Role::WithoutIndex), (13, Role::WithoutIndex)];
+    assert_eq!(world.roles(), expected);
+}
+
+#[test]
+fn two_sqlite_libraries_in_one_process_have_the_wal_index_twice() {
+    let world = World::new();
+    let twice = [ORDINARY.as_slice(), &WITHOUT].concat();
+    world.process("10", &twice, true);
+    world.map("10", &["1", "2"]);
+    // A second descriptor alone, or a second mapping alone, is of something else.
+    world.process("11", &twice, true);
+    world.process("12", &ORDINARY, true);
+    world.map("12", &["1", "2"]);
+    // A child with a connection of its own by another library, beside what it inherited.
+    world.process("13", &WITHOUT, true);
+    world.process("14", &[WITHOUT.as_slice(), &ORDINARY].concat(), true);
+    world.map("14", &["1", "2"]);
+    world.stat("14", 'S', 13);
+    let roles: Vec<Role> = world.roles().into_iter().map(|(_, role)| role).collect();
+    let expected = [Role::SeveralLibraries, Role::Ordinary, Role::Ordinary, Role::WithoutLocks, Role::Ordinary];
+    assert_eq!(roles, expected);
+}
+
+#[test]
+fn who_uses_the_wal_index_with_a_renamed_database_is_told_from_who_lost_its_locks() {
+    let world = World::new();
+    fs::rename(world.0.path().join("t.db"), world.0.path().join("old.db")).unwrap();
+    fs::write(world.0.path().join("t.db"), "").unwrap();
+    world.process("10", &[("old.db", "S"), ("t.db-wal", ""), ("t.db-shm", "D")], true);
+    world.process("11", &ORDINARY, true);
+    assert_eq!(world.roles(), [(10, Role::OtherDatabase), (11, Role::Ordinary)]);
+    let other = world.users()[0].other_database.clone().unwrap();
+    assert_eq!((other.path, other.inode.unwrap().inode), (Some(world.path("old.db")), 5));
+    // By the lock table alone: one database more than wal-indexes.
+    let table = "1: POSIX  ADVISORY  READ 12 fe:00:8 1073741826 1073742335\n\
+        2: POSIX  ADVISORY  READ 12 fe:00:7 128 128\n";
+    fs::write(world.0.path().join("locks"), table).unwrap();
+    process(world.0.path(), "12", "mnt:[1]", "");
+    fs::write(world.0.path().join("12/fd"), "").unwrap();
+    assert_eq!(world.roles()[2], (12, Role::OtherDatabase));
+    assert_eq!(world.users()[2].other_database.clone().unwrap().inode.unwrap().inode, 8);
+}
+
+#[test]
+fn another_database_is_known_by_its_lock() {
+    let lock = |range: &str| {
+        let line = format!("1: POSIX  ADVISORY  READ 12 fe:00:8 {range}");
+        crate::linux::text::locks::parse_line(line.as_bytes()).unwrap()
+    };
+    for (range, is) in [
+        ("1073741826 1073742335", true),
+        ("1073741825 1073742335", true),
+        ("1073741824 1073742335", true),
+        ("0 EOF", false),
+        ("1073741826 1073741826", false),
+        ("128 128", false),
+    ] {
+        assert_eq!(super::super::descriptors::is_database_lock(&lock(range)), is, "{range}");
+    }
+}
+
+#[test]
+fn who_is_stopped_is_no_suspect_of_anything_else() {
+    let world = World::new();
+    world.process("10", &[("t.db", "S"), ("t.db-wal", "")], false);
+    for (state, role) in [('S', Role::WithoutIndex), ('T', Role::Stopped), ('t', Role::Stopped)] {
+        world.stat("10", state, 1);
+        assert_eq!(world.roles(), [(10, role)]);
+    }
+}
+
+#[test]
+fn who_waits_for_a_stopped_process_is_not_accused() {
+    let world = World::new();
+    world.process("10", &[("t.db", "S"), ("t.db-wal", "")], false);
+    world.process("11", &[("t.db", "S"), ("t.db-wal", "")], false);
+    let roles = || -> Vec<Role> {
+        let (view, _) = settle_all(|_| (true, world.users()));
+        view.users.iter().map(User::role).collect()
+    };
+    assert_eq!(roles(), [Role::WithoutIndex, Role::WithoutIndex]);
+    world.stat("10", 'T', 1);
+    assert_eq!(roles(), [Role::Stopped, Role::Passing]);
+}
+
+#[test]
+fn a_service_with_its_own_tmp_is_innocent() {
+    let world = World::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    // The path leads to another file of the same device now.
+    let roles = |world: &World| -> Vec<Role> {
+        let proc = Proc::new(world.0.path());
+        let mut wanted = world.wanted(&proc);
+        wanted.database = Some(file_at(Path::new(&world.path("other.db"))));
+        let subject = Subject::of_test(&proc, wanted, [DATABASE, SHM]);
+        let users = scan(&proc, &subject, None).value().unwrap().users.clone();
+        users.iter().map(User::role).collect()
+    };
+    world.process("10", &[("t.db", "S")], false);
+    assert_eq!(roles(&world), [Role::OnReplacedFiles]);
+    // Another root in the same mount namespace.
+    root_of(world.0.path(), "10", elsewhere.path());
+    assert_eq!(roles(&world), []);
+    // A mount namespace of its own under the same root.
+    root_of(world.0.path(), "10", world.0.path());
+    world.remove("10/ns/mnt");
+    symlink("mnt:[2]", world.0.path().join("10/ns/mnt")).unwrap();
+    assert_eq!(roles(&world), []);
+    // The file that it has open is deleted: no path leads to it.
+    fs::write(world.path("t.db (deleted)"), "").unwrap();
+    world.remove("10/fd/0");
+    symlink(world.path("t.db (deleted)"), world.0.path().join("10/fd/0")).unwrap();
+    assert_eq!(roles(&world), [Role::OnReplacedFiles]);
+    root_of(world.0.path(), "10", elsewhere.path());
+    assert_eq!(roles(&world), []);
+}
+
+#[test]
+fn what_a_child_does_at_any_look_counts() {
+    let child = |in_transaction| User { ancestor_holds: true, in_transaction, ..lost(11) };
+    for at_work in 1..=6 {
+        let (view, looks) = settle_all(|look| (true, vec![child(look == at_work)]));
+        assert_eq!((view.users[0].role(), looks), (Role::WithoutLocks, 6), "{at_work}");
+    }
+    let (view, _) = settle_all(|_| (true, vec![child(false)]));
+    assert_eq!(view.users[0].role(), Role::Inherited);
+}
+
+#[test]
+fn an_exclusive_lock_of_somebody_unseen_counts_if_it_stays() {
+    let held = |last: usize| {
+        let mut looks = 0;
+        let seen = settled(
+            |_| {
+                looks += 1;
+                (true, Observation::seen(UsersView { exclusive_unseen: looks <= last, ..UsersView::default() }))
+            },
+            || {},
+        );
+        (seen.value().unwrap().exclusive_unseen, looks)
+    };
+    assert_eq!([held(0), held(1), held(5), held(6)], [(false, 1), (false, 2), (false, 6), (true, 6)]);
 }
 
 /// What a look shows: which users there are, after how many looks.

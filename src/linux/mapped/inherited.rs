@@ -1,0 +1,101 @@
+//! What a process has inherited from an ancestor: descriptors, and mappings at the same addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::descriptors::Descriptors;
+use super::limits::ANCESTORS;
+use crate::evidence::{SwitchLock, User};
+use crate::linux::procfs::Proc;
+use crate::linux::sys;
+use crate::linux::text::process::parent;
+
+/// By what a process shows that it has inherited a database's files.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    /// Its descriptors of the database's files: the number, which of the files, and the first lines of `fdinfo`.
+    descriptors: Vec<(String, usize, Vec<u8>)>,
+    /// Where mappings of the beginning of the `-shm` start.
+    mapped_at: BTreeSet<u64>,
+    /// Whether some of them could not be looked at.
+    in_part: bool,
+}
+
+/// Which of the three files is the `-shm`, in [`Traces`].
+const SHM: usize = 2;
+
+impl Traces {
+    pub(super) fn of(files: &Descriptors, mapped_at: BTreeSet<u64>) -> Self {
+        let mut traces = Self { mapped_at, in_part: !files.whole, ..Self::default() };
+        for (which, list) in [&files.database, &files.wal, &files.shm].into_iter().enumerate() {
+            for descriptor in list {
+                match &descriptor.info {
+                    Some(info) => traces.descriptors.push((descriptor.name.clone(), which, info.origin.clone())),
+                    None => traces.in_part = true,
+                }
+            }
+        }
+        traces
+    }
+
+    /// How often the `-shm` is open and mapped from its beginning, without what an ancestor has.
+    pub(super) fn opened(&self, ancestor: Option<(&Proc, u32, u32, &Self)>) -> u32 {
+        let open = self.descriptors.iter().filter(|(_, which, _)| *which == SHM);
+        let own =
+            open.filter(|one| !ancestor.is_some_and(|(proc, child, pid, of)| of.has(proc, pid, one, child))).count();
+        let mapped = self.mapped_at.iter().filter(|at| !ancestor.is_some_and(|(.., of)| of.mapped_at.contains(at)));
+        u32::try_from(own.min(mapped.count())).unwrap_or(u32::MAX)
+    }
+
+    /// Whether all that `child` has is this process's.
+    fn has_all(&self, proc: &Proc, pid: u32, child: &Self, of: u32) -> bool {
+        !child.descriptors.is_empty()
+            && !child.in_part
+            && child.mapped_at.is_subset(&self.mapped_at)
+            && child.descriptors.iter().all(|one| self.has(proc, pid, one, of))
+            // Without a mapping, numbers and positions are all that there is to compare, unless the kernel says more. Who has
+            // opened the database itself without a wal-index has no descriptor of the -shm.
+            && (!child.mapped_at.is_empty() || child.descriptors.iter().any(|(_, which, _)| *which == SHM))
+    }
+
+    /// Whether a descriptor of a child is this process's.
+    fn has(&self, proc: &Proc, pid: u32, one: &(String, usize, Vec<u8>), child: u32) -> bool {
+        self.descriptors.contains(one) && !is_another_file(proc, [pid, child], &one.0)
+    }
+}
+
+/// Whether the kernel says that a descriptor of this number is not of one open file description in both processes. `false` if
+/// it does not say.
+fn is_another_file(proc: &Proc, pids: [u32; 2], name: &str) -> bool {
+    // A proc file system made of plain files has no processes.
+    proc.is_system() && name.parse().is_ok_and(|number| sys::is_one_open_file(pids, number).is_ok_and(|one| !one))
+}
+
+/// Marks the processes that have all from an ancestor which holds the dead-man switch, and counts only what is their own.
+///
+/// folklore: a process whose parent has ended gets another parent, often the first process of the container, which may use the
+/// same database. It has inherited nothing from that one. A forked child has its mappings at the addresses of its parent, and
+/// shares its open file descriptions (fork(2)). Held by `an_orphan_has_inherited_nothing_from_its_new_parent`.
+pub(super) fn mark(proc: &Proc, users: &mut [(User, Traces)]) {
+    let at: BTreeMap<u32, usize> = users.iter().enumerate().map(|(at, (user, _))| (user.pid, at)).collect();
+    for child in 0..users.len() {
+        let Some((user, traces)) = users.get(child) else { continue };
+        if !user.role_at_this_look().is_suspect() && user.shm_opened < 2 {
+            continue;
+        }
+        let mut next = user.parent;
+        let (mut inherits, mut opened) = (false, user.shm_opened);
+        for _ in 0..ANCESTORS {
+            let Some(pid) = next.filter(|pid| *pid > 1 || at.contains_key(pid)) else { break };
+            if let Some((ancestor, of)) = at.get(&pid).and_then(|at| users.get(*at)) {
+                opened = opened.min(traces.opened(Some((proc, user.pid, pid, of))));
+                inherits |= ancestor.dead_man_switch == SwitchLock::Held && of.has_all(proc, pid, traces, user.pid);
+                next = ancestor.parent;
+            } else {
+                next = proc.process(pid).ok().and_then(|process| parent(&process.read("stat").ok()?));
+            }
+        }
+        if let Some((user, _)) = users.get_mut(child) {
+            (user.ancestor_holds, user.shm_opened) = (inherits, opened);
+        }
+    }
+}
