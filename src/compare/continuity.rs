@@ -7,7 +7,9 @@
 
 use super::{Pair, Placed, Side, kernel};
 use crate::evidence::{FileView, Mapping, Observation, Timestamp};
-use crate::sides::{Gap, NoCommonClock, NotAtWork, NotOneFileSystem, Recorded};
+use crate::sides::{
+    Gap, Identity, NoCommonClock, NotAtWork, NotOneFileSystem, NotRefuted, Recorded, Replaced, Unknown,
+};
 
 /// `USER_HZ`, which is 100 on all usual systems: /proc shows times in ticks of 10 ms. Where there are more ticks in a
 /// second (alpha), a process seems younger than it is.
@@ -17,6 +19,7 @@ const BIRTH: i128 = 20_000_000;
 
 /// Two captures on the clock of one kernel, nanoseconds since its boot.
 struct Times<'a> {
+    earlier: Placed<'a>,
     later: Placed<'a>,
     /// The earlier capture began.
     begun: u64,
@@ -38,8 +41,15 @@ fn times<'a>(pair: &Pair<'a>) -> Result<Times<'a>, NoCommonClock> {
     };
     let (a, b) = (of(pair.a)?, of(pair.b)?);
     // If both ended at one moment, either may count as the later one: they overlap.
-    let ((ended, begun), (_, later_begun), later) = if a <= b { (a, b, pair.b) } else { (b, a, pair.a) };
-    Ok(Times { later, begun, ended, overlap: later_begun <= ended })
+    let forth = a <= b;
+    let ((ended, begun), (_, later_begun)) = if forth { (a, b) } else { (b, a) };
+    let (earlier, later) = if forth { (pair.a, pair.b) } else { (pair.b, pair.a) };
+    Ok(Times { earlier, later, begun, ended, overlap: later_begun <= ended })
+}
+
+/// The earlier and the later capture, if one ended before the other began.
+pub(super) fn in_order<'a>(pair: &Pair<'a>) -> Option<(Placed<'a>, Placed<'a>)> {
+    times(pair).ok().filter(|times| !times.overlap).map(|times| (times.earlier, times.later))
 }
 
 /// Whether both sides were seen within one life.
@@ -64,6 +74,35 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), Gap> {
         Some(born) if born > i128::from(begun) - BIRTH => Err(Gap::ShmMayBeYounger(index)),
         _ => Ok(()),
     }
+}
+
+/// Whether content, or an order in time, that does not fit together refutes sharing. Within one life it does, where the
+/// files are not one. `shm`: what was found about the identity of the `-shm`. `one`: whether something proves that it is
+/// one.
+///
+/// folklore: `cp` over files that are open keeps their inodes, and SQLite goes on with what it finds. So the content of
+/// one inode can go back within one life, and a FUSE file whose identity proves nothing can be one all the same. Held by
+/// `content_and_time_never_outvote_identity`.
+///
+/// # Errors
+/// Why it refutes nothing.
+pub(super) fn refutable(pair: &Pair<'_>, shm: &Identity, one: bool) -> Result<(), NotRefuted> {
+    unbroken(pair).map_err(NotRefuted::Gap)?;
+    let told_apart = match shm {
+        Identity::TwoInodes(_) | Identity::TwoLockInodes(_) | Identity::Replaced(Replaced::Between(..)) => true,
+        Identity::Unknown(why) => matches!(
+            why,
+            Unknown::FileSystem(..)
+                | Unknown::Overlay(..)
+                | Unknown::Btrfs(..)
+                | Unknown::MayBeMoved(..)
+                | Unknown::MayBeReplaced(_)
+        ),
+        Identity::OneInode(_) | Identity::Alike(..) | Identity::Replaced(Replaced::DuringCapture(..)) => false,
+    };
+    // One process that looks at both sides looks within a moment. It is enough for it that nothing proves one file.
+    let apart = if pair.looked_at_by_one_process() { !one } else { told_apart && !one };
+    if apart { Ok(()) } else { Err(NotRefuted::InPlace) }
 }
 
 /// Whether both looks at a file met one mounted file system. The inode number, the birth time and the id of the file

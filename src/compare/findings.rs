@@ -1,10 +1,10 @@
 //! Findings about two or more sides.
 
 use super::judge::Judged;
-use super::{Answer, Pair, Placed, Side, continuity, history, identity, kernel, temporal, users};
-use crate::finding::value::{Apart, Diverged, Parting, Sides, TwoDatabases, TwoIndexes, Unsettled};
-use crate::finding::{self, Finding, Found, processes, surroundings};
-use crate::sides::{Identity, Part};
+use super::{Answer, HeldBack, Pair, Placed, Side, history, identity, kernel, users};
+use crate::finding::value::{Apart, Diverged, Sides, TwoDatabases, TwoIndexes, Unsettled};
+use crate::finding::{self, Finding, Found, Severity, processes, surroundings};
+use crate::sides::{Identity, NotRefuted, Part};
 
 /// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
@@ -73,13 +73,17 @@ fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {
     Some(Finding::new(Found::apart(apart)))
 }
 
-/// Content that contradicts, from two captures between which too much may have happened.
+/// Content that does not fit together and refutes nothing. It is an error where identity says that the files are one.
 fn diverged(judged: &Judged<'_>) -> Option<Finding> {
-    let pair = &judged.pair;
-    let fell_behind = || temporal::fell_behind(pair).map(Parting::FellBehind);
-    let parting = history::parted(pair).map(Parting::DifferentAt).or_else(fell_behind)?;
-    let gap = continuity::unbroken(pair).err()?;
-    Some(Finding::new(Found::CapturesDiverged { diverged: Diverged { sides: sides(pair), parting, gap } }))
+    let told = history::parting(&judged.verdict.because).map(|(parting, why)| (parting, why.clone()));
+    let (severity, parting, not_refuted) = match judged.verdict.held_back {
+        Some(HeldBack::Contradicted(parting)) => {
+            (Severity::Error, parting, told.map_or(NotRefuted::InPlace, |(_, why)| why))
+        }
+        _ => told.map(|(parting, why)| (Severity::Warning, parting, why))?,
+    };
+    let diverged = Diverged { sides: sides(&judged.pair), parting, not_refuted };
+    Some(Finding::at(severity, Found::CapturesDiverged { diverged }))
 }
 
 fn shared_database(judged: &Judged<'_>) -> Option<Finding> {

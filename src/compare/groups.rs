@@ -1,7 +1,7 @@
 //! More than two sides: every pair is judged, and proven pairs form groups.
 
 use super::judge::{self, Judged};
-use super::{Answer, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict};
+use super::{Answer, HeldBack, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict};
 use crate::sides::SideIndex;
 
 /// Judges every pair.
@@ -19,10 +19,14 @@ pub(super) fn pairs<'a>(sides: &'a [Side], simultaneous: bool, live: &'a [LivePa
 
 /// The verdict over all sides.
 pub(super) fn verdict(sides: usize, pairs: Vec<PairVerdict>) -> Verdict {
-    let memory = over_all(sides, &pairs, |pair| pair.memory);
-    let locks = over_all(sides, &pairs, |pair| pair.locks);
+    // What holds one pair back is not undone by a chain of other pairs.
+    let held = pairs.iter().any(|pair| pair.held_back.is_some());
+    let contradicted = pairs.iter().any(|pair| matches!(pair.held_back, Some(HeldBack::Contradicted(_))));
+    let unless = |doubt: bool, answer| if doubt && answer == Answer::Proven { Answer::Undecided } else { answer };
+    let memory = unless(contradicted, over_all(sides, &pairs, |pair| pair.memory));
+    let locks = unless(contradicted, over_all(sides, &pairs, |pair| pair.locks));
     // Memory and locks can each be connected through different pairs. Sharing has to be connected by itself.
-    let sharing = over_all(sides, &pairs, |pair| pair.sharing);
+    let sharing = unless(held, over_all(sides, &pairs, |pair| pair.sharing));
     let deciding: Vec<&PairVerdict> = pairs.iter().filter(|pair| pair.sharing == sharing).collect();
     let mappings = sharing != Answer::Undecided && deciding.iter().all(|pair| pair.subject == Subject::Mappings);
     let (groups, undecided) = if sides > 2 { grouped(sides, &pairs) } else { Default::default() };
@@ -66,17 +70,18 @@ fn partition(sides: usize, pairs: &[PairVerdict], of: impl Fn(&PairVerdict) -> A
 }
 
 /// The sides by proven group, and the sides that are in no group. A side by itself is a group only if it was refuted
-/// with every other side. A chain of proven pairs that contains a refuted pair is no group, because not all of it can
-/// be true.
+/// with every other side. A chain of proven pairs that contains a refuted pair, or one that is held back, is no group,
+/// because not all of it can be true.
 fn grouped(sides: usize, pairs: &[PairVerdict]) -> (Vec<Vec<SideIndex>>, Vec<SideIndex>) {
     let partition = partition(sides, pairs, |pair| pair.sharing);
     let open = |side: usize| {
         let mut of_side = pairs.iter().filter(|pair| pair.sides.contains(&SideIndex(side)));
         of_side.any(|pair| pair.sharing == Answer::Undecided)
     };
-    let refuted_within = |group: usize| {
+    let denied_within = |group: usize| {
         let within = |side: SideIndex| partition.get(side.0) == Some(&group);
-        pairs.iter().any(|pair| pair.sharing == Answer::Refuted && pair.sides.iter().all(|side| within(*side)))
+        let against = |pair: &&PairVerdict| pair.sharing == Answer::Refuted || pair.held_back.is_some();
+        pairs.iter().filter(against).any(|pair| pair.sides.iter().all(|side| within(*side)))
     };
     let (mut groups, mut undecided) = (Vec::new(), Vec::new());
     for group in 0..sides {
@@ -85,7 +90,7 @@ fn grouped(sides: usize, pairs: &[PairVerdict]) -> (Vec<Vec<SideIndex>>, Vec<Sid
         match members.len() {
             0 => {}
             1 if open(group) => undecided.extend(members),
-            _ if refuted_within(group) => undecided.extend(members),
+            _ if denied_within(group) => undecided.extend(members),
             _ => groups.push(members),
         }
     }

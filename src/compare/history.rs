@@ -5,7 +5,7 @@ use crate::evidence::LockState;
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, parse_frame_header};
 use crate::number::{Checksum, FrameNumber, Salts};
-use crate::sides::{ContentFact, EqualBytesFact};
+use crate::sides::{ContentFact, EqualBytesFact, Identity, NotRefuted, Parting, TemporalFact};
 use crate::wal::EndReason;
 
 /// The last commit that counts on a side.
@@ -150,23 +150,30 @@ pub(super) fn common(pair: &Pair<'_>, a: &End, b: &End) -> Common {
     }
 }
 
-/// The frame at which one generation has different content on the two sides, whether within one life or not.
-pub(super) fn parted(pair: &Pair<'_>) -> Option<FrameNumber> {
-    match common(pair, &end(pair.a.side)?, &end(pair.b.side)?) {
-        Common::DifferentAt(frame) => Some(frame),
+/// Content, or an order in time, that does not fit together and refutes nothing; and why.
+pub(super) fn parting(because: &[Because]) -> Option<(Parting, &NotRefuted)> {
+    let different = because.iter().find_map(|item| match &item.fact {
+        Fact::ContentLineage(ContentFact::DifferentAt(frame, Some(why))) => Some((Parting::DifferentAt(*frame), why)),
         _ => None,
-    }
+    });
+    let behind = || {
+        because.iter().find_map(|item| match &item.fact {
+            Fact::Temporal(TemporalFact::FellBehind(found, Some(why))) => Some((Parting::FellBehind(*found), why)),
+            _ => None,
+        })
+    };
+    different.or_else(behind)
 }
 
-/// Content as evidence. It can refute; equal content may be a copy.
-pub(super) fn content(pair: &Pair<'_>) -> Because {
+/// Content as evidence. It can refute; equal content may be a copy. `shm` and `one`: see [`continuity::refutable`].
+pub(super) fn content(pair: &Pair<'_>, shm: &Identity, one: bool) -> Because {
     let (says, fact) = match end(pair.a.side).zip(end(pair.b.side)).map(|(a, b)| common(pair, &a, &b)) {
         None => (Says::Silent, ContentFact::NoHistory),
         Some(Common::UpTo(FrameNumber::NONE)) => (Says::Silent, ContentFact::NoCommonFrame),
         Some(Common::UpTo(frame)) => (Says::Supports, ContentFact::EqualUpTo(frame)),
-        Some(Common::DifferentAt(frame)) => match continuity::unbroken(pair) {
+        Some(Common::DifferentAt(frame)) => match continuity::refutable(pair, shm, one) {
             Ok(()) => (Says::Refutes, ContentFact::DifferentAt(frame, None)),
-            Err(gap) => (Says::Silent, ContentFact::DifferentAt(frame, Some(gap))),
+            Err(why) => (Says::Silent, ContentFact::DifferentAt(frame, Some(why))),
         },
         Some(Common::Unknown(frame)) => (Says::Silent, ContentFact::ChecksumUnknown(frame)),
         Some(Common::OtherSalts) => (Says::Silent, ContentFact::OtherGenerations),

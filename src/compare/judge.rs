@@ -2,7 +2,7 @@
 
 use super::{
     About, Answer, Because, Fact, HeldBack, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history,
-    identity, lock_pairing, mappings, pages, temporal,
+    identity, lock_pairing, mappings, pages, temporal, went_back,
 };
 use crate::evidence::{ClockSample, Observation};
 use crate::sides::{Doubt, Identity, NoProof, OneSide, Part};
@@ -40,9 +40,10 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
         _ => sharing == Answer::Proven,
     });
+    let held_back = contradicted(pair, &because, [memory, locks]).or(held_back);
     let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
-    if matches!(held_back, Some(HeldBack::Rollback(_) | HeldBack::Exclusive(..))) {
-        // There is no wal-index that anybody could share.
+    if matches!(held_back, Some(HeldBack::Rollback(_) | HeldBack::Exclusive(..) | HeldBack::Contradicted(_))) {
+        // There is no wal-index that anybody could share, or everything that was seen may be of two machines.
         (memory, locks) = (Answer::Undecided, Answer::Undecided);
     }
     let FilesBeside { shm, two_files, doubt } = files;
@@ -63,6 +64,17 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
     }
 }
 
+/// Identity of two captures says that the files are one, and what they show does not fit together. Either files were
+/// overwritten in place, or these are two copies of one machine or disk. Where one process looked at both sides, it is
+/// the first.
+fn contradicted(pair: &Pair<'_>, because: &[Because], answers: [Answer; 2]) -> Option<HeldBack> {
+    if pair.looked_at_by_one_process() || answers.contains(&Answer::Refuted) || !answers.contains(&Answer::Proven) {
+        return None;
+    }
+    let parting = history::parting(because).map(|(parting, _)| parting);
+    parting.or_else(|| went_back::went_back(pair)).map(HeldBack::Contradicted)
+}
+
 /// All pieces of evidence; physical pages come first.
 fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>, pairing: Because) -> Vec<Because> {
     let mut because = pages;
@@ -73,10 +85,19 @@ fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>, pairing: Becau
     because.extend(beacon::because(pair.a.index, pair.b.index, pair.live, beacon::Worth::of_pair(pair)));
     because.extend(pair.live.and_then(|live| beacon::tried(pair.a.index, pair.b.index, live)));
     because.extend(pair.live.and_then(beacon::coherence));
-    because.push(temporal::because(pair));
-    because.push(history::content(pair));
+    let one = says_one(&because, shm);
+    because.push(temporal::because(pair, shm, one));
+    because.push(history::content(pair, shm, one));
     because.push(history::equal_bytes(pair));
     because
+}
+
+/// Whether identity says that the wal-index is one: of the `-shm`, of its page frames, or of the folder for who opens
+/// it next.
+fn says_one(because: &[Because], shm: &Identity) -> bool {
+    let kinds = [Kind::KernelIdentity, Kind::PhysicalPages, Kind::DirectoryIdentity];
+    because.iter().any(|item| item.says == Says::Proves && kinds.contains(&item.kind))
+        || matches!(shm, Identity::OneInode(_) | Identity::Alike(_, NoProof::OtherFiles(_)))
 }
 
 /// What identifies a capture: when it began and ended, to the nanosecond, and which process made it.

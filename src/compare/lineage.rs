@@ -26,7 +26,10 @@ pub(super) fn lineage(pair: &Pair<'_>) -> Lineage {
     match history::common(pair, &x, &y) {
         Common::UpTo(frame) => same_past(pair, &x, &y, frame),
         Common::DifferentAt(frame) => {
-            let gap = continuity::unbroken(pair).is_err();
+            // Page frames and the folder are not asked: this is about what else can be the reason.
+            let shm = identity::judge(pair, Part::Shm);
+            let one = matches!(shm, Identity::OneInode(_));
+            let gap = continuity::refutable(pair, &shm, one).is_err();
             told(pair, Some(Relation::Diverged), LineageFact::DifferentAt { frame, gap })
         }
         Common::Unknown(frame) => told(pair, None, LineageFact::ChecksumUnknown(frame)),

@@ -24,6 +24,7 @@ mod side;
 mod temporal;
 mod users;
 mod verdict;
+mod went_back;
 
 use crate::evidence::live::Live;
 
@@ -84,4 +85,12 @@ struct Pair<'a> {
     b: Placed<'a>,
     simultaneous: bool,
     live: Option<&'a Live>,
+}
+
+impl Pair<'_> {
+    /// Whether one process looked at both sides: then they are of one machine, and what one of them has was there when
+    /// the other was looked at.
+    fn looked_at_by_one_process(&self) -> bool {
+        self.simultaneous || self.live.is_some()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{About, Because, Fact, Pair, Says, Side, continuity, kernel};
 use crate::evidence::WalIndexSample;
-use crate::sides::{FellBehind, TemporalFact};
+use crate::sides::{FellBehind, Identity, TemporalFact};
 
 /// The number of samples of each side that are used. A capture takes a few; a manifest can claim any number.
 const SAMPLES: usize = 256;
@@ -23,13 +23,13 @@ struct Order {
     advanced: bool,
 }
 
-/// The samples as evidence.
-pub(super) fn because(pair: &Pair<'_>) -> Because {
-    let (says, fact) = weigh(pair);
+/// The samples as evidence. `shm` and `one`: see [`continuity::refutable`].
+pub(super) fn because(pair: &Pair<'_>, shm: &Identity, one: bool) -> Because {
+    let (says, fact) = weigh(pair, shm, one);
     Because::new(About::Memory, says, Fact::Temporal(fact))
 }
 
-fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
+fn weigh(pair: &Pair<'_>, shm: &Identity, one: bool) -> (Says, TemporalFact) {
     if let Err(reason) = kernel::one_kernel(pair) {
         return (Says::Silent, TemporalFact::Kernel(reason));
     }
@@ -42,9 +42,9 @@ fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
     // `b_after_a`: samples of b that were taken completely after a sample of a.
     let (b_after_a, a_after_b) = (follow(&a, &b), follow(&b, &a));
     if let Some(fell_behind) = behind(pair, &b_after_a, &a_after_b) {
-        return match continuity::unbroken(pair) {
+        return match continuity::refutable(pair, shm, one) {
             Ok(()) => (Says::Refutes, TemporalFact::FellBehind(fell_behind, None)),
-            Err(gap) => (Says::Silent, TemporalFact::FellBehind(fell_behind, Some(gap))),
+            Err(why) => (Says::Silent, TemporalFact::FellBehind(fell_behind, Some(why))),
         };
     }
     if b_after_a.followed && a_after_b.followed && (b_after_a.advanced || a_after_b.advanced) {
@@ -54,13 +54,6 @@ fn weigh(pair: &Pair<'_>) -> (Says, TemporalFact) {
         return (Says::Silent, TemporalFact::NotInterleaved);
     }
     (Says::Silent, TemporalFact::NoOrder)
-}
-
-/// Whether one side showed less than the other had shown before, whether within one life or not.
-pub(super) fn fell_behind(pair: &Pair<'_>) -> Option<FellBehind> {
-    kernel::one_kernel(pair).ok()?;
-    let (a, b) = (moments(pair.a.side), moments(pair.b.side));
-    behind(pair, &follow(&a, &b), &follow(&b, &a))
 }
 
 fn behind(pair: &Pair<'_>, b_after_a: &Order, a_after_b: &Order) -> Option<FellBehind> {

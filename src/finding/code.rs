@@ -109,7 +109,7 @@ findings! {
     BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
         unsettled: Unsettled
     }
-    CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning] {
+    CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning, Error] {
         diverged: Diverged
     }
     DatabaseFileMount "database_file_mount" "Only the database file is mounted, not its folder" [Warning] {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess, User};
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
-use crate::sides::{CutOffProcesses, FellBehind, Gap, Identity, Part, Process, SideIndex};
+use crate::sides::{CutOffProcesses, Identity, NotRefuted, Part, Parting, Process, SideIndex};
 use crate::wal::EndReason;
 
 /// A fact as a document shows it.
@@ -38,8 +38,8 @@ pub enum Compared {
     Identity(Box<Identity>),
     /// Content that does not fit together.
     Parting(Parting),
-    /// Why one life of the database is not known.
-    Gap(Gap),
+    /// Why it refutes nothing.
+    NotRefuted(NotRefuted),
 }
 
 /// Facts by their names.
@@ -286,16 +286,6 @@ impl Fact for Apart {
     }
 }
 
-/// Content of two sides that does not fit together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Parting {
-    /// One generation has different content at this frame.
-    DifferentAt(FrameNumber),
-    /// One side showed less than the other had shown before.
-    FellBehind(FellBehind),
-}
-
 /// Captures that do not continue each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diverged {
@@ -303,16 +293,17 @@ pub struct Diverged {
     pub sides: Sides,
     /// What does not fit.
     pub parting: Parting,
-    /// Why that may be two lives of one database.
-    pub gap: Gap,
+    /// Why that refutes nothing.
+    pub not_refuted: NotRefuted,
 }
 
 impl Fact for Diverged {
     fn show(&self, _: &'static str, evidence: &mut Evidence) {
-        let Self { sides, parting, gap } = self;
+        let Self { sides, parting, not_refuted } = self;
         sides.show("sides", evidence);
         evidence.push(("detail", Value::Compared(sides.clone(), Compared::Parting(*parting))));
-        evidence.push(("not_refuted_because", Value::Compared(sides.clone(), Compared::Gap(gap.clone()))));
+        evidence
+            .push(("not_refuted_because", Value::Compared(sides.clone(), Compared::NotRefuted(not_refuted.clone()))));
     }
 }
 

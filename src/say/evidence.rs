@@ -4,12 +4,12 @@ use super::finding::LOST_TAIL;
 use super::identity::identity;
 use super::pairing::{pairing, unpaired};
 use super::sides::{cut_off, different_at, fell_behind};
-use super::unseen::{gap, no_common_clock, no_common_kernel, replaced_during_capture, unseen};
+use super::unseen::{no_common_clock, no_common_kernel, not_refuted, replaced_during_capture, unseen};
 use super::words::{Names, process, processes};
 use crate::compare::{
-    BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Gap, Identity, MappedBy,
-    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, OneSide, OtherName, PageFact,
-    PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
+    BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Identity, MappedBy,
+    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, NotRefuted, OneSide, OtherName,
+    PageFact, PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
 };
 use crate::evidence::live::{Mapper, NoFrame};
 
@@ -343,17 +343,17 @@ fn coherence(fact: &CoherenceFact) -> String {
     }
 }
 
-/// A difference that may belong to another life of the database decides nothing.
-fn with_gap(detail: String, why: Option<&Gap>, names: Names<'_>) -> String {
+/// A difference that can have another reason than two writers decides nothing.
+fn with_reason(detail: String, why: Option<&NotRefuted>, names: Names<'_>) -> String {
     match why {
-        Some(why) => format!("{detail}; but {}, and {LOST_TAIL}", gap(why, names)),
+        Some(why) => format!("{detail}; but {}, and {LOST_TAIL}", not_refuted(why, names)),
         None => detail,
     }
 }
 
 fn temporal(fact: &TemporalFact, names: Names<'_>) -> String {
     match fact {
-        TemporalFact::FellBehind(found, why) => with_gap(fell_behind(found, names), why.as_ref(), names),
+        TemporalFact::FellBehind(found, why) => with_reason(fell_behind(found, names), why.as_ref(), names),
         TemporalFact::AdvanceTogether => "interleaved samples of both sides advance together".to_owned(),
         TemporalFact::Kernel(why) => no_common_kernel(why, names),
         TemporalFact::NoSamples(side) => format!("{} has no samples on a comparable clock", names.of(*side)),
@@ -367,7 +367,7 @@ fn content(fact: &ContentFact, names: Names<'_>) -> String {
         ContentFact::EqualUpTo(frame) => {
             format!("same generation and same content up to frame {frame}; a copy looks the same")
         }
-        ContentFact::DifferentAt(frame, why) => with_gap(different_at(*frame), why.as_ref(), names),
+        ContentFact::DifferentAt(frame, why) => with_reason(different_at(*frame), why.as_ref(), names),
         ContentFact::ChecksumUnknown(frame) => {
             format!("the checksum of frame {frame} was not captured on both sides")
         }

@@ -6,8 +6,7 @@ use super::words::{self, Names};
 use super::{identity, sides, unseen, users};
 use crate::evidence::{Leads, MappingProcess, Role};
 use crate::finding::value::{
-    Apart, Compared, Diverged, GoneIndex, OwnedFile, Parting, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
-    UsersFound,
+    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled, UsersFound,
 };
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
@@ -109,10 +108,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The files of {side} could not be shown to be of one moment; identities hold, the content may be mixed.").into(),
             "Capture again, when there is less traffic or while a connection stays open.",
         ),
-        Found::CapturesDiverged { diverged: Diverged { sides, parting, gap } } => (
-            with_names(sides, |names| format!("{}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {}.", self::parting(parting, names), unseen::gap(gap, names))).into(),
-            "Capture both sides again while a connection stays open on each, or compare the live databases.",
-        ),
+        Found::CapturesDiverged { diverged } => (diverged_captures(diverged).into(), match finding.severity {
+            Severity::Error => "Find out whether files were restored in place. Then compare the live databases.",
+            _ => "Capture both sides again while a connection stays open on each, or compare the live databases.",
+        }),
         Found::DatabaseFileMount { .. } => (
             "The database is a mount of its own; -wal and -shm are made in the folder beneath it and are nobody else's. Two containers that mount the file this way share the database and neither wal-index nor WAL: commits are lost, and integrity_check does not notice.".into(),
             "Mount the folder that holds the database instead of the file.",
@@ -447,9 +446,16 @@ fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
 pub fn compared(sides: &Sides, fact: &Compared) -> String {
     match fact {
         Compared::Identity(identity) => identity_of(sides, identity),
-        Compared::Parting(parting) => with_names(sides, |names| self::parting(parting, names)),
-        Compared::Gap(gap) => with_names(sides, |names| unseen::gap(gap, names)),
+        Compared::Parting(parting) => with_names(sides, |names| sides::parting(parting, names)),
+        Compared::NotRefuted(why) => with_names(sides, |names| unseen::not_refuted(why, names)),
     }
+}
+
+fn diverged_captures(Diverged { sides, parting, not_refuted }: &Diverged) -> String {
+    with_names(sides, |names| {
+        let (parting, why) = (sides::parting(parting, names), unseen::not_refuted(not_refuted, names));
+        format!("{parting}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {why}.")
+    })
 }
 
 fn with_names(sides: &Sides, say: impl FnOnce(Names<'_>) -> String) -> String {
@@ -458,13 +464,6 @@ fn with_names(sides: &Sides, say: impl FnOnce(Names<'_>) -> String) -> String {
 
 fn identity_of(sides: &Sides, identity: &Identity) -> String {
     with_names(sides, |names| identity::identity(identity, names))
-}
-
-fn parting(parting: &Parting, names: Names<'_>) -> String {
-    match parting {
-        Parting::DifferentAt(frame) => sides::different_at(*frame),
-        Parting::FellBehind(found) => sides::fell_behind(found, names),
-    }
 }
 
 /// The first processes by name, and how many more there are.

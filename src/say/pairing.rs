@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::sides;
 use super::users;
 use super::words::{Names, processes};
 use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf};
@@ -112,6 +113,10 @@ pub(super) fn beside(pair: &PairVerdict, names: Names<'_>) -> Vec<String> {
 /// Why sharing is undecided although both aspects are proven, and what to do.
 pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
     match why {
+        HeldBack::Contradicted(parting) => format!(
+            "Identity says that the files are one, and what the captures show does not fit together: {}. Files were restored in place, or these captures come from two copies of one machine or disk. Compare the live databases.",
+            sides::parting(parting, names)
+        ),
         HeldBack::Rollback(side) => format!(
             "{}. Nobody shares one before the database is in WAL mode: PRAGMA journal_mode=WAL.",
             capital(&not_wal(names.of(*side)))

@@ -3,7 +3,7 @@
 use super::words::{LISTED, Names, processes};
 use crate::evidence::{CutOff, InodeId, Mapping};
 use crate::number::FrameNumber;
-use crate::sides::{CutOffProcesses, FellBehind, Process};
+use crate::sides::{CutOffProcesses, FellBehind, Parting, Process};
 
 /// Processes that use another wal-index than the path of their side leads to.
 pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
@@ -43,6 +43,24 @@ fn inodes(mappings: &[&Mapping]) -> String {
     inodes.sort();
     inodes.dedup();
     inodes.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Content of two sides that does not fit together.
+pub(super) fn parting(parting: &Parting, names: Names<'_>) -> String {
+    match parting {
+        Parting::DifferentAt(frame) => different_at(*frame),
+        Parting::FellBehind(found) => fell_behind(found, names),
+        Parting::WentBack { earlier, later } => format!(
+            "{} was captured later than {}, and its WAL ends before the other's or is an older generation of it",
+            names.of(*later),
+            names.of(*earlier)
+        ),
+        Parting::ChangeCounter { earlier: (earlier, before), later: (later, after) } => format!(
+            "{} was captured later than {}, and the change counter of its database is {after} after {before}",
+            names.of(*later),
+            names.of(*earlier)
+        ),
+    }
 }
 
 /// That one side showed less than the other had shown before.

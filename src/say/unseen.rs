@@ -1,7 +1,7 @@
 //! What a side does not show, and why two sides cannot be compared. The sentences have no full stop.
 
 use super::words::Names;
-use crate::sides::{Gap, NoCommonClock, NoCommonKernel, Part, SideIndex, Unseen, What};
+use crate::sides::{Gap, NoCommonClock, NoCommonKernel, NotRefuted, Part, SideIndex, Unseen, What};
 
 /// The other reason why files can differ.
 pub(super) const MOVED: &str = "a folder moved or a volume switched between the captures looks the same: capture again while both are open, or compare live";
@@ -48,6 +48,17 @@ pub(super) fn no_common_clock(why: &NoCommonClock, names: Names<'_>) -> String {
             format!("{} ended before it began, by its own clock", names.of(*side))
         }
         NoCommonClock::OffsetUnseen(side) => format!("the clock offset of {} was not seen", names.of(*side)),
+    }
+}
+
+/// Why content that does not fit together refutes nothing.
+#[must_use]
+pub fn not_refuted(why: &NotRefuted, names: Names<'_>) -> String {
+    match why {
+        NotRefuted::Gap(why) => gap(why, names),
+        NotRefuted::InPlace => {
+            "identity does not tell the files apart, and files that are overwritten in place look the same".to_owned()
+        }
     }
 }
 

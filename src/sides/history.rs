@@ -15,12 +15,46 @@ pub struct FellBehind {
     pub after: u64,
 }
 
+/// Content of two sides that does not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Parting {
+    /// One generation has different content at this frame.
+    DifferentAt(FrameNumber),
+    /// One side showed less than the other had shown before.
+    FellBehind(FellBehind),
+    /// The WAL of the later capture ends before that of the earlier one, or is an older generation of it.
+    WentBack {
+        /// The earlier capture.
+        earlier: SideIndex,
+        /// The later one.
+        later: SideIndex,
+    },
+    /// The change counter of the database is smaller in the later capture than in the earlier one.
+    ChangeCounter {
+        /// The earlier capture, and its counter.
+        earlier: (SideIndex, u32),
+        /// The later one, and its counter.
+        later: (SideIndex, u32),
+    },
+}
+
+/// Why content that does not fit together refutes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotRefuted {
+    /// The two may be different lives of the database.
+    Gap(Gap),
+    /// Identity says that the files are one, or does not distinguish them: they can have been overwritten in place.
+    InPlace,
+}
+
 /// What the order of samples in time says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TemporalFact {
-    /// A side fell behind; with the reason why the two may be different lives of the database.
-    FellBehind(FellBehind, Option<Gap>),
+    /// A side fell behind; with the reason if that refutes nothing.
+    FellBehind(FellBehind, Option<NotRefuted>),
     /// Samples of both sides alternate and increase together.
     AdvanceTogether,
     /// It is not known that both sides are of one kernel.
@@ -39,9 +73,8 @@ pub enum TemporalFact {
 pub enum ContentFact {
     /// One generation, with equal content up to this frame.
     EqualUpTo(FrameNumber),
-    /// One generation, with different content at this frame; with the reason why the two may be different lives of the
-    /// database.
-    DifferentAt(FrameNumber, Option<Gap>),
+    /// One generation, with different content at this frame; with the reason if that refutes nothing.
+    DifferentAt(FrameNumber, Option<NotRefuted>),
     /// One generation; the checksum of this frame was not captured on both sides.
     ChecksumUnknown(FrameNumber),
     /// One generation, and no frame in common.
@@ -65,7 +98,7 @@ pub enum LineageFact {
     DifferentAt {
         /// The frame.
         frame: FrameNumber,
-        /// Whether it is unknown that the captures are of one life of the database.
+        /// Whether something else than two writers can be the reason.
         gap: bool,
     },
     /// One side continues where the other ends, at this frame.

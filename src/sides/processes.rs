@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::history::Parting;
 use super::identity::NoCommonClock;
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::live::{Mapper, NoFrame};
@@ -72,6 +73,8 @@ pub enum PairingFact {
 /// Why sharing is undecided although memory and locks of one wal-index are proven to be shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldBack {
+    /// Identity says that the files are one, and what the captures show does not fit together.
+    Contradicted(Parting),
     /// The database of this side is in rollback mode: there is no wal-index.
     Rollback(SideIndex),
     /// Processes hold the whole database exclusively: nobody else can open it. No process: somebody who is not visible.

@@ -13,7 +13,7 @@ fn equal_checksums_support_and_never_prove() {
 
 #[test]
 fn a_different_checksum_at_the_common_frame_refutes_memory_and_locks() {
-    let mut sides = pair();
+    let mut sides = apart();
     sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);
     let comparison = compare(&sides, false);
     assert_eq!(items(&comparison, Kind::ContentLineage), [(About::Both, Says::Refutes)]);
@@ -42,7 +42,7 @@ fn equal_bytes_are_always_listed_and_always_silent() {
 #[test]
 fn different_content_at_different_times_refutes_only_with_a_process_older_than_both() {
     let different = || {
-        let mut sides = pair();
+        let mut sides = apart();
         sides[1].wal.last_commit.as_mut().unwrap().checksum = walscope::number::Checksum([1, 1]);
         sides
     };

@@ -272,6 +272,20 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
     side
 }
 
+/// A writer and a reader on two FUSE mounts: their numbers differ, which says nothing.
+pub fn apart() -> [Side; 2] {
+    let mut sides = pair();
+    super::on(&mut sides, &named("fuse.bindfs", 0x6573_5546));
+    with_shm(&mut sides[1], |shm| {
+        shm.device.minor = 9;
+        seen(&mut shm.maps_identity).device.minor = 9;
+    });
+    for mapping in &mut seen(&mut sides[1].evidence.mappings).mappings {
+        mapping.inode.device.minor = 9;
+    }
+    sides
+}
+
 /// The same side under another name.
 pub fn again(side: &Side, label: &str) -> Side {
     let mut again = side.clone();

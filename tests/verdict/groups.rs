@@ -33,14 +33,34 @@ fn one_refuted_pair_refutes_all() {
 #[test]
 fn a_refuted_pair_inside_a_group_refutes() {
     let mut sides = three();
+    // The middle one, where nobody is at work, proves with each; the outer two have two inodes at one time.
+    sides[1].evidence.files.shm = Observation::missing("ENOENT");
+    sides[1].evidence.files.wal = Observation::missing("ENOENT");
+    own_shm(&mut sides[2], 78);
+    for side in &mut sides {
+        seen(&mut side.evidence.users).users.clear();
+    }
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Proven).count(), 2);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+    assert!(comparison.verdict.groups.is_empty(), "{:?}", comparison.verdict.groups);
+    assert_eq!(comparison.verdict.undecided, [WRITER, READER, THIRD]);
+}
+
+#[test]
+fn a_pair_that_contradicts_itself_leaves_a_chain_of_proofs_undecided() {
+    let mut sides = three();
     // Apart in time each proves with the middle one, but the outer two contradict each other.
     sides[0].evidence.samples = vec![sample(100, 9)];
     sides[1].evidence.samples.clear();
     sides[2].evidence.samples = vec![sample(300, 8)];
     let comparison = compare(&sides, false);
-    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
-    assert!(comparison.verdict.groups.is_empty(), "{:?}", comparison.verdict.groups);
-    assert_eq!(comparison.verdict.undecided, [WRITER, READER, THIRD]);
+    assert_eq!(comparison.verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Proven).count(), 2);
+    let verdict = &comparison.verdict;
+    assert_eq!([verdict.sharing, verdict.memory, verdict.locks], [Answer::Undecided; 3]);
+    assert!(verdict.groups.is_empty(), "{:?}", verdict.groups);
+    assert_eq!(verdict.undecided, [WRITER, READER, THIRD]);
+    assert_eq!(codes(&comparison), ["captures_diverged"]);
 }
 
 #[test]
