@@ -3,9 +3,9 @@
 //! This evidence counts if there is no `-shm` to compare: it is missing on a side, or it was created again between the
 //! captures or during one.
 
-use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
+use super::{About, Because, Fact, Pair, Placed, Says, Side, identity, reach};
 use crate::evidence::{FileView, Observation};
-use crate::sides::{DirectoryFact, Identity, OtherName, Part, Recorded, Unseen, What};
+use crate::sides::{DirectoryFact, Identity, NotReached, Part, Recorded, Unseen, What};
 
 /// The folder as evidence. `shm` is what was found about the identity of the `-shm`.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
@@ -15,7 +15,10 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
     let (says, fact) = match identity::judge(pair, Part::Directory) {
         one @ Identity::OneInode(_) => match same_name(pair) {
             Err(reason) => (Says::Silent, DirectoryFact::Silent(reason)),
-            Ok(name) if needed => (Says::Proves, DirectoryFact::OpenersMeet(one, name)),
+            Ok(name) if needed => match reach::by_folder(pair, shm) {
+                Ok(()) => (Says::Proves, DirectoryFact::OpenersMeet(one, name)),
+                Err(reason) => (Says::Silent, DirectoryFact::Silent(reason)),
+            },
             Ok(_) => (Says::Supports, DirectoryFact::Identity(one)),
         },
         alike @ Identity::Alike(..) => (Says::Supports, DirectoryFact::Identity(alike)),
@@ -27,11 +30,11 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
 }
 
 /// The file name of the database, if it is the same on both sides and no mount covers one of the names.
-fn same_name(pair: &Pair<'_>) -> Result<String, OtherName> {
+fn same_name(pair: &Pair<'_>) -> Result<String, NotReached> {
     let name = |of: Placed<'_>| of.side.evidence.files.database_path.rsplit('/').next().unwrap_or_default().to_owned();
     let (a, b) = (name(pair.a), name(pair.b));
     if a != b {
-        return Err(OtherName::Names([(pair.a.index, a), (pair.b.index, b)]));
+        return Err(NotReached::Names([(pair.a.index, a), (pair.b.index, b)]));
     }
     uncovered(pair.a)?;
     uncovered(pair.b)?;
@@ -39,9 +42,9 @@ fn same_name(pair: &Pair<'_>) -> Result<String, OtherName> {
 }
 
 /// Whether every file was reached through the folder's own mount.
-fn uncovered(of: Placed<'_>) -> Result<(), OtherName> {
+fn uncovered(of: Placed<'_>) -> Result<(), NotReached> {
     let files = &of.side.evidence.files;
-    let unseen = |what, reason| OtherName::Unseen(Unseen { side: of.index, what, reason });
+    let unseen = |what, reason| NotReached::Unseen(Unseen { side: of.index, what, reason });
     let mount = |part: Part, file: &FileView| {
         file.mount_id.value().copied().ok_or_else(|| unseen(What::Mount(part), Recorded::of(&file.mount_id)))
     };
@@ -50,7 +53,7 @@ fn uncovered(of: Placed<'_>) -> Result<(), OtherName> {
     for part in [Part::Database, Part::Wal, Part::Shm] {
         match part.of(files) {
             Observation::Seen { value } if mount(part, value)? == directory => {}
-            Observation::Seen { .. } => return Err(OtherName::OwnMount(part, of.index)),
+            Observation::Seen { .. } => return Err(NotReached::OwnMount(part, of.index)),
             Observation::Missing { .. } if part != Part::Database => {}
             other => return Err(unseen(What::File(part), Recorded::of(other))),
         }

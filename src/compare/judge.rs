@@ -2,10 +2,10 @@
 
 use super::{
     About, Answer, Because, Fact, HeldBack, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history,
-    identity, lock_pairing, mappings, pages, temporal, went_back,
+    identity, lock_pairing, mappings, pages, reach, temporal, went_back,
 };
 use crate::evidence::{ClockSample, Observation};
-use crate::sides::{Doubt, Identity, NoProof, OneSide, Part};
+use crate::sides::{DirectoryFact, Doubt, Identity, NoProof, NotReached, OneSide, Part};
 
 /// Two sides and the verdict about them.
 pub(super) struct Judged<'a> {
@@ -36,14 +36,21 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
         sharing => sharing,
     };
-    let held_back = pairing.held_back.filter(|why| match why {
-        HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
-        _ => sharing == Answer::Proven,
+    let of_processes_or_mode = pairing.held_back.filter(|why| {
+        sharing == Answer::Proven
+            || match why {
+                // The folder is one, and does not prove for a reason that the processes, or the mode, explain better.
+                HeldBack::Rollback(_) => matches!(not_reached(&because), Some(NotReached::NotWal(_))),
+                HeldBack::Exclusive(..) => matches!(not_reached(&because), Some(NotReached::Exclusive(_))),
+                HeldBack::MadeAnew(..) => matches!(not_reached(&because), Some(NotReached::RemovedAlone)),
+                HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
+                _ => false,
+            }
     });
-    let held_back = contradicted(pair, &because, [memory, locks]).or(held_back);
+    let unusable = || reach::held_back(pair).filter(|_| sharing == Answer::Proven);
+    let held_back = contradicted(pair, &because, [memory, locks]).or(of_processes_or_mode).or_else(unusable);
     let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
-    if matches!(held_back, Some(HeldBack::Rollback(_) | HeldBack::Exclusive(..) | HeldBack::Contradicted(_))) {
-        // There is no wal-index that anybody could share, or everything that was seen may be of two machines.
+    if held_back.as_ref().is_some_and(HeldBack::leaves_nothing_shared) {
         (memory, locks) = (Answer::Undecided, Answer::Undecided);
     }
     let FilesBeside { shm, two_files, doubt } = files;
@@ -62,6 +69,14 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         held_back,
         pages_of_processes: of_processes,
     }
+}
+
+/// Why the folder does not prove, although it is one.
+fn not_reached(because: &[Because]) -> Option<&NotReached> {
+    because.iter().find_map(|item| match &item.fact {
+        Fact::DirectoryIdentity(DirectoryFact::Silent(why)) => Some(why),
+        _ => None,
+    })
 }
 
 /// Identity of two captures says that the files are one, and what they show does not fit together. Either files were

@@ -20,6 +20,7 @@ mod lock_pairing;
 mod mappings;
 mod pages;
 mod probe;
+mod reach;
 mod side;
 mod temporal;
 mod users;

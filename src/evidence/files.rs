@@ -21,6 +21,16 @@ pub struct FileSystem {
     pub fsid: String,
 }
 
+/// Whether a mount lets the files on it be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum MountAccess {
+    /// It does.
+    ReadWrite,
+    /// The mount or its file system is read-only.
+    ReadOnly,
+}
+
 /// What one open descriptor shows of its file: fstat, statx, ioctl, statfs, and a mapping of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
@@ -60,6 +70,9 @@ pub struct FileView {
     /// this device number.
     #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<u64>"))]
     pub disk_sequence: Observation<u64>,
+    /// Whether the mount through which it was opened is read-only: `f_flag` of statvfs(3).
+    #[cfg_attr(feature = "capture", serde(default = "super::not_recorded::<MountAccess>"))]
+    pub mount_access: Observation<MountAccess>,
     /// The file system.
     pub file_system: Observation<FileSystem>,
     /// Device and inode as the kernel prints them for a mapping of this file. Only looked at for the `-shm`.

@@ -26,7 +26,7 @@ mod time;
 mod users;
 
 pub use crate::number::Device;
-pub use files::{FileSystem, FileView, FilesView};
+pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
 pub use lock_slot::{LockSlot, NoSuchLock};

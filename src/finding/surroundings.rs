@@ -100,6 +100,28 @@ fn may(file: &FileView, uid: u32, gid: u32, wanted: u32) -> Option<bool> {
     }
 }
 
+/// Whether a user can write somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayWrite {
+    /// It can, by owner and mode.
+    Yes,
+    /// The user with this number cannot.
+    No(u32),
+    /// It depends on what is not known.
+    NotKnown,
+}
+
+/// Whether the user whose files were looked at can write to a file, or make one in a folder, by owner and mode.
+#[must_use]
+pub fn may_write(evidence: &Evidence, file: &FileView) -> MayWrite {
+    let HostView { uid: Some(uid), gid: Some(gid), .. } = evidence.host else { return MayWrite::NotKnown };
+    match may(file, uid, gid, 0o2) {
+        Some(true) => MayWrite::Yes,
+        Some(false) => MayWrite::No(uid),
+        None => MayWrite::NotKnown,
+    }
+}
+
 /// Whether the user whose files these are can write to them: worth saying of a container, and not of an examiner who looks
 /// at files that are meant to be read only.
 #[must_use]

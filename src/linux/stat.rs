@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{AtFlags, StatFs, Statx, StatxFlags, fstatfs, fstatvfs, statx};
+use rustix::fs::{AtFlags, StatFs, StatVfsMountFlags, Statx, StatxFlags, fstatfs, fstatvfs, statx};
 
 use crate::evidence::file_system::FileSystemKind;
-use crate::evidence::{Device, FileSystem, FileView, Mount, Observation, Timestamp};
+use crate::evidence::{Device, FileSystem, FileView, Mount, MountAccess, Observation, Timestamp};
 use crate::linux::file_id::device;
 use crate::linux::procfs::Proc;
 use crate::linux::sys;
@@ -40,6 +40,7 @@ pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> 
         },
         unique_mount_id: unique_mount_id(file),
         disk_sequence: disk_sequence(device(stat.dev())),
+        mount_access: mount_access(file),
         file_system: file_system(file, mount_of(&mount_id, mounts)),
         mount_id,
         maps_identity: Observation::missing("looked at for the -shm only"),
@@ -120,6 +121,17 @@ fn disk_sequence(device: Device) -> Observation<u64> {
         Ok(Ok(sequence)) => Observation::seen(sequence),
         Ok(Err(_)) => Observation::unsupported(format!("{at}/diskseq is no number")),
         Err(error) => unseen(&format!("{at}/diskseq"), &error),
+    }
+}
+
+/// folklore: of a descriptor, statvfs(3) answers for the mount that it was opened through, and counts a read-only file
+/// system as well as a read-only mount (`calculate_f_flags`, fs/statfs.c). Held by
+/// `a_read_only_mount_is_recorded_for_every_file_reached_through_it`.
+fn mount_access(file: &File) -> Observation<MountAccess> {
+    match fstatvfs(file) {
+        Ok(stat) if stat.f_flag.contains(StatVfsMountFlags::RDONLY) => Observation::seen(MountAccess::ReadOnly),
+        Ok(_) => Observation::seen(MountAccess::ReadWrite),
+        Err(errno) => unseen("fstatvfs", &errno.into()),
     }
 }
 

@@ -3,13 +3,14 @@
 use super::finding::LOST_TAIL;
 use super::identity::identity;
 use super::pairing::{pairing, unpaired};
+use super::reach::not_reached;
 use super::sides::{cut_off, different_at, fell_behind};
 use super::unseen::{no_common_clock, no_common_kernel, not_refuted, replaced_during_capture, unseen};
 use super::words::{Names, process, processes};
 use crate::compare::{
     BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Identity, MappedBy,
-    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, NotRefuted, OneSide, OtherName,
-    PageFact, PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
+    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, NotRefuted, OneSide, PageFact,
+    PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
 };
 use crate::evidence::live::{Mapper, NoFrame};
 
@@ -170,15 +171,7 @@ fn directory(fact: &DirectoryFact, names: Names<'_>) -> String {
             format!("{}; files in different directories can still be one by mounts or hard links", identity(two, names))
         }
         DirectoryFact::Identity(found) => identity(found, names),
-        DirectoryFact::Silent(OtherName::Names([(a, x), (b, y)])) => {
-            format!("the database is called {x} on {} and {y} on {}", names.of(*a), names.of(*b))
-        }
-        DirectoryFact::Silent(OtherName::OwnMount(file, side)) => format!(
-            "on {} the {} is a mount of its own: the directory says nothing about it",
-            names.of(*side),
-            file.name()
-        ),
-        DirectoryFact::Silent(OtherName::Unseen(what)) => unseen(what, names),
+        DirectoryFact::Silent(why) => not_reached(why, names),
     }
 }
 

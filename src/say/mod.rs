@@ -12,6 +12,8 @@ pub mod lineage;
 mod look;
 #[cfg(feature = "capture")]
 mod pairing;
+#[cfg(feature = "capture")]
+mod reach;
 mod sides;
 pub mod unseen;
 mod users;

@@ -18,6 +18,9 @@ pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
         What::BirthTime(file) => of_part("birth time", file),
         What::Generation(file) => of_part("inode generation", file),
         What::Mount(file) => of_part("mount", file),
+        What::MountAccess(file) => of_part("way of mounting", file),
+        What::JournalMode => format!("the journal mode of {label} was"),
+        What::DatabaseLock => format!("the lock on the database of {label} was"),
         What::Mappings => format!("the mappings of {label} were"),
         What::MountNamespace => format!("the mount namespace of {label} was"),
     };

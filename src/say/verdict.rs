@@ -3,6 +3,7 @@
 use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
 use super::pairing::{beside, has_suspects, held_back, is_assumed};
+use super::reach::of_folder;
 use super::words::Names;
 use crate::compare::{
     About, Answer, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon, OneSide,
@@ -208,6 +209,10 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         return sentences;
     }
     let open = || verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Undecided);
+    if let Some(why) = open().find_map(|pair| of_folder(pair, names)) {
+        sentences.push(why);
+        return sentences;
+    }
     if let Some(pair) = open().find(|pair| pair.one_side.is_none())
         && matches!(pair.shm, Identity::Alike(..) | Identity::Replaced(_) | Identity::Unknown(_))
     {

@@ -217,18 +217,28 @@ pub enum DirectoryFact {
     Identity(Identity),
     /// There are two folders, and no `-shm` in either. Each side would create its own.
     OpenersPart(Identity),
-    /// It is one folder, but it is not known that both sides would find the same file in it.
-    Silent(OtherName),
+    /// It is one folder, but it is not known that both sides would find the same file in it, or could use it.
+    Silent(NotReached),
 }
 
-/// Why one folder does not lead to one `-shm`.
+/// Why one folder does not lead to one `-shm` in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OtherName {
+pub enum NotReached {
     /// The database has another name on each side.
     Names([(SideIndex, String); 2]),
     /// A file of this side is a mount of its own.
     OwnMount(Part, SideIndex),
+    /// The header of the database of this side does not say WAL: there is no wal-index.
+    NotWal(SideIndex),
+    /// Somebody holds the database of this side exclusively: nobody else can open it.
+    Exclusive(SideIndex),
+    /// The folder is mounted read-only on this side: nobody there can make a `-shm`.
+    ReadOnly(SideIndex),
+    /// The user with this number, whose files were looked at on this side, cannot write in the folder.
+    FolderClosed(SideIndex, u32),
+    /// A `-shm` was removed while the `-wal` stayed: a process may go on with it.
+    RemovedAlone,
     /// Something was not seen.
     Unseen(Unseen),
 }

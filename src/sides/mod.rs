@@ -105,6 +105,12 @@ pub enum What {
     Generation(Part),
     /// The mount through which a file was reached.
     Mount(Part),
+    /// Whether the mount through which a file was reached lets it be written to.
+    MountAccess(Part),
+    /// The journal mode in the header of the database.
+    JournalMode,
+    /// The lock on the database.
+    DatabaseLock,
     /// The processes that map the `-shm`.
     Mappings,
     /// The mount namespace.

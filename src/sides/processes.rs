@@ -79,6 +79,8 @@ pub enum HeldBack {
     Rollback(SideIndex),
     /// Processes hold the whole database exclusively: nobody else can open it. No process: somebody who is not visible.
     Exclusive(SideIndex, Vec<Process>),
+    /// On this side the `-shm` can only be read, and nobody was seen who keeps it alive.
+    ReadOnly(SideIndex),
     /// Processes go on with files that lay at the path of this side before.
     OnReplacedFiles(SideIndex, Vec<Process>),
     /// Processes use the wal-index of this side with another database file than its path leads to.
@@ -89,6 +91,22 @@ pub enum HeldBack {
     OnOneOther(InodeId, Vec<Process>),
     /// Processes of the earlier capture used a `-shm` that is another one by now, and nobody saw them end.
     MadeAnew(SideIndex, Vec<Process>),
+}
+
+impl HeldBack {
+    /// Whether it means that not even memory or locks are known to be shared: there is no wal-index that both sides can
+    /// use, or all that was seen may be of two machines.
+    #[must_use]
+    pub const fn leaves_nothing_shared(&self) -> bool {
+        match self {
+            Self::Contradicted(_) | Self::Rollback(_) | Self::Exclusive(..) | Self::ReadOnly(_) => true,
+            Self::OnReplacedFiles(..)
+            | Self::OtherDatabase(..)
+            | Self::MayBeElsewhere(..)
+            | Self::OnOneOther(..)
+            | Self::MadeAnew(..) => false,
+        }
+    }
 }
 
 /// Who maps a page of the `-shm`, and on which side.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use walscope::evidence::{MountAccess, Observation};
 use walscope::finding::Code;
 use walscope::finding::surroundings::needs_care;
 
@@ -177,4 +178,32 @@ fn file_systems_are_recognized_by_their_type_and_local_ones_need_no_care() {
     for name in ["ext4", "xfs", "btrfs", "tmpfs", "f2fs", "zfs", "nfsd", "fusectl", "overlayfs.x", ""] {
         assert!(needs_care(name).is_none(), "{name}");
     }
+}
+
+/// Every descriptor answers for the mount that it was opened through.
+#[test]
+fn a_read_only_mount_is_recorded_for_every_file_reached_through_it() {
+    if !root() {
+        return;
+    }
+    let (_folder, database, _sqlite) = world();
+    let folder = database.parent().unwrap().display();
+    let mounts = format!("mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}");
+    let script = format!("{mounts} && exec \"$0\" snapshot \"$1\" -o -");
+    let access = |command: &mut Command| {
+        let out = command.stdin(Stdio::null()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let scratch = tempfile::tempdir().unwrap();
+        let bundle = scratch.path().join("a.walsnap");
+        fs::write(&bundle, out.stdout).unwrap();
+        let files = walscope::bundle::Capture::open(&bundle).unwrap().manifest.evidence.files;
+        [files.directory, files.database, files.wal, files.shm].map(|file| file.value().unwrap().mount_access.clone())
+    };
+    let mut read_only = Command::new("unshare");
+    read_only.args(["--mount", "--propagation", "private", "sh", "-c", &script, EXE]).arg(&database);
+    let expected = |access: MountAccess| [(); 4].map(|()| Observation::seen(access));
+    assert_eq!(access(&mut read_only), expected(MountAccess::ReadOnly));
+    let mut plain = Command::new(EXE);
+    plain.args(["snapshot", "-o", "-"]).arg(&database);
+    assert_eq!(access(&mut plain), expected(MountAccess::ReadWrite));
 }

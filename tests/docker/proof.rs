@@ -62,3 +62,39 @@ fn two_containers_meet_as_an_ordinary_user_with_default_seccomp_and_capabilities
         }
     }
 }
+
+/// One volume, read-only in the second container: while the writer keeps the `-shm` alive, both share it. Without a `-shm`
+/// the reader cannot make one.
+#[test]
+fn a_read_only_volume_is_proven_only_while_somebody_keeps_the_shm_alive() {
+    let Some(world) = world() else { return };
+    let volume = world.volume("shared");
+    let mut writer = world.shell("writer", &["-v", &format!("{volume}:/data")], "/data/t.db");
+    writer.sql("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1);");
+    let reader = world.shell("reader", &["-v", &format!("{volume}:/data:ro")], "/data/t.db");
+    let folder = tempfile::tempdir().unwrap();
+    let capture = |shell: &Shell, name: &str| {
+        let out = world.exec(shell, &["-u", "0"], &["/walscope", "snapshot", "/data/t.db", "-o", "-"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let bundle = folder.path().join(name);
+        std::fs::write(&bundle, out.stdout).unwrap();
+        bundle
+    };
+    let verdicts = |writer: &Shell, when: &str| {
+        let bundles = [capture(writer, &format!("{when}-a.walsnap")), capture(&reader, &format!("{when}-b.walsnap"))];
+        let live = [writer, &reader].map(|shell| format!("{}:/data/t.db", shell.container));
+        let compare = |command: &mut Command| document(&command.output().unwrap());
+        [
+            compare(Command::new(WALSCOPE).args(["compare", "--json"]).args(live)),
+            compare(Command::new(WALSCOPE).args(["compare", "--json"]).args(bundles)),
+        ]
+    };
+    for found in verdicts(&writer, "alive") {
+        assert_eq!(found["verdict"]["sharing"], "proven", "{found:#}");
+    }
+    writer.sql(".open :memory:");
+    for found in verdicts(&writer, "closed") {
+        assert_eq!(found["verdict"]["sharing"], "undecided", "{found:#}");
+        assert!(found["explanation"].as_str().unwrap().contains("mounted read-only"), "{found:#}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Where there is no `-shm` to compare.
 
 use super::*;
+use walscope::evidence::MountAccess;
 
 /// Nobody has the database open any more: no -shm, no -wal.
 fn at_rest() -> [Side; 2] {
@@ -24,6 +25,155 @@ fn one_directory_proves_paths_where_the_shm_is_missing() {
     assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
 }
 
+/// The -wal of a side, made anew with the -shm.
+fn wal_made_anew(side: &mut Side) {
+    let made = walscope::evidence::FileView { birth_time: Observation::seen(time(150 * SECOND)), ..file(79) };
+    side.evidence.files.wal = Observation::seen(made);
+}
+
+/// SQLite's last close deletes both, or neither.
+#[test]
+fn a_shm_removed_from_beside_its_wal_decides_nothing() {
+    // Made anew, missing on the later side, deleted while a side was looked at, and there again where it was missing.
+    let removed: [fn(&mut [Side; 2]); 4] = [
+        |sides| {
+            own_shm(&mut sides[1], 78);
+            with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+        },
+        |sides| sides[1].evidence.files.shm = Observation::missing("ENOENT"),
+        |sides| with_shm(&mut sides[1], |shm| shm.links = 0),
+        |sides| sides[0].evidence.files.shm = Observation::missing("ENOENT"),
+    ];
+    for (which, remove) in removed.into_iter().enumerate() {
+        let mut sides = pair();
+        remove(&mut sides);
+        unmap(&mut sides);
+        sides.iter_mut().for_each(|side| seen(&mut side.evidence.users).users.clear());
+        for simultaneous in [false, true] {
+            let comparison = compare(&sides, simultaneous && which != 0);
+            let DirectoryFact::Silent(NotReached::RemovedAlone) = directory(&comparison) else {
+                panic!("{which}: {:?}", directory(&comparison))
+            };
+            assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{which}");
+            let explained = explained(&comparison);
+            assert!(explained.contains("removed while the -wal stayed"), "{explained}");
+        }
+    }
+    // Both gone, or both made anew, is what SQLite does.
+    let mut sides = pair();
+    sides[1].evidence.files.shm = Observation::missing("ENOENT");
+    sides[1].evidence.files.wal = Observation::missing("ENOENT");
+    sides.iter_mut().for_each(|side| seen(&mut side.evidence.users).users.clear());
+    assert_eq!(compare(&sides, false).verdict.decided_by, [Kind::DirectoryIdentity]);
+}
+
+fn directory(comparison: &Comparison) -> &DirectoryFact {
+    match fact(comparison, Kind::DirectoryIdentity) {
+        Fact::DirectoryIdentity(fact) => fact,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One folder is not enough where nobody could make or use a wal-index in it.
+#[test]
+fn one_directory_proves_only_what_both_sides_can_reach() {
+    type Change = fn(&mut Side);
+    let cases: [(Change, NotReached); 7] = [
+        (|side| side.database = Some(database(1, 5)), NotReached::NotWal(READER)),
+        (|side| side.database = Some(walscope::format::db::parse_head(&[]).unwrap()), NotReached::NotWal(READER)),
+        (|side| seen(&mut side.evidence.locks).database.state = LockState::Exclusive, NotReached::Exclusive(READER)),
+        (
+            |side| seen(&mut side.evidence.files.directory).mount_access = Observation::seen(MountAccess::ReadOnly),
+            NotReached::ReadOnly(READER),
+        ),
+        (
+            |side| {
+                (side.evidence.host.uid, side.evidence.host.gid) = (Some(1000), Some(1000));
+                seen(&mut side.evidence.files.directory).mode = 0o40_755;
+            },
+            NotReached::FolderClosed(READER, 1000),
+        ),
+        (
+            |side| side.database = None,
+            NotReached::Unseen(Unseen {
+                side: READER,
+                what: What::JournalMode,
+                reason: Recorded("the header of the database was not read".into()),
+            }),
+        ),
+        (
+            |side| side.evidence.locks = Observation::denied("EACCES"),
+            NotReached::Unseen(Unseen { side: READER, what: What::DatabaseLock, reason: Recorded("EACCES".into()) }),
+        ),
+    ];
+    for (change, reason) in cases {
+        for simultaneous in [false, true] {
+            let mut sides = at_rest();
+            change(&mut sides[1]);
+            let comparison = compare(&sides, simultaneous);
+            assert_eq!(directory(&comparison), &DirectoryFact::Silent(reason.clone()));
+            assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{reason:?}");
+        }
+    }
+    // An earlier walscope did not look at the mount.
+    let mut sides = at_rest();
+    seen(&mut sides[1].evidence.files.directory).mount_access = Observation::missing("did not look");
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+}
+
+#[test]
+fn a_read_only_side_needs_somebody_who_keeps_the_shm_alive() {
+    let read_only = |switch| {
+        let mut sides = pair();
+        let [writer, reader] = &mut sides;
+        with_shm(reader, |shm| shm.mount_access = Observation::seen(MountAccess::ReadOnly));
+        for side in [&mut *writer, &mut *reader] {
+            seen(&mut side.evidence.users).users.clear();
+            seen(&mut side.evidence.mappings).mappings.clear();
+            seen(&mut side.evidence.locks).shm.dead_man_switch.state = switch;
+        }
+        sides
+    };
+    for (switch, expected) in [
+        (LockState::Shared, Answer::Proven),
+        (LockState::Free, Answer::Undecided),
+        (LockState::Unknown, Answer::Undecided),
+    ] {
+        for simultaneous in [false, true] {
+            let comparison = compare(&read_only(switch), simultaneous);
+            let verdict = &comparison.verdict;
+            assert_eq!([verdict.sharing, verdict.memory, verdict.locks], [expected; 3], "{switch:?}");
+            let held = (expected == Answer::Undecided).then_some(HeldBack::ReadOnly(READER));
+            assert_eq!(verdict.pairs[0].held_back, held);
+        }
+    }
+    // A -shm whose mode keeps the user out, as captured by that user.
+    let mut sides = read_only(LockState::Free);
+    with_shm(&mut sides[1], |shm| shm.mount_access = Observation::seen(MountAccess::ReadWrite));
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+    (sides[1].evidence.host.uid, sides[1].evidence.host.gid) = (Some(1000), Some(1000));
+    assert_eq!(compare(&sides, false).verdict.pairs[0].held_back, Some(HeldBack::ReadOnly(READER)));
+    // What was seen of the switch before the read-only side was looked at does not count; what was seen later does.
+    let mut sides = read_only(LockState::Free);
+    seen(&mut sides[0].evidence.locks).shm.dead_man_switch.state = LockState::Shared;
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Undecided);
+    assert_eq!(compare(&sides, true).verdict.sharing, Answer::Proven);
+    let mut sides = read_only(LockState::Shared);
+    seen(&mut sides[1].evidence.files.shm).mount_access = Observation::missing("did not look");
+    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
+}
+
+/// A process of another PID namespace, for example: only the lock shows.
+#[test]
+fn a_database_held_exclusively_by_nobody_that_was_seen_is_undecided() {
+    let mut sides = pair();
+    sides.iter_mut().for_each(|side| seen(&mut side.evidence.users).users.clear());
+    seen(&mut sides[0].evidence.locks).database.state = LockState::Exclusive;
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.pairs[0].held_back, Some(HeldBack::Exclusive(WRITER, Vec::new())));
+    assert!(explained(&comparison).contains("Somebody who is not visible"), "{}", explained(&comparison));
+}
+
 #[test]
 fn a_denied_shm_is_not_a_missing_one() {
     let mut sides = at_rest();
@@ -38,6 +188,7 @@ fn a_recreated_shm_lets_the_directory_decide() {
     let mut sides = pair();
     own_shm(&mut sides[1], 78);
     with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+    wal_made_anew(&mut sides[1]);
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
     assert_eq!(comparison.verdict.subject, Subject::Paths);

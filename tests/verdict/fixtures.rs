@@ -5,6 +5,7 @@ use std::sync::Arc;
 use walscope::compare::{Comparison, FrameHeaders, LivePair, Side, compare_live};
 use walscope::evidence::live::*;
 use walscope::evidence::*;
+use walscope::format::db::{DatabaseHead, parse_head};
 use walscope::format::shm::{CheckpointInfo, IndexHead, IndexHeader};
 use walscope::format::wal::WalHeader;
 use walscope::number::{ByteOrder, Checksum, FrameNumber, Salts, Stride};
@@ -54,6 +55,7 @@ pub fn file(inode: u64) -> FileView {
         mount_id: Observation::seen(5),
         unique_mount_id: Observation::missing("each side has mounts of its own"),
         disk_sequence: Observation::seen(9),
+        mount_access: Observation::seen(MountAccess::ReadWrite),
         file_system: Observation::seen(ext4()),
         maps_identity: Observation::seen(InodeId { device, inode }),
     }
@@ -148,7 +150,7 @@ pub fn checksum(frame: u64) -> Checksum {
 pub fn locks(dead_man_switch: LockState) -> LocksView {
     let mut shm = ShmLocks::unknown("not asked");
     shm.dead_man_switch.state = dead_man_switch;
-    LocksView { shm, database: ByteLock::unknown("not asked") }
+    LocksView { shm, database: ByteLock { state: LockState::Shared, reason: None, holders: Vec::new() } }
 }
 
 pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
@@ -179,6 +181,15 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
             unused: 0,
         },
     }
+}
+
+/// The head of a database. `mode`: 1 rollback journal, 2 WAL.
+pub fn database(mode: u8, change_counter: u32) -> DatabaseHead {
+    let mut bytes = [0; 100];
+    bytes[..16].copy_from_slice(b"SQLite format 3\0");
+    bytes[16..20].copy_from_slice(&[16, 0, mode, mode]);
+    bytes[24..28].copy_from_slice(&change_counter.to_be_bytes());
+    parse_head(&bytes).unwrap()
 }
 
 /// A WAL whose every frame commits.
@@ -265,6 +276,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
         page_tables: Observation::missing("not looked at"),
     };
     let mut side = Side::new(label, evidence);
+    side.database = Some(database(2, 5));
     side.shm = Some(index(9, SALTS));
     side.wal = wal(9, SALTS, 0);
     side.wal_captured = true;

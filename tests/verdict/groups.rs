@@ -68,6 +68,7 @@ fn an_undecided_pair_is_proven_through_a_third_side() {
     let mut sides = three();
     // The middle capture found nobody at work; the last found a -shm of unknown age.
     sides[1].evidence.files.shm = Observation::missing("ENOENT");
+    sides[1].evidence.files.wal = Observation::missing("ENOENT");
     seen(&mut sides[0].evidence.users).users.clear();
     own_shm(&mut sides[2], 78);
     with_shm(&mut sides[2], |shm| shm.birth_time = Observation::unsupported("no btime"));

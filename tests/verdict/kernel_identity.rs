@@ -342,7 +342,8 @@ fn a_deleted_shm_neither_proves_nor_refutes_by_identity() {
         with_shm(&mut sides[1], |shm| shm.links = 0);
         let comparison = compare(&sides, true);
         assert_eq!(says(&comparison, Kind::KernelIdentity), Says::Silent);
-        assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
+        // It was removed and the -wal stayed: a process that had it goes on with it.
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided);
         assert_eq!(codes(&comparison), ["shm_deleted"]);
     }
 }
@@ -481,6 +482,10 @@ fn a_database_or_wal_that_was_replaced_under_its_wal_index_leaves_it_undecided()
         // Short-lived writers make all of them anew.
         own_shm(&mut sides[1], 78);
         with_shm(&mut sides[1], |shm| shm.birth_time = Observation::seen(time(150 * SECOND)));
+        sides[1].evidence.files.wal = Observation::seen(walscope::evidence::FileView {
+            birth_time: Observation::seen(time(150 * SECOND)),
+            ..file(80)
+        });
         assert_eq!(compare(&sides, false).verdict.decided_by, [Kind::DirectoryIdentity]);
     }
 }

@@ -175,6 +175,14 @@ fn an_shm_that_was_made_anew_under_a_process_leaves_it_open() {
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Undecided);
     assert!(explained(&comparison).contains("process 11"), "{}", explained(&comparison));
+    // The -wal made anew with it, as by a last close: the folder would prove.
+    sides[1].evidence.files.wal = Observation::seen(walscope::evidence::FileView {
+        birth_time: Observation::seen(time(150 * SECOND)),
+        ..file(79)
+    });
+    let comparison = compare(&sides, false);
+    assert_eq!(comparison.verdict.sharing, Answer::Undecided);
+    assert!(explained(&comparison).contains("process 11"), "{}", explained(&comparison));
     // Nobody used the first one, or its process uses the second.
     let again = seen(&mut sides[0].evidence.users).users.remove(0);
     assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);

@@ -67,6 +67,14 @@ pub const PIECES: &[Piece] = &[
         take: |side| of(&mut side.evidence.files.directory, |file| file.mount_id = gone()),
     },
     Piece {
+        name: "files.directory.mount_access",
+        take: |side| of(&mut side.evidence.files.directory, |file| file.mount_access = gone()),
+    },
+    Piece {
+        name: "files.shm.mount_access",
+        take: |side| of(&mut side.evidence.files.shm, |file| file.mount_access = gone()),
+    },
+    Piece {
         name: "files.directory.disk_sequence",
         take: |side| of(&mut side.evidence.files.directory, |file| file.disk_sequence = gone()),
     },
@@ -125,6 +133,7 @@ pub const PIECES: &[Piece] = &[
     Piece { name: "locks", take: |side| side.evidence.locks = gone() },
     Piece { name: "samples", take: |side| side.evidence.samples.clear() },
     Piece { name: "page_tables", take: |side| side.evidence.page_tables = gone() },
+    Piece { name: "bytes of the database", take: |side| side.database = None },
     Piece { name: "bytes of the -shm", take: |side| side.shm = None },
     Piece { name: "bytes of the -wal", take: |side| side.wal = walscope::wal::WalFacts::absent() },
 ];
@@ -244,7 +253,9 @@ fn every_piece_has_a_name_of_its_own_and_takes_something_away() {
     for piece in PIECES {
         let mut less = side.clone();
         (piece.take)(&mut less);
-        let bytes = less.shm.is_some() != side.shm.is_some() || less.wal != side.wal;
+        let bytes = less.shm.is_some() != side.shm.is_some()
+            || less.wal != side.wal
+            || less.database.is_some() != side.database.is_some();
         assert!(bytes || less.evidence != side.evidence, "{} takes nothing away", piece.name);
     }
     for piece in LIVE_PIECES {

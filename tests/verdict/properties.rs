@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use super::pieces::{LIVE_PIECES, PIECES, of};
 use super::*;
 use walscope::evidence::live::{BeaconLook, Live, Mapper, Sight};
-use walscope::evidence::{Access, DatabaseLock, FileOpen, FileView, Observation, OtherIndex, SwitchLock};
+use walscope::evidence::{Access, DatabaseLock, FileOpen, FileView, MountAccess, Observation, OtherIndex, SwitchLock};
+use walscope::number::Checksum;
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 33;
+const VARIATIONS: u32 = 40;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 
@@ -77,6 +78,13 @@ fn vary(sides: &mut [Side; 2], which: u32) {
                 }
             }
         }
+        33 => of(&mut b.evidence.files.directory, |file| file.mount_access = Observation::seen(MountAccess::ReadOnly)),
+        34 => with_shm(b, |shm| shm.mount_access = Observation::seen(MountAccess::ReadOnly)),
+        35 => seen(&mut b.evidence.locks).shm.dead_man_switch.state = LockState::Free,
+        36 => seen(&mut b.evidence.locks).database.state = LockState::Exclusive,
+        37 => b.database = Some(database(1, 5)),
+        38 => b.database = Some(database(2, 4)),
+        39 => b.wal.last_commit.as_mut().into_iter().for_each(|last| last.checksum = Checksum([1, 1])),
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }
