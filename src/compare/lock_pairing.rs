@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use super::{About, Because, Fact, Pair, Placed, Says, mappings, users};
-use crate::evidence::{Access, Observation, Role, SwitchLock, User};
+use crate::evidence::{Access, Evidence, LockState, Observation, Role, SwitchLock, User};
 use crate::finding;
 use crate::finding::users::role;
 use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, SideIndex, UsersOf};
@@ -63,7 +63,9 @@ fn in_rollback_mode(of: Placed<'_>) -> bool {
 }
 
 fn held_by_the_unseen(of: Placed<'_>) -> bool {
-    of.side.evidence.users.value().is_some_and(|view| view.exclusive_unseen)
+    let Evidence { users, locks, .. } = &of.side.evidence;
+    let by_lock = || locks.value().is_some_and(|locks| locks.database.state == LockState::Exclusive);
+    users.value().map_or_else(by_lock, |view| view.exclusive_unseen)
 }
 
 fn seen(of: Placed<'_>, users: &[&User]) -> UsersOf {

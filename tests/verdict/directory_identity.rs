@@ -163,11 +163,11 @@ fn a_read_only_side_needs_somebody_who_keeps_the_shm_alive() {
     assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
 }
 
-/// A process of another PID namespace, for example: only the lock shows.
+/// Where nobody looked at the processes, only the lock shows.
 #[test]
 fn a_database_held_exclusively_by_nobody_that_was_seen_is_undecided() {
     let mut sides = pair();
-    sides.iter_mut().for_each(|side| seen(&mut side.evidence.users).users.clear());
+    sides.iter_mut().for_each(|side| side.evidence.users = Observation::missing("did not look"));
     seen(&mut sides[0].evidence.locks).database.state = LockState::Exclusive;
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.pairs[0].held_back, Some(HeldBack::Exclusive(WRITER, Vec::new())));
