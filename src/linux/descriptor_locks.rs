@@ -1,5 +1,7 @@
 //! Locks that processes hold through their descriptors, from `/proc/PID/fdinfo` of every process.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
@@ -37,26 +39,66 @@ pub fn search(proc: &Proc, files: &[LockedFile]) -> Vec<(u32, LockLine)> {
 /// # Errors
 /// What the system said: EACCES without the permission to trace the process, ENOENT or ESRCH when it has ended.
 pub fn holds(process: &Process, files: &[LockedFile], bytes: &Range<u64>) -> io::Result<bool> {
+    let inodes = files.iter().map(|file| file.inode).collect();
+    Ok(of_inodes(process, &inodes)?.iter().any(|line| is_on(line, files, bytes)))
+}
+
+/// The locks of processes on some files. Each process is read once, however many files it has locked.
+#[derive(Debug, Default)]
+pub struct HeldLocks {
+    inodes: BTreeSet<u64>,
+    read: RefCell<BTreeMap<u32, Vec<LockLine>>>,
+}
+
+impl HeldLocks {
+    /// For files with these inode numbers.
+    pub fn of(inodes: BTreeSet<u64>) -> Self {
+        Self { inodes, read: RefCell::default() }
+    }
+
+    /// Whether a process holds a lock on any of `bytes` of a file, as [`holds`] says. A lock that was not there when the process
+    /// was read is looked for again.
+    ///
+    /// # Errors
+    /// As [`holds`].
+    pub fn holds(&self, process: &Process, files: &[LockedFile], bytes: &Range<u64>) -> io::Result<bool> {
+        let mut read = self.read.borrow_mut();
+        let known = read.entry(process.pid).or_insert_with(|| of_inodes(process, &self.inodes).unwrap_or_default());
+        if known.iter().any(|line| is_on(line, files, bytes)) {
+            return Ok(true);
+        }
+        holds(process, files, bytes)
+    }
+}
+
+/// The locks that a process holds on files with these inode numbers.
+///
+/// # Errors
+/// What the system said: EACCES without the permission to trace the process, ENOENT or ESRCH when it has ended.
+pub fn of_inodes(process: &Process, inodes: &BTreeSet<u64>) -> io::Result<Vec<LockLine>> {
+    let mut found = Vec::new();
+    if inodes.is_empty() {
+        return Ok(found);
+    }
     for name in process.names("fd")? {
         // Other files are told apart by the inode number, so that few texts are read.
         let behind = process.file_behind(&format!("fd/{name}"));
-        if behind.is_ok_and(|behind| !files.iter().any(|file| file.inode == behind.inode)) {
+        if behind.is_ok_and(|behind| !inodes.contains(&behind.inode)) {
             continue;
         }
-        let text = match process.read(&format!("fdinfo/{name}")) {
-            Ok(text) => text,
+        match process.read(&format!("fdinfo/{name}")) {
+            Ok(text) => found.extend(locks(&text)),
             Err(error) if crate::linux::unseen::refused(&error) => return Err(error),
             // The descriptor was closed meanwhile.
-            Err(_) => continue,
-        };
-        let on = |line: &LockLine| {
-            files.iter().any(|file| line.holds(*file, bytes.start, bytes.end.saturating_sub(bytes.start)))
-        };
-        if locks(&text).iter().any(on) {
-            return Ok(true);
+            Err(_) => {}
         }
     }
-    Ok(false)
+    Ok(found)
+}
+
+/// Whether a line is a lock on any of `bytes` of a file.
+pub fn is_on(line: &LockLine, files: &[LockedFile], bytes: &Range<u64>) -> bool {
+    files.iter().any(|file| line.holds(*file, bytes.start, bytes.end.saturating_sub(bytes.start)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::evidence::file_system::{AskedLocks, FileSystemKind, UNKNOWN};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
+use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
@@ -87,7 +88,7 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2], as
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys_of(keys, byte.slot));
     }
     for byte in bytes.iter_mut() {
-        byte.verify(proc, keys_of(keys, byte.slot));
+        byte.verify(proc, keys_of(keys, byte.slot), &HeldLocks::default());
     }
     // Every descriptor of every process is searched only when a lock has no visible holder.
     if bytes.iter().any(Byte::unexplained) {
@@ -98,19 +99,31 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2], as
             byte.ended.retain(|pid| ask(byte.slot).contains(pid));
         }
     }
+    if bytes.iter().any(Byte::may_be_released) {
+        let again = listed(proc);
+        for byte in bytes.iter_mut() {
+            byte.take_released(&again, keys_of(keys, byte.slot));
+        }
+    }
 }
 
-/// Who holds the locks of one `-shm`, from the kernel's answers and from `lines` of `/proc/locks`. Does not search the
+/// Who holds the locks of one `-shm`, from the kernel's answers and from `lines` of `/proc/locks`, if their descriptors carry
+/// the lock. Does not search the
 /// descriptors of every process, because it is called for many files; so the holders of open file description locks are
 /// not named.
 #[must_use]
-pub(super) fn of_shm(proc: &Proc, file: &Arc<File>, mounts: &Observation<Vec<Mount>>, lines: &[LockLine]) -> ShmLocks {
+pub(super) fn of_shm(
+    proc: &Proc,
+    file: &Arc<File>,
+    mounts: &Observation<Vec<Mount>>,
+    (lines, held): (&[LockLine], &HeldLocks),
+) -> ShmLocks {
     let file = Observation::seen(Arc::clone(file));
     let keys = keys(proc, &file, mounts);
     ShmLocks::of_each(|slot| {
         let mut byte = Byte::ask(slot, &file);
         byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
-        byte.verify(proc, &keys);
+        byte.verify(proc, &keys, held);
         byte.finish(proc)
     })
 }
@@ -193,6 +206,8 @@ struct Byte {
     keepers: BTreeMap<u32, u32>,
     /// Processes that took a lock and have ended; who has their descriptors is not known.
     ended: BTreeSet<u32>,
+    /// Processes that the kernel named, and whose descriptors do not carry the lock.
+    dropped: BTreeSet<u32>,
     /// Whether the lock table does not tell who holds it: it lists a lock of an open file description, without a process,
     /// or a process whose descriptors do not carry the lock.
     untold: bool,
@@ -221,7 +236,7 @@ impl Byte {
 
     fn new(slot: LockSlot, state: LockState, reason: Option<String>) -> Self {
         let (pids, ended) = (BTreeSet::new(), BTreeSet::new());
-        Self { slot, state, reason, pids, keepers: BTreeMap::new(), ended, untold: false }
+        Self { slot, state, reason, pids, keepers: BTreeMap::new(), ended, dropped: BTreeSet::new(), untold: false }
     }
 
     fn of(slot: LockSlot, lock: &ByteLock) -> Self {
@@ -254,18 +269,22 @@ impl Byte {
     /// with another process (clone(2), CLONE_FILES) and outlive it; then the pid is free to be used again. `/proc/PID/fdinfo`
     /// lists the locks of the descriptors that the process has now. fs/locks.c (`show_fd_locks`); held by
     /// `a_lock_is_not_said_to_be_held_by_a_process_whose_descriptors_do_not_carry_it`.
-    fn verify(&mut self, proc: &Proc, keys: &[LockedFile]) {
+    fn verify(&mut self, proc: &Proc, keys: &[LockedFile], held: &HeldLocks) {
         if !proc.has("locks") {
             return;
         }
         let bytes = self.slot.bytes();
         for pid in std::mem::take(&mut self.pids) {
-            match proc.process(pid).and_then(|process| descriptor_locks::holds(&process, keys, &bytes)) {
+            match proc.process(pid).and_then(|process| held.holds(&process, keys, &bytes)) {
                 Ok(true) => {
                     self.pids.insert(pid);
                 }
-                Ok(false) => self.untold = true,
+                Ok(false) => {
+                    self.untold = true;
+                    self.dropped.insert(pid);
+                }
                 Err(error) if vanished(&error) => {
+                    self.dropped.insert(pid);
                     self.ended.insert(pid);
                 }
                 // The word of the lock table is all that there is.
@@ -284,6 +303,30 @@ impl Byte {
             if keys.iter().any(|file| line.holds(*file, bytes.start, bytes.end - bytes.start)) {
                 self.keepers.insert(*keeper, taker);
                 self.ended.remove(&taker);
+            }
+        }
+    }
+
+    /// Whether nobody is known to hold it, and somebody held it when the kernel was asked.
+    fn may_be_released(&self) -> bool {
+        self.unexplained() && self.pids.is_empty() && self.keepers.is_empty() && !self.dropped.is_empty()
+    }
+
+    /// Adds who held it when the kernel was asked and has released it since. `again`: the lock table, read later.
+    ///
+    /// folklore: a reader holds its lock for less than the time that it takes to look at its descriptors. Its lock is gone then,
+    /// while a lock whose taker has ended stays in the table under that number. Seen in one look of twenty beside busy readers;
+    /// held by `who_released_a_lock_meanwhile_is_its_holder_and_who_only_has_the_number_is_not`.
+    fn take_released(&mut self, again: &[LockLine], keys: &[LockedFile]) {
+        if !self.may_be_released() {
+            return;
+        }
+        let bytes = self.slot.bytes();
+        for pid in std::mem::take(&mut self.dropped) {
+            let mine = |line: &&LockLine| line.visible_pid() == Some(pid);
+            if !again.iter().filter(mine).any(|line| descriptor_locks::is_on(line, keys, &bytes)) {
+                self.ended.remove(&pid);
+                self.pids.insert(pid);
             }
         }
     }
@@ -417,6 +460,27 @@ mod tests {
         let free = tempfile::NamedTempFile::new().unwrap();
         let (held, _locking) = locked();
         assert_eq!((opened(free.path()), opened(held.path())), (false, true));
+    }
+
+    #[test]
+    fn who_released_a_lock_meanwhile_is_its_holder_and_who_only_has_the_number_is_not() {
+        let file = LockedFile { device: crate::evidence::Device { major: 254, minor: 0 }, inode: 7 };
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("5/fd")).unwrap();
+        let named = |table: &str, pid: u32| {
+            std::fs::write(root.path().join("locks"), table).unwrap();
+            let mut bytes = [Byte::new(LockSlot::Read4, LockState::Shared, None)];
+            bytes[0].pids = BTreeSet::from([pid]);
+            let proc = Proc::new(root.path());
+            take_holders(&proc, &mut bytes, &[vec![file], vec![]], |_| BTreeSet::new());
+            let [byte] = bytes;
+            byte.pids.into_iter().collect::<Vec<u32>>()
+        };
+        assert_eq!(named("", 5), [5]);
+        assert_eq!(named("1: POSIX  ADVISORY  READ 6 fe:00:7 127 127\n", 5), [5]);
+        assert_eq!(named("1: POSIX  ADVISORY  READ 5 fe:00:7 127 127\n", 5), [0; 0]);
+        // It has ended since.
+        assert_eq!(named("", 6), [6]);
     }
 
     #[test]

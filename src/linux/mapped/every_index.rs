@@ -10,6 +10,7 @@ use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSE
 use super::scan::{Candidate, each_process};
 use super::{closing, index, settle, subvolume, unlocked};
 use crate::evidence::{InSight, InodeId, Mapped};
+use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::Proc;
 use crate::linux::text::namespaces::is_initial_pid_namespace;
 use crate::linux::{lock_view, namespaces};
@@ -59,9 +60,10 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause:
     found.denied_reason = reach.denied_reason;
     found.files_not_looked_at = left_out.len() as u64;
     let locks = lock_view::listed(proc);
+    let held = HeldLocks::of(files.keys().map(|id| id.inode).collect());
     let files = files.into_iter().flat_map(|(id, candidates)| subvolume::divide(id, candidates));
     let mut indexes: Vec<index::Index> =
-        files.filter_map(|file| index::look(proc, file, is_wal_index, &locks)).collect();
+        files.filter_map(|file| index::look(proc, file, is_wal_index, (&locks, &held))).collect();
     found.passing = closing::settle(proc, &mut indexes, &mut pause);
     unlocked::settle(&mut indexes, &mut pause);
     found.indexes = indexes.into_iter().filter_map(index::Index::finish).collect();

@@ -12,6 +12,7 @@ use super::names::{self, Name};
 use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
+use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
 use crate::linux::text::locks::{LockLine, LockedFile};
@@ -35,7 +36,7 @@ pub(super) fn look(
     proc: &Proc,
     file: OneFile,
     is_wal_index: &dyn Fn(&[u8]) -> bool,
-    listed: &[LockLine],
+    locks: (&[LockLine], &HeldLocks),
 ) -> Option<Index> {
     let opened = open_any(proc, &file);
     let head = match &opened {
@@ -65,7 +66,7 @@ pub(super) fn look(
     };
     let locks = match (opened, file.candidates.first()) {
         (Ok(opened), Some(first)) => {
-            let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), listed);
+            let mut locks = lock_view::of_shm(proc, &opened, &mounts_of(proc, first), locks);
             if file.subvolume.is_some() {
                 // folklore: `/proc/locks` also uses the superblock's device, so it would name holders of every
                 // subvolume's file with this inode number. A holder of a wal-index's lock maps the wal-index, so other

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
+use super::limits::{ANCESTORS, DESCRIPTORS_OF_A_PROCESS};
 use super::scan::{Candidate, ProcessMaps};
 use super::settle;
 use crate::evidence::{InodeId, LockSlot};
-use crate::linux::descriptor_locks;
+use crate::linux::descriptor_locks::{is_on, of_inodes};
+use crate::linux::procfs::Process;
+use crate::linux::text::locks::LockLine;
 use crate::linux::text::process::parent;
 
 /// A process, and a file that it has mapped.
@@ -14,48 +17,97 @@ type Suspect = (u32, InodeId);
 
 /// Marks the processes that have a wal-index mapped for writing and hold no lock on it at any of several looks.
 pub(super) fn settle(indexes: &mut [Index], pause: impl FnMut()) {
-    let look = |indexes: &[Index], among: Option<&BTreeSet<Suspect>>| -> BTreeSet<Suspect> {
-        let all = indexes.iter().flat_map(|index| index.file.candidates.iter().map(move |one| (index, one)));
-        let all = all.map(|(index, one)| ((one.process.pid, index.file.id), index, one));
-        let wanted = all.filter(|(suspect, ..)| among.is_none_or(|among| among.contains(suspect)));
-        wanted.filter(|(_, index, one)| is_unlocked(index, one)).map(|(suspect, ..)| suspect).collect()
-    };
     let standing = settle::settle(look(indexes, None), pause, |suspects| look(indexes, Some(suspects)));
     if standing.is_empty() {
         return;
     }
     for index in indexes {
         let suspect = |pid: u32| standing.contains(&(pid, index.file.id));
-        let parents: BTreeMap<u32, Option<u32>> = index.file.candidates.iter().map(parent_of).collect();
+        let candidates: BTreeMap<u32, &Candidate> =
+            index.file.candidates.iter().map(|candidate| (candidate.process.pid, candidate)).collect();
         for process in &mut index.processes {
             process.without_locks = suspect(process.pid);
-            let parent = parents.get(&process.pid).copied().flatten();
-            process.inherited =
-                process.without_locks && parent.is_some_and(|pid| parents.contains_key(&pid) && !suspect(pid));
+            process.inherited = process.without_locks && has_inherited(process.pid, &candidates, suspect);
         }
     }
 }
 
-fn parent_of(candidate: &Candidate) -> (u32, Option<u32>) {
-    (candidate.process.pid, candidate.process.read("stat").ok().and_then(|stat| parent(&stat)))
+/// Whether an ancestor has the mapping at the same addresses, and its locks: fork(2) keeps the addresses. Who became the parent
+/// of an orphan has it elsewhere.
+fn has_inherited(pid: u32, candidates: &BTreeMap<u32, &Candidate>, suspect: impl Fn(u32) -> bool) -> bool {
+    let Some(child) = candidates.get(&pid) else { return false };
+    let mut at = *child;
+    for _ in 0..ANCESTORS {
+        let parent = at.process.read("stat").ok().and_then(|stat| parent(&stat));
+        let Some(ancestor) = parent.and_then(|pid| candidates.get(&pid)) else { return false };
+        if !suspect(ancestor.process.pid) {
+            return ancestor.range == child.range;
+        }
+        at = ancestor;
+    }
+    false
 }
 
-/// Whether a process has the file mapped for writing and holds no lock on it now. A child that closed what it inherited does
-/// not use the mapping.
-fn is_unlocked(index: &Index, candidate: &Candidate) -> bool {
+/// Looks once at all processes, or at these suspects. Each process is read once, however many wal-indexes it has mapped.
+fn look(indexes: &[Index], among: Option<&BTreeSet<Suspect>>) -> BTreeSet<Suspect> {
+    let mut by_process: BTreeMap<u32, Vec<(&Index, &Candidate)>> = BTreeMap::new();
+    for index in indexes.iter().filter(|index| !index.lock_names.is_empty()) {
+        for candidate in index.file.candidates.iter().filter(|candidate| candidate.writable) {
+            let pid = candidate.process.pid;
+            if among.is_none_or(|among| among.contains(&(pid, index.file.id))) {
+                by_process.entry(pid).or_default().push((index, candidate));
+            }
+        }
+    }
+    let mut suspects = BTreeSet::new();
+    for (pid, mapped) in by_process {
+        let Some((_, first)) = mapped.first() else { continue };
+        let process = &first.process;
+        let inodes = mapped.iter().map(|(index, _)| index.file.id.inode).collect();
+        let Ok(locks) = of_inodes(process, &inodes) else { continue };
+        let mut without: Vec<(&Index, &Candidate)> =
+            mapped.into_iter().filter(|(index, _)| !is_locked(index, &locks)).collect();
+        if without.is_empty() {
+            continue;
+        }
+        let (open, text) = (Open::of(process), process.read("maps").unwrap_or_default());
+        let writable: BTreeSet<InodeId> =
+            ProcessMaps::shared_lines(&text).filter(|line| line.writable).map(|line| line.inode).collect();
+        without.retain(|(index, candidate)| writable.contains(&index.file.id) && open.has(index, candidate));
+        suspects.extend(without.iter().map(|(index, _)| (pid, index.file.id)));
+    }
+    suspects
+}
+
+fn is_locked(index: &Index, locks: &[LockLine]) -> bool {
     let bytes = LockSlot::Write.bytes().start..LockSlot::DeadManSwitch.bytes().end;
-    let has_open = || {
-        let names = candidate.process.names("fd").unwrap_or_default();
-        let behind = |name: &String| candidate.process.file_behind(&format!("fd/{name}"));
-        names.iter().filter_map(|name| behind(name).ok()).any(|file| file.inode == index.file.id.inode)
-    };
-    let still_mapped = || {
-        let text = candidate.process.read("maps").unwrap_or_default();
-        ProcessMaps::shared_lines(&text).any(|line| line.inode == index.file.id && line.writable)
-    };
-    candidate.writable
-        && !index.lock_names.is_empty()
-        && still_mapped()
-        && descriptor_locks::holds(&candidate.process, &index.lock_names, &bytes).is_ok_and(|holds| !holds)
-        && has_open()
+    locks.iter().any(|line| is_on(line, &index.lock_names, &bytes))
+}
+
+/// What a process has open.
+struct Open {
+    inodes: BTreeSet<u64>,
+    paths: BTreeSet<Vec<u8>>,
+}
+
+impl Open {
+    fn of(process: &Process) -> Self {
+        let mut open = Self { inodes: BTreeSet::new(), paths: BTreeSet::new() };
+        for name in process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTORS_OF_A_PROCESS) {
+            let link = format!("fd/{name}");
+            open.inodes.extend(process.file_behind(&link).map(|file| file.inode));
+            let path = process.link_bytes(&link).unwrap_or_default();
+            open.paths.insert(path.strip_suffix(b" (deleted)").unwrap_or(&path).to_vec());
+        }
+        open
+    }
+
+    /// Whether the process has the `-shm` open, and the database or the `-wal`. A child that closed what it inherited does not use
+    /// the mapping, and a program that has nothing but a `-shm` is no SQLite. A file that was renamed keeps its number, and the
+    /// other one its path.
+    fn has(&self, index: &Index, candidate: &Candidate) -> bool {
+        let database = candidate.path.strip_suffix(b"-shm").unwrap_or(&candidate.path);
+        let wal = [database, b"-wal"].concat();
+        self.inodes.contains(&index.file.id.inode) && (self.paths.contains(database) || self.paths.contains(&wal))
+    }
 }
