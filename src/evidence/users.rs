@@ -156,6 +156,7 @@ pub struct UsersView {
 
 /// How a process uses the database, as its locks, its mappings and its descriptors show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Role {
     /// It holds SHARED on the database and the dead-man switch, and maps the `-shm`, as far as that can be seen.

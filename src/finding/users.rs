@@ -3,7 +3,7 @@
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
-use crate::evidence::{Evidence, Role, User};
+use crate::evidence::{Access, Evidence, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{Part, Process, SideIndex};
 
@@ -17,7 +17,8 @@ pub fn in_rollback_mode(evidence: &Evidence, database: Option<&DatabaseHead>) ->
     database.is_some_and(rollback) && evidence.files.wal.known().is_some_and(|wal| wal.is_none())
 }
 
-/// How a process uses the database. Where there is no wal-index, no process has to use one.
+/// How a process uses the database. Where there is no wal-index, no process has to use one; but one that has it mapped goes on in
+/// WAL mode, although the header says otherwise.
 #[must_use]
 pub fn role(user: &User, rollback_mode: bool) -> Role {
     match user.role() {
@@ -27,7 +28,7 @@ pub fn role(user: &User, rollback_mode: bool) -> Role {
         | Role::WithoutIndex
         | Role::SeveralLibraries
         | Role::MayBeElsewhere
-            if rollback_mode =>
+            if rollback_mode && !matches!(user.mapped, Access::ReadOnly | Access::Writable) =>
         {
             Role::Idle
         }

@@ -10,8 +10,10 @@ use super::database::Database;
 use super::finding::{FindingDocument, documents};
 use super::shm::Shm;
 use super::wal::Wal;
+use crate::evidence::{Role, User};
 use crate::finding::findings;
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
+use crate::say;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/inspect/1";
@@ -50,6 +52,30 @@ pub struct Sizes {
     pub shm: Option<u64>,
 }
 
+/// A process that uses the database.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct UserDocument {
+    /// Process id in the PID namespace of the observer.
+    pub pid: u32,
+    /// Name of its command. Null: not seen.
+    pub command: Option<String>,
+    /// Its container: the name, or else the id. Null: none was seen.
+    pub container: Option<String>,
+    /// How it uses the database, as its locks, its mappings and its descriptors show it.
+    pub role: Role,
+    /// The same in words.
+    pub does: &'static str,
+}
+
+impl From<&User> for UserDocument {
+    fn from(user: &User) -> Self {
+        let container =
+            user.container.as_ref().map(|container| container.name.as_ref().unwrap_or(&container.id).clone());
+        let role = user.role();
+        Self { pid: user.pid, command: user.command.clone(), container, role, does: say::users::does(role) }
+    }
+}
+
 /// The document.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct InspectDocument {
@@ -67,6 +93,8 @@ pub struct InspectDocument {
     pub shm: Option<Shm>,
     /// What is known of the checkpoint.
     pub checkpoint: Option<CheckpointDocument>,
+    /// The processes that have the database open, mapped or locked, as far as they are visible. Null: nobody looked.
+    pub users: Option<Vec<UserDocument>>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
     /// Why a value is null or unknown, under the name of that value.
@@ -85,6 +113,11 @@ impl InspectDocument {
             reasons.insert("checkpoint".to_owned(), why);
         }
         let locks = inspection.locks.as_ref().map(|locks| &locks.shm);
+        let users = inspection.surroundings.as_ref().map(|evidence| &evidence.users);
+        if users.is_none_or(|users| users.value().is_none()) {
+            let why = users.and_then(|users| users.reason()).unwrap_or("processes are not looked at for this source");
+            reasons.insert("users".to_owned(), why.to_owned());
+        }
         Self {
             schema: SCHEMA,
             source: Source::from(&inspection.origin),
@@ -93,6 +126,7 @@ impl InspectDocument {
             wal: inspection.wal.as_ref().map(Wal::from),
             shm: inspection.shm.as_ref().map(|head| Shm::new(head, inspection.sizes.shm.unwrap_or(0), locks)),
             checkpoint: diagnosed.map(|(checkpoint, wal)| CheckpointDocument::new(checkpoint, wal, &findings)),
+            users: users.and_then(|users| Some(users.value()?.users.iter().map(UserDocument::from).collect())),
             findings: documents(&findings),
             reasons,
         }

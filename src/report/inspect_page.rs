@@ -8,6 +8,7 @@ use super::shm::Shm;
 use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, styled, words};
 use super::wal::Wal;
 use super::{line, table};
+use crate::evidence::Role;
 use crate::evidence::{LockSlot, LockState};
 use crate::look::checkpoint::CheckpointState;
 use crate::wal::EndReason;
@@ -35,6 +36,13 @@ impl InspectDocument {
         if let Some(shm) = &self.shm {
             out.push('\n');
             out.push_str(&self.locks(shm, width));
+        }
+        // Others are named by findings, or hold locks.
+        for user in self.users.iter().flatten().filter(|user| user.role == Role::Idle) {
+            let more: Vec<String> = user.command.iter().map(|command| line(command)).collect();
+            let named = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+            out.push('\n');
+            out.push_str(&entry("Also open", &format!("process {}{named} {}", user.pid, user.does), width));
         }
         if !self.findings.is_empty() {
             out.push('\n');

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names};
-use super::{identity, sides, unseen, users};
-use crate::evidence::{Leads, MappingProcess, Role};
+use super::{identity, sides, unseen};
+use crate::evidence::Leads;
 use crate::finding::value::{
-    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled, UsersFound,
+    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
 };
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
@@ -160,7 +161,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.".into(),
             "Keep the journal together with the database; deleting it can corrupt the database.",
         ),
-        Found::MappingWithoutLocks { users } => without_locks(users),
+        Found::MappingWithoutLocks { users } => without_locks(users, finding.severity),
         Found::PageSizeDiffers { wal, database } => (
             format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),
             "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
@@ -338,55 +339,6 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
     }
 }
 
-fn users_found(found: &UsersFound) -> String {
-    match found {
-        UsersFound::Side { side, users } => format!("On {side} {}", users::names(users)),
-        UsersFound::Unseen { side } => format!("On {side} somebody who is not visible from here"),
-        UsersFound::Index { mapped, path, processes: all } => format!("{} ({path}, {mapped})", processes(all)),
-    }
-}
-
-/// Locks that a process lost, or never had because its parent has them.
-fn without_locks(found: &UsersFound) -> (Cow<'static, str>, &'static str) {
-    let inherited = match found {
-        UsersFound::Side { users, .. } => users.iter().all(|user| user.role() == Role::Inherited),
-        UsersFound::Index { processes, .. } => processes.iter().all(|process| process.inherited),
-        UsersFound::Unseen { .. } => false,
-    };
-    let who = users_found(found);
-    if inherited {
-        return (
-            format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
-            "Harmless while the child leaves the inherited connection alone. A child has to open the database itself, after the fork.",
-        );
-    }
-    (
-        format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps: others checkpoint, restart and write while it reads or writes. Commits are lost, and integrity_check may not notice.").into(),
-        "Restart that process. POSIX locks are dropped when a process closes any descriptor of a file: look for code in it that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with the database open.",
-    )
-}
-
-/// Who uses the database without this wal-index, and what it uses instead.
-fn without_index(found: &UsersFound) -> String {
-    let who = users_found(found);
-    let UsersFound::Side { users, .. } = found else { return who };
-    let other = users.iter().find_map(|user| user.other_index.as_ref());
-    match other.map(|other| (other.path.as_deref(), other.inode)) {
-        Some((Some(path), _)) => {
-            format!("{who} uses the database, and holds the locks of {path} instead of those of this -shm")
-        }
-        Some((None, Some(inode))) => {
-            format!(
-                "{who} uses the database, and holds the locks of another -shm ({inode}) instead of those of this one"
-            )
-        }
-        Some((None, None)) => format!("{who} uses the database, and holds locks of other -shm files, not of this one"),
-        None => {
-            format!("{who} uses the database, and neither holds the dead-man switch of this -shm nor has it mapped")
-        }
-    }
-}
-
 /// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.
 fn release(version: u32) -> String {
     format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000)
@@ -464,25 +416,6 @@ fn with_names(sides: &Sides, say: impl FnOnce(Names<'_>) -> String) -> String {
 
 fn identity_of(sides: &Sides, identity: &Identity) -> String {
     with_names(sides, |names| identity::identity(identity, names))
-}
-
-/// The first processes by name, and how many more there are.
-fn processes(all: &[MappingProcess]) -> String {
-    const LISTED: usize = 5;
-    let mut named: Vec<String> = all
-        .iter()
-        .take(LISTED)
-        .map(|process| {
-            let command = process.command.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-            let container =
-                process.container.as_deref().map(|name| format!(" in container {name}")).unwrap_or_default();
-            format!("pid {}{command}{container}", process.pid)
-        })
-        .collect();
-    if all.len() > LISTED {
-        named.push(format!("{} more", all.len() - LISTED));
-    }
-    named.join(", ")
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ mod pairing;
 mod reach;
 mod sides;
 pub mod unseen;
-mod users;
+pub mod users;
+mod users_found;
 #[cfg(feature = "capture")]
 pub mod verdict;
 mod words;

@@ -35,7 +35,8 @@ pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
 
 /// What a process does, after its name.
 #[cfg(feature = "capture")]
-pub(crate) fn does(role: Role) -> &'static str {
+#[must_use]
+pub fn does(role: Role) -> &'static str {
     match role {
         Role::Ordinary => "has the wal-index mapped and holds its locks",
         Role::Idle => {

@@ -419,6 +419,27 @@ fn every_test_that_reliability_promises_exists() {
     assert!(named >= 15, "found only {named} tests");
 }
 
+#[test]
+fn the_number_of_faults_in_the_document_is_that_of_the_list() {
+    let list = fs::read_to_string(root().join("tests/mutations/faults.txt")).unwrap();
+    let lines = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let faults: BTreeSet<Vec<&str>> = lines.map(|line| line.split('\t').take(3).collect()).collect();
+    let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let promise = text.lines().find(|line| line.contains("`tests/mutations/faults.txt` |")).unwrap();
+    assert!(promise.contains(&format!("{} faults", faults.len())), "{} faults: {promise}", faults.len());
+    let rows = text.lines().skip_while(|line| !line.starts_with("| room | faults")).skip(2);
+    let mut told = 0;
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let mut cells = row.split('|').skip(1);
+        let rooms: Vec<&str> = cells.next().unwrap().split('`').skip(1).step_by(2).collect();
+        let number: usize = cells.next().unwrap().trim().split([' ', ',']).next().unwrap().parse().unwrap();
+        let of_row = faults.iter().filter(|fault| rooms.iter().any(|room| fault[0].starts_with(room))).count();
+        assert_eq!(number, of_row, "{row}");
+        told += number;
+    }
+    assert_eq!(told, faults.len(), "every fault is in a room of the table");
+}
+
 /// A test that nobody runs holds nothing. Each test that `cargo test` leaves out is a child that a test starts by name.
 #[test]
 fn every_ignored_test_is_a_child_that_a_test_starts() {

@@ -90,10 +90,31 @@ fn connections_that_are_idle_or_short_lived_raise_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(folder.path());
     let _idle = Connection::open(folder.path().join("t.db")).unwrap();
+    let immutable = format!("file:{}?immutable=1", folder.path().join("t.db").display());
+    let immutable = Connection::open(immutable).unwrap();
+    immutable.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap();
     for _ in 0..5 {
         let _short = Sqlite::open(&folder.path().join("t.db"));
         assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), []);
     }
+}
+
+#[test]
+fn who_reads_with_immutable_is_listed_by_inspect() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Sqlite::open(&folder.path().join("t.db"));
+    let _immutable = Connection::open(format!("file:{}?immutable=1", folder.path().join("t.db").display())).unwrap();
+    let users = walscope(folder.path(), &["inspect", "t.db", "--json"]).json()["users"].clone();
+    let roles: Vec<(u64, &str)> = users
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| (user["pid"].as_u64().unwrap(), user["role"].as_str().unwrap()))
+        .collect();
+    let own = u64::from(std::process::id());
+    assert!(roles.contains(&(own, "idle")) && roles.contains(&(u64::from(child.pid()), "ordinary")), "{roles:?}");
+    let page = String::from_utf8(walscope(folder.path(), &["inspect", "t.db"]).stdout).unwrap();
+    assert!(page.contains("Also open") && page.contains(&format!("process {own}")), "{page}");
 }
 
 #[test]

@@ -81,6 +81,16 @@ pub(super) fn look(
     Some(Index { file, processes, lock_names, head, size, locks })
 }
 
+#[cfg(test)]
+impl Index {
+    /// A file whose locks are listed under these names.
+    pub(super) fn of_test(file: OneFile, lock_names: Vec<LockedFile>) -> Self {
+        let processes = Vec::new();
+        let (head, locks) = (Observation::missing("a test"), ShmLocks::unknown("a test"));
+        Self { file, processes, lock_names, head, size: None, locks }
+    }
+}
+
 impl Index {
     /// The result; `None` when no process maps the file any more.
     pub(super) fn finish(self) -> Option<MappedIndex> {

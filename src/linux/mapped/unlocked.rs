@@ -111,3 +111,104 @@ impl Open {
         self.inodes.contains(&index.file.id.inode) && (self.paths.contains(database) || self.paths.contains(&wal))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::linux::Proc;
+    use crate::linux::mapped::fake_proc::{ID, file_at, process};
+    use crate::linux::mapped::limits::BLOCK;
+    use crate::linux::mapped::subvolume::OneFile;
+    use crate::linux::text::locks::LockedFile;
+
+    /// A folder with the files of a database, and a proc file system beside them.
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for name in ["t.db", "t.db-wal", "t.db-shm"] {
+                fs::write(root.path().join(name), "").unwrap();
+            }
+            Self(root)
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.path().join(name).display().to_string()
+        }
+
+        /// The number of the -shm in this file system. `maps` and the lock table print the device of the tests.
+        fn inode(&self) -> u64 {
+            file_at(&self.0.path().join("t.db-shm")).inode
+        }
+
+        fn process(&self, pid: &str, parent: u32, open: &[&str], lock: &str) {
+            let range = format!("10000-{:x}", 0x10000 + BLOCK);
+            let maps = format!("{range} rw-s 00000000 fe:00 {}      {}\n", self.inode(), self.path("t.db-shm"));
+            process(self.0.path(), pid, "mnt:[1]", &maps);
+            let folder = self.0.path().join(pid);
+            let stat = format!("{pid} (app) S {parent} 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 77 20");
+            fs::write(folder.join("stat"), stat).unwrap();
+            for sub in ["fd", "fdinfo"] {
+                fs::create_dir(folder.join(sub)).unwrap();
+            }
+            for (number, name) in open.iter().enumerate() {
+                symlink(self.path(name), folder.join("fd").join(number.to_string())).unwrap();
+                fs::write(folder.join("fdinfo").join(number.to_string()), lock).unwrap();
+            }
+        }
+
+        fn index(&self, pids: &[u32], listed: bool) -> Index {
+            let proc = Proc::new(self.0.path());
+            let candidate = |pid: &u32| Candidate {
+                process: Arc::new(proc.process(*pid).unwrap()),
+                writable: true,
+                range: format!("10000-{:x}", 0x10000 + BLOCK),
+                path: self.path("t.db-shm").into_bytes(),
+            };
+            let id = InodeId { device: ID.device, inode: self.inode() };
+            let names = vec![LockedFile { device: ID.device, inode: self.inode() }];
+            let file = OneFile { id, subvolume: None, candidates: pids.iter().map(candidate).collect() };
+            Index::of_test(file, if listed { names } else { Vec::new() })
+        }
+
+        fn suspects(&self, pids: &[u32], listed: bool) -> Vec<u32> {
+            look(&[self.index(pids, listed)], None).into_iter().map(|(pid, _)| pid).collect()
+        }
+    }
+
+    const ALL: [&str; 3] = ["t.db", "t.db-wal", "t.db-shm"];
+
+    #[test]
+    fn who_maps_a_wal_index_without_a_lock_is_a_suspect_if_it_has_the_database_open() {
+        let world = World::new();
+        let held = format!("lock:\t1: POSIX  ADVISORY  READ 1 fe:00:{} 128 128\n", world.inode());
+        world.process("10", 1, &ALL, &held);
+        world.process("11", 1, &ALL, "");
+        world.process("12", 1, &["t.db-shm"], "");
+        world.process("13", 1, &["t.db-wal", "t.db-shm"], "");
+        world.process("14", 1, &["t.db"], "");
+        let pids = [10, 11, 12, 13, 14];
+        assert_eq!(world.suspects(&pids, true), [11, 13]);
+        // On FUSE the server keeps the locks, and the kernel lists none.
+        assert_eq!(world.suspects(&pids, false), [0; 0]);
+    }
+
+    #[test]
+    fn a_child_has_inherited_only_from_an_ancestor_with_locks_and_the_same_addresses() {
+        let world = World::new();
+        for (pid, parent) in [("10", 1), ("11", 10), ("12", 11), ("13", 10), ("14", 1)] {
+            world.process(pid, parent, &ALL, "");
+        }
+        let mut index = world.index(&[10, 11, 12, 13, 14], true);
+        index.file.candidates[3].range = "90000-98000".into();
+        let candidates: BTreeMap<u32, &Candidate> =
+            index.file.candidates.iter().map(|candidate| (candidate.process.pid, candidate)).collect();
+        let inherited = |pid| has_inherited(pid, &candidates, |pid| pid != 10);
+        assert_eq!([11, 12, 13, 14].map(inherited), [true, true, false, false]);
+    }
+}

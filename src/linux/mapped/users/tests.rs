@@ -492,3 +492,65 @@ fn without_a_suspicion_one_look_is_enough() {
     let (view, looks) = settle_all(|_| (true, vec![user.clone()]));
     assert_eq!((view.users[0].role(), looks), (Role::Idle, 1));
 }
+
+#[test]
+fn on_fuse_only_who_holds_a_listed_lock_shows_that_locks_are_listed() {
+    let world = World::new();
+    world.process("10", &WITHOUT, true);
+    world.process("11", &ORDINARY, true);
+    let roles = || -> Vec<Role> {
+        let proc = Proc::new(world.0.path());
+        let subject = Subject::of_test(&proc, world.wanted(&proc), [DATABASE, SHM]).on_fuse();
+        let first = scan(&proc, &subject, None);
+        let again = scan(&proc, &subject, None);
+        let role = |view: &Observation<UsersView>, at: usize| view.value().unwrap().users[at].role_at_this_look();
+        vec![role(&first, 0), role(&first, 1), role(&again, 0)]
+    };
+    // The second process is seen after the first one, and counts from then on.
+    assert_eq!(roles(), [Role::NotKnown, Role::Ordinary, Role::WithoutLocks]);
+    // By the lock table alone a lock that is not listed is not absent.
+    let table = "1: POSIX  ADVISORY  READ 12 fe:00:5 1073741826 1073742335\n";
+    fs::write(world.0.path().join("locks"), table).unwrap();
+    process(world.0.path(), "12", "mnt:[1]", "");
+    fs::write(world.0.path().join("12/fd"), "").unwrap();
+    let proc = Proc::new(world.0.path());
+    let subject = Subject::of_test(&proc, world.wanted(&proc), [DATABASE, SHM]).on_fuse();
+    let view = scan(&proc, &subject, Some(&BTreeSet::from([12])));
+    let user = &view.value().unwrap().users[0];
+    assert_eq!((user.database_lock, user.dead_man_switch), (DatabaseLock::Shared, SwitchLock::NotKnown));
+    assert_eq!(user.role_at_this_look(), Role::NotKnown);
+}
+
+#[test]
+fn on_btrfs_a_mapping_or_a_listed_lock_may_be_of_another_subvolume() {
+    let world = World::new();
+    world.process("10", &ORDINARY, true);
+    let proc = Proc::new(world.0.path());
+    let mut wanted = world.wanted(&proc);
+    wanted.exact = wanted.shm;
+    let role = |wanted: &Wanted| {
+        let subject = Subject::of_test(&proc, wanted.clone(), [DATABASE, SHM]);
+        let view = scan(&proc, &subject, None);
+        let user = view.value().unwrap().users[0].clone();
+        (user.mapped, user.role_at_this_look())
+    };
+    // What is mapped cannot be looked at: there is no folder map_files, and the path leads nowhere below that root.
+    root_of(world.0.path(), "10", &world.0.path().join("nowhere"));
+    assert_eq!(role(&wanted), (Access::NotKnown, Role::Ordinary));
+    let mapped = world.0.path().join("10/map_files");
+    fs::create_dir(&mapped).unwrap();
+    let range = format!("10000-{:x}", 0x10000 + BLOCK);
+    symlink(world.path("other.db-shm"), mapped.join(&range)).unwrap();
+    assert_eq!(role(&wanted), (Access::No, Role::WithoutIndex));
+    fs::remove_file(mapped.join(&range)).unwrap();
+    symlink(world.path("t.db-shm"), mapped.join(&range)).unwrap();
+    assert_eq!(role(&wanted), (Access::Writable, Role::Ordinary));
+    // The lock table prints one device for all subvolumes.
+    let table = "1: POSIX  ADVISORY  READ 12 fe:00:5 1073741826 1073742335\n";
+    fs::write(world.0.path().join("locks"), table).unwrap();
+    process(world.0.path(), "12", "mnt:[1]", "");
+    fs::write(world.0.path().join("12/fd"), "").unwrap();
+    let subject = Subject::of_test(&proc, wanted, [DATABASE, SHM]);
+    let view = scan(&proc, &subject, Some(&BTreeSet::from([12])));
+    assert_eq!(view.value().unwrap().users[0].role_at_this_look(), Role::NotKnown);
+}

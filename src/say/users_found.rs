@@ -1,0 +1,143 @@
+//! Findings about processes that use a database: who they are, and what they do.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::users;
+use crate::evidence::{MappingProcess, OtherIndex, Role, User};
+use crate::finding::Severity;
+use crate::finding::value::UsersFound;
+
+/// Who they are, and where.
+pub(super) fn users_found(found: &UsersFound) -> String {
+    match found {
+        UsersFound::Side { side, users } => format!("On {side} {}", users::names(users)),
+        UsersFound::Unseen { side } => format!("On {side} somebody who is not visible from here"),
+        UsersFound::Index { mapped, path, processes: all } => {
+            format!("{} ({path}, {mapped})", processes(all))
+        }
+    }
+}
+
+/// Locks that a process lost, or never had because its parent has them. Where it cannot stay open whether a child uses what it
+/// inherited, the severity is a warning.
+pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'static, str>, &'static str) {
+    let inherited = match found {
+        UsersFound::Side { users, .. } => users.iter().all(|user| user.role() == Role::Inherited),
+        UsersFound::Index { processes, .. } => processes.iter().all(|process| process.inherited),
+        UsersFound::Unseen { .. } => false,
+    };
+    let who = users_found(found);
+    if inherited {
+        return (
+            format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
+            match severity {
+                Severity::Info | Severity::Notice => "Harmless while the child leaves the inherited connection alone. A child has to open the database itself, after the fork.",
+                _ => "Find out whether the child uses the connection that it inherited. A child has to open the database itself, after the fork, and to leave what it inherited alone.",
+            },
+        );
+    }
+    (
+        format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps: others checkpoint, restart and write while it reads or writes. Commits are lost, and integrity_check may not notice.").into(),
+        "Restart that process. POSIX locks are dropped when a process closes any descriptor of a file: look for code in it that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with the database open.",
+    )
+}
+
+/// Who uses the database without this wal-index, and what each uses instead.
+pub(super) fn without_index(found: &UsersFound) -> String {
+    let UsersFound::Side { side, users } = found else { return users_found(found) };
+    let mut by_index: BTreeMap<Option<&OtherIndex>, Vec<&User>> = BTreeMap::new();
+    for user in users {
+        by_index.entry(user.other_index.as_ref()).or_default().push(user);
+    }
+    let told = by_index.into_iter().map(|(other, users)| format!("{} {}", users::names(users), instead(other)));
+    format!("On {side} {}", told.collect::<Vec<_>>().join("; "))
+}
+
+fn instead(other: Option<&OtherIndex>) -> String {
+    match other.map(|other| (other.path.as_deref(), other.inode)) {
+        Some((Some(path), _)) => {
+            format!("uses the database, and holds the locks of {path} instead of those of this -shm")
+        }
+        Some((None, Some(inode))) => {
+            format!("uses the database, and holds the locks of another -shm ({inode}) instead of those of this one")
+        }
+        Some((None, None)) => "uses the database, and holds locks of other -shm files, not of this one".to_owned(),
+        None => "uses the database, and neither holds the dead-man switch of this -shm nor has it mapped".to_owned(),
+    }
+}
+
+/// The first processes by name, and how many more there are.
+pub(super) fn processes(all: &[MappingProcess]) -> String {
+    const LISTED: usize = 5;
+    let mut named: Vec<String> = all
+        .iter()
+        .take(LISTED)
+        .map(|process| {
+            let command = process.command.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let container =
+                process.container.as_deref().map(|name| format!(" in container {name}")).unwrap_or_default();
+            format!("pid {}{command}{container}", process.pid)
+        })
+        .collect();
+    if all.len() > LISTED {
+        named.push(format!("{} more", all.len() - LISTED));
+    }
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Access, DatabaseLock, Observation, SwitchLock};
+
+    fn without_its_locks() -> User {
+        User {
+            pid: 7,
+            command: None,
+            start_time: Some(1),
+            parent: Some(1),
+            ancestor_holds: false,
+            stopped: false,
+            mount_namespace: Observation::seen("mnt:[1]".into()),
+            container: None,
+            names: Vec::new(),
+            database: Access::Writable,
+            wal: Access::Writable,
+            mapped: Access::Writable,
+            database_lock: DatabaseLock::None,
+            dead_man_switch: SwitchLock::NotHeld,
+            in_transaction: false,
+            shm_opened: 1,
+            other_index: None,
+            other_database: None,
+            on_replaced_files: false,
+            settled: true,
+        }
+    }
+
+    fn user(pid: u32, path: Option<&str>) -> User {
+        let other = path.map(|path| OtherIndex { inode: None, path: Some(path.to_owned()), certain: true });
+        User { pid, other_index: other, ..without_its_locks() }
+    }
+
+    #[test]
+    fn each_process_is_named_with_the_wal_index_that_it_uses() {
+        let users = vec![user(7, Some("/a-shm")), user(8, Some("/b-shm")), user(9, None), user(10, Some("/a-shm"))];
+        let told = without_index(&UsersFound::Side { side: "web".into(), users });
+        for words in
+            ["process 9 uses the database, and neither", "process 7, process 10 uses", "of /a-shm", "process 8 uses"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(told.starts_with("On web ") && told.contains("of /b-shm"), "{told}");
+    }
+
+    #[test]
+    fn who_has_inherited_is_called_harmless_only_in_a_notice() {
+        let users = || vec![User { ancestor_holds: true, ..without_its_locks() }];
+        let told = |severity| without_locks(&UsersFound::Side { side: "web".into(), users: users() }, severity).1;
+        assert!(told(Severity::Notice).contains("Harmless"));
+        assert!(!told(Severity::Warning).contains("Harmless"));
+    }
+}
