@@ -93,20 +93,20 @@ impl World {
     /// Starts an sqlite3 shell in a new container, with `options` for `docker run`.
     pub fn shell(&self, name: &str, options: &[&str], database: &str) -> Shell {
         let full = self.name(name);
-        let mut child = Command::new("docker")
+        let mut command = Command::new("docker");
+        command
             // There is no --rm: the engine's removal would race with ours, and the volume would still be in use.
             .args(["run", "-i", "--network", "none", "--label", &self.label, "--name", &full])
             .args(options)
-            .args([&self.image, "/sqlite3", "-batch", database])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut shell = Shell { container: full, child, stdin, stdout };
-        shell.sql(".timeout 10000");
-        shell
+            .args([&self.image, "/sqlite3", "-batch", database]);
+        Shell::start(command, full)
+    }
+
+    /// Starts one more sqlite3 shell in a running container.
+    pub fn second_shell(&self, container: &str, options: &[&str], database: &str) -> Shell {
+        let mut command = Command::new("docker");
+        command.args(["exec", "-i"]).args(options).args([container, "/sqlite3", "-batch", database]);
+        Shell::start(command, container.to_owned())
     }
 
     /// Runs a program in a running container; its output is returned unchanged.
@@ -138,16 +138,27 @@ impl Drop for World {
 pub struct Shell {
     pub container: String,
     child: Child,
-    stdin: ChildStdin,
+    stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Shell {
+    /// Starts a command that ends in an sqlite3 shell.
+    pub fn start(mut command: Command, container: String) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut shell = Self { container, child, stdin, stdout };
+        shell.sql(".timeout 10000");
+        shell
+    }
+
     /// Runs statements and returns what they printed.
     pub fn sql(&mut self, sql: &str) -> String {
         const DONE: &str = "-- done --";
-        writeln!(self.stdin, "{sql}\n.print {DONE}").unwrap();
-        self.stdin.flush().unwrap();
+        let stdin = self.stdin.as_mut().unwrap();
+        writeln!(stdin, "{sql}\n.print {DONE}").unwrap();
+        stdin.flush().unwrap();
         let mut answer = String::new();
         loop {
             let mut line = String::new();
@@ -162,8 +173,18 @@ impl Shell {
 
     /// Ends the shell and its container.
     pub fn quit(mut self) {
-        drop(self.stdin);
+        drop(self.stdin.take());
         let _ = self.stdout.read_to_end(&mut Vec::new());
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        // The shell ends with its input. A client of the engine can stay when its container is removed, and would keep
+        // what it inherited open.
+        drop(self.stdin.take());
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
