@@ -112,6 +112,19 @@ fn short_lived_processes_never_look_like_a_split() {
 }
 
 #[test]
+fn short_lived_connections_beside_others_leave_the_subject_at_mappings() {
+    let (_folder, path) = database();
+    let stay = [Sqlite::open(&path), Sqlite::open(&path)];
+    let _come_and_go = [Sqlite::short_lived(&path), Sqlite::short_lived(&path)];
+    let [a, b] = stay.each_ref().map(|process| format!("pid:{}:{}", process.0.id(), path.display()));
+    for _ in 0..25 {
+        let (code, document) = compare(Path::new(&a), Path::new(&b));
+        assert_eq!((code, &document["verdict"]["subject"]), (0, &Value::from("mappings")), "{document:#}");
+        assert_eq!(codes(&document), [""; 0]);
+    }
+}
+
+#[test]
 fn a_process_that_stays_on_a_deleted_wal_index_refutes() {
     let (folder, path) = database();
     let _stale = Sqlite::open(&path);
