@@ -8,9 +8,11 @@
     reason = "a test may fail loudly"
 )]
 
+mod actor;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare_live;
+mod dangers;
 mod proof;
 mod ps;
 #[path = "../common/sqlite.rs"]

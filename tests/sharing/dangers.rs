@@ -1,0 +1,306 @@
+//! Set-ups in which two sides seem to share and do not, or share and seem not to: real SQLite, asked by each means that
+//! applies. What must not be said of them is asserted. Each process is in namespaces of its own, as in a container.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::actor::{APART, Actor, Said, for_all};
+use crate::common;
+use crate::common::command::walscope;
+
+const MAKE: &str = "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES (1)";
+const READ: &str = "PRAGMA wal_autocheckpoint=0; SELECT count(*) FROM t";
+const USER_1000: &[&str] = &["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"];
+
+/// A folder for everybody, and two processes that have nothing open yet.
+struct Pair {
+    a: Actor,
+    b: Actor,
+    program: String,
+    folder: tempfile::TempDir,
+}
+
+impl Pair {
+    /// `None`, with a message, without root.
+    fn new() -> Option<Self> {
+        common::have("root", rustix::process::geteuid().is_root()).then(|| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+            let program = for_all(folder.path());
+            Self { a: Actor::start(APART), b: Actor::start(APART), program, folder }
+        })
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn database(&self) -> String {
+        self.at("t.db").display().to_string()
+    }
+
+    fn live(&self) -> Said {
+        Said::compare(&self.source(self.a.pid), &self.source(self.b.pid))
+    }
+
+    fn source(&self, pid: u32) -> String {
+        format!("pid:{pid}:{}", self.database())
+    }
+
+    fn capture(&self, of: &Actor, user: &[&str], name: &str) -> String {
+        let to = self.at(name);
+        of.snapshot(&self.at("t.db"), user, &self.program, &to);
+        to.display().to_string()
+    }
+
+    fn bundles(&self, user: &[&str]) -> Said {
+        let [a, b] = [(&self.a, "a.walsnap"), (&self.b, "b.walsnap")].map(|(of, name)| self.capture(of, user, name));
+        Said::compare(&a, &b)
+    }
+
+    /// The sentence of `inspect` from the host, and whether it or a finding names the process.
+    fn inspect(&self, pid: u32) -> (String, bool) {
+        let document = walscope(self.folder.path(), &["inspect", "t.db", "--json"]).json();
+        let told = document["checkpoint"]["explanation"].as_str().unwrap().to_owned();
+        let named = told.contains(&format!("process {pid}")) || told.contains(&format!("pid {pid}"));
+        (told, named)
+    }
+
+    /// The pids of a process: on the host, and in its namespace.
+    fn pids(of: &Actor) -> [u32; 2] {
+        [of.pid, 1]
+    }
+}
+
+fn never_of_mappings_nor_without_a_warning(said: &Said) {
+    assert!(!said.of_mappings(), "{:#}", said.0);
+    assert!(said.sharing() != "proven" || said.warned(), "{:#}", said.0);
+    assert!(!said.told().contains("nothing to do"), "{}", said.told());
+}
+
+fn undecided(said: &Said) {
+    assert_eq!(said.sharing(), "undecided", "{:#}", said.0);
+}
+
+#[test]
+fn a_program_that_copied_its_own_database_is_named_by_every_means_that_sees_it() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    pair.b.open(&database, READ);
+    assert!(pair.live().of_mappings());
+    let copy = |pair: &mut Pair| {
+        for suffix in ["", "-wal", "-shm"] {
+            assert_eq!(pair.a.ask(&format!("copy {database}{suffix}")), "done");
+        }
+    };
+    copy(&mut pair);
+    for said in [pair.live(), pair.bundles(&[])] {
+        never_of_mappings_nor_without_a_warning(&said);
+        assert!(said.names(&Pair::pids(&pair.a)), "{:#}", said.0);
+    }
+    assert!(!pair.bundles(USER_1000).of_mappings());
+    pair.a.sql("BEGIN; SELECT count(*) FROM t");
+    copy(&mut pair);
+    let (told, named) = pair.inspect(pair.a.pid);
+    assert!(named || !told.contains("no reader was seen"), "{told}");
+    pair.b = Actor::start(APART);
+    copy(&mut pair);
+    let (told, named) = pair.inspect(pair.a.pid);
+    assert!(named || !told.contains("nobody has"), "{told}");
+}
+
+#[test]
+fn a_child_that_goes_on_with_an_inherited_connection_is_named() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    pair.b.open(&database, READ);
+    let inner: u32 = pair.a.ask("fork").parse().unwrap();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pair.a.pid)).unwrap();
+    // The thread that serves is not the first one.
+    let tasks = fs::read_dir(format!("/proc/{}/task", pair.a.pid)).unwrap();
+    let of_all: String =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()).collect();
+    let child: u32 = (children + &of_all).split_whitespace().next().unwrap().parse().unwrap();
+    let by_child = Said::compare(&pair.source(child), &pair.source(pair.b.pid));
+    for said in [pair.live(), by_child, pair.bundles(&[])] {
+        never_of_mappings_nor_without_a_warning(&said);
+        assert!(said.names(&[child, inner]), "{:#}", said.0);
+    }
+    let (told, named) = pair.inspect(child);
+    assert!(named || !told.contains("no reader was seen"), "{told}");
+}
+
+#[test]
+fn a_side_with_a_wal_index_on_its_heap_is_never_proven_of_mappings() {
+    for how in ["vfs=unix-none", "vfs=unix-dotfile"] {
+        let Some(mut pair) = Pair::new() else { return };
+        let database = pair.database();
+        pair.a.open(&database, MAKE);
+        pair.a.sql("PRAGMA wal_checkpoint");
+        pair.b.open(&format!("file:{database}?{how}"), "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (2)");
+        for said in [pair.live(), pair.bundles(&[])] {
+            never_of_mappings_nor_without_a_warning(&said);
+            assert!(said.names(&Pair::pids(&pair.b)), "{how}: {:#}", said.0);
+        }
+        // An ordinary process beside it makes the picture look whole.
+        let mut ordinary = Actor::start(&["nsenter", "-t", &pair.b.pid.to_string(), "-m", "-p"]);
+        ordinary.open(&database, READ);
+        for said in [pair.live(), pair.bundles(&[])] {
+            never_of_mappings_nor_without_a_warning(&said);
+            assert!(said.names(&Pair::pids(&pair.b)), "{how}: {:#}", said.0);
+        }
+    }
+}
+
+#[test]
+fn a_side_that_reads_with_immutable_is_named_and_never_refuted() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    pair.a.sql("PRAGMA wal_checkpoint");
+    pair.b.open(&format!("file:{database}?immutable=1"), "SELECT count(*) FROM t");
+    for said in [pair.live(), pair.bundles(&[])] {
+        assert_ne!(said.sharing(), "refuted", "{:#}", said.0);
+        assert!(!said.told().contains("nothing to do"), "{}", said.told());
+        assert!(said.sharing() != "proven" || said.names(&Pair::pids(&pair.b)), "{:#}", said.0);
+    }
+}
+
+#[test]
+fn a_process_of_the_second_name_without_a_wal_index_is_not_made_up_for_by_those_of_the_first() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["v", "w"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    // The mount ends with its namespace.
+    let mut one = Actor::start(&["unshare", "-m"]);
+    let mounted = one.beside(&["mount", "--bind", &at(&folder, "v"), &at(&folder, "w")]);
+    assert_eq!(mounted.code, 0, "{}", mounted.stderr);
+    let enter = one.pid.to_string();
+    let beside = ["nsenter", "-t", &enter, "-m"];
+    let (mut two, mut other) = (Actor::start(&beside), Actor::start(&beside));
+    let (v, w) = (at(&folder, "v/t.db"), at(&folder, "w/t.db"));
+    one.open(&v, MAKE);
+    two.open(&v, READ);
+    let compare = || Said::of(&one.beside(&[common::command::EXE, "compare", &v, &w, "--json"]));
+    let said = compare();
+    assert!(!said.of_mappings() && said.sharing() != "refuted", "{:#}", said.0);
+    other.open(&format!("file:{w}?vfs=unix-none"), "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (2)");
+    let said = compare();
+    never_of_mappings_nor_without_a_warning(&said);
+    assert!(said.names(&[other.pid]), "{:#}", said.0);
+}
+
+fn at(folder: &tempfile::TempDir, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+#[test]
+fn a_wal_index_that_was_deleted_between_two_captures_is_never_proven() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    let before = pair.capture(&pair.a, &[], "before.walsnap");
+    let before_1000 = pair.capture(&pair.a, USER_1000, "before-1000.walsnap");
+    fs::remove_file(pair.at("t.db-shm")).unwrap();
+    pair.b.open(&database, READ);
+    pair.a.sql("INSERT INTO t VALUES (2)");
+    let said = Said::compare(&before, &pair.capture(&pair.b, &[], "after.walsnap"));
+    assert_ne!(said.sharing(), "proven", "{:#}", said.0);
+    let said = Said::compare(&before_1000, &pair.capture(&pair.b, USER_1000, "after-1000.walsnap"));
+    assert!(said.sharing() != "proven" || said.warned(), "{:#}", said.0);
+    assert_ne!(pair.bundles(&[]).sharing(), "proven");
+    assert!(!pair.bundles(USER_1000).of_mappings());
+    assert_eq!(pair.live().sharing(), "refuted");
+}
+
+#[test]
+fn without_a_wal_index_to_share_nothing_is_proven_or_refuted() {
+    let exclusive = "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (2)";
+    for (life, first, then, holder) in [
+        ("rollback journal", "CREATE TABLE t(x); INSERT INTO t VALUES (1)", "SELECT count(*) FROM t", false),
+        ("exclusive before the first read", "", exclusive, true),
+        ("exclusive after a read", "SELECT count(*) FROM t", exclusive, true),
+    ] {
+        let Some(mut pair) = Pair::new() else { return };
+        let database = pair.database();
+        if holder {
+            let mut made = Actor::start(&[]);
+            made.open(&database, &format!("{MAKE}; PRAGMA wal_checkpoint"));
+            made.ask("close");
+        }
+        pair.a.open(&database, first);
+        pair.a.sql(then);
+        assert_eq!(pair.b.ask(&format!("open {database}")), "done");
+        let opened = pair.b.ask("sql SELECT count(*) FROM t");
+        assert_eq!(opened == "done", !holder, "{life}: {opened}");
+        undecided(&pair.live());
+        undecided(&pair.bundles(&[]));
+        let (told, named) = pair.inspect(pair.a.pid);
+        assert!(named || !holder || !(told.contains("no reader was seen") || told.contains("nobody has")), "{told}");
+    }
+}
+
+#[test]
+fn a_boot_id_that_is_mounted_over_refutes_nothing_and_live_it_is_proven() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    for (side, name) in [(&pair.a, "one"), (&pair.b, "two")] {
+        let id = pair.at(name);
+        fs::write(&id, format!("00000000-0000-4000-8000-{:012}\n", side.pid)).unwrap();
+        let over = side.beside(&["mount", "--bind", id.to_str().unwrap(), "/proc/sys/kernel/random/boot_id"]);
+        assert_eq!(over.code, 0, "{}", over.stderr);
+    }
+    pair.a.open(&database, MAKE);
+    pair.b.open(&database, READ);
+    let said = pair.live();
+    assert!(said.of_mappings(), "{:#}", said.0);
+    assert_ne!(pair.bundles(&[]).sharing(), "refuted");
+    let meet = [pair.program.as_str(), "probe", "meet", &database, "--timeout", "60", "--json"];
+    let both = std::thread::scope(|scope| {
+        let each = [&pair.a, &pair.b].map(|side| scope.spawn(|| Said::of(&side.beside(&meet))));
+        each.map(|thread| thread.join().unwrap())
+    });
+    for said in both {
+        assert_ne!(said.sharing(), "refuted", "{:#}", said.0);
+    }
+}
+
+#[test]
+fn a_lock_whose_taker_is_dead_is_said_to_be_held_by_the_one_that_keeps_its_descriptors() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let database = at(&folder, "t.db");
+    let (mut writer, mut taker) = (Actor::start(&[]), Actor::start(&[]));
+    writer.open(&database, MAKE);
+    taker.open(&database, "BEGIN; SELECT count(*) FROM t");
+    let keeper: u32 = taker.ask("share").parse().unwrap();
+    let keeper = Ended(keeper);
+    let gone = taker.pid;
+    drop(taker);
+    writer.sql("INSERT INTO t VALUES (2)");
+    let document = walscope(Path::new(&folder.path()), &["inspect", "t.db", "--json"]).json();
+    let told = document["checkpoint"]["explanation"].as_str().unwrap();
+    assert_eq!(document["checkpoint"]["state"], "blocked", "{document:#}");
+    let holders = &document["checkpoint"]["blocked_by"][0]["holders"];
+    assert_eq!(holders[0]["pid"], keeper.0, "{holders:#}");
+    assert!(!told.contains(&format!("by pid {gone}")), "{told}");
+}
+
+/// A process that this test has to end: nobody is its parent any more.
+struct Ended(u32);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
