@@ -99,10 +99,13 @@ fn take_holders(proc: &Proc, bytes: &mut [Byte], keys: &[Vec<LockedFile>; 2], as
             byte.ended.retain(|pid| ask(byte.slot).contains(pid));
         }
     }
-    if bytes.iter().any(Byte::may_be_released) {
+    for _ in 0..LOOKS_FOR_RELEASED {
+        if !bytes.iter().any(Byte::may_be_released) {
+            break;
+        }
         let again = listed(proc);
         for byte in bytes.iter_mut() {
-            byte.take_released(&again, keys_of(keys, byte.slot));
+            byte.take_released(proc, &again, keys_of(keys, byte.slot));
         }
     }
 }
@@ -155,6 +158,9 @@ fn of_readings(mut read: impl FnMut() -> Option<Vec<u8>>) -> Vec<LockLine> {
     }
     lines
 }
+
+/// How often a lock is looked for that its holder may release and take again meanwhile.
+const LOOKS_FOR_RELEASED: usize = 5;
 
 /// The names under which `/proc/locks` may list the file of this lock.
 fn keys_of(keys: &[Vec<LockedFile>; 2], slot: LockSlot) -> &[LockedFile] {
@@ -317,18 +323,22 @@ impl Byte {
     /// folklore: a reader holds its lock for less than the time that it takes to look at its descriptors. Its lock is gone then,
     /// while a lock whose taker has ended stays in the table under that number. Seen in one look of twenty beside busy readers;
     /// held by `who_released_a_lock_meanwhile_is_its_holder_and_who_only_has_the_number_is_not`.
-    fn take_released(&mut self, again: &[LockLine], keys: &[LockedFile]) {
+    fn take_released(&mut self, proc: &Proc, again: &[LockLine], keys: &[LockedFile]) {
         if !self.may_be_released() {
             return;
         }
         let bytes = self.slot.bytes();
-        for pid in std::mem::take(&mut self.dropped) {
-            let mine = |line: &&LockLine| line.visible_pid() == Some(pid);
-            if !again.iter().filter(mine).any(|line| descriptor_locks::is_on(line, keys, &bytes)) {
-                self.ended.remove(&pid);
-                self.pids.insert(pid);
-            }
-        }
+        let held_it = |pid: &u32| {
+            let mine = |line: &&LockLine| line.visible_pid() == Some(*pid);
+            let still = again.iter().filter(mine).any(|line| descriptor_locks::is_on(line, keys, &bytes));
+            // A busy reader may have taken it again.
+            let again = || proc.process(*pid).and_then(|process| descriptor_locks::holds(&process, keys, &bytes));
+            !still || again().unwrap_or(false)
+        };
+        let (held_it, others) = std::mem::take(&mut self.dropped).into_iter().partition(held_it);
+        self.dropped = others;
+        self.ended.retain(|pid| !held_it.contains(pid));
+        self.pids = held_it;
     }
 
     fn unexplained(&self) -> bool {

@@ -420,10 +420,14 @@ fn every_test_that_reliability_promises_exists() {
 }
 
 #[test]
-fn the_number_of_faults_in_the_document_is_that_of_the_list() {
+fn the_number_of_faults_in_the_document_is_that_of_the_list_and_each_fits_one_place() {
     let list = fs::read_to_string(root().join("tests/mutations/faults.txt")).unwrap();
     let lines = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let faults: BTreeSet<Vec<&str>> = lines.map(|line| line.split('\t').take(3).collect()).collect();
+    for fault in &faults {
+        let source = fs::read_to_string(root().join(fault[0])).unwrap();
+        assert_eq!(source.matches(fault[1]).count(), 1, "a fault has to fit one place: {fault:?}");
+    }
     let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
     let promise = text.lines().find(|line| line.contains("`tests/mutations/faults.txt` |")).unwrap();
     assert!(promise.contains(&format!("{} faults", faults.len())), "{} faults: {promise}", faults.len());

@@ -155,6 +155,8 @@ fn frame_bytes(source: &Source) -> Option<FrameBytes<'_>> {
 
 /// Why fields of the list are null.
 fn note_reasons(whole: &mut InspectDocument, args: &WalArgs, start: &Start, bytes: Option<FrameBytes<'_>>) {
+    // The document of this command does not list processes.
+    whole.reasons.remove("users");
     if args.transactions {
         return;
     }
