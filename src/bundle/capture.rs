@@ -9,6 +9,7 @@ use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, 
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::HEAD_SIZE;
 use crate::format::wal::HEADER_SIZE;
+use crate::linux::challenge::contact;
 use crate::linux::{self, OpenedFiles, Target};
 use crate::look::order;
 use crate::number::{FrameNumber, PageSize, Stride};
@@ -206,6 +207,7 @@ impl Attempt {
         }
         let mut samples: Vec<_> = self.looks.iter().filter_map(|look| look.sample).collect();
         samples.extend(more_samples(&self.files, options)?);
+        let contact = contact::contact(&self.files.shm, options.hold.as_deref());
         // Checked again after the processes: their mappings are compared with what the paths lead to.
         let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
         let [_, between, _] = &self.looks;
@@ -233,6 +235,7 @@ impl Attempt {
                 mappings,
                 users,
                 locks: Observation::seen(self.locks),
+                contact,
                 samples,
                 page_tables,
             },

@@ -13,6 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::bytes::ReadAt;
+use crate::linux::challenge::contact::Held;
 use crate::linux::{self, OpenedFiles, Target};
 use crate::look::{DatabaseSeen, WalSeen};
 
@@ -85,6 +86,8 @@ pub struct Options {
     pub samples: u32,
     /// Time between two samples.
     pub interval: Duration,
+    /// The beacon that is held on the `-shm` meanwhile.
+    pub hold: Option<Arc<Held>>,
 }
 
 impl Default for Options {
@@ -97,6 +100,7 @@ impl Default for Options {
             chunk_size: 1 << 20,
             samples: 0,
             interval: Duration::from_millis(100),
+            hold: None,
         }
     }
 }

@@ -43,7 +43,7 @@ impl Worth {
     }
 
     /// Why a lock that is seen may stop nobody.
-    fn doubt(self) -> Option<SeenIsNotEnough> {
+    pub(super) fn doubt(self) -> Option<SeenIsNotEnough> {
         match self.kind.asked_locks {
             _ if !self.one_file => Some(SeenIsNotEnough::OtherFile),
             AskedLocks::Enforced => None,

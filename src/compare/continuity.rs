@@ -76,6 +76,11 @@ pub(super) fn unbroken(pair: &Pair<'_>) -> Result<(), Gap> {
     }
 }
 
+/// Whether all files of both sides were open at one moment.
+pub(super) fn at_one_moment(pair: &Pair<'_>) -> bool {
+    pair.simultaneous || times(pair).is_ok_and(|times| times.overlap)
+}
+
 /// Whether content, or an order in time, that does not fit together refutes sharing. Within one life it does, where the
 /// files are not one. `shm`: what was found about the identity of the `-shm`. `one`: whether something proves that it is
 /// one.
@@ -112,7 +117,7 @@ pub(super) fn refutable(pair: &Pair<'_>, shm: &Identity, one: bool) -> Result<()
 /// # Errors
 /// Why that cannot be said.
 pub(super) fn one_file_system(pair: &Pair<'_>, a: &FileView, b: &FileView) -> Result<(), NotOneFileSystem> {
-    if pair.simultaneous || times(pair).is_ok_and(|times| times.overlap) {
+    if at_one_moment(pair) {
         return Ok(());
     }
     let disks = a.disk_sequence.value().zip(b.disk_sequence.value());

@@ -1,7 +1,7 @@
 //! More than two sides: every pair is judged, and proven pairs form groups.
 
 use super::judge::{self, Judged};
-use super::{Answer, HeldBack, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict};
+use super::{Answer, HeldBack, Kind, LivePair, Pair, PairVerdict, Placed, Side, Subject, Verdict, assuming};
 use crate::sides::SideIndex;
 
 /// Judges every pair.
@@ -29,6 +29,13 @@ pub(super) fn verdict(sides: usize, pairs: Vec<PairVerdict>) -> Verdict {
     let sharing = unless(held, over_all(sides, &pairs, |pair| pair.sharing));
     let deciding: Vec<&PairVerdict> = pairs.iter().filter(|pair| pair.sharing == sharing).collect();
     let mappings = sharing != Answer::Undecided && deciding.iter().all(|pair| pair.subject == Subject::Mappings);
+    let assuming = match sharing {
+        Answer::Proven => {
+            let of_pair = |pair: &&PairVerdict| (pair.sides.map(|side| side.0), pair.assuming.clone());
+            assuming::of_all(sides, deciding.iter().map(of_pair).collect())
+        }
+        Answer::Refuted | Answer::Undecided => Vec::new(),
+    };
     let (groups, undecided) = if sides > 2 { grouped(sides, &pairs) } else { Default::default() };
     Verdict {
         sharing,
@@ -36,6 +43,7 @@ pub(super) fn verdict(sides: usize, pairs: Vec<PairVerdict>) -> Verdict {
         locks,
         subject: if mappings { Subject::Mappings } else { Subject::Paths },
         decided_by: kinds(&deciding),
+        assuming,
         groups,
         undecided,
         pairs,

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::{About, Because, Fact, Pair, Placed, Says, Side, continuity, kernel};
+use super::{About, Because, Fact, Pair, Placed, Says, Side, contact, continuity, kernel};
 use crate::evidence::file_system::{FileSystemKind, Inodes, SharedMappings};
 use crate::evidence::{Evidence, FileSystem, FileView, InodeId, Observation};
 use crate::sides::{
@@ -174,7 +174,12 @@ fn difference(a: &Look<'_>, b: &Look<'_>) -> Option<Difference> {
 fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) -> Option<NoProof> {
     let generations = a.kind.inodes == Inodes::Local { generations: true };
     // The fsid of a tmpfs is new for each mount, and there is no disk that could be copied.
-    if generations && let Err(why) = continuity::one_file_system(pair, a.file, b.file) {
+    // Captures that met had one -shm open at one moment: then its number is not reused, and it is on one disk.
+    let met = part == Part::Shm && contact::met(pair);
+    if generations
+        && !met
+        && let Err(why) = continuity::one_file_system(pair, a.file, b.file)
+    {
         return Some(NoProof::NotOneFileSystem(why));
     }
     let missing = [a, b].into_iter().find(|look| look.file.birth_time.value().is_none());
@@ -193,7 +198,7 @@ fn missing_for_proof(pair: &Pair<'_>, a: &Look<'_>, b: &Look<'_>, part: Part) ->
         matches!(file.birth_time, Observation::Denied { .. })
             || (generations && matches!(file.generation, Observation::Denied { .. }))
     };
-    let one_is_enough = pair.simultaneous && !refused(a.file) && !refused(b.file);
+    let one_is_enough = (pair.simultaneous || met) && !refused(a.file) && !refused(b.file);
     let enough = match (&birth, &second) {
         (None, None) => true,
         (None, Some(_)) => one_is_enough,

@@ -1,8 +1,8 @@
 //! From evidence to a verdict about two sides.
 
 use super::{
-    About, Answer, Because, Fact, HeldBack, Kind, Pair, PairVerdict, Says, Side, Subject, beacon, directory, history,
-    identity, lock_pairing, mappings, pages, reach, temporal, went_back,
+    About, Answer, Because, Fact, HeldBack, Kind, Pair, PairVerdict, Says, Side, Subject, assuming, beacon, contact,
+    directory, history, identity, lock_pairing, mappings, pages, reach, temporal, went_back,
 };
 use crate::evidence::{ClockSample, Observation};
 use crate::sides::{DirectoryFact, Doubt, Identity, NoProof, NotReached, OneSide, Part};
@@ -53,6 +53,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
     if held_back.as_ref().is_some_and(HeldBack::leaves_nothing_shared) {
         (memory, locks) = (Answer::Undecided, Answer::Undecided);
     }
+    let assuming = assuming::of_pair(pair, sharing, &because);
     let FilesBeside { shm, two_files, doubt } = files;
     PairVerdict {
         sides: [pair.a.index, pair.b.index],
@@ -67,6 +68,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         two_files,
         doubt,
         held_back,
+        assuming,
         pages_of_processes: of_processes,
     }
 }
@@ -80,10 +82,14 @@ fn not_reached(because: &[Because]) -> Option<&NotReached> {
 }
 
 /// Identity of two captures says that the files are one, and what they show does not fit together. Either files were
-/// overwritten in place, or these are two copies of one machine or disk. Where one process looked at both sides, it is
-/// the first.
+/// overwritten in place, or these are two copies of one machine or disk. Where one process looked at both sides, or the
+/// captures met, it is the first.
 fn contradicted(pair: &Pair<'_>, because: &[Because], answers: [Answer; 2]) -> Option<HeldBack> {
-    if pair.looked_at_by_one_process() || answers.contains(&Answer::Refuted) || !answers.contains(&Answer::Proven) {
+    if pair.looked_at_by_one_process()
+        || contact::met(pair)
+        || answers.contains(&Answer::Refuted)
+        || !answers.contains(&Answer::Proven)
+    {
         return None;
     }
     let parting = history::parting(because).map(|(parting, _)| parting);
@@ -98,6 +104,7 @@ fn evidence(pair: &Pair<'_>, shm: &Identity, pages: Vec<Because>, pairing: Becau
     because.push(mappings::because(pair, shm));
     because.push(pairing);
     because.extend(beacon::because(pair.a.index, pair.b.index, pair.live, beacon::Worth::of_pair(pair)));
+    because.push(contact::because(pair, shm));
     because.extend(pair.live.and_then(|live| beacon::tried(pair.a.index, pair.b.index, live)));
     because.extend(pair.live.and_then(beacon::coherence));
     let one = says_one(&because, shm);

@@ -4,7 +4,9 @@
 //! process reaches if it opens the database now (`paths`), or what the running processes have mapped (`mappings`).
 //! Every piece of evidence is listed, including the silent ones. Missing evidence never strengthens a verdict.
 
+mod assuming;
 mod beacon;
+mod contact;
 mod continuity;
 mod directory;
 pub mod findings;

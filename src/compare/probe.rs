@@ -59,6 +59,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
         locks,
         subject: Subject::Paths,
         decided_by: decided_by.clone(),
+        assuming: Vec::new(),
         groups: Vec::new(),
         undecided: Vec::new(),
         pairs: vec![PairVerdict {
@@ -74,6 +75,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             two_files: None,
             doubt,
             held_back: None,
+            assuming: Vec::new(),
             pages_of_processes: false,
         }],
     }

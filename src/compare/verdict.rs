@@ -2,8 +2,8 @@
 
 use crate::finding::Finding;
 use crate::sides::{
-    BeaconFact, CoherenceFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack, Identity, LineageFact,
-    MappingFact, OneSide, PageFact, PairingFact, SideIndex, TemporalFact, TriedFact,
+    BeaconFact, CoherenceFact, ContactFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack, Identity,
+    LineageFact, MappingFact, OneSide, PageFact, PairingFact, SideIndex, TemporalFact, TriedFact,
 };
 
 /// The answer to a question.
@@ -54,6 +54,8 @@ pub enum Kind {
     LockPairing,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
+    /// A beacon that one side held while it was captured, and that the other capture saw.
+    Contact,
     /// Locks that one side held and the other tried to take.
     TriedLocks,
     /// Random numbers written through one mapping and read through the other.
@@ -64,6 +66,16 @@ pub enum Kind {
     ContentLineage,
     /// Equal bytes. They are listed to say that they prove nothing.
     EqualBytes,
+}
+
+/// What a proof from captures takes for granted. Captures that met take nothing for granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Assumption {
+    /// Both captures are of one running machine, not of two copies of it.
+    OneMachine,
+    /// Both captures are of one disk, not of two copies of it, or of an older content that was put back.
+    OneDisk,
 }
 
 /// What a piece of evidence is about.
@@ -118,6 +130,8 @@ pub enum Fact {
     LockPairing(PairingFact),
     /// The result of a lock beacon.
     LockBeacon(BeaconFact),
+    /// The beacons of captures.
+    Contact(ContactFact),
     /// Locks that were tried.
     TriedLocks(TriedFact),
     /// The result of a trial by mapping.
@@ -153,6 +167,7 @@ impl Because {
             Fact::ProcessMappings(_) => Kind::ProcessMappings,
             Fact::LockPairing(_) => Kind::LockPairing,
             Fact::LockBeacon(_) => Kind::LockBeacon,
+            Fact::Contact(_) => Kind::Contact,
             Fact::TriedLocks(_) => Kind::TriedLocks,
             Fact::MappingCoherence(_) => Kind::MappingCoherence,
             Fact::Temporal(_) => Kind::Temporal,
@@ -192,6 +207,8 @@ pub struct PairVerdict {
     pub doubt: Option<Doubt>,
     /// Why sharing is undecided although both aspects are proven.
     pub held_back: Option<HeldBack>,
+    /// What the proof takes for granted; empty unless sharing is proven.
+    pub assuming: Vec<Assumption>,
     /// Whether the page frames were seen between running processes.
     pub pages_of_processes: bool,
 }
@@ -222,6 +239,8 @@ pub struct Verdict {
     pub subject: Subject,
     /// The kinds of evidence that decided.
     pub decided_by: Vec<Kind>,
+    /// What the proof takes for granted: all assumptions of the pairs that made it. Empty unless sharing is proven.
+    pub assuming: Vec<Assumption>,
     /// The sides by sharing group, if there are more than two sides. Each group is proven: its sides share one
     /// wal-index, or it is one side that shares with none of the others.
     pub groups: Vec<Vec<SideIndex>>,

@@ -9,6 +9,7 @@ use {
     serde::{Deserialize, Serialize},
 };
 
+mod contact;
 #[cfg(feature = "capture")]
 mod decimal;
 pub mod file_system;
@@ -26,6 +27,7 @@ mod time;
 mod users;
 
 pub use crate::number::Device;
+pub use contact::Contact;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
@@ -62,6 +64,9 @@ pub struct Evidence {
     pub users: Observation<UsersView>,
     /// The locks.
     pub locks: Observation<LocksView>,
+    /// Beacons by which captures meet.
+    #[cfg_attr(feature = "capture", serde(default = "not_recorded::<Contact>"))]
+    pub contact: Observation<Contact>,
     /// The wal-index at several moments, oldest first.
     pub samples: Vec<WalIndexSample>,
     /// Page tables of the mappings of the `-shm`. Those of two captures cannot be compared, because page frames are

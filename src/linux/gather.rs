@@ -44,6 +44,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         mappings,
         users,
         locks,
+        contact: Observation::missing("not looked at"),
         samples: Vec::new(),
         page_tables: Observation::missing("not looked at"),
         ended: clock_sample(),

@@ -64,5 +64,5 @@ pub use open::{
 pub use open_error::OpenError;
 pub use pagemap::LiveSide;
 pub use procfs::Proc;
-pub use sys::{ignores_signal, share_one_heap};
+pub use sys::{end_standard_output, ignores_signal, share_one_heap};
 pub use target::Target;

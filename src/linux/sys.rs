@@ -283,6 +283,20 @@ pub fn generation(file: &File) -> io::Result<u32> {
     Ok(value[0])
 }
 
+/// Puts `/dev/null` in the place of standard output, so that its reader sees the end while this process goes on.
+///
+/// # Errors
+/// What open(2) or dup2(2) said.
+pub fn end_standard_output() -> io::Result<()> {
+    let null = File::options().write(true).open("/dev/null")?;
+    // SAFETY: dup2(2) takes two numbers; the first is open as long as `null` lives, and the second stays a descriptor that
+    // may be written to, as all who have it expect.
+    match unsafe { libc::dup2(null.as_raw_fd(), libc::STDOUT_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this process was told to ignore a signal, as nohup(1) and a shell's background jobs are.
 #[must_use]
 pub fn ignores_signal(signal: i32) -> bool {

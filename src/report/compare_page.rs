@@ -58,6 +58,10 @@ impl CompareDocument {
         if !decided_by.is_empty() {
             rows.push(vec!["decided by".to_owned(), decided_by.join(", ")]);
         }
+        if !self.verdict.assuming.is_empty() {
+            let assuming: Vec<String> = self.verdict.assuming.iter().map(words).collect();
+            rows.push(vec!["assuming".to_owned(), assuming.join(", ")]);
+        }
         if self.sides.len() > 2 {
             for (i, group) in self.verdict.groups.iter().enumerate() {
                 rows.push(vec![format!("group {}", i + 1), group.join(", ")]);

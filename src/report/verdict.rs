@@ -44,6 +44,8 @@ pub enum Kind {
     LockPairing,
     /// Locks in a pattern that one side holds and the other side sees.
     LockBeacon,
+    /// A beacon that one side held while it was captured, and that the other capture saw.
+    Contact,
     /// Locks on a scratch file that one side holds and the other side tries to take.
     TriedLocks,
     /// Random numbers written through one mapping and read through the other.
@@ -97,6 +99,16 @@ pub struct Because {
     pub detail: String,
 }
 
+/// What a proof from captures takes for granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assumption {
+    /// Both captures are of one running machine, not of two copies of it.
+    OneMachine,
+    /// Both captures are of one disk, not of two copies of it, or of an older content that was put back.
+    OneDisk,
+}
+
 /// The sharing verdict.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Verdict {
@@ -117,6 +129,9 @@ pub struct Verdict {
     /// with any other, and for one or more others it is undecided. Or it belongs to a chain of proven pairs within
     /// which another pair is refuted.
     pub undecided: Vec<String>,
+    /// What the proof takes for granted: all assumptions of the pairs that made it. Empty unless sharing is proven, and
+    /// empty if the sides were looked at by one process or the captures met.
+    pub assuming: Vec<Assumption>,
     /// All pieces of evidence.
     pub because: Vec<Because>,
 }
@@ -182,11 +197,21 @@ impl From<compare::Kind> for Kind {
             compare::Kind::ProcessMappings => Self::ProcessMappings,
             compare::Kind::LockPairing => Self::LockPairing,
             compare::Kind::LockBeacon => Self::LockBeacon,
+            compare::Kind::Contact => Self::Contact,
             compare::Kind::TriedLocks => Self::TriedLocks,
             compare::Kind::MappingCoherence => Self::MappingCoherence,
             compare::Kind::Temporal => Self::Temporal,
             compare::Kind::ContentLineage => Self::ContentLineage,
             compare::Kind::EqualBytes => Self::EqualBytes,
+        }
+    }
+}
+
+impl From<compare::Assumption> for Assumption {
+    fn from(assumption: compare::Assumption) -> Self {
+        match assumption {
+            compare::Assumption::OneMachine => Self::OneMachine,
+            compare::Assumption::OneDisk => Self::OneDisk,
         }
     }
 }
@@ -253,6 +278,7 @@ impl Verdict {
             locks: verdict.locks.into(),
             subject: verdict.subject.into(),
             decided_by: verdict.decided_by.iter().map(|kind| Kind::from(*kind)).collect(),
+            assuming: verdict.assuming.iter().map(|assumed| Assumption::from(*assumed)).collect(),
             groups: verdict.groups.iter().map(|group| labels(group)).collect(),
             undecided: labels(&verdict.undecided),
             because: verdict.pairs.iter().flat_map(of_pair).collect(),

@@ -8,9 +8,9 @@ use super::sides::{cut_off, different_at, fell_behind};
 use super::unseen::{no_common_clock, no_common_kernel, not_refuted, replaced_during_capture, unseen};
 use super::words::{Names, process, processes};
 use crate::compare::{
-    BeaconFact, Because, CoherenceFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Identity, MappedBy,
-    MappedInodes, Mappers, MappingFact, NoBeacon, NoPages, NotAtWork, NotMapped, NotRefuted, OneSide, PageFact,
-    PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
+    BeaconFact, Because, CoherenceFact, ContactFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Identity,
+    MappedBy, MappedInodes, Mappers, MappingFact, NoBeacon, NoContact, NoPages, NotAtWork, NotMapped, NotRefuted,
+    OneSide, PageFact, PairVerdict, Part, Process, Says, SeenIsNotEnough, TemporalFact, TriedFact,
 };
 use crate::evidence::live::{Mapper, NoFrame};
 
@@ -39,6 +39,7 @@ pub fn detail(item: &Because, names: Names<'_>) -> String {
         Fact::LockPairing(fact) if item.says == Says::Refutes => unpaired(fact, names),
         Fact::LockPairing(fact) => pairing(fact, names),
         Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::Contact(fact) => contact(fact, names),
         Fact::TriedLocks(_) if item.says == Says::Silent => "the tried locks decide nothing here".to_owned(),
         Fact::TriedLocks(fact) => tried(fact, names),
         Fact::MappingCoherence(_) if item.says == Says::Silent => {
@@ -87,6 +88,8 @@ pub fn reason(item: &Because, names: Names<'_>) -> Option<String> {
         Fact::LockPairing(fact) => unpaired(fact, names),
         Fact::LockBeacon(BeaconFact::Silent(why)) => no_beacon(why),
         Fact::LockBeacon(fact) => beacon(fact, names),
+        Fact::Contact(ContactFact::Silent(why)) => no_contact(why, names),
+        Fact::Contact(fact) => contact(fact, names),
         Fact::TriedLocks(fact) => tried(fact, names),
         Fact::MappingCoherence(fact) => coherence(fact),
         Fact::Temporal(fact) => temporal(fact, names),
@@ -267,6 +270,33 @@ fn beacon(fact: &BeaconFact, names: Names<'_>) -> String {
             format!("{} held 64 locks throughout, and {} saw none of them", names.of(*holder), names.of(*seeker))
         }
         BeaconFact::Silent(_) => "the lock beacon decides nothing here".to_owned(),
+    }
+}
+
+fn contact(fact: &ContactFact, names: Names<'_>) -> String {
+    match fact {
+        ContactFact::Seen { holder, seeker, nonce, doubt } => format!(
+            "the beacon that {} held was seen by {} ({nonce:016x}): both had one -shm open at one moment{}",
+            names.of(*holder),
+            names.of(*seeker),
+            doubt.as_ref().map(seen_is_not_enough).unwrap_or_default()
+        ),
+        ContactFact::Silent(_) => "the beacons of the captures decide nothing here".to_owned(),
+    }
+}
+
+fn no_contact(why: &NoContact, names: Names<'_>) -> String {
+    match why {
+        NoContact::Live => "one process looked at both sides, so no beacon has to show that they met".to_owned(),
+        NoContact::Unseen(what) => unseen(what, names),
+        NoContact::NotHeld => {
+            "neither capture held a beacon: walscope snapshot --hold on one side, while the other is captured"
+                .to_owned()
+        }
+        NoContact::NotSeen(holder) => format!(
+            "the beacon of {} was not seen by the other capture, which may have been made before or after it was held",
+            names.of(*holder)
+        ),
     }
 }
 

@@ -110,7 +110,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Capture again, when there is less traffic or while a connection stays open.",
         ),
         Found::CapturesDiverged { diverged } => (diverged_captures(diverged).into(), match finding.severity {
-            Severity::Error => "Find out whether files were restored in place. Then compare the live databases.",
+            Severity::Error => "Find out whether files were restored in place. Then compare the live databases, or capture one side with walscope snapshot --hold, and the other while that is held.",
             _ => "Capture both sides again while a connection stays open on each, or compare the live databases.",
         }),
         Found::DatabaseFileMount { .. } => (

@@ -114,7 +114,7 @@ pub(super) fn beside(pair: &PairVerdict, names: Names<'_>) -> Vec<String> {
 pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
     match why {
         HeldBack::Contradicted(parting) => format!(
-            "Identity says that the files are one, and what the captures show does not fit together: {}. Files were restored in place, or these captures come from two copies of one machine or disk. Compare the live databases.",
+            "Identity says that the files are one, and what the captures show does not fit together: {}. Files were restored in place, or these captures come from two copies of one machine or disk. Compare the live databases, or capture one side with walscope snapshot --hold, and the other while that is held.",
             sides::parting(parting, names)
         ),
         HeldBack::Rollback(side) => format!(

@@ -20,6 +20,7 @@ pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
         What::Mount(file) => of_part("mount", file),
         What::MountAccess(file) => of_part("way of mounting", file),
         What::JournalMode => format!("the journal mode of {label} was"),
+        What::Contact => format!("the beacons on the -shm of {label} were"),
         What::DatabaseLock => format!("the lock on the database of {label} was"),
         What::Mappings => format!("the mappings of {label} were"),
         What::MountNamespace => format!("the mount namespace of {label} was"),

@@ -6,8 +6,8 @@ use super::pairing::{beside, has_suspects, held_back, is_assumed};
 use super::reach::of_folder;
 use super::words::Names;
 use crate::compare::{
-    About, Answer, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon, OneSide,
-    PairVerdict, Says, Subject, Verdict,
+    About, Answer, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon,
+    OneSide, PairVerdict, Says, Subject, Verdict,
 };
 
 /// Explains a verdict.
@@ -102,9 +102,10 @@ fn not_shown(why: &Doubt, names: Names<'_>) -> String {
 /// `stable`: every capture is of one moment. If one is not, there may be something to do.
 fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
     let all = names.all();
+    let unless = unless(&verdict.assuming);
     if verdict.subject == Subject::Mappings {
         let mut sentences = vec![format!(
-            "The processes seen on {all} have one wal-index mapped: they share its memory and its locks."
+            "The processes seen on {all} have one wal-index mapped: they share its memory and its locks{unless}."
         )];
         let others = others(verdict, names);
         let assumed = verdict.pairs.iter().any(is_assumed);
@@ -114,6 +115,7 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
             (false, _) => "Processes that were not seen are not judged.".to_owned(),
         });
         sentences.extend(others);
+        sentences.extend(exclude(&verdict.assuming));
         return sentences;
     }
     let unseen = verdict.pairs.iter().find_map(|pair| {
@@ -125,7 +127,7 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
     let not_all = verdict.pairs.iter().any(has_suspects);
     let mut sentences = vec![
         format!(
-            "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared."
+            "A process that opens the database next, on any of {all}, reaches the same wal-index: its memory and its locks are shared{unless}."
         ),
         match not_all {
             true => "That the running processes share it is not said.".to_owned(),
@@ -135,7 +137,27 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
         },
     ];
     sentences.extend(others);
+    sentences.extend(exclude(&verdict.assuming));
     sentences
+}
+
+/// What a proof takes for granted, as the end of a sentence.
+fn unless(assuming: &[Assumption]) -> String {
+    let copies = match assuming {
+        [] => return String::new(),
+        [Assumption::OneMachine] => "machine",
+        [Assumption::OneDisk] => "disk",
+        _ => "machine or disk",
+    };
+    format!(", unless these captures come from two copies of one {copies}")
+}
+
+/// The command that leaves nothing to be taken for granted.
+fn exclude(assuming: &[Assumption]) -> Option<String> {
+    (!assuming.is_empty()).then(|| {
+        "To exclude copies, capture one side with walscope snapshot --hold, and the other while that is held; or compare live."
+            .to_owned()
+    })
 }
 
 /// The processes that do not use the wal-index as every connection does, each once.
@@ -261,6 +283,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::ProcessMappings => "what processes have mapped",
         Kind::LockPairing => "what the locks of running processes show",
         Kind::LockBeacon => "the lock beacon",
+        Kind::Contact => "the beacon of a capture",
         Kind::TriedLocks => "the tried locks",
         Kind::MappingCoherence => "the trial by mapping",
         Kind::Temporal => "the order in time",

@@ -111,6 +111,8 @@ pub enum What {
     JournalMode,
     /// The lock on the database.
     DatabaseLock,
+    /// The beacons by which captures meet.
+    Contact,
     /// The processes that map the `-shm`.
     Mappings,
     /// The mount namespace.

@@ -302,6 +302,39 @@ pub enum BeaconFact {
     Silent(NoBeacon),
 }
 
+/// What the beacons show that two captures held and saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContactFact {
+    /// One capture held a beacon, and the other saw it.
+    Seen {
+        /// The side that held it.
+        holder: SideIndex,
+        /// The side that saw it.
+        seeker: SideIndex,
+        /// Its number.
+        nonce: u64,
+        /// Why it does not prove that locks are shared.
+        doubt: Option<SeenIsNotEnough>,
+    },
+    /// They did not meet.
+    Silent(NoContact),
+}
+
+/// Why two captures did not meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoContact {
+    /// One process looked at both sides, so nothing has to show it.
+    Live,
+    /// One side did not look for beacons.
+    Unseen(Unseen),
+    /// Neither side held one.
+    NotHeld,
+    /// This side held one, and the other did not see it.
+    NotSeen(SideIndex),
+}
+
 /// Why a lock that is seen may stop nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -283,4 +284,70 @@ fn a_full_disk_leaves_no_half_bundle() {
         assert_eq!(out, "code 2\n", "{prepare:?} {option:?}: {err}");
         assert!(err.contains("No space left"), "{err}");
     }
+}
+
+/// The bundle is whole before the wait begins, and standard output has ended: whoever reads it goes on.
+#[test]
+fn a_beacon_is_held_after_the_bundle_is_whole_and_another_capture_meets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    let compare = |a: &str, extra: &[&str]| {
+        let ran = walscope(folder.path(), &[&["compare", "--json", a, "second.walsnap"], extra].concat());
+        (ran.code, ran.json()["verdict"].clone())
+    };
+    let capture =
+        |name: &str| assert_eq!(walscope(folder.path(), &["snapshot", "t.db", "-o", name, "--force"]).code, 0);
+    capture("alone.walsnap");
+    // By its end of standard input, by a signal, and streamed.
+    for (way, output) in [("input", "first.walsnap"), ("signal", "first.walsnap"), ("streamed", "-")] {
+        let mut holder = Command::new(EXE)
+            .args(["snapshot", "t.db", "-o", output, "--hold", "--force"])
+            .current_dir(folder.path())
+            .stdin(if way == "signal" { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if output == "-" {
+            let mut bundle = Vec::new();
+            holder.stdout.take().unwrap().read_to_end(&mut bundle).unwrap();
+            fs::write(folder.path().join("first.walsnap"), bundle).unwrap();
+        }
+        // It says that it waits when the bundle is there.
+        let mut said = String::new();
+        let mut errors = BufReader::new(holder.stderr.take().unwrap());
+        while !said.contains("the bundle is whole") {
+            said.clear();
+            assert_ne!(errors.read_line(&mut said).unwrap(), 0, "it ended");
+        }
+        capture("second.walsnap");
+        let (code, verdict) = compare("first.walsnap", &["--strict"]);
+        assert_eq!(verdict["assuming"], serde_json::json!([]), "{way}: {verdict:#}");
+        assert_eq!((code, &verdict["sharing"]), (0, &"proven".into()), "{way}");
+        let (code, verdict) = compare("alone.walsnap", &[]);
+        assert_eq!(verdict["assuming"][0], "one_machine", "{way}");
+        assert_eq!((code, compare("alone.walsnap", &["--strict"]).0), (0, 3), "{way}");
+        match way {
+            "signal" => {
+                let pid = rustix::process::Pid::from_child(&holder);
+                rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            }
+            _ => drop(holder.stdin.take()),
+        }
+        assert_eq!(holder.wait().unwrap().code(), Some(0), "{way}");
+        // It is not held any more.
+        capture("second.walsnap");
+        assert_eq!(compare("first.walsnap", &["--strict"]).0, 3, "{way}");
+    }
+    drop(db);
+}
+
+#[test]
+fn without_a_shm_nothing_can_be_held_and_no_bundle_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(&folder.path().join("t.db")));
+    let ran = walscope(folder.path(), &["snapshot", "t.db", "-o", "a.walsnap", "--hold=1"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("--hold needs a -shm"), "{}", ran.stderr);
+    assert_eq!(names(folder.path()), ["t.db"]);
 }

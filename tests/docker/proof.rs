@@ -98,3 +98,34 @@ fn a_read_only_volume_is_proven_only_while_somebody_keeps_the_shm_alive() {
         assert!(found["explanation"].as_str().unwrap().contains("mounted read-only"), "{found:#}");
     }
 }
+
+/// Two captures from inside, one of which is held in the background while the other is made.
+#[test]
+fn captures_from_inside_two_containers_meet() {
+    let Some(world) = world() else { return };
+    let [writer, reader] = pair(&world);
+    let folder = tempfile::tempdir().unwrap();
+    let keep = |name: &str, out: Output| {
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let bundle = folder.path().join(name);
+        std::fs::write(&bundle, out.stdout).unwrap();
+        bundle
+    };
+    let streamed = ["/walscope", "snapshot", "/data/t.db", "-o", "-"];
+    let alone = keep("alone.walsnap", world.exec(&writer, &[], &streamed));
+    let held = ["/walscope", "snapshot", "/data/t.db", "-o", "/data/held.walsnap", "--hold=600"];
+    assert!(world.exec(&writer, &["-d"], &held).status.success());
+    let there = format!("{}/held.walsnap", world.mountpoint(&world.volume("shared")));
+    while !Path::new(&there).exists() {
+        common::pause();
+    }
+    let first = std::path::PathBuf::from(there);
+    let second = keep("second.walsnap", world.exec(&reader, &["-u", "1000"], &streamed));
+    for (bundle, code, assuming) in [(&first, 0, json!([])), (&alone, 3, json!(["one_machine", "one_disk"]))] {
+        let out =
+            Command::new(WALSCOPE).args(["compare", "--strict", "--json"]).args([bundle, &second]).output().unwrap();
+        let verdict = &document(&out)["verdict"];
+        assert_eq!((&verdict["sharing"], &verdict["assuming"]), (&"proven".into(), &assuming), "{verdict:#}");
+        assert_eq!(out.status.code(), Some(code));
+    }
+}

@@ -272,6 +272,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
             ..UsersView::default()
         }),
         locks: Observation::seen(locks(LockState::Shared)),
+        contact: Observation::seen(Contact::default()),
         samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
         page_tables: Observation::missing("not looked at"),
     };

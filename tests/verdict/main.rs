@@ -1,6 +1,7 @@
 //! The sharing verdict: every rule by name, what holds for any two sides, and the recorded scenarios.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod contact;
 mod content;
 mod contradiction;
 mod directory_identity;

@@ -131,6 +131,7 @@ pub const PIECES: &[Piece] = &[
     },
     Piece { name: "users", take: |side| side.evidence.users = gone() },
     Piece { name: "locks", take: |side| side.evidence.locks = gone() },
+    Piece { name: "contact", take: |side| side.evidence.contact = gone() },
     Piece { name: "samples", take: |side| side.evidence.samples.clear() },
     Piece { name: "page_tables", take: |side| side.evidence.page_tables = gone() },
     Piece { name: "bytes of the database", take: |side| side.database = None },

@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use super::pieces::{LIVE_PIECES, PIECES, of};
 use super::*;
 use walscope::evidence::live::{BeaconLook, Live, Mapper, Sight};
-use walscope::evidence::{Access, DatabaseLock, FileOpen, FileView, MountAccess, Observation, OtherIndex, SwitchLock};
+use walscope::evidence::{
+    Access, Contact, DatabaseLock, FileOpen, FileView, MountAccess, Observation, OtherIndex, SwitchLock,
+};
 use walscope::number::Checksum;
 
 /// Differences that a pair can have.
-const VARIATIONS: u32 = 40;
+const VARIATIONS: u32 = 41;
 /// Differences that what two live sides show can have.
 const LIVE_VARIATIONS: u32 = 8;
 
@@ -85,6 +87,10 @@ fn vary(sides: &mut [Side; 2], which: u32) {
         37 => b.database = Some(database(1, 5)),
         38 => b.database = Some(database(2, 4)),
         39 => b.wal.last_commit.as_mut().into_iter().for_each(|last| last.checksum = Checksum([1, 1])),
+        40 => {
+            a.evidence.contact = Observation::seen(Contact { held: Some(7), seen: Vec::new() });
+            b.evidence.contact = Observation::seen(Contact { held: None, seen: vec![7] });
+        }
         14 => b.evidence.host.boot_id = Observation::seen("another".into()),
         _ => b.wal = wal(4, [101, 9], 1),
     }

@@ -60,13 +60,17 @@ Example:
 /// `snapshot`.
 pub const SNAPSHOT: &str = "\
 Exit codes: 0 written; 1 written, but not of one moment; 2 could not write.
-Example:
+Examples:
   umask 077
-  docker exec writer walscope snapshot /data/app.db -o - > writer.walsnap";
+  docker exec writer walscope snapshot /data/app.db -o - > writer.walsnap
+  The second capture meets the first, so that both are of one machine:
+    docker exec -d writer walscope snapshot /data/app.db -o /tmp/a.walsnap \
+      --hold=60";
 
 /// `compare`.
 pub const COMPARE: &str = "\
-Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided.
+Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided,
+or with --strict proven on an assumption.
 Examples:
   Live, as root on the host, which gives the strongest evidence:
     walscope compare writer:/data/app.db reader:/data/app.db

@@ -6,6 +6,7 @@ mod exit;
 mod forbidden;
 mod harmless;
 mod help;
+mod holding;
 #[cfg(feature = "lab")]
 mod lab;
 mod live;

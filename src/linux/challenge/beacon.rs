@@ -6,6 +6,7 @@
 //! is 0, and on byte `2 i + 1` when it is 1. So a word differs from no lock at all, and from two words at the same
 //! place.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -30,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of one seat: enough for the patterns of one beacon.
 pub const SEAT: u64 = 512;
 /// Number of seats for single beacons, so that two beacons at the same time do not get the same seat.
-const SPREAD: u64 = 1 << 20;
+pub(super) const SPREAD: u64 = 1 << 20;
 /// At most so many locks are listed in one range. Each costs two system calls, and only an attacker would put more
 /// there.
 const MOST_LOCKS: usize = 100_000;
@@ -90,6 +91,12 @@ impl Locked {
     #[must_use]
     pub fn touches(&self, start: u64, length: u64) -> bool {
         self.0.iter().any(|(first, last)| *first < start.saturating_add(length) && *last >= start)
+    }
+
+    /// The seats of single beacons that a lock lies in, in their order.
+    pub(super) fn seats(&self) -> BTreeSet<u64> {
+        let ends = self.0.iter().flat_map(|(first, last)| [*first, *last]).filter(|byte| *byte >= BASE);
+        ends.map(|byte| byte - (byte - BASE) % SEAT).collect()
     }
 
     /// Whether no byte is locked.

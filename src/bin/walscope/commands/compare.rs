@@ -23,6 +23,9 @@ pub struct CompareArgs {
     /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE, required = true, num_args = 2..)]
     sources: Vec<OsString>,
+    /// End with 3 also if sharing is proven on an assumption: that two captures are of one machine and disk
+    #[arg(long)]
+    strict: bool,
 }
 
 /// The ending of a bundle's file name.
@@ -36,7 +39,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
     let options = look::Options { threads: crate::look::threads(global), ..look::Options::default() };
     let document = capture_all(&args.sources, global.strict_atime)?.document(&options)?;
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(exit_of(document.verdict.sharing))
+    let assumed = args.strict && !document.verdict.assuming.is_empty();
+    Ok(if assumed { Exit::Undecided } else { exit_of(document.verdict.sharing) })
 }
 
 /// A side that was opened and not yet captured.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -11,7 +12,8 @@ use rustix::fs::inotify;
 use walscope::bundle::{self, Manifest, Options, WalMode};
 use walscope::evidence::Observation;
 use walscope::finding::{Finding, rules};
-use walscope::linux::OpenedFiles;
+use walscope::linux::challenge::contact::Held;
+use walscope::linux::{self, OpenedFiles};
 use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::source;
@@ -19,6 +21,7 @@ use walscope::source;
 use crate::bundle_file::{BundleFile, folder};
 use crate::exit::{self, Exit};
 use crate::forbidden::{self, Destination};
+use crate::holding;
 use crate::options::Global;
 use crate::output;
 
@@ -53,6 +56,9 @@ pub struct SnapshotArgs {
     /// Milliseconds between two samples
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     interval: u32,
+    /// Hold a lock beacon on the -shm from before the capture on, and after the bundle is whole: until standard input ends or a signal, or for SECONDS. A capture of another side that is made meanwhile sees it, which shows that both met
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    hold: Option<Option<u32>>,
     /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
@@ -84,7 +90,13 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         strict_atime: global.strict_atime,
         ..Options::default()
     };
-    let document = if args.output.as_os_str() == "-" { to_stdout(args, &options)? } else { to_file(args, &options)? };
+    // A beacon is held as long as this lives.
+    let mut beacon = None;
+    let document = if args.output.as_os_str() == "-" {
+        to_stdout(args, &options, &mut beacon)?
+    } else {
+        to_file(args, &options, &mut beacon)?
+    };
     // When the bundle goes to standard output, the report goes to standard error.
     if document.file.is_some() {
         output::document(global, &document, |width| document.draw(width))?;
@@ -93,10 +105,17 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
     } else if !document.findings.is_empty() {
         output::complain(&document.draw(output::width(global)));
     }
+    if let Some(seconds) = args.hold {
+        holding::wait(seconds.map(|seconds| Duration::from_secs(seconds.into())))?;
+    }
     Ok(if document.stable { Exit::Good } else { Exit::Bad })
 }
 
-fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+fn to_stdout(
+    args: &SnapshotArgs,
+    options: &Options,
+    beacon: &mut Option<Arc<Held>>,
+) -> anyhow::Result<SnapshotDocument> {
     let out = io::stdout().lock();
     if out.is_terminal() {
         bail!(
@@ -104,8 +123,9 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
         );
     }
     let held = await_files(args, options, Destination::Stdout, || Ok(()))?;
+    let options = with_beacon(args, options, &held, beacon)?;
     let mut out = io::BufWriter::new(out);
-    let manifest = bundle::write_bundle(held.target.clone(), options, &mut out, &mut |_, _| {})
+    let manifest = bundle::write_bundle(held.target.clone(), &options, &mut out, &mut |_, _| {})
         .map_err(anyhow::Error::from)
         .and_then(|manifest| Ok(out.flush().map(|()| manifest)?))
         // For other commands a reader that closes the pipe is no error. Here it is one, because the reader has only
@@ -117,10 +137,14 @@ fn to_stdout(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotD
                 error
             }
         })?;
+    drop(out);
+    if args.hold.is_some() {
+        linux::end_standard_output().context("ending standard output")?;
+    }
     Ok(SnapshotDocument::new(&manifest, None, &found(&manifest)))
 }
 
-fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDocument> {
+fn to_file(args: &SnapshotArgs, options: &Options, beacon: &mut Option<Arc<Held>>) -> anyhow::Result<SnapshotDocument> {
     let name = args.output.display().to_string();
     let destination = Destination::File(&args.output);
     let mut held = await_files(args, options, destination, || {
@@ -131,17 +155,28 @@ fn to_file(args: &SnapshotArgs, options: &Options) -> anyhow::Result<SnapshotDoc
     })?;
     let mut file = BundleFile::create(folder(&args.output))
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
-    let mut manifest = capture(args, &held, options, &mut file)?;
+    let mut manifest = capture(args, &held, &with_beacon(args, options, &held, beacon)?, &mut file)?;
     while args.wait && !has_wal_index(&manifest) {
         // The last connection closed between the look and the capture, and removed both files.
         wait_for(&args.source)?;
         file.restart().with_context(|| name.clone())?;
         // The source is opened again: a restarted container has another process under its name.
         held = regular(forbidden::open(&args.source, options.strict_atime, destination)?)?;
-        manifest = capture(args, &held, options, &mut file)?;
+        manifest = capture(args, &held, &with_beacon(args, options, &held, beacon)?, &mut file)?;
     }
     let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
     Ok(SnapshotDocument::new(&manifest, Some((name, size)), &found(&manifest)))
+}
+
+/// The options with a beacon on the `-shm` of these files, if one is wanted.
+fn with_beacon(
+    args: &SnapshotArgs,
+    options: &Options,
+    held: &OpenedFiles,
+    beacon: &mut Option<Arc<Held>>,
+) -> anyhow::Result<Options> {
+    *beacon = args.hold.map(|_| holding::hold(held)).transpose()?;
+    Ok(Options { hold: beacon.clone(), ..options.clone() })
 }
 
 /// Opens the files to capture. Errors that can be found before the waiting are reported before it.
