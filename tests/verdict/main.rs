@@ -5,6 +5,7 @@ mod contact;
 mod content;
 mod contradiction;
 mod directory_identity;
+mod every_field;
 mod findings;
 mod fixtures;
 mod groups;
