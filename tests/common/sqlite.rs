@@ -37,6 +37,13 @@ impl Sqlite {
         sqlite
     }
 
+    /// Opens a database in a child that then opens and closes the files itself: all its POSIX locks are gone.
+    pub fn open_without_locks(database: &Path) -> Self {
+        let mut sqlite = Self::open(database);
+        sqlite.run("LOSE LOCKS");
+        sqlite
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -70,11 +77,20 @@ impl Drop for Sqlite {
 #[ignore = "a process that other tests start"]
 fn sqlite_in_a_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
-    let db = rusqlite::Connection::open(database).unwrap();
+    let db = rusqlite::Connection::open(&database).unwrap();
     db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE IF NOT EXISTS t(x);").unwrap();
     println!("done");
     for line in std::io::stdin().lines() {
         let mut sql = line.unwrap();
+        if sql == "LOSE LOCKS" {
+            for suffix in ["", "-shm"] {
+                let mut file = database.clone();
+                file.push(suffix);
+                drop(std::fs::File::open(file).unwrap());
+            }
+            println!("done");
+            continue;
+        }
         // A row is fetched, so that the read transaction really begins.
         if let Some(query) = sql.strip_prefix("BEGIN; ") {
             db.execute_batch("BEGIN").unwrap();

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::common;
@@ -16,6 +16,8 @@ const BEYOND_SQLITE: u64 = 1 << 40;
 struct Examined {
     _folder: tempfile::TempDir,
     _sqlite: Sqlite,
+    /// Two more processes use the database; one of them does it without its locks, so that walscope looks again.
+    others: [Sqlite; 2],
     database: PathBuf,
 }
 
@@ -27,7 +29,8 @@ fn examined() -> Option<Examined> {
         let mut sqlite = Sqlite::open(&database);
         sqlite.run("INSERT INTO t VALUES (1)");
         sqlite.run("BEGIN; SELECT x FROM t");
-        Examined { _folder: folder, _sqlite: sqlite, database }
+        let others = [Sqlite::open(&database), Sqlite::open_without_locks(&database)];
+        Examined { _folder: folder, _sqlite: sqlite, others, database }
     })
 }
 
@@ -54,9 +57,12 @@ impl Examined {
     }
 }
 
-fn examining(database: &Path) -> Vec<Vec<String>> {
-    let here = database.display().to_string();
+/// Every command that looks at a database or its processes. What is not here is in
+/// `a_trial_in_the_folder_of_a_database_locks_its_scratch_file_alone`.
+fn examining(examined: &Examined) -> Vec<Vec<String>> {
+    let here = examined.database.display().to_string();
     let through = format!("pid:{}:{here}", std::process::id());
+    let [one, other] = examined.others.each_ref().map(|process| format!("pid:{}:{here}", process.pid()));
     [
         vec!["inspect", &here],
         vec!["verify", &here],
@@ -70,6 +76,8 @@ fn examining(database: &Path) -> Vec<Vec<String>> {
         vec!["inspect", &through],
         vec!["compare", &here, &through],
         vec!["compare", &through, &through],
+        vec!["compare", &one, &other],
+        vec!["inspect", &other],
         vec!["snapshot", &through, "-o", "out.walsnap", "--with-db", "--samples", "3", "--interval", "1"],
         vec!["snapshot", &here, "-o", "-", "--wal", "headers"],
         vec!["shm", &through, "--pages", "--hash"],
@@ -86,7 +94,7 @@ fn examining(database: &Path) -> Vec<Vec<String>> {
 #[test]
 fn no_examined_file_is_opened_for_writing_and_no_lock_of_sqlite_s_is_taken() {
     let Some(examined) = examined() else { return };
-    for arguments in examining(&examined.database) {
+    for arguments in examining(&examined) {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let lines = examined.trace(&arguments);
         let touching: Vec<&String> = lines.iter().filter(|line| line.contains("examined.db")).collect();
@@ -152,7 +160,7 @@ fn access_times_stay_for_the_owner() {
     let times =
         || examined.files().map(|file| fs::metadata(file).map(|file| (file.atime(), file.atime_nsec())).unwrap());
     let before = times();
-    for arguments in examining(&examined.database) {
+    for arguments in examining(&examined) {
         let out = Command::new(EXE).args(&arguments).current_dir(tempfile::tempdir().unwrap().path()).output().unwrap();
         assert_ne!(out.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
         assert_eq!(times(), before, "{arguments:?}");
