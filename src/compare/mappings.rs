@@ -84,6 +84,7 @@ fn mappers(of: Placed<'_>, mappings: &[&Mapping]) -> Mappers {
         processes: processes::of_mappings(mappings),
         processes_denied: view.map_or(0, |view| view.processes_denied),
         mappings_not_listed: view.map_or(0, |view| view.mappings_not_listed),
+        mappings_unknown: view.map_or(0, |view| view.mappings_unknown),
     }
 }
 

@@ -21,10 +21,17 @@ pub struct Mapping {
     pub start_time: Option<u64>,
     /// The process's mount namespace, as the link `/proc/PID/ns/mnt` names it.
     pub mount_namespace: Observation<String>,
+    /// Whether the process looks its paths up where the side's process does. An equal path counts only then.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub root: Root,
     /// The process's container.
     pub container: Option<Container>,
     /// Device and inode of the mapped file.
     pub inode: InodeId,
+    /// Where it begins in the memory of its process; 0 if that was not recorded. Two mappings of one process can print alike
+    /// but for this.
+    #[cfg_attr(feature = "capture", serde(default, with = "super::decimal"), schemars(with = "String"))]
+    pub address: u64,
     /// Offset in the file, in bytes.
     pub offset: u64,
     /// Length of the mapping, in bytes.
@@ -46,6 +53,24 @@ pub struct Mapping {
     /// Whether the process has the side's `-wal` open, by device and inode. Null: not known.
     #[cfg_attr(feature = "capture", serde(default), schemars(with = "Option<bool>"))]
     pub wal_open: FileOpen,
+}
+
+/// The root folder of a process, beside that of the process whose path is looked at. A path says which file is meant only
+/// together with the mount namespace and the root (chroot) in which it is looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum Root {
+    /// It is the same folder on the same mount.
+    Same,
+    /// It is in the same mount namespace and lies below that of the side, so that the paths of its files are known there.
+    Beneath,
+    /// It is another one: an equal path may be another file.
+    Another,
+    /// Not seen: it counts neither for the path nor against it.
+    NotKnown,
+    /// Not recorded: a capture of an earlier walscope.
+    #[default]
+    NotRecorded,
 }
 
 /// Whether a process has a file open. Stored as true, false, or null.
@@ -110,4 +135,10 @@ pub struct MappingsView {
     /// out last.
     #[cfg_attr(feature = "capture", serde(default))]
     pub mappings_not_listed: u64,
+    /// Number of mappings that could not be looked at: they may be of this `-shm` or of another file. They are left out.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub mappings_unknown: u64,
+    /// Why the first of these could not be looked at.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub unknown_reason: Option<String>,
 }

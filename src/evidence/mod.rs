@@ -34,7 +34,7 @@ pub use identity::InodeId;
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
-pub use mappings::{CutOff, FileOpen, Mapping, MappingsView};
+pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
 pub use sample::WalIndexSample;
 pub use time::{ClockSample, Timestamp};

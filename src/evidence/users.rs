@@ -10,7 +10,7 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-use super::{Container, InodeId, Observation};
+use super::{Container, InodeId, Observation, Root};
 
 /// How a process has a file open or mapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,9 +99,12 @@ pub struct User {
     pub stopped: bool,
     /// Its mount namespace, as the link `/proc/PID/ns/mnt` names it.
     pub mount_namespace: Observation<String>,
+    /// Whether it looks its paths up where the side's process does.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub root: Root,
     /// Its container.
     pub container: Option<Container>,
-    /// The paths under which it has the database open. Empty if that was not seen.
+    /// The paths under which it has the database open, as the side's process would see them. Empty if that was not seen.
     pub names: Vec<String>,
     /// How it has the database open.
     pub database: Access,
@@ -334,6 +337,7 @@ mod tests {
             ancestor_holds: false,
             stopped: false,
             mount_namespace: Observation::seen("mnt:[1]".into()),
+            root: Root::Same,
             container: None,
             names: vec!["/data/t.db".into()],
             database: Access::Writable,

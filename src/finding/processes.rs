@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::value::{Apart, GoneIndex, SplitIndex};
 use super::{Finding, Found};
-use crate::evidence::{Evidence, FileOpen, Mapping, Observation};
+use crate::evidence::{Evidence, FileOpen, Mapping, Observation, Root};
 use crate::sides::{CutOffProcesses, NotMapped, Part, Process, Recorded, SideIndex, Unseen, What};
 
 /// Findings about the processes of one side and its path. `at` is its position among those that are compared.
@@ -51,7 +51,12 @@ fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
         return unseen(What::MountNamespace, Recorded::of(&evidence.host.namespaces.mount));
     };
     let mappings = || view.mappings.iter().filter(|mapping| mapping.shared);
-    let own = || mappings().filter(|mapping| mapping.mount_namespace.value() == Some(namespace));
+    // In one mount namespace a process with another root (chroot) has other files under equal paths.
+    let may_be_own = || {
+        let here = |mapping: &&Mapping| mapping.mount_namespace.value() == Some(namespace);
+        mappings().filter(here).filter(|mapping| mapping.root != Root::Another)
+    };
+    let own = || may_be_own().filter(|mapping| mapping.root != Root::NotKnown);
     let shm = &evidence.files.shm;
     let id = match shm {
         Observation::Seen { value } => match &value.maps_identity {
@@ -72,7 +77,7 @@ fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
     }
     // `maps` escapes a newline and nothing else.
     let path = format!("{}-shm", evidence.files.database_path).replace('\n', "\\012");
-    if own().any(|mapping| Some(mapping.inode) != id && mapping.path == path) {
+    if may_be_own().any(|mapping| Some(mapping.inode) != id && mapping.path == path) {
         return Mapped::Unseen(NotMapped::SeenOnce(side));
     }
     let by_its_path = |mapping: &&Mapping| !by_path || mapping.path == path;
@@ -86,6 +91,8 @@ fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
         denied: view.processes_denied,
         reason: view.denied_reason.clone().map(Recorded),
         not_listed: view.mappings_not_listed,
+        unknown: view.mappings_unknown,
+        unknown_reason: view.unknown_reason.clone().map(Recorded),
     })
 }
 

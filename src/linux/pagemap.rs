@@ -19,7 +19,6 @@ use crate::linux::open::{self, OpenedFiles};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::sys;
-use crate::linux::text::LineError;
 use crate::linux::text::maps::{self, MapsLine};
 use crate::linux::unseen::unseen;
 
@@ -125,9 +124,6 @@ enum Changed {
     /// After reading, the maps of the process could not be read: it may have ended.
     #[error("{pid}/maps: {why}")]
     Unread { pid: u32, why: io::Error },
-    /// After reading, a line of its maps had an unknown form.
-    #[error("{pid}/maps: {why}")]
-    Line { pid: u32, why: LineError },
     /// After reading, the mapping was a different one.
     #[error("the mapping of process {pid} changed while page tables were read")]
     Mapping { pid: u32 },
@@ -184,7 +180,7 @@ fn mapped<'a>(side: &LiveSide<'a>, inode: InodeId) -> (Vec<&'a Mapping>, u64) {
     found.dedup_by_key(|mapping| mapping.pid);
     found.truncate(PROCESSES);
     let more = (all.len() - found.len()) as u64;
-    (found, more.saturating_add(view.mappings_not_listed))
+    (found, more.saturating_add(view.mappings_not_listed).saturating_add(view.mappings_unknown))
 }
 
 impl Table {
@@ -203,8 +199,9 @@ impl Table {
         let mut access = || -> io::Result<Access> {
             let process = proc.process(mapping.pid)?;
             let text = process.read("maps")?;
-            let lines = maps::parse(&text).map_err(|error| io::Error::other(error.to_string()))?;
-            let Some(line) = lines.iter().find(|line| begins(line, mapping.inode)) else {
+            // By its own address: two mappings of one process can print alike, as those of two btrfs subvolumes.
+            let this = |line: &MapsLine<'_>| line.start == mapping.address && begins(line, mapping.inode);
+            let Some(line) = maps::each(&text).flatten().find(this) else {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "the mapping is gone"));
             };
             if process.start_time() != mapping.start_time {
@@ -267,8 +264,7 @@ impl Access {
         let Alive::Other { process, start_time, inode } = &self.alive else { return Ok(()) };
         let pid = process.pid;
         let text = process.read("maps").map_err(|why| Changed::Unread { pid, why })?;
-        let lines = maps::parse(&text).map_err(|why| Changed::Line { pid, why })?;
-        let there = lines.iter().any(|line| line.start == self.address && begins(line, *inode));
+        let there = maps::each(&text).flatten().any(|line| line.start == self.address && begins(&line, *inode));
         if there && process.start_time() == *start_time {
             return Ok(());
         }

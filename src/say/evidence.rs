@@ -197,6 +197,7 @@ fn mappers(side: &Mappers, names: Names<'_>) -> String {
     let unseen = [
         (u64::from(side.processes_denied), "more processes could not be looked at"),
         (side.mappings_not_listed, "more mappings are not listed"),
+        (side.mappings_unknown, "more mappings could not be looked at"),
     ];
     let unseen: String = unseen.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(" ({n} {what})")).collect();
     format!("by {} on {}{unseen}", processes(&side.processes), names.of(side.side))
@@ -207,10 +208,10 @@ fn not_mapped(why: &NotMapped, names: Names<'_>) -> String {
         NotMapped::Unseen(what) => unseen(what, names),
         NotMapped::Replaced(side) => replaced_during_capture(Part::Shm, *side, names),
         NotMapped::SeenOnce(side) => format!(
-            "on {} a process was seen once that maps another file under the path of the -shm, and nobody looked again: it may have been closing",
+            "on {} a process maps another file under the path of the -shm, and was not seen to use it for this database: it may have been closing, or hold no lock",
             names.of(*side)
         ),
-        NotMapped::Nobody { side, passing, denied, reason, not_listed } => {
+        NotMapped::Nobody { side, passing, denied, reason, not_listed, unknown, unknown_reason } => {
             let passing = match passing {
                 0 => String::new(),
                 n => format!(", but for {n} that came and went"),
@@ -226,7 +227,15 @@ fn not_mapped(why: &NotMapped, names: Names<'_>) -> String {
                 0 => String::new(),
                 n => format!(", and {n} mappings are not listed"),
             };
-            format!("no process of {} was seen that maps the -shm{passing}{denied}{not_listed}", names.of(*side))
+            let unknown = match (unknown, unknown_reason) {
+                (0, _) => String::new(),
+                (n, reason) => {
+                    let reason = reason.as_ref().map_or("no permission", |reason| reason.0.as_str());
+                    format!(", and {n} mappings could not be looked at: {reason}")
+                }
+            };
+            let side = names.of(*side);
+            format!("no process of {side} was seen that maps the -shm{passing}{denied}{not_listed}{unknown}")
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn processes(all: &[MappingProcess]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Access, DatabaseLock, Observation, SwitchLock};
+    use crate::evidence::{Access, DatabaseLock, Observation, Root, SwitchLock};
 
     fn without_its_locks() -> User {
         User {
@@ -100,6 +100,7 @@ mod tests {
             ancestor_holds: false,
             stopped: false,
             mount_namespace: Observation::seen("mnt:[1]".into()),
+            root: Root::Same,
             container: None,
             names: Vec::new(),
             database: Access::Writable,

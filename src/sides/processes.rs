@@ -205,6 +205,8 @@ pub struct Mappers {
     pub processes_denied: u32,
     /// Further mappings that are not listed.
     pub mappings_not_listed: u64,
+    /// Further mappings that could not be looked at.
+    pub mappings_unknown: u64,
 }
 
 /// What running processes have mapped.
@@ -241,7 +243,8 @@ pub enum NotMapped {
     Unseen(Unseen),
     /// The `-shm` was deleted or replaced while this side was captured.
     Replaced(SideIndex),
-    /// A process was seen once that maps another file under the path of the `-shm`; it may have been closing.
+    /// A process maps another file under the path of the `-shm`, and was not seen to use it for this database: it may have
+    /// been closing, hold no lock, or have another root.
     SeenOnce(SideIndex),
     /// No process was seen that maps it.
     Nobody {
@@ -255,6 +258,10 @@ pub enum NotMapped {
         reason: Option<Recorded>,
         /// Number of mappings that are not listed.
         not_listed: u64,
+        /// Number of mappings that could not be looked at.
+        unknown: u64,
+        /// The recorded reason why they could not be looked at.
+        unknown_reason: Option<Recorded>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! What the processes that use the database hold.
 
 use super::*;
-use walscope::evidence::{Access, DatabaseLock, OtherDatabase, OtherIndex, Role, SwitchLock, User};
+use walscope::evidence::{Access, DatabaseLock, Observation, OtherDatabase, OtherIndex, Role, Root, SwitchLock, User};
 use walscope::finding::{Severity, users};
 use walscope::format::db::DatabaseHead;
 
@@ -49,6 +49,26 @@ fn a_process_without_its_locks_leaves_the_subject_at_paths_and_is_named() {
     let explained = explained(&comparison);
     assert!(explained.contains("process 12 (sqlite3) on reader"), "{explained}");
     assert!(!explained.contains("nothing to do"), "{explained}");
+}
+
+#[test]
+fn processes_of_two_jails_with_equal_paths_belong_to_the_side_whose_root_they_have() {
+    let mut sides = pair();
+    let own: Vec<User> = sides.iter().map(|side| side.evidence.users.value().unwrap().users[0].clone()).collect();
+    for (at, side) in sides.iter_mut().enumerate() {
+        side.evidence.host.namespaces.mount = Observation::seen("mnt:[9]".into());
+        let of =
+            |user: &User, root| User { mount_namespace: Observation::seen("mnt:[9]".into()), root, ..user.clone() };
+        // Each side also sees the process of the other jail, under the path that it has there.
+        seen(&mut side.evidence.users).users = vec![
+            of(&own[at], Root::Same),
+            User { names: vec!["/jail/data/t.db".into()], ..of(&own[1 - at], Root::Another) },
+        ];
+        for mapping in &mut seen(&mut side.evidence.mappings).mappings {
+            mapping.mount_namespace = Observation::seen("mnt:[9]".into());
+        }
+    }
+    assert_eq!(judged(&compare(&sides, false)), (Answer::Proven, Subject::Mappings, Says::Supports));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use walscope::compare::Side;
 use walscope::evidence::live::{Live, PageEntry, PageTable, PagesView};
-use walscope::evidence::{FileOpen, FileView, Mapping, Observation};
+use walscope::evidence::{FileOpen, FileView, Mapping, Observation, Root};
 
 /// A piece of what one side shows.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +122,7 @@ pub const PIECES: &[Piece] = &[
     },
     Piece { name: "mappings", take: |side| side.evidence.mappings = gone() },
     Piece { name: "mappings.start_time", take: |side| of_mappings(side, |mapping| mapping.start_time = None) },
+    Piece { name: "mappings.root", take: |side| of_mappings(side, |mapping| mapping.root = Root::NotKnown) },
     Piece {
         name: "mappings.database_open",
         take: |side| of_mappings(side, |mapping| mapping.database_open = FileOpen::NotKnown),

@@ -2,7 +2,7 @@
 
 use super::*;
 use walscope::evidence::live::Mapper;
-use walscope::evidence::{CutOff, FileOpen};
+use walscope::evidence::{CutOff, FileOpen, Mapping, Root};
 use walscope::report::finding::FindingDocument;
 
 #[test]
@@ -64,7 +64,7 @@ fn a_mapping_under_the_same_path_that_was_seen_once_neither_refutes_nor_lets_map
     assert_eq!(comparison.verdict.subject, Subject::Paths);
     let seen_once = Fact::ProcessMappings(MappingFact::Unseen(vec![NotMapped::SeenOnce(WRITER)]));
     assert_eq!(*fact(&comparison, Kind::ProcessMappings), seen_once);
-    assert!(explained(&comparison).contains("nobody looked again"), "{}", explained(&comparison));
+    assert!(explained(&comparison).contains("was not seen to use it"), "{}", explained(&comparison));
 }
 
 #[test]
@@ -209,16 +209,41 @@ fn processes_that_could_not_be_looked_at_are_counted() {
     let mut sides = pair();
     seen(&mut sides[0].evidence.mappings).processes_denied = 4;
     seen(&mut sides[0].evidence.mappings).mappings_not_listed = 5;
+    seen(&mut sides[0].evidence.mappings).mappings_unknown = 6;
     let comparison = compare(&sides, false);
     let Fact::ProcessMappings(MappingFact::Mapped([writer, _], _)) = fact(&comparison, Kind::ProcessMappings) else {
         panic!("{comparison:?}");
     };
-    assert_eq!((writer.processes_denied, writer.mappings_not_listed), (4, 5));
+    assert_eq!((writer.processes_denied, writer.mappings_not_listed, writer.mappings_unknown), (4, 5, 6));
     let document = document(&sides, &comparison);
     let mut items = document.verdict.because.iter();
     let item = items.find(|item| item.kind == Kind::ProcessMappings.into()).unwrap();
     assert!(item.detail.contains("4 more processes"), "{}", item.detail);
     assert!(item.detail.contains("5 more mappings are not listed"), "{}", item.detail);
+    assert!(item.detail.contains("6 more mappings could not be looked at"), "{}", item.detail);
+}
+
+#[test]
+fn a_process_beneath_another_root_is_not_of_the_side_although_its_path_is_equal() {
+    for (root, subject) in [
+        (Root::Same, Subject::Mappings),
+        (Root::Beneath, Subject::Mappings),
+        (Root::NotRecorded, Subject::Mappings),
+        (Root::NotKnown, Subject::Paths),
+        (Root::Another, Subject::Paths),
+    ] {
+        let mut sides = pair();
+        seen(&mut sides[0].evidence.mappings).mappings[0].root = root;
+        assert_eq!(compare(&sides, false).verdict.subject, subject, "{root:?}");
+    }
+    // Another file under an equal path: of another place nothing, of a place that is not known no accusation.
+    for (root, subject) in [(Root::Another, Subject::Mappings), (Root::NotKnown, Subject::Paths)] {
+        let mut sides = pair();
+        let namespace = sides[0].evidence.host.namespaces.mount.value().unwrap().clone();
+        seen(&mut sides[0].evidence.mappings).mappings.push(Mapping { root, ..mapping(99, &namespace, 88) });
+        let verdict = compare(&sides, false).verdict;
+        assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, subject), "{root:?}");
+    }
 }
 
 #[test]

@@ -86,12 +86,11 @@ fn look_again(proc: &Proc, index: &mut Index, standing: &BTreeSet<Suspect>) -> u
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
 
     use crate::evidence::{Leads, Mapped};
     use crate::linux::Proc;
     use crate::linux::mapped::every_index::find;
-    use crate::linux::mapped::fake_proc::{line, process};
+    use crate::linux::mapped::fake_proc::{line, process, root_of};
     use crate::linux::mapped::limits::{BLOCK, LOOKS, NAMES_OF_A_PROCESS};
 
     /// Two processes that map two files under one path; the path leads to no file.
@@ -100,7 +99,7 @@ mod tests {
         fs::create_dir(root.path().join("elsewhere")).unwrap();
         for (pid, inode) in [("10", 7), ("11", 8)] {
             process(root.path(), pid, "mnt:[1]", &line(inode, BLOCK, "/data/t.db-shm (deleted)"));
-            symlink(root.path().join("elsewhere"), root.path().join(pid).join("root")).unwrap();
+            root_of(root.path(), pid, &root.path().join("elsewhere"));
         }
         root
     }
@@ -179,7 +178,7 @@ mod tests {
             fs::create_dir(&jail).unwrap();
             let path = jail.join("data/t.db-shm");
             process(root.path(), pid, "mnt:[1]", &line(inode, BLOCK, path.to_str().unwrap()));
-            symlink(jail, root.path().join(pid).join("root")).unwrap();
+            root_of(root.path(), pid, &jail);
         }
         let mapped = find(&Proc::new(root.path()), &|_| false, || {}).unwrap();
         let paths: Vec<&str> = mapped.indexes.iter().map(|index| &*index.processes[0].path).collect();

@@ -127,7 +127,7 @@ fn suspect(mapping: &Mapping) -> Option<Suspect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{CutOff, Device};
+    use crate::evidence::{CutOff, Device, Root};
 
     fn mapping(pid: u32, inode: u64, cut_off: Option<CutOff>) -> Mapping {
         Mapping {
@@ -135,8 +135,10 @@ mod tests {
             command: None,
             start_time: Some(5),
             mount_namespace: Observation::seen("mnt:[1]".into()),
+            root: Root::Same,
             container: None,
             inode: InodeId { device: Device { major: 8, minor: 1 }, inode },
+            address: 0,
             offset: 0,
             length: 32_768,
             shared: true,

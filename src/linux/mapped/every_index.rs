@@ -53,7 +53,6 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause:
                 files.entry(line.inode).or_default().push(maps.candidate(&line));
             }
         }
-        Ok(())
     })?;
     found.processes_read = reach.read;
     found.processes_denied = reach.denied;

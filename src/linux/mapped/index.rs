@@ -9,11 +9,12 @@ use rustix::fs::OFlags;
 
 use super::limits::{HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
 use super::names::{self, Name};
+use super::one_process::RootId;
 use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
 use crate::linux::descriptor_locks::HeldLocks;
-use crate::linux::procfs::Proc;
+use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
 use crate::linux::text::locks::{LockLine, LockedFile};
 use crate::linux::unseen::unseen;
@@ -154,7 +155,7 @@ fn read_head(file: &File) -> Observation<Vec<u8>> {
 struct Paths<'a> {
     proc: &'a Proc,
     file: &'a OneFile,
-    seen: BTreeMap<(String, Vec<u8>), Leads>,
+    seen: BTreeMap<(String, String), Leads>,
 }
 
 impl Paths<'_> {
@@ -166,14 +167,18 @@ impl Paths<'_> {
             Ok((_, name)) => (name.path.to_string_lossy(), name.place.to_string_lossy()),
             Err(_) => (String::from_utf8_lossy(&candidate.path), String::from_utf8_lossy(&candidate.path)),
         };
-        let (path, place) = (path.into_owned(), place.into_owned());
+        let (path, mut place) = (path.into_owned(), place.into_owned());
+        if out_of_sight(self.proc, process, &mount_namespace) {
+            // As getcwd(2) says it. Without it, files inside and outside of a chroot jail could have one place.
+            place.insert_str(0, "(unreachable)");
+        }
         let (proc, file) = (self.proc, self.file);
         let look = || match &named {
             Ok((target, name)) => leads_to(proc, file, target, name),
             Err(_) => Leads::Unknown,
         };
         let path_leads_to = match mount_namespace.value() {
-            Some(namespace) => *self.seen.entry((namespace.clone(), candidate.path.clone())).or_insert_with(look),
+            Some(namespace) => *self.seen.entry((namespace.clone(), place.clone())).or_insert_with(look),
             None => look(),
         };
         MappingProcess {
@@ -188,6 +193,16 @@ impl Paths<'_> {
             inherited: false,
         }
     }
+}
+
+/// Whether the root of a process of one's own mount namespace lies outside of one's own root: its paths are then printed
+/// from the root of the mount namespace, as if that were one's own.
+fn out_of_sight(proc: &Proc, process: &Process, mount_namespace: &Observation<String>) -> bool {
+    let Ok(this) = proc.this_process() else { return false };
+    let same = mount_namespace.value().is_some() && mount_namespace.value() == this.link("ns/mnt").value();
+    let roots = || Some((RootId::of(&this).ok()?, RootId::of(process).ok()?));
+    same && process.link_bytes("root").is_ok_and(|root| root == b"/")
+        && roots().is_some_and(|(own, found)| own != found)
 }
 
 /// Where the path of one candidate leads now.

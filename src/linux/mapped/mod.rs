@@ -2,7 +2,8 @@
 //!
 //! * `scan` passes once over `/proc/PID/maps` of every visible process and says how many could be read.
 //! * `of_side` picks what belongs to one database: mappings of its `-shm`, of another file under the same path, and of
-//!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors.
+//!   another wal-index for the same database. `wanted` says what belongs to it, `open_files` looks at descriptors,
+//!   and `one_process` holds what was read of one process.
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
 //! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has,
 //!   `descriptors` what it has open, `inherited` what of it is an ancestor's, `stopped` whether it can go on.
@@ -23,6 +24,7 @@ mod index;
 mod inherited;
 mod names;
 pub(in crate::linux) mod of_side;
+mod one_process;
 mod open_files;
 mod scan;
 mod settle;

@@ -1,12 +1,14 @@
 //! Which processes map the wal-index of one side.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::limits::MAPPINGS_OF_A_SIDE;
-use super::scan::{ProcessMaps, UnknownMappings, each_process};
+use super::one_process::OneProcess;
+use super::scan::{ProcessMaps, each_process};
 use super::wanted::Claim;
 use super::{cut_off, open_files, settle};
-use crate::evidence::{CutOff, FileOpen, InodeId, Mapping, MappingsView, Observation};
+use crate::evidence::{CutOff, FileOpen, InodeId, Mapping, MappingsView, Observation, Root};
 use crate::linux::container;
 use crate::linux::open::{OpenedFiles, shm_leads};
 use crate::linux::path_leads::PathLeads;
@@ -43,9 +45,9 @@ pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
 pub(in crate::linux) fn scan(proc: &Proc, wanted: &Wanted, leads: PathLeads) -> Observation<MappingsView> {
     let mut view = MappingsView::default();
     let reach = each_process(proc, |maps| {
-        view.mappings.extend(of_process(maps, wanted, leads)?);
+        let found = of_process(maps, wanted, leads, &mut view);
+        view.mappings.extend(found);
         bound(&mut view, wanted.identity);
-        Ok(())
     });
     match reach {
         Ok(reach) => {
@@ -73,40 +75,55 @@ fn bound(view: &mut MappingsView, identity: Option<InodeId>) {
     }
 }
 
-fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<Vec<Mapping>, UnknownMappings> {
-    let (process, lines) = (&maps.process, maps.lines()?);
-    let mount_namespace = process.link("ns/mnt");
-    let own = wanted.own(&mount_namespace);
-    let claims = lines.iter().map(|line| wanted.claim(process, line, &mount_namespace));
-    let claims = claims.collect::<Result<Vec<_>, UnknownMappings>>()?;
-    let this = claims.contains(&Some(Claim::This));
+fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads, view: &mut MappingsView) -> Vec<Mapping> {
+    let one = OneProcess::of(&maps.process);
+    let mut lines: Vec<(MapsLine<'_>, Option<Claim>)> = Vec::new();
+    for line in maps.lines() {
+        match line.and_then(|line| Ok((line, wanted.claim(&one, &line)?))) {
+            Ok(claimed) => lines.push(claimed),
+            Err(why) => {
+                view.mappings_unknown = view.mappings_unknown.saturating_add(1);
+                view.unknown_reason.get_or_insert_with(|| why.to_string());
+            }
+        }
+    }
+    let this = lines.iter().any(|(_, claim)| *claim == Some(Claim::This));
     // folklore: when the path leads to another -shm than the one that was opened, a process that maps the new -shm is
     // not cut off: the capture is what is old. Only the inode number is compared, because on btrfs `maps` prints
     // another device. Seen with short-lived processes; held by
     // `whoever_maps_a_wal_index_that_came_after_the_files_were_opened_is_not_cut_off`.
     let came_after =
         |line: &MapsLine<'_>| matches!(leads, PathLeads::Elsewhere(file) if file.inode == line.inode.inode);
-    let mut by_database =
-        if this { BTreeSet::new() } else { open_files::other_indexes_of_database(process, &lines, wanted) };
+    let mut by_database = match this {
+        true => BTreeSet::new(),
+        false => open_files::other_indexes_of_database(&one, lines.iter().map(|(line, _)| line), wanted),
+    };
     by_database.retain(|line| !came_after(line));
-    let found = lines.iter().zip(claims).filter_map(|(line, claim)| {
+    let root = OnceCell::new();
+    let root = || *root.get_or_init(|| wanted.root_of(&one));
+    let own = || wanted.own(&one.mount_namespace) && matches!(root(), Root::Same | Root::Beneath);
+    let found = lines.iter().filter_map(|(line, claim)| {
         let from_database = by_database.contains(line).then_some(CutOff::Database);
-        let cut_off = claim.and_then(|claim| wanted.cut_off(claim, line, own, leads)).or(from_database);
-        (claim.is_some() || from_database.is_some()).then_some((line, cut_off))
+        let by_path = claim.filter(|claim| wanted.seems_cut_off(*claim, line, leads));
+        let by_path = by_path.filter(|_| own() && open_files::uses(&one, wanted, line)).map(|_| CutOff::Path);
+        (claim.is_some() || from_database.is_some()).then_some((line, by_path.or(from_database)))
     });
     let found = one_a_file(found.collect());
     if found.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
+    let process = one.process;
     let (command, start_time, container) = (process.command(), process.start_time(), container::by_cgroup(process));
-    let (database_open, wal_open) = if this { open_files::has_open(process, wanted) } else { <_>::default() };
+    let (database_open, wal_open) = if this { open_files::has_open(&one, wanted) } else { <_>::default() };
     let mapping = |(line, cut_off): (&MapsLine<'_>, Option<CutOff>)| Mapping {
         pid: process.pid,
         command: command.clone(),
         start_time,
-        mount_namespace: mount_namespace.clone(),
+        mount_namespace: one.mount_namespace.clone(),
+        root: root(),
         container: container.clone(),
         inode: line.inode,
+        address: line.start,
         offset: line.offset,
         length: line.length(),
         shared: line.shared,
@@ -116,7 +133,7 @@ fn of_process(maps: &ProcessMaps, wanted: &Wanted, leads: PathLeads) -> Result<V
         database_open,
         wal_open,
     };
-    Ok(found.into_iter().map(mapping).collect())
+    found.into_iter().map(mapping).collect()
 }
 
 /// Keeps one line for all mappings of one file under one path in a process: the mapping that begins first in the file,
@@ -139,16 +156,12 @@ pub(in crate::linux) fn raw_lines(proc: &Proc, pid: u32, wanted: &Wanted) -> Obs
         Ok(maps) => maps,
         Err(error) => return unseen(&format!("{pid}/maps"), &error),
     };
-    let lines = match maps.lines() {
-        Ok(lines) => lines,
-        Err(error) => return Observation::unsupported(error.to_string()),
-    };
-    let mount_namespace = maps.process.link("ns/mnt");
-    let by_database = open_files::other_indexes_of_database(&maps.process, &lines, wanted);
-    let kept = lines.iter().filter(|line| {
-        by_database.contains(line)
-            || wanted.claim(&maps.process, line, &mount_namespace).is_ok_and(|claim| claim.is_some())
-    });
+    let one = OneProcess::of(&maps.process);
+    let lines: Vec<MapsLine<'_>> = maps.lines().flatten().collect();
+    let by_database = open_files::other_indexes_of_database(&one, lines.iter(), wanted);
+    let kept = lines
+        .iter()
+        .filter(|line| by_database.contains(line) || wanted.claim(&one, line).is_ok_and(|claim| claim.is_some()));
     Observation::seen(kept.flat_map(|line| line.text.iter().chain(b"\n")).copied().collect())
 }
 
@@ -159,7 +172,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::linux::mapped::fake_proc::{ID, file_at, line, process};
+    use crate::linux::mapped::fake_proc::{ID, SHARED, file_at, line, opens, process, root_of, rootless};
     use crate::linux::mapped::limits::BLOCK;
     use crate::linux::target::Target;
 
@@ -218,6 +231,7 @@ mod tests {
             (0..2500).rev().map(block).map(line).collect()
         };
         process(root.path(), "10", "mnt:[1]", &(blocks(7, 's') + &blocks(7, 'p') + &blocks(8, 's')));
+        opens(root.path(), "10", "/data/t.db", SHARED);
         let proc = Proc::new(root.path());
         let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
         let view = scan(&proc, &wanted, PathLeads::Here);
@@ -239,6 +253,7 @@ mod tests {
             process(root.path(), &pid.to_string(), "mnt:[2]", &line(7, BLOCK, "/data/t.db-shm"));
         }
         process(root.path(), "200", "mnt:[1]", &deleted);
+        opens(root.path(), "200", "/data/t.db", SHARED);
         let proc = Proc::new(root.path());
         let wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
         let view = scan(&proc, &wanted, PathLeads::Here);
@@ -252,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_not_understood_is_no_process_seen() {
+    fn a_line_that_was_not_understood_takes_no_other_line_with_it() {
         let root = tempfile::tempdir().unwrap();
-        process(root.path(), "10", "mnt:[1]", "rubbish\n");
+        process(root.path(), "10", "mnt:[2]", &("rubbish\n".to_owned() + &line(7, BLOCK, "/data/t.db-shm")));
         let proc = Proc::new(root.path());
         let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from("/x")), PathLeads::Here);
         let view = view.value().unwrap();
-        assert_eq!((view.processes_read, view.processes_denied), (0, 1));
-        assert!(view.denied_reason.as_ref().unwrap().contains("rubbish"));
+        assert_eq!((view.processes_read, view.mappings_unknown, view.mappings.len()), (1, 1, 1));
+        assert!(view.unknown_reason.as_ref().unwrap().contains("rubbish"));
     }
 
     #[test]
@@ -269,6 +284,9 @@ mod tests {
         process(root.path(), "10", "mnt:[1]", &line(7, BLOCK, "/data/t.db-shm"));
         process(root.path(), "11", "mnt:[1]", &line(8, BLOCK, "/data/t.db-shm (deleted)"));
         process(root.path(), "12", "mnt:[2]", &line(7, BLOCK, "/data/t.db-shm"));
+        for pid in ["10", "11", "12"] {
+            opens(root.path(), pid, "/data/t.db", SHARED);
+        }
         let proc = Proc::new(root.path());
         let cut_off = |identity, leads| {
             let view = scan(&proc, &Wanted::new(&proc, identity, &Target::from("/data/t.db-shm")), leads);
@@ -297,17 +315,92 @@ mod tests {
             fs::create_dir(root.path().join(pid).join("map_files")).unwrap();
             symlink(file, root.path().join(pid).join("map_files/10000-18000")).unwrap();
         }
-        symlink(root.path(), root.path().join("12/root")).unwrap();
+        for pid in ["10", "11", "13"] {
+            rootless(root.path(), pid);
+        }
         let proc = Proc::new(root.path());
         let mut wanted = Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm"));
         let pids = |wanted: &Wanted| {
             let view = scan(&proc, wanted, PathLeads::Here).value().unwrap().clone();
-            (view.mappings.iter().map(|map| map.pid).collect::<Vec<_>>(), view.processes_denied, view.denied_reason)
+            (view.mappings.iter().map(|map| map.pid).collect::<Vec<_>>(), view.mappings_unknown, view.unknown_reason)
         };
         assert_eq!(pids(&wanted).0, [10, 11, 12, 13]);
         wanted.exact = Some(file_at(&ours));
-        let (seen, denied, reason) = pids(&wanted);
-        assert_eq!((seen, denied), (vec![10, 12], 1));
+        let (seen, unknown, reason) = pids(&wanted);
+        assert_eq!((seen, unknown), (vec![10, 12], 1));
         assert!(reason.unwrap().contains("one device for all subvolumes"));
+        // A mapping that is not told apart takes no other mapping of its process with it.
+        let two = line(7, BLOCK, "/ours-shm") + &line(7, BLOCK, "/not-there-shm").replace("10000-18000", "20000-28000");
+        fs::write(root.path().join("12/maps"), two).unwrap();
+        assert_eq!((pids(&wanted).0, pids(&wanted).1), (vec![10, 12], 2));
+    }
+
+    #[test]
+    fn on_btrfs_a_mapping_is_told_apart_by_the_descriptor_of_its_file() {
+        let root = tempfile::tempdir().unwrap();
+        let shm = root.path().join("t.db-shm");
+        fs::write(&shm, "").unwrap();
+        let (file, path) = (file_at(&shm), shm.to_str().unwrap());
+        process(root.path(), "10", "mnt:[2]", &line(file.inode, BLOCK, path));
+        rootless(root.path(), "10");
+        let proc = Proc::new(root.path());
+        let seen = |exact: crate::number::FileId| {
+            let identity = InodeId { device: ID.device, inode: file.inode };
+            let mut wanted = Wanted::new(&proc, Some(identity), &Target::from("/data/t.db-shm"));
+            wanted.exact = Some(exact);
+            let view = scan(&proc, &wanted, PathLeads::Here).value().unwrap().clone();
+            (view.mappings.len(), view.mappings_unknown)
+        };
+        let device = crate::evidence::Device { major: 0, minor: u32::MAX };
+        let in_other_subvolume = crate::number::FileId { device, ..file };
+        assert_eq!((seen(file), seen(in_other_subvolume)), ((0, 1), (0, 1)), "nothing tells them apart");
+        opens(root.path(), "10", path, "");
+        assert_eq!((seen(file), seen(in_other_subvolume)), ((1, 0), (0, 0)));
+    }
+
+    #[test]
+    fn an_equal_path_counts_only_beneath_the_same_root() {
+        let root = tempfile::tempdir().unwrap();
+        let jail = root.path().join("jail");
+        fs::create_dir(&jail).unwrap();
+        let path = jail.join("t.db-shm");
+        let path = path.to_str().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        root_of(root.path(), "self", Path::new("/"));
+        let roots = [("10", Some(Path::new("/"))), ("11", Some(jail.as_path())), ("12", None)];
+        for (pid, other) in roots {
+            process(root.path(), pid, "mnt:[1]", &line(8, BLOCK, path));
+            opens(root.path(), pid, path.strip_suffix("-shm").unwrap(), SHARED);
+            match other {
+                Some(other) => root_of(root.path(), pid, other),
+                None => rootless(root.path(), pid),
+            }
+        }
+        let proc = Proc::new(root.path());
+        let seen = || {
+            let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from(path)), PathLeads::Here);
+            view.value().unwrap().mappings.iter().map(|map| (map.pid, map.root, map.cut_off)).collect::<Vec<_>>()
+        };
+        let cut = Some(CutOff::Path);
+        assert_eq!(seen(), [(10, Root::Same, cut), (11, Root::Beneath, cut), (12, Root::NotKnown, None)]);
+        // Seen from within a jail, a process outside of it.
+        root_of(root.path(), "self", &jail);
+        assert_eq!(seen(), [(11, Root::Same, cut), (12, Root::NotKnown, None)]);
+    }
+
+    #[test]
+    fn a_process_that_holds_no_lock_is_not_cut_off() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), "self", "mnt:[1]", "");
+        for (pid, opened, locks) in
+            [("10", "/data/t.db", ""), ("11", "/data/t.db", SHARED), ("12", "/elsewhere/t.db", SHARED)]
+        {
+            process(root.path(), pid, "mnt:[1]", &line(8, BLOCK, "/data/t.db-shm"));
+            opens(root.path(), pid, opened, locks);
+        }
+        let proc = Proc::new(root.path());
+        let view = scan(&proc, &Wanted::new(&proc, Some(ID), &Target::from("/data/t.db-shm")), PathLeads::Here);
+        let seen = view.value().unwrap().mappings.iter().map(|map| (map.pid, map.cut_off)).collect::<Vec<_>>();
+        assert_eq!(seen, [(10, None), (11, Some(CutOff::Path)), (12, None)]);
     }
 }

@@ -5,13 +5,12 @@
 //! database or `-wal`, when that file was replaced while the process had it open.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS};
+use super::one_process::{Descriptor, OneProcess};
 use super::wanted::Wanted;
-use crate::evidence::FileOpen;
-use crate::linux::procfs::Process;
-use crate::linux::text::maps::{MapsLine, escaped};
+use crate::evidence::{FileOpen, LockSlot};
+use crate::linux::text::maps::MapsLine;
 use crate::number::FileId;
 
 /// The lines that map another wal-index for the wanted database. Only for a process that does not map the wanted one.
@@ -20,14 +19,19 @@ use crate::number::FileId;
 /// A wal-index belongs to a database that the process has open, usually the one with the same path. So a mapping counts
 /// if no other open database explains it, and if it lies beside the name under which this database is open, has the
 /// base name of this database's `-shm`, or is deleted.
+///
+/// Open is not in use: the process must hold a lock on the database. Beside the name under which the database is open, the
+/// dead-man switch of the mapped file shows it too.
 pub(super) fn other_indexes_of_database<'l, 't>(
-    process: &Process,
-    lines: &'l [MapsLine<'t>],
+    one: &OneProcess<'_>,
+    lines: impl Iterator<Item = &'l MapsLine<'t>>,
     wanted: &Wanted,
-) -> BTreeSet<&'l MapsLine<'t>> {
+) -> BTreeSet<&'l MapsLine<'t>>
+where
+    't: 'l,
+{
     let Some(database) = wanted.database else { return BTreeSet::new() };
     let candidates: Vec<(&MapsLine<'_>, &[u8])> = lines
-        .iter()
         .filter(|line| line.shared && line.length() >= BLOCK && Some(line.inode) != wanted.identity)
         .filter_map(|line| Some((line, line.path.strip_suffix(b"-shm")?)))
         .collect();
@@ -35,10 +39,10 @@ pub(super) fn other_indexes_of_database<'l, 't>(
         return BTreeSet::new();
     }
     let (mut this, mut others) = (BTreeSet::new(), BTreeSet::new());
-    for descriptor in descriptors(process).unwrap_or_default() {
-        let Descriptor { file: Some(file), path } = descriptor else { continue };
+    for descriptor in one.descriptors().unwrap_or_default() {
+        let Some(file) = descriptor.file else { continue };
         let paths = if file == database { &mut this } else { &mut others };
-        paths.insert(path);
+        paths.insert(descriptor.path.as_slice());
     }
     if this.is_empty() {
         return BTreeSet::new();
@@ -47,23 +51,35 @@ pub(super) fn other_indexes_of_database<'l, 't>(
         this.contains(*beside)
             || (!others.contains(*beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
     };
-    candidates.into_iter().filter(counts).map(|(line, _)| line).collect()
-}
-
-/// A descriptor of a process: its file, if that was seen, and its path as `maps` would print it, without ` (deleted)`.
-struct Descriptor {
-    file: Option<FileId>,
-    path: Vec<u8>,
-}
-
-fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
-    let descriptor = |name: String| {
-        let link = format!("fd/{name}");
-        let path = process.link(&link).value().cloned().unwrap_or_default();
-        let path = escaped(path.strip_suffix(" (deleted)").unwrap_or(&path).as_bytes());
-        Descriptor { file: process.file_behind(&link).ok(), path }
+    let in_use = |(line, beside): &(&MapsLine<'_>, &[u8])| {
+        holds_database(one, wanted, false) || (this.contains(*beside) && holds_switch(one, line))
     };
-    Ok(process.names("fd")?.into_iter().take(DESCRIPTORS_OF_A_PROCESS).map(descriptor).collect())
+    candidates.into_iter().filter(counts).filter(in_use).map(|(line, _)| line).collect()
+}
+
+/// Whether a process was seen to use the wal-index that it maps for the database at the wanted path: it holds a lock on the
+/// database, or on a file that lay there before, or the dead-man switch of the mapped file.
+///
+/// What has been unlocked, or is not in the lock list, is not known to be in use.
+pub(super) fn uses(one: &OneProcess<'_>, wanted: &Wanted, line: &MapsLine<'_>) -> bool {
+    holds_database(one, wanted, true) || holds_switch(one, line)
+}
+
+fn holds_database(one: &OneProcess<'_>, wanted: &Wanted, by_path: bool) -> bool {
+    let is = |descriptor: &&Descriptor| {
+        (descriptor.file.is_some() && descriptor.file == wanted.database)
+            || (by_path && descriptor.path == wanted.database_path())
+    };
+    let mut of_database = one.descriptors().unwrap_or_default().iter().filter(is);
+    of_database.any(|descriptor| one.holds(descriptor, LockSlot::Database))
+}
+
+fn holds_switch(one: &OneProcess<'_>, line: &MapsLine<'_>) -> bool {
+    let is = |descriptor: &&Descriptor| {
+        descriptor.path == line.path && descriptor.file.is_some_and(|file| file.inode == line.inode.inode)
+    };
+    let mut of_index = one.descriptors().unwrap_or_default().iter().filter(is);
+    of_index.any(|descriptor| one.holds(descriptor, LockSlot::DeadManSwitch))
 }
 
 /// Whether a process that maps the wanted wal-index has the wanted database and the wanted `-wal` open.
@@ -72,8 +88,8 @@ fn descriptors(process: &Process) -> io::Result<Vec<Descriptor>> {
 /// (sqlite3WalOpen, sqlite3WalClose). A process that maps a -shm and has no -wal open does not use it: it is a child
 /// process that closed the descriptors it inherited. Held by
 /// `a_process_that_maps_the_wal_index_says_which_of_the_files_it_has_open`.
-pub(super) fn has_open(process: &Process, wanted: &Wanted) -> (FileOpen, FileOpen) {
-    let Ok(descriptors) = descriptors(process) else { return (FileOpen::NotKnown, FileOpen::NotKnown) };
+pub(super) fn has_open(one: &OneProcess<'_>, wanted: &Wanted) -> (FileOpen, FileOpen) {
+    let Some(descriptors) = one.descriptors() else { return (FileOpen::NotKnown, FileOpen::NotKnown) };
     let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
     let whole = descriptors.len() < DESCRIPTORS_OF_A_PROCESS && !any(&|descriptor| descriptor.file.is_none());
     let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
@@ -92,12 +108,11 @@ fn base(path: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
     use std::path::Path;
 
     use crate::evidence::{CutOff, FileOpen};
     use crate::linux::Proc;
-    use crate::linux::mapped::fake_proc::{ID, file_at, line, process};
+    use crate::linux::mapped::fake_proc::{ID, SHARED, SWITCH, file_at, line, opens, process};
     use crate::linux::mapped::limits::BLOCK;
     use crate::linux::mapped::of_side::{Wanted, scan};
     use crate::linux::path_leads::PathLeads;
@@ -125,10 +140,8 @@ mod tests {
         fn process(&self, pid: &str, open: &[&str], mapped: &[(u64, &str)]) {
             let maps: String = mapped.iter().map(|(inode, path)| line(*inode, BLOCK, &self.path(path))).collect();
             process(self.0.path(), pid, "mnt:[2]", &maps);
-            let fd = self.0.path().join(pid).join("fd");
-            fs::create_dir(&fd).unwrap();
-            for (number, name) in open.iter().enumerate() {
-                symlink(self.path(name), fd.join(number.to_string())).unwrap();
+            for name in open {
+                opens(self.0.path(), pid, &self.path(name), if name.ends_with(".db") { SHARED } else { "" });
             }
         }
 
@@ -152,6 +165,25 @@ mod tests {
         let world = World::new();
         world.process("10", &["alias.db"], &[(8, "alias.db-shm")]);
         assert_eq!(world.cut_off(), [(10, 8)]);
+    }
+
+    #[test]
+    fn a_database_that_is_open_and_not_locked_is_not_in_use() {
+        let world = World::new();
+        fs::write(world.path("alias.db-shm"), "").unwrap();
+        let inode = file_at(Path::new(&world.path("alias.db-shm"))).inode;
+        for pid in ["10", "11", "12", "13"] {
+            world.process(pid, &[], &[(inode, "alias.db-shm")]);
+        }
+        let opens = |pid: &str, name: &str, locks: &str| opens(world.0.path(), pid, &world.path(name), locks);
+        opens("10", "alias.db", "");
+        opens("11", "alias.db", SHARED);
+        // Beside its name, the dead-man switch tells it too; not beside another name.
+        opens("12", "alias.db", "");
+        opens("12", "alias.db-shm", SWITCH);
+        opens("13", "t.db", "");
+        opens("13", "alias.db-shm", SWITCH);
+        assert_eq!(world.cut_off(), [(11, inode), (12, inode)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::limits::BLOCK;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::LineError;
-use crate::linux::text::maps::{MapsLine, parse, parse_line};
+use crate::linux::text::maps::{MapsLine, each, parse_line};
 use crate::linux::unseen::{refused, vanished};
 
 /// How many processes could be read.
@@ -22,7 +22,7 @@ pub(super) struct Reach {
     pub denied_reason: Option<String>,
 }
 
-/// Why the mappings of a process are not known.
+/// Why it is not known what a mapping of a process is.
 #[derive(Debug, Error)]
 pub(super) enum UnknownMappings {
     /// A line of its maps has an unknown form.
@@ -55,25 +55,19 @@ pub(super) struct Candidate {
     pub path: Vec<u8>,
 }
 
-/// Looks at every visible process once, in ascending order. Processes that end meanwhile are left out. When `look`
-/// cannot find out what a process has mapped, the process counts as denied.
+/// Looks at every visible process once, in ascending order. Processes that end meanwhile are left out.
 ///
 /// # Errors
 /// When the processes cannot be listed.
-pub(super) fn each_process(
-    proc: &Proc,
-    mut look: impl FnMut(&ProcessMaps) -> Result<(), UnknownMappings>,
-) -> io::Result<Reach> {
+pub(super) fn each_process(proc: &Proc, mut look: impl FnMut(&ProcessMaps)) -> io::Result<Reach> {
     let mut reach = Reach::default();
     for pid in proc.pids()? {
         let why = match ProcessMaps::read(proc, pid) {
-            Ok(maps) => match look(&maps) {
-                Ok(()) => {
-                    reach.read = reach.read.saturating_add(1);
-                    continue;
-                }
-                Err(why) => why.to_string(),
-            },
+            Ok(maps) => {
+                look(&maps);
+                reach.read = reach.read.saturating_add(1);
+                continue;
+            }
             Err(error) if vanished(&error) => continue,
             Err(error) if refused(&error) => format!("{pid}/maps: {error}"),
             Err(error) => format!("{pid}/maps could not be read: {error}"),
@@ -101,12 +95,9 @@ impl ProcessMaps {
         Ok(Self { text: process.read("maps")?, process: Arc::clone(process) })
     }
 
-    /// Every mapping.
-    ///
-    /// # Errors
-    /// The first line that has an unknown form.
-    pub(super) fn lines(&self) -> Result<Vec<MapsLine<'_>>, UnknownMappings> {
-        parse(&self.text).map_err(|why| UnknownMappings::Line { pid: self.process.pid, why })
+    /// Every mapping; for a line of an unknown form, why.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Result<MapsLine<'_>, UnknownMappings>> {
+        each(&self.text).map(|line| line.map_err(|why| UnknownMappings::Line { pid: self.process.pid, why }))
     }
 
     /// The shared mappings in a text of `maps`. Lines of an unknown form are left out.

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::descriptors::{self, Descriptors, covers, held, is_database_lock, is_switch, locks_of, place_of};
 use super::inherited::Traces;
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
+use super::one_process::OneProcess;
 use super::scan::ProcessMaps;
 use super::stopped;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
-    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherDatabase, OtherIndex,
+    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherDatabase, OtherIndex, Root,
     SwitchLock, User,
 };
 use crate::linux::open::OpenedFiles;
@@ -210,6 +211,7 @@ impl<'a> Subject<'a> {
         if database == Access::No && (dead_man_switch == SwitchLock::Held || mapped == Access::Writable) {
             user.other_database = other_database(process, files);
         }
+        user.names.iter_mut().for_each(|name| *name = self.wanted.as_target_sees(name));
         Some((user, traces))
     }
 
@@ -273,6 +275,7 @@ impl<'a> Subject<'a> {
             parent: stat_text::parent(&stat),
             ancestor_holds: false,
             stopped: stopped::by_signal(&stat),
+            root: self.wanted.root_of(&OneProcess::of(process)),
             mount_namespace: process.link("ns/mnt"),
             container: container::by_cgroup(process),
             names: Vec::new(),
@@ -316,20 +319,26 @@ impl<'a> Subject<'a> {
             return mapped;
         }
         let Ok(text) = process.read("maps") else { return unseen };
+        let one = OneProcess::of(process);
+        let mut unknown = false;
         for line in ProcessMaps::shared_lines(&text).filter(|line| line.length() >= BLOCK) {
             // One block is enough to know how it is mapped, and there may be thousands.
             if mapped.access == Access::Writable && line.offset != 0 {
                 continue;
             }
-            match self.wanted.claim_of_inode(process, &line) {
+            match self.wanted.claim_of_inode(&one, &line) {
                 Ok(Some(Claim::This)) => {
                     let access = if line.writable { Access::Writable } else { Access::ReadOnly };
                     mapped.access = mapped.access.max(access);
                     mapped.at.extend((line.offset == 0).then_some(line.start));
                 }
                 Ok(_) => {}
-                Err(_) => return unseen,
+                Err(_) => unknown = true,
             }
+        }
+        if unknown {
+            // A mapping that could not be looked at may be a writable one of this file.
+            mapped.access = Access::NotKnown;
         }
         mapped
     }
@@ -353,9 +362,12 @@ impl<'a> Subject<'a> {
     /// another file under the same path. But a file that is deleted lay where its path says, in one of the mount namespaces of
     /// that root. systemd.exec(5); held by `a_service_with_its_own_tmp_is_innocent`.
     fn is_of_same_place(&self, process: &Process, deleted: bool) -> bool {
+        let one = OneProcess::of(process);
+        if self.wanted.own(&one.mount_namespace) {
+            return matches!(self.wanted.root_of(&one), Root::Same | Root::Beneath);
+        }
         let same_root = || self.root.is_some_and(|root| process.file_behind("root").is_ok_and(|found| found == root));
-        (deleted || self.wanted.own(&process.link("ns/mnt"))) && same_root()
-            || self.container.is_some() && container::by_cgroup(process) == self.container
+        deleted && same_root() || self.container.is_some() && container::by_cgroup(process) == self.container
     }
 
     /// Another file on which the process holds the dead-man switch, and which no other database that it has open explains.

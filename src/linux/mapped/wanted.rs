@@ -1,17 +1,22 @@
 //! What belongs to one database: which mappings are of its wal-index, and which are of another under its path.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
+
 use super::limits::BLOCK;
+use super::one_process::{OneProcess, RootId};
 use super::scan::UnknownMappings;
-use crate::evidence::{CutOff, InodeId, Observation};
+use crate::evidence::{InodeId, Observation, Root};
 use crate::linux::file_id::id_of;
 use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::open::OpenedFiles;
 use crate::linux::path_leads::PathLeads;
-use crate::linux::procfs::{Proc, Process};
+use crate::linux::procfs::Proc;
 use crate::linux::stat;
 use crate::linux::target::Target;
 use crate::linux::text::maps::{MapsLine, escaped};
@@ -36,6 +41,10 @@ pub struct Wanted {
     prefix: Vec<u8>,
     /// The mount namespace of the target's process.
     mount_namespace: Option<String>,
+    /// Its root.
+    root: Option<RootId>,
+    /// The path of the `-shm`, as the target's process sees it.
+    target: Target,
 }
 
 /// How a line of `maps` is related to the wanted `-shm`.
@@ -43,7 +52,8 @@ pub struct Wanted {
 pub(super) enum Claim {
     /// It maps the inode of the wanted `-shm`.
     This,
-    /// It maps another file under the path of the wanted `-shm`, in the observer's mount namespace.
+    /// It maps another file under the path of the wanted `-shm`, in the mount namespace and beneath the root of the
+    /// target's process, as far as was seen.
     SamePath,
 }
 
@@ -51,10 +61,14 @@ impl Wanted {
     /// The `-shm` at a canonical path, as seen from the mount namespace of the target's process.
     #[must_use]
     pub fn new(proc: &Proc, identity: Option<InodeId>, shm: &Target) -> Self {
-        let mount_namespace = shm.process(proc).ok().and_then(|process| process.link("ns/mnt").value().cloned());
+        let process = shm.process(proc).ok();
+        let mount_namespace = process.as_ref().and_then(|process| process.link("ns/mnt").value().cloned());
+        let root = process.and_then(|process| RootId::of(&process).ok());
         let prefix = escaped(shm.prefix().as_os_str().as_bytes());
         let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
-        Self { identity, exact: None, database: None, wal: None, shm: None, path, prefix, mount_namespace }
+        let (exact, database, wal) = (None, None, None);
+        let target = shm.clone();
+        Self { identity, exact, database, wal, shm: None, path, prefix, mount_namespace, root, target }
     }
 
     /// What to look for, from the opened files.
@@ -84,24 +98,50 @@ impl Wanted {
         self.mount_namespace.is_some() && self.mount_namespace.as_ref() == mount_namespace.value()
     }
 
-    /// Whether a line maps the same inode, or another file under the same path in the same mount namespace. In another
-    /// mount namespace the same path means nothing: `/data/t.db-shm` of two containers looks the same here.
+    /// Where a process looks its paths up, compared with the target's process.
+    ///
+    /// folklore: `maps`, and the links in `/proc/PID/fd`, print a path from the reader's root if the file lies beneath it,
+    /// and else from the root of the mount namespace (d_path in fs/d_path.c). So in a chroot jail a file of the jail and one
+    /// outside of it can print alike. Held by `two_jails_with_equal_paths_are_not_split_by_a_database_outside_of_them`.
+    pub(super) fn root_of(&self, one: &OneProcess<'_>) -> Root {
+        if one.mount_namespace.value().is_some() && self.mount_namespace.is_some() && !self.own(&one.mount_namespace) {
+            return Root::Another;
+        }
+        let (Some(own), Ok(found)) = (self.root, RootId::of(one.process)) else { return Root::NotKnown };
+        if own == found {
+            return Root::Same;
+        }
+        let beneath = || {
+            let path = PathBuf::from(OsString::from_vec(one.process.link_bytes("root").ok()?));
+            let folder = |path: PathBuf| {
+                let folder = self.target.at(path).open(OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW).ok()?;
+                RootId::of_folder(&folder).ok()
+            };
+            let leads_there = folder(self.target.take_off_prefix(&path))? == found;
+            (leads_there && folder("/".into())? == own).then_some(Root::Beneath)
+        };
+        beneath().unwrap_or(Root::Another)
+    }
+
+    /// A path that was printed for this process, as the target's process would see it.
+    pub(super) fn as_target_sees(&self, printed: &str) -> String {
+        self.target.take_off_prefix(Path::new(printed)).to_string_lossy().into_owned()
+    }
+
+    /// Whether a line maps the same inode, or another file under the same path in the same mount namespace, beneath the same
+    /// root. In another mount namespace the same path means nothing: `/data/t.db-shm` of two containers looks the same here.
     ///
     /// # Errors
     /// Why it is not known whether it is the same inode.
-    pub(super) fn claim(
-        &self,
-        process: &Process,
-        line: &MapsLine<'_>,
-        mount_namespace: &Observation<String>,
-    ) -> Result<Option<Claim>, UnknownMappings> {
+    pub(super) fn claim(&self, one: &OneProcess<'_>, line: &MapsLine<'_>) -> Result<Option<Claim>, UnknownMappings> {
         if line.length() < BLOCK || line.inode.inode == 0 {
             return Ok(None);
         }
-        if let Some(this) = self.claim_of_inode(process, line)? {
+        if let Some(this) = self.claim_of_inode(one, line)? {
             return Ok(Some(this));
         }
-        Ok((self.own(mount_namespace) && line.path == self.path).then_some(Claim::SamePath))
+        let same_path = line.path == self.path && self.own(&one.mount_namespace) && self.root_of(one) != Root::Another;
+        Ok(same_path.then_some(Claim::SamePath))
     }
 
     /// Whether a line maps the same inode, whatever its path is.
@@ -110,36 +150,41 @@ impl Wanted {
     /// Why that is not known.
     pub(super) fn claim_of_inode(
         &self,
-        process: &Process,
+        one: &OneProcess<'_>,
         line: &MapsLine<'_>,
     ) -> Result<Option<Claim>, UnknownMappings> {
-        let this = self.identity == Some(line.inode) && self.is_exactly(process, line)?;
+        let this = self.identity == Some(line.inode) && self.is_exactly(one, line)?;
         Ok(this.then_some(Claim::This))
     }
 
     /// folklore: `maps` prints one device for all subvolumes of a btrfs, and a snapshot of a subvolume keeps the inode
     /// numbers. fs/proc/task_mmu.c prints the superblock's device; held by
     /// `on_btrfs_a_mapping_counts_only_if_the_file_behind_it_is_the_same`.
-    fn is_exactly(&self, process: &Process, line: &MapsLine<'_>) -> Result<bool, UnknownMappings> {
+    fn is_exactly(&self, one: &OneProcess<'_>, line: &MapsLine<'_>) -> Result<bool, UnknownMappings> {
         let Some(exact) = self.exact else { return Ok(true) };
-        match process.file_behind(&format!("map_files/{}", line.range())) {
-            Ok(found) => Ok(found == exact),
+        let why = match one.process.file_behind(&format!("map_files/{}", line.range())) {
+            Ok(found) => return Ok(found == exact),
+            Err(why) => why,
+        };
+        match one.file_under_name_of(line) {
+            Some(found) => Ok(found == exact),
             // A path that leads to the wanted file is evidence for it. A path that leads elsewhere is no evidence
             // against it: the file may have been replaced.
-            Err(_) if process.file_beneath_root(line.path).is_ok_and(|found| found == exact) => Ok(true),
-            Err(why) => Err(UnknownMappings::Behind { pid: process.pid, why }),
+            None if one.process.file_beneath_root(line.path).is_ok_and(|found| found == exact) => Ok(true),
+            None => Err(UnknownMappings::Behind { pid: one.process.pid, why }),
         }
     }
 
-    /// What a mapping seems to be cut off from, when the path leads where `leads` says.
-    pub(super) fn cut_off(&self, claim: Claim, line: &MapsLine<'_>, own: bool, leads: PathLeads) -> Option<CutOff> {
-        let cut_off = line.shared
+    /// Whether a mapping of a process of the target's place seems to be cut off from the path, when that leads where `leads`
+    /// says.
+    pub(super) fn seems_cut_off(&self, claim: Claim, line: &MapsLine<'_>, leads: PathLeads) -> bool {
+        line.shared
             && match (claim, leads) {
-                (Claim::This, PathLeads::Elsewhere(..) | PathLeads::Nowhere) => own,
-                (Claim::SamePath, PathLeads::Here) => true,
+                (Claim::This, PathLeads::Elsewhere(..) | PathLeads::Nowhere) | (Claim::SamePath, PathLeads::Here) => {
+                    true
+                }
                 (Claim::SamePath, PathLeads::Nowhere) => self.identity.is_none() && line.deleted_suffix,
                 _ => false,
-            };
-        cut_off.then_some(CutOff::Path)
+            }
     }
 }

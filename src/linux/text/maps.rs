@@ -6,7 +6,7 @@ use nom::character::complete::{char, space0, u64 as decimal_u64};
 use nom::combinator::{map_opt, rest};
 use nom::sequence::{separated_pair, terminated};
 
-use super::{LineError, each_line};
+use super::{LineError, each_line, lines};
 use crate::evidence::{Device, InodeId};
 
 /// One line.
@@ -52,6 +52,11 @@ impl MapsLine<'_> {
 /// The first line that is not in the documented form.
 pub fn parse(text: &[u8]) -> Result<Vec<MapsLine<'_>>, LineError> {
     each_line(text, parse_line)
+}
+
+/// Reads a maps text line by line: a line that is not in the documented form takes no other line with it.
+pub fn each(text: &[u8]) -> impl Iterator<Item = Result<MapsLine<'_>, LineError>> {
+    lines(text, parse_line)
 }
 
 /// Reads one line, such as

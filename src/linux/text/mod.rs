@@ -34,6 +34,11 @@ impl LineError {
 
 /// Reads a text line by line; empty lines are left out.
 fn each_line<'a, T>(text: &'a [u8], parse: impl Fn(&'a [u8]) -> Option<T>) -> Result<Vec<T>, LineError> {
+    lines(text, parse).collect()
+}
+
+/// Every line of a text by itself; empty lines are left out.
+fn lines<'a, T>(text: &'a [u8], parse: impl Fn(&'a [u8]) -> Option<T>) -> impl Iterator<Item = Result<T, LineError>> {
     let lines = text.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    lines.map(|(index, line)| parse(line).ok_or_else(|| LineError::new(index, line))).collect()
+    lines.map(move |(index, line)| parse(line).ok_or_else(|| LineError::new(index, line)))
 }
