@@ -1,7 +1,7 @@
 //! The verdict of a probe. Two sides met, and each of them knows only itself.
 
 use super::judge::{self, decided_by};
-use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity};
+use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity, reach};
 use crate::evidence::FileSystem;
 use crate::evidence::live::Live;
 use crate::sides::{Identity, PeerUnknown, SideIndex, Unknown};
@@ -26,10 +26,13 @@ pub enum Met<'a> {
 /// Judges what two sides showed each other. This side is the first side of `live`.
 #[must_use]
 pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
+    let mut held_back = None;
     let (shm, doubt) = match met {
         Met::SameIdentity(here) => {
             let [a, b] = [HERE, THERE].map(|index| Placed { index, side: here });
-            let files = judge::files_beside(&Pair { a, b, simultaneous: true, live: Some(live) });
+            let pair = Pair { a, b, simultaneous: true, live: Some(live) };
+            let files = judge::files_beside(&pair);
+            held_back = reach::held_back(&pair);
             (files.shm, files.doubt)
         }
         Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None),
@@ -49,7 +52,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
     because.extend(beacon::coherence(live));
     let (memory, locks) = (judge::answer(&because, About::Memory), judge::answer(&because, About::Locks));
     let sharing = match Answer::of_both(memory, locks) {
-        Answer::Proven if doubt.is_some() => Answer::Undecided,
+        Answer::Proven if doubt.is_some() || held_back.is_some() => Answer::Undecided,
         sharing => sharing,
     };
     let decided_by = decided_by(&because, sharing, memory, locks);
@@ -74,7 +77,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             shm,
             two_files: None,
             doubt,
-            held_back: None,
+            held_back: held_back.filter(|_| Answer::of_both(memory, locks) == Answer::Proven),
             assuming: Vec::new(),
             pages_of_processes: false,
         }],

@@ -88,6 +88,9 @@ pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
             } else {
                 "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames."
             };
+            if let Some(why) = verdict.pairs.iter().find_map(|pair| pair.held_back.as_ref()) {
+                return format!("Memory and locks of one -shm are shared. {}", held_back(why, names));
+            }
             let open = verdict.pairs.iter().find_map(|pair| pair.doubt.as_ref());
             let open = open.map(|why| format!("{} ", not_shown(why, names))).unwrap_or_default();
             format!("{half} {open}{next}")

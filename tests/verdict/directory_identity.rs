@@ -261,3 +261,17 @@ fn two_directories_without_a_shm_refute() {
 fn where_the_shm_decides_the_directory_only_supports() {
     assert_eq!(says(&compare(&pair(), false), Kind::DirectoryIdentity), Says::Supports);
 }
+
+/// A meeting shows that the file is one. Whether this side can use it is another question.
+#[test]
+fn a_probe_of_a_side_that_can_only_read_the_shm_needs_somebody_who_keeps_it_alive() {
+    for (switch, expected) in [(LockState::Shared, Answer::Proven), (LockState::Free, Answer::Undecided)] {
+        let [_, mut here] = pair();
+        with_shm(&mut here, |shm| shm.mount_access = Observation::seen(MountAccess::ReadOnly));
+        seen(&mut here.evidence.locks).shm.dead_man_switch.state = switch;
+        let verdict = probe(Met::SameIdentity(&here), &live());
+        assert_eq!(verdict.sharing, expected, "{switch:?}");
+        let told = walscope::say::verdict::explain_probe(&verdict, false);
+        assert_eq!(told.contains("can only be read"), expected == Answer::Undecided, "{told}");
+    }
+}
