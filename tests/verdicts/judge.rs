@@ -2,7 +2,7 @@
 
 use crate::means::{Verdict, is_warning, names};
 use crate::truth::{Paths, Shared, Truth};
-use crate::users::{Kind, User};
+use crate::users::{Amid, Kind, User};
 
 /// Findings that say something against a process.
 const ACCUSE: &[&str] = &[
@@ -27,7 +27,10 @@ pub fn false_in(verdict: &Verdict, truth: &Truth, users: &[User]) -> Vec<String>
     let counting = |side: usize| users.iter().any(|user| user.side == side && user.counts());
     let unnamed = |(i, j, why): &(usize, usize, String)| {
         let (a, b) = (&users[*i], &users[*j]);
-        let named = verdict.warns_of(a.told.pid()) || verdict.warns_of(b.told.pid());
+        // Whether a stopped process has lost its locks, or is opening the database, cannot be told: the sentence names it.
+        let told = |user: &User| user.amid == Amid::Stopped && verdict.says_of(user.told.pid());
+        let named = |user: &User| verdict.warns_of(user.told.pid()) || told(user);
+        let named = named(a) || named(b);
         (!named).then(|| format!("{} and {}: {why}", a.title(), b.title()))
     };
     match (sharing, subject) {

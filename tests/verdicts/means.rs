@@ -27,6 +27,12 @@ impl Verdict {
         self.document["explanation"].as_str().unwrap_or_default()
     }
 
+    /// Whether the sentence names this process. The name of a side can hold a pid, too, but not after this word.
+    pub fn says_of(&self, pid: u32) -> bool {
+        let words: Vec<&str> = self.says().split(|c: char| !c.is_alphanumeric()).collect();
+        words.windows(2).any(|two| two[0].eq_ignore_ascii_case("process") && two[1] == pid.to_string())
+    }
+
     pub fn findings(&self) -> impl Iterator<Item = &Value> {
         self.document["findings"].as_array().into_iter().flatten()
     }
