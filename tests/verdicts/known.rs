@@ -37,16 +37,16 @@ const KNOWN: &[Known] = &[
         why: "the -wal was removed under a -shm that is in use: the next connection cannot read",
     },
     Known {
-        words: &["false proven of paths", "unable to open database file"],
-        why: "a read-only mount and no -shm: the next connection there cannot open the database",
-    },
-    Known {
         words: &["false proven of paths", "Busy", "meet at the database"],
         why: "probe meet does not see that a process holds the database exclusively",
     },
     Known {
         words: &["subset: ", "held back by"],
         why: "without a look at the processes nothing holds back the proof of the paths",
+    },
+    Known {
+        words: &["subset: Undecided became Refuted of Mappings"],
+        why: "without the mount namespace or the mappings of one side, processes of the other refute",
     },
 ];
 
