@@ -126,8 +126,10 @@ mod tests {
     fn other_locks_behind_sqlite_s_bytes_are_no_beacon() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let other = open(&file);
-        // The beacon of `probe hold`, and a word in another seat than its own.
+        // The beacon of `probe hold`, with and without its second word, and a word in another seat than its own.
+        beacon::hold(&other, beacon::seat_of(6), 6).unwrap();
         beacon::hold(&other, beacon::seat_of(7), 7).unwrap();
+        beacon::hold(&other, beacon::seat_of(7) + PATTERN, beacon::identity_word("walscope", 7, 1)).unwrap();
         beacon::hold(&other, beacon::seat_of(8) + SEAT, 8).unwrap();
         beacon::hold(&other, beacon::seat_of(8) + SEAT + PATTERN, mark(8)).unwrap();
         assert_eq!(of(&open(&file), None).seen, [0; 0]);
