@@ -1,10 +1,10 @@
 //! The verdict of a probe. Two sides met, and each of them knows only itself.
 
 use super::judge::{self, decided_by};
-use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity, reach};
+use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity, lock_pairing, reach};
 use crate::evidence::FileSystem;
 use crate::evidence::live::Live;
-use crate::sides::{Identity, PeerUnknown, SideIndex, Unknown};
+use crate::sides::{HeldBack, Identity, PeerUnknown, SideIndex, Unknown};
 
 /// The side that probes.
 const HERE: SideIndex = SideIndex(0);
@@ -23,20 +23,26 @@ pub enum Met<'a> {
     Folder(Option<&'a FileSystem>),
 }
 
+/// Why a process that opens the database next cannot use the wal-index, although it is one on both sides. What else the
+/// processes of this side hold says nothing of the other side's.
+fn nobody_can_open(pair: &Pair<'_>, shm: &Identity) -> Option<HeldBack> {
+    let by_processes = lock_pairing::judge(pair, shm).held_back.filter(HeldBack::leaves_nothing_shared);
+    by_processes.or_else(|| reach::held_back(pair))
+}
+
 /// Judges what two sides showed each other. This side is the first side of `live`.
 #[must_use]
 pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
-    let mut held_back = None;
-    let (shm, doubt) = match met {
+    let (shm, doubt, held_back) = match met {
         Met::SameIdentity(here) => {
             let [a, b] = [HERE, THERE].map(|index| Placed { index, side: here });
             let pair = Pair { a, b, simultaneous: true, live: Some(live) };
             let files = judge::files_beside(&pair);
-            held_back = reach::held_back(&pair);
-            (files.shm, files.doubt)
+            let held_back = nobody_can_open(&pair, &files.shm);
+            (files.shm, files.doubt, held_back)
         }
-        Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None),
-        Met::Folder(_) => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None),
+        Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None, None),
+        Met::Folder(_) => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None, None),
     };
     let mut because = match met {
         Met::Folder(_) => Vec::new(),
@@ -50,11 +56,16 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
     because.extend(beacon::because(HERE, THERE, Some(live), worth));
     because.extend(beacon::tried(HERE, THERE, live));
     because.extend(beacon::coherence(live));
-    let (memory, locks) = (judge::answer(&because, About::Memory), judge::answer(&because, About::Locks));
+    let (mut memory, mut locks) = (judge::answer(&because, About::Memory), judge::answer(&because, About::Locks));
+    let proven = Answer::of_both(memory, locks) == Answer::Proven;
+    let held_back = held_back.filter(|_| proven);
     let sharing = match Answer::of_both(memory, locks) {
         Answer::Proven if doubt.is_some() || held_back.is_some() => Answer::Undecided,
         sharing => sharing,
     };
+    if held_back.as_ref().is_some_and(HeldBack::leaves_nothing_shared) {
+        (memory, locks) = (Answer::Undecided, Answer::Undecided);
+    }
     let decided_by = decided_by(&because, sharing, memory, locks);
     Verdict {
         sharing,
@@ -77,7 +88,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             shm,
             two_files: None,
             doubt,
-            held_back: held_back.filter(|_| Answer::of_both(memory, locks) == Answer::Proven),
+            held_back,
             assuming: Vec::new(),
             pages_of_processes: false,
         }],

@@ -3,11 +3,12 @@
 //! One inode, or one folder, is not enough: in rollback mode there is no wal-index, in exclusive locking mode nobody else has
 //! one, and through a read-only mount nobody can make one.
 
-use super::{Pair, Placed, continuity, identity};
+use super::{Pair, Placed, Side, continuity, history, identity};
 use crate::evidence::{LockState, LocksView, MountAccess, Observation};
 use crate::finding::surroundings::{MayWrite, may_write};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{HeldBack, Identity, NotReached, Part, Recorded, Unseen, What};
+use crate::wal::EndReason;
 
 /// Whether each side could make the `-shm` in the folder, and use it in WAL mode.
 ///
@@ -91,8 +92,20 @@ fn removed_alone(pair: &Pair<'_>, shm: &Identity) -> bool {
 
 /// Why a side cannot use the `-shm`, although it is one on both.
 pub(super) fn held_back(pair: &Pair<'_>) -> Option<HeldBack> {
-    let sides = [pair.a, pair.b];
-    sides.into_iter().find(|of| !can_use(pair, *of)).map(|of| HeldBack::ReadOnly(of.index))
+    let sides = || [pair.a, pair.b].into_iter();
+    let read_only = sides().find(|of| !can_use(pair, *of)).map(|of| HeldBack::ReadOnly(of.index));
+    read_only.or_else(|| sides().find(|of| is_without_its_wal(of.side)).map(|of| HeldBack::WithoutItsWal(of.index)))
+}
+
+/// Whether the `-shm` is in use and counts frames that the `-wal` does not have.
+///
+/// folklore: who opens the database then makes a new `-wal`, believes the `-shm`, and reads beyond the end of the file:
+/// SQLITE_IOERR_SHORT_READ, until all processes have ended. Those that have the removed `-wal` open go on. Held by
+/// `a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths`.
+fn is_without_its_wal(side: &Side) -> bool {
+    // A capture that is not of one moment may have seen the -shm before and the -wal after it was cut off.
+    let seen_together = side.stable || side.wal.end_reason == EndReason::NoFile;
+    seen_together && keeps_alive(side.evidence.locks.value()) && history::lost(side)
 }
 
 /// Whether a process of this side can use the `-shm` that is there: it can write to it, or somebody keeps it alive.

@@ -303,7 +303,8 @@ impl User {
             // A child that closed the descriptors that it inherited cannot use the mapping.
             Access::Writable if database == Access::No && wal == Access::No => Role::Bystander,
             Access::Writable => self.without_locks(),
-            Access::ReadOnly if database == Access::No || wal == Access::No => Role::Bystander,
+            // A program that copies or looks at the files. A connection that may only read and lost its locks looks the same.
+            Access::ReadOnly if database != Access::Writable && wal != Access::Writable => Role::Bystander,
             Access::ReadOnly => self.without_locks(),
             // folklore: a program that was started with the descriptors of its parent has no mapping: execve(2) keeps the
             // descriptors, and nothing else. Held by `a_started_program_that_keeps_the_descriptors_of_its_parent_is_no_sqlite`.
@@ -391,6 +392,8 @@ mod tests {
             (No, Writable, No, Role::Bystander),
             (No, No, Writable, Role::Bystander),
             (ReadOnly, No, ReadOnly, Role::Bystander),
+            (ReadOnly, ReadOnly, ReadOnly, Role::Bystander),
+            (Writable, ReadOnly, ReadOnly, Role::WithoutLocks),
             (NotKnown, NotKnown, NotKnown, Role::NotKnown),
         ] {
             let user = User { database, wal, ..user(DatabaseLock::None, SwitchLock::NotHeld, mapped) };

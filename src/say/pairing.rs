@@ -135,6 +135,10 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             "On {} the -shm can only be read, by the way it is mounted or by its mode, and nobody was seen who keeps it alive: nobody holds its dead-man switch. A process there makes a wal-index of its own, or cannot open the database, until somebody has it open for writing. Let it be written to there, or keep the database open on another side.",
             names.of(*side)
         ),
+        HeldBack::WithoutItsWal(side) => format!(
+            "The paths lead to one wal-index, but on {} it counts frames that the -wal there does not have: the -wal was removed or replaced while it was in use. A process that opens the database now gets a disk I/O error, or other rows. Processes that opened it before may have the removed -wal open: copy it from /proc/PID/fd before any of them ends, then stop them.",
+            names.of(*side)
+        ),
         HeldBack::Exclusive(side, all) => format!(
             "{} on {} holds the whole database exclusively: nobody else can open it, and there may be no wal-index to share. It is in exclusive locking mode, or is closing the database as the last connection: compare again when it has ended, or end PRAGMA locking_mode=EXCLUSIVE there.",
             capital(&processes(all)),

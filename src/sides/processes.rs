@@ -81,6 +81,8 @@ pub enum HeldBack {
     Exclusive(SideIndex, Vec<Process>),
     /// On this side the `-shm` can only be read, and nobody was seen who keeps it alive.
     ReadOnly(SideIndex),
+    /// The `-shm` of this side is in use and counts frames that its `-wal` does not have.
+    WithoutItsWal(SideIndex),
     /// Processes go on with files that lay at the path of this side before.
     OnReplacedFiles(SideIndex, Vec<Process>),
     /// Processes use the wal-index of this side with another database file than its path leads to.
@@ -104,6 +106,7 @@ impl HeldBack {
             | Self::OtherDatabase(..)
             | Self::MayBeElsewhere(..)
             | Self::OnOneOther(..)
+            | Self::WithoutItsWal(_)
             | Self::MadeAnew(..) => false,
         }
     }

@@ -248,6 +248,57 @@ fn without_a_wal_index_to_share_nothing_is_proven_or_refuted() {
 }
 
 #[test]
+fn a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    pair.b.open(&database, READ);
+    assert_eq!(pair.live().sharing(), "proven");
+    fs::remove_file(pair.at("t.db-wal")).unwrap();
+    let said = pair.live();
+    undecided(&said);
+    assert!(said.told().contains("/proc/PID/fd"), "{}", said.told());
+    let mut next = Actor::start(APART);
+    assert_eq!(next.ask(&format!("open {database}")), "done");
+    let opened = next.ask("sql SELECT count(*) FROM t");
+    assert!(opened.contains("disk I/O error"), "{opened}");
+}
+
+#[test]
+fn two_sides_that_meet_on_a_database_that_is_held_exclusively_prove_nothing() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    let meet = |pair: &Pair| {
+        std::thread::scope(|scope| {
+            let meet = ["probe", "meet", "t.db", "--timeout", "60", "--json"];
+            let start =
+                || scope.spawn(move || walscope(pair.folder.path(), &meet).json()["verdict"]["sharing"].clone());
+            let (a, b) = (start(), start());
+            [a.join().unwrap(), b.join().unwrap()]
+        })
+    };
+    assert_eq!(meet(&pair), ["proven", "proven"]);
+    pair.a.sql("PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (2)");
+    assert_eq!(meet(&pair), ["undecided", "undecided"]);
+}
+
+#[test]
+fn a_program_that_maps_the_wal_index_to_read_it_is_no_sqlite() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    pair.b.open(&database, READ);
+    let open = |name: &str| fs::File::open(pair.at(name)).unwrap();
+    let (_database, _wal, shm) = (open("t.db"), open("t.db-wal"), open("t.db-shm"));
+    // SAFETY: nothing is read through the mapping.
+    #[allow(unsafe_code)]
+    let _mapping = unsafe { memmap2::MmapOptions::new().len(32768).map(&shm).unwrap() };
+    let said = pair.live();
+    assert!(said.of_mappings() && !said.warned(), "{:#}", said.0);
+}
+
+#[test]
 fn a_boot_id_that_is_mounted_over_refutes_nothing_and_live_it_is_proven() {
     let Some(mut pair) = Pair::new() else { return };
     let database = pair.database();

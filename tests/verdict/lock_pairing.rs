@@ -359,3 +359,31 @@ fn what_was_not_seen_of_processes_is_said() {
         assert!(item.detail.contains(words), "{words}: {}", item.detail);
     }
 }
+
+#[test]
+fn a_wal_index_in_use_without_its_wal_is_shared_and_proves_nothing_of_who_opens_next() {
+    let cut = |mx_frame: u32, switch: LockState, frames: u64| {
+        let mut sides = pair();
+        for side in &mut sides {
+            side.shm = Some(index(mx_frame, [7, 8]));
+            (side.wal, side.wal_captured) = (wal(frames, [7, 8], 0), true);
+            side.evidence.locks = Observation::seen(locks(switch));
+        }
+        sides
+    };
+    let said = |sides: &[Side; 2]| {
+        let verdict = compare(sides, true).verdict;
+        (verdict.sharing, verdict.memory, verdict.locks)
+    };
+    let without = (Answer::Undecided, Answer::Proven, Answer::Proven);
+    let whole = (Answer::Proven, Answer::Proven, Answer::Proven);
+    assert_eq!(said(&cut(3, LockState::Shared, 3)), whole);
+    assert_eq!(said(&cut(5, LockState::Shared, 3)), without);
+    assert_eq!(said(&cut(5, LockState::Free, 3)), whole, "a leftover -shm counts for nobody");
+    let mut moving = cut(5, LockState::Shared, 3);
+    moving.iter_mut().for_each(|side| side.stable = false);
+    assert_eq!(said(&moving), whole, "the -shm and the -wal were not seen at one moment");
+    let mut removed = moving;
+    removed.iter_mut().for_each(|side| side.wal = walscope::wal::WalFacts::absent());
+    assert_eq!(said(&removed), without);
+}

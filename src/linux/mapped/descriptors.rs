@@ -86,6 +86,30 @@ impl Descriptors {
         all
     }
 
+    /// How a file is open that has the name of this database with `-wal` after it, and is not the one that its path leads to
+    /// now.
+    ///
+    /// folklore: the last connection that closes deletes the `-wal`, also under a process that holds no lock (`unix-none`).
+    /// That process goes on with the deleted file. Held by `who_goes_on_with_a_deleted_wal_uses_no_wal_index`.
+    pub(super) fn access_beside_database(&self, process: &Process) -> Access {
+        let paths =
+            self.database.iter().filter_map(|one| place_of(process, &one.name)).map(|place| place.path + "-wal");
+        let names: Vec<String> = paths.collect();
+        if names.is_empty() {
+            return Access::No;
+        }
+        let is_wal = |name: &str| place_of(process, name).is_some_and(|place| names.contains(&place.path));
+        let modes = self.others.iter().filter(|(name, _)| is_wal(name)).filter_map(|(name, _)| {
+            let mode = Info::read(process, name)?.mode?;
+            Some(match mode {
+                OpenMode::Writable => Access::Writable,
+                OpenMode::ReadOnly => Access::ReadOnly,
+                OpenMode::Path => Access::No,
+            })
+        });
+        modes.max().unwrap_or(Access::No)
+    }
+
     /// Whether a file of the database is open.
     pub(super) fn uses(&self) -> bool {
         !self.database.is_empty() || !self.wal.is_empty() || !self.shm.is_empty()

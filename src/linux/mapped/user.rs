@@ -173,7 +173,7 @@ impl<'a> Subject<'a> {
         let Mapped { access: mapped, at: mapped_at } = self.mapped(process);
         let known = |access: Access, known: bool| if known { access } else { Access::NotKnown };
         let database = known(files.access(&files.database), self.database_known);
-        let wal = files.access(&files.wal);
+        let wal = files.access(&files.wal).max(files.access_beside_database(process));
         // All that is open is another walscope's O_PATH descriptor.
         if !replaced && database == Access::No && wal == Access::No && files.shm.is_empty() && mapped == Access::No {
             return None;

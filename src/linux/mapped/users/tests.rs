@@ -355,6 +355,25 @@ fn another_database_is_known_by_its_lock() {
 }
 
 #[test]
+fn who_goes_on_with_a_deleted_wal_uses_no_wal_index() {
+    let world = World::new();
+    let deleted = |pid: &str, name: &str| {
+        let link = world.0.path().join(pid).join("fd/1");
+        fs::remove_file(&link).unwrap();
+        // The target of such a link is no path; this one leads to a file all the same.
+        fs::write(world.path(&format!("{name} (deleted)")), "").unwrap();
+        symlink(world.path(&format!("{name} (deleted)")), link).unwrap();
+    };
+    world.process("10", &[("t.db", ""), ("unknown", "")], false);
+    deleted("10", "t.db-wal");
+    world.process("11", &[("t.db", ""), ("unknown", "")], false);
+    deleted("11", "other.db-wal");
+    world.process("12", &[("t.db", "r"), ("unknown", "r")], false);
+    deleted("12", "t.db-wal");
+    assert_eq!(world.roles(), [(10, Role::WithoutIndex), (11, Role::Idle), (12, Role::Idle)]);
+}
+
+#[test]
 fn who_is_stopped_is_no_suspect_of_anything_else() {
     let world = World::new();
     world.process("10", &[("t.db", "S"), ("t.db-wal", "")], false);
