@@ -80,6 +80,7 @@ fn examining(examined: &Examined) -> Vec<Vec<String>> {
         vec!["inspect", &other],
         vec!["snapshot", &through, "-o", "out.walsnap", "--with-db", "--samples", "3", "--interval", "1"],
         vec!["snapshot", &here, "-o", "-", "--wal", "headers"],
+        vec!["snapshot", &here, "-o", "held.walsnap", "--hold=1"],
         vec!["shm", &through, "--pages", "--hash"],
         vec!["probe", "hold", &through, "--for", "1"],
         vec!["probe", "seek", &through, "0123456789abcdef"],
@@ -137,7 +138,7 @@ fn no_examined_file_is_opened_for_writing_and_no_lock_of_sqlite_s_is_taken() {
             }
         }
         let locking = || lines.iter().filter(|line| line.contains("SETLK") || line.contains("flock("));
-        let holds = matches!(arguments[..], ["probe", "hold" | "meet", ..]);
+        let holds = matches!(arguments[..], ["probe", "hold" | "meet", ..] | ["snapshot", .., "--hold=1"]);
         assert!(
             !holds || locking().next().is_some(),
             "{arguments:?} was not traced while it held a beacon: {lines:#?}"
