@@ -5,7 +5,7 @@
 
 use super::{About, Because, Fact, Pair, Placed, Says, Side, identity};
 use crate::evidence::file_system::{FileSystemKind, PageFrames};
-use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView};
+use crate::evidence::live::{Live, Mapper, NoFrame, PageEntry, PageTable, PagesView, Touched};
 use crate::sides::{MappedBy, NoPages, PageFact, Recorded};
 
 /// How often two mappings of one page must be seen with different frames. They can differ for a moment while the kernel
@@ -91,7 +91,11 @@ fn weigh(pair: &Pair<'_>, view: &PagesView) -> Result<Pages, NoPages> {
         of_processes = apart.iter().all(|(x, y, _)| is_process(x) || is_process(y));
     }
     if found.is_empty() {
-        return Err(why_not(&a, &b, pairs));
+        let why = match (why_not(&a, &b, pairs), view.touched) {
+            (NoPages::NoFrame(NoFrame::NotResident), Touched::NotAnswered) => NoPages::NotAnswered,
+            (why, _) => why,
+        };
+        return Err(why);
     }
     Ok(Pages { because: found, of_processes })
 }

@@ -55,6 +55,24 @@ pub struct PagesView {
     /// not be read are counted in the evidence of each side.
     #[cfg_attr(feature = "capture", serde(default))]
     pub not_looked_at: u64,
+    /// Whether pages of idle processes were touched before the tables were read.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub touched: Touched,
+}
+
+/// Whether pages of idle processes were touched, so that their page tables name them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum Touched {
+    /// There was no need, or nobody tried.
+    #[default]
+    NotTried,
+    /// They were.
+    Done,
+    /// The file system did not answer in time, so that nothing more was touched.
+    NotAnswered,
+    /// It was not possible.
+    Failed,
 }
 
 /// Who has the `-shm` mapped.

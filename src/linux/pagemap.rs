@@ -7,17 +7,21 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use memmap2::{Advice, Mmap};
 use thiserror::Error;
 
-use crate::evidence::live::{Mapper, PageEntry, PageTable, PagesView};
+use crate::evidence::file_system::{FileSystemKind, PageFrames};
+use crate::evidence::live::{Mapper, NoFrame, PageEntry, PageTable, PagesView, Touched};
 use crate::evidence::{InodeId, Mapping, MappingsView, Observation};
 use crate::linux::mapped::limits::BLOCK;
 use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::open::{self, OpenedFiles};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::{Proc, Process};
+use crate::linux::stat::magic_of;
 use crate::linux::sys;
 use crate::linux::text::maps::{self, MapsLine};
 use crate::linux::unseen::unseen;
@@ -30,6 +34,8 @@ const PROCESSES: usize = 32;
 const PAGES: u64 = 7;
 /// Bytes of an entry.
 const ENTRY: u64 = 8;
+/// How long a file system may take to answer before a page is touched, and to bring the page.
+const FILE_SYSTEM_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A side that is looked at now.
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +48,18 @@ pub struct LiveSide<'a> {
     pub mount_namespace: &'a Observation<String>,
 }
 
-/// Reads the tables of both sides in turn.
+/// Reads the tables of both sides in turn. Pages of idle processes are touched first, if nothing can be said without that.
 #[must_use]
 pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<PagesView> {
     let sides = [a, b];
     match (Tables::of(proc, a), Tables::of(proc, b)) {
         (Ok(mut a), Ok(mut b)) => {
-            for _ in 0..PASSES {
-                a.read();
-                b.read();
+            read_in_turn(&mut a, &mut b);
+            let touched = touch_idle([(&a, &sides[0].files.shm), (&b, &sides[1].files.shm)]);
+            if touched != Touched::NotTried {
+                a.forget();
+                b.forget();
+                read_in_turn(&mut a, &mut b);
             }
             let files_in_place = sides.iter().all(|side| open::shm_leads(side.files).0 == PathLeads::Here);
             Observation::seen(PagesView {
@@ -59,10 +68,55 @@ pub fn in_turn(proc: &Proc, a: &LiveSide<'_>, b: &LiveSide<'_>) -> Observation<P
                 a: a.conclude(),
                 b: b.conclude(),
                 files_in_place,
+                touched,
             })
         }
         (Err(unseen), _) | (_, Err(unseen)) => unseen,
     }
+}
+
+fn read_in_turn(a: &mut Tables, b: &mut Tables) {
+    for _ in 0..PASSES {
+        a.read();
+        b.read();
+    }
+}
+
+/// Brings the first page of the `-shm` back into the page tables of idle processes, where no page frame would tell anything
+/// without it: a process of each side was seen, walscope's own mapping proves nothing, and no page is in the tables of a
+/// process of each side.
+///
+/// folklore: on FUSE an open of a file can drop its cached pages, and with them the page table entries of whoever has it mapped
+/// (without FOPEN_KEEP_CACHE, fs/fuse/file.c). So walscope's own open makes idle processes show nothing. Seen with bindfs; held
+/// by `idle_processes_on_one_fuse_mount_have_one_memory`.
+fn touch_idle(sides: [(&Tables, &Observation<Arc<File>>); 2]) -> Touched {
+    let [(a, _), (b, _)] = sides;
+    if !(sides.iter().any(|(_, shm)| only_processes_count(shm)) && a.shows_frames() && b.shows_frames()) {
+        return Touched::NotTried;
+    }
+    let both = |a: &Table| b.of_processes().any(|b| a.share_a_resident_page(b));
+    if a.of_processes().next().is_none() || b.of_processes().next().is_none() || a.of_processes().any(both) {
+        return Touched::NotTried;
+    }
+    let mut touched = Touched::NotTried;
+    for (tables, shm) in sides {
+        let Some(shm) = shm.value() else { return Touched::NotTried };
+        let memories: Vec<(File, u64)> = tables.of_processes().filter_map(Table::idle).collect();
+        let places: Vec<sys::Place<'_>> =
+            memories.iter().map(|(memory, address)| sys::Place { memory, address: *address }).collect();
+        touched = match sys::touch(shm, &places, FILE_SYSTEM_ANSWERS_WITHIN) {
+            Ok(()) => Touched::Done,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Touched::NotAnswered,
+            Err(_) => return Touched::Failed,
+        };
+    }
+    touched
+}
+
+/// Whether equal frames of walscope's own mappings prove nothing on this file system.
+fn only_processes_count(shm: &Observation<Arc<File>>) -> bool {
+    let kind = shm.value().and_then(|shm| magic_of(shm).ok()).map(FileSystemKind::by_magic);
+    kind.is_none_or(|kind| !kind.is_local() || kind.frames == PageFrames::OfProcesses)
 }
 
 /// Reads the tables of one side once, to record them in a bundle.
@@ -161,6 +215,20 @@ impl Tables {
         }
     }
 
+    fn of_processes(&self) -> impl Iterator<Item = &Table> {
+        self.all.iter().filter(|table| matches!(table.mapper, Mapper::Process { .. }))
+    }
+
+    /// Whether this process may see page frames, as walscope's own mapping shows.
+    fn shows_frames(&self) -> bool {
+        let mut own = self.all.iter().filter(|table| table.mapper == Mapper::Descriptor);
+        own.any(|table| table.last().iter().any(|entry| entry.frame().is_ok()))
+    }
+
+    fn forget(&mut self) {
+        self.all.iter_mut().for_each(|table| table.reads.clear());
+    }
+
     fn conclude(self) -> Vec<PageTable> {
         self.all.into_iter().map(Table::conclude).collect()
     }
@@ -232,6 +300,22 @@ impl Table {
             Ok(entries) => self.reads.push(entries),
             Err(error) => self.access = Err(unseen("pagemap", &error)),
         }
+    }
+
+    fn last(&self) -> &[PageEntry] {
+        self.reads.last().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn share_a_resident_page(&self, other: &Self) -> bool {
+        self.last().iter().zip(other.last()).any(|(x, y)| x.frame().is_ok() && y.frame().is_ok())
+    }
+
+    /// The memory of a process that shows no frame of the first page, and the address of that page.
+    fn idle(&self) -> Option<(File, u64)> {
+        let access = self.access.as_ref().ok()?;
+        let Alive::Other { process, .. } = &access.alive else { return None };
+        let idle = self.last().first()?.frame() == Err(NoFrame::NotResident);
+        idle.then(|| process.open("mem").ok()).flatten().map(|memory| (memory, access.address))
     }
 
     fn conclude(self) -> PageTable {

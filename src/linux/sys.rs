@@ -124,6 +124,12 @@ fn granted(done: io::Result<()>) -> io::Result<bool> {
 type Request = [i64; 3];
 /// Bytes of a request.
 const REQUEST: usize = size_of::<Request>();
+/// Ask the server of a network file system or of FUSE, whatever is known already (linux/fcntl.h).
+const AT_STATX_FORCE_SYNC: libc::c_int = 0x2000;
+/// The size of a file (linux/stat.h).
+const STATX_SIZE: libc::c_uint = 0x200;
+/// So many milliseconds a child that was killed is waited for.
+const REAPED_AFTER: u32 = 100;
 /// How long a lock helper may take for an answer, on a busy machine or a slow server.
 const ANSWER_AT_MOST: Duration = Duration::from_secs(10);
 
@@ -241,6 +247,111 @@ unsafe fn serve(socket: libc::c_int, parents: libc::c_int, file: libc::c_int) ->
             if libc::write(socket, (&raw const answer).cast(), size_of::<i32>()) != size_of::<i32>() as isize {
                 libc::_exit(0);
             }
+        }
+    }
+}
+
+/// One byte in the memory of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The `mem` of the process.
+    pub memory: &'a File,
+    /// The address of the byte.
+    pub address: u64,
+}
+
+/// Reads one byte at each of these places, so that its page is in the page table of that process, in a child process.
+/// Right before each read the child asks the file system of `through` for the size of that file; a file system that does
+/// not answer is left alone.
+///
+/// folklore: a read through `/proc/PID/mem` faults the page in as an access of the process itself would, without opening the
+/// file. On FUSE the page comes from the server. If the server stops in between, the read cannot be killed, and calls of mmap
+/// in that process wait for it (`access_remote_vm` holds its mmap lock). So the file system is asked first, and nobody waits
+/// for the child. Seen with bindfs; held by `idle_processes_on_one_fuse_mount_have_one_memory`.
+///
+/// # Errors
+/// What socketpair(2), fork(2), statx(2) or pread(2) said; [`io::ErrorKind::WouldBlock`] when the file system did not
+/// answer within the time.
+pub fn touch(through: &File, places: &[Place<'_>], within: Duration) -> io::Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_read_timeout(Some(within))?;
+    // SAFETY: the child calls nothing but `touch_each`, which makes system calls only and never returns: it allocates nothing
+    // and takes no lock of this process, so it does not matter what other threads were doing.
+    let pid = match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        // SAFETY: this is the child.
+        0 => unsafe { touch_each(theirs.as_raw_fd(), ours.as_raw_fd(), through.as_raw_fd(), places) },
+        pid => pid,
+    };
+    drop(theirs);
+    let answers = || -> io::Result<()> {
+        // Two answers for each place: of the file system, and of the read.
+        for _ in 0..places.len().saturating_mul(2) {
+            let mut answer = [0; 4];
+            (&ours).read_exact(&mut answer)?;
+            match i32::from_ne_bytes(answer) {
+                0 => {}
+                errno => return Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+        Ok(())
+    };
+    let answered = answers();
+    // SAFETY: the child was not waited for before this, so its pid is its own; the status is not asked for. A child that cannot
+    // be killed is not waited for: it ends when the file system answers.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        for _ in 0..REAPED_AFTER {
+            if libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) != 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    answered
+}
+
+/// Asks and reads, place by place, and says how each went.
+///
+/// # Safety
+/// To be called in a child right after fork(2): it ends the process.
+unsafe fn touch_each(socket: libc::c_int, parents: libc::c_int, through: libc::c_int, places: &[Place<'_>]) -> ! {
+    // SAFETY: all descriptors are this child's copies, and the buffers are local and of the given sizes. None of these calls
+    // returns to code of the parent.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close(parents);
+        // Who reads what walscope prints must not wait for a child that cannot be killed.
+        for standard in 0..3 {
+            libc::close(standard);
+        }
+        for place in places {
+            // The buffer has the 256 bytes of a struct statx, which not every C library declares.
+            let mut found = [0_u64; 32];
+            let (flags, size) = (libc::AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE);
+            let asked = libc::syscall(libc::SYS_statx, through, c"".as_ptr(), flags, size, found.as_mut_ptr());
+            say(socket, asked != -1);
+            let mut byte: u8 = 0;
+            let at = place.address as libc::off_t;
+            let read = libc::pread(place.memory.as_raw_fd(), (&raw mut byte).cast(), 1, at);
+            say(socket, read == 1);
+        }
+        libc::_exit(0);
+    }
+}
+
+/// Says that a call went well, or why it did not; then the child ends.
+///
+/// # Safety
+/// To be called in a child after fork(2): it may end the process.
+unsafe fn say(socket: libc::c_int, went_well: bool) {
+    let errno = io::Error::last_os_error().raw_os_error().filter(|errno| *errno != 0).unwrap_or(libc::EIO);
+    let answer = if went_well { 0 } else { errno };
+    // SAFETY: the buffer is local and of the given size.
+    unsafe {
+        let written = libc::write(socket, (&raw const answer).cast(), size_of::<i32>());
+        if answer != 0 || written != size_of::<i32>() as isize {
+            libc::_exit(0);
         }
     }
 }
@@ -390,6 +501,29 @@ pub(super) mod tests {
         unsafe { libc::kill(helper.pid, libc::SIGCONT) };
         helper.socket.set_read_timeout(Some(ANSWER_AT_MOST)).unwrap();
         assert!(helper.lock_shared(124, 1).is_err());
+    }
+
+    #[test]
+    fn a_page_that_was_touched_through_mem_is_in_the_page_table() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 20).unwrap();
+        let mapping = map_shared(&file, 1 << 20).unwrap();
+        // Far from the first page, so that no other fault brings it along.
+        let (far, near) = (mapping.as_ptr().addr() as u64 + (1 << 19), mapping.as_ptr().addr() as u64);
+        let resident = |address: u64| {
+            let mut entry = [0; 8];
+            let table = File::open("/proc/self/pagemap").unwrap();
+            table.read_exact_at(&mut entry, address / rustix::param::page_size() as u64 * 8).unwrap();
+            u64::from_ne_bytes(entry) >> 63 == 1
+        };
+        let memory = File::open("/proc/self/mem").unwrap();
+        let place = |address| Place { memory: &memory, address };
+        assert!(!resident(far));
+        touch(&file, &[place(far), place(near)], ANSWER_AT_MOST).unwrap();
+        assert!(resident(far) && resident(near));
+        // Nothing is mapped there.
+        assert!(touch(&file, &[place(0)], ANSWER_AT_MOST).is_err());
     }
 
     #[test]

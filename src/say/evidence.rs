@@ -153,6 +153,9 @@ fn no_pages(why: &NoPages) -> String {
         NoPages::NoFrame(NoFrame::NotResident) => {
             "no page is in the page tables of both: idle processes have not touched it lately"
         }
+        NoPages::NotAnswered => {
+            "no page is in the page tables of both, and no page was touched, because the file system did not answer"
+        }
         NoPages::NoFrame(NoFrame::NotOfFile) => "what is mapped are no pages of a file",
         NoPages::NoFrame(NoFrame::Hidden) => {
             "page frames are shown only to CAP_SYS_ADMIN in the initial user namespace"

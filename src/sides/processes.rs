@@ -171,6 +171,8 @@ pub enum NoPages {
     Moved,
     /// The entries of the page tables name no page.
     NoFrame(NoFrame),
+    /// The page tables name no page, and no page was touched, because the file system did not answer.
+    NotAnswered,
 }
 
 /// Processes of one side that are cut off from a process that opens the path next.

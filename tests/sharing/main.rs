@@ -13,6 +13,7 @@ mod actor;
 mod common;
 mod compare_live;
 mod dangers;
+mod idle;
 mod places;
 mod proof;
 mod ps;

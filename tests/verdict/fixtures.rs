@@ -347,6 +347,7 @@ pub fn live() -> Live {
             b: vec![table(Mapper::Descriptor, &[70, 71]), by_process(12, &[70, 71])],
             files_in_place: true,
             not_looked_at: 0,
+            touched: Touched::NotTried,
         }),
         beacon: BeaconView { forth: Observation::seen(look(5)), back: Observation::seen(look(6)) },
         coherence: None,

@@ -1,7 +1,9 @@
 //! What two live sides show together: page frames, beacons, trials.
 
 use super::*;
-use walscope::evidence::live::{Arrival, CoherenceView, Live, Mapper, PageEntry, Refusal, Sight, TriedLook, TriedView};
+use walscope::evidence::live::{
+    Arrival, CoherenceView, Live, Mapper, PageEntry, Refusal, Sight, Touched, TriedLook, TriedView,
+};
 
 fn fuse() -> [Side; 2] {
     let mut sides = pair();
@@ -36,6 +38,23 @@ fn pages_of_a_shm_that_was_replaced_meanwhile_say_nothing() {
         pages(&mut live).files_in_place = false;
         pages(&mut live).b = vec![by_process(12, &frames)];
         assert_eq!(says(&compare_two(&pair(), &live), Kind::PhysicalPages), Says::Silent);
+    }
+}
+
+#[test]
+fn pages_that_were_not_touched_because_the_file_system_did_not_answer_say_so() {
+    for (touched, said) in [(Touched::NotAnswered, "did not answer"), (Touched::Failed, "idle processes")] {
+        let mut live = live();
+        let pages = pages(&mut live);
+        pages.touched = touched;
+        for table in pages.a.iter_mut().chain(&mut pages.b) {
+            table.reads = Observation::seen(vec![vec![PageEntry(0); 2]; 6]);
+        }
+        let comparison = compare_two(&fuse(), &live);
+        assert_eq!(says(&comparison, Kind::PhysicalPages), Says::Silent);
+        let document = document(&fuse(), &comparison);
+        let item = document.verdict.because.iter().find(|item| item.kind == Kind::PhysicalPages.into()).unwrap();
+        assert!(item.reason.as_ref().unwrap().contains(said), "{item:?}");
     }
 }
 
