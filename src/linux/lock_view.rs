@@ -375,7 +375,7 @@ mod tests {
     use std::fs::OpenOptions;
 
     use super::*;
-    use crate::linux::sys::tests::hold;
+    use crate::linux::sys::hold;
 
     fn locked() -> (tempfile::NamedTempFile, File) {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -12,6 +12,7 @@
 //! | [`mapped`] | one scanner of processes: who maps the `-shm` of one side, and every mapped wal-index |
 //! | `pagemap`, [`challenge`], `live_sides` | trials with two sides that are live at the same time |
 //! | `gather` | all evidence about one side |
+//! | `staged` | what the lab does to itself to make a faulty set-up; nothing examined is touched |
 //! | `sys` | the only unsafe calls |
 //!
 //! Nothing here decodes SQLite's formats or judges. What is known of SQLite is where its locks are
@@ -44,6 +45,8 @@ mod pagemap;
 mod path_leads;
 pub mod procfs;
 pub mod runtimes;
+#[cfg(feature = "lab")]
+pub mod staged;
 pub mod stat;
 mod sys;
 pub mod target;

@@ -429,111 +429,113 @@ pub fn map_shared(file: &File, length: usize) -> io::Result<Mmap> {
     unsafe { MmapOptions::new().len(length).map(file) }
 }
 
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
+/// Which of the two processes this is after [`fork_alone`].
+#[cfg(feature = "lab")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forked {
+    /// The new one.
+    Child,
+    /// The one that called, and the pid of the new one.
+    Parent(u32),
+}
 
-    /// Holds an open file description lock until the last descriptor of this description is closed.
-    pub fn hold(file: &File, start: u64, exclusive: bool) {
-        // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
-        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-        lock.l_type = (if exclusive { libc::F_WRLCK } else { libc::F_RDLCK }) as libc::c_short;
-        lock.l_start = start.try_into().unwrap();
-        lock.l_len = 1;
-        // SAFETY: the descriptor is open; the kernel reads one `flock` at the pointer.
-        assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
+/// Goes on as two processes. With `shared`, both have one table of descriptors (CLONE_FILES): the kernel takes them for
+/// one owner of POSIX locks.
+///
+/// # Errors
+/// When this process has more than one thread: another thread's locks would stay taken in the child for ever. What
+/// fork(2) or clone(2) said.
+#[cfg(feature = "lab")]
+pub fn fork_alone(shared: bool) -> io::Result<Forked> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("a process with several threads cannot be forked here"));
     }
-
-    #[test]
-    fn a_shared_lock_is_seen_through_another_description_with_its_range() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let holder = File::open(file.path()).unwrap();
-        let other = File::open(file.path()).unwrap();
-        let far = 1 << 40;
-        lock_shared(&holder, far, 2).unwrap();
-        let seen = first_conflict(&other, far - 10, 100).unwrap().unwrap();
-        assert_eq!((seen.exclusive, seen.start, seen.length), (false, far, 2));
-        assert_eq!(first_conflict(&holder, far, 2).unwrap(), None, "one's own locks are no conflict");
-        unlock(&holder, far, 1).unwrap();
-        assert_eq!(first_conflict(&other, far, 2).unwrap().unwrap().start, far + 1);
-        drop(holder);
-        assert_eq!(first_conflict(&other, far, 2).unwrap(), None);
-    }
-
-    #[test]
-    fn a_free_range_has_no_conflict_and_a_start_beyond_the_offset_type_is_refused() {
-        let file = tempfile::tempfile().unwrap();
-        assert_eq!(first_conflict(&file, 120, 1).unwrap(), None);
-        assert!(first_conflict(&file, u64::MAX, 1).is_err());
-    }
-
-    #[test]
-    fn write_locks_of_descriptions_and_of_helpers_exclude_each_other() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
-        let (a, b) = (open(), open());
-        let (helper_a, helper_b) = (LockHelper::start(&a).unwrap(), LockHelper::start(&b).unwrap());
-        lock_shared(&a, 1 << 40, 1).unwrap();
-        assert!(!try_exclusive(&b, 1 << 40, 1).unwrap());
-        assert!(!helper_a.try_exclusive(1 << 40, 1).unwrap() && !helper_b.try_exclusive(1 << 40, 1).unwrap());
-        assert!(helper_a.try_exclusive(120, 1).unwrap());
-        assert!(!helper_b.try_exclusive(120, 1).unwrap() && !try_exclusive(&a, 120, 1).unwrap());
-        helper_a.unlock(120, 1).unwrap();
-        helper_a.lock_shared(120, 1).unwrap();
-        helper_b.lock_shared(120, 1).unwrap();
-        assert!(!helper_b.try_exclusive(120, 1).unwrap());
-        // Its locks are gone when it is.
-        drop(helper_a);
-        assert!(helper_b.try_exclusive(120, 1).unwrap());
-    }
-
-    #[test]
-    fn a_helper_that_does_not_answer_refuses_nothing_and_its_late_answer_is_not_taken() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
-        let helper = LockHelper::start(&open()).unwrap();
-        helper.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        // SAFETY: the helper is a child of this process that was not waited for.
-        unsafe { libc::kill(helper.pid, libc::SIGSTOP) };
-        let error = helper.try_exclusive(120, 1).unwrap_err();
-        assert!(error.to_string().contains("did not answer"), "{error}");
-        // SAFETY: as before.
-        unsafe { libc::kill(helper.pid, libc::SIGCONT) };
-        helper.socket.set_read_timeout(Some(ANSWER_AT_MOST)).unwrap();
-        assert!(helper.lock_shared(124, 1).is_err());
-    }
-
-    #[test]
-    fn a_page_that_was_touched_through_mem_is_in_the_page_table() {
-        use std::os::unix::fs::FileExt;
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(1 << 20).unwrap();
-        let mapping = map_shared(&file, 1 << 20).unwrap();
-        // Far from the first page, so that no other fault brings it along.
-        let (far, near) = (mapping.as_ptr().addr() as u64 + (1 << 19), mapping.as_ptr().addr() as u64);
-        let resident = |address: u64| {
-            let mut entry = [0; 8];
-            let table = File::open("/proc/self/pagemap").unwrap();
-            table.read_exact_at(&mut entry, address / rustix::param::page_size() as u64 * 8).unwrap();
-            u64::from_ne_bytes(entry) >> 63 == 1
-        };
-        let memory = File::open("/proc/self/mem").unwrap();
-        let place = |address| Place { memory: &memory, address };
-        assert!(!resident(far));
-        touch(&file, &[place(far), place(near)], ANSWER_AT_MOST).unwrap();
-        assert!(resident(far) && resident(near));
-        // Nothing is mapped there.
-        assert!(touch(&file, &[place(0)], ANSWER_AT_MOST).is_err());
-    }
-
-    #[test]
-    fn generation_is_the_same_through_two_descriptors() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let again = File::open(file.path()).unwrap();
-        // tmpfs and overlay have no generation: then both descriptors must say so.
-        match (generation(file.as_file()), generation(&again)) {
-            (Ok(a), Ok(b)) => assert_eq!(a, b),
-            (a, b) => assert_eq!(a.unwrap_err().raw_os_error(), b.unwrap_err().raw_os_error()),
-        }
+    let flags = libc::c_long::from(libc::CLONE_FILES | libc::SIGCHLD);
+    // On this machine the new stack comes first; none is given.
+    let [first, second] = if cfg!(target_arch = "s390x") { [0, flags] } else { [flags, 0] };
+    let done = if shared {
+        // SAFETY: this process has one thread, so the child has all of it: memory, stack and nobody who could hold a
+        // lock. Without CLONE_VM it is a copy, and a stack of null means that it goes on with its copy of this stack.
+        unsafe { libc::syscall(libc::SYS_clone, first, second, 0, 0, 0) }
+    } else {
+        // SAFETY: as above: the child of a process with one thread is a copy of all of it.
+        unsafe { libc::fork() }.into()
+    };
+    match u32::try_from(done) {
+        Ok(0) => Ok(Forked::Child),
+        Ok(pid) => Ok(Forked::Parent(pid)),
+        Err(_) => Err(io::Error::last_os_error()),
     }
 }
+
+/// Where [`keep_wal_index_at`] has the wal-index.
+#[cfg(feature = "lab")]
+static WAL_INDEX: std::sync::OnceLock<std::ffi::CString> = std::sync::OnceLock::new();
+
+/// From now on the SQLite of this process keeps its wal-index at this path, and not beside the database: as a SQLite does
+/// that was built with SQLITE_SHM_DIRECTORY. There is one path, so for one database only.
+///
+/// # Errors
+/// When it was called before, or SQLite's VFS does not let its system calls be replaced.
+#[cfg(feature = "lab")]
+pub fn keep_wal_index_at(path: std::ffi::CString) -> io::Result<()> {
+    use rusqlite::ffi::{SQLITE_OK, sqlite3_syscall_ptr, sqlite3_vfs_find};
+    use std::ffi::{c_char, c_int};
+
+    type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
+    type Unlink = unsafe extern "C" fn(*const c_char) -> c_int;
+
+    /// The path that is used in place of this one.
+    ///
+    /// # Safety
+    /// `path` is a string of C.
+    unsafe fn instead(path: *const c_char) -> *const c_char {
+        // SAFETY: the caller's promise.
+        let text = unsafe { std::ffi::CStr::from_ptr(path) };
+        match WAL_INDEX.get() {
+            Some(other) if text.to_bytes().ends_with(b"-shm") => other.as_ptr(),
+            _ => path,
+        }
+    }
+    unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+        // SAFETY: SQLite gives a string of C, and the flags and the mode of open(2).
+        unsafe { libc::open(instead(path), flags, mode) }
+    }
+    unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+        // SAFETY: SQLite gives a string of C.
+        unsafe { libc::unlink(instead(path)) }
+    }
+
+    WAL_INDEX.set(path).map_err(|_| io::Error::other("the wal-index was moved before"))?;
+    // SAFETY: SQLite calls what it is given for "open" and "unlink" with the arguments of these two types
+    // (os_unix.c, aSyscall), and a pointer to a function can be kept as one of another type. The VFS is static.
+    unsafe {
+        let vfs = sqlite3_vfs_find(std::ptr::null());
+        let replace = vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall);
+        let Some(replace) = replace else { return Err(io::Error::other("SQLite has no VFS of unix")) };
+        let open = std::mem::transmute::<Open, unsafe extern "C" fn()>(open);
+        let unlink = std::mem::transmute::<Unlink, unsafe extern "C" fn()>(unlink);
+        let calls: [(&std::ffi::CStr, sqlite3_syscall_ptr); 2] = [(c"open", Some(open)), (c"unlink", Some(unlink))];
+        for (name, call) in calls {
+            if replace(vfs, name.as_ptr(), call) != SQLITE_OK {
+                return Err(io::Error::other("SQLite did not take the system call"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Holds an open file description lock until the last descriptor of this description is closed.
+#[cfg(test)]
+pub(super) fn hold(file: &File, start: u64, exclusive: bool) {
+    // SAFETY: `flock` is a C struct of integers, for which all zero bytes are a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = (if exclusive { libc::F_WRLCK } else { libc::F_RDLCK }) as libc::c_short;
+    lock.l_start = start as libc::off_t;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open; the kernel reads one `flock` at the pointer.
+    assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ cargo build --quiet
 # The path of the executable stands among the mounts of a side.
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
-cp target/debug/walscope "$folder"
+cp "${CARGO_TARGET_DIR:-target}/debug/walscope" "$folder"
 find testdata/scenarios -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +
 "$folder/walscope" lab --all --require-all --runtime namespaces --rows 5 --keep testdata/scenarios
 chmod -R u+rwX,go+rX testdata/scenarios

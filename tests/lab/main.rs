@@ -159,10 +159,13 @@ fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Root, a kernel with overlayfs, and bindfs.
+/// Root, a kernel with overlayfs, bindfs, and what makes file systems on loop devices.
 fn have_mounts() -> bool {
-    let bindfs = Command::new("bindfs").arg("--version").output().is_ok_and(|output| output.status.success());
-    common::have("root", root()) && common::have("fuse", bindfs && Path::new("/dev/fuse").exists())
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let disks = ["mkfs.btrfs", "btrfs", "losetup"].into_iter().all(there) && Path::new("/dev/loop-control").exists();
+    common::have("root", root())
+        && common::have("fuse", there("bindfs") && Path::new("/dev/fuse").exists())
+        && common::have("btrfs", disks)
 }
 
 /// Processes that have been given something in a folder.
@@ -171,6 +174,13 @@ fn processes_at(folder: &Path) -> Vec<String> {
     let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(folder.to_str().unwrap())).collect()
+}
+
+/// Loop devices whose file is below a folder.
+fn loop_devices_of(folder: &Path) -> Vec<String> {
+    let devices = fs::read_dir("/sys/block").unwrap().map_while(Result::ok);
+    let files = devices.filter_map(|entry| fs::read_to_string(entry.path().join("loop/backing_file")).ok());
+    files.filter(|file| file.contains(folder.to_str().unwrap())).collect()
 }
 
 #[test]
@@ -186,29 +196,56 @@ fn every_scenario_comes_out_as_expected_and_nothing_is_proven_falsely() {
         .env("TMPDIR", temporary.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(document["schema"], "walscope/lab-all/1");
     let scenarios = document["scenarios"].as_array().unwrap();
     for ran in scenarios {
         assert_eq!(ran["state"], "as_expected", "{}: {}", ran["scenario"], ran["reason"]);
         assert_eq!(ran["run"]["not_live"], Value::Null);
+        let means: Vec<&str> = said(&ran["run"]).iter().take(2).map(|said| said["means"].as_str().unwrap()).collect();
+        assert_eq!(means, ["live", "bundles"], "{}", ran["scenario"]);
     }
     assert_eq!((output.status.code(), document["as_expected"].as_u64()), (Some(0), Some(scenarios.len() as u64)));
     let run = |name: &str| &scenarios.iter().find(|ran| ran["scenario"] == name).unwrap()["run"];
+    sides_that_share(&run);
+    sides_that_are_apart(&run);
+    processes_that_are_not_protected(&run);
+    no_wal_index(&run);
+    meetings(&run);
+    assert_eq!((mounts(), processes_at(temporary.path())), (0, Vec::new()));
+    assert_eq!(loop_devices_of(temporary.path()), Vec::<String>::new());
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+/// What walscope said by each means.
+fn said(run: &Value) -> &[Value] {
+    run["said"].as_array().unwrap()
+}
+
+fn verdict(run: &Value) -> [&str; 3] {
+    ["sharing", "memory", "locks"].map(|name| run["comparison"]["verdict"][name].as_str().unwrap())
+}
+
+fn sides_that_share<'a>(run: &impl Fn(&str) -> &'a Value) {
     for name in ["shared", "pinned-reader", "killed-writer"] {
-        assert_eq!(run(name)["comparison"]["verdict"]["sharing"], "proven");
+        assert_eq!(verdict(run(name)), ["proven"; 3]);
         assert_eq!((&run(name)["rows"]["lost"], &run(name)["integrity_check"]["reader"]), (&0.into(), &"ok".into()));
     }
-    for name in ["copied", "file-mount", "deleted-shm", "overlay", "copy-up", "fuse", "fuse-locks"] {
-        assert_eq!(run(name)["comparison"]["verdict"]["sharing"], "refuted");
-        assert_eq!(run(name)["comparison"]["verdict"]["memory"], "refuted");
+    // The keeper of the descriptors is named, and not the process that took the lock and is gone.
+    let blocker = &run("shared-holder")["checkpoint"]["diagnosis"]["blocked_by"][0];
+    let holder = &blocker["holders"][0];
+    assert_eq!((&blocker["slot"], &holder["command"]), (&Value::from(1), &Value::from("lab-reader")), "{blocker:#}");
+    assert_ne!(holder["taken_by"], Value::Null, "{holder:#}");
+}
+
+fn sides_that_are_apart<'a>(run: &impl Fn(&str) -> &'a Value) {
+    let apart = ["copied", "file-mount", "deleted-shm", "overlay", "copy-up", "fuse", "fuse-locks"];
+    for name in apart.into_iter().chain(["deleted-between-captures", "lock-relay", "rolled-back-disk"]) {
+        assert_eq!(verdict(run(name))[..2], ["refuted"; 2], "{name}");
     }
-    let locks = |name: &str| &run(name)["comparison"]["verdict"]["locks"];
-    assert_eq!(
-        (locks("fuse"), locks("fuse-locks"), locks("copy-up")),
-        (&"refuted".into(), &"undecided".into(), &"proven".into())
-    );
+    let locks = |name: &str| verdict(run(name))[2];
+    assert_eq!((locks("fuse"), locks("fuse-locks"), locks("copy-up")), ("refuted", "undecided", "proven"));
     for name in ["fuse", "fuse-locks"] {
         assert_eq!(run(name)["hex_dump_equal"], true);
         let rows = &run(name)["rows"];
@@ -216,8 +253,53 @@ fn every_scenario_comes_out_as_expected_and_nothing_is_proven_falsely() {
     }
     let stale = &run("copy-up")["rows"];
     assert_eq!((&stale["lost"], &stale["unseen"]), (&0.into(), &20.into()));
-    assert_eq!((mounts(), processes_at(temporary.path())), (0, Vec::new()));
-    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+    let held = &run("restored-aside")["comparison"]["findings"];
+    assert!(codes(held).contains(&"worker_on_replaced_files"), "{held:#}");
+}
+
+fn codes(findings: &Value) -> Vec<&str> {
+    findings.as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// Rows are lost although the paths lead to one wal-index: the process is named.
+fn processes_that_are_not_protected<'a>(run: &impl Fn(&str) -> &'a Value) {
+    for (name, code) in [
+        ("lost-locks", "mapping_without_locks"),
+        ("forked-writer", "mapping_without_locks"),
+        ("lockless", "used_without_wal_index"),
+        ("shm-directory", "used_without_wal_index"),
+        ("read-only-reader", "used_without_wal_index"),
+    ] {
+        let run = run(name);
+        let least = if name == "read-only-reader" { 0 } else { 10 };
+        // Null: so much damage that nothing can be read.
+        assert!(run["rows"]["lost"].as_u64().is_none_or(|lost| lost >= least), "{name}: {:#}", run["rows"]);
+        assert!(codes(&run["comparison"]["findings"]).contains(&code), "{name}: {:#}", run["said"]);
+        for said in said(run) {
+            assert!(said["sharing"] != "proven" || said["subject"] == "paths", "{name}: {said:#}");
+        }
+    }
+}
+
+fn no_wal_index<'a>(run: &impl Fn(&str) -> &'a Value) {
+    for name in ["heap-index", "rollback-mode"] {
+        assert_eq!(verdict(run(name)), ["undecided"; 3], "{name}");
+        assert_eq!(run(name)["rows"]["lost"], 0);
+    }
+    assert_eq!(run("heap-index")["rows"]["seen_by"]["reader"], Value::Null, "nobody else can open it");
+}
+
+fn meetings<'a>(run: &impl Fn(&str) -> &'a Value) {
+    let of = |name: &str, means: &str| said(run(name)).iter().filter(|said| said["means"] == means).collect::<Vec<_>>();
+    // Both see each other through the relay, and do not believe it.
+    let relayed = of("lock-relay", "meet_database");
+    assert_eq!(relayed.len(), 2);
+    for said in relayed {
+        assert_eq!((&said["acknowledged"], &said["sharing"]), (&true.into(), &"undecided".into()), "{said:#}");
+    }
+    // Both see each other's locks on the mount, and nobody is stopped by them.
+    let tried = of("fuse-one-mount-locks", "meet_folder");
+    assert!(tried.iter().any(|said| said["locks"] == "refuted"), "{tried:#?}");
 }
 
 #[test]
@@ -235,7 +317,7 @@ fn without_mounts_scenarios_are_reported_as_skipped() {
     let output = lab("--all").unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("6 as expected, 4 skipped"), "{text}");
+    assert!(text.contains("17 as expected, 9 skipped"), "{text}");
     assert!(text.contains("fuse-locks: skipped: its mounts need root (unshare:"), "{text}");
     assert_eq!(lab("--all --require-all").unwrap().status.code(), Some(2));
     let alone = lab("--scenario overlay").unwrap();
@@ -360,10 +442,18 @@ fn ctrl_c_after_any_line_leaves_no_mount_and_no_daemon_behind() {
     }
     // What ends a mount option is part of the path here.
     let temporary = tempfile::Builder::new().prefix("lab,of:mounts").tempdir().unwrap();
-    for (runtime, scenario) in [("namespaces", "fuse"), ("processes", "fuse-locks"), ("namespaces", "overlay")] {
+    for (runtime, scenario) in [
+        ("namespaces", "fuse"),
+        ("processes", "fuse-locks"),
+        ("namespaces", "overlay"),
+        ("namespaces", "rolled-back-disk"),
+        ("processes", "jail"),
+        ("processes", "lock-relay"),
+    ] {
         for k in (2..=10).step_by(2) {
             interrupted_after(k, runtime, scenario, temporary.path());
             assert_eq!(processes_at(temporary.path()), Vec::<String>::new(), "{scenario} after line {k}");
+            assert_eq!(loop_devices_of(temporary.path()), Vec::<String>::new(), "{scenario} after line {k}");
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

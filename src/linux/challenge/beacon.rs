@@ -76,6 +76,11 @@ impl Locked {
         Ok(Self(found))
     }
 
+    /// These bytes, as ranges of first and last byte, in no order.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().copied()
+    }
+
     /// These bytes.
     pub(super) fn of_bytes(bytes: &[u64]) -> Self {
         Self(bytes.iter().map(|byte| (*byte, *byte)).collect())

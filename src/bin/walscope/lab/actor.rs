@@ -1,17 +1,19 @@
 //! One side of the experiment: opens the database with SQLite and executes requests, one a line.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+use walscope::linux::staged::{self, Forked};
 
-use super::protocol::{CheckpointAnswer, CopiedFile, Reply, Request};
+use super::protocol::{CheckpointAnswer, CopiedFile, FileJob, Opening, Reply, Request};
 
 /// How long SQLite waits for a lock that the other side holds.
 const BUSY: Duration = Duration::from_secs(20);
@@ -21,7 +23,7 @@ const BUSY: Duration = Duration::from_secs(20);
 pub fn run(side: &str, pid: Option<u32>) -> anyhow::Result<()> {
     // Names the process after the experiment: it is what is examined, not the tool that examines.
     rustix::thread::set_name(&CString::new(format!("lab-{side}"))?)?;
-    let mut actor = Actor { connection: None };
+    let mut actor = Actor { connection: None, also: Vec::new(), forked: false };
     reply(&Reply::Ready { pid: pid.unwrap_or_else(std::process::id) })?;
     for line in io::stdin().lock().lines() {
         let request = serde_json::from_str(&line?).context("a request of the lab")?;
@@ -46,23 +48,67 @@ pub fn reply(reply: &Reply) -> anyhow::Result<()> {
 
 struct Actor {
     connection: Option<Connection>,
+    also: Vec<Connection>,
+    /// Whether this is a child that answers in place of its parent.
+    forked: bool,
 }
 
 impl Actor {
     fn obey(&mut self, request: Request) -> anyhow::Result<Reply> {
         Ok(match request {
-            Request::Open { path, read_only } => {
-                let path = Path::new(&path);
-                self.connection = Some(if read_only { open_read_only(path)? } else { open(path)? });
+            Request::Open { path, how } => {
+                self.connection = Some(open(Path::new(&path), how)?);
                 Reply::Done
             }
-            Request::Remove { path } => {
-                fs::remove_file(&path).with_context(|| path.display().to_string())?;
+            Request::OpenAlso { path } => {
+                let other = open(Path::new(&path), Opening::Usual)?;
+                other.execute("INSERT INTO t (data) VALUES (randomblob(100))", [])?;
+                self.also.push(other);
                 Reply::Done
+            }
+            Request::KeepWalIndexAt { path } => {
+                staged::keep_wal_index_at(Path::new(&path))?;
+                Reply::Done
+            }
+            Request::ReadFiles { database } => {
+                for path in ["", "-wal", "-shm"].map(|suffix| beside(&database, suffix)) {
+                    fs::read(&path).with_context(|| path.display().to_string())?;
+                }
+                Reply::Done
+            }
+            Request::Files { program, job, database } => {
+                let job = clap::ValueEnum::to_possible_value(&job).context("a job")?;
+                let mut command = Command::new(program);
+                let command = command.args(["lab", "files", job.get_name()]).arg(database);
+                succeeded(command.stdin(Stdio::null()).output()?, "files")?;
+                Reply::Done
+            }
+            Request::Fork { shared } => match staged::fork(shared)? {
+                Forked::Child => {
+                    self.forked = true;
+                    Reply::Done
+                }
+                // The child answers now. What is left to say when it has ended is the answer to what ended it.
+                Forked::Parent(child) => {
+                    // A transaction goes on in the child, without this process's locks.
+                    if self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
+                        self.connection()?.execute_batch("ROLLBACK")?;
+                    }
+                    waitpid(Pid::from_raw(child.try_into()?), WaitOptions::empty())?;
+                    self.close()?;
+                    Reply::Done
+                }
+            },
+            Request::Die => {
+                if !self.forked {
+                    bail!("only a child of the actor may end so");
+                }
+                kill_process(getpid(), Signal::KILL)?;
+                bail!("a process that killed itself goes on")
             }
             Request::Spill => Reply::Spilled { wal_grew: spill(self.connection()?)? },
-            Request::Create => {
-                create(self.connection()?)?;
+            Request::Create { wal } => {
+                create(self.connection()?, wal)?;
                 Reply::Done
             }
             Request::Insert { rows } => insert(self.connection()?, rows),
@@ -71,7 +117,11 @@ impl Actor {
                 self.connection()?.execute_batch("BEGIN")?;
                 Reply::Rows { count: count(self.connection()?)? }
             }
-            Request::EndRead => {
+            Request::BeginWrite => {
+                self.connection()?.execute_batch("BEGIN IMMEDIATE")?;
+                Reply::Done
+            }
+            Request::Commit => {
                 self.connection()?.execute_batch("COMMIT")?;
                 Reply::Done
             }
@@ -80,8 +130,10 @@ impl Actor {
                 text: self.connection()?.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?,
             },
             Request::Close => {
-                if let Some(connection) = self.connection.take() {
-                    connection.close().map_err(|(_, error)| error)?;
+                self.close()?;
+                if self.forked {
+                    // The parent has its copy of the connection and answers.
+                    std::process::exit(0);
                 }
                 Reply::Done
             }
@@ -89,7 +141,20 @@ impl Actor {
                 snapshot(Path::new(&program), Path::new(&database), Path::new(&bundle))?;
                 Reply::Done
             }
+            Request::Meet { program, place, seconds } => {
+                let timeout = seconds.to_string();
+                let mut command = Command::new(program);
+                command.args(["--json", "probe", "meet", "--timeout", &timeout]).arg(place);
+                Reply::Said { text: String::from_utf8(command.stdin(Stdio::null()).output()?.stdout)? }
+            }
         })
+    }
+
+    fn close(&mut self) -> rusqlite::Result<()> {
+        match self.connection.take() {
+            Some(connection) => connection.close().map_err(|(_, error)| error),
+            None => Ok(()),
+        }
     }
 
     fn connection(&self) -> anyhow::Result<&Connection> {
@@ -97,23 +162,34 @@ impl Actor {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    // The lab makes its checkpoints itself, and a power failure is not part of the experiment.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    Ok(connection)
-}
-
-/// Opens a path through an SQLite URI. Only characters that would end the path are escaped.
-fn open_read_only(path: &Path) -> anyhow::Result<Connection> {
-    let path = path.to_str().context("a path in UTF-8")?;
-    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(format!("file:{path}?mode=ro&readonly_shm=1"), flags)?;
-    connection.busy_timeout(BUSY)?;
+/// Opens a database. Where it needs options, the path is an SQLite URI: only characters that would end the path are
+/// escaped.
+fn open(path: &Path, how: Opening) -> anyhow::Result<Connection> {
+    let usual = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let uri = |options: &str| {
+        let path = path.to_str().context("a path in UTF-8")?;
+        let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        Ok::<_, anyhow::Error>(format!("file:{path}?{options}"))
+    };
+    let by_uri = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match how {
+        Opening::Usual | Opening::Impatient | Opening::Exclusive => Connection::open_with_flags(path, usual)?,
+        Opening::ReadOnly => {
+            let only = OpenFlags::SQLITE_OPEN_READ_ONLY | by_uri;
+            Connection::open_with_flags(uri("mode=ro&readonly_shm=1")?, only)?
+        }
+        Opening::Lockless => Connection::open_with_flags(uri("vfs=unix-none")?, usual | by_uri)?,
+    };
+    connection.busy_timeout(if how == Opening::Impatient { Duration::ZERO } else { BUSY })?;
+    if matches!(how, Opening::Exclusive | Opening::Lockless) {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
+    // These read the database, which an impatient opener may find locked.
+    if !matches!(how, Opening::ReadOnly | Opening::Impatient) {
+        // The lab makes its checkpoints itself, and a power failure is not part of the experiment.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
     Ok(connection)
 }
 
@@ -136,10 +212,12 @@ fn spill(connection: &Connection) -> anyhow::Result<u64> {
     }
 }
 
-fn create(connection: &Connection) -> anyhow::Result<()> {
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if mode != "wal" {
-        bail!("SQLite did not switch to WAL mode here: the journal mode is {mode}");
+fn create(connection: &Connection, wal: bool) -> anyhow::Result<()> {
+    if wal {
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            bail!("SQLite did not switch to WAL mode here: the journal mode is {mode}");
+        }
     }
     connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)")?;
     Ok(())
@@ -188,6 +266,38 @@ pub fn judge_snapshot(status: ExitStatus, stderr: &[u8]) -> anyhow::Result<()> {
         Some(0 | 1) => Ok(()),
         _ => bail!("walscope snapshot: {status}: {}", String::from_utf8_lossy(stderr).trim()),
     }
+}
+
+fn succeeded(output: Output, what: &str) -> anyhow::Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{what}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())
+}
+
+/// The path of a file beside a database.
+fn beside(database: &OsStr, suffix: &str) -> PathBuf {
+    let mut path = database.to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Does something with the files of a database, in a process that has no connection to it.
+pub fn files(job: FileJob, database: &Path) -> anyhow::Result<()> {
+    let backup = database.with_file_name("backup.db");
+    let pairs =
+        ["", "-wal", "-shm"].map(|suffix| (beside(backup.as_os_str(), suffix), beside(database.as_os_str(), suffix)));
+    let shm = beside(database.as_os_str(), "-shm");
+    let copy = |from: &Path, to: &Path| fs::copy(from, to).map(drop);
+    let done = match job {
+        FileJob::RemoveShm => fs::remove_file(&shm),
+        FileJob::Backup => pairs.iter().try_for_each(|(backup, file)| copy(file, backup)),
+        // A `-shm` is not part of a backup: SQLite makes it anew.
+        FileJob::RestoreAside => fs::remove_file(&shm)
+            .and_then(|()| pairs.iter().take(2).try_for_each(|(backup, file)| fs::rename(backup, file))),
+        FileJob::RestoreInPlace => pairs.iter().try_for_each(|(backup, file)| copy(backup, file)),
+    };
+    done.with_context(|| database.display().to_string())
 }
 
 /// Copies a database with its `-wal` and `-shm` from one folder to another, and reads both back.

@@ -8,10 +8,11 @@ use walscope::report::{safe, table};
 use super::document::{self, LabDocument};
 use super::experiment::Both;
 use super::interrupt::Interrupt;
+use super::means::{Means, Said, words};
 use super::progress::Progress;
 use super::runtime::Unavailable;
-use super::scenario::{Expected, SCENARIOS, Scenario};
-use super::{LabArgs, experiment, volume};
+use super::scenario::{Expected, Need, Scenario};
+use super::{LabArgs, experiment, scenarios, volume};
 use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
@@ -38,6 +39,8 @@ pub struct Ran {
     pub scenario: &'static str,
     /// Its description.
     pub summary: &'static str,
+    /// What it needs of the machine, besides a runtime.
+    pub needs: Vec<Need>,
     /// Its outcome.
     pub state: State,
     /// Why it was skipped or failed, or what came out differently.
@@ -68,10 +71,10 @@ pub fn run(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Re
     // Once for all scenarios, while there is only one thread.
     let mounts = volume::private_mounts().map_err(|error| format!("{error:#}"));
     let mut scenarios = Vec::new();
-    for scenario in &SCENARIOS {
+    for scenario in scenarios::all() {
         interrupt.check()?;
         let possible = match &mounts {
-            Err(reason) if scenario.mounts().next().is_some() => Err(Unavailable(reason.clone()).into()),
+            Err(reason) if scenario.needs_mounts() => Err(Unavailable(reason.clone()).into()),
             _ => Ok(()),
         };
         let keep = args.keep.as_ref().map(|keep| keep.join(scenario.name));
@@ -92,27 +95,42 @@ impl Ran {
             Err(error) if error.is::<Unavailable>() => (State::Skipped, Some(format!("{error:#}")), None),
             Err(error) => (State::Failed, Some(format!("{error:#}")), None),
         };
-        Self { scenario: scenario.name, summary: scenario.summary, state, reason, expected: scenario.expected, run }
+        let (name, summary, expected) = (scenario.name, scenario.summary, scenario.expected);
+        Self { scenario: name, summary, needs: scenario.needs(), state, reason, expected, run }
     }
 
-    fn row(&self) -> Vec<String> {
-        let expected = document::words(self.expected.sharing).to_owned();
-        let mut row = vec![self.scenario.to_owned(), expected];
+    /// What was expected, and what walscope said by each means.
+    fn verdicts(&self) -> Vec<String> {
+        let mut row = vec![self.scenario.to_owned(), document::expected(&self.expected)];
         match &self.run {
             None => row.push(if self.state == State::Skipped { "skipped" } else { "failed" }.to_owned()),
             Some(run) => {
-                let verdict = &run.comparison.verdict;
-                let answer = |answer: Answer| document::words(answer).to_owned();
-                row.extend([answer(verdict.sharing), answer(verdict.memory), answer(verdict.locks)]);
-                row.push(match run.hex_dump_equal {
-                    Some(true) => "equal".to_owned(),
-                    Some(false) => "differ".to_owned(),
-                    None => String::new(),
-                });
-                row.extend([run.rows.cell(), integrity(&run.integrity_check)]);
+                row.extend([&[Means::Live][..], &[Means::Bundles], &[Means::MeetDatabase, Means::MeetFolder]].map(
+                    |means| {
+                        let mut cells: Vec<String> =
+                            run.said.iter().filter(|said| means.contains(&said.means)).map(Said::cell).collect();
+                        cells.dedup();
+                        cells.join(", ")
+                    },
+                ));
             }
         }
         row
+    }
+
+    /// What the verdict is made of, and what became of the rows.
+    fn results(&self) -> Option<Vec<String>> {
+        let run = self.run.as_ref()?;
+        let verdict = &run.comparison.verdict;
+        let answer = |answer: Answer| words(answer).to_owned();
+        let hex_dumps = match run.hex_dump_equal {
+            Some(true) => "equal",
+            Some(false) => "differ",
+            None => "",
+        };
+        let mut row = vec![self.scenario.to_owned(), answer(verdict.memory), answer(verdict.locks)];
+        row.extend([hex_dumps.to_owned(), run.rows.cell(), integrity(&run.integrity_check)]);
+        Some(row)
     }
 
     /// Why the two sides were not compared live.
@@ -156,9 +174,13 @@ impl LabAllDocument {
     }
 
     fn draw(&self, width: usize) -> String {
-        let heads = ["scenario", "expected", "found", "memory", "locks", "hex dumps", "rows lost", "integrity_check"];
-        let rows: Vec<Vec<String>> = self.scenarios.iter().map(Ran::row).collect();
-        let mut out = table::draw(&heads, &rows, width);
+        let heads = ["scenario", "expected", "compare", "snapshots", "probe meet"];
+        let verdicts: Vec<Vec<String>> = self.scenarios.iter().map(Ran::verdicts).collect();
+        let mut out = table::draw(&heads, &verdicts, width);
+        let heads = ["scenario", "memory", "locks", "hex dumps", "rows lost", "integrity_check"];
+        let results: Vec<Vec<String>> = self.scenarios.iter().filter_map(Ran::results).collect();
+        out.push('\n');
+        out.push_str(&table::draw(&heads, &results, width));
         let counts = [(self.as_expected, "as expected"), (self.otherwise, "otherwise"), (self.skipped, "skipped")];
         let counts: Vec<String> =
             counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
@@ -186,7 +208,7 @@ mod tests {
     use super::*;
 
     fn ended(state: State) -> Ran {
-        let [scenario, ..] = &SCENARIOS;
+        let scenario = scenarios::all().next().unwrap();
         Ran { state, ..Ran::new(scenario, Err(Unavailable("no root".to_owned()).into())) }
     }
 

@@ -17,8 +17,8 @@ use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::Peer;
 use super::progress::Progress;
 use super::protocol::CopiedFile;
-use super::runtime::{DATABASE, Kind, Runtime, View};
-use super::volume::Volume;
+use super::runtime::{ALSO, DATA, DATABASE, Kind, Runtime, View};
+use super::volume::{Volume, Volumes};
 use crate::output;
 
 /// How long an engine may take to report its version. An engine that takes longer counts as not there.
@@ -127,17 +127,33 @@ impl Runtime for Docker {
         let mut run = Command::new("docker");
         run.args(["run", "--interactive", "--network", "none"]);
         run.args(["--label", &self.label(), "--name", &self.name(view.name)]);
-        run.args(["--mount", &volume_at(&self.name(view.volume), "/data")]);
+        let data = volume_at(&self.name(view.volume), DATA);
+        run.args(["--mount", &if view.read_only { format!("{data},readonly") } else { data }]);
+        if let Some(also) = view.also {
+            run.args(["--mount", &volume_at(&self.name(also), ALSO)]);
+        }
         if let Some(other) = view.database_of {
             let folder = self.docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &self.name(other)])?;
-            run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target=/data/{DATABASE}")]);
+            run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target={DATA}/{DATABASE}")]);
         }
         run.args([&self.image(), PROGRAM, "lab", "actor", view.name]);
         Peer::start(view.name, &mut run, &self.interrupt)?.ready()
     }
 
-    fn database(&self, _view: &View) -> PathBuf {
-        Path::new("/data").join(DATABASE)
+    fn data(&self, _view: &View) -> PathBuf {
+        DATA.into()
+    }
+
+    fn also(&self, _view: &View) -> PathBuf {
+        ALSO.into()
+    }
+
+    fn program(&self, _view: &View) -> anyhow::Result<PathBuf> {
+        Ok(PROGRAM.into())
+    }
+
+    fn volumes(&mut self) -> Option<&mut Volumes> {
+        None
     }
 
     fn snapshot(&mut self, _peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {

@@ -8,9 +8,10 @@ use walscope::report::{checkpoint::CheckpointDocument, compare::CompareDocument,
 
 use super::experiment::{Both, Outcome, Step};
 use super::look::Looked;
+use super::means::{Said, words};
 use super::protocol::CopiedFile;
 use super::runtime::Kind;
-use super::scenario::{Expected, Fate, Scenario};
+use super::scenario::{Expected, Fate, Never, Scenario};
 
 /// The document.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -47,6 +48,8 @@ pub struct LabDocument {
     pub checkpoint: Checkpoint,
     /// The comparison of the two sides: live and from outside, or of the two snapshots.
     pub comparison: CompareDocument,
+    /// What walscope said by each means that applies.
+    pub said: Vec<Said>,
     /// Why the two snapshots were compared. Null: the sides were compared live.
     pub not_live: Option<String>,
 }
@@ -101,6 +104,8 @@ impl LabDocument {
         let comparison = looked.comparison;
         let position = comparison.sides.first().and_then(|side| side.position);
         let answer = outcome.checkpoint;
+        let mut said = looked.said;
+        said.extend(outcome.meetings);
         let mut document = Self {
             schema: "walscope/lab/1",
             runtime,
@@ -125,6 +130,7 @@ impl LabDocument {
                 diagnosis: looked.checkpoint,
             },
             comparison,
+            said,
             not_live: looked.reason,
         };
         document.otherwise = document.deviations();
@@ -136,16 +142,22 @@ impl LabDocument {
     fn deviations(&self) -> Vec<String> {
         let (wanted, verdict) = (&self.expectation, &self.comparison.verdict);
         let mut out = Vec::new();
-        for (what, wanted, found) in [
-            ("sharing", wanted.sharing, verdict.sharing),
-            ("memory", wanted.memory, verdict.memory),
-            ("locks", wanted.locks, verdict.locks),
+        let also = wanted.also;
+        for (what, wanted, also, found) in [
+            ("sharing", wanted.sharing, also.sharing, verdict.sharing),
+            ("memory", wanted.memory, also.memory, verdict.memory),
+            ("locks", wanted.locks, also.locks, verdict.locks),
         ] {
-            if wanted != found {
+            if wanted != found && !also.contains(&found) {
                 out.push(format!("{what} is expected to come out as {}, not as {}", words(wanted), words(found)));
             }
         }
-        if self.rows.fate() != Some(wanted.rows) {
+        for said in &self.said {
+            for never in wanted.never.iter().filter(|never| said.is(**never)) {
+                out.push(format!("{} must not say {}: {}", said.means.words(), never.words(), said.explanation));
+            }
+        }
+        if self.rows.fate() != wanted.rows {
             out.push(format!("the rows are expected to be {}: {}", wanted.rows.word(), self.rows.sentence()));
         }
         if wanted.hex_dump_equal.is_some() && wanted.hex_dump_equal != self.hex_dump_equal {
@@ -199,21 +211,22 @@ impl Rows {
         Self { written, found, lost, unseen, written_by, seen_by, found_by }
     }
 
-    /// What became of the rows; `None` when too little could be counted.
-    fn fate(&self) -> Option<Fate> {
+    /// What became of the rows.
+    fn fate(&self) -> Fate {
         match (self.lost, self.unseen) {
-            (Some(0), Some(0)) => Some(Fate::Kept),
-            (Some(0), Some(_)) => Some(Fate::Unseen),
-            (Some(0), None) => None,
+            (Some(0), Some(0)) => Fate::Kept,
+            (Some(0), Some(_)) => Fate::Unseen,
+            (Some(0), None) => Fate::Refused,
             // A database that cannot be read any more is a loss, too.
-            _ => Some(Fate::Lost),
+            _ => Fate::Lost,
         }
     }
 
     /// What became of the rows, for a cell of the table.
     pub fn cell(&self) -> String {
         match (self.fate(), self.lost) {
-            (Some(Fate::Unseen), _) => format!("0, {} not seen", self.unseen.unwrap_or_default()),
+            (Fate::Unseen, _) => format!("0, {} not seen", self.unseen.unwrap_or_default()),
+            (Fate::Refused, _) => "0, a side cannot read".to_owned(),
             (_, Some(lost)) => format!("{lost} of {}", self.written),
             (_, None) => "all".to_owned(),
         }
@@ -247,6 +260,7 @@ impl Fate {
         match self {
             Self::Kept => "kept",
             Self::Unseen => "kept, but not seen by a side",
+            Self::Refused => "kept, but a side could not read them",
             Self::Lost => "lost in part",
         }
     }
@@ -297,12 +311,16 @@ fn hex_dumps(equal: Option<bool>) -> &'static str {
     }
 }
 
-/// The answer as a word.
-pub fn words(answer: Answer) -> &'static str {
-    match answer {
-        Answer::Proven => "proven",
-        Answer::Refuted => "refuted",
-        Answer::Undecided => "undecided",
+/// The expected verdict in a cell: a word, or what it must not be where more than one is right.
+pub fn expected(expected: &Expected) -> String {
+    let all = [Answer::Proven, Answer::Refuted, Answer::Undecided];
+    let right = |answer: &Answer| expected.sharing == *answer || expected.also.sharing.contains(answer);
+    let wrong: Vec<&str> = all.iter().filter(|answer| !right(answer)).map(|answer| words(*answer)).collect();
+    match wrong.as_slice() {
+        [] if expected.never.contains(&Never::ProvenOfMappings) => "not of mappings".to_owned(),
+        [] => "any".to_owned(),
+        [only] => format!("not {only}"),
+        _ => words(expected.sharing).to_owned(),
     }
 }
 
@@ -314,19 +332,19 @@ mod tests {
     fn rows_are_lost_that_neither_side_finds() {
         let both = |writer, reader| Both { writer: Some(writer), reader: Some(reader) };
         let rows = Rows::new(Both { writer: 100, reader: 25 }, both(100, 50), both(100, 50));
-        assert_eq!((rows.written, rows.found, rows.lost, rows.fate()), (125, Some(100), Some(25), Some(Fate::Lost)));
+        assert_eq!((rows.written, rows.found, rows.lost, rows.fate()), (125, Some(100), Some(25), Fate::Lost));
         let stale = Rows::new(Both { writer: 100, reader: 0 }, both(100, 40), both(100, 100));
-        assert_eq!((stale.lost, stale.unseen, stale.fate()), (Some(0), Some(60), Some(Fate::Unseen)));
+        assert_eq!((stale.lost, stale.unseen, stale.fate()), (Some(0), Some(60), Fate::Unseen));
         let kept = Rows::new(Both { writer: 9, reader: 1 }, both(10, 10), both(10, 10));
-        assert_eq!(kept.fate(), Some(Fate::Kept));
+        assert_eq!(kept.fate(), Fate::Kept);
         let nobody = Both { writer: None, reader: None };
         let none = Rows::new(Both { writer: 1, reader: 0 }, nobody.clone(), nobody);
-        assert_eq!((none.found, none.lost, none.fate()), (None, None, Some(Fate::Lost)));
+        assert_eq!((none.found, none.lost, none.fate()), (None, None, Fate::Lost));
     }
 
     #[test]
     fn without_containers_the_headline_says_so() {
-        for scenario in &super::super::scenario::SCENARIOS {
+        for scenario in super::super::scenarios::all() {
             assert!(headline(Kind::Processes, scenario).contains("not that containers share"));
             assert!(!headline(Kind::Docker, scenario).contains("no containers"));
         }

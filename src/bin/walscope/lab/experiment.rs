@@ -8,11 +8,13 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::look::{self, Looked};
+use super::means::{Means, Said};
 use super::peer::Peer;
 use super::progress::Progress;
-use super::protocol::{CheckpointAnswer, CopiedFile, Request};
+use super::protocol::{CheckpointAnswer, CopiedFile, Opening, Request};
 use super::runtime::{Runtime, View};
-use super::scenario::{Act, Scenario, Who};
+use super::scenario::{Act, Meeting, Scenario, Who};
+use super::upheaval::Staged;
 
 /// How old each `-shm` has to be when the first snapshot begins.
 ///
@@ -21,6 +23,9 @@ use super::scenario::{Act, Scenario, Who};
 /// one that was made again. Seen with `--runtime processes`, which is fast enough for that. Held by
 /// `two_processes_on_copies_do_not_share_and_lose_rows`.
 const OLD_ENOUGH: Duration = Duration::from_millis(100);
+
+/// Seconds that one side waits for the other at a meeting.
+const MEETING: u32 = 4;
 
 /// One step, and the rows that each side counted after it.
 #[derive(Debug, Default, schemars::JsonSchema, Serialize)]
@@ -71,20 +76,25 @@ pub struct Outcome {
     pub checkpoint: Option<CheckpointAnswer>,
     /// The files that were copied at the start.
     pub copied: Vec<CopiedFile>,
+    /// What `probe meet` said.
+    pub meetings: Vec<Said>,
     /// What walscope saw on both sides.
     pub looked: Option<Looked>,
 }
 
 /// An experiment that is running.
 pub struct Experiment<'a> {
-    runtime: &'a mut dyn Runtime,
-    scenario: &'static Scenario,
-    rows: u32,
+    pub(super) runtime: &'a mut dyn Runtime,
+    pub(super) scenario: &'static Scenario,
+    pub(super) rows: u32,
     bundles: Both<PathBuf>,
     progress: &'a Progress,
-    peers: Both<Option<Peer>>,
+    pub(super) peers: Both<Option<Peer>>,
     both_open: Option<Instant>,
-    outcome: Outcome,
+    /// Rows of a write transaction that is open.
+    pub(super) pending: Both<Option<u64>>,
+    pub(super) staged: Staged,
+    pub(super) outcome: Outcome,
 }
 
 /// Runs a scenario to its end, with `rows` rows in each batch. The snapshots go to `bundles`. When this returns, both
@@ -96,8 +106,18 @@ pub fn run(
     bundles: Both<PathBuf>,
     progress: &Progress,
 ) -> anyhow::Result<Outcome> {
-    let (peers, outcome) = (Both::default(), Outcome::default());
-    let mut experiment = Experiment { runtime, scenario, rows, bundles, progress, peers, both_open: None, outcome };
+    let mut experiment = Experiment {
+        runtime,
+        scenario,
+        rows,
+        bundles,
+        progress,
+        peers: Both::default(),
+        both_open: None,
+        pending: Both::default(),
+        staged: Staged::default(),
+        outcome: Outcome::default(),
+    };
     progress.heading()?;
     for act in scenario.acts() {
         experiment.act(act)?;
@@ -111,20 +131,16 @@ impl Experiment<'_> {
         match act {
             Act::Volume(volume) => self.runtime.volume(volume),
             Act::Seed(volume) => self.seed(volume),
-            Act::Open(who) => self.open(who, false),
-            Act::OpenReadOnly(who) => self.open(who, true),
-            Act::Create(who) => {
-                self.peer(who)?.demand(&Request::Create)?;
-                let note = self.insert(who)?;
-                self.step(format!("the {} creates the table and inserts {}", self.name(who), self.batch()), note)
-            }
+            Act::Open(who) => self.open(who, Opening::Usual),
+            Act::OpenAs(who, how) => self.open(who, how),
+            Act::Create(who) => self.create(who, true),
+            Act::CreateRollback(who) => self.create(who, false),
             Act::Insert(who) => {
                 let note = self.insert(who)?;
                 self.step(format!("the {} inserts {}", self.name(who), self.batch()), note)
             }
             Act::Checkpoint => self.checkpoint(),
             Act::CopyFiles => self.copy(),
-            Act::DeleteShm => self.delete_shm(),
             Act::BeginRead => {
                 let note = self.peer(Who::Reader)?.count(&Request::BeginRead)?.err().map(|refusal| refusal.to_string());
                 self.step("the reader begins a read transaction".to_owned(), note)
@@ -132,18 +148,24 @@ impl Experiment<'_> {
             Act::KillWriter => self.kill_writer(),
             Act::Look => self.look(),
             Act::EndRead => {
-                let note = self.peer(Who::Reader)?.attempt(&Request::EndRead)?;
+                let note = self.peer(Who::Reader)?.attempt(&Request::Commit)?;
                 self.step("the reader ends its transaction".to_owned(), note)
             }
+            Act::Snapshot(who) => {
+                self.snapshot(who)?;
+                self.step(format!("walscope takes the {}'s snapshot", self.name(who)), None)
+            }
+            Act::Meet(at) => self.meet(at),
+            other => self.upheaval(other),
         }
     }
 
-    fn peer(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
+    pub(super) fn peer(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
         let name = self.name(who);
         self.peers.of(who).as_mut().with_context(|| format!("the {name} does not run"))
     }
 
-    fn started(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
+    pub(super) fn started(&mut self, who: Who) -> anyhow::Result<&mut Peer> {
         let peer = self.peers.of(who);
         if peer.is_none() {
             *peer = Some(self.runtime.start(self.scenario.view(who))?);
@@ -151,9 +173,15 @@ impl Experiment<'_> {
         self.peer(who)
     }
 
-    fn open(&mut self, who: Who, read_only: bool) -> anyhow::Result<()> {
+    fn create(&mut self, who: Who, wal: bool) -> anyhow::Result<()> {
+        self.peer(who)?.demand(&Request::Create { wal })?;
+        let note = self.insert(who)?;
+        self.step(format!("the {} creates the table and inserts {}", self.name(who), self.batch()), note)
+    }
+
+    fn open(&mut self, who: Who, how: Opening) -> anyhow::Result<()> {
         let path = self.runtime.database(self.scenario.view(who)).into();
-        self.started(who)?.demand(&Request::Open { path, read_only })?;
+        self.started(who)?.demand(&Request::Open { path, how })?;
         if self.peers.writer.is_some() && self.peers.reader.is_some() {
             self.both_open = Some(Instant::now());
         }
@@ -161,17 +189,22 @@ impl Experiment<'_> {
         if who == Who::Writer && self.outcome.steps.is_empty() {
             return Ok(());
         }
-        let how = if read_only { ", read-only" } else { "" };
+        let how = match how {
+            Opening::Usual | Opening::Impatient => "",
+            Opening::ReadOnly => ", read-only",
+            Opening::Lockless => ", without locks",
+            Opening::Exclusive => ", in exclusive locking mode",
+        };
         self.step(format!("the {} opens the database{how}", self.name(who)), None)
     }
 
     /// Seeds a volume with a database. Its rows count as rows of the writer.
     fn seed(&mut self, volume: &'static str) -> anyhow::Result<()> {
-        let view = View { name: "seeder", volume, database_of: None };
+        let view = View::of("seeder", volume);
         let path = self.runtime.database(&view).into();
         let mut seeder = self.runtime.start(&view)?;
-        seeder.demand(&Request::Open { path, read_only: false })?;
-        seeder.demand(&Request::Create)?;
+        seeder.demand(&Request::Open { path, how: Opening::Usual })?;
+        seeder.demand(&Request::Create { wal: true })?;
         let (rows, error) = seeder.insert(self.rows)?;
         if let Some(error) = error {
             bail!("seeder: {error}");
@@ -182,13 +215,6 @@ impl Experiment<'_> {
         let action = format!("another process makes the database with {}, and is killed", self.batch());
         let note = "its -wal and -shm stay beside the database".to_owned();
         self.done(Step { action, writer: count, reader: None, note: Some(note) })
-    }
-
-    fn delete_shm(&mut self) -> anyhow::Result<()> {
-        let mut path = self.runtime.database(&self.scenario.reader).into_os_string();
-        path.push("-shm");
-        self.started(Who::Reader)?.demand(&Request::Remove { path })?;
-        self.step("the -shm is deleted, while the writer has it mapped".to_owned(), None)
     }
 
     fn kill_writer(&mut self) -> anyhow::Result<()> {
@@ -209,8 +235,15 @@ impl Experiment<'_> {
         let (Some(writer), Some(reader)) = (&mut self.peers.writer, &mut self.peers.reader) else {
             bail!("both sides have to run to be looked at");
         };
-        self.runtime.snapshot(writer, &self.scenario.writer, &self.bundles.writer)?;
-        self.runtime.snapshot(reader, &self.scenario.reader, &self.bundles.reader)?;
+        for (peer, view, bundle) in [
+            (&mut *writer, &self.scenario.writer, &self.bundles.writer),
+            (&mut *reader, &self.scenario.reader, &self.bundles.reader),
+        ] {
+            // One that is there was taken at an earlier time.
+            if bundle.symlink_metadata().is_err() {
+                self.runtime.snapshot(peer, view, bundle)?;
+            }
+        }
         let sources = Both {
             writer: self.runtime.source(writer, &self.scenario.writer),
             reader: self.runtime.source(reader, &self.scenario.reader),
@@ -219,6 +252,31 @@ impl Experiment<'_> {
         let note = looked.reason.clone();
         self.outcome.looked = Some(looked);
         self.step("walscope takes a snapshot on either side and compares the two".to_owned(), note)
+    }
+
+    fn snapshot(&mut self, who: Who) -> anyhow::Result<()> {
+        let bundle = self.bundles.of(who).clone();
+        let view = self.scenario.view(who);
+        let peer = self.peers.of(who).as_mut().with_context(|| format!("the {} does not run", view.name))?;
+        self.runtime.snapshot(peer, view, &bundle)
+    }
+
+    /// Runs `probe meet` on both sides at the same time.
+    fn meet(&mut self, at: Meeting) -> anyhow::Result<()> {
+        let both = [Who::Writer, Who::Reader];
+        for who in both {
+            let view = self.scenario.view(who);
+            let (database, folder) = (self.runtime.database(view), self.runtime.data(view));
+            let place = if at == Meeting::Database { database } else { folder }.into();
+            let program = self.runtime.program(view)?.into();
+            self.peer(who)?.send(&Request::Meet { program, place, seconds: MEETING })?;
+        }
+        for who in both {
+            let text = self.peer(who)?.said()?;
+            self.outcome.meetings.push(Said::of_probe(Means::met(at), &text)?);
+        }
+        let place = if at == Meeting::Database { "database" } else { "folder" };
+        self.step(format!("walscope meets walscope at the {place}, one on each side"), None)
     }
 
     /// Closes both sides and opens the database again on each: the rows that are then there are the result.
@@ -241,7 +299,7 @@ impl Experiment<'_> {
     fn afresh(&mut self, who: Who, notes: &mut Vec<String>) -> anyhow::Result<(Option<u64>, String)> {
         let path = self.runtime.database(self.scenario.view(who)).into();
         let peer = self.peer(who)?;
-        if let Some(error) = peer.attempt(&Request::Open { path, read_only: false })? {
+        if let Some(error) = peer.attempt(&Request::Open { path, how: Opening::Usual })? {
             notes.push(error);
             return Ok((None, "the database cannot be opened any more".to_owned()));
         }
@@ -263,10 +321,13 @@ impl Experiment<'_> {
         self.step("the files are copied to the reader's volume".to_owned(), Some(note))
     }
 
-    fn insert(&mut self, who: Who) -> anyhow::Result<Option<String>> {
+    pub(super) fn insert(&mut self, who: Who) -> anyhow::Result<Option<String>> {
         let batch = self.rows;
         let (rows, error) = self.peer(who)?.insert(batch)?;
-        *self.outcome.written.of(who) += rows;
+        match self.pending.of(who) {
+            Some(pending) => *pending += rows,
+            None => *self.outcome.written.of(who) += rows,
+        }
         Ok(error.map(|error| format!("{} after {rows} rows: {error}", self.name(who))))
     }
 
@@ -282,12 +343,12 @@ impl Experiment<'_> {
         self.step("the writer checkpoints".to_owned(), Some(note))
     }
 
-    fn batch(&self) -> String {
+    pub(super) fn batch(&self) -> String {
         format!("{} row{}", self.rows, if self.rows == 1 { "" } else { "s" })
     }
 
     /// Counts on both sides, where they have the database open, and shows the step.
-    fn step(&mut self, action: String, note: Option<String>) -> anyhow::Result<()> {
+    pub(super) fn step(&mut self, action: String, note: Option<String>) -> anyhow::Result<()> {
         let mut notes: Vec<String> = note.into_iter().collect();
         let mut count = |peer: &mut Option<Peer>| {
             let open = peer.as_mut().filter(|peer| peer.open);
@@ -298,7 +359,7 @@ impl Experiment<'_> {
         self.done(Step { action, writer, reader, note: joined(notes) })
     }
 
-    fn name(&self, who: Who) -> &'static str {
+    pub(super) fn name(&self, who: Who) -> &'static str {
         self.scenario.view(who).name
     }
 

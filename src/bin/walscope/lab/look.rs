@@ -16,6 +16,7 @@ use walscope::report::inspect::InspectDocument;
 use walscope::source;
 
 use super::experiment::Both;
+use super::means::{Means, Said};
 use crate::commands::compare::{Captured, capture_all};
 use crate::output;
 
@@ -29,6 +30,8 @@ pub struct Looked {
     pub comparison: CompareDocument,
     /// Why the comparison is of the snapshots.
     pub reason: Option<String>,
+    /// What walscope said of the live sides, and of the snapshots.
+    pub said: Vec<Said>,
     /// What the two live sides showed together.
     pub live: Option<Live>,
     /// Whether the two captured `-shm` are byte for byte equal; `None` when one is missing.
@@ -39,27 +42,48 @@ pub struct Looked {
 
 /// Looks at `sources` from outside if that is possible, else at the snapshots.
 pub fn look(sources: &Both<OsString>, bundles: &Both<PathBuf>) -> anyhow::Result<Looked> {
-    let (mut captured, reason) = match capture_all(&[sources.writer.clone(), sources.reader.clone()], false) {
-        Ok(captured) => (captured, None),
+    let options = Options::default();
+    let snapshots = snapshots(bundles)?;
+    let of_snapshots = snapshots.document(&options)?;
+    let mut said = vec![Said::of_compare(Means::Bundles, &of_snapshots)];
+    let (captured, comparison, reason) = match live(sources) {
+        Ok(captured) => {
+            let comparison = captured.document(&options)?;
+            said.insert(0, Said::of_compare(Means::Live, &comparison));
+            (captured, comparison, None)
+        }
         Err(error) => {
-            let captures = vec![Capture::open(&bundles.writer)?, Capture::open(&bundles.reader)?];
             let reason = format!("the two snapshots are compared: from outside, {error:#}");
-            {
-                let processes = vec![None; captures.len()];
-                (Captured { captures, simultaneous: false, live: Vec::new(), processes }, Some(reason))
-            }
+            (snapshots, of_snapshots, Some(reason))
         }
     };
-    for (capture, label) in captured.captures.iter_mut().zip(["writer", "reader"]) {
-        label.clone_into(&mut capture.label);
-    }
     Ok(Looked {
-        comparison: captured.document(&Options::default())?,
+        comparison,
+        said,
         hex_dump_equal: equal_shm(&captured.captures)?,
         checkpoint: if reason.is_none() { checkpoint(&sources.writer)? } else { None },
         live: captured.live.into_iter().next().map(|pair| pair.live),
         reason,
     })
+}
+
+fn live(sources: &Both<OsString>) -> anyhow::Result<Captured> {
+    let mut captured = capture_all(&[sources.writer.clone(), sources.reader.clone()], false)?;
+    label(&mut captured.captures);
+    Ok(captured)
+}
+
+fn snapshots(bundles: &Both<PathBuf>) -> anyhow::Result<Captured> {
+    let mut captures = vec![Capture::open(&bundles.writer)?, Capture::open(&bundles.reader)?];
+    label(&mut captures);
+    let processes = vec![None; captures.len()];
+    Ok(Captured { captures, simultaneous: false, live: Vec::new(), processes })
+}
+
+fn label(captures: &mut [Capture]) {
+    for (capture, label) in captures.iter_mut().zip(["writer", "reader"]) {
+        label.clone_into(&mut capture.label);
+    }
 }
 
 fn equal_shm(captures: &[Capture]) -> anyhow::Result<Option<bool>> {

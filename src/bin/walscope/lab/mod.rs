@@ -6,12 +6,15 @@
 
 mod actor;
 mod all;
+mod disk;
 mod docker;
 mod document;
 mod experiment;
 mod folder;
 mod interrupt;
+mod jail;
 mod look;
+mod means;
 mod namespaces;
 mod payload;
 mod peer;
@@ -20,6 +23,8 @@ mod progress;
 mod protocol;
 mod runtime;
 mod scenario;
+mod scenarios;
+mod upheaval;
 mod volume;
 
 use std::ffi::OsString;
@@ -38,8 +43,9 @@ use experiment::Both;
 use folder::Folder;
 use interrupt::{Interrupt, Interrupted};
 use progress::Progress;
+use protocol::FileJob;
 use runtime::Wanted;
-use scenario::Scenario;
+use scenario::{Act, Scenario};
 
 /// Arguments of `lab`.
 #[derive(Debug, clap::Args)]
@@ -87,6 +93,19 @@ enum Role {
     /// Copies a database.
     #[command(hide = true)]
     Copy { from: PathBuf, to: PathBuf },
+    /// Does something with the files of a database.
+    #[command(hide = true)]
+    Files {
+        #[arg(value_enum)]
+        job: FileJob,
+        database: PathBuf,
+    },
+    /// Goes into a jail and becomes the actor.
+    #[command(hide = true)]
+    Jail { side: String, root: PathBuf },
+    /// Copies locks between the files of two databases.
+    #[command(hide = true)]
+    Relay { one: PathBuf, other: PathBuf },
     /// Makes namespaces.
     #[command(hide = true)]
     Enter { inside: String },
@@ -108,6 +127,9 @@ fn play(role: &Role) -> anyhow::Result<Exit> {
         Role::Actor { side, pid } => actor::run(side, *pid),
         Role::Attend { program } => volume::attend(program),
         Role::Copy { from, to } => output::write_json(std::io::stdout(), &actor::copy(from, to)?),
+        Role::Files { job, database } => actor::files(*job, database),
+        Role::Jail { side, root } => jail::enter(side, root),
+        Role::Relay { one, other } => upheaval::relay(one, other),
         Role::Enter { inside } => namespaces::enter(inside),
         Role::Inside { inside } => namespaces::inside(inside),
     }?;
@@ -129,7 +151,7 @@ fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
 
 fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let scenario = args.scenario.0;
-    if scenario.mounts().next().is_some() {
+    if scenario.needs_mounts() {
         volume::private_mounts()?;
     }
     let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), interrupt)?;
@@ -159,7 +181,9 @@ fn experiment(
     // The runtime is removed before the verdict is printed, so that a reader of the verdict can rely on that.
     drop(chosen.runtime);
     let looked = outcome.looked.take().context("the scenario has no look at the two sides")?;
-    if let (Some(keep), Some(live)) = (keep, &looked.live) {
+    // What the live sides showed together does not belong to a snapshot of an earlier time.
+    let of_one_time = !scenario.acts().any(|act| matches!(act, Act::Snapshot(_)));
+    if let (Some(keep), Some(live), true) = (keep, &looked.live, of_one_time) {
         look::keep(live, keep)?;
     }
     Ok(LabDocument::new((kind, chosen.reason), scenario, outcome, looked))

@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +25,7 @@ use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::{Peer, Start};
 use super::protocol::{CopiedFile, Reply, Request};
-use super::runtime::{DATABASE, Kind, Runtime, Unavailable, View};
+use super::runtime::{ALSO, DATA, DATABASE, Kind, Runtime, Unavailable, View};
 use super::volume::{Volume, Volumes};
 
 /// Where bundles are written, inside.
@@ -37,6 +40,8 @@ struct Inside {
     root: OsString,
     /// Files and folders to mount, outside and inside, in this order.
     mounts: Vec<(OsString, OsString)>,
+    /// Whether `/data` is mounted read-only.
+    read_only: bool,
 }
 
 /// Namespaces.
@@ -58,18 +63,16 @@ impl Namespaces {
             payload: Payload::of_this_program()?,
             interrupt: interrupt.clone(),
         };
-        Ok(match this.enter("trial", Vec::new())? {
+        Ok(match this.enter("trial", Vec::new(), false)? {
             Start::Ready(_) => Ok(this),
             Start::Unavailable(reason) => Err(Unavailable(reason)),
         })
     }
 
-    fn enter(&self, name: &'static str, own: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Start> {
-        // SQLite gets its salts from one of the two devices; the other is the standard input of a child.
-        let devices = ["/dev/null", "/dev/urandom"].map(|device| (PathBuf::from(device), PathBuf::from(device)));
-        let files = self.payload.files.iter().map(|(inside, outside)| (outside.clone(), inside.clone()));
-        let mounts = files.chain(devices).chain(own).map(|(outside, inside)| (outside.into(), inside.into())).collect();
-        let inside = serde_json::to_string(&Inside { side: name.to_owned(), root: self.root.clone().into(), mounts })?;
+    fn enter(&self, name: &'static str, own: Vec<(PathBuf, PathBuf)>, read_only: bool) -> anyhow::Result<Start> {
+        let mounts = with_payload(&self.payload, own).map(|(outside, inside)| (outside.into(), inside.into()));
+        let (side, root) = (name.to_owned(), self.root.clone().into());
+        let inside = serde_json::to_string(&Inside { side, root, mounts: mounts.collect(), read_only })?;
         let mut command = Command::new(std::env::current_exe()?);
         Peer::start(name, command.args(["lab", "enter", &inside]), &self.interrupt)
     }
@@ -89,16 +92,35 @@ impl Runtime for Namespaces {
     }
 
     fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
-        let mut mounts = vec![(self.bundles.clone(), BUNDLES.into()), (self.volumes.path(view.volume), "/data".into())];
+        if view.jailed_at.is_some() {
+            return self.volumes.jail(view);
+        }
+        let mut mounts = vec![(self.bundles.clone(), BUNDLES.into()), (self.volumes.path(view.volume), DATA.into())];
         mounts.extend(view.database_of.map(|other| (self.volumes.path(other).join(DATABASE), self.database(view))));
-        self.enter(view.name, mounts)?.ready()
+        mounts.extend(view.also.map(|also| (self.volumes.path(also), ALSO.into())));
+        self.enter(view.name, mounts, view.read_only)?.ready()
     }
 
-    fn database(&self, _view: &View) -> PathBuf {
-        Path::new("/data").join(DATABASE)
+    fn data(&self, view: &View) -> PathBuf {
+        view.jailed_at.map_or_else(|| DATA.into(), |at| self.volumes.path(at))
+    }
+
+    fn also(&self, _view: &View) -> PathBuf {
+        ALSO.into()
+    }
+
+    fn program(&self, _view: &View) -> anyhow::Result<PathBuf> {
+        Ok(PROGRAM.into())
+    }
+
+    fn volumes(&mut self) -> Option<&mut Volumes> {
+        Some(&mut self.volumes)
     }
 
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
+        if view.jailed_at.is_some() {
+            return self.volumes.snapshot_in_jail(peer, view, bundle);
+        }
         let name = format!("{}.part", view.name);
         let request = Request::Snapshot {
             program: PROGRAM.into(),
@@ -114,8 +136,16 @@ impl Runtime for Namespaces {
     }
 }
 
+/// What a root has to have so that this program runs there, and what it has besides: outside and inside.
+pub fn with_payload(payload: &Payload, own: Vec<(PathBuf, PathBuf)>) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+    // SQLite gets its salts from one of the two devices; the other is the standard input of a child.
+    let devices = ["/dev/null", "/dev/urandom"].map(|device| (PathBuf::from(device), PathBuf::from(device)));
+    let files = payload.files.iter().map(|(inside, outside)| (outside.clone(), inside.clone()));
+    files.chain(devices).chain(own)
+}
+
 /// Moves a bundle to its destination, perhaps on another file system. Never overwrites a file.
-fn deliver(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub fn deliver(from: &Path, to: &Path) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
     let mut file = file.with_context(|| to.display().to_string())?;
     std::io::copy(&mut File::open(from).with_context(|| from.display().to_string())?, &mut file)
@@ -189,9 +219,21 @@ fn build(inside: &Inside) -> anyhow::Result<()> {
     // No mount made here may become visible outside.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .context("mount --make-rprivate /")?;
+    furnish(root, inside.mounts.iter().map(|(outside, inside)| (Path::new(outside), Path::new(inside))))?;
+    if inside.read_only {
+        read_only(&below(root, Path::new(DATA))?)?;
+    }
+    std::env::set_current_dir(root)?;
+    rustix::process::pivot_root(".", ".").context("pivot_root")?;
+    unmount(".", UnmountFlags::DETACH).context("detaching the old root")?;
+    std::env::set_current_dir("/").context("the new root")
+}
+
+/// Mounts a root, and everything in it.
+pub fn furnish<'a>(root: &Path, mounts: impl Iterator<Item = (&'a Path, &'a Path)>) -> anyhow::Result<()> {
     mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, c"mode=0755").context("mounting a tmpfs")?;
-    for (outside, target) in &inside.mounts {
-        bind(Path::new(outside), &below(root, Path::new(target))?)?;
+    for (outside, target) in mounts {
+        bind(outside, &below(root, target)?)?;
     }
     // The new /proc is mounted while the old one is still visible: the kernel refuses it to a user namespace that sees
     // no /proc.
@@ -199,14 +241,28 @@ fn build(inside: &Inside) -> anyhow::Result<()> {
     fs::create_dir(&proc)?;
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", &proc, "proc", safe, None).context("mounting /proc")?;
-    fs::create_dir(below(root, Path::new("/tmp"))?)?;
-    std::env::set_current_dir(root)?;
-    rustix::process::pivot_root(".", ".").context("pivot_root")?;
-    unmount(".", UnmountFlags::DETACH).context("detaching the old root")?;
-    std::env::set_current_dir("/").context("the new root")
+    fs::create_dir_all(below(root, Path::new("/tmp"))?)?;
+    Ok(())
 }
 
-fn below(root: &Path, inside: &Path) -> anyhow::Result<PathBuf> {
+/// Makes a bind mount read-only. In a user namespace the other flags of the mount have to stay.
+fn read_only(target: &Path) -> anyhow::Result<()> {
+    let found = rustix::fs::statvfs(target).with_context(|| target.display().to_string())?.f_flag;
+    let kept = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    let kept = kept.into_iter().filter(|(there, _)| found.contains(*there)).map(|(_, flag)| flag);
+    let flags = kept.fold(MountFlags::BIND | MountFlags::RDONLY, |flags, flag| flags | flag);
+    mount_remount(target, flags, "").with_context(|| format!("mounting {} read-only", target.display()))
+}
+
+/// The path outside of a root of what has this path inside.
+pub fn below(root: &Path, inside: &Path) -> anyhow::Result<PathBuf> {
     Ok(root.join(inside.strip_prefix("/").context("a path inside")?))
 }
 

@@ -94,14 +94,17 @@ impl Peer {
 
     /// Sends a request and waits for the reply. A refusal by SQLite is a reply, too: [`Reply::Failed`].
     pub fn ask(&mut self, request: &Request) -> anyhow::Result<Reply> {
+        self.send(request)?;
+        self.reply()
+    }
+
+    /// Sends a request. Its reply has to be waited for.
+    pub fn send(&mut self, request: &Request) -> anyhow::Result<()> {
         self.interrupt.check()?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(&line));
-        if !matches!(sent, Some(Ok(()))) {
-            return self.gone();
-        }
-        self.reply()
+        if matches!(sent, Some(Ok(()))) { Ok(()) } else { self.gone() }
     }
 
     /// Sends a request that must succeed.
@@ -114,7 +117,7 @@ impl Peer {
         let reply = self.ask(request)?;
         match request {
             Request::Open { .. } => self.open = matches!(reply, Reply::Done),
-            Request::Close => self.open = false,
+            Request::Close | Request::Die => self.open = false,
             _ => {}
         }
         match reply {
@@ -182,7 +185,8 @@ impl Peer {
         }
     }
 
-    fn reply(&mut self) -> anyhow::Result<Reply> {
+    /// Waits for the reply to a request that was sent.
+    pub fn reply(&mut self) -> anyhow::Result<Reply> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(GLANCE) {
@@ -202,6 +206,15 @@ impl Peer {
         let status = self.farewell()?;
         let text = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         bail!("the {} ended ({status}): {}", self.name, text.trim())
+    }
+
+    /// What a program printed that the actor was told to run.
+    pub fn said(&mut self) -> anyhow::Result<String> {
+        match self.reply()? {
+            Reply::Said { text } => Ok(text),
+            Reply::Failed { error } => bail!("{}: {error}", self.name),
+            other => self.unexpected(&other),
+        }
     }
 
     fn unexpected<T>(&self, reply: &Reply) -> anyhow::Result<T> {

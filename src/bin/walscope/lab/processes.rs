@@ -3,27 +3,26 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context;
 
 use super::folder::Folder;
 use super::interrupt::Interrupt;
+use super::payload::PROGRAM;
 use super::peer::Peer;
 use super::protocol::{CopiedFile, Request};
-use super::runtime::{DATABASE, Kind, Runtime, View};
+use super::runtime::{DATABASE, Kind, Runtime, Unavailable, View};
 use super::volume::{Volume, Volumes};
 
 /// Two processes.
 pub struct Processes {
     volumes: Volumes,
-    interrupt: Interrupt,
 }
 
 impl Processes {
     /// Makes the runtime. Its volumes are folders in `folder`.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
-        Ok(Self { volumes: Volumes::new(folder, interrupt)?, interrupt: interrupt.clone() })
+        Ok(Self { volumes: Volumes::new(folder, interrupt)? })
     }
 }
 
@@ -41,20 +40,40 @@ impl Runtime for Processes {
     }
 
     fn start(&mut self, view: &View) -> anyhow::Result<Peer> {
+        if view.jailed_at.is_some() {
+            return self.volumes.jail(view);
+        }
+        if view.read_only {
+            return Err(Unavailable("a process has no read-only mount of its own".to_owned()).into());
+        }
         if let Some(other) = view.database_of {
             // Mounting needs privileges: a hard link to the file has the same effect on SQLite.
             let (from, to) = (self.volumes.path(other).join(DATABASE), self.database(view));
             fs::hard_link(&from, &to).with_context(|| format!("{} as {}", from.display(), to.display()))?;
         }
-        let program = std::env::current_exe()?;
-        Peer::start(view.name, Command::new(program).args(["lab", "actor", view.name]), &self.interrupt)?.ready()
+        self.volumes.process(view.name)
     }
 
-    fn database(&self, view: &View) -> PathBuf {
-        self.volumes.path(view.volume).join(DATABASE)
+    fn data(&self, view: &View) -> PathBuf {
+        self.volumes.path(view.jailed_at.unwrap_or(view.volume))
+    }
+
+    fn also(&self, view: &View) -> PathBuf {
+        self.volumes.path(view.also.unwrap_or(view.volume))
+    }
+
+    fn program(&self, view: &View) -> anyhow::Result<PathBuf> {
+        Ok(if view.jailed_at.is_some() { PROGRAM.into() } else { std::env::current_exe()? })
+    }
+
+    fn volumes(&mut self) -> Option<&mut Volumes> {
+        Some(&mut self.volumes)
     }
 
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()> {
+        if view.jailed_at.is_some() {
+            return self.volumes.snapshot_in_jail(peer, view, bundle);
+        }
         let program = std::env::current_exe()?.into();
         peer.demand(&Request::Snapshot { program, database: self.database(view).into(), bundle: bundle.into() })
     }

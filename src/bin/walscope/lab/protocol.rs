@@ -9,25 +9,54 @@ use std::ffi::OsString;
 use serde::{Deserialize, Serialize};
 
 /// What an actor is asked to do.
-#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
     /// Open the database through SQLite.
     Open {
         /// Its path, as the actor sees it.
         path: OsString,
-        /// To write neither it nor its `-shm`.
-        read_only: bool,
+        /// In which way.
+        how: Opening,
     },
-    /// Remove a file, without opening it.
-    Remove {
+    /// Open another database too, insert a row there, and keep it open until the end.
+    OpenAlso {
         /// Its path, as the actor sees it.
         path: OsString,
     },
+    /// From now on keep the wal-index at this path, as a SQLite does that was built with SQLITE_SHM_DIRECTORY.
+    KeepWalIndexAt {
+        /// The path.
+        path: OsString,
+    },
+    /// Read the files of the database as any program reads files: opened here, and closed again.
+    ReadFiles {
+        /// The database.
+        database: OsString,
+    },
+    /// Run another process here that does something with the files of the database.
+    Files {
+        /// The executable, as the actor sees it.
+        program: OsString,
+        /// What it does.
+        job: FileJob,
+        /// The database.
+        database: OsString,
+    },
+    /// Fork: from now on the child answers. When the child ends, the parent answers again.
+    Fork {
+        /// Whether the two share their descriptors.
+        shared: bool,
+    },
+    /// A child kills itself, so that nothing is closed in order.
+    Die,
     /// Begin a write transaction, fill it until frames of it are in the `-wal`, and leave it open.
     Spill,
-    /// Switch the open database to WAL mode and create the table.
-    Create,
+    /// Create the table.
+    Create {
+        /// Whether to switch the open database to WAL mode first.
+        wal: bool,
+    },
     /// Insert rows, one transaction each.
     Insert {
         /// How many.
@@ -37,8 +66,10 @@ pub enum Request {
     Count,
     /// Begin a read transaction and count the rows in it.
     BeginRead,
-    /// End the read transaction.
-    EndRead,
+    /// Begin a write transaction.
+    BeginWrite,
+    /// End the transaction.
+    Commit,
     /// `PRAGMA wal_checkpoint(PASSIVE)`.
     Checkpoint,
     /// `PRAGMA integrity_check`.
@@ -54,10 +85,49 @@ pub enum Request {
         /// Where the bundle goes; must not exist.
         bundle: OsString,
     },
+    /// Run another walscope process here that meets the other side.
+    Meet {
+        /// The executable, as the actor sees it.
+        program: OsString,
+        /// A database, or a folder.
+        place: OsString,
+        /// How long to wait for the other side.
+        seconds: u32,
+    },
+}
+
+/// In which way a database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opening {
+    /// As usual.
+    Usual,
+    /// As usual, without waiting for the other side's locks.
+    Impatient,
+    /// To write neither the database nor its `-shm`.
+    ReadOnly,
+    /// With a VFS that takes no locks (`vfs=unix-none`), and so with a wal-index on the heap.
+    Lockless,
+    /// In exclusive locking mode from the start: the wal-index is on the heap.
+    Exclusive,
+}
+
+/// What is done with the files of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileJob {
+    /// The `-shm` is removed.
+    RemoveShm,
+    /// All three files are copied beside themselves.
+    Backup,
+    /// The backup is moved to the place of the database, and the old `-shm` is removed.
+    RestoreAside,
+    /// The backup is copied over the files that are there.
+    RestoreInPlace,
 }
 
 /// What an actor replies.
-#[derive(Debug, schemars::JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     /// The first line: the actor runs and listens.
@@ -94,6 +164,11 @@ pub enum Reply {
     /// What `PRAGMA integrity_check` answered.
     Integrity {
         /// Its first line: `ok`, or what is wrong.
+        text: String,
+    },
+    /// What a program printed.
+    Said {
+        /// Its standard output.
         text: String,
     },
     /// SQLite, or the system, refused.

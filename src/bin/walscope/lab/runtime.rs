@@ -17,7 +17,7 @@ use super::processes::Processes;
 use super::progress::Progress;
 use super::protocol::CopiedFile;
 use super::scenario::Scenario;
-use super::volume::Volume;
+use super::volume::{Volume, Volumes};
 
 /// Which runtime is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,10 +63,28 @@ pub struct View {
     pub volume: &'static str,
     /// The volume with the database file that is mounted over this side's own; only this file is mounted.
     pub database_of: Option<&'static str>,
+    /// The volume at `/also`.
+    pub also: Option<&'static str>,
+    /// Whether the volume at `/data` is mounted read-only.
+    pub read_only: bool,
+    /// The side is a chroot jail in place of a container. In the jail its volume has the path that this other volume has
+    /// outside.
+    pub jailed_at: Option<&'static str>,
+}
+
+impl View {
+    /// A side that sees one volume at `/data` and nothing else.
+    pub const fn of(name: &'static str, volume: &'static str) -> Self {
+        Self { name, volume, database_of: None, also: None, read_only: false, jailed_at: None }
+    }
 }
 
 /// The database's name in a volume.
 pub const DATABASE: &str = "t.db";
+/// Where a container has its volume.
+pub const DATA: &str = "/data";
+/// Where a container has its second volume.
+pub const ALSO: &str = "/also";
 
 /// Where a side runs. Everything that a runtime makes on the machine is removed when it is dropped, which must be after
 /// the peers.
@@ -79,8 +97,18 @@ pub trait Runtime {
     fn copy(&mut self, from: &'static str, to: &'static str) -> anyhow::Result<Vec<CopiedFile>>;
     /// Starts an actor that sees `view`.
     fn start(&mut self, view: &View) -> anyhow::Result<Peer>;
+    /// The folder of the volume as that side sees it.
+    fn data(&self, view: &View) -> PathBuf;
+    /// The folder of the second volume as that side sees it.
+    fn also(&self, view: &View) -> PathBuf;
+    /// This executable as that side sees it.
+    fn program(&self, view: &View) -> anyhow::Result<PathBuf>;
+    /// The volumes, where they are folders of this machine.
+    fn volumes(&mut self) -> Option<&mut Volumes>;
     /// The database's path as that side sees it.
-    fn database(&self, view: &View) -> PathBuf;
+    fn database(&self, view: &View) -> PathBuf {
+        self.data(view).join(DATABASE)
+    }
     /// Starts another walscope process where that side runs; it writes a snapshot to `bundle`, which must not exist.
     fn snapshot(&mut self, peer: &mut Peer, view: &View, bundle: &Path) -> anyhow::Result<()>;
     /// The SOURCE by which the driver reaches the database that this actor sees.
@@ -115,8 +143,8 @@ pub fn choose(
     progress: &Progress,
 ) -> anyhow::Result<Chosen> {
     let mut missing = Vec::new();
-    if scenario.mounts().next().is_some() {
-        let unseen = "an engine's containers cannot be given mounts that only this process sees";
+    if scenario.only_here() {
+        let unseen = "an engine's containers cannot be given what only this process sees";
         if wanted == Wanted::Docker {
             return Err(Unavailable(unseen.to_owned()).into());
         }

@@ -1,11 +1,13 @@
-//! The scenarios: what the two sides get, what happens, and which result is expected. A new scenario is a new row of
-//! the table.
+//! What a scenario is: what the two sides get, what happens, and which results are right. The scenarios themselves are in
+//! [`super::scenarios`].
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use walscope::report::verdict::Answer::{self, Proven, Refuted, Undecided};
+use walscope::report::verdict::Answer;
 
+use super::protocol::{FileJob, Opening};
 use super::runtime::View;
+use super::scenarios;
 use super::volume::{Kind, Volume};
 
 /// One way to give two containers a database.
@@ -34,12 +36,62 @@ pub struct Expected {
     pub memory: Answer,
     /// The answer for the locks.
     pub locks: Answer,
+    /// Answers that are right as well.
+    pub also: Also,
+    /// What must not be said by any means.
+    pub never: &'static [Never],
     /// What happens to the rows.
     pub rows: Fate,
     /// Whether the two `-shm` are equal byte for byte; null: both are possible.
     pub hex_dump_equal: Option<bool>,
     /// Whether `inspect` of the writer has to name the reader that blocks the checkpoint.
     pub names_the_reader: bool,
+}
+
+/// Answers that are right as well, because more than one is.
+#[derive(Debug, Clone, Copy, schemars::JsonSchema, serde::Serialize)]
+pub struct Also {
+    /// For the verdict.
+    pub sharing: &'static [Answer],
+    /// For the `-shm` pages.
+    pub memory: &'static [Answer],
+    /// For the locks.
+    pub locks: &'static [Answer],
+}
+
+impl Also {
+    /// No others.
+    pub const NONE: Self = Self { sharing: &[], memory: &[], locks: &[] };
+}
+
+/// What must not be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Never {
+    /// That sharing is proven.
+    Proven,
+    /// That sharing is refuted.
+    Refuted,
+    /// That sharing is proven of the mappings of the running processes.
+    ProvenOfMappings,
+    /// That sharing is proven, without a finding that is a warning or an error.
+    ProvenWithoutWarning,
+    /// That the locks are shared.
+    LocksProven,
+}
+
+/// What a scenario needs of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// Root, to mount something.
+    Root,
+    /// bindfs and `/dev/fuse`.
+    Fuse,
+    /// A loop device.
+    Loop,
+    /// mkfs.btrfs and btrfs.
+    Btrfs,
 }
 
 /// What happens to committed rows.
@@ -50,6 +102,8 @@ pub enum Fate {
     Kept,
     /// All of them are there at the end, but a side did not see them while it had the database open.
     Unseen,
+    /// All of them are there at the end, but a side could not read the database while the other had it open.
+    Refused,
     /// Some of them are gone.
     Lost,
 }
@@ -63,6 +117,15 @@ pub enum Who {
     Reader,
 }
 
+/// Where the two sides meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meeting {
+    /// At the database.
+    Database,
+    /// In its folder.
+    Folder,
+}
+
 /// Something that happens.
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
@@ -70,200 +133,71 @@ pub enum Act {
     Volume(&'static Volume),
     /// A process makes the database in this volume and is killed, so that `-wal` and `-shm` stay beside it.
     Seed(&'static str),
+    /// A process of no side makes a database in this volume and keeps it open.
+    Outsider(&'static str),
     /// A side starts if it is not running, and opens the database.
     Open(Who),
-    /// A side starts if it is not running, and opens the database so that it writes neither the database nor the `-shm`.
-    OpenReadOnly(Who),
-    /// A side makes the table and inserts a batch.
+    /// A side starts if it is not running, and opens the database in this way.
+    OpenAs(Who, Opening),
+    /// A side also opens the database at this path of its second volume, and inserts a row there.
+    OpenAlso(Who, &'static str),
+    /// A side starts; its SQLite keeps the wal-index in its second volume.
+    WalIndexElsewhere(Who),
+    /// A side makes the table in WAL mode and inserts a batch.
     Create(Who),
+    /// A side makes the table in rollback journal mode and inserts a batch.
+    CreateRollback(Who),
     /// A side inserts a batch.
     Insert(Who),
     /// The writer checkpoints, passively.
     Checkpoint,
     /// The three files are copied from the writer's volume to the reader's, while nobody writes.
     CopyFiles,
-    /// The reader's side deletes the `-shm`.
-    DeleteShm,
+    /// Another process on this side does something with the files of the database.
+    Files(Who, FileJob),
+    /// A side reads its files as any program reads files.
+    ReadFiles(Who),
     /// The reader begins a read transaction.
     BeginRead,
+    /// A side begins a write transaction.
+    BeginWrite(Who),
+    /// A side ends its transaction.
+    Commit(Who),
+    /// A side forks, and the child goes on with the connection.
+    Fork(Who),
+    /// A side starts and forks; the child goes on and shares its descriptors with the parent.
+    ForkShared(Who),
+    /// The child of a side is killed, and the parent goes on.
+    KillChild(Who),
     /// The writer is killed within a write transaction that already has frames in the `-wal`.
     KillWriter,
+    /// A side is killed.
+    Kill(Who),
+    /// The content of a disk is kept.
+    KeepContent(&'static str),
+    /// The kept content is put back on the device, which is then mounted at the second place. The disk as it was goes on
+    /// in the first.
+    PutBack(&'static str, &'static str),
+    /// The snapshot `s` of a btrfs disk is made.
+    SnapshotSubvolume(&'static str),
+    /// Something copies locks between the two databases, from now on.
+    Relay,
+    /// walscope takes the snapshot of a side that is compared later.
+    Snapshot(Who),
+    /// walscope meets walscope, one on each side.
+    Meet(Meeting),
     /// walscope looks at both sides.
     Look,
     /// The reader ends its read transaction.
     EndRead,
 }
 
-use Act::{
-    BeginRead, Checkpoint, CopyFiles, Create, DeleteShm, EndRead, Insert, KillWriter, Look, Open, OpenReadOnly, Seed,
-};
-use Who::{Reader, Writer};
-
-/// The writer makes the database in its volume. It checkpoints so that the reader finds the table, whichever files it gets.
-const CREATE: &[Act] = &[Open(Writer), Create(Writer), Checkpoint];
-/// The steps of the published experiment, and then a reader with an old read transaction while the writer continues and
-/// checkpoints.
-const USUAL: &[Act] =
-    &[Insert(Writer), Insert(Reader), Insert(Writer), BeginRead, Insert(Writer), Checkpoint, Look, EndRead];
-
-/// Both sides write, without a checkpoint and without a transaction that stays open: on FUSE these would do so much
-/// damage that no rows could be counted.
-const IN_TURN: &[Act] = &[Insert(Writer), Insert(Reader), Look];
-
-const A: Volume = Volume { name: "a", kind: Kind::Folder };
-const B: Volume = Volume { name: "b", kind: Kind::Folder };
-const OVERLAY_1: Volume = Volume { name: "o1", kind: Kind::Overlay { lower: "a" } };
-const OVERLAY_2: Volume = Volume { name: "o2", kind: Kind::Overlay { lower: "a" } };
-const FUSE_1: Volume = Volume { name: "m1", kind: Kind::Fuse { of: "a", forwards_locks: false } };
-const FUSE_2: Volume = Volume { name: "m2", kind: Kind::Fuse { of: "a", forwards_locks: false } };
-const LOCKING_FUSE_1: Volume = Volume { name: "m1", kind: Kind::Fuse { of: "a", forwards_locks: true } };
-const LOCKING_FUSE_2: Volume = Volume { name: "m2", kind: Kind::Fuse { of: "a", forwards_locks: true } };
-
-const fn writer(volume: &'static str) -> View {
-    View { name: "writer", volume, database_of: None }
-}
-
-const fn reader(volume: &'static str) -> View {
-    View { name: "reader", volume, database_of: None }
-}
-
-const SHARED: Expected = Expected {
-    sharing: Proven,
-    memory: Proven,
-    locks: Proven,
-    rows: Fate::Kept,
-    hex_dump_equal: Some(true),
-    names_the_reader: false,
-};
-const APART: Expected = Expected {
-    sharing: Refuted,
-    memory: Refuted,
-    locks: Refuted,
-    rows: Fate::Lost,
-    hex_dump_equal: None,
-    names_the_reader: false,
-};
-
-/// All scenarios.
-pub static SCENARIOS: [Scenario; 10] = [
-    Scenario {
-        name: "shared",
-        summary: "one volume, mounted as a folder on both sides",
-        expected: SHARED,
-        writer: writer("a"),
-        reader: reader("a"),
-        script: &[&[Act::Volume(&A)], CREATE, &[Open(Reader)], USUAL],
-    },
-    Scenario {
-        name: "pinned-reader",
-        summary: "one volume; a reader keeps a read transaction open while the writer goes on and checkpoints",
-        expected: Expected { names_the_reader: true, ..SHARED },
-        writer: writer("a"),
-        reader: reader("a"),
-        script: &[
-            &[Act::Volume(&A)],
-            CREATE,
-            &[
-                Open(Reader),
-                Insert(Writer),
-                BeginRead,
-                Insert(Writer),
-                Checkpoint,
-                Insert(Writer),
-                Checkpoint,
-                Look,
-                EndRead,
-            ],
-        ],
-    },
-    Scenario {
-        name: "killed-writer",
-        summary: "one volume; the writer is killed in the middle of a transaction and another takes over",
-        expected: SHARED,
-        writer: writer("a"),
-        reader: reader("a"),
-        script: &[
-            &[Act::Volume(&A)],
-            CREATE,
-            &[Open(Reader), Insert(Writer), KillWriter, Insert(Reader), Open(Writer)],
-            USUAL,
-        ],
-    },
-    Scenario {
-        name: "copied",
-        summary: "each side has its own copy of the database, its -wal and its -shm, equal at the start",
-        expected: APART,
-        writer: writer("a"),
-        reader: reader("b"),
-        script: &[&[Act::Volume(&A), Act::Volume(&B)], CREATE, &[CopyFiles, Open(Reader)], USUAL],
-    },
-    Scenario {
-        name: "file-mount",
-        summary: "only the database file is shared; each side's -wal and -shm are its own",
-        expected: APART,
-        writer: writer("a"),
-        reader: View { name: "reader", volume: "b", database_of: Some("a") },
-        script: &[&[Act::Volume(&A), Act::Volume(&B)], CREATE, &[Open(Reader)], USUAL],
-    },
-    Scenario {
-        name: "deleted-shm",
-        summary: "one volume; the -shm is deleted under the writer before the reader comes",
-        expected: APART,
-        writer: writer("a"),
-        reader: reader("a"),
-        script: &[&[Act::Volume(&A)], CREATE, &[DeleteShm, Open(Reader)], USUAL],
-    },
-    Scenario {
-        name: "overlay",
-        summary: "two overlay mounts over one lower folder that holds the database",
-        expected: APART,
-        writer: writer("o1"),
-        reader: reader("o2"),
-        script: &[
-            &[Act::Volume(&A), Seed("a"), Act::Volume(&OVERLAY_1), Act::Volume(&OVERLAY_2), Open(Writer), Open(Reader)],
-            USUAL,
-        ],
-    },
-    Scenario {
-        name: "copy-up",
-        summary: "one overlay; the reader opened the files read-only before the writer's open copied them up",
-        expected: Expected { locks: Proven, rows: Fate::Unseen, ..APART },
-        writer: writer("o1"),
-        reader: reader("o1"),
-        script: &[
-            &[Act::Volume(&A), Seed("a"), Act::Volume(&OVERLAY_1), OpenReadOnly(Reader), Open(Writer), Insert(Writer)],
-            &[BeginRead, Insert(Writer), Checkpoint, Look, EndRead],
-        ],
-    },
-    Scenario {
-        name: "fuse",
-        summary: "one folder behind two FUSE mounts (bindfs)",
-        expected: Expected { hex_dump_equal: Some(true), ..APART },
-        writer: writer("m1"),
-        reader: reader("m2"),
-        script: &[&[Act::Volume(&A), Act::Volume(&FUSE_1), Act::Volume(&FUSE_2)], CREATE, &[Open(Reader)], IN_TURN],
-    },
-    Scenario {
-        name: "fuse-locks",
-        summary: "one folder behind two FUSE mounts that hand locks on to it (bindfs --enable-lock-forwarding)",
-        expected: Expected { locks: Undecided, hex_dump_equal: Some(true), ..APART },
-        writer: writer("m1"),
-        reader: reader("m2"),
-        script: &[
-            &[Act::Volume(&A), Act::Volume(&LOCKING_FUSE_1), Act::Volume(&LOCKING_FUSE_2)],
-            CREATE,
-            &[Open(Reader)],
-            IN_TURN,
-        ],
-    },
-];
-
 impl Scenario {
     /// What a side sees.
     pub fn view(&self, who: Who) -> &View {
         match who {
-            Writer => &self.writer,
-            Reader => &self.reader,
+            Who::Writer => &self.writer,
+            Who::Reader => &self.reader,
         }
     }
 
@@ -272,12 +206,30 @@ impl Scenario {
         self.script.iter().flat_map(|part| part.iter().copied())
     }
 
-    /// The volumes that need a mount.
-    pub fn mounts(&self) -> impl Iterator<Item = &'static Volume> + use<> {
-        self.acts().filter_map(|act| match act {
-            Act::Volume(volume) if volume.is_mount() => Some(volume),
+    /// What it needs of the machine.
+    pub fn needs(&self) -> Vec<Need> {
+        let volumes = self.acts().filter_map(|act| match act {
+            Act::Volume(volume) => Some(volume.kind),
             _ => None,
-        })
+        });
+        let jailed = [&self.writer, &self.reader].iter().any(|view| view.jailed_at.is_some());
+        let mut needs = if jailed { vec![Need::Root] } else { Vec::new() };
+        for need in volumes.flat_map(Kind::needs) {
+            if !needs.contains(need) {
+                needs.push(*need);
+            }
+        }
+        needs
+    }
+
+    /// Whether its mounts need root.
+    pub fn needs_mounts(&self) -> bool {
+        self.needs().contains(&Need::Root)
+    }
+
+    /// Whether its volumes have to be folders that this process sees.
+    pub fn only_here(&self) -> bool {
+        self.needs_mounts() || self.acts().any(|act| matches!(act, Act::Relay))
     }
 }
 
@@ -288,7 +240,7 @@ pub struct Chosen(pub &'static Scenario);
 impl ValueEnum for Chosen {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: std::sync::LazyLock<Vec<Chosen>> =
-            std::sync::LazyLock::new(|| SCENARIOS.iter().map(Chosen).collect());
+            std::sync::LazyLock::new(|| scenarios::all().map(Chosen).collect());
         &ALL
     }
 

@@ -1,5 +1,6 @@
 //! Volumes on this machine: folders, and mounts over folders that only the lab sees.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -15,10 +16,14 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, moun
 use rustix::process::Signal;
 
 use super::actor;
+use super::disk::{Disk, FileSystem};
 use super::folder::Folder;
 use super::interrupt::Interrupt;
+use super::jail::Jail;
+use super::peer::Peer;
 use super::protocol::CopiedFile;
 use super::runtime::Unavailable;
+use super::scenario::Need;
 use crate::output;
 
 /// How long a FUSE daemon may take to mount.
@@ -52,12 +57,28 @@ pub enum Kind {
         /// Whether it forwards locks to the folder. Otherwise the kernel keeps the locks of each mount separately.
         forwards_locks: bool,
     },
+    /// A disk of its own, with this file system.
+    Disk(&'static FileSystem),
+    /// A place where a disk is mounted later.
+    Place,
+}
+
+impl Kind {
+    /// What it needs of the machine.
+    pub fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Folder | Self::Place => &[],
+            Self::Overlay { .. } => &[Need::Root],
+            Self::Fuse { .. } => &[Need::Root, Need::Fuse],
+            Self::Disk(file_system) => file_system.needs,
+        }
+    }
 }
 
 impl Volume {
-    /// Whether it needs a mount.
+    /// Whether it is more than a folder.
     pub fn is_mount(&self) -> bool {
-        !matches!(self.kind, Kind::Folder)
+        !self.kind.needs().is_empty()
     }
 }
 
@@ -73,9 +94,11 @@ pub fn private_mounts() -> anyhow::Result<()> {
 
 /// Volumes in the lab's folder. Their mounts are removed when this is dropped.
 pub struct Volumes {
-    place: PathBuf,
-    interrupt: Interrupt,
+    pub(super) place: PathBuf,
+    pub(super) interrupt: Interrupt,
     mounts: Vec<Mount>,
+    pub(super) disks: BTreeMap<&'static str, Disk>,
+    pub(super) jails: BTreeMap<&'static str, Jail>,
 }
 
 /// A mount, and the daemon that serves it.
@@ -87,7 +110,19 @@ struct Mount {
 impl Volumes {
     /// No volumes yet; they will be in `folder`.
     pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
-        Ok(Self { place: folder.sub("volumes")?, interrupt: interrupt.clone(), mounts: Vec::new() })
+        Ok(Self {
+            place: folder.sub("volumes")?,
+            interrupt: interrupt.clone(),
+            mounts: Vec::new(),
+            disks: BTreeMap::new(),
+            jails: BTreeMap::new(),
+        })
+    }
+
+    /// Starts an actor that is a process of this machine, in no container.
+    pub fn process(&self, name: &'static str) -> anyhow::Result<Peer> {
+        let program = std::env::current_exe()?;
+        Peer::start(name, Command::new(program).args(["lab", "actor", name]), &self.interrupt)?.ready()
     }
 
     /// The path of a volume.
@@ -104,13 +139,19 @@ impl Volumes {
     pub fn make(&mut self, volume: &Volume) -> anyhow::Result<()> {
         let target = self.folder(volume.name)?;
         match volume.kind {
-            Kind::Folder => Ok(()),
+            Kind::Folder | Kind::Place => Ok(()),
+            Kind::Disk(kind) => {
+                let disk = Disk::make(kind, self.place.join(format!("{}.img", volume.name)), target)?;
+                self.disks.insert(volume.name, disk);
+                Ok(())
+            }
             Kind::Overlay { lower } => self.overlay(volume.name, lower, target),
             Kind::Fuse { of, forwards_locks } => self.fuse(of, forwards_locks, target),
         }
     }
 
-    fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+    /// A folder for this volume.
+    pub(super) fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.path(name);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(path)
