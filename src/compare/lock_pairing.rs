@@ -48,6 +48,7 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
         .or_else(|| {
             sides.iter().find(|of| held_by_the_unseen(**of)).map(|of| HeldBack::Exclusive(of.index, Vec::new()))
         })
+        .or_else(|| sides.iter().find_map(|of| on_another_wal(*of)))
         .or_else(|| one_other.map(|(inode, processes)| HeldBack::OnOneOther(inode, processes)))
         .or_else(|| made_anew(pair, shm, [a, b]));
     let allows_mappings = rollback.is_none() && !unseen && !any(Role::is_suspect);
@@ -60,6 +61,11 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
 
 fn in_rollback_mode(of: Placed<'_>) -> bool {
     finding::users::in_rollback_mode(&of.side.evidence, of.side.database.as_ref())
+}
+
+fn on_another_wal(of: Placed<'_>) -> Option<HeldBack> {
+    let processes = finding::processes::on_another_wal(&of.side.evidence);
+    (!processes.is_empty()).then_some(HeldBack::OtherWal(of.index, processes))
 }
 
 fn held_by_the_unseen(of: Placed<'_>) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{About, Because, Fact, Pair, Placed, Says, continuity};
-use crate::evidence::{FileOpen, InodeId, Mapping, Role};
+use crate::evidence::{FileOpen, InodeId, Mapping, Role, User};
 use crate::finding::processes::{self, Mapped};
 use crate::sides::{Identity, MappedInodes, Mappers, MappingFact, NotAtWork, Part, Process};
 
@@ -55,26 +55,42 @@ fn weigh(pair: &Pair<'_>, shm: &Identity) -> (Says, MappingFact) {
     (says, MappingFact::Mapped([mappers(pair.a, &a), mappers(pair.b, &b)], inodes))
 }
 
-/// The one wal-index that the processes of both sides have mapped, although no path leads to it, and who they are. `None`: they
-/// have several mapped, or a process uses what the path leads to.
+/// The one wal-index that is in use as far as was seen, although no path leads to it, and who uses it. `None`: nobody uses
+/// such a one, or another one is in use beside it. A process that is cut off alone has nobody with whom it does not share.
 pub(super) fn on_one_other(pair: &Pair<'_>) -> Option<(InodeId, Vec<Process>)> {
-    let [Mapped::Split(a), Mapped::Split(b)] = mapped_of_both(pair) else { return None };
-    let cut_off = || a.mappings.iter().chain(&b.mappings);
-    let inode = cut_off().next()?.inode;
-    let uses_another = |of: Placed<'_>| {
-        let evidence = &of.side.evidence;
-        let mut mappings = evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
-        let mut users = evidence.users.value().into_iter().flat_map(|view| &view.users);
-        let id = evidence.files.shm.value().and_then(|shm| shm.maps_identity.value());
-        mappings.any(|mapping| mapping.shared && Some(&mapping.inode) == id && mapping.inode != inode)
-            || users.any(|user| {
-                let elsewhere = user.other_index.as_ref().and_then(|other| other.inode).unwrap_or(inode);
-                user.role() == Role::Ordinary && Some(&inode) != id || elsewhere != inode
-            })
-    };
-    let one = cut_off().all(|mapping| mapping.inode == inode) && ![pair.a, pair.b].into_iter().any(uses_another);
-    let all: BTreeSet<Process> = cut_off().map(Process::from).collect();
-    one.then(|| (inode, all.into_iter().collect()))
+    let mut other: BTreeSet<InodeId> = BTreeSet::new();
+    let mut all: BTreeSet<Process> = BTreeSet::new();
+    for mapped in mapped_of_both(pair) {
+        if let Mapped::Split(split) = mapped {
+            other.extend(split.mappings.iter().map(|mapping| mapping.inode));
+            all.extend(split.mappings.iter().map(Process::from));
+        }
+    }
+    for user in [pair.a, pair.b].into_iter().flat_map(users) {
+        if user.role() == Role::Elsewhere {
+            other.insert(user.other_index.as_ref()?.inode?);
+            all.insert(Process::from(user));
+        }
+    }
+    let [inode] = other.iter().collect::<Vec<_>>()[..] else { return None };
+    let another = |of: Placed<'_>| in_use(of).is_some_and(|id| id != *inode);
+    let alone = ![pair.a, pair.b].into_iter().any(another);
+    alone.then(|| (*inode, all.into_iter().collect()))
+}
+
+fn users<'a>(of: Placed<'a>) -> impl Iterator<Item = &'a User> {
+    of.side.evidence.users.value().into_iter().flat_map(|view| &view.users)
+}
+
+/// The `-shm` to which the path of a side leads, if somebody uses it: maps it, or holds its dead-man switch.
+fn in_use(of: Placed<'_>) -> Option<InodeId> {
+    let evidence = &of.side.evidence;
+    let id = *evidence.files.shm.value()?.maps_identity.value()?;
+    let mut mappings = evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+    let by_mapping = mappings.any(|mapping| mapping.shared && mapping.inode == id);
+    let by_lock = evidence.locks.value().is_some_and(|locks| locks.shm.dead_man_switch.held());
+    let by_user = users(of).any(|user| user.role() == Role::Ordinary);
+    (by_mapping || by_lock || by_user).then_some(id)
 }
 
 fn mappers(of: Placed<'_>, mappings: &[&Mapping]) -> Mappers {
@@ -101,7 +117,11 @@ pub(super) fn seen_at_work(pair: &Pair<'_>) -> bool {
 /// # Errors
 /// Why that is not known.
 fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtWork> {
+    let [a, b] = &[a, b].map(|mapped| of_sqlite(pair, mapped));
     for (of, mapped) in [(pair.a, a), (pair.b, b)] {
+        if mapped.is_empty() {
+            return Err(NotAtWork::Bystanders(of.index));
+        }
         uses_its_files(of, mapped)?;
         if let Some(pid) = of.side.process.filter(|pid| !mapped.iter().any(|mapping| mapping.pid == *pid)) {
             return Err(NotAtWork::NamedProcess(pid, of.index));
@@ -115,6 +135,15 @@ fn at_work(pair: &Pair<'_>, a: &[&Mapping], b: &[&Mapping]) -> Result<(), NotAtW
         return Err(NotAtWork::OneProcess([pair.a.index, pair.b.index]));
     }
     continuity::together(pair, a, b)
+}
+
+/// Without the mappings of programs that look at the files and are no SQLite.
+fn of_sqlite<'a>(pair: &Pair<'_>, mapped: &[&'a Mapping]) -> Vec<&'a Mapping> {
+    let is_bystander = |mapping: &Mapping| {
+        let is_its = |user: &&User| (user.pid, user.start_time) == (mapping.pid, mapping.start_time);
+        [pair.a, pair.b].into_iter().flat_map(users).filter(is_its).any(|user| user.role() == Role::Bystander)
+    };
+    mapped.iter().filter(|mapping| !is_bystander(mapping)).copied().collect()
 }
 
 /// Whether each of these processes has the database and the `-wal` open that the path leads to.

@@ -8,7 +8,6 @@ use crate::evidence::{LockState, LocksView, MountAccess, Observation};
 use crate::finding::surroundings::{MayWrite, may_write};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{HeldBack, Identity, NotReached, Part, Recorded, Unseen, What};
-use crate::wal::EndReason;
 
 /// Whether each side could make the `-shm` in the folder, and use it in WAL mode.
 ///
@@ -103,9 +102,10 @@ pub(super) fn held_back(pair: &Pair<'_>) -> Option<HeldBack> {
 /// SQLITE_IOERR_SHORT_READ, until all processes have ended. Those that have the removed `-wal` open go on. Held by
 /// `a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths`.
 fn is_without_its_wal(side: &Side) -> bool {
+    let files = &side.evidence.files;
+    let removed = matches!(files.wal, Observation::Missing { .. }) && files.shm.value().is_some();
     // A capture that is not of one moment may have seen the -shm before and the -wal after it was cut off.
-    let seen_together = side.stable || side.wal.end_reason == EndReason::NoFile;
-    seen_together && keeps_alive(side.evidence.locks.value()) && history::lost(side)
+    keeps_alive(side.evidence.locks.value()) && (removed || side.stable && history::lost(side))
 }
 
 /// Whether a process of this side can use the `-shm` that is there: it can write to it, or somebody keeps it alive.

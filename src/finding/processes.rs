@@ -128,6 +128,12 @@ pub(super) fn of_another_database(evidence: &Evidence) -> BTreeSet<u32> {
     of_others(evidence, |mapping| mapping.database_open).iter().map(|mapping| mapping.pid).collect()
 }
 
+/// Processes that use this wal-index with another `-wal` than the path leads to.
+#[must_use]
+pub fn on_another_wal(evidence: &Evidence) -> Vec<Process> {
+    of_mappings(&of_others(evidence, |mapping| mapping.wal_open))
+}
+
 /// Processes that still use a database or a `-wal` that was replaced.
 fn of_another_file(label: &str, evidence: &Evidence) -> Option<Finding> {
     let database = of_others(evidence, |mapping| mapping.database_open);

@@ -254,6 +254,9 @@ fn not_at_work(why: &NotAtWork, names: Names<'_>) -> String {
         NotAtWork::FileUnseen(who, file, side) => {
             format!("whether {} has the {} of {} open was not seen", process(who), file.name(), names.of(*side))
         }
+        NotAtWork::Bystanders(side) => {
+            format!("on {} only programs that look at the files have the -shm mapped", names.of(*side))
+        }
         NotAtWork::NamedProcess(pid, side) => {
             format!("process {pid} of {} does not map the -shm itself", names.of(*side))
         }

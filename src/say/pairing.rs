@@ -149,15 +149,26 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             processes(all),
             names.of(*side)
         ),
+        HeldBack::OtherWal(side, all) => format!(
+            "The paths lead to one wal-index, but {} on {} uses it with another -wal than the path leads to: the -wal was removed or replaced while it was in use. What such a process commits, nobody else reads, and others can get a disk I/O error. Copy the -wal that it has open from /proc/PID/fd before it ends, then stop it.",
+            processes(all),
+            names.of(*side)
+        ),
         HeldBack::MayBeElsewhere(side, all) => format!(
             "The paths lead to one wal-index, but {} on {} has the database locked, holds no lock on this -shm, and holds that of another one which belongs to no other database that it has locked. Stop it, or look as root, to see which it uses.",
             processes(all),
             names.of(*side)
         ),
-        HeldBack::OnOneOther(inode, all) => format!(
-            "{} have one wal-index mapped ({inode}) and share its memory and its locks, but it was deleted or replaced: no path leads to it. Whoever opens the database next uses another one, and overwrites what they commit. Let nothing open the database, stop these processes, keep a copy of all files, then start them again.",
-            capital(&processes(all))
-        ),
+        HeldBack::OnOneOther(inode, all) => match all.as_slice() {
+            [one] => format!(
+                "{} uses a wal-index ({inode}) to which no path of these sides leads, and nobody was seen who uses another one. Whoever opens the database next uses another one, and overwrites what it commits. Let nothing open the database, stop this process, keep a copy of all files, then start it again.",
+                capital(&processes(std::slice::from_ref(one)))
+            ),
+            _ => format!(
+                "{} use one wal-index ({inode}) and share its memory and its locks, but no path of these sides leads to it: it was deleted, replaced, or lies elsewhere. Whoever opens the database next uses another one, and overwrites what they commit. Let nothing open the database, stop these processes, keep a copy of all files, then start them again.",
+                capital(&processes(all))
+            ),
+        },
         HeldBack::MadeAnew(side, all) => format!(
             "The paths lead to one wal-index now, but the -shm that {} on {} had in use is not there any more, and nobody saw the process end: if it goes on, it is cut off. Capture again on both sides, or compare live.",
             processes(all),

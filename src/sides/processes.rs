@@ -87,6 +87,8 @@ pub enum HeldBack {
     OnReplacedFiles(SideIndex, Vec<Process>),
     /// Processes use the wal-index of this side with another database file than its path leads to.
     OtherDatabase(SideIndex, Vec<Process>, Option<OtherDatabase>),
+    /// Processes use the wal-index of this side with another `-wal` than its path leads to.
+    OtherWal(SideIndex, Vec<Process>),
     /// Processes may use another wal-index for this database.
     MayBeElsewhere(SideIndex, Vec<Process>),
     /// The processes of both sides have one wal-index mapped to which no path leads any more.
@@ -104,6 +106,7 @@ impl HeldBack {
             Self::Contradicted(_) | Self::Rollback(_) | Self::Exclusive(..) | Self::ReadOnly(_) => true,
             Self::OnReplacedFiles(..)
             | Self::OtherDatabase(..)
+            | Self::OtherWal(..)
             | Self::MayBeElsewhere(..)
             | Self::OnOneOther(..)
             | Self::WithoutItsWal(_)
@@ -278,6 +281,8 @@ pub enum NotAtWork {
     OtherFile(Process, Part, SideIndex),
     /// Whether a process has this file of its side open was not seen.
     FileUnseen(Process, Part, SideIndex),
+    /// Only programs that look at the files map the `-shm` on this side: no SQLite.
+    Bystanders(SideIndex),
     /// The process that the user named does not map the `-shm` itself.
     NamedProcess(u32, SideIndex),
     /// Both sides are in one mount namespace, and only one process that maps the `-shm` was seen there.

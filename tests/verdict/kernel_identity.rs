@@ -278,12 +278,15 @@ fn a_database_that_may_have_been_replaced_or_was_not_seen_leaves_one_shm_without
 }
 
 #[test]
-fn one_shm_with_no_wal_on_either_side_is_proven() {
-    let mut sides = pair();
-    for side in &mut sides {
-        side.evidence.files.wal = Observation::missing("ENOENT");
+fn one_shm_with_no_wal_on_either_side_is_proven_unless_somebody_uses_it() {
+    for (switch, sharing) in [(LockState::Free, Answer::Proven), (LockState::Shared, Answer::Undecided)] {
+        let mut sides = pair();
+        for side in &mut sides {
+            side.evidence.files.wal = Observation::missing("ENOENT");
+            side.evidence.locks = Observation::seen(locks(switch));
+        }
+        assert_eq!(compare(&sides, false).verdict.sharing, sharing);
     }
-    assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
 }
 
 #[test]

@@ -389,6 +389,8 @@ fn a_beacon_alone_proves_nothing_and_with_one_identity_memory_and_locks() {
     }
     let [mut side, _] = pair();
     side.evidence.files.wal = Observation::missing("ENOENT");
+    assert_eq!(probe(Met::SameIdentity(&side), &live()).sharing, Answer::Undecided, "its -shm is in use");
+    side.evidence.locks = Observation::seen(locks(LockState::Free));
     assert_eq!(probe(Met::SameIdentity(&side), &live()).sharing, Answer::Proven);
     let [side, _] = fuse();
     let verdict = probe(Met::SameIdentity(&side), &live());

@@ -311,6 +311,7 @@ fn an_exclusive_lock_of_somebody_who_is_not_visible_leaves_it_open() {
 fn processes_that_all_keep_one_deleted_wal_index_share_it_and_leave_the_paths_open() {
     let deleted = |sides: &mut [Side; 2]| {
         for (side, pid) in sides.iter_mut().zip([11, 12]) {
+            side.evidence.locks = Observation::seen(locks(LockState::Free));
             let namespace = format!("mnt:[{pid}]");
             seen(&mut side.evidence.mappings).mappings = vec![cut_off(pid, &namespace, 70)];
             let inode = Some(cut_off(pid, &namespace, 70).inode);
@@ -332,7 +333,10 @@ fn processes_that_all_keep_one_deleted_wal_index_share_it_and_leave_the_paths_op
             assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
             assert_eq!(codes(&comparison), ["split_brain", "split_brain"]);
             let told = explained(&comparison);
-            assert!(told.contains("share its memory and its locks") && told.contains("no path leads to it"), "{told}");
+            assert!(
+                told.contains("share its memory and its locks") && told.contains("no path of these sides leads to it"),
+                "{told}"
+            );
         }
     }
     // One more process, on what the path leads to, or on a third one.
@@ -384,6 +388,6 @@ fn a_wal_index_in_use_without_its_wal_is_shared_and_proves_nothing_of_who_opens_
     moving.iter_mut().for_each(|side| side.stable = false);
     assert_eq!(said(&moving), whole, "the -shm and the -wal were not seen at one moment");
     let mut removed = moving;
-    removed.iter_mut().for_each(|side| side.wal = walscope::wal::WalFacts::absent());
+    removed.iter_mut().for_each(|side| side.evidence.files.wal = Observation::missing("ENOENT"));
     assert_eq!(said(&removed), without);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use walscope::evidence::live::Mapper;
-use walscope::evidence::{CutOff, FileOpen, Mapping, Root};
+use walscope::evidence::{Access, CutOff, DatabaseLock, FileOpen, Mapping, Root, SwitchLock};
 use walscope::report::finding::FindingDocument;
 
 #[test]
@@ -145,16 +145,21 @@ fn another_path_or_another_namespace_is_no_split_brain() {
 #[test]
 fn a_process_that_stays_on_a_deleted_shm_refutes() {
     for how in 0..2 {
-        let mut sides = pair();
-        seen(&mut sides[0].evidence.mappings).mappings[0].cut_off = Some(CutOff::Path);
-        match how {
-            0 => with_shm(&mut sides[0], |shm| shm.links = 0),
-            _ => sides[0].evidence.paths_unchanged = false,
+        for (inode, sharing, subject) in
+            [(70, Answer::Refuted, Subject::Mappings), (SHM_INODE, Answer::Undecided, Subject::Paths)]
+        {
+            let mut sides = pair();
+            let own = seen(&mut sides[0].evidence.mappings);
+            (own.mappings[0].inode.inode, own.mappings[0].cut_off) = (inode, Some(CutOff::Path));
+            match how {
+                0 => with_shm(&mut sides[0], |shm| shm.links = 0),
+                _ => sides[0].evidence.paths_unchanged = false,
+            }
+            let comparison = compare(&sides, false);
+            assert_eq!(comparison.verdict.sharing, sharing, "the other side's process uses {SHM_INODE}");
+            assert_eq!(comparison.verdict.subject, subject);
+            assert_eq!(codes(&comparison), ["split_brain", "shm_deleted"]);
         }
-        let comparison = compare(&sides, false);
-        assert_eq!(comparison.verdict.sharing, Answer::Refuted);
-        assert_eq!(comparison.verdict.subject, Subject::Mappings);
-        assert_eq!(codes(&comparison), ["split_brain", "shm_deleted"]);
     }
 }
 
@@ -178,10 +183,49 @@ fn a_process_that_had_a_shm_mapped_while_it_was_deleted_refutes_nothing() {
 fn a_process_that_keeps_a_shm_which_is_no_longer_there_refutes() {
     let mut sides = pair();
     sides[0].evidence.files.shm = Observation::missing("ENOENT");
-    seen(&mut sides[0].evidence.mappings).mappings[0].cut_off = Some(CutOff::Path);
+    let own = seen(&mut sides[0].evidence.mappings);
+    (own.mappings[0].inode.inode, own.mappings[0].cut_off) = (70, Some(CutOff::Path));
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Refuted);
     assert_eq!(codes(&comparison), ["split_brain"]);
+}
+
+#[test]
+fn a_process_that_is_cut_off_alone_has_nobody_with_whom_it_does_not_share() {
+    let mut sides = pair();
+    let own = seen(&mut sides[0].evidence.mappings);
+    (own.mappings[0].inode.inode, own.mappings[0].cut_off) = (70, Some(CutOff::Path));
+    for side in &mut sides {
+        side.evidence.locks = Observation::seen(locks(LockState::Free));
+        seen(&mut side.evidence.users).users.clear();
+    }
+    assert_eq!(compare(&sides, true).verdict.sharing, Answer::Refuted, "the other process uses the -shm of the path");
+    seen(&mut sides[1].evidence.mappings).mappings.clear();
+    let comparison = compare(&sides, true);
+    assert_eq!((comparison.verdict.sharing, comparison.verdict.memory), (Answer::Undecided, Answer::Proven));
+    assert_eq!(codes(&comparison), ["split_brain"]);
+    sides[1].evidence.locks = Observation::seen(locks(LockState::Shared));
+    assert_eq!(compare(&sides, true).verdict.sharing, Answer::Refuted, "somebody uses the -shm of the path");
+}
+
+#[test]
+fn programs_that_only_look_at_the_files_of_a_side_are_no_processes_at_work() {
+    let mut sides = pair();
+    let user = &mut seen(&mut sides[1].evidence.users).users[0];
+    (user.database, user.wal, user.mapped) = (Access::ReadOnly, Access::ReadOnly, Access::ReadOnly);
+    (user.database_lock, user.dead_man_switch) = (DatabaseLock::None, SwitchLock::NotHeld);
+    let comparison = compare(&sides, true);
+    assert_eq!((comparison.verdict.sharing, comparison.verdict.subject), (Answer::Proven, Subject::Paths));
+    assert_eq!(codes(&comparison), [""; 0]);
+}
+
+#[test]
+fn a_process_that_uses_the_wal_index_with_another_wal_leaves_it_undecided() {
+    let mut sides = pair();
+    seen(&mut sides[1].evidence.mappings).mappings[0].wal_open = FileOpen::NotOpen;
+    let comparison = compare(&sides, true);
+    assert_eq!((comparison.verdict.sharing, comparison.verdict.memory), (Answer::Undecided, Answer::Proven));
+    assert_eq!(codes(&comparison), ["wal_index_shared_wal_not"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use walscope::bundle::Capture;
-use walscope::compare::{About, Answer, Comparison, Kind, Says, Side, Subject, compare};
+use walscope::compare::{About, Answer, Comparison, HeldBack, Kind, Says, Side, Subject, compare};
 
 use crate::common::random::Random;
 use crate::pieces::PIECES;
@@ -18,6 +18,17 @@ fn side(bundle: &Path) -> Option<Side> {
 fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
     let proves = comparison.verdict.because().filter(|item| item.says == Says::Proves && item.about.covers(aspect));
     proves.map(|item| item.kind).collect()
+}
+
+/// Whether it is running processes that go on with something else than the paths lead to.
+fn of_processes(why: &HeldBack) -> bool {
+    matches!(
+        why,
+        HeldBack::OnReplacedFiles(..)
+            | HeldBack::OnOneOther(..)
+            | HeldBack::OtherWal(..)
+            | HeldBack::MayBeElsewhere(..)
+    )
 }
 
 /// What some subsets of two bundles say more than all of it.
@@ -47,7 +58,10 @@ pub fn stronger(bundles: &[PathBuf; 2], random: &mut Random) -> Vec<String> {
         // that stood before, too: it is about the paths, and says so.
         let of_paths_only = (full.verdict.subject, less.verdict.subject) == (Subject::Mappings, Subject::Paths);
         let fewer_refute = (before, after) == (Answer::Refuted, Answer::Proven) && of_paths_only;
-        if after != before && after != Answer::Undecided && !fewer_refute {
+        let one = (full.verdict.memory, full.verdict.locks) == (Answer::Proven, Answer::Proven);
+        let by_processes = full.verdict.pairs.iter().any(|pair| pair.held_back.as_ref().is_some_and(of_processes));
+        let fewer_hold_back = one && by_processes && (after, less.verdict.subject) == (Answer::Proven, Subject::Paths);
+        if after != before && after != Answer::Undecided && !fewer_refute && !fewer_hold_back {
             let held_back = full.verdict.pairs.iter().find_map(|pair| pair.held_back.as_ref());
             let held_back = held_back.map_or(String::new(), |why| format!(", held back by {why:?},"));
             wrong.push(format!(

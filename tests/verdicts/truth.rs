@@ -1,8 +1,8 @@
 //! What is true, by SQLite: who refuses whom a lock, and who sees whose commits.
 //!
-//! First the running processes are tried on each other with the connections that they have. Then a new process opens each
-//! side's path, and is tried on the other new one and on the running ones. New processes are killed, so that their end
-//! closes nothing.
+//! First a new process opens each side's path, and both are tried on each other. Then the running processes are tried on
+//! each other with the connections that they have, and on the new ones. New processes are killed, so that their end closes
+//! nothing.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -162,9 +162,24 @@ fn opened(side: &Side, path: &Path, pipes: &Path) -> (Told, Reply) {
     (told, mode)
 }
 
-fn of_new(sides: &[Side; 2], pipes: &Path, log: &mut Vec<String>) -> (Paths, [Told; 2]) {
-    let [(mut a, a_mode), (mut b, b_mode)] = sides.each_ref().map(|side| opened(side, &side.path, pipes));
-    let mut shared = both_ways(&mut a, &mut b);
+/// New connections of both sides, and what they see of each other.
+struct New {
+    told: [Told; 2],
+    modes: [Reply; 2],
+    shared: Shared,
+}
+
+impl New {
+    fn open(sides: &[Side; 2], pipes: &Path) -> Self {
+        let [(mut a, a_mode), (mut b, b_mode)] = sides.each_ref().map(|side| opened(side, &side.path, pipes));
+        let shared = both_ways(&mut a, &mut b);
+        Self { told: [a, b], modes: [a_mode, b_mode], shared }
+    }
+}
+
+/// What new connections find. Their checkpoint comes last: it can destroy what others have who do not share.
+fn of_new(new: New, log: &mut Vec<String>) -> (Paths, [Told; 2]) {
+    let New { told: [mut a, mut b], modes: [a_mode, b_mode], mut shared } = new;
     if let (Shared::Yes, no @ Shared::No(_)) = (&shared, one_database(&mut a, &mut b)) {
         shared = no;
     }
@@ -189,6 +204,8 @@ impl Truth {
             }
             let _ = user.told.ask("sql ROLLBACK");
         }
+        // Before the running processes write: who uses a removed file can spoil what those find who come later.
+        let new = New::open(sides, pipes);
         let counting: Vec<usize> = (0..users.len()).filter(|at| users[*at].counts()).collect();
         let (mut apart, mut together) = (Vec::new(), Vec::new());
         for (n, i) in counting.iter().enumerate() {
@@ -219,7 +236,7 @@ impl Truth {
                 Shared::Yes => {}
             }
         }
-        let (paths, mut new) = of_new(sides, pipes, &mut log);
+        let (paths, mut new) = of_new(new, &mut log);
         let (mut with_new, mut cut_off) = (Vec::new(), Vec::new());
         let idle = (0..users.len()).filter(|at| users[*at].kind == Kind::Idle);
         // Who is idle opens the rest of the files now.
@@ -244,7 +261,7 @@ impl Truth {
             Paths::Unknown(why) => {
                 // Whoever holds the database must go before anybody else can open it.
                 users.iter_mut().for_each(|user| user.told.kill());
-                match of_new(sides, pipes, &mut log).0 {
+                match of_new(New::open(sides, pipes), &mut log).0 {
                     Paths::Shared | Paths::NoIndex(_) => Paths::NoIndex(why),
                     other => other,
                 }
