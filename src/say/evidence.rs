@@ -198,11 +198,15 @@ fn mappings(fact: &MappingFact, names: Names<'_>) -> String {
 
 fn mappers(side: &Mappers, names: Names<'_>) -> String {
     let unseen = [
-        (u64::from(side.processes_denied), "more processes could not be looked at"),
-        (side.mappings_not_listed, "more mappings are not listed"),
-        (side.mappings_unknown, "more mappings could not be looked at"),
+        (u64::from(side.processes_denied), ["process", "processes"], "could not be looked at"),
+        (side.mappings_not_listed, ["mapping is", "mappings are"], "not listed"),
+        (side.mappings_unknown, ["mapping", "mappings"], "could not be looked at"),
     ];
-    let unseen: String = unseen.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(" ({n} {what})")).collect();
+    let unseen = unseen.iter().filter(|(n, ..)| *n > 0);
+    let told = |(n, [one, many], what): &(u64, [&str; 2], &str)| {
+        format!(" ({n} more {} {what})", if *n == 1 { one } else { many })
+    };
+    let unseen: String = unseen.map(told).collect();
     format!("by {} on {}{unseen}", processes(&side.processes), names.of(side.side))
 }
 

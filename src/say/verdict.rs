@@ -158,7 +158,7 @@ fn unless(assuming: &[Assumption]) -> String {
 /// The command that leaves nothing to be taken for granted.
 fn exclude(assuming: &[Assumption]) -> Option<String> {
     (!assuming.is_empty()).then(|| {
-        "To exclude copies, capture one side with walscope snapshot --hold, and the other while that is held; or compare live."
+        "To exclude copies, capture one side with walscope snapshot --hold=60, and the other while that is held; or compare live."
             .to_owned()
     })
 }

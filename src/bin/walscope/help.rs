@@ -12,9 +12,10 @@ What to look at:
 pub const WALSCOPE: &str = "\
 Exit codes:
   0  answered; compare, probe, lab: sharing proven
-  1  a finding at or above --fail-on; compare, probe, lab: refuted
+  1  a finding at or above --fail-on; compare, probe, lab: refuted;
+     snapshot: not of one moment
   2  could not answer
-  3  compare, probe, lab: undecided
+  3  compare, probe, lab: undecided; compare --strict: proven on an assumption
 
 Examples:
   The two-container experiment on this machine, judged:
@@ -45,6 +46,8 @@ Classes of frames:
   uncommitted  its checksum follows, but no commit comes after it
   residue      of this generation, after a break of the chain
   stale        of an older generation, in the database since the restart
+  superseded   committed, and written again by a later frame (--superseded)
+  torn         a part of a frame at the end of the file
   unwritten    zero bytes: the file grew before frames were written
 
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.

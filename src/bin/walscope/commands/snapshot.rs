@@ -56,7 +56,7 @@ pub struct SnapshotArgs {
     /// Milliseconds between two samples
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     interval: u32,
-    /// Hold a lock beacon on the -shm from before the capture on, and after the bundle is whole: until standard input ends or a signal, or for SECONDS. A capture of another side that is made meanwhile sees it, which shows that both met
+    /// Hold a lock beacon on the -shm from before the capture on, and after the bundle is whole: for SECONDS (--hold=60), or without a number until a signal, or until standard input ends if that is a pipe. A capture of another side that is made meanwhile sees it, which shows that both met
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     hold: Option<Option<u32>>,
     /// Replace FILE if it exists

@@ -13,6 +13,7 @@ use clap::Subcommand;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
+use crate::help;
 use crate::options::Global;
 
 /// Arguments of `probe`.
@@ -29,6 +30,7 @@ const TOKEN: &str = "walscope";
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Action {
+    #[command(after_help = help::PROBE)]
     /// Hold a lock beacon on the -shm and print its nonce, until standard input ends; the exit code is 3, because only `seek` learns the verdict
     Hold {
         /// The database
@@ -40,6 +42,7 @@ enum Action {
         #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
         seconds: Option<u32>,
     },
+    #[command(after_help = help::PROBE)]
     /// Look once for the beacon that another side holds
     Seek {
         /// The database
@@ -51,6 +54,7 @@ enum Action {
         #[arg(long, value_name = "WORD", default_value = TOKEN)]
         token: String,
     },
+    #[command(after_help = help::PROBE)]
     /// Run this on both sides: they find each other by lock beacons on the -shm, or try a scratch file in a folder
     Meet {
         /// A database, or a folder in which both sides map a scratch file that is removed at the end
