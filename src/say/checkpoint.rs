@@ -1,9 +1,9 @@
 //! The checkpoint in one or two sentences: what is the case, and what to do.
 
-use super::users;
+use super::{rescue, users};
 use crate::evidence::{Holder, LockSlot};
-use crate::finding::value::UsersFound;
-use crate::finding::{Finding, Found};
+use crate::finding::value::{Apart, UsersFound};
+use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt, Restart};
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
@@ -13,6 +13,8 @@ use crate::wal::{EndReason, WalFacts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sentence {
+    /// Processes use other files than the paths lead to: a checkpoint would mix them.
+    DoNotCheckpoint,
     /// The files were replaced while they were read.
     Replaced,
     /// The wal-index in use cannot be judged.
@@ -67,9 +69,12 @@ pub enum Sentence {
     RestAsFarAsSeen,
 }
 
-/// The kind of the sentence for these facts.
+/// The kind of the sentence for these facts. `beside` are the findings of the same look.
 #[must_use]
-pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
+pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> Sentence {
+    if other_files(beside).is_some() {
+        return Sentence::DoNotCheckpoint;
+    }
     match &facts.basis {
         Basis::Replaced => Sentence::Replaced,
         Basis::Doubted(doubt) => Sentence::Doubted(*doubt),
@@ -123,11 +128,13 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
     let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
     let all = frames(*committed);
     let unseen = unprotected(beside);
-    let said = match sentence(facts, wal) {
+    let kind = sentence(facts, wal, beside);
+    let said = match kind {
+        Sentence::DoNotCheckpoint => do_not_checkpoint(beside),
         Sentence::Replaced => "The files were replaced while they were read: a connection closed as the last one, or \
                                another file was put in their place. Look again."
             .to_owned(),
-        Sentence::Doubted(why) => doubt(why).to_owned(),
+        Sentence::Doubted(why) => doubt(why, wal),
         Sentence::WithoutIndex => without_index(facts),
         Sentence::NoWal => "There is no -wal: nothing waits for a checkpoint.".to_owned(),
         Sentence::HeaderUnusable => format!(
@@ -217,10 +224,40 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         }
     };
     let said = match &facts.basis {
-        Basis::AtRest { attempted, seen } => said + &reservations(facts, wal, *attempted, *seen, &unseen),
+        Basis::AtRest { attempted, seen } if kind != Sentence::DoNotCheckpoint => {
+            said + &reservations(kind, facts, wal, *attempted, *seen, &unseen)
+        }
         _ => said,
     };
     unseen.iter().fold(said, |said, (users, does)| format!("{said} But {users} {does}."))
+}
+
+/// Why no checkpoint should run: the first error finding that says that processes use other files than the paths lead to.
+fn other_files(beside: &[Finding]) -> Option<&'static str> {
+    let reason = |finding: &Finding| match &finding.found {
+        Found::WalIndexSharedDatabaseNot { apart: Apart::Process { .. } } => {
+            Some("a process uses this wal-index with another database file: a checkpoint would mix two databases")
+        }
+        Found::WalIndexSharedDatabaseNot { .. } => {
+            Some("two databases have this wal-index: a checkpoint would mix them")
+        }
+        Found::WalIndexSharedWalNot { .. } => {
+            Some("this wal-index is in use with another -wal: a checkpoint would copy frames of the wrong file")
+        }
+        Found::WorkerOnReplacedFiles { .. } => {
+            Some("a process goes on with files that were replaced: a checkpoint would mix old and new files")
+        }
+        Found::SplitBrain { .. } => Some(
+            "running processes use another wal-index for this database: a checkpoint does not see their locks and commits",
+        ),
+        _ => None,
+    };
+    beside.iter().filter(|finding| finding.severity == Severity::Error).find_map(reason)
+}
+
+/// The finding has the whole advice, and stands on the same page.
+fn do_not_checkpoint(beside: &[Finding]) -> String {
+    format!("Do not checkpoint: {}. {}", other_files(beside).unwrap_or_default(), rescue::SEE_FINDING)
 }
 
 /// That no lock shows a reader. Where processes are known whose reads no lock shows, it is only about locks.
@@ -260,6 +297,7 @@ fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
 /// What is added if nobody is known to have the `-shm` open: what a `-shm` that was left over shows, what was not seen,
 /// and what an examiner would lose.
 fn reservations(
+    kind: Sentence,
     facts: &CheckpointFacts,
     wal: &WalFacts,
     attempted: Option<FrameNumber>,
@@ -278,7 +316,7 @@ fn reservations(
         }
     };
     let unseen = if seen { "" } else { " The locks were not seen, so readers in the way cannot be told." };
-    let reserved = match sentence(facts, wal) {
+    let reserved = match kind {
         Sentence::RestCopied | Sentence::RestInterrupted | Sentence::RestSomeWait => format!("{leftover}{unseen}"),
         Sentence::RestAsFarAsSeen => unseen.to_owned(),
         _ => String::new(),
@@ -297,36 +335,46 @@ fn in_no_commit(state: CheckpointState, wal: &WalFacts) -> String {
 }
 
 /// Why a wal-index in use is not used for the answer.
-fn doubt(doubt: Doubt) -> &'static str {
-    match doubt {
-        Doubt::Recovering => "Somebody is recovering the wal-index from the WAL at this moment. Look again.",
-        Doubt::Unreadable => {
-            "Somebody has the -shm open, but its head could not be read: it is missing or shorter than 136 bytes. \
-             Look again; if it stays so, the files are not the ones in use."
-        }
-        Doubt::Torn => {
+fn doubt(doubt: Doubt, wal: &WalFacts) -> String {
+    let (why, advice) = match doubt {
+        Doubt::Recovering => ("Somebody is recovering the wal-index from the WAL at this moment. Look again.", ""),
+        Doubt::Unreadable => (
+            "Somebody has the -shm open, but its head could not be read: it is missing or shorter than 136 bytes. Look \
+             again; if it stays so, the files are not the ones in use.",
+            "",
+        ),
+        Doubt::Torn => (
             "The two copies of the wal-index header differ, or their checksum is wrong, while somebody has it open: a \
-             commit or a recovery was under way. Look again; SQLite itself would recover if it stays so."
-        }
-        Doubt::OtherVersion => {
+             commit or a recovery was under way. Look again; SQLite itself would recover if it stays so.",
+            "",
+        ),
+        Doubt::OtherVersion => (
             "The wal-index in use says another version than the only one there is: SQLite cannot open the database while \
-             somebody has it open. Copy the database, -wal and -shm, and close every connection: the next to open the \
-             database makes it anew."
-        }
-        Doubt::OtherGeneration => {
-            "The wal-index in use speaks of another generation of the WAL than this -wal has. Look again; if it stays \
-             so, the -wal and the -shm do not belong together, and nothing should write here before that is understood."
-        }
-        Doubt::Truncated => {
+             somebody has it open.",
+            rescue::OTHER_VERSION,
+        ),
+        Doubt::OtherGeneration if wal.end_reason == EndReason::NoFile => (
+            "The wal-index in use counts frames, and there is no -wal: it was deleted or renamed while it was in use. Do \
+             not checkpoint.",
+            rescue::START_AGAIN,
+        ),
+        Doubt::OtherGeneration => (
+            "The wal-index in use speaks of another generation of the WAL than this -wal has. Look again. If it stays so, \
+             the -wal and the -shm do not belong together: do not checkpoint.",
+            rescue::START_AGAIN,
+        ),
+        Doubt::Truncated => (
             "The -wal does not have the frames that the wal-index in use counts. Look again; if it stays so, the -wal was \
-             cut short, and the commits in those that are not in the database are lost: copy the database, -wal and \
-             -shm at once, stop every process that has it open, and find what truncates the -wal."
-        }
-        Doubt::BackfillBeyondEnd => {
+             cut short, and the commits in those that are not in the database are lost.",
+            rescue::TRUNCATED,
+        ),
+        Doubt::BackfillBeyondEnd => (
             "The wal-index claims more copied frames than committed ones, which SQLite never writes. Look again; if it \
-             stays so, the -shm is damaged: close every connection, and the next to open the database rebuilds it."
-        }
-    }
+             stays so, the -shm is damaged.",
+            rescue::LIVE,
+        ),
+    };
+    if advice.is_empty() { why.to_owned() } else { format!("{why} {advice}") }
 }
 
 /// The sentence if a process has the database open and does not use the `-shm`.

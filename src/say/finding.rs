@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names};
-use super::{identity, sides, unseen};
+use super::{identity, rescue, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
@@ -28,19 +28,14 @@ pub struct Told {
     pub advice: &'static str,
 }
 
-/// What to do about a wal-index in use that is wrong.
-const LIVE: &str = "Copy the database, -wal and -shm before anything closes or checkpoints it; then stop every process that has it open, and let the next one rebuild the wal-index from the WAL.";
 /// What to do about a wal-index that no process was seen to use.
 const LEFT: &str =
     "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
 /// What to do about damage within the WAL: only the -shm still shows the commits after it.
 const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
-/// What to do about processes that use other files than the path leads to.
-const START_AGAIN: &str = "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again. Never delete or replace one of the files while it is in use.";
-/// What to do about a database that is open under two names.
-const ONE_NAME: &str = "Stop every process that has the database open, keep a copy of the database and of every -wal and -shm, then start them again so that all reach the database in one folder under one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind.";
-/// What to do about one wal-index over two sets of files.
-const ONE_FOLDER: &str = "Stop every process that has either database open and keep a copy of all files. Then mount the folder that holds the database, with everything in it, from one place into every container; never mount or link a -shm by itself.";
+/// What to do about a wal-index that is left over, if there is no WAL either.
+const LEFT_WITHOUT_WAL: &str =
+    "Nothing to do if nobody has the database open: the next to open it makes the wal-index anew.";
 
 /// The sentences of one finding.
 #[must_use]
@@ -75,7 +70,7 @@ fn title(found: &Found) -> &'static str {
 
 /// Detail and advice.
 fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
-    let rebuild = if finding.severity >= Severity::Warning { LIVE } else { LEFT };
+    let rebuild = if finding.severity >= Severity::Warning { rescue::LIVE } else { LEFT };
     let torn = match finding.severity {
         Severity::Info => "A writer is at work: look again.",
         Severity::Notice => "Nothing to do: the first connection to open the database recovers the wal-index.",
@@ -115,11 +110,11 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         }),
         Found::DatabaseFileMount { .. } => (
             "The database is a mount of its own; -wal and -shm are made in the folder beneath it and are nobody else's. Two containers that mount the file this way share the database and neither wal-index nor WAL: commits are lost, and integrity_check does not notice.".into(),
-            "Mount the folder that holds the database instead of the file.",
+            rescue::FILE_MOUNT,
         ),
         Found::DatabaseHardLinked { links } => (
             format!("{links} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.").into(),
-            "Open it by one name everywhere, and remove the others: find FOLDER -xdev -samefile DATABASE lists them.",
+            rescue::HARD_LINKED,
         ),
         Found::DatabaseHeldExclusively { users } => (
             format!("{} holds the whole database exclusively: nobody else can open or checkpoint it, and there may be no wal-index to share.", users_found(users)).into(),
@@ -131,7 +126,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
-            "Mount the folder that holds the database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal and -shm behind.",
+            rescue::TWO_INDEXES,
         ),
         Found::DatabaseSymlinked { leads_to, .. } => (
             format!("The name leads to {leads_to}, and -wal and -shm lie beside that. Another container may resolve the same name to another place.").into(),
@@ -214,7 +209,14 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 Some(salts) => format!("the WAL's header has {salts}"),
                 None => format!("there is no WAL header ({wal_size} bytes)"),
             };
-            (format!("It counts {mx_frame} frames under the salts {shm_salts}, but {has}.").into(), rebuild)
+            let advice = match (wal_salts, finding.severity >= Severity::Warning) {
+                (None, true) => rescue::NO_WAL,
+                // There is a -wal, but it may be another one than those that processes have open.
+                (Some(_), true) => rescue::START_AGAIN,
+                (None, false) => LEFT_WITHOUT_WAL,
+                (Some(_), false) => LEFT,
+            };
+            (format!("It counts {mx_frame} frames under the salts {shm_salts}, but {has}.").into(), advice)
         }
         Found::ShmPagesWrong { wrong, compared, .. } => (
             format!("{wrong} of {compared} frames hold another page than their entry says.").into(),
@@ -231,7 +233,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::ShmVersionUnsupported { version } => (
             format!("Both copies of its header are intact and say version {version}; 3007000 is the only one there is. As long as somebody has it open, SQLite cannot open the database.").into(),
             if finding.severity == Severity::Error {
-                "Copy the database, -wal and -shm, then stop every process that has it open: the next to open it makes the wal-index anew. Find out what wrote this one."
+                rescue::OTHER_VERSION
             } else {
                 LEFT
             },
@@ -317,7 +319,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             let header = if *has_header { "" } else { " and no header" };
             (
                 format!("The wal-index counts {counted} frames, which take {needed} bytes, {backfilled} of them in the database; the WAL has {found} bytes{header}. {lost}").into(),
-                "Copy the database, -wal and -shm at once, then stop every process that has it open. What was in the lost frames comes only from a backup or from those who wrote it. Then find what truncates the -wal: a `>` in a script, log rotation, a restore over files in use.",
+                rescue::TRUNCATED,
             )
         }
         Found::WalVersionUnsupported { format_version } => (
@@ -330,7 +332,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::WorkerOnReplacedFiles { users } => (
             format!("{} has a file locked that lay at the path of this database before, and the path leads to another one now. What it commits, nobody else sees.", users_found(users)).into(),
-            START_AGAIN,
+            rescue::START_AGAIN,
         ),
         Found::WrittenInWalResetRange { sqlite_version } => (
             format!("SQLite {} wrote last. A checkpoint of 3.7.0 to 3.51.2 that meets a restart of the WAL can claim frames that were never copied; the number cannot tell whether a distribution, such as Debian, fixed that under it, nor who else writes.", release(*sqlite_version)).into(),
@@ -354,7 +356,7 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
             let leads = if *leads == Leads::Nowhere { "no file any more" } else { "another file" };
             (
                 format!("{} maps {mapped}, but {path} leads to {leads}: whoever opens the database next uses another wal-index.", processes(all)).into(),
-                "Stop these processes before anything else opens the database, keep a copy of its files, then start them again. Never delete the -shm of a database in use.",
+                rescue::START_AGAIN,
             )
         }
     }
@@ -368,13 +370,13 @@ fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
                 sides::cut_off(cut_off, Names::of_some(&[cut_off.side], &[side]))
             )
             .into(),
-            if split.by_database() { ONE_NAME } else { START_AGAIN },
+            if split.by_database() { rescue::ONE_NAME } else { rescue::START_AGAIN },
         ),
         SplitIndex::Path { path, mapped } => {
             let told: Vec<String> = mapped.iter().map(|(id, all)| format!("{id} by {}", processes(all))).collect();
             (
                 format!("{path} is mapped as {}. They see neither each other's commits nor locks, and overwrite one another.", told.join(", as ")).into(),
-                "Stop every process that has the database open, keep a copy of the database, -wal and -shm, then start them again.",
+                rescue::START_AGAIN,
             )
         }
     }
@@ -384,11 +386,11 @@ fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
     match apart {
         Apart::Process { side, apart, processes } => (
             format!("On {side} {} maps the -shm, and has not the {} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.", words::processes(processes), apart.name()).into(),
-            START_AGAIN,
+            rescue::START_AGAIN,
         ),
         Apart::Pair { sides, files, .. } => (
             format!("The sides share one -shm, but {}. Each side reads frame numbers that the other wrote for other files: content is mixed, and commits are lost.", identity_of(sides, files)).into(),
-            ONE_FOLDER,
+            rescue::ONE_FOLDER,
         ),
     }
 }

@@ -14,6 +14,7 @@ mod look;
 mod pairing;
 #[cfg(feature = "capture")]
 mod reach;
+mod rescue;
 mod sides;
 pub mod unseen;
 pub mod users;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::rescue;
 use super::sides;
 use super::users;
 use super::words::{Names, processes};
@@ -126,55 +127,82 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             names.of(*side)
         ),
         HeldBack::OtherDatabase(side, all, other) => format!(
-            "The paths lead to one wal-index, but {} on {} uses it with another database file{} than the path leads to: the database was renamed, replaced or deleted while the -wal and the -shm stayed. Who opens the path now takes the WAL of another database. Stop every process that has it open, keep a copy of all files, and put database, -wal and -shm together again before anything opens them.",
+            "The paths lead to one wal-index, but {} of {} {} it with another database file{} than the path leads to: the database was renamed, replaced or deleted while the -wal and the -shm stayed. Whoever opens the path now takes the WAL of another database. {}",
             processes(all),
             names.of(*side),
-            other.as_ref().and_then(|other| other.path.as_deref()).map(|path| format!(" ({path})")).unwrap_or_default()
+            verb(all, "uses", "use"),
+            other.as_ref().and_then(|other| other.path.as_deref()).map(|path| format!(" ({path})")).unwrap_or_default(),
+            rescue::START_AGAIN
         ),
         HeldBack::ReadOnly(side) => format!(
             "On {} the -shm can only be read, by the way it is mounted or by its mode, and nobody was seen who keeps it alive: nobody holds its dead-man switch. A process there makes a wal-index of its own, or cannot open the database, until somebody has it open for writing. Let it be written to there, or keep the database open on another side.",
             names.of(*side)
         ),
         HeldBack::WithoutItsWal(side) => format!(
-            "The paths lead to one wal-index, but on {} it counts frames that the -wal there does not have: the -wal was removed or replaced while it was in use. A process that opens the database now gets a disk I/O error, or other rows. Processes that opened it before may have the removed -wal open: copy it from /proc/PID/fd before any of them ends, then stop them.",
-            names.of(*side)
+            "The paths lead to one wal-index, but on {} it counts frames that the -wal there does not have: the -wal was removed or replaced while it was in use. A process that opens the database now gets a disk I/O error, or other rows. Processes that opened it before may have the removed -wal open. {}",
+            names.of(*side),
+            rescue::START_AGAIN
         ),
         HeldBack::Exclusive(side, all) => format!(
-            "{} on {} holds the whole database exclusively: nobody else can open it, and there may be no wal-index to share. It is in exclusive locking mode, or is closing the database as the last connection: compare again when it has ended, or end PRAGMA locking_mode=EXCLUSIVE there.",
+            "{} of {} {} the whole database exclusively: nobody else can open it, and there may be no wal-index to share. {} in exclusive locking mode, or {} closing the database as the last connection: compare again when {} ended, or end PRAGMA locking_mode=EXCLUSIVE there.",
             capital(&processes(all)),
-            names.of(*side)
+            names.of(*side),
+            verb(all, "holds", "hold"),
+            verb(all, "It is", "They are"),
+            verb(all, "is", "are"),
+            verb(all, "it has", "they have")
         ),
         HeldBack::OnReplacedFiles(side, all) => format!(
-            "The paths lead to one wal-index, but {} on {} goes on with files that lay at this path before: what it commits, nobody else sees. Stop it, keep a copy of all files, then start it again.",
+            "The paths lead to one wal-index, but {} of {} {} on with files that lay at this path before: what {}, nobody else sees. {}",
             processes(all),
-            names.of(*side)
+            names.of(*side),
+            verb(all, "goes", "go"),
+            verb(all, "it commits", "they commit"),
+            rescue::START_AGAIN
         ),
         HeldBack::OtherWal(side, all) => format!(
-            "The paths lead to one wal-index, but {} on {} uses it with another -wal than the path leads to: the -wal was removed or replaced while it was in use. What such a process commits, nobody else reads, and others can get a disk I/O error. Copy the -wal that it has open from /proc/PID/fd before it ends, then stop it.",
+            "The paths lead to one wal-index, but {} of {} {} it with another -wal than the path leads to: the -wal was removed or replaced while it was in use. What such a process commits, nobody else reads, and others can get a disk I/O error. {}",
             processes(all),
-            names.of(*side)
+            names.of(*side),
+            verb(all, "uses", "use"),
+            rescue::START_AGAIN
         ),
         HeldBack::MayBeElsewhere(side, all) => format!(
-            "The paths lead to one wal-index, but {} on {} has the database locked, holds no lock on this -shm, and holds that of another one which belongs to no other database that it has locked. Stop it, or look as root, to see which it uses.",
+            "The paths lead to one wal-index, but {} of {} {} the database locked, {} no lock on this -shm, and {} that of another one which belongs to no other database that {} locked. {}",
             processes(all),
-            names.of(*side)
+            names.of(*side),
+            verb(all, "has", "have"),
+            verb(all, "holds", "hold"),
+            verb(all, "holds", "hold"),
+            verb(all, "it has", "they have"),
+            rescue::MAY_BE_ELSEWHERE
         ),
         HeldBack::OnOneOther(inode, all) => match all.as_slice() {
             [one] => format!(
-                "{} uses a wal-index ({inode}) to which no path of these sides leads, and nobody was seen who uses another one. Whoever opens the database next uses another one, and overwrites what it commits. Let nothing open the database, stop this process, keep a copy of all files, then start it again.",
-                capital(&processes(std::slice::from_ref(one)))
+                "{} uses a wal-index ({inode}) to which no path of these sides leads, and nobody was seen who uses another one. Whoever opens the database next uses another one, and overwrites what it commits. {}",
+                capital(&processes(std::slice::from_ref(one))),
+                rescue::START_AGAIN
             ),
             _ => format!(
-                "{} use one wal-index ({inode}) and share its memory and its locks, but no path of these sides leads to it: it was deleted, replaced, or lies elsewhere. Whoever opens the database next uses another one, and overwrites what they commit. Let nothing open the database, stop these processes, keep a copy of all files, then start them again.",
-                capital(&processes(all))
+                "{} use one wal-index ({inode}) and share its memory and its locks, but no path of these sides leads to it: it was deleted, replaced, or lies elsewhere. Whoever opens the database next uses another one, and overwrites what they commit. {}",
+                capital(&processes(all)),
+                rescue::START_AGAIN
             ),
         },
         HeldBack::MadeAnew(side, all) => format!(
-            "The paths lead to one wal-index now, but the -shm that {} on {} had in use is not there any more, and nobody saw the process end: if it goes on, it is cut off. Capture again on both sides, or compare live.",
+            "The paths lead to one wal-index now, but the -shm that {} of {} had in use is not there any more, and nobody saw {} end: if {}, {} cut off. Capture again on both sides, or compare live.",
             processes(all),
-            names.of(*side)
+            names.of(*side),
+            verb(all, "the process", "the processes"),
+            verb(all, "it goes on", "they go on"),
+            verb(all, "it is", "they are")
         ),
     }
+}
+
+/// The form of a verb, or a pronoun with it, for one process or for several.
+fn verb(all: &[Process], one: &'static str, several: &'static str) -> &'static str {
+    if all.len() == 1 { one } else { several }
 }
 
 fn capital(sentence: &str) -> String {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::users;
+use super::{rescue, users};
 use crate::evidence::{MappingProcess, OtherIndex, Role, User};
 use crate::finding::Severity;
 use crate::finding::value::UsersFound;
@@ -39,7 +39,7 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
     }
     (
         format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps: others checkpoint, restart and write while it reads or writes. Commits are lost, and integrity_check may not notice.").into(),
-        "Restart that process. POSIX locks are dropped when a process closes any descriptor of a file: look for code in it that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with the database open.",
+        rescue::WITHOUT_LOCKS,
     )
 }
 

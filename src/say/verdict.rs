@@ -4,6 +4,7 @@ use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
 use super::pairing::{beside, has_suspects, held_back, is_assumed};
 use super::reach::of_folder;
+use super::rescue;
 use super::words::Names;
 use crate::compare::{
     About, Answer, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon,
@@ -193,18 +194,13 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     }
     let facts = facts.join("; ");
     let (what, advice) = match (verdict.subject, path_level) {
-        (Subject::Mappings, false) => (
-            format!("The processes seen on {all} do not all use one wal-index"),
-            "Stop every process that has the database open, keep a copy of all its files, then start them again; never delete or replace a -shm or -wal that is in use.",
-        ),
-        (Subject::Mappings, true) => (
-            format!("The processes seen on {all} do not have one wal-index mapped"),
-            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
-        ),
-        (Subject::Paths, _) => (
-            format!("{all} do not share one wal-index"),
-            "Stop the writers before rows are lost, and mount the folder that holds the database, not the single file and not a copy, from one local file system into every container.",
-        ),
+        (Subject::Mappings, false) => {
+            (format!("The processes seen on {all} do not all use one wal-index"), rescue::START_AGAIN)
+        }
+        (Subject::Mappings, true) => {
+            (format!("The processes seen on {all} do not have one wal-index mapped"), rescue::MOUNT_THE_FOLDER)
+        }
+        (Subject::Paths, _) => (format!("{all} do not share one wal-index"), rescue::MOUNT_THE_FOLDER),
     };
     vec![format!("{what}: {facts}."), advice.to_owned()]
 }
@@ -229,7 +225,8 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         let [a, b] = pair.sides.map(|side| names.of(side));
         let why = identity(&pair.shm, names);
         sentences.push(format!(
-            "{a} and {b} have one -shm, but what it should belong to is two: {why}. Stop the writers before content is lost, and mount the folder that holds the database, with everything in it, from one place into every container."
+            "{a} and {b} have one -shm, but what it should belong to is two: {why}. {}",
+            rescue::ONE_FOLDER
         ));
         return sentences;
     }

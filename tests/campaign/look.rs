@@ -60,7 +60,7 @@ impl Look {
     pub fn check_findings(&self) {
         for finding in &self.findings {
             assert!(finding.severity <= Severity::Notice, "{finding:?}");
-            let said = sentence(&self.facts, &self.wal);
+            let said = sentence(&self.facts, &self.wal, &self.findings);
             assert!(!contradict(said, finding.code()), "{said:?} beside {finding:?}");
         }
     }

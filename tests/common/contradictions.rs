@@ -39,6 +39,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::WalTruncated,
     Code::WalVersionUnsupported,
     Code::WalWithoutDatabase,
+    Code::WorkerOnReplacedFiles,
 ];
 
 /// These say that all is in the database, or that nothing waits.
@@ -85,7 +86,6 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::WalBesideRollbackDatabase,
     Code::WalCommitsBehindBreak,
     Code::WalLargeLittleLive,
-    Code::WorkerOnReplacedFiles,
     Code::WrittenInWalResetRange,
 ];
 

@@ -8,11 +8,13 @@ use std::sync::{Arc, LazyLock};
 use walscope::bundle::Capture;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, Evidence, Holder, LockState, LocksView, ShmLocks};
-use walscope::finding::{Code, findings};
+use walscope::finding::value::{Apart, SplitIndex, UsersFound};
+use walscope::finding::{Code, Finding, Found, findings};
 use walscope::look::checkpoint::Doubt;
 use walscope::look::{DatabaseSeen, Inspection, Options, Seen, WalSeen, inspect};
 use walscope::report::checkpoint::CheckpointDocument;
 use walscope::say::checkpoint::{Sentence, sentence};
+use walscope::sides::Part;
 
 use crate::codes::cases;
 use crate::common::contradictions::{ALL_IS_WELL, NO_CONTRADICTION, NO_PROMISE, NOT_WELL, PROMISES_FRAMES, contradict};
@@ -335,7 +337,7 @@ fn page(examined: &Inspection) -> Option<(Sentence, Vec<Code>)> {
     let found = findings(examined);
     let document = CheckpointDocument::new(checkpoint, wal, &found);
     assert!(document.explanation.ends_with('.'), "{document:?}");
-    Some((sentence(checkpoint, wal), found.iter().map(|finding| finding.code()).collect()))
+    Some((sentence(checkpoint, wal, &found), found.iter().map(|finding| finding.code()).collect()))
 }
 
 /// A situation's name, the kind of its sentence, and the codes beside it.
@@ -411,4 +413,39 @@ fn the_pages_have_every_sentence_that_could_contradict_and_every_doubt_but_a_rec
     let missing: Vec<Sentence> =
         wanted.filter(|wanted| !pages().iter().any(|(_, sentence, _)| sentence == wanted)).collect();
     assert!(missing.is_empty(), "no page has {missing:?}");
+}
+
+/// What processes have open comes from /proc, so no world raises these findings.
+#[test]
+fn beside_processes_on_other_files_every_page_says_do_not_checkpoint() {
+    let apart = |apart| Apart::Process { side: "web".into(), apart, processes: Vec::new() };
+    let users = UsersFound::Unseen { side: "web".into() };
+    let split = SplitIndex::Path { path: "/a-shm".into(), mapped: Vec::new() };
+    let beside = [
+        Found::SplitBrain { split },
+        Found::WalIndexSharedDatabaseNot { apart: apart(Part::Database) },
+        Found::WalIndexSharedWalNot { apart: apart(Part::Wal) },
+        Found::WorkerOnReplacedFiles { users },
+    ];
+    let mut looked_at = 0;
+    for locks in all_locks() {
+        for (name, mut world) in worlds() {
+            world.database_lock = locks.as_ref().map_or(LockState::Unknown, |locks| locks.database.state);
+            world.locks = locks.clone().map(|locks| locks.shm);
+            let examined = world.examine();
+            let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
+            for found in &beside {
+                let mut all = findings(&examined);
+                all.push(Finding::new(found.clone()));
+                assert_eq!(sentence(checkpoint, wal, &all), Sentence::DoNotCheckpoint, "{name}");
+                let said = CheckpointDocument::new(checkpoint, wal, &all).explanation;
+                assert!(said.starts_with("Do not checkpoint: "), "{name}: {said}");
+                for words in ["PRAGMA", "Keep the -wal", "Nothing to do", "work on copies"] {
+                    assert!(!said.contains(words), "{name}: {said}");
+                }
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 1000);
 }

@@ -257,7 +257,7 @@ fn one_shm_beside_two_databases_or_two_wals_is_no_sharing() {
             assert_eq!(comparison.verdict.subject, Subject::Paths);
             assert_eq!(items(&comparison, Kind::KernelIdentity), [(About::Both, Says::Supports)]);
             assert_eq!(codes(&comparison), [code]);
-            assert!(explained(&comparison).contains("Stop the writers"), "{}", explained(&comparison));
+            assert!(explained(&comparison).contains("Then stop the processes"), "{}", explained(&comparison));
             assert!(!explained(&comparison).contains("nothing to do"));
         }
     }

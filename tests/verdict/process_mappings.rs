@@ -91,7 +91,7 @@ fn a_process_that_uses_another_wal_index_for_the_same_database_refutes_from_any_
     assert_eq!(codes(&comparison), ["split_brain"]);
     let finding = FindingDocument::from(&comparison.findings[0]);
     assert!(finding.detail.contains("has the database of writer open, and maps 254:1 inode 70 (/alias/u.db-shm)"));
-    assert!(finding.advice.contains("under one name"), "{}", finding.advice);
+    assert!(finding.advice.contains("by one name"), "{}", finding.advice);
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! What to do where processes have files open that are wrong, or that no path leads to any more. One order for all
+//! advice: let nothing new open the database, copy what the processes have open, then stop them, then put the files
+//! right, then start again.
+//!
+//! folklore: a deleted or replaced file lives only as long as a process has it open; the last connection to close copies
+//! its -wal into whatever database it has open and deletes the -wal by name. So a copy that is made after the stop
+//! lacks rows. Seen with a restored backup, a deleted -wal and a file mount. Held by
+//! `no_sentence_outside_this_file_tells_to_stop_a_process` and `every_advice_copies_before_it_stops`.
+
+/// The first two steps: nothing new opens the database, and everything is copied while the processes live.
+macro_rules! copy_first {
+    ($($then:expr)?) => {
+        concat!(
+            "Let nothing new open the database, and do not stop its processes yet. First copy the files at the path, and \
+             from /proc/PID/fd the database, -wal and -shm that each process has open, also those that are deleted: what \
+             is only there is gone when the process ends. kill -STOP holds a process meanwhile."
+            $(, " ", $then)?
+        )
+    };
+}
+
+/// The last three steps, where files were deleted, renamed or replaced.
+macro_rules! start_again {
+    () => {
+        "Then stop the processes, put away each -wal and -shm that does not belong to the database at the path (or put \
+         the database back beside them), and start again."
+    };
+}
+
+/// Processes use other files than the path leads to.
+pub(super) const START_AGAIN: &str = copy_first!(concat!(
+    start_again!(),
+    " Never delete, rename or replace the database, its -wal or its -shm while it is in use."
+));
+/// Where the finding with the whole advice stands on the same page.
+pub(super) const SEE_FINDING: &str =
+    "First copy what the processes have open, as the finding says, and stop them only then.";
+/// There is no `-wal` at the path, and a wal-index in use counts its frames.
+pub(super) const NO_WAL: &str = concat!(
+    "There is no WAL at the path to rebuild the wal-index from; a process may still have it open. ",
+    copy_first!(start_again!())
+);
+/// A wal-index in use is wrong, and the WAL beside it is right.
+pub(super) const LIVE: &str = copy_first!(
+    "Then stop the processes, and let the next one rebuild the wal-index from the WAL. If rows are missing after that, \
+     open a copy of the copied database and -wal, without the -shm."
+);
+/// The wal-index in use has a version that SQLite does not know.
+pub(super) const OTHER_VERSION: &str = copy_first!(
+    "Then stop the processes: the next to open the database makes the wal-index anew. Find out what wrote this one."
+);
+/// The `-wal` in use was cut short.
+pub(super) const TRUNCATED: &str = copy_first!(
+    "Then stop the processes. What was in the lost frames comes only from a backup or from those who wrote it. Find what \
+     truncates the -wal: a `>` in a script, log rotation, a restore over files in use."
+);
+/// A database is open under two names.
+pub(super) const ONE_NAME: &str = copy_first!(
+    "Then stop the processes, put away each -wal and -shm beside another name, and start again so that all open the \
+     database in one folder by one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm \
+     behind."
+);
+/// One database has two wal-indexes, on two sides.
+pub(super) const TWO_INDEXES: &str = copy_first!(
+    "Do that on every side: each may have a -wal of its own. Then stop the processes. Mount the folder that holds the \
+     database, not the single file, and reach it under one name: a bind mount of the file alone and hard links leave -wal \
+     and -shm behind."
+);
+/// One wal-index stands over two sets of files.
+pub(super) const ONE_FOLDER: &str = copy_first!(
+    "Do that for each database. Then stop the processes, and put each -wal beside its own database. Then mount the folder \
+     that holds the database, with everything in it, from one place into every container; never mount or link a -shm by \
+     itself."
+);
+/// The sides of a verdict have two wal-indexes: one database has two, or the sides have files of their own.
+#[cfg(feature = "capture")]
+pub(super) const MOUNT_THE_FOLDER: &str = copy_first!(
+    "Do that on every side: each may have a -wal of its own. Then stop the processes, and mount the folder that holds the \
+     database, not the single file and not a copy, from one local file system into every container. Open the database by \
+     one name everywhere."
+);
+/// The single file is mounted.
+pub(super) const FILE_MOUNT: &str = concat!(
+    "Mount the folder that holds the database instead of the file. Each container that has written has a -wal of its own, \
+     which can go with the container. So if the database is open: ",
+    copy_first!("Do that in every container. Then stop the containers, and change the mount.")
+);
+/// The database has several names.
+pub(super) const HARD_LINKED: &str = concat!(
+    "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
+     now: ",
+    copy_first!("Then stop the processes, and put away each -wal and -shm beside another name.")
+);
+/// A process lost its locks: others may have deleted the `-wal` that it writes to.
+pub(super) const WITHOUT_LOCKS: &str = copy_first!(
+    "Then stop that process, and start it again. POSIX locks are dropped when a process closes any descriptor of a file: look for code in it \
+     that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with \
+     the database open."
+);
+/// A process may use another wal-index.
+#[cfg(feature = "capture")]
+pub(super) const MAY_BE_ELSEWHERE: &str = concat!(
+    "Look as root to see which wal-index is in use. If that does not help: ",
+    copy_first!("Then stop the processes.")
+);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::evidence::{InodeId, Leads};
+    use crate::finding::value::{GoneIndex, SplitIndex, UsersFound};
+    use crate::finding::{Code, Finding, Found};
+    use crate::number::Device;
+    use crate::say::finding::finding;
+
+    const ALL: &[&str] = &[
+        START_AGAIN,
+        NO_WAL,
+        LIVE,
+        OTHER_VERSION,
+        TRUNCATED,
+        ONE_NAME,
+        ONE_FOLDER,
+        TWO_INDEXES,
+        #[cfg(feature = "capture")]
+        MOUNT_THE_FOLDER,
+        FILE_MOUNT,
+        HARD_LINKED,
+        WITHOUT_LOCKS,
+        #[cfg(feature = "capture")]
+        MAY_BE_ELSEWHERE,
+    ];
+
+    /// Codes whose section in docs/findings.md tells to stop processes that use files.
+    const IN_USE: &[&str] = &[
+        "database_file_mount",
+        "database_hard_linked",
+        "database_shared_wal_index_not",
+        "mapping_without_locks",
+        "shm_backfill_beyond_mx_frame",
+        "shm_deleted",
+        "shm_frames_unreachable",
+        "shm_header_contradicts_wal",
+        "shm_of_other_wal",
+        "shm_pages_wrong",
+        "shm_slots_out_of_order",
+        "shm_version_unsupported",
+        "split_brain",
+        "wal_index_shared_database_not",
+        "wal_index_shared_wal_not",
+        "wal_truncated",
+        "worker_on_replaced_files",
+    ];
+
+    const TELLS: &[&str] = &[
+        "stop every",
+        "stop the",
+        "stop these",
+        "stop this",
+        "stop that",
+        "stop it",
+        "stop them",
+        "stop all",
+        "restart that",
+        "restart the process",
+        "close every connection",
+        "start them again",
+        "start it again",
+    ];
+
+    /// Where a text first tells to stop a process.
+    fn tells_to_stop(text: &str) -> Option<usize> {
+        let text = text.to_lowercase();
+        let whole = |at: usize, words: &str| {
+            text.get(at + words.len()..).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+        };
+        let found = TELLS.iter().flat_map(|words| text.match_indices(words));
+        found.filter(|(at, words)| whole(*at, words)).map(|(at, _)| at).min()
+    }
+
+    fn copies_first(text: &str) -> bool {
+        let text = text.to_lowercase();
+        match (text.find("/proc/pid/fd"), tells_to_stop(&text)) {
+            (copy, Some(stop)) => copy.is_some_and(|copy| copy < stop),
+            (_, None) => true,
+        }
+    }
+
+    #[test]
+    fn every_advice_copies_before_it_stops() {
+        for advice in ALL {
+            assert!(tells_to_stop(advice).is_some() && copies_first(advice), "{advice}");
+            assert!(
+                advice.starts_with("Let nothing new open")
+                    || advice.contains(". Let nothing")
+                    || advice.contains(": Let nothing"),
+                "{advice}"
+            );
+        }
+        assert!(!copies_first("Stop every process, keep a copy, then start them again."));
+    }
+
+    fn files(at: &Path) -> Vec<PathBuf> {
+        fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn no_sentence_outside_this_file_tells_to_stop_a_process() {
+        let say = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/say");
+        let others = files(&say).into_iter().filter(|path| !path.ends_with("rescue.rs"));
+        let mut read = 0;
+        for path in others {
+            for (at, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+                read += 1;
+                let comment = line.trim_start().starts_with("//");
+                assert!(comment || tells_to_stop(line).is_none(), "{}:{}: {line}", path.display(), at + 1);
+            }
+        }
+        assert!(read > 1000);
+    }
+
+    #[test]
+    fn the_document_copies_before_it_stops_and_does_so_for_these_codes() {
+        let document = include_str!("../../docs/findings.md");
+        let mut found = Vec::new();
+        for section in document.split("\n## ").skip(1) {
+            let code = section.lines().next().unwrap();
+            let (_, advice) = section.split_once("**What to do:**").unwrap();
+            let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(copies_first(&advice), "{code}: {advice}");
+            if advice.contains("/proc/PID/fd") {
+                found.push(code);
+            }
+        }
+        assert_eq!(found, IN_USE);
+        assert!(IN_USE.iter().all(|name| Code::ALL.iter().any(|code| code.to_string() == *name)));
+    }
+
+    #[test]
+    fn findings_of_deleted_and_split_files_copy_first() {
+        let inode = || InodeId { device: Device { major: 0, minor: 1 }, inode: 1 };
+        let told = |found| finding(&Finding::new(found)).advice;
+        let gone =
+            GoneIndex::Mapped { mapped: inode(), path: "/a-shm".into(), leads: Leads::Nowhere, processes: Vec::new() };
+        let split = SplitIndex::Path { path: "/a-shm".into(), mapped: vec![(inode(), Vec::new())] };
+        assert_eq!(told(Found::ShmDeleted { gone }), START_AGAIN);
+        assert_eq!(told(Found::SplitBrain { split }), START_AGAIN);
+        let users = || UsersFound::Unseen { side: "web".into() };
+        assert_eq!(told(Found::WorkerOnReplacedFiles { users: users() }), START_AGAIN);
+        assert_eq!(told(Found::MappingWithoutLocks { users: users() }), WITHOUT_LOCKS);
+    }
+}
