@@ -211,12 +211,13 @@ impl Attempt {
         // Checked again after the processes: their mappings are compared with what the paths lead to.
         let paths_unchanged = self.paths_unchanged && linux::paths_unchanged(&self.files);
         let [_, between, _] = &self.looks;
+        let cause = self.verdict.as_ref().err().map(|unstable| unstable.why.cause());
         let manifest = Manifest {
             schema: format!("walscope/bundle/{BUNDLE_VERSION}"),
             bundle_version: BUNDLE_VERSION,
             walscope_version: env!("CARGO_PKG_VERSION").to_owned(),
             path: target.to_string(),
-            stability: Stability { stable: self.verdict.is_ok(), reason: self.reason(), attempts: self.number },
+            stability: Stability { stable: self.verdict.is_ok(), reason: self.reason(), cause, attempts: self.number },
             wal_mode: self.wal_mode,
             mx_frame: between.mx_frame().and_then(FrameNumber::to_u32),
             with_db: options.with_db,

@@ -12,6 +12,7 @@ use crate::format::wal::{self, WalHeader};
 use crate::linux::{self, OpenedFiles};
 use crate::look::marks_and_locks;
 use crate::number::{FrameNumber, PageSize, Salts};
+use crate::wal::is_cut_short;
 
 use super::SnapshotError;
 use super::archive::unreadable;
@@ -102,6 +103,13 @@ impl Look {
         let salts = self.index.as_ref()?.salts;
         let header = self.wal.as_ref().filter(|_| self.has_frames())?.header?;
         (header.salts == salts).then_some(salts)
+    }
+
+    /// The generation whose frames the wal-index counts, if the `-wal` does not have them.
+    pub(super) fn cut_off(&self) -> Option<Salts> {
+        let index = self.index.as_ref()?;
+        let (header, size) = self.wal.as_ref().map_or((None, 0), |wal| (wal.header.as_ref(), wal.size));
+        is_cut_short(header, size, index).then_some(index.salts)
     }
 
     /// Whether the `-wal` has a header that SQLite accepts, and bytes after it.

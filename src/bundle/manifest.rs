@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Evidence, FileView};
+use crate::evidence::{Evidence, FileView, UnstableCause};
 use crate::format::wal::WalHeader;
 use crate::look::HotJournal;
 use crate::number::FrameNumber;
@@ -39,6 +39,9 @@ pub struct Stability {
     pub stable: bool,
     /// Why that is not proven.
     pub reason: Option<String>,
+    /// The same, as far as a verdict needs it. Absent: it is of one moment, or the bundle is of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<UnstableCause>,
     /// Number of attempts, including this one.
     pub attempts: u32,
 }

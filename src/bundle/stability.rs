@@ -13,6 +13,7 @@ use super::look::{Look, Moment};
 use super::unstable::{Part, Unstable, Why};
 use super::watch::Writes;
 use crate::evidence::{ByteLock, LockState};
+use crate::number::FrameNumber;
 
 /// What one attempt saw.
 pub(super) struct Attempt<'a> {
@@ -66,6 +67,9 @@ pub(super) fn judge(attempt: &Attempt<'_>) -> Result<(), Unstable> {
     if !sizes.is_sorted() {
         return Err(Unstable::passing(Why::WalShorter(sizes)));
     }
+    if let Some(frames) = attempt.frames_cut_off() {
+        return Err(Unstable::lasting(Why::WalCutOff { frames }));
+    }
     match [before.look.generation(), between.generation(), after.look.generation()] {
         [Some(a), Some(c), Some(e)] if a == c && c == e => {
             if let Some(missing) = missing_frames(between) {
@@ -92,6 +96,18 @@ impl Attempt<'_> {
     /// Whether nobody has the `-shm` open.
     fn left_over(&self) -> bool {
         self.dead_man_switch.state == LockState::Free
+    }
+
+    /// How many frames the `-shm` in use counts that the `-wal` does not have, if that is so at each look.
+    ///
+    /// folklore: a checkpoint that truncates the `-wal`, and a last close, give the wal-index other salts or remove it first
+    /// (walRestartHdr, sqlite3WalClose). A look reads the `-shm` before the `-wal`. So if the first and the last look count
+    /// frames of one generation, the `-wal` had to have them in between. Held by
+    /// `a_wal_that_is_cut_off_at_each_look_is_no_traffic`.
+    fn frames_cut_off(&self) -> Option<FrameNumber> {
+        let [a, b, c] = self.looks().map(Look::cut_off);
+        let always = a.is_some() && a == b && b == c && self.dead_man_switch.held();
+        always.then(|| self.between.mx_frame()).flatten()
     }
 
     /// A reason that only somebody who has the `-shm` open could remove: it lasts when nobody has it open.
@@ -186,7 +202,7 @@ mod tests {
     use super::*;
     use crate::format::shm::{CheckpointInfo, HEAD_SIZE, IndexHeader, parse_head};
     use crate::format::wal::WalHeader;
-    use crate::number::{Checksum, FrameNumber, Salts};
+    use crate::number::{Checksum, Salts};
 
     /// A look at a WAL with one frame, with these numbers for `nBackfill` and `nBackfillAttempted`.
     fn look(backfilled: u32, attempted: u32) -> Look {
@@ -263,6 +279,38 @@ mod tests {
     }
 
     #[test]
+    fn a_wal_that_is_cut_off_at_each_look_is_no_traffic() {
+        let wal = |size| Some(WalLook { size, header: None });
+        let cut = |wal| Look { wal, ..look(0, 0) };
+        let empty = || cut(wal(0));
+        let off = Err(Why::WalCutOff { frames: FrameNumber(1) });
+        for gone in [None, wal(0)] {
+            assert_eq!(verdict([(); 3].map(|()| cut(gone.clone())), false), off);
+        }
+        let short = look(0, 0).wal.map(|wal| WalLook { size: 100, ..wal });
+        assert_eq!(verdict([(); 3].map(|()| cut(short.clone())), false), off);
+        // Between two looks the WAL may have been emptied by a checkpoint, and filled again.
+        let other = |mx_frame| {
+            let index = look(0, 0).index.map(|index| IndexHeader { salts: Salts([2, 9]), mx_frame, ..index });
+            Look { index, ..empty() }
+        };
+        for looks in [
+            [empty(), empty(), other(FrameNumber(1))],
+            [empty(), other(FrameNumber(1)), empty()],
+            [empty(), empty(), other(FrameNumber::NONE)],
+            [other(FrameNumber::NONE), empty(), empty()],
+        ] {
+            assert_ne!(verdict(looks, false), off);
+        }
+        assert_ne!(verdict([look(0, 0), empty(), empty()], false), off);
+        for state in [LockState::Free, LockState::Unknown] {
+            let left_over = |attempt: &mut Attempt<'_>| attempt.dead_man_switch = switch(state);
+            let told = judged([empty(), empty(), empty()], left_over).map_err(|unstable| unstable.why);
+            assert_ne!(told, off, "a -shm that was left over counts for nobody");
+        }
+    }
+
+    #[test]
     fn a_checkpoint_that_stands_still_half_way_disturbs_a_database_without_its_wal() {
         for (backfilled, attempted) in [(0, 1), (1, 2)] {
             let looks = || [(); 3].map(|()| look(backfilled, attempted));
@@ -303,7 +351,9 @@ mod tests {
     fn a_wal_index_of_another_wal_counts_while_somebody_has_it_open() {
         let left_over = || {
             let mut look = look(1, 1);
-            look.wal = Some(WalLook { size: 0, header: None });
+            let of_another =
+                look.wal.and_then(|wal| wal.header).map(|header| WalHeader { salts: Salts([8, 9]), ..header });
+            look.wal = Some(WalLook { size: 32, header: of_another });
             look
         };
         let judged = |state| {

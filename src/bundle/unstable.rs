@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::evidence::UnstableCause;
 use crate::number::FrameNumber;
 
 /// Why an attempt cannot be shown to be of one moment.
@@ -99,6 +100,14 @@ pub(super) enum Why {
     /// No watch could see writes.
     #[error(transparent)]
     Unwatched(#[from] Unwatched),
+    /// The `-wal` was removed or cut off while it was in use.
+    #[error(
+        "the -shm counts {frames} frames that the -wal does not have: it was removed or cut off while it was in use"
+    )]
+    WalCutOff {
+        /// How many.
+        frames: FrameNumber,
+    },
     /// The wal-index counts frames of a WAL that was not captured.
     #[error("the -shm counts {frames} frames of another -wal than the one that is there, and {}", opener(open_unseen.as_deref()))]
     OtherWal {
@@ -107,6 +116,16 @@ pub(super) enum Why {
         /// Why it could not be seen whether anybody has the `-shm` open; `None`: somebody has.
         open_unseen: Option<String>,
     },
+}
+
+impl Why {
+    /// The cause as a verdict needs it.
+    pub(super) fn cause(&self) -> UnstableCause {
+        match self {
+            Self::WalCutOff { .. } => UnstableCause::WalCutOff,
+            _ => UnstableCause::Other,
+        }
+    }
 }
 
 /// Why writes to a file cannot be seen.
@@ -144,6 +163,10 @@ mod tests {
             (
                 Why::FramesMissing { needed: None, found: 33 },
                 "the -wal has fewer frames than the -shm counts: needed 0 bytes, found 33",
+            ),
+            (
+                Why::WalCutOff { frames: FrameNumber(7) },
+                "the -shm counts 7 frames that the -wal does not have: it was removed or cut off while it was in use",
             ),
             (Why::Changed(Part::Wal), "the -wal changed during the capture"),
             (Why::Written(Part::Database), "the database was written to during the capture"),

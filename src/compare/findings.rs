@@ -2,6 +2,7 @@
 
 use super::judge::Judged;
 use super::{Answer, HeldBack, Pair, Placed, Side, history, identity, kernel, users};
+use crate::evidence::UnstableCause;
 use crate::finding::value::{Apart, Diverged, Sides, TwoDatabases, TwoIndexes, Unsettled};
 use crate::finding::{self, Finding, Found, Severity, processes, surroundings};
 use crate::sides::{Identity, NotRefuted, Part};
@@ -9,7 +10,7 @@ use crate::sides::{Identity, NotRefuted, Part};
 /// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     let placed: Vec<Placed<'_>> = Placed::all(sides).collect();
-    let users = users::of_sides(&placed);
+    let users = users::accused(&placed);
     let of_sides = placed.iter().zip(&users).flat_map(|(Placed { index, side }, users)| {
         let (label, evidence) = (&side.label, &side.evidence);
         let of_users = finding::users::findings(label, evidence, side.database.as_ref(), users);
@@ -27,7 +28,54 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
             .or_else(|| different_databases(pair));
         [files, diverged(pair)]
     });
-    of_sides.chain(of_pairs.flatten()).collect()
+    let mut all: Vec<Finding> = of_sides.collect();
+    // Where one process looked at all sides, equal numbers are one process.
+    if pairs.iter().all(|pair| pair.pair.looked_at_by_one_process()) {
+        all = once(&placed, all);
+    }
+    all.extend(of_pairs.flatten());
+    all
+}
+
+/// Leaves what two sides found of the same processes only with one side: with the one that they belong to, else the first.
+fn once(placed: &[Placed<'_>], all: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::with_capacity(all.len());
+    for finding in all {
+        match kept.iter_mut().find(|before| is_one_fact(before, &finding)) {
+            Some(before) if !is_of_its_own(placed, before) && is_of_its_own(placed, &finding) => *before = finding,
+            Some(_) => {}
+            None => kept.push(finding),
+        }
+    }
+    kept
+}
+
+/// Whether two findings say the same of the same processes.
+fn is_one_fact(a: &Finding, b: &Finding) -> bool {
+    match (&a.found, &b.found) {
+        (
+            Found::WalIndexSharedDatabaseNot { apart: Apart::Process { apart: x, processes: of_a, .. } }
+            | Found::WalIndexSharedWalNot { apart: Apart::Process { apart: x, processes: of_a, .. } },
+            Found::WalIndexSharedDatabaseNot { apart: Apart::Process { apart: y, processes: of_b, .. } }
+            | Found::WalIndexSharedWalNot { apart: Apart::Process { apart: y, processes: of_b, .. } },
+        ) => (x, of_a) == (y, of_b),
+        _ => false,
+    }
+}
+
+/// Whether a process that a finding names is in the mount namespace of the side that it names.
+fn is_of_its_own(placed: &[Placed<'_>], finding: &Finding) -> bool {
+    let (Found::WalIndexSharedDatabaseNot { apart } | Found::WalIndexSharedWalNot { apart }) = &finding.found else {
+        return false;
+    };
+    let Apart::Process { side, processes, .. } = apart else { return false };
+    let of = placed.iter().filter(|of| of.side.label == *side);
+    of.map(|of| &of.side.evidence).any(|evidence| {
+        let mappings = evidence.mappings.value().into_iter().flat_map(|view| &view.mappings);
+        let own = evidence.host.namespaces.mount.value();
+        let here = mappings.filter(|mapping| own.is_some() && mapping.mount_namespace.value() == own);
+        here.map(|mapping| mapping.pid).any(|pid| processes.iter().any(|process| process.pid == pid))
+    })
 }
 
 /// One folder behind two mounts. The signs are another device, the same inode numbers, and either the same source or
@@ -62,7 +110,9 @@ fn two_mounts(pair: &Pair<'_>) -> Option<Finding> {
 
 fn unstable(side: &Side) -> Option<Finding> {
     let unsettled = || Unsettled::Side { side: side.label.clone() };
-    (!side.stable).then(|| Finding::new(Found::BundleUnstable { unsettled: unsettled() }))
+    // What is so of this one, the sentence of the verdict says; another capture would show the same.
+    let moving = !side.stable && side.unstable != Some(UnstableCause::WalCutOff);
+    moving.then(|| Finding::new(Found::BundleUnstable { unsettled: unsettled() }))
 }
 
 fn shared_wal_index(judged: &Judged<'_>) -> Option<Finding> {

@@ -32,6 +32,7 @@ impl Side {
             look::inspect(capture, &Options { depth: Depth::Frames, ..*options })?;
         Ok(Self {
             stable: origin.unstable.is_none(),
+            unstable: capture.manifest.stability.cause,
             database,
             shm,
             frame_headers: frame_headers(&capture.wal, wal.as_ref()),

@@ -61,7 +61,7 @@ pub fn compare_live(sides: &[Side], simultaneous: bool, live: &[LivePair]) -> Co
     let findings = findings::findings(sides, &pairs);
     let neighbours = Placed::all(sides).zip(Placed::all(sides).skip(1));
     Comparison {
-        sides: sides.iter().map(|side| SideName { label: side.label.clone(), stable: side.stable }).collect(),
+        sides: sides.iter().map(SideName::of).collect(),
         verdict: groups::verdict(sides.len(), pairs.into_iter().map(|judged| judged.verdict).collect()),
         lineage: neighbours.map(|(a, b)| lineage::lineage(&Pair { a, b, simultaneous, live: None })).collect(),
         findings,

@@ -4,7 +4,7 @@
 //! one, and through a read-only mount nobody can make one.
 
 use super::{Pair, Placed, Side, continuity, history, identity};
-use crate::evidence::{LockState, LocksView, MountAccess, Observation};
+use crate::evidence::{LockState, LocksView, MountAccess, Observation, UnstableCause};
 use crate::finding::surroundings::{MayWrite, may_write};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{HeldBack, Identity, NotReached, Part, Recorded, Unseen, What};
@@ -104,8 +104,9 @@ pub(super) fn held_back(pair: &Pair<'_>) -> Option<HeldBack> {
 fn is_without_its_wal(side: &Side) -> bool {
     let files = &side.evidence.files;
     let removed = matches!(files.wal, Observation::Missing { .. }) && files.shm.value().is_some();
-    // A capture that is not of one moment may have seen the -shm before and the -wal after it was cut off.
-    keeps_alive(side.evidence.locks.value()) && (removed || side.stable && history::lost(side))
+    // A capture that is not of one moment for any other reason may have seen the -shm before and the -wal after it was emptied.
+    let certain = side.stable || side.unstable == Some(UnstableCause::WalCutOff);
+    keeps_alive(side.evidence.locks.value()) && (removed || certain && history::lost(side))
 }
 
 /// Whether a process of this side can use the `-shm` that is there: it can write to it, or somebody keeps it alive.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::bytes::ReadAt;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, UnstableCause};
 use crate::format::db::DatabaseHead;
 use crate::format::shm::IndexHead;
 use crate::number::Stride;
@@ -19,6 +19,8 @@ pub struct Side {
     pub process: Option<u32>,
     /// Whether what was read is of one moment.
     pub stable: bool,
+    /// Why it is not, where that was recorded.
+    pub unstable: Option<UnstableCause>,
     /// What was seen besides the bytes.
     pub evidence: Evidence,
     /// The head of the database. `None`: it was not read.
@@ -50,6 +52,7 @@ impl Side {
             label: label.into(),
             process: None,
             stable: true,
+            unstable: None,
             evidence,
             database: None,
             shm: None,

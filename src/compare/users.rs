@@ -1,7 +1,7 @@
 //! Whose is a process? Each process that uses the database counts for one side.
 
 use super::{Placed, Side};
-use crate::evidence::{Root, User};
+use crate::evidence::{Role, Root, User};
 
 /// The processes of each side, in the order of the sides; each process once.
 ///
@@ -30,11 +30,39 @@ pub(super) fn of_sides<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
     all
 }
 
+/// The processes of each side of which findings are made: not those that only another side calls users without its wal-index.
+///
+/// folklore: a database with two names (a hard link, a mount of the file alone) has two wal-indexes. From each side, whoever
+/// came by the other name uses another wal-index, and uses its own as every connection does. Seen with three sides; held by
+/// `who_uses_the_wal_index_of_its_own_side_is_not_accused_by_another_side`.
+pub(super) fn accused<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
+    let mut all = of_sides(sides);
+    for list in &mut all {
+        list.retain(|user| {
+            let without = matches!(user.role(), Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere);
+            !(without && is_ordinary_at_home(sides, user))
+        });
+    }
+    all
+}
+
+/// Whether a side of its mount namespace sees a process hold the locks of its wal-index; of a process of no side's, whether any
+/// does.
+fn is_ordinary_at_home(sides: &[Placed<'_>], user: &User) -> bool {
+    let of_no_side = !sides.iter().any(|of| is_near(of.side, user));
+    let looks = sides.iter().filter(|of| of_no_side || is_near(of.side, user));
+    let users = looks.flat_map(|of| of.side.evidence.users.value()).flat_map(|view| &view.users);
+    users.filter(|look| is_one(look, user)).any(|look| look.role() == Role::Ordinary)
+}
+
+/// Whether a process is in the mount namespace of a side.
+fn is_near(side: &Side, user: &User) -> bool {
+    let namespace = user.mount_namespace.value();
+    namespace.is_some() && side.evidence.host.namespaces.mount.value() == namespace
+}
+
 fn home(sides: &[Placed<'_>], seen_by: usize, user: &User) -> usize {
-    let Some(namespace) = user.mount_namespace.value() else { return seen_by };
-    let of_namespace =
-        |(_, of): &(usize, &Placed<'_>)| of.side.evidence.host.namespaces.mount.value() == Some(namespace);
-    let near: Vec<(usize, &Placed<'_>)> = sides.iter().enumerate().filter(of_namespace).collect();
+    let near: Vec<(usize, &Placed<'_>)> = sides.iter().enumerate().filter(|(_, of)| is_near(of.side, user)).collect();
     let position = |wanted: &dyn Fn(&Side) -> bool| near.iter().find(|(_, of)| wanted(of.side)).map(|(at, _)| *at);
     let named = |side: &Side| user.names.contains(&side.evidence.files.database_path);
     position(&|side| side.process == Some(user.pid) && named(side))

@@ -1,5 +1,7 @@
 //! The verdict as data.
 
+use super::Side;
+use crate::evidence::UnstableCause;
 use crate::finding::Finding;
 use crate::sides::{
     BeaconFact, CoherenceFact, ContactFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack, Identity,
@@ -302,6 +304,14 @@ pub struct SideName {
     pub label: String,
     /// Whether its capture is of one moment.
     pub stable: bool,
+    /// Why it is not, where that was recorded.
+    pub unstable: Option<UnstableCause>,
+}
+
+impl SideName {
+    pub(super) fn of(side: &Side) -> Self {
+        Self { label: side.label.clone(), stable: side.stable, unstable: side.unstable }
+    }
 }
 
 /// The result of a comparison.

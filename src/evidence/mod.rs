@@ -24,6 +24,7 @@ mod mappings;
 mod observation;
 mod sample;
 mod time;
+mod unstable;
 mod users;
 
 pub use crate::number::Device;
@@ -38,6 +39,7 @@ pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
 pub use sample::WalIndexSample;
 pub use time::{ClockSample, Timestamp};
+pub use unstable::UnstableCause;
 pub use users::{Access, DatabaseLock, OtherDatabase, OtherIndex, Role, SwitchLock, User, UsersView};
 
 /// Everything that one side saw besides the bytes.

@@ -119,7 +119,7 @@ pub struct User {
     /// Whether it holds another lock on this `-shm`: it is in a transaction, or does a checkpoint or a recovery.
     #[cfg_attr(feature = "capture", serde(default))]
     pub in_transaction: bool,
-    /// How often it has this `-shm` open and mapped from its beginning, without what it has inherited. One SQLite library
+    /// How often it has this `-shm` open and mapped from its beginning, for writing, without what it has inherited. One SQLite library
     /// does that once, with however many connections.
     #[cfg_attr(feature = "capture", serde(default))]
     pub shm_opened: u32,

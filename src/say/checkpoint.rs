@@ -276,9 +276,10 @@ fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
             Found::SeveralSqliteLibraries { users } => {
                 (users, "uses the wal-index by several SQLite libraries, whose locks do not keep each other out")
             }
-            Found::UsedWithoutWalIndex { users } => {
-                (users, "uses the database without this wal-index: what it reads and writes, its locks do not show")
-            }
+            Found::UsedWithoutWalIndex { users } => (
+                users,
+                "has the database open or locked without this wal-index: what it reads and writes, no lock of it shows",
+            ),
             Found::DatabaseHeldExclusively { users } => (
                 users,
                 "holds the whole database exclusively: until that ends, nobody else can open, read or checkpoint it",

@@ -53,9 +53,9 @@ pub fn does(role: Role) -> &'static str {
             "has the wal-index open by several SQLite libraries, whose locks do not keep each other out"
         }
         Role::OtherDatabase => "uses this wal-index with another database file",
-        Role::WithoutLocks => "has the wal-index mapped and has not the locks of a connection: they were cancelled",
+        Role::WithoutLocks => "has the wal-index mapped and does not hold all locks of a connection",
         Role::Inherited => "has the wal-index mapped, inherited from its parent, and holds no lock of its own",
-        Role::WithoutIndex => "uses the database without this wal-index",
+        Role::WithoutIndex => "has the database open or locked, and not this wal-index",
         Role::Exclusive => "holds the whole database exclusively, so that nobody else can open it",
         Role::MayBeElsewhere => "may use another wal-index for this database",
         Role::Elsewhere => "uses another wal-index for this database",

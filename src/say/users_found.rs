@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{rescue, users};
-use crate::evidence::{MappingProcess, OtherIndex, Role, User};
+use crate::evidence::{Access, DatabaseLock, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
 use crate::finding::value::UsersFound;
 
@@ -37,21 +37,87 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
             },
         );
     }
-    (
-        format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps: others checkpoint, restart and write while it reads or writes. Commits are lost, and integrity_check may not notice.").into(),
-        rescue::WITHOUT_LOCKS,
-    )
+    let (missing, lost) = match found {
+        UsersFound::Side { side, users } => missing_locks(side, users),
+        _ => (
+            format!("{who} has the wal-index mapped and does not hold the locks that every connection keeps"),
+            Lost::Some,
+        ),
+    };
+    let if_used = match lost {
+        Lost::Some => {
+            "Others checkpoint, restart and write while it reads or writes: commits are lost, and integrity_check may not notice."
+        }
+        Lost::All => {
+            "If it uses the connection, others checkpoint, restart and write while it reads or writes: commits are lost, and integrity_check may not notice."
+        }
+    };
+    (format!("{missing}. {if_used}").into(), rescue::WITHOUT_LOCKS)
+}
+
+/// What is missing of the two locks that every connection keeps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lost {
+    /// One of them; or a transaction is under way.
+    Some,
+    /// Both.
+    All,
+}
+
+/// The processes by the lock that each does not hold, and the worst that can be said of all.
+fn missing_locks(side: &str, users: &[User]) -> (String, Lost) {
+    let mut by_missing: BTreeMap<&str, Vec<&User>> = BTreeMap::new();
+    let mut lost = Lost::All;
+    for user in users {
+        let missing = match (user.database_lock, user.dead_man_switch) {
+            (DatabaseLock::None, SwitchLock::Held) => {
+                "does not hold SHARED on the database, which every connection keeps; of its two locks it holds the dead-man switch of the -shm alone"
+            }
+            (DatabaseLock::Shared, SwitchLock::NotHeld) => {
+                "does not hold the dead-man switch of the -shm, which every connection keeps; of its two locks it holds SHARED on the database alone"
+            }
+            _ => {
+                "holds neither SHARED on the database nor the dead-man switch of the -shm, which every connection keeps: they were cancelled, or it was forked from a process that has closed the database since"
+            }
+        };
+        if user.in_transaction
+            || (user.database_lock, user.dead_man_switch) != (DatabaseLock::None, SwitchLock::NotHeld)
+        {
+            lost = Lost::Some;
+        }
+        by_missing.entry(missing).or_default().push(user);
+    }
+    let told = by_missing
+        .into_iter()
+        .map(|(missing, users)| format!("{} has the wal-index mapped and {missing}", users::names(users)));
+    (format!("On {side} {}", told.collect::<Vec<_>>().join("; ")), lost)
 }
 
 /// Who uses the database without this wal-index, and what each uses instead.
 pub(super) fn without_index(found: &UsersFound) -> String {
     let UsersFound::Side { side, users } = found else { return users_found(found) };
-    let mut by_index: BTreeMap<Option<&OtherIndex>, Vec<&User>> = BTreeMap::new();
+    let mut by_index: BTreeMap<(bool, Option<&OtherIndex>), Vec<&User>> = BTreeMap::new();
     for user in users {
-        by_index.entry(user.other_index.as_ref()).or_default().push(user);
+        by_index.entry((only_descriptors(user), user.other_index.as_ref())).or_default().push(user);
     }
-    let told = by_index.into_iter().map(|(other, users)| format!("{} {}", users::names(users), instead(other)));
+    let told = by_index.into_iter().map(|((inert, other), users)| {
+        let names = users::names(users);
+        match inert {
+            true => format!("{names} has the database and its -wal open for writing, holds no lock, and has no -shm mapped: it was started with the descriptors of another program and does not use them, or it uses the database without this wal-index"),
+            false => format!("{names} {}", instead(other)),
+        }
+    });
     format!("On {side} {}", told.collect::<Vec<_>>().join("; "))
+}
+
+/// Whether descriptors are all that a process has: a program that was started with those of another one has the same.
+///
+/// folklore: execve(2) keeps the descriptors, and nothing else. When the process that opened them has closed the database or has
+/// ended, nothing shows whose they were. Held by `who_may_only_have_inherited_descriptors_is_not_said_to_lose_commits`.
+fn only_descriptors(user: &User) -> bool {
+    user.other_index.is_none()
+        && (user.database_lock, user.dead_man_switch, user.mapped)
+            == (DatabaseLock::None, SwitchLock::NotHeld, Access::No)
 }
 
 fn instead(other: Option<&OtherIndex>) -> String {
@@ -89,7 +155,7 @@ pub(super) fn processes(all: &[MappingProcess]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Access, DatabaseLock, Observation, Root, SwitchLock};
+    use crate::evidence::{Observation, Root};
 
     fn without_its_locks() -> User {
         User {
@@ -132,6 +198,33 @@ mod tests {
             assert!(told.contains(words), "{words}: {told}");
         }
         assert!(told.starts_with("On web ") && told.contains("of /b-shm"), "{told}");
+    }
+
+    #[test]
+    fn the_lock_that_is_missing_is_named() {
+        let told = |database_lock, dead_man_switch| {
+            let users = vec![User { database_lock, dead_man_switch, ..without_its_locks() }];
+            without_locks(&UsersFound::Side { side: "web".into(), users }, Severity::Warning).0.into_owned()
+        };
+        let told_of_database = told(DatabaseLock::None, SwitchLock::Held);
+        assert!(told_of_database.contains("does not hold SHARED on the database"), "{told_of_database}");
+        assert!(!told_of_database.contains("If it uses"), "{told_of_database}");
+        let told_of_switch = told(DatabaseLock::Shared, SwitchLock::NotHeld);
+        assert!(told_of_switch.contains("does not hold the dead-man switch"), "{told_of_switch}");
+        // A forked child whose parent has closed the database looks like a process whose locks were all cancelled.
+        let told_of_both = told(DatabaseLock::None, SwitchLock::NotHeld);
+        assert!(told_of_both.contains("holds neither SHARED") && told_of_both.contains("If it uses"), "{told_of_both}");
+    }
+
+    #[test]
+    fn who_may_only_have_inherited_descriptors_is_not_said_to_lose_commits() {
+        let told = |user| without_index(&UsersFound::Side { side: "web".into(), users: vec![user] });
+        let started = User { mapped: Access::No, ..without_its_locks() };
+        let innocent = told(started.clone());
+        let at = |words: &str| innocent.find(words).unwrap_or_else(|| panic!("{words}: {innocent}"));
+        assert!(at("it was started with the descriptors of another program") < at("or it uses the database without"));
+        let locked = told(User { database_lock: DatabaseLock::Shared, ..started });
+        assert!(locked.contains("uses the database, and neither holds"), "{locked}");
     }
 
     #[test]

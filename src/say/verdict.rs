@@ -8,8 +8,9 @@ use super::rescue;
 use super::words::Names;
 use crate::compare::{
     About, Answer, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon,
-    OneSide, PairVerdict, Says, Subject, Verdict,
+    OneSide, PairVerdict, Says, SideName, Subject, Verdict,
 };
+use crate::evidence::UnstableCause;
 
 /// Explains a verdict.
 #[must_use]
@@ -41,7 +42,8 @@ pub fn explain(comparison: &Comparison) -> String {
         let [a, b] = pair.sides.map(|side| names.of(side));
         Some(format!("{a} and {b} are {}.", one_side(pair.one_side?)))
     }));
-    if !stable {
+    let moving = |side: &SideName| !side.stable && side.unstable != Some(UnstableCause::WalCutOff);
+    if comparison.sides.iter().any(moving) {
         sentences.push("A capture is not of one moment: capture again to judge its content.".to_owned());
     }
     sentences.join(" ")
@@ -159,7 +161,7 @@ fn unless(assuming: &[Assumption]) -> String {
 /// The command that leaves nothing to be taken for granted.
 fn exclude(assuming: &[Assumption]) -> Option<String> {
     (!assuming.is_empty()).then(|| {
-        "To exclude copies, capture one side with walscope snapshot --hold=60, and the other while that is held; or compare live."
+        "To exclude copies, capture one side with walscope snapshot --hold=60, and the other while that is held; or compare both sides live."
             .to_owned()
     })
 }

@@ -204,6 +204,17 @@ pub struct WalFacts {
     pub unlisted_generation_frames: u64,
 }
 
+/// Whether a `-wal` of this header and size does not have the frames that a wal-index in use counts: see
+/// [`WalFacts::cut_short_of`].
+pub(crate) fn is_cut_short(header: Option<&WalHeader>, file_size: u64, index: &IndexHeader) -> bool {
+    let cut = match header {
+        Some(header) if header.magic == 0 && header.salts == Salts::ZERO => true,
+        Some(header) if header.salts != index.salts => false,
+        _ => file_size < index.wal_bytes(),
+    };
+    index.mx_frame != FrameNumber::NONE && cut
+}
+
 impl WalFacts {
     /// The facts of a `-wal` that does not exist.
     #[must_use]
@@ -235,12 +246,7 @@ impl WalFacts {
     /// begins with zero bytes. Held by `a_wal_truncated_under_a_live_connection_is_named`.
     #[must_use]
     pub fn cut_short_of(&self, index: &IndexHeader) -> bool {
-        let cut = match self.header {
-            Some(header) if header.magic == 0 && header.salts == Salts::ZERO => true,
-            Some(header) if header.salts != index.salts => false,
-            _ => self.file_size < index.wal_bytes(),
-        };
-        index.mx_frame != FrameNumber::NONE && self.end_reason != EndReason::NoFile && cut
+        self.end_reason != EndReason::NoFile && is_cut_short(self.header.as_ref(), self.file_size, index)
     }
 
     /// Whether a wal-index in use is already in a later generation than this file: it was restarted, and no frame was

@@ -265,6 +265,23 @@ fn a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths() {
 }
 
 #[test]
+fn a_wal_cut_off_under_a_wal_index_in_use_proves_nothing_of_paths() {
+    for left in [0, 100] {
+        let Some(mut pair) = Pair::new() else { return };
+        let database = pair.database();
+        pair.a.open(&database, MAKE);
+        pair.b.open(&database, READ);
+        assert_eq!(pair.live().sharing(), "proven");
+        fs::File::options().write(true).open(pair.at("t.db-wal")).unwrap().set_len(left).unwrap();
+        let said = pair.live();
+        undecided(&said);
+        assert!(said.told().contains("frames that the -wal there does not have"), "{}", said.told());
+        assert!(!said.told().contains("capture again"), "{}", said.told());
+        assert!(!said.0.to_string().contains("bundle_unstable"), "{:#}", said.0);
+    }
+}
+
+#[test]
 fn two_sides_that_meet_on_a_database_that_is_held_exclusively_prove_nothing() {
     let Some(mut pair) = Pair::new() else { return };
     let database = pair.database();

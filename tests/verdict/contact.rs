@@ -26,6 +26,7 @@ fn a_proof_from_captures_that_did_not_meet_says_what_it_assumes() {
     let told = explained(&comparison);
     assert!(told.contains("unless these captures come from two copies of one machine or disk"), "{told}");
     assert!(told.contains("snapshot --hold"), "{told}");
+    assert!(told.contains("or compare both sides live"), "{told}");
     // One folder proves on the same terms.
     let mut sides = pair();
     sides[0].evidence.paths_unchanged = false;

@@ -1,7 +1,9 @@
 //! What the processes that use the database hold.
 
 use super::*;
-use walscope::evidence::{Access, DatabaseLock, Observation, OtherDatabase, OtherIndex, Role, Root, SwitchLock, User};
+use walscope::evidence::{
+    Access, DatabaseLock, Observation, OtherDatabase, OtherIndex, Role, Root, SwitchLock, UnstableCause, User,
+};
 use walscope::finding::{Severity, users};
 use walscope::format::db::DatabaseHead;
 
@@ -150,6 +152,41 @@ fn another_wal_index_refutes_if_it_is_known_and_else_forbids_a_proof() {
     assert_eq!(judged(&comparison), (Answer::Undecided, Subject::Paths, Says::Silent));
     assert_eq!(codes(&comparison), ["used_without_wal_index"]);
     assert!(explained(&comparison).contains("process 12"), "{}", explained(&comparison));
+}
+
+#[test]
+fn who_uses_the_wal_index_of_its_own_side_is_not_accused_by_another_side() {
+    // The database of the third side has another name: from there, the process of each other side uses another wal-index.
+    let of = |certain: bool, own: Role| {
+        let mut sides: Vec<Side> = pair().into();
+        sides.push(side("alias", 13, 300));
+        let mut seen_from_there: Vec<User> = sides[..2].iter().map(|side| user_of(side).clone()).collect();
+        seen_from_there.iter_mut().for_each(|user| other_index(user, certain));
+        seen(&mut sides[2].evidence.users).users.extend(seen_from_there);
+        if own != Role::Ordinary {
+            sides[..2].iter_mut().for_each(|side| without_index(&mut seen(&mut side.evidence.users).users[0]));
+        }
+        assert!(sides[..2].iter().all(|side| user_of(side).role() == own));
+        compare(&sides, true)
+    };
+    let comparison = of(true, Role::Ordinary);
+    assert_eq!(comparison.verdict.sharing, Answer::Refuted);
+    assert_eq!(codes(&comparison), [""; 0]);
+    assert_eq!(codes(&of(false, Role::Ordinary)), [""; 0]);
+    for certain in [true, false] {
+        assert_eq!(codes(&of(certain, Role::WithoutIndex)), ["used_without_wal_index"; 2]);
+    }
+    // A process of no side is at home wherever it holds its locks.
+    let mut sides = pair();
+    let mut far = user(14, "mnt:[14]");
+    seen(&mut sides[1].evidence.users).users.push(far.clone());
+    other_index(&mut far, true);
+    seen(&mut sides[0].evidence.users).users.push(far);
+    assert_eq!(codes(&compare(&sides, true)), [""; 0]);
+}
+
+fn user_of(side: &Side) -> &User {
+    &side.evidence.users.value().unwrap().users[0]
 }
 
 #[test]
@@ -387,6 +424,14 @@ fn a_wal_index_in_use_without_its_wal_is_shared_and_proves_nothing_of_who_opens_
     let mut moving = cut(5, LockState::Shared, 3);
     moving.iter_mut().for_each(|side| side.stable = false);
     assert_eq!(said(&moving), whole, "the -shm and the -wal were not seen at one moment");
+    for (cause, answer) in [(UnstableCause::Other, whole), (UnstableCause::WalCutOff, without)] {
+        moving.iter_mut().for_each(|side| side.unstable = Some(cause));
+        assert_eq!(said(&moving), answer, "{cause:?}");
+    }
+    let comparison = compare(&moving, true);
+    assert_eq!(codes(&comparison), [""; 0], "another capture would show the same");
+    let told = explained(&comparison);
+    assert!(told.contains("frames that the -wal there does not have") && !told.contains("capture again"), "{told}");
     let mut removed = moving;
     removed.iter_mut().for_each(|side| side.evidence.files.wal = Observation::missing("ENOENT"));
     assert_eq!(said(&removed), without);

@@ -229,6 +229,22 @@ fn a_process_that_uses_the_wal_index_with_another_wal_leaves_it_undecided() {
 }
 
 #[test]
+fn what_both_sides_find_of_one_process_is_said_once_by_its_own_side() {
+    let mut sides = pair();
+    let mut there = mapping(12, "mnt:[12]", 77);
+    there.inode = seen(&mut sides[1].evidence.mappings).mappings[0].inode;
+    there.wal_open = FileOpen::NotOpen;
+    seen(&mut sides[1].evidence.mappings).mappings = vec![there.clone()];
+    seen(&mut sides[0].evidence.mappings).mappings.push(there);
+    let comparison = compare(&sides, true);
+    assert_eq!(codes(&comparison), ["wal_index_shared_wal_not"]);
+    let told = &comparison.findings[0].found;
+    assert!(format!("{told:?}").contains("reader"), "{told:?}");
+    // Two captures may count processes in two ways.
+    assert_eq!(codes(&compare(&sides, false)), ["wal_index_shared_wal_not"; 2]);
+}
+
+#[test]
 fn the_successor_of_a_shm_that_was_deleted_during_the_capture_is_no_split_brain() {
     let mut sides = pair();
     with_shm(&mut sides[0], |shm| shm.links = 0);

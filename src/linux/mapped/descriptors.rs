@@ -46,6 +46,11 @@ pub(super) struct Info {
 }
 
 impl Info {
+    /// Whether it was opened for writing.
+    pub(super) fn is_writable(&self) -> bool {
+        self.mode == Some(OpenMode::Writable)
+    }
+
     fn read(process: &Process, name: &str) -> Option<Self> {
         let text = process.read(&format!("fdinfo/{name}")).ok()?;
         let lines = text.split_inclusive(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"lock:"));

@@ -14,22 +14,38 @@ use crate::linux::text::process::parent;
 pub(super) struct Traces {
     /// Its descriptors of the database's files: the number, which of the files, and the first lines of `fdinfo`.
     descriptors: Vec<(String, usize, Vec<u8>)>,
+    /// Those of the `-shm` that are open for writing.
+    writable: BTreeSet<String>,
     /// Where mappings of the beginning of the `-shm` start.
-    mapped_at: BTreeSet<u64>,
+    mapped_at: MappedAt,
     /// Whether some of them could not be looked at.
     in_part: bool,
+}
+
+/// Where mappings of the beginning of a `-shm` start.
+#[derive(Debug, Default)]
+pub(super) struct MappedAt {
+    /// All of them.
+    pub all: BTreeSet<u64>,
+    /// Those for writing.
+    pub writable: BTreeSet<u64>,
 }
 
 /// Which of the three files is the `-shm`, in [`Traces`].
 const SHM: usize = 2;
 
 impl Traces {
-    pub(super) fn of(files: &Descriptors, mapped_at: BTreeSet<u64>) -> Self {
+    pub(super) fn of(files: &Descriptors, mapped_at: MappedAt) -> Self {
         let mut traces = Self { mapped_at, in_part: !files.whole, ..Self::default() };
         for (which, list) in [&files.database, &files.wal, &files.shm].into_iter().enumerate() {
             for descriptor in list {
                 match &descriptor.info {
-                    Some(info) => traces.descriptors.push((descriptor.name.clone(), which, info.origin.clone())),
+                    Some(info) => {
+                        if which == SHM && info.is_writable() {
+                            traces.writable.insert(descriptor.name.clone());
+                        }
+                        traces.descriptors.push((descriptor.name.clone(), which, info.origin.clone()));
+                    }
                     None => traces.in_part = true,
                 }
             }
@@ -37,12 +53,16 @@ impl Traces {
         traces
     }
 
-    /// How often the `-shm` is open and mapped from its beginning, without what an ancestor has.
+    /// How often the `-shm` is open and mapped from its beginning, for writing, without what an ancestor has.
+    ///
+    /// folklore: a program can look at its own wal-index, as a monitor does: it opens and maps the `-shm` for reading. That is
+    /// no second library. Seen with Python's mmap; held by `a_program_that_looks_at_its_own_wal_index_has_one_library`.
     pub(super) fn opened(&self, ancestor: Option<(&Proc, u32, u32, &Self)>) -> u32 {
-        let open = self.descriptors.iter().filter(|(_, which, _)| *which == SHM);
+        let open = self.descriptors.iter().filter(|(name, which, _)| *which == SHM && self.writable.contains(name));
         let own =
             open.filter(|one| !ancestor.is_some_and(|(proc, child, pid, of)| of.has(proc, pid, one, child))).count();
-        let mapped = self.mapped_at.iter().filter(|at| !ancestor.is_some_and(|(.., of)| of.mapped_at.contains(at)));
+        let mapped = &self.mapped_at.writable;
+        let mapped = mapped.iter().filter(|at| !ancestor.is_some_and(|(.., of)| of.mapped_at.all.contains(at)));
         u32::try_from(own.min(mapped.count())).unwrap_or(u32::MAX)
     }
 
@@ -50,11 +70,11 @@ impl Traces {
     fn has_all(&self, proc: &Proc, pid: u32, child: &Self, of: u32) -> bool {
         !child.descriptors.is_empty()
             && !child.in_part
-            && child.mapped_at.is_subset(&self.mapped_at)
+            && child.mapped_at.all.is_subset(&self.mapped_at.all)
             && child.descriptors.iter().all(|one| self.has(proc, pid, one, of))
             // Without a mapping, numbers and positions are all that there is to compare, unless the kernel says more. Who has
             // opened the database itself without a wal-index has no descriptor of the -shm.
-            && (!child.mapped_at.is_empty() || child.descriptors.iter().any(|(_, which, _)| *which == SHM))
+            && (!child.mapped_at.all.is_empty() || child.descriptors.iter().any(|(_, which, _)| *which == SHM))
     }
 
     /// Whether a descriptor of a child is this process's.

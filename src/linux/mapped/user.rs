@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::descriptors::{self, Descriptors, covers, held, is_database_lock, is_switch, locks_of, place_of};
-use super::inherited::Traces;
+use super::inherited::{MappedAt, Traces};
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::one_process::OneProcess;
 use super::scan::ProcessMaps;
@@ -310,11 +310,11 @@ impl<'a> Subject<'a> {
 
     /// How a process has the `-shm` mapped.
     fn mapped(&self, process: &Process) -> Mapped {
-        let unseen = Mapped { access: Access::NotKnown, at: BTreeSet::new() };
+        let unseen = Mapped { access: Access::NotKnown, at: MappedAt::default() };
         if !self.shm_known {
             return unseen;
         }
-        let mut mapped = Mapped { access: Access::No, at: BTreeSet::new() };
+        let mut mapped = Mapped { access: Access::No, at: MappedAt::default() };
         if self.wanted.identity.is_none() {
             return mapped;
         }
@@ -330,7 +330,9 @@ impl<'a> Subject<'a> {
                 Ok(Some(Claim::This)) => {
                     let access = if line.writable { Access::Writable } else { Access::ReadOnly };
                     mapped.access = mapped.access.max(access);
-                    mapped.at.extend((line.offset == 0).then_some(line.start));
+                    let begins = (line.offset == 0).then_some(line.start);
+                    mapped.at.all.extend(begins);
+                    mapped.at.writable.extend(begins.filter(|_| line.writable));
                 }
                 Ok(_) => {}
                 Err(_) => unknown = true,
@@ -402,7 +404,7 @@ impl<'a> Subject<'a> {
 struct Mapped {
     access: Access,
     /// Where mappings of its beginning start.
-    at: BTreeSet<u64>,
+    at: MappedAt,
 }
 
 /// A database that a process has locked, and whose wal-index it has not open.

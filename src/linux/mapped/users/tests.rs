@@ -317,6 +317,26 @@ fn two_sqlite_libraries_in_one_process_have_the_wal_index_twice() {
 }
 
 #[test]
+fn a_program_that_looks_at_its_own_wal_index_has_one_library() {
+    let world = World::new();
+    let read = [ORDINARY.as_slice(), &[("t.db-shm", "r")]].concat();
+    let written = [ORDINARY.as_slice(), &[("t.db-shm", "")]].concat();
+    // For each: its descriptors, and whether both mappings are for writing.
+    for (pid, open, both) in
+        [("10", &read, false), ("11", &read, true), ("12", &written, false), ("13", &written, true)]
+    {
+        world.process(pid, open, true);
+        world.map(pid, &["1", "2"]);
+        let maps = world.0.path().join(pid).join("maps");
+        let text = fs::read_to_string(&maps).unwrap();
+        let text = if both { text } else { text.replacen("rw-s", "r--s", 1) };
+        fs::write(maps, text).unwrap();
+    }
+    let roles: Vec<Role> = world.roles().into_iter().map(|(_, role)| role).collect();
+    assert_eq!(roles, [Role::Ordinary, Role::Ordinary, Role::Ordinary, Role::SeveralLibraries]);
+}
+
+#[test]
 fn who_uses_the_wal_index_with_a_renamed_database_is_told_from_who_lost_its_locks() {
     let world = World::new();
     fs::rename(world.0.path().join("t.db"), world.0.path().join("old.db")).unwrap();
