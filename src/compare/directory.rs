@@ -23,7 +23,9 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
         },
         alike @ Identity::Alike(..) => (Says::Supports, DirectoryFact::Identity(alike)),
         // A -shm that is on neither side cannot be a mount point: each side creates its own.
-        two @ Identity::TwoInodes(_) if a_missing && b_missing => (Says::Refutes, DirectoryFact::OpenersPart(two)),
+        two @ Identity::TwoInodes(_) if a_missing && b_missing && !reach::in_rollback_mode(pair) => {
+            (Says::Refutes, DirectoryFact::OpenersPart(two))
+        }
         other => (Says::Silent, DirectoryFact::Identity(other)),
     };
     Because::new(About::Both, says, Fact::DirectoryIdentity(fact))

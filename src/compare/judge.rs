@@ -40,7 +40,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         sharing == Answer::Proven
             || match why {
                 // The folder is one, and does not prove for a reason that the processes, or the mode, explain better.
-                HeldBack::Rollback(_) => matches!(not_reached(&because), Some(NotReached::NotWal(_))),
+                HeldBack::Rollback(_) => sharing == Answer::Undecided,
                 HeldBack::Exclusive(..) => matches!(not_reached(&because), Some(NotReached::Exclusive(_))),
                 HeldBack::MadeAnew(..) => matches!(not_reached(&because), Some(NotReached::RemovedAlone)),
                 HeldBack::OnOneOther(..) => sharing != Answer::Refuted,

@@ -25,6 +25,11 @@ pub(super) fn by_folder(pair: &Pair<'_>, shm: &Identity) -> Result<(), NotReache
     }
 }
 
+/// Whether the header of a side is known to say rollback journal: nobody there creates a `-shm`.
+pub(super) fn in_rollback_mode(pair: &Pair<'_>) -> bool {
+    [pair.a, pair.b].into_iter().any(|of| matches!(in_wal_mode(of), Err(NotReached::NotWal(_))))
+}
+
 fn in_wal_mode(of: Placed<'_>) -> Result<(), NotReached> {
     match &of.side.database {
         Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal => Ok(()),
@@ -106,7 +111,10 @@ fn is_without_its_wal(side: &Side) -> bool {
     let removed = matches!(files.wal, Observation::Missing { .. }) && files.shm.value().is_some();
     // A capture that is not of one moment for any other reason may have seen the -shm before and the -wal after it was emptied.
     let certain = side.stable || side.unstable == Some(UnstableCause::WalCutOff);
-    keeps_alive(side.evidence.locks.value()) && (removed || certain && history::lost(side))
+    let locks = side.evidence.locks.value();
+    // Where the lock was not seen, the -shm may be in use.
+    let at_rest = locks.is_some_and(|locks| locks.shm.dead_man_switch.state == LockState::Free);
+    removed && !at_rest || keeps_alive(locks) && certain && history::lost(side)
 }
 
 /// Whether a process of this side can use the `-shm` that is there: it can write to it, or somebody keeps it alive.

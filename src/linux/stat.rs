@@ -11,9 +11,10 @@ use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Device, FileSystem, FileView, Mount, MountAccess, Observation, Timestamp};
 use crate::linux::file_id::device;
 use crate::linux::procfs::Proc;
-use crate::linux::sys;
+use crate::linux::target::Target;
 use crate::linux::text::fdinfo;
 use crate::linux::unseen::unseen;
+use crate::linux::{mounts, sys};
 
 /// What is known about the file of an open descriptor. `maps_identity` is not looked up here.
 ///
@@ -22,8 +23,14 @@ use crate::linux::unseen::unseen;
 pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> io::Result<FileView> {
     let stat = file.metadata()?;
     let mount_id = mount_id(proc, file);
+    let device_number = device(stat.dev());
+    let file_system_type = match mount_of(&mount_id, mounts) {
+        Some(mount) => Some(mount.fs_type.clone()),
+        None if mounts.value().is_some() => type_by_device(proc, device_number),
+        None => None,
+    };
     Ok(FileView {
-        device: device(stat.dev()),
+        device: device_number,
         inode: stat.ino(),
         mode: stat.mode(),
         uid: stat.uid(),
@@ -39,9 +46,9 @@ pub fn file_view(proc: &Proc, file: &File, mounts: &Observation<Vec<Mount>>) -> 
             Err(error) => unseen("FS_IOC_GETVERSION", &error),
         },
         unique_mount_id: unique_mount_id(file),
-        disk_sequence: disk_sequence(device(stat.dev())),
+        disk_sequence: disk_sequence(device_number),
         mount_access: mount_access(file),
-        file_system: file_system(file, mount_of(&mount_id, mounts)),
+        file_system: file_system(file, file_system_type),
         mount_id,
         maps_identity: Observation::missing("looked at for the -shm only"),
     })
@@ -137,15 +144,25 @@ fn mount_access(file: &File) -> Observation<MountAccess> {
 
 /// folklore: ext2, ext3 and ext4 have the same magic number, EF53, and every FUSE has 65735546: only mountinfo
 /// distinguishes them. man 2 statfs; held by `this_machine_s_files_are_on_a_named_file_system`.
-fn file_system(file: &File, mount: Option<&Mount>) -> Observation<FileSystem> {
+fn file_system(file: &File, file_system_type: Option<String>) -> Observation<FileSystem> {
     match (fstatfs(file), fstatvfs(file)) {
         (Ok(stat), Ok(portable)) => {
             let magic = magic(&stat);
-            let name = mount.map_or(FileSystemKind::by_magic(magic).name, |mount| &mount.fs_type).to_owned();
+            let name = file_system_type.unwrap_or_else(|| FileSystemKind::by_magic(magic).name.to_owned());
             Observation::seen(FileSystem { name, magic, fsid: format!("{:016x}", portable.f_fsid) })
         }
         (Err(errno), _) | (_, Err(errno)) => unseen("fstatfs", &errno.into()),
     }
+}
+
+/// The type of the file system with this device number, from a mount that this process sees.
+///
+/// folklore: in a process with a root of its own (chroot) `mountinfo` leaves out the mounts that are not beneath that root, also
+/// the one on which the root lies (`show_mountinfo`, fs/proc_namespace.c). Held by
+/// `a_file_whose_mount_is_not_listed_is_on_the_file_system_of_its_device`.
+fn type_by_device(proc: &Proc, device: Device) -> Option<String> {
+    let mounts = mounts::of(proc, &Target::from("."));
+    Some(mounts.value()?.iter().find(|mount| mount.device == device)?.fs_type.clone())
 }
 
 /// The magic number of a file system. `f_type` is a signed long of which only 32 bits matter; the numbers of btrfs and
@@ -180,6 +197,16 @@ mod tests {
         let mount = mount_of(&view.mount_id, &mounts).unwrap();
         assert_eq!(view.file_system.value().unwrap().name, mount.fs_type);
         assert_eq!((view.links, view.size, view.inode), (0, 0, file.metadata().unwrap().ino()));
+    }
+
+    #[test]
+    fn a_file_whose_mount_is_not_listed_is_on_the_file_system_of_its_device() {
+        let proc = Proc::new("/proc");
+        let file = tempfile::tempfile().unwrap();
+        let mounts = mounts::of(&proc, &Target::from("."));
+        let known = file_view(&proc, &file, &mounts).unwrap();
+        let beneath_another_root = file_view(&proc, &file, &Observation::seen(Vec::new())).unwrap();
+        assert_eq!(known.file_system, beneath_another_root.file_system);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
     };
     match (verdict.sharing, folder) {
         (Answer::Proven, true) => {
-            "A file in this folder is one memory with one list of locks on both sides: a database here can be used in WAL mode from both.".to_owned()
+            "A file in this folder is one memory with one list of locks on both sides: a database that lies here on both sides can be used in WAL mode from both, unless one of its files is a mount of its own.".to_owned()
         }
         (Answer::Proven, false) => {
             "A process that opens the database next, here or on the other side, reaches the same wal-index: its memory and its locks are shared.".to_owned()

@@ -25,6 +25,21 @@ fn one_directory_proves_paths_where_the_shm_is_missing() {
     assert_eq!(comparison.verdict.decided_by, [Kind::DirectoryIdentity]);
 }
 
+#[test]
+fn two_directories_refute_where_the_shm_is_missing_but_not_in_rollback_mode() {
+    for (mode, sharing) in [(2, Answer::Refuted), (1, Answer::Undecided)] {
+        let mut sides = at_rest();
+        seen(&mut sides[1].evidence.files.directory).inode = 3;
+        sides.iter_mut().for_each(|side| {
+            side.database = Some(database(mode, 5));
+            seen(&mut side.evidence.users).users.clear();
+        });
+        let comparison = compare(&sides, true);
+        assert_eq!(comparison.verdict.sharing, sharing, "{}", explained(&comparison));
+        assert_eq!(explained(&comparison).contains("rollback journal"), mode == 1, "{}", explained(&comparison));
+    }
+}
+
 /// The -wal of a side, made anew with the -shm.
 fn wal_made_anew(side: &mut Side) {
     let made = walscope::evidence::FileView { birth_time: Observation::seen(time(150 * SECOND)), ..file(79) };
