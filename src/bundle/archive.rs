@@ -63,7 +63,7 @@ impl<'a> Writer<'a> {
         let to_block = length.next_multiple_of(BLOCK).saturating_sub(length);
         self.zeros(padded)?;
         self.zeros(to_block)?;
-        Ok(Member { name: name.to_owned(), length, padded })
+        Ok(Member { name: name.to_owned(), length, padded, left_out: Vec::new() })
     }
 
     /// Ends the archive.
@@ -85,6 +85,14 @@ pub(super) struct Sink<'a> {
 }
 
 impl Sink<'_> {
+    /// Appends zeros, as many as the member still has room for.
+    pub(super) fn zeros(&mut self, count: u64) -> Result<(), SnapshotError> {
+        let count = count.min(self.left);
+        io::copy(&mut io::Read::take(io::repeat(0), count), &mut self.out).map_err(unwritable)?;
+        self.left -= count;
+        Ok(())
+    }
+
     /// Appends bytes, as many as the member still has room for.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());

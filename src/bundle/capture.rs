@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
-use crate::format::shm::HEAD_SIZE;
+use crate::format::shm::{BLOCK_SIZE, HEAD_SIZE, block_of};
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::challenge::contact;
 use crate::linux::{self, OpenedFiles, Target};
@@ -17,7 +17,10 @@ use crate::wal::{self as wal_scan, Frame};
 
 use super::archive::{MANIFEST, MARKER, Sink, Writer, unreadable};
 use super::look::{Locks, Look, Moment, sibling};
-use super::manifest::{MANIFEST_AT_MOST, Manifest, Member, Stability, WalMode, WalSummary, prefix};
+use super::manifest::{
+    LeftOut, LeftOutReason, MANIFEST_AT_MOST, Manifest, Member, SPARSE, Stability, WalMode, WalSummary, prefix,
+};
+use super::sparse::{Pieces, Placed, headers_in, kept, left_out, long_holes};
 use super::stability;
 use super::unstable::{Part, Unstable, Why};
 use super::watch::Watch;
@@ -25,9 +28,8 @@ use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
 
 /// Up to this size the whole `-wal` is taken, unless the options say otherwise.
 const FULL_WAL_AT_MOST: u64 = 64 << 20;
-/// Bounds of [`Options::chunk_size`].
-const CHUNK: std::ops::RangeInclusive<usize> = 512..=16 << 20;
-
+/// Up to this size the whole `-shm` is taken. It is enough for 8 million frames.
+const WHOLE_SHM_AT_MOST: u64 = 64 << 20;
 /// Captures from open files and streams the bundle to `out`. The first attempt uses the given files. Returns the
 /// descriptors, still open, that the manifest describes.
 pub(super) fn write_bundle(
@@ -343,18 +345,22 @@ impl Copy<'_, '_> {
         &mut self,
         name: &str,
         length: u64,
+        left_out: Vec<LeftOut>,
         fill: impl FnOnce(&mut Sink<'_>, &mut dyn FnMut(Step)) -> Result<(), SnapshotError>,
     ) -> Result<(), SnapshotError> {
         let hook = &mut *self.hook;
-        let name = format!("{}{name}", self.prefix);
-        self.members.push(self.writer.member(&name, length, |sink| fill(sink, hook))?);
+        let end = if left_out.is_empty() { "" } else { SPARSE };
+        let name = format!("{}{name}{end}", self.prefix);
+        let left = left_out.iter().map(|out| out.length).fold(0, u64::saturating_add);
+        let member = self.writer.member(&name, length.saturating_sub(left), |sink| fill(sink, hook))?;
+        self.members.push(Member { left_out, ..member });
         Ok(())
     }
 
     /// Writes the head of the `-shm` as one look found it.
     fn head(&mut self, name: &str, look: &Look) -> Result<(), SnapshotError> {
         match self.files.shm.value() {
-            Some(_) => self.member(name, look.head.len() as u64, |sink, _| sink.write(&look.head)),
+            Some(_) => self.member(name, look.head.len() as u64, Vec::new(), |sink, _| sink.write(&look.head)),
             None => Ok(()),
         }
     }
@@ -381,9 +387,27 @@ impl Copy<'_, '_> {
     fn copy_wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
         let Some(file) = self.files.shm.value() else { return Ok(()) };
         let size = self.size(file, "-shm")?;
-        let rest = Range { file, path: sibling(self.files, "-shm"), from: HEAD_SIZE as u64, to: size };
+        let path = sibling(self.files, "-shm");
+        let bytes = FileBytes::region(Arc::clone(file), 0, size);
+        let needed = indexed_end(between, size);
+        // Looked for a little beyond, so that a hole which the end cuts short is still found.
+        let looked_at = needed.saturating_add(WHOLE_SHM_AT_MOST).min(size);
+        let holes = long_holes(&bytes, HEAD_SIZE as u64..looked_at).map_err(|e| unreadable(&path, e))?;
+        let holes: Vec<_> = holes.into_iter().map(|hole| hole.start..hole.end.min(needed)).collect();
+        let mut left = left_out(&holes, 0, LeftOutReason::Hole);
+        left.retain(|out| out.length > 0 && out.offset < needed);
+        if needed < size {
+            let reason = if bytes.next_data(needed) >= size { LeftOutReason::Hole } else { LeftOutReason::NotIndexed };
+            left.push(LeftOut { offset: needed, length: size - needed, reason });
+        }
+        let mut kept = kept(&left, size);
+        // The head is the one that a look found whole.
+        if let Some(first) = kept.first_mut() {
+            first.start = (HEAD_SIZE as u64).min(first.end);
+        }
+        let rest = Pieces { file, path, from: 0, kept };
         let chunk = self.options.chunk_size;
-        self.member("shm", size, |sink, _| {
+        self.member("shm", size, left, |sink, _| {
             sink.write(&between.head)?;
             rest.copy(chunk, sink, &mut |_| {})
         })
@@ -427,19 +451,29 @@ impl Copy<'_, '_> {
         let length = size.min(Stride::HEADERS.length_with(frames));
         let path = sibling(self.files, "-wal");
         let bytes = FileBytes::region(Arc::clone(file), 0, size);
+        let holes = long_holes(&bytes, HEADER_SIZE as u64..size).map_err(|e| unreadable(&path, e))?;
+        let left = page_size.map_or_else(Vec::new, |page_size| headers_in(&holes, page_size, frames));
+        let mut placed = Placed::new(kept(&left, length));
         let mut facts = None;
-        self.member("wal-headers", length, |sink, _| {
+        self.member("wal-headers", length, left, |sink, _| {
             let mut head = [0; HEADER_SIZE];
             let n = bytes.read_at(&mut head, 0).map_err(|e| unreadable(&path, e))?;
-            sink.write(head.get(..n).unwrap_or_default())?;
+            placed.write(sink, 0, head.get(..n).unwrap_or_default())?;
             let mut written = Ok(());
             let mut each = |frame: &Frame| {
                 if written.is_ok() {
-                    written = sink.write(&frame.header.to_bytes());
+                    written = placed.write(sink, Stride::HEADERS.offset_of(frame.number), &frame.header.to_bytes());
                 }
             };
-            facts = Some(wal_scan::scan(&bytes, &mut each).map_err(|e| unreadable(&path, e))?);
-            written
+            let scan = wal_scan::Scan::new(&bytes).frames_outside_of_holes(&mut each);
+            let found = scan.map_err(|e| unreadable(&path, e))?;
+            written?;
+            // What was not handed out are zeros in a hole, unless the file shrank.
+            if found.frames.in_file >= frames {
+                sink.zeros(u64::MAX)?;
+            }
+            facts = Some(found);
+            Ok(())
         })?;
         Ok(facts.unwrap_or_else(wal_scan::WalFacts::absent).into())
     }
@@ -454,9 +488,14 @@ impl Copy<'_, '_> {
         to: u64,
         step: Option<fn(u64) -> Step>,
     ) -> Result<(), SnapshotError> {
-        let range = Range { file, path: sibling(self.files, suffix), from, to };
+        let path = sibling(self.files, suffix);
+        let bytes = FileBytes::region(Arc::clone(file), 0, to);
+        let holes = long_holes(&bytes, from..to).map_err(|e| unreadable(&path, e))?;
+        let left = left_out(&holes, from, LeftOutReason::Hole);
+        let length = to.saturating_sub(from);
+        let range = Pieces { file, path, from, kept: kept(&left, length) };
         let chunk = self.options.chunk_size;
-        self.member(name, to.saturating_sub(from), |sink, hook| {
+        self.member(name, length, left, |sink, hook| {
             range.copy(chunk, sink, &mut |n| {
                 if let Some(step) = step {
                     hook(step(n));
@@ -471,37 +510,11 @@ impl Copy<'_, '_> {
     }
 }
 
-/// A part of a file.
-struct Range<'a> {
-    file: &'a Arc<File>,
-    path: std::path::PathBuf,
-    from: u64,
-    to: u64,
-}
-
-impl Range<'_> {
-    /// Copies by `pread`. Ends early at the end of the file; the rest of the member is then padding. `between` is
-    /// called before every chunk but the first, with its number.
-    fn copy(&self, chunk: usize, sink: &mut Sink<'_>, between: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
-        let bytes = FileBytes::region(Arc::clone(self.file), 0, self.to);
-        let mut buffer = vec![0; chunk.clamp(*CHUNK.start(), *CHUNK.end())];
-        let mut at = self.from;
-        for number in 0.. {
-            if at >= self.to {
-                break;
-            }
-            if number > 0 {
-                between(number);
-            }
-            let n = bytes.read_at(&mut buffer, at).map_err(|e| unreadable(&self.path, e))?;
-            sink.write(buffer.get(..n).unwrap_or_default())?;
-            if n < buffer.len() {
-                break;
-            }
-            at = at.saturating_add(n as u64);
-        }
-        Ok(())
-    }
+/// Where the blocks of a `-shm` end that are captured: all of a usual one, else those that frames up to mxFrame need.
+fn indexed_end(between: &Look, size: u64) -> u64 {
+    let last = between.mx_frame().map_or(0, block_of);
+    let needed = u64::from(last).saturating_add(1).saturating_mul(BLOCK_SIZE as u64);
+    needed.max(WHOLE_SHM_AT_MOST).min(size)
 }
 
 /// Where the frames up to `S1.mxFrame` end, if the wal-index belongs to this WAL.

@@ -15,6 +15,9 @@ use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
 /// one.
 pub(super) const MANIFEST_AT_MOST: u64 = 16 << 20;
 
+/// The end of the name of a member of which something was left out.
+pub(super) const SPARSE: &str = ".sparse";
+
 /// The prefix of the member names of one attempt.
 pub(super) fn prefix(attempt: u32) -> String {
     if attempt <= 1 { String::new() } else { format!("attempt-{attempt}/") }
@@ -55,6 +58,31 @@ pub struct Member {
     pub length: u64,
     /// Number of zero bytes at its end that replace bytes which could not be read any more.
     pub padded: u64,
+    /// What the file has between these bytes and is not in the archive. It reads as zeros. The name of such a member ends
+    /// with `.sparse`. With `length` it adds up to the bytes that the file had.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A part of a file that is not in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Where it begins, in bytes from the beginning of what the member holds.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u64,
+    /// Why it was left out.
+    pub reason: LeftOutReason,
+}
+
+/// Why a part of a file was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutReason {
+    /// A long hole of a sparse file: zeros that are stored nowhere.
+    Hole,
+    /// Blocks of a long `-shm` behind the one that has the entry of mxFrame: no frame needs them.
+    NotIndexed,
 }
 
 /// The facts that the pass at capture found in a `-wal` of which only the headers are in the bundle. The WAL header is

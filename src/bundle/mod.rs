@@ -23,6 +23,7 @@ mod look;
 pub mod manifest;
 mod read;
 mod seen;
+mod sparse;
 mod stability;
 mod unstable;
 mod watch;

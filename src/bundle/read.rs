@@ -12,8 +12,9 @@ use crate::format::wal::{HEADER_SIZE, parse_header};
 use crate::number::Stride;
 
 use super::archive::{Index, MANIFEST, MARKER, damaged, unreadable};
-use super::manifest::{MANIFEST_AT_MOST, Manifest, prefix};
+use super::manifest::{MANIFEST_AT_MOST, Manifest, SPARSE, prefix};
 use super::seen::without_bytes;
+use super::sparse::Sparse;
 use super::{BUNDLE_VERSION, Capture, SnapshotError};
 use crate::look::{DatabaseSeen, WalSeen};
 
@@ -27,9 +28,9 @@ pub(super) fn read(label: &str, file: &Arc<File>) -> Result<Capture, SnapshotErr
     bundle.check_members(&manifest)?;
     Ok(Capture {
         label: label.to_owned(),
-        shm: bundle.region(&manifest, "shm"),
+        shm: bundle.region(&manifest, "shm")?,
         wal: bundle.wal(&manifest)?,
-        database: bundle.database(&manifest),
+        database: bundle.database(&manifest)?,
         manifest,
         readable_by_others: mode & 0o044 != 0,
     })
@@ -106,20 +107,34 @@ impl Bundle<'_> {
     }
 
     /// A member of the attempt that the manifest describes.
-    fn region(&self, manifest: &Manifest, name: &str) -> Option<Arc<dyn ReadAt>> {
-        let name = format!("{}{name}", prefix(manifest.stability.attempts));
-        manifest.members.iter().any(|member| member.name == name).then(|| self.index.region(self.file, &name))?
+    fn region(&self, manifest: &Manifest, name: &str) -> Result<Option<Arc<dyn ReadAt>>, SnapshotError> {
+        let whole = format!("{}{name}", prefix(manifest.stability.attempts));
+        let sparse = format!("{whole}{SPARSE}");
+        let found = manifest.members.iter().find(|member| member.name == whole || member.name == sparse);
+        let Some((member, bytes)) =
+            found.and_then(|member| Some((member, self.index.region(self.file, &member.name)?)))
+        else {
+            return Ok(None);
+        };
+        if member.left_out.is_empty() {
+            return Ok(Some(bytes));
+        }
+        let sparse = Sparse::new(bytes, &member.left_out);
+        let sparse = sparse.ok_or_else(|| {
+            self.unusable(format!("member `{MANIFEST}`: left_out of `{}` does not fit together", member.name))
+        })?;
+        Ok(Some(Arc::new(sparse)))
     }
 
     fn wal(&self, manifest: &Manifest) -> Result<WalSeen, SnapshotError> {
-        if let Some(wal) = self.region(manifest, "wal") {
-            let tail = self.region(manifest, "wal-tail");
+        if let Some(wal) = self.region(manifest, "wal")? {
+            let tail = self.region(manifest, "wal-tail")?;
             return Ok(WalSeen::Whole(match tail {
                 Some(tail) => Arc::new(Joined::new(wal, tail)),
                 None => wal,
             }));
         }
-        if let Some(bytes) = self.region(manifest, "wal-headers") {
+        if let Some(bytes) = self.region(manifest, "wal-headers")? {
             let Some(summary) = manifest.wal_summary.clone() else {
                 return Err(self.unusable("manifest.json has no wal_summary for the member `wal-headers`".to_owned()));
             };
@@ -141,12 +156,12 @@ impl Bundle<'_> {
         Ok(without_bytes(&manifest.evidence.files.wal, WalSeen::Absent, WalSeen::NotSeen))
     }
 
-    fn database(&self, manifest: &Manifest) -> DatabaseSeen {
-        if let Some(whole) = self.region(manifest, "db") {
-            return DatabaseSeen::Whole(whole);
+    fn database(&self, manifest: &Manifest) -> Result<DatabaseSeen, SnapshotError> {
+        if let Some(whole) = self.region(manifest, "db")? {
+            return Ok(DatabaseSeen::Whole(whole));
         }
         let file = &manifest.evidence.files.database;
         let nothing = || without_bytes(file, DatabaseSeen::Absent, DatabaseSeen::NotSeen);
-        self.region(manifest, "db-page1").map_or_else(nothing, DatabaseSeen::FirstPage)
+        Ok(self.region(manifest, "db-page1")?.map_or_else(nothing, DatabaseSeen::FirstPage))
     }
 }

@@ -101,11 +101,10 @@ impl ProbeDocument {
     /// The document with a verdict and its explanation.
     #[must_use]
     pub fn judged(self, verdict: &compare::Verdict) -> Self {
-        Self {
-            explanation: say::verdict::explain_probe(verdict, self.on == On::ScratchFile),
-            verdict: Some(Verdict::new(verdict, Names::PROBE)),
-            ..self
-        }
+        let told = say::verdict::explain_probe(verdict, self.on == On::ScratchFile);
+        let passed_over = self.peer_nonce.is_none() && !self.other_nonces.is_empty();
+        let explanation = if passed_over { format!("{} {told}", say::verdict::PASSED_OVER) } else { told };
+        Self { explanation, verdict: Some(Verdict::new(verdict, Names::PROBE)), ..self }
     }
 
     /// The page, at most `width` columns wide, with colour.
@@ -125,10 +124,8 @@ impl ProbeDocument {
             out.push_str(&entry("Met", &format!("{peer}, {seen}"), width));
         }
         if !self.other_nonces.is_empty() {
-            let text = format!(
-                "more than two sides use this word: {} too; give each pair a --token of its own",
-                self.other_nonces.join(", ")
-            );
+            let nonces = self.other_nonces.join(", ");
+            let text = format!("more than two sides use this --token: {nonces} too; give each pair one of its own");
             out.push_str(&entry(&styled(BOLD, "Others"), &text, width));
         }
         if let Some(latency) = self.latency {

@@ -74,8 +74,9 @@ fn unknown(why: &Unknown, names: Names<'_>) -> String {
             "{}, but the captures are of different times and it may have been made anew between them: take both while a connection stays open",
             differs(looks)
         ),
-        Unknown::Peer(PeerUnknown::Differs) => {
-            "the other side sees another identity, or sees less of it, or was given another --token".to_owned()
+        Unknown::Peer(PeerUnknown::Differs) => "the other side sees another identity, or sees less of it".to_owned(),
+        Unknown::Peer(PeerUnknown::DiffersOrToken) => {
+            "the other side was given another --token, or sees another identity, or sees less of it".to_owned()
         }
         Unknown::Peer(PeerUnknown::UnseenHere) => "the identity of the -shm was not seen here".to_owned(),
         Unknown::Peer(PeerUnknown::NotRead) => "no identity was read from a beacon of the other side".to_owned(),

@@ -11,6 +11,7 @@ use crate::compare::{
     OneSide, PairVerdict, Says, SideName, Subject, Verdict,
 };
 use crate::evidence::UnstableCause;
+use crate::sides::{PeerUnknown, Unknown};
 
 /// Explains a verdict.
 #[must_use]
@@ -49,6 +50,10 @@ pub fn explain(comparison: &Comparison) -> String {
     sentences.join(" ")
 }
 
+/// What a side is told that met nobody although it saw others.
+pub const PASSED_OVER: &str =
+    "Others at the same table answered each other, and not this side: give each pair a --token of its own.";
+
 /// Explains the verdict of a probe. `folder`: a scratch file in a folder was tried.
 #[must_use]
 pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
@@ -82,14 +87,30 @@ pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
                 _ if met => "Neither memory nor locks are proven to be shared.",
                 _ => "Nothing is proven: that nobody was met does not say that nothing is shared.",
             };
+            let scratch = "walscope probe meet FOLDER, run on both sides, tries the locks and the memory with a scratch file.";
+            let not_found = verdict
+                .because()
+                .any(|item| matches!(item.fact, Fact::LockBeacon(BeaconFact::Silent(NoBeacon::MayNotHaveBeenThere))));
+            let token = verdict
+                .pairs
+                .iter()
+                .any(|pair| matches!(pair.shm, Identity::Unknown(Unknown::Peer(PeerUnknown::DiffersOrToken))));
             let next = if folder && met {
                 "The two sides met; the evidence says what was not tried to the end. Run it again on both sides."
-            } else if folder {
-                "Run it on both sides at the same time, with the same word."
+                    .to_owned()
+            } else if not_found {
+                format!(
+                    "No beacon with this nonce was found: the holder may have ended, the nonce may be another one, or the paths lead to two files. Run probe hold and probe seek at the same time, with the nonce that the holder printed and the same --token. If that finds nothing either: {scratch}"
+                )
+            } else if !met {
+                let both = "Run it on both sides at the same time, with the same --token.";
+                if folder { both.to_owned() } else { format!("{both} If nobody is met then either: {scratch}") }
+            } else if token {
+                format!("Run it with the --token of the holder. If that was the same: {scratch}")
             } else if verdict.locks != Answer::Proven {
-                "walscope probe meet FOLDER, run on both sides, tries the locks and the memory with a scratch file."
+                scratch.to_owned()
             } else {
-                "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames."
+                "walscope probe meet FOLDER, run on both sides, tries the memory with a scratch file; compare from the host, as root, reads page frames.".to_owned()
             };
             if let Some(why) = verdict.pairs.iter().find_map(|pair| pair.held_back.as_ref()) {
                 return format!("Memory and locks of one -shm are shared. {}", held_back(why, names));

@@ -189,6 +189,8 @@ pub enum Unknown {
 pub enum PeerUnknown {
     /// The other side sees another identity, or a part of it was not seen there.
     Differs,
+    /// The same, or it was bound to another token: the holder of a beacon is not asked which one it was given.
+    DiffersOrToken,
     /// The identity was not seen on this side.
     UnseenHere,
     /// No identity was read from a beacon of the other side.

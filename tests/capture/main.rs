@@ -14,6 +14,7 @@ mod common;
 mod interference;
 mod locks_and_mappings;
 mod open;
+mod sparse;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 #[path = "../common/sqlite_child.rs"]

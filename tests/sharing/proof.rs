@@ -209,11 +209,15 @@ fn a_beacon_is_seen_across_pid_namespaces_and_users_until_its_holder_ends() {
     // Another word: the locks are seen, and the identity beside them is bound to the word of the holder.
     let stranger = walscope(folder.path(), &["probe", "seek", "t.db", &nonce, "--token", "other", "--json"]);
     assert_eq!((stranger.code, says(&stranger.json(), "lock_beacon")), (3, vec!["supports"]));
+    let told = |ran: &command::Ran| ran.json()["explanation"].as_str().unwrap().to_owned();
+    assert!(told(&stranger).contains("Run it with the --token of the holder"), "{}", told(&stranger));
     let other = walscope(folder.path(), &["probe", "seek", "t.db", "0123456789abcdef", "--json"]);
     assert_eq!((other.code, says(&other.json(), "lock_beacon")), (3, vec!["silent"]));
+    assert!(told(&other).contains("No beacon with this nonce was found"), "{}", told(&other));
     assert_eq!(held.finish(), 3, "what nobody was asked about is not decided");
     let after = walscope(folder.path(), &["probe", "seek", "t.db", &nonce, "--json"]);
     assert_eq!((after.code, says(&after.json(), "lock_beacon")), (3, vec!["silent"]));
+    assert!(told(&after).contains("the holder may have ended"), "{}", told(&after));
 }
 
 #[test]
@@ -245,6 +249,8 @@ fn two_sides_meet_through_beacons_and_write_nothing() {
     }
     let alone = walscope(folder.path(), &["probe", "meet", "t.db", "--timeout", "1", "--json"]);
     assert_eq!((alone.code, &alone.json()["peer_nonce"]), (3, &Value::Null));
+    let told = alone.json()["explanation"].as_str().unwrap().to_owned();
+    assert!(told.contains("at the same time, with the same --token. If nobody is met then either"), "{told}");
 }
 
 #[test]

@@ -365,11 +365,13 @@ fn a_folder_in_which_no_locks_were_tried_is_proven_by_what_is_seen_on_local_file
 fn a_beacon_alone_proves_nothing_and_with_one_identity_memory_and_locks() {
     let [side, _] = pair();
     // A relay can copy the locks of one file to another.
-    for unknown in [PeerUnknown::NotRead, PeerUnknown::Differs, PeerUnknown::UnseenHere] {
+    let unknown = [PeerUnknown::NotRead, PeerUnknown::Differs, PeerUnknown::DiffersOrToken, PeerUnknown::UnseenHere];
+    for unknown in unknown {
         let verdict = probe(Met::Unknown(unknown), &live());
         assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Undecided));
         let explanation = walscope::say::verdict::explain_probe(&verdict, false);
         assert!(explanation.contains("probe meet FOLDER"), "{explanation}");
+        assert_eq!(explanation.contains("--token"), unknown == PeerUnknown::DiffersOrToken, "{explanation}");
     }
     let verdict = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.sharing, verdict.subject), (Answer::Proven, Subject::Paths));

@@ -72,8 +72,9 @@ Examples:
 
 /// `compare`.
 pub const COMPARE: &str = "\
-Exit codes: 0 sharing proven; 1 refuted; 2 could not answer; 3 undecided,
-or with --strict proven on an assumption.
+Exit codes: 0 sharing proven, also where a warning says that commits are lost;
+1 refuted; 2 could not answer; 3 undecided, or with --strict proven on an
+assumption.
 Examples:
   Live, as root on the host, which gives the strongest evidence:
     walscope compare writer:/data/app.db reader:/data/app.db

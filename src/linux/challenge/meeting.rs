@@ -278,6 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn a_third_side_sees_those_that_answer_each_other_and_meets_nobody() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let table = TABLES + Key::of("word").word("table", &[]) % TABLE_COUNT * SEATS * SEAT;
+        // Each answers somebody else, and stays.
+        let others = [(0, 7, 8), (1, 8, 7)].map(|(seat, nonce, answer)| {
+            let other = File::open(file.path()).unwrap();
+            beacon::hold(&other, table + seat * SEAT + NONCE, nonce).unwrap();
+            beacon::hold(&other, table + seat * SEAT + ANSWER, answer).unwrap();
+            other
+        });
+        let met = party(&file, &[("word", 1)], Duration::from_millis(500));
+        assert_eq!((met[0].peer, met[0].others.as_slice()), (None, [7, 8].as_slice()));
+        drop(others);
+    }
+
+    #[test]
     fn what_a_side_holds_itself_is_no_other_side_when_it_is_copied() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let open = || File::open(file.path()).unwrap();

@@ -24,7 +24,7 @@ pub struct ProbeArgs {
     action: Action,
 }
 
-/// The word if none is given.
+/// The token if none is given.
 const TOKEN: &str = "walscope";
 
 /// What to do.
@@ -35,8 +35,8 @@ enum Action {
     Hold {
         /// The database
         source: PathBuf,
-        /// A word that is equal on both sides; who does not know it cannot stand between them
-        #[arg(long, value_name = "WORD", default_value = TOKEN)]
+        /// A token that is equal on both sides; who does not know it cannot stand between them
+        #[arg(long, value_name = "TOKEN", default_value = TOKEN)]
         token: String,
         /// Hold it for this time, even if standard input ends
         #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -50,8 +50,8 @@ enum Action {
         /// The nonce that `probe hold` printed on the other side
         #[arg(value_parser = parse_nonce)]
         nonce: u64,
-        /// The word that was given to `probe hold`
-        #[arg(long, value_name = "WORD", default_value = TOKEN)]
+        /// The token that was given to `probe hold`
+        #[arg(long, value_name = "TOKEN", default_value = TOKEN)]
         token: String,
     },
     #[command(after_help = help::PROBE)]
@@ -59,8 +59,8 @@ enum Action {
     Meet {
         /// A database, or a folder in which both sides map a scratch file that is removed at the end
         source: PathBuf,
-        /// A word that is equal on both sides, if several pairs meet; who does not know it cannot stand between them
-        #[arg(long, value_name = "WORD", default_value = TOKEN)]
+        /// A token that is equal on both sides, if several pairs meet; who does not know it cannot stand between them
+        #[arg(long, value_name = "TOKEN", default_value = TOKEN)]
         token: String,
         /// How long to wait for the other side
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]

@@ -57,12 +57,14 @@ impl Challenged {
     }
 
     /// Judges what was seen of the other side and of its identity.
-    fn judge(&mut self, live: &Live, identity: PeerIdentity) -> Verdict {
+    fn judge(&mut self, live: &Live, identity: PeerIdentity, action: Action) -> Verdict {
         self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
         let met = match (self.digest, identity) {
             (Some(_), PeerIdentity::Same) => Met::SameIdentity(&self.side),
             (None, _) => Met::Unknown(PeerUnknown::UnseenHere),
             (_, PeerIdentity::NotRead) => Met::Unknown(PeerUnknown::NotRead),
+            // Those who met have the same token: each answer was bound to it.
+            (_, PeerIdentity::Differs) if action == Action::Seek => Met::Unknown(PeerUnknown::DiffersOrToken),
             (_, PeerIdentity::Differs | PeerIdentity::Unseen) => Met::Unknown(PeerUnknown::Differs),
         };
         probe(met, live)
@@ -100,8 +102,8 @@ pub fn hold(source: &Path, token: &str, time: Option<Duration>, global: &Global)
     }
     beacon::hold(&held.shm, seat, nonce).with_context(refused)?;
     let before = witness.sees(seat, nonce);
-    let same_word = if token == super::TOKEN { "" } else { ", with the same --token" };
-    let next = format!("Held. On the other side: walscope probe seek SOURCE {}{same_word}", written(nonce));
+    let same_token = if token == super::TOKEN { "" } else { ", with the same --token" };
+    let next = format!("Held. On the other side: walscope probe seek SOURCE {}{same_token}", written(nonce));
     let shown = ProbeDocument { explanation: next, held_throughout: None, ..document(Action::Hold, source, nonce) };
     output::document(global, &shown, |width| shown.draw(width))?;
     io::stdout().flush()?;
@@ -164,7 +166,7 @@ pub fn seek(source: &Path, nonce: u64, token: &str, global: &Global) -> anyhow::
         }
         Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
     }
-    let verdict = here.judge(&live, identity);
+    let verdict = here.judge(&live, identity, Action::Seek);
     let document = document(Action::Seek, source, nonce).judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
@@ -188,6 +190,10 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
                     Observation::missing("the other side went away before it answered")
                 };
             }
+            if met.peer.is_none() && !met.others.is_empty() {
+                live.beacon.back = Observation::missing("others at the table answered each other");
+                live.beacon.forth = live.beacon.back.clone();
+            }
             identity = met.identity;
             shown.nonce = written(met.nonce);
             shown.peer_nonce = met.peer.map(written);
@@ -196,7 +202,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         }
         Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
     }
-    let verdict = here.judge(&live, identity);
+    let verdict = here.judge(&live, identity, Action::Meet);
     let document = shown.judged(&verdict);
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
