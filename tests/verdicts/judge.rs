@@ -29,7 +29,9 @@ pub fn false_in(verdict: &Verdict, truth: &Truth, users: &[User]) -> Vec<String>
         let (a, b) = (&users[*i], &users[*j]);
         // Whether a stopped process has lost its locks, or is opening the database, cannot be told: the sentence names it.
         let told = |user: &User| user.amid == Amid::Stopped && verdict.says_of(user.told.pid());
-        let named = |user: &User| verdict.warns_of(user.told.pid()) || told(user);
+        // A reader that may not write and has no locks looks like a program that copies the files: docs/evidence.md says so.
+        let looks_like_a_program = |user: &User| user.only_reads && user.kind.is_unguarded();
+        let named = |user: &User| verdict.warns_of(user.told.pid()) || told(user) || looks_like_a_program(user);
         let named = named(a) || named(b);
         (!named).then(|| format!("{} and {}: {why}", a.title(), b.title()))
     };

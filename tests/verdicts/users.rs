@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::child::{Reply, Told, uri};
 use crate::common::random::Random;
-use crate::place::Side;
+use crate::place::{Reach, Side};
 
 /// How a process opens the database, and what it does with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,8 @@ pub struct User {
     pub moved: bool,
     /// It has read through SQLite, so that it uses the database.
     pub uses: bool,
+    /// It may not write, and has its mapping only for reading.
+    pub only_reads: bool,
 }
 
 impl User {
@@ -164,6 +166,7 @@ pub fn open(side: &Side, at: usize, kind: Kind, name: &str, pipes: &Path, random
         amid: Amid::Nothing,
         moved: false,
         uses,
+        only_reads: side.reach == Reach::ReadOnly,
     };
     if kind == Kind::Bystander {
         let [wal, shm] = ["-wal", "-shm"].map(|suffix| format!("{}{suffix}", path.display()));

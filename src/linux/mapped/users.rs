@@ -193,7 +193,11 @@ pub(super) fn settled(
 /// `who_waits_for_a_stopped_process_is_not_accused`.
 fn beside_the_stopped(users: &mut [User]) {
     if users.iter().any(|user| user.role() == Role::Stopped) {
-        let waits = |user: &&mut User| user.role() == Role::WithoutIndex && user.other_index.is_none();
+        let waits = |user: &&mut User| {
+            user.role() == Role::WithoutIndex
+                && user.other_index.is_none()
+                && user.database_lock == DatabaseLock::Shared
+        };
         users.iter_mut().filter(waits).for_each(|user| user.settled = false);
     }
 }

@@ -408,13 +408,15 @@ fn who_waits_for_a_stopped_process_is_not_accused() {
     let world = World::new();
     world.process("10", &[("t.db", "S"), ("t.db-wal", "")], false);
     world.process("11", &[("t.db", "S"), ("t.db-wal", "")], false);
+    // Without SHARED it does not wait for anybody.
+    world.process("12", &[("t.db", ""), ("t.db-wal", "")], false);
     let roles = || -> Vec<Role> {
         let (view, _) = settle_all(|_| (true, world.users()));
         view.users.iter().map(User::role).collect()
     };
-    assert_eq!(roles(), [Role::WithoutIndex, Role::WithoutIndex]);
+    assert_eq!(roles(), [Role::WithoutIndex, Role::WithoutIndex, Role::WithoutIndex]);
     world.stat("10", 'T', 1);
-    assert_eq!(roles(), [Role::Stopped, Role::Passing]);
+    assert_eq!(roles(), [Role::Stopped, Role::Passing, Role::WithoutIndex]);
 }
 
 #[test]
