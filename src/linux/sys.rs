@@ -429,7 +429,7 @@ pub fn map_shared(file: &File, length: usize) -> io::Result<Mmap> {
     unsafe { MmapOptions::new().len(length).map(file) }
 }
 
-/// Which of the two processes this is after [`fork_alone`].
+/// Which of the two processes this is after `fork_alone`.
 #[cfg(feature = "lab")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forked {

@@ -331,7 +331,7 @@ fn a_wal_index_of_another_wal_is_not_left_over_while_somebody_has_it_open() {
     wal.set_len(0).unwrap();
     let (capture, _) = scene.capture(1, &mut |_, _, _, _| {});
     let stability = capture.manifest.stability;
-    assert!(!stability.stable && stability.reason.unwrap().contains("somebody has it open"));
+    assert!(!stability.stable && stability.reason.unwrap().contains("cut off"));
 }
 
 /// The stability of a capture without the WAL's pages, with one attempt or two, while something is done during the
