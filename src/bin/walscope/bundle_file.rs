@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempPath;
 use walscope::linux::ignores_signal;
@@ -101,6 +101,8 @@ fn link(file: &File, name: &Path) -> io::Result<()> {
 struct Temporary {
     path: TempPath,
     known: Known,
+    /// The thread that waits for signals.
+    signals: Handle,
 }
 
 /// The name, shared with the thread that waits for signals. While it is locked, a signal has to wait.
@@ -117,29 +119,32 @@ impl Temporary {
     /// Makes a file with a new temporary name in `folder`.
     fn make<T>(folder: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<(Self, T)> {
         let known = Known::default();
-        remove_on_signal(known.clone())?;
+        let signals = remove_on_signal(known.clone())?;
         let mut name = known.lock();
         let made = tempfile::Builder::new().prefix(".walscope-").suffix(".part").make_in(folder, make)?;
         let (made, path) = made.into_parts();
         *name = Some(path.to_path_buf());
         drop(name);
-        Ok((Self { path, known }, made))
+        Ok((Self { path, known, signals }, made))
     }
 
     fn publish(self, output: &Path, replace: bool) -> io::Result<()> {
         let mut name = self.known.lock();
         if replace { self.path.persist(output) } else { self.path.persist_noclobber(output) }.map_err(|e| e.error)?;
         *name = None;
+        // There is nothing left to remove: what a signal does from here on is for others to say, who may hold a beacon.
+        self.signals.close();
         Ok(())
     }
 }
 
-/// From now on a signal that ends the process removes the name first.
-fn remove_on_signal(known: Known) -> io::Result<()> {
+/// From now on, until the handle is closed, a signal that ends the process removes the name first.
+fn remove_on_signal(known: Known) -> io::Result<Handle> {
     // A signal that the caller ignores, as with nohup(1), stays ignored. The kernel is asked, not /proc: where a bundle
     // needs a temporary name, /proc is not mounted. Held by `a_signal_that_the_caller_ignores_stays_ignored`.
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignores_signal(*signal));
     let mut signals = Signals::new(ending)?;
+    let handle = signals.handle();
     thread::Builder::new().spawn(move || {
         for signal in &mut signals {
             // The lock is held from here on: no name can be made or given any more.
@@ -150,5 +155,5 @@ fn remove_on_signal(known: Known) -> io::Result<()> {
             let _ = emulate_default_handler(signal);
         }
     })?;
-    Ok(())
+    Ok(handle)
 }
