@@ -53,7 +53,7 @@ impl FileBytes {
     }
 
     /// The first offset, at or after `offset`, that may be in a hole. If there is none, the length.
-    #[cfg(feature = "capture")]
+    #[cfg(all(target_os = "linux", feature = "capture"))]
     pub(crate) fn next_hole(&self, offset: u64) -> u64 {
         let hole = self.start.checked_add(offset).map_or(u64::MAX, |at| next_hole(&self.file, at));
         hole.saturating_sub(self.start).max(offset).min(self.len.max(offset))
@@ -112,12 +112,6 @@ fn next_data(file: &File, offset: u64) -> u64 {
 fn next_hole(file: &File, offset: u64) -> u64 {
     use rustix::fs::{SeekFrom, seek};
     seek(file, SeekFrom::Hole(offset)).unwrap_or(u64::MAX)
-}
-
-/// Without `SEEK_HOLE` there is no hole.
-#[cfg(all(not(target_os = "linux"), feature = "capture"))]
-fn next_hole(_: &File, _: u64) -> u64 {
-    u64::MAX
 }
 
 /// Without `SEEK_DATA` every byte may be data.
