@@ -48,7 +48,7 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
         .or_else(|| {
             sides.iter().find(|of| held_by_the_unseen(**of)).map(|of| HeldBack::Exclusive(of.index, Vec::new()))
         })
-        .or_else(|| sides.iter().find_map(|of| on_another_wal(*of)))
+        .or_else(|| sides.iter().find_map(|of| on_another_file(*of)))
         .or_else(|| one_other.map(|(inode, processes)| HeldBack::OnOneOther(inode, processes)))
         .or_else(|| made_anew(pair, shm, [a, b]));
     let allows_mappings = rollback.is_none() && !unseen && !any(Role::is_suspect);
@@ -63,9 +63,13 @@ fn in_rollback_mode(of: Placed<'_>) -> bool {
     finding::users::in_rollback_mode(&of.side.evidence, of.side.database.as_ref())
 }
 
-fn on_another_wal(of: Placed<'_>) -> Option<HeldBack> {
-    let processes = finding::processes::on_another_wal(&of.side.evidence);
-    (!processes.is_empty()).then_some(HeldBack::OtherWal(of.index, processes))
+fn on_another_file(of: Placed<'_>) -> Option<HeldBack> {
+    let [database, wal] = finding::processes::on_other_files(&of.side.evidence);
+    match (database.is_empty(), wal.is_empty()) {
+        (false, _) => Some(HeldBack::OtherDatabase(of.index, database, None)),
+        (true, false) => Some(HeldBack::OtherWal(of.index, wal)),
+        (true, true) => None,
+    }
 }
 
 fn held_by_the_unseen(of: Placed<'_>) -> bool {

@@ -128,10 +128,12 @@ pub(super) fn of_another_database(evidence: &Evidence) -> BTreeSet<u32> {
     of_others(evidence, |mapping| mapping.database_open).iter().map(|mapping| mapping.pid).collect()
 }
 
-/// Processes that use this wal-index with another `-wal` than the path leads to.
+/// Processes that use this wal-index with another database, or with another `-wal`, than the path leads to.
 #[must_use]
-pub fn on_another_wal(evidence: &Evidence) -> Vec<Process> {
-    of_mappings(&of_others(evidence, |mapping| mapping.wal_open))
+pub fn on_other_files(evidence: &Evidence) -> [Vec<Process>; 2] {
+    let database = of_others(evidence, |mapping| mapping.database_open);
+    let wal = of_others(evidence, |mapping| mapping.wal_open);
+    [of_mappings(&database), of_mappings(&wal)]
 }
 
 /// Processes that still use a database or a `-wal` that was replaced.
