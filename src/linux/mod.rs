@@ -27,6 +27,7 @@ pub mod challenge;
 pub mod child;
 mod clocks;
 mod container;
+mod container_root;
 mod descriptor_locks;
 mod file_id;
 mod gather;

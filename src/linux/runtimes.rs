@@ -14,7 +14,7 @@ use crate::evidence::Container;
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
-use crate::linux::{child, container, mounts};
+use crate::linux::{child, container, container_root, mounts};
 
 /// The known runtimes, in the order in which they are asked.
 const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
@@ -50,11 +50,11 @@ pub struct Refused {
     pub runtime: Option<&'static str>,
 }
 
-/// A path in a running container, by the container's name or id.
+/// A path beneath the root of a running container, by the container's name or id.
 ///
 /// # Errors
-/// When no runtime knows it, when it does not run, or when its first process is not visible here or may not be looked
-/// into.
+/// When no runtime knows it, when it does not run, when its first process is not visible here or may not be looked
+/// into, or when no process with the container's root is seen.
 pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     let shown = format!("{name}:{}", path.display());
     let error = |what, why| OpenError::new(Path::new(&shown), what, why);
@@ -74,7 +74,10 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
         );
         return Err(error(LOOKING, io::Error::other(why)));
     }
-    Ok(target)
+    let first = target.process(&proc).map_err(|why| error(LOOKING, why))?;
+    let process = container_root::process(&proc, first, &running.id).map_err(|why| error(LOOKING, why))?;
+    let root = Target::of_bound(&process).map_err(|why| error(LOOKING, why))?;
+    Ok(root.at(path.to_owned()))
 }
 
 /// Asks each installed runtime for the container. An error names the runtime that refused.

@@ -331,8 +331,8 @@ impl From<&MappingProcess> for Process {
 }
 
 /// A SOURCE for the database. It goes through a process whose path leads to the file it maps, if there is one. It uses
-/// the container's name when that is known and the first process of the container has the same root; else `pid:N:`,
-/// which works as long as the process lives.
+/// the container's name when that is known and the process has the root of its mount namespace; else `pid:N:`, which
+/// works as long as the process lives.
 fn look(processes: &[MappingProcess]) -> Option<String> {
     let process = processes.iter().find(|process| process.path_leads_to == Leads::Here).or(processes.first())?;
     let path = database(&process.path);

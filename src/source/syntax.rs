@@ -51,8 +51,8 @@ fn split(argument: &OsStr) -> Option<(&str, &Path)> {
     Some((whose, Path::new(OsStr::from_bytes(bytes.get(at + 1..)?))))
 }
 
-/// Where a SOURCE is: a path here, `pid:N:/path` as process N sees it, or `NAME:/path` as the first process of a
-/// running container (docker, podman or nerdctl; by name or id) sees it.
+/// Where a SOURCE is: a path here, `pid:N:/path` as process N sees it, or `NAME:/path` beneath the root of a running
+/// container (docker, podman or nerdctl; by name or id).
 ///
 /// # Errors
 /// When there is no such process or container, or this user may not look into it.

@@ -92,13 +92,19 @@ impl World {
 
     /// Starts an sqlite3 shell in a new container, with `options` for `docker run`.
     pub fn shell(&self, name: &str, options: &[&str], database: &str) -> Shell {
+        self.shell_by(name, options, &["/sqlite3", "-batch", database])
+    }
+
+    /// Starts a command that ends in an sqlite3 shell, in a new container.
+    pub fn shell_by(&self, name: &str, options: &[&str], shell: &[&str]) -> Shell {
         let full = self.name(name);
         let mut command = Command::new("docker");
         command
             // There is no --rm: the engine's removal would race with ours, and the volume would still be in use.
             .args(["run", "-i", "--network", "none", "--label", &self.label, "--name", &full])
             .args(options)
-            .args([&self.image, "/sqlite3", "-batch", database]);
+            .arg(&self.image)
+            .args(shell);
         Shell::start(command, full)
     }
 
@@ -191,7 +197,7 @@ impl Drop for Shell {
 
 /// The files that the loader loads for a program: the interpreter and shared objects, with their paths. Empty when it
 /// is static.
-fn loaded_by(program: &Path) -> Vec<String> {
+pub fn loaded_by(program: &Path) -> Vec<String> {
     let out = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect()

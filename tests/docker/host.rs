@@ -291,3 +291,44 @@ fn an_unknown_container_is_reported_and_a_file_of_that_name_wins() {
     let out = Command::new(EXE).args(["inspect", &source(&writer)]).current_dir(folder.path()).output().unwrap();
     assert!(String::from_utf8(out.stdout).unwrap().contains("empty"), "the file here was not taken");
 }
+
+/// The first process has made a folder its root, as a supervisor does that jails itself: `NAME:/path` is beneath the
+/// container's root, and `pid:N:/path` beneath the jail.
+#[test]
+fn a_first_process_in_a_jail_does_not_move_its_container_s_paths() {
+    let root = common::have("root", rustix::process::geteuid().is_root());
+    let chroot = Path::new("/usr/sbin/chroot");
+    if !(root && common::have("chroot", chroot.exists())) {
+        return;
+    }
+    let sqlite3 = Path::new("/usr/bin/sqlite3");
+    let libraries = docker::loaded_by(sqlite3);
+    let in_jail: Vec<String> = libraries.iter().map(|library| format!("jail{library}")).collect();
+    let mut programs = vec![(chroot, "chroot"), (sqlite3, "jail/sqlite3")];
+    programs.extend(libraries.iter().map(Path::new).zip(in_jail.iter().map(String::as_str)));
+    let Some(world) = World::with_sqlite3(&programs) else { return };
+    let [outside, inside] = ["outside", "inside"].map(|name| world.volume(name));
+    let mut peer = world.shell("peer", &["-v", &format!("{inside}:/data")], "/data/t.db");
+    peer.sql("PRAGMA journal_mode=WAL; CREATE TABLE t(x);");
+    // A folder of the image, and a mount of its own: an empty volume gets what the image has there.
+    let mount = format!("{}:/jail", world.volume("jail"));
+    for (name, options) in [("folder", &[][..]), ("mount", &["-v", &mount][..])] {
+        let [at_root, in_jail] = [format!("{outside}:/data"), format!("{inside}:/jail/data")];
+        let options = [options, &["-v", &at_root, "-v", &in_jail]].concat();
+        let mut jailed = world.shell_by(name, &options, &["/chroot", "/jail", "/sqlite3", "-batch", "/data/t.db"]);
+        jailed.sql("SELECT count(*) FROM t;");
+        let by_pid = format!("pid:{}:/data/t.db", pid(&jailed));
+        let (_, seen) = json(&["compare", &by_pid, &source(&peer)]);
+        assert_eq!(seen["verdict"]["sharing"], "proven", "{name}: {seen:#}");
+
+        let (code, _, told) = run(&["compare", &source(&jailed), &source(&peer)]);
+        assert_eq!(code, 2, "{name}: {told}");
+        assert!(told.contains(&format!("pid:{}:/path", pid(&jailed))) && told.contains("(/jail)"), "{name}: {told}");
+
+        let mut outer = world.second_shell(&jailed.container, &[], "/data/t.db");
+        outer.sql("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS t(x); SELECT count(*) FROM t;");
+        let (_, found) = json(&["compare", &source(&outer), &source(&peer)]);
+        assert_eq!(found["verdict"]["sharing"], "refuted", "{name}: {found:#}");
+        assert_eq!(found["sides"][0]["container_name"], jailed.container.as_str(), "{name}: {found:#}");
+    }
+}

@@ -5,7 +5,7 @@ pub const SOURCE: &str = "\
 What to look at:
   PATH         a database, with -wal and -shm beside it; a -wal or -shm
                alone, recognised by its content; or a bundle
-  NAME:/path   as a running container sees it, from the host
+  NAME:/path   below the root of a running container, from the host
   pid:N:/path  as that process sees it";
 
 /// The command itself.
