@@ -36,19 +36,12 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
         sharing => sharing,
     };
-    let of_processes_or_mode = pairing.held_back.filter(|why| {
-        sharing == Answer::Proven
-            || match why {
-                // The folder is one, and does not prove for a reason that the processes, or the mode, explain better.
-                HeldBack::Rollback(_) => sharing == Answer::Undecided,
-                HeldBack::Exclusive(..) => matches!(not_reached(&because), Some(NotReached::Exclusive(_))),
-                HeldBack::MadeAnew(..) => matches!(not_reached(&because), Some(NotReached::RemovedAlone)),
-                HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
-                _ => false,
-            }
-    });
-    let unusable = || reach::held_back(pair).filter(|_| sharing == Answer::Proven);
-    let held_back = contradicted(pair, &because, [memory, locks]).or(of_processes_or_mode).or_else(unusable);
+    let mut reasons = pairing.held_back;
+    reasons.extend(reach::held_back(pair));
+    // Where nothing is shared, what else processes do explains less.
+    reasons.sort_by_key(|why| !why.leaves_nothing_shared());
+    let held_back = contradicted(pair, &because, [memory, locks])
+        .or_else(|| reasons.into_iter().find(|why| counts(why, sharing, &because)));
     let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
     if held_back.as_ref().is_some_and(HeldBack::leaves_nothing_shared) {
         (memory, locks) = (Answer::Undecided, Answer::Undecided);
@@ -70,6 +63,18 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         held_back,
         assuming,
         pages_of_processes: of_processes,
+    }
+}
+
+/// Whether a reason counts: it takes a proof away, or explains why the folder is one and yet does not prove.
+fn counts(why: &HeldBack, sharing: Answer, because: &[Because]) -> bool {
+    match why {
+        _ if sharing == Answer::Proven => true,
+        HeldBack::Rollback(_) => sharing == Answer::Undecided,
+        HeldBack::Exclusive(..) => matches!(not_reached(because), Some(NotReached::Exclusive(_))),
+        HeldBack::MadeAnew(..) => matches!(not_reached(because), Some(NotReached::RemovedAlone)),
+        HeldBack::OnOneOther(..) => sharing != Answer::Refuted,
+        _ => false,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced,
 pub(super) struct Pairing {
     /// As evidence.
     pub because: Because,
-    /// Why sharing is not proven although memory and locks are.
-    pub held_back: Option<HeldBack>,
+    /// Every reason why sharing is not proven although memory and locks are, the one that explains most first.
+    pub held_back: Vec<HeldBack>,
     /// Whether every process that was seen can have the wal-index in use.
     pub allows_mappings: bool,
 }
@@ -42,15 +42,13 @@ pub(super) fn judge(pair: &Pair<'_>, shm: &Identity) -> Pairing {
     } else {
         Says::Silent
     };
-    let held_back = rollback
-        .map(|of| HeldBack::Rollback(of.index))
-        .or_else(|| by_role(&seen))
-        .or_else(|| {
-            sides.iter().find(|of| held_by_the_unseen(**of)).map(|of| HeldBack::Exclusive(of.index, Vec::new()))
-        })
-        .or_else(|| sides.iter().find_map(|of| on_another_file(*of)))
-        .or_else(|| one_other.map(|(inode, processes)| HeldBack::OnOneOther(inode, processes)))
-        .or_else(|| made_anew(pair, shm, [a, b]));
+    let unseen_holder = sides.iter().filter(|of| held_by_the_unseen(**of));
+    let mut held_back: Vec<HeldBack> = rollback.map(|of| HeldBack::Rollback(of.index)).into_iter().collect();
+    held_back.extend(by_role(&seen));
+    held_back.extend(unseen_holder.map(|of| HeldBack::Exclusive(of.index, Vec::new())));
+    held_back.extend(sides.iter().filter_map(|of| on_another_file(*of)));
+    held_back.extend(one_other.map(|(inode, processes)| HeldBack::OnOneOther(inode, processes)));
+    held_back.extend(made_anew(pair, shm, [a, b]));
     let allows_mappings = rollback.is_none() && !unseen && !any(Role::is_suspect);
     let fact = match rollback {
         Some(of) => PairingFact::NotWal(of.index),
@@ -97,23 +95,28 @@ fn seen(of: Placed<'_>, users: &[&User]) -> UsersOf {
     }
 }
 
-fn by_role(seen: &[UsersOf; 2]) -> Option<HeldBack> {
-    let found = |role: Role, held: &dyn Fn(SideIndex, Vec<Process>) -> HeldBack| {
-        seen.iter().find_map(|side| {
-            let of_role = side.users.iter().filter(|user| user.role == role);
-            let processes: Vec<Process> = of_role.map(|user| user.process.clone()).collect();
-            (!processes.is_empty()).then(|| held(side.side, processes))
-        })
-    };
-    let other_database = |side: SideIndex, processes| {
-        let users = seen.iter().filter(|of| of.side == side).flat_map(|of| &of.users);
-        let other = users.filter(|user| user.role == Role::OtherDatabase).find_map(|user| user.other_database.clone());
-        HeldBack::OtherDatabase(side, processes, other)
-    };
-    found(Role::Exclusive, &HeldBack::Exclusive)
-        .or_else(|| found(Role::OtherDatabase, &other_database))
-        .or_else(|| found(Role::OnReplacedFiles, &HeldBack::OnReplacedFiles))
-        .or_else(|| found(Role::MayBeElsewhere, &HeldBack::MayBeElsewhere))
+fn by_role(seen: &[UsersOf; 2]) -> Vec<HeldBack> {
+    let roles = [Role::Exclusive, Role::OtherDatabase, Role::OnReplacedFiles, Role::MayBeElsewhere];
+    let found = |role: Role| seen.iter().filter_map(move |side| of_role(side, role));
+    roles.into_iter().flat_map(found).collect()
+}
+
+fn of_role(seen: &UsersOf, role: Role) -> Option<HeldBack> {
+    let users: Vec<&SeenUser> = seen.users.iter().filter(|user| user.role == role).collect();
+    let processes: Vec<Process> = users.iter().map(|user| user.process.clone()).collect();
+    if processes.is_empty() {
+        return None;
+    }
+    match role {
+        Role::Exclusive => Some(HeldBack::Exclusive(seen.side, processes)),
+        Role::OtherDatabase => {
+            let other = users.iter().find_map(|user| user.other_database.clone());
+            Some(HeldBack::OtherDatabase(seen.side, processes, other))
+        }
+        Role::OnReplacedFiles => Some(HeldBack::OnReplacedFiles(seen.side, processes)),
+        Role::MayBeElsewhere => Some(HeldBack::MayBeElsewhere(seen.side, processes)),
+        _ => None,
+    }
 }
 
 /// The `-shm` of the earlier capture is not that of the later one, and processes used the earlier. Nobody saw them end: one

@@ -26,8 +26,8 @@ pub enum Met<'a> {
 /// Why a process that opens the database next cannot use the wal-index, although it is one on both sides. What else the
 /// processes of this side hold says nothing of the other side's.
 fn nobody_can_open(pair: &Pair<'_>, shm: &Identity) -> Option<HeldBack> {
-    let by_processes = lock_pairing::judge(pair, shm).held_back.filter(HeldBack::leaves_nothing_shared);
-    by_processes.or_else(|| reach::held_back(pair))
+    let by_processes = lock_pairing::judge(pair, shm).held_back;
+    by_processes.into_iter().find(HeldBack::leaves_nothing_shared).or_else(|| reach::held_back(pair))
 }
 
 /// Judges what two sides showed each other. This side is the first side of `live`.

@@ -344,6 +344,27 @@ fn an_exclusive_lock_of_somebody_who_is_not_visible_leaves_it_open() {
     assert!(explained(&comparison).contains("omebody who is not visible"), "{}", explained(&comparison));
 }
 
+/// What one process does is no reason to overlook that nobody else can open the database.
+#[test]
+fn an_exclusive_lock_counts_beside_any_other_reason() {
+    for change in 0..3 {
+        let mut sides = with_reader(|user| match change {
+            0 => (user.database, user.database_lock) = (Access::No, DatabaseLock::None),
+            1 => user.on_replaced_files = true,
+            _ => other_index(user, false),
+        });
+        assert_eq!(compare(&sides, true).verdict.memory, Answer::Proven, "{change}");
+        seen(&mut sides[1].evidence.users).exclusive_unseen = true;
+        let comparison = compare(&sides, true);
+        let verdict = &comparison.verdict;
+        assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Undecided), "{change}");
+        assert!(explained(&comparison).contains("omebody who is not visible"), "{}", explained(&comparison));
+        // A probe knows the processes of this side alone.
+        let probed = walscope::compare::probe(walscope::compare::Met::SameIdentity(&sides[1]), &live());
+        assert_eq!(probed.sharing, Answer::Undecided, "{change}");
+    }
+}
+
 #[test]
 fn processes_that_all_keep_one_deleted_wal_index_share_it_and_leave_the_paths_open() {
     let deleted = |sides: &mut [Side; 2]| {
