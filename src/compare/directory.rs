@@ -50,14 +50,14 @@ fn uncovered(of: Placed<'_>) -> Result<(), NotReached> {
     let mount = |part: Part, file: &FileView| {
         file.mount_id.value().copied().ok_or_else(|| unseen(What::Mount(part), Recorded::of(&file.mount_id)))
     };
-    let no_directory = || unseen(What::File(Part::Directory), Recorded::of(&files.directory));
+    let no_directory = || unseen(What::unseen_file(Part::Directory, &files.directory), Recorded::of(&files.directory));
     let directory = mount(Part::Directory, files.directory.value().ok_or_else(no_directory)?)?;
     for part in [Part::Database, Part::Wal, Part::Shm] {
         match part.of(files) {
             Observation::Seen { value } if mount(part, value)? == directory => {}
             Observation::Seen { .. } => return Err(NotReached::OwnMount(part, of.index)),
             Observation::Missing { .. } if part != Part::Database => {}
-            other => return Err(unseen(What::File(part), Recorded::of(other))),
+            other => return Err(unseen(What::unseen_file(part, other), Recorded::of(other))),
         }
     }
     Ok(())

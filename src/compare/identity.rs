@@ -86,7 +86,8 @@ fn weigh(pair: &Pair<'_>, part: Part) -> Result<Identity, Unknown> {
 
 fn look(of: Placed<'_>, part: Part) -> Result<Look<'_>, Unknown> {
     let observed = part.of(&of.side.evidence.files);
-    let file = observed.value().ok_or_else(|| Unknown::Unseen(unseen(of, What::File(part), observed)))?;
+    let file =
+        observed.value().ok_or_else(|| Unknown::Unseen(unseen(of, What::unseen_file(part, observed), observed)))?;
     let id = if part.is_known_as_mapped() {
         let mapped = || Unknown::Unseen(unseen(of, What::MappedIdentity(part), &file.maps_identity));
         *file.maps_identity.value().ok_or_else(mapped)?

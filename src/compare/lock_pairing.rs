@@ -10,7 +10,7 @@ use super::{About, Because, Fact, Pair, Placed, Says, mappings, users};
 use crate::evidence::{Access, Evidence, LockState, Observation, Role, SwitchLock, User};
 use crate::finding;
 use crate::finding::users::role;
-use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, SideIndex, UsersOf};
+use crate::sides::{HeldBack, Identity, PairingFact, Process, Recorded, Replaced, SeenUser, UsersOf};
 
 /// What the processes of both sides came to.
 pub(super) struct Pairing {

@@ -59,7 +59,7 @@ fn can_make(of: Placed<'_>) -> Result<(), NotReached> {
     let evidence = &of.side.evidence;
     let observed = &evidence.files.directory;
     let Some(folder) = observed.value() else {
-        return Err(unseen(of, What::File(Part::Directory), &Recorded::of(observed).0));
+        return Err(unseen(of, What::unseen_file(Part::Directory, observed), &Recorded::of(observed).0));
     };
     match &folder.mount_access {
         Observation::Seen { value: MountAccess::ReadOnly } => return Err(NotReached::ReadOnly(of.index)),

@@ -234,7 +234,7 @@ fn facts(side: &SideModel) -> Vec<String> {
         (None, _, None) => {}
     }
     facts.push(match &side.identities.shm {
-        None => "-shm not seen".to_owned(),
+        None => "no -shm seen".to_owned(),
         Some(shm) => {
             let device = shm.maps_device.as_ref().unwrap_or(&shm.device);
             let inode = shm.maps_inode.as_ref().unwrap_or(&shm.inode);

@@ -1,6 +1,7 @@
 //! The checkpoint in one or two sentences: what is the case, and what to do.
 
-use super::{rescue, users};
+use super::rescue;
+use super::users_found::subject;
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::value::{Apart, UsersFound};
 use crate::finding::{Finding, Found, Severity};
@@ -287,7 +288,7 @@ fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
             _ => return None,
         };
         match users {
-            UsersFound::Side { users, .. } => Some((users::names(users), does)),
+            UsersFound::Side { users, .. } => Some((subject(users), does)),
             UsersFound::Unseen { .. } => Some(("somebody who is not visible from here".to_owned(), does)),
             UsersFound::Index { .. } => None,
         }

@@ -355,7 +355,7 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
         GoneIndex::Mapped { mapped, path, leads, processes: all } => {
             let leads = if *leads == Leads::Nowhere { "no file any more" } else { "another file" };
             (
-                format!("{} maps {mapped}, but {path} leads to {leads}: whoever opens the database next uses another wal-index.", processes(all)).into(),
+                format!("{} {} {mapped}, but {path} leads to {leads}: whoever opens the database next uses another wal-index.", processes(all), words::verb(all, "maps", "map")).into(),
                 rescue::START_AGAIN,
             )
         }
@@ -385,7 +385,7 @@ fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
 fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
     match apart {
         Apart::Process { side, apart, processes } => (
-            format!("On {side} {} maps the -shm, and has not the {} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with it that are of other files: content is mixed, and commits are lost.", words::processes(processes), apart.name()).into(),
+            format!("On {side} {}{} maps the -shm, and does not have the {} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with such a process that are of other files: content is mixed, and commits are lost.", words::processes(processes), words::each(processes.len()), apart.name()).into(),
             rescue::START_AGAIN,
         ),
         Apart::Pair { sides, files, .. } => (

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rescue;
 use super::sides;
 use super::users;
-use super::words::{Names, processes};
+use super::words::{Names, each, processes, verb};
 use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf};
 use crate::evidence::Role;
 
@@ -81,7 +81,7 @@ fn of_roles(side: &UsersOf, names: Names<'_>, wanted: impl Fn(Role) -> bool) -> 
         let paths: BTreeSet<String> = of_role.filter_map(path_of).collect();
         let paths: Vec<String> = paths.into_iter().collect();
         let index = if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) };
-        format!("{} on {} {}{index}", processes(&all), names.of(side.side), users::does(role))
+        format!("{} on {}{} {}{index}", processes(&all), names.of(side.side), each(all.len()), users::does(role))
     };
     roles.into_iter().map(told).collect()
 }
@@ -177,10 +177,10 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             verb(all, "it has", "they have"),
             rescue::MAY_BE_ELSEWHERE
         ),
-        HeldBack::OnOneOther(inode, all) => match all.as_slice() {
-            [one] => format!(
+        HeldBack::OnOneOther(inode, all) => match all.len() {
+            1 => format!(
                 "{} uses a wal-index ({inode}) to which no path of these sides leads, and nobody was seen who uses another one. Whoever opens the database next uses another one, and overwrites what it commits. {}",
-                capital(&processes(std::slice::from_ref(one))),
+                capital(&processes(all)),
                 rescue::START_AGAIN
             ),
             _ => format!(
@@ -198,11 +198,6 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             verb(all, "it is", "they are")
         ),
     }
-}
-
-/// The form of a verb, or a pronoun with it, for one process or for several.
-fn verb(all: &[Process], one: &'static str, several: &'static str) -> &'static str {
-    if all.len() == 1 { one } else { several }
 }
 
 fn capital(sentence: &str) -> String {

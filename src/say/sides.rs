@@ -1,6 +1,6 @@
 //! What findings and pieces of evidence both say about sides. Without a full stop.
 
-use super::words::{LISTED, Names, processes};
+use super::words::{LISTED, Names, processes, verb};
 use crate::evidence::{CutOff, InodeId, Mapping};
 use crate::number::FrameNumber;
 use crate::sides::{CutOffProcesses, FellBehind, Parting, Process};
@@ -16,13 +16,18 @@ pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
     let by_database: Vec<&Mapping> = side.by(CutOff::Database).collect();
     let mut facts = Vec::new();
     if !by_path.is_empty() {
-        facts.push(format!("on {label} {} maps {}, {leads}", of_mappings(&by_path), inodes(&by_path)));
+        let all = of_mappings(&by_path);
+        let maps = verb(&all, "maps", "map");
+        facts.push(format!("on {label} {} {maps} {}, {leads}", processes(&all), inodes(&by_path)));
     }
     if let Some(first) = by_database.first() {
         let deleted = if first.deleted_suffix { ", deleted" } else { "" };
+        let all = of_mappings(&by_database);
         facts.push(format!(
-            "{} has the database of {label} open, and maps {} ({}{deleted}) as its wal-index, not the -shm of {label}",
-            of_mappings(&by_database),
+            "{} {} the database of {label} open, and {} {} ({}{deleted}) as wal-index, not the -shm of {label}",
+            processes(&all),
+            verb(&all, "has", "have"),
+            verb(&all, "maps", "map"),
             inodes(&by_database),
             first.path
         ));
@@ -31,11 +36,11 @@ pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
 }
 
 /// The processes of some mappings, each once, by number.
-fn of_mappings(mappings: &[&Mapping]) -> String {
+fn of_mappings(mappings: &[&Mapping]) -> Vec<Process> {
     let mut all: Vec<Process> = mappings.iter().map(|mapping| Process::from(*mapping)).collect();
     all.sort();
     all.dedup();
-    processes(&all)
+    all
 }
 
 fn inodes(mappings: &[&Mapping]) -> String {

@@ -13,6 +13,7 @@ pub(super) fn unseen(unseen: &Unseen, names: Names<'_>) -> String {
     let what = match unseen.what {
         What::BootId => format!("the boot id of {label} was"),
         What::File(file) => format!("the {} of {label} was", file.name()),
+        What::Absent(file) => return format!("{label} has no {}: {}", file.name(), unseen.reason.0),
         What::MappedIdentity(file) => of_part("identity as mapped", file),
         What::FileSystem(file) => of_part("file system", file),
         What::BirthTime(file) => of_part("birth time", file),

@@ -33,7 +33,7 @@ pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
     named.join(", ")
 }
 
-/// What a process does, after its name.
+/// What a process does, after its name; after the names of several and "each".
 #[cfg(feature = "capture")]
 #[must_use]
 pub fn does(role: Role) -> &'static str {

@@ -1,22 +1,28 @@
 //! Findings about processes that use a database: who they are, and what they do.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
+use super::words::each;
 use super::{rescue, users};
 use crate::evidence::{Access, DatabaseLock, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
 use crate::finding::value::UsersFound;
 
-/// Who they are, and where.
+/// Who they are, and where: the subject of a sentence about one, or about each.
 pub(super) fn users_found(found: &UsersFound) -> String {
     match found {
-        UsersFound::Side { side, users } => format!("On {side} {}", users::names(users)),
+        UsersFound::Side { side, users } => format!("On {side} {}", subject(users)),
         UsersFound::Unseen { side } => format!("On {side} somebody who is not visible from here"),
         UsersFound::Index { mapped, path, processes: all } => {
-            format!("{} ({path}, {mapped})", processes(all))
+            format!("{} ({path}, {mapped}){}", processes(all), each(all.len()))
         }
     }
+}
+
+/// Processes as the subject of what is said of one, or of each.
+pub(super) fn subject<U: Borrow<User>>(users: &[U]) -> String {
+    format!("{}{}", users::names(users.iter().map(Borrow::borrow)), each(users.len()))
 }
 
 /// Locks that a process lost, or never had because its parent has them. Where it cannot stay open whether a child uses what it
@@ -89,7 +95,7 @@ fn missing_locks(side: &str, users: &[User]) -> (String, Lost) {
     }
     let told = by_missing
         .into_iter()
-        .map(|(missing, users)| format!("{} has the wal-index mapped and {missing}", users::names(users)));
+        .map(|(missing, users)| format!("{} has the wal-index mapped and {missing}", subject(&users)));
     (format!("On {side} {}", told.collect::<Vec<_>>().join("; ")), lost)
 }
 
@@ -101,7 +107,7 @@ pub(super) fn without_index(found: &UsersFound) -> String {
         by_index.entry((only_descriptors(user), user.other_index.as_ref())).or_default().push(user);
     }
     let told = by_index.into_iter().map(|((inert, other), users)| {
-        let names = users::names(users);
+        let names = subject(&users);
         match inert {
             true => format!("{names} has the database and its -wal open for writing, holds no lock, and has no -shm mapped: it was started with the descriptors of another program and does not use them, or it uses the database without this wal-index"),
             false => format!("{names} {}", instead(other)),
@@ -192,12 +198,23 @@ mod tests {
     fn each_process_is_named_with_the_wal_index_that_it_uses() {
         let users = vec![user(7, Some("/a-shm")), user(8, Some("/b-shm")), user(9, None), user(10, Some("/a-shm"))];
         let told = without_index(&UsersFound::Side { side: "web".into(), users });
-        for words in
-            ["process 9 uses the database, and neither", "process 7, process 10 uses", "of /a-shm", "process 8 uses"]
-        {
+        for words in [
+            "process 9 uses the database, and neither",
+            "process 7, process 10: each uses",
+            "of /a-shm",
+            "process 8 uses",
+        ] {
             assert!(told.contains(words), "{words}: {told}");
         }
         assert!(told.starts_with("On web ") && told.contains("of /b-shm"), "{told}");
+    }
+
+    #[test]
+    fn several_processes_have_a_verb_that_fits_each() {
+        let told = |users| without_locks(&UsersFound::Side { side: "web".into(), users }, Severity::Warning).0;
+        assert!(told(vec![user(7, None)]).starts_with("On web process 7 has the wal-index mapped"));
+        let both = told(vec![user(7, None), user(8, None)]);
+        assert!(both.starts_with("On web process 7, process 8: each has the wal-index mapped"), "{both}");
     }
 
     #[test]

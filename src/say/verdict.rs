@@ -123,6 +123,9 @@ pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {
 }
 
 fn not_shown(why: &Doubt, names: Names<'_>) -> String {
+    if let Doubt::Identity(two @ (Identity::TwoInodes(_) | Identity::TwoLockInodes(_))) = why {
+        return format!("But the files are two: {}.", identity(two, names));
+    }
     format!("That database and -wal are one is not shown: {}.", doubt(why, names))
 }
 

@@ -80,6 +80,16 @@ pub(super) fn processes(all: &[Process]) -> String {
     named.join(", ")
 }
 
+/// After the names of several, so that what follows may speak of one.
+pub(super) fn each(names: usize) -> &'static str {
+    if names > 1 { ": each" } else { "" }
+}
+
+/// The form of a verb, or a pronoun with it, for one process or for several.
+pub(super) fn verb<T>(all: &[T], one: &'static str, several: &'static str) -> &'static str {
+    if all.len() == 1 { one } else { several }
+}
+
 /// A time in UTC, to the nanosecond, or as a number if the calendar does not reach it.
 pub(super) fn time(time: Timestamp) -> String {
     in_calendar(time).unwrap_or_else(|| format!("{}.{:09}", time.seconds, time.nanoseconds))

@@ -95,6 +95,8 @@ pub enum What {
     BootId,
     /// A file.
     File(Part),
+    /// A file that is not there.
+    Absent(Part),
     /// Device and inode of a file as the kernel prints them for a mapping.
     MappedIdentity(Part),
     /// The file system of a file.
@@ -117,6 +119,17 @@ pub enum What {
     Mappings,
     /// The mount namespace.
     MountNamespace,
+}
+
+impl What {
+    /// A file that was not seen, or is not there.
+    #[must_use]
+    pub const fn unseen_file(part: Part, observed: &Observation<FileView>) -> Self {
+        match observed {
+            Observation::Missing { .. } => Self::Absent(part),
+            _ => Self::File(part),
+        }
+    }
 }
 
 /// How the heads of the two `-shm` compare, byte by byte.
