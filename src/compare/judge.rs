@@ -36,10 +36,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         Answer::Proven if !by_folder && files.may_be_two() => Answer::Undecided,
         sharing => sharing,
     };
-    let mut reasons = pairing.held_back;
-    reasons.extend(reach::held_back(pair));
-    // Where nothing is shared, what else processes do explains less.
-    reasons.sort_by_key(|why| !why.leaves_nothing_shared());
+    let reasons = reasons(pair, pairing.held_back);
     let held_back = contradicted(pair, &because, [memory, locks])
         .or_else(|| reasons.into_iter().find(|why| counts(why, sharing, &because)));
     let sharing = if held_back.is_some() { Answer::Undecided } else { sharing };
@@ -64,6 +61,15 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         assuming,
         pages_of_processes: of_processes,
     }
+}
+
+/// Every reason why sharing is not proven although memory and locks are, the one that counts most first.
+pub(super) fn reasons(pair: &Pair<'_>, by_processes: Vec<HeldBack>) -> Vec<HeldBack> {
+    let mut reasons = by_processes;
+    reasons.extend(reach::held_back(pair));
+    // Where nothing is shared, what else processes do explains less.
+    reasons.sort_by_key(|why| !why.leaves_nothing_shared());
+    reasons
 }
 
 /// Whether a reason counts: it takes a proof away, or explains why the folder is one and yet does not prove.

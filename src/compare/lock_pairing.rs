@@ -122,7 +122,8 @@ fn of_role(seen: &UsersOf, role: Role) -> Option<HeldBack> {
 /// The `-shm` of the earlier capture is not that of the later one, and processes used the earlier. Nobody saw them end: one
 /// that goes on is cut off from whoever opens the path now.
 fn made_anew(pair: &Pair<'_>, shm: &Identity, of: [&[&User]; 2]) -> Option<HeldBack> {
-    if pair.simultaneous {
+    // Looks that follow each other at once see all close and open again: nobody is left behind by that.
+    if pair.looked_at_by_one_process() {
         return None;
     }
     let ended = |of: Placed<'_>| of.side.evidence.ended.host_boottime();

@@ -1,10 +1,13 @@
 //! The verdict of a probe. Two sides met, and each of them knows only itself.
 
 use super::judge::{self, decided_by};
-use super::{About, Answer, Pair, PairVerdict, Placed, Side, Subject, Verdict, beacon, identity, lock_pairing, reach};
+use super::{
+    About, Answer, Because, Fact, Pair, PairVerdict, Placed, Says, Side, Subject, Verdict, beacon, identity,
+    lock_pairing, mappings,
+};
 use crate::evidence::FileSystem;
 use crate::evidence::live::Live;
-use crate::sides::{HeldBack, Identity, PeerUnknown, SideIndex, Unknown};
+use crate::sides::{HeldBack, Identity, MappingFact, PeerUnknown, SideIndex, Unknown};
 
 /// The side that probes.
 const HERE: SideIndex = SideIndex(0);
@@ -23,27 +26,35 @@ pub enum Met<'a> {
     Folder(Option<&'a FileSystem>),
 }
 
-/// Why a process that opens the database next cannot use the wal-index, although it is one on both sides. What else the
-/// processes of this side hold says nothing of the other side's.
-fn nobody_can_open(pair: &Pair<'_>, shm: &Identity) -> Option<HeldBack> {
-    let by_processes = lock_pairing::judge(pair, shm).held_back;
-    by_processes.into_iter().find(HeldBack::leaves_nothing_shared).or_else(|| reach::held_back(pair))
+/// What the processes of this side add: those that use another wal-index, and why sharing is not proven although the files
+/// are one. Nothing is known of the other side's processes.
+fn of_processes(pair: &Pair<'_>, shm: &Identity) -> (Vec<Because>, Option<HeldBack>) {
+    let pairing = lock_pairing::judge(pair, shm);
+    let mut refuting = vec![mappings::because(pair, shm), pairing.because];
+    refuting.retain(|item| item.says == Says::Refutes);
+    for item in &mut refuting {
+        if let Fact::ProcessMappings(MappingFact::CutOff(cut_off)) = &mut item.fact {
+            cut_off.retain(|split| split.side == HERE);
+        }
+    }
+    (refuting, judge::reasons(pair, pairing.held_back).into_iter().next())
 }
 
 /// Judges what two sides showed each other. This side is the first side of `live`.
 #[must_use]
 pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
-    let (shm, doubt, held_back) = match met {
+    let (shm, doubt, (refuting, held_back)) = match met {
         Met::SameIdentity(here) => {
             let [a, b] = [HERE, THERE].map(|index| Placed { index, side: here });
             let pair = Pair { a, b, simultaneous: true, live: Some(live) };
             let files = judge::files_beside(&pair);
-            let held_back = nobody_can_open(&pair, &files.shm);
-            (files.shm, files.doubt, held_back)
+            let of_processes = of_processes(&pair, &files.shm);
+            (files.shm, files.doubt, of_processes)
         }
-        Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None, None),
-        Met::Folder(_) => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None, None),
+        Met::Unknown(reason) => (Identity::Unknown(Unknown::Peer(reason)), None, (Vec::new(), None)),
+        Met::Folder(_) => (Identity::Unknown(Unknown::Peer(PeerUnknown::ScratchFile)), None, (Vec::new(), None)),
     };
+    let subject = if refuting.is_empty() { Subject::Paths } else { Subject::Mappings };
     let mut because = match met {
         Met::Folder(_) => Vec::new(),
         Met::SameIdentity(_) | Met::Unknown(_) => identity::because(&shm),
@@ -53,6 +64,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
         Met::Unknown(_) => beacon::Worth::of_another_file(),
         Met::Folder(file_system) => beacon::Worth::of_folder(file_system),
     };
+    because.extend(refuting);
     because.extend(beacon::because(HERE, THERE, Some(live), worth));
     because.extend(beacon::tried(HERE, THERE, live));
     because.extend(beacon::coherence(live));
@@ -71,7 +83,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
         sharing,
         memory,
         locks,
-        subject: Subject::Paths,
+        subject,
         decided_by: decided_by.clone(),
         assuming: Vec::new(),
         groups: Vec::new(),
@@ -81,7 +93,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             sharing,
             memory,
             locks,
-            subject: Subject::Paths,
+            subject,
             decided_by,
             because,
             one_side: None,

@@ -232,15 +232,15 @@ impl User {
 
     /// How it uses the database, by one look alone.
     ///
-    /// folklore: a process that is stopped while it opens the database holds SHARED without the dead-man switch for as long
-    /// as it is stopped. Seen with SIGSTOP between the two locks; held by
-    /// `who_is_stopped_while_it_opens_the_database_is_not_accused`.
+    /// folklore: a process that is stopped while it opens or closes the database holds SHARED without the dead-man switch
+    /// for as long as it is stopped. It maps the `-shm` after it has both locks, and unmaps it before it gives one back
+    /// (`unixOpenSharedMemory`, `unixShmPurge`); so who maps it has lost its locks, stopped or not. Seen with SIGSTOP between
+    /// the two locks; held by `who_is_stopped_while_it_opens_the_database_is_not_accused`.
     #[must_use]
     pub fn role_at_this_look(&self) -> Role {
+        let on_its_way = self.stopped && self.database_lock == DatabaseLock::Shared;
         match self.role_at_work() {
-            Role::WithoutLocks | Role::Inherited | Role::WithoutIndex | Role::MayBeElsewhere if self.stopped => {
-                Role::Stopped
-            }
+            Role::WithoutIndex | Role::MayBeElsewhere if on_its_way => Role::Stopped,
             role => role,
         }
     }
@@ -432,8 +432,11 @@ mod tests {
         use SwitchLock::{Held, NotHeld};
         for (lock, switch, mapped, role) in [
             (Shared, NotHeld, No, Role::Stopped),
-            (None, Held, Writable, Role::Stopped),
-            (None, NotHeld, Writable, Role::Stopped),
+            (Shared, Held, No, Role::Stopped),
+            (Shared, NotHeld, Writable, Role::WithoutLocks),
+            (None, Held, Writable, Role::WithoutLocks),
+            (None, NotHeld, Writable, Role::WithoutLocks),
+            (None, NotHeld, No, Role::WithoutIndex),
             (Shared, Held, Writable, Role::Ordinary),
             (Exclusive, Held, Writable, Role::Exclusive),
         ] {

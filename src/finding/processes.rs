@@ -47,17 +47,25 @@ fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
     let Some(view) = evidence.mappings.value() else {
         return unseen(What::Mappings, Recorded::of(&evidence.mappings));
     };
+    let mappings = || view.mappings.iter().filter(|mapping| mapping.shared);
+    let shm = &evidence.files.shm;
+    let reachable = shm.value().is_some_and(|file| evidence.reachable(file));
+    // Whoever took the evidence saw that these are cut off: nothing else needs to be known for that.
+    let cut_off: Vec<Mapping> = mappings().filter(|mapping| mapping.cut_off.is_some()).cloned().collect();
+    if !cut_off.is_empty() {
+        let identity = shm.value().and_then(|file| file.maps_identity.value()).copied();
+        let path_leads_to = identity.filter(|_| reachable);
+        return Mapped::Split(CutOffProcesses { side, mappings: cut_off, path_leads_to });
+    }
     let Some(namespace) = evidence.host.namespaces.mount.value() else {
         return unseen(What::MountNamespace, Recorded::of(&evidence.host.namespaces.mount));
     };
-    let mappings = || view.mappings.iter().filter(|mapping| mapping.shared);
     // In one mount namespace a process with another root (chroot) has other files under equal paths.
     let may_be_own = || {
         let here = |mapping: &&Mapping| mapping.mount_namespace.value() == Some(namespace);
         mappings().filter(here).filter(|mapping| mapping.root != Root::Another)
     };
     let own = || may_be_own().filter(|mapping| mapping.root != Root::NotKnown);
-    let shm = &evidence.files.shm;
     let id = match shm {
         Observation::Seen { value } => match &value.maps_identity {
             Observation::Seen { value } => Some(*value),
@@ -66,12 +74,6 @@ fn look(side: SideIndex, evidence: &Evidence, by_path: bool) -> Mapped<'_> {
         Observation::Missing { .. } => None,
         other => return unseen(What::File(Part::Shm), Recorded::of(other)),
     };
-    let cut_off: Vec<Mapping> = mappings().filter(|mapping| mapping.cut_off.is_some()).cloned().collect();
-    let reachable = shm.value().is_some_and(|file| evidence.reachable(file));
-    if !cut_off.is_empty() {
-        let path_leads_to = id.filter(|_| reachable);
-        return Mapped::Split(CutOffProcesses { side, mappings: cut_off, path_leads_to });
-    }
     if shm.value().is_some() && !reachable {
         return Mapped::Unseen(NotMapped::Replaced(side));
     }

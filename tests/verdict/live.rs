@@ -398,3 +398,42 @@ fn a_beacon_alone_proves_nothing_and_with_one_identity_memory_and_locks() {
     let verdict = probe(Met::SameIdentity(&side), &live());
     assert_eq!((verdict.memory, verdict.locks), (Answer::Undecided, Answer::Undecided));
 }
+
+#[test]
+fn what_processes_of_this_side_hold_counts_in_a_probe_as_in_a_comparison() {
+    use walscope::evidence::{Access, DatabaseLock, FileOpen, OtherIndex, SwitchLock, User};
+    let here = |change: &dyn Fn(&mut Side)| {
+        let [mut side, _] = pair();
+        change(&mut side);
+        let verdict = probe(Met::SameIdentity(&side), &live());
+        (verdict.sharing, verdict.subject, walscope::say::verdict::explain_probe(&verdict, false))
+    };
+    let user = |side: &mut Side, change: &dyn Fn(&mut User)| {
+        change(&mut seen(&mut side.evidence.users).users[0]);
+    };
+    let (undecided, told) = ((Answer::Undecided, Subject::Paths), "process 11");
+    let on_replaced = here(&|side| user(side, &|user| user.on_replaced_files = true));
+    let other_wal = here(&|side| seen(&mut side.evidence.mappings).mappings[0].wal_open = FileOpen::NotOpen);
+    let index = |certain| Some(OtherIndex { inode: None, path: Some("/data/other.db-shm".into()), certain });
+    let without = |side: &mut Side, certain: bool| {
+        user(side, &|user| {
+            (user.mapped, user.dead_man_switch) = (Access::No, SwitchLock::NotHeld);
+            (user.database_lock, user.other_index) = (DatabaseLock::Shared, index(certain));
+        });
+    };
+    let may_be_elsewhere = here(&|side| without(side, false));
+    for (sharing, subject, says) in [on_replaced, other_wal, may_be_elsewhere] {
+        assert_eq!((sharing, subject), undecided, "{says}");
+        assert!(says.contains(told), "{says}");
+    }
+    let elsewhere = here(&|side| without(side, true));
+    let cut_off = here(&|side| seen(&mut side.evidence.mappings).mappings.push(cut_off(13, "mnt:[1]", 99)));
+    for ((sharing, subject, says), told) in [(elsewhere, told), (cut_off, "process 13")] {
+        assert_eq!((sharing, subject), (Answer::Refuted, Subject::Mappings), "{says}");
+        assert!(says.contains(told), "{says}");
+        assert_eq!(says.matches(told).count(), 1, "named once: {says}");
+    }
+    // A process that has lost its locks leaves the paths as they are, as in a comparison.
+    let (sharing, subject, _) = here(&|side| user(side, &|user| user.dead_man_switch = SwitchLock::NotHeld));
+    assert_eq!((sharing, subject), (Answer::Proven, Subject::Paths));
+}

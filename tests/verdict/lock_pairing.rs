@@ -240,6 +240,9 @@ fn an_shm_that_was_made_anew_under_a_process_leaves_it_open() {
     let comparison = compare(&sides, false);
     assert_eq!(comparison.verdict.sharing, Answer::Undecided);
     assert!(explained(&comparison).contains("process 11"), "{}", explained(&comparison));
+    // One walscope that looks at both sees all close, and open again.
+    let live = LivePair { at: (0, 1), live: walscope::evidence::live::Live::untried("EPERM") };
+    assert_eq!(compare_live(&sides, false, &[live]).verdict.sharing, Answer::Proven);
     // Nobody used the first one, or its process uses the second.
     let again = seen(&mut sides[0].evidence.users).users.remove(0);
     assert_eq!(compare(&sides, false).verdict.sharing, Answer::Proven);
@@ -323,7 +326,8 @@ fn several_libraries_leave_the_subject_at_paths_and_are_a_warning() {
 fn a_stopped_process_is_named_and_not_accused() {
     let comparison = compare(
         &with_reader(|user| {
-            lost(user);
+            without_index(user);
+            user.database_lock = DatabaseLock::Shared;
             user.stopped = true;
         }),
         false,

@@ -204,6 +204,13 @@ fn a_process_that_is_cut_off_alone_has_nobody_with_whom_it_does_not_share() {
     let comparison = compare(&sides, true);
     assert_eq!((comparison.verdict.sharing, comparison.verdict.memory), (Answer::Undecided, Answer::Proven));
     assert_eq!(codes(&comparison), ["split_brain"]);
+    // Nothing else needs to be known for that.
+    let mut unknown = sides.clone();
+    for side in &mut unknown {
+        side.evidence.host.namespaces.mount = Observation::denied("EACCES");
+        with_shm(side, |shm| shm.maps_identity = Observation::denied("EACCES"));
+    }
+    assert_eq!(codes(&compare(&unknown, true)), ["split_brain"]);
     sides[1].evidence.locks = Observation::seen(locks(LockState::Shared));
     assert_eq!(compare(&sides, true).verdict.sharing, Answer::Refuted, "somebody uses the -shm of the path");
 }
