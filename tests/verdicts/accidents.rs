@@ -74,6 +74,11 @@ impl Accident {
         matches!(self, Self::DatabaseReplaced | Self::FolderReplaced)
     }
 
+    /// Whether processes that used the database may be gone afterwards.
+    pub fn ends_processes(self) -> bool {
+        matches!(self, Self::Killed | Self::AllKilled | Self::Reopened(_) | Self::AllReopened)
+    }
+
     pub fn draw(random: &mut Random, wild: bool) -> Self {
         random.pick(if wild { WILD } else { CALM })
     }

@@ -24,11 +24,14 @@ pub fn false_in(verdict: &Verdict, truth: &Truth, users: &[User]) -> Vec<String>
             _ => Vec::new(),
         };
     }
+    let early = verdict.means.contains("early");
     let counting = |side: usize| users.iter().any(|user| user.side == side && user.counts());
     let unnamed = |(i, j, why): &(usize, usize, String)| {
         let (a, b) = (&users[*i], &users[*j]);
-        // Whether a stopped process has lost its locks, or is opening the database, cannot be told: the sentence names it.
-        let told = |user: &User| user.amid == Amid::Stopped && verdict.says_of(user.told.pid());
+        // Whether a stopped process uses the database without a wal-index, or is opening it, cannot be told: the sentence
+        // names it.
+        let on_its_way = |user: &User| user.amid == Amid::Stopped && user.kind == Kind::Excl;
+        let told = |user: &User| on_its_way(user) && verdict.says_of(user.told.pid());
         // A reader that may not write and has no locks looks like a program that copies the files: docs/evidence.md says so.
         let looks_like_a_program = |user: &User| user.only_reads && user.kind.is_unguarded();
         let named = |user: &User| verdict.warns_of(user.told.pid()) || told(user) || looks_like_a_program(user);
@@ -38,7 +41,7 @@ pub fn false_in(verdict: &Verdict, truth: &Truth, users: &[User]) -> Vec<String>
     match (sharing, subject) {
         ("proven", "paths") => {
             // An early bundle does not know where its path leads since: the folder was replaced, and the other side kept it.
-            let may_be_outdated = verdict.means.contains("early") && matches!(truth.paths, Paths::Apart(_));
+            let may_be_outdated = early && truth.folder_replaced && matches!(truth.paths, Paths::Apart(_));
             if truth.paths != Paths::Shared && !may_be_outdated {
                 wrong.push(format!("false proven of paths: {:?}", truth.paths));
             }
@@ -48,8 +51,8 @@ pub fn false_in(verdict: &Verdict, truth: &Truth, users: &[User]) -> Vec<String>
             wrong.extend(seen.filter_map(unnamed).map(|who| format!("proven of paths without a warning: {who}")));
         }
         ("proven", _) => {
-            // Of an early bundle, processes count that were killed since.
-            let of_now = !verdict.means.contains("early");
+            // Of an early bundle, processes count that ended since.
+            let of_now = !(early && truth.ended_since);
             if of_now && !(counting(0) && counting(1)) {
                 wrong.push("false proven of mappings: nobody uses the database on one side".to_owned());
             }

@@ -29,6 +29,8 @@ pub struct Setup<'a> {
     calm: bool,
     /// Nothing was drawn that could make two of what was one.
     healthy: bool,
+    /// What was suffered, after the early bundles.
+    suffered: Vec<Accident>,
     log: Vec<String>,
     names: u32,
 }
@@ -61,7 +63,8 @@ impl<'a> Setup<'a> {
         });
         let healthy = wal && reaches.iter().all(|reach| reach.is_the_folder());
         let log = vec![format!("on {on}, in {} mode, reached by {reaches:?}", if wal { "WAL" } else { "rollback" })];
-        Self { ground, seed, random, place, sides, users: Vec::new(), backup, calm, healthy, log, names: 0 }
+        let (users, suffered) = (Vec::new(), Vec::new());
+        Self { ground, seed, random, place, sides, users, backup, calm, healthy, suffered, log, names: 0 }
     }
 
     fn note(&mut self, what: impl Into<String>) {
@@ -119,6 +122,8 @@ impl<'a> Setup<'a> {
         if verdicts.iter().any(|verdict| verdict.of_folder) {
             truth.folder = Some(truth::of_folder(&self.sides, &self.ground.pipes));
         }
+        truth.folder_replaced = self.suffered.contains(&Accident::FolderReplaced);
+        truth.ended_since = self.suffered.iter().any(|accident| accident.ends_processes());
         let mut wrong = self.judge(&verdicts, &truth, tally);
         if let Some(late) = late {
             wrong.extend(subsets::stronger(&late, &mut self.random));
@@ -132,6 +137,7 @@ impl<'a> Setup<'a> {
 
     fn suffer(&mut self, accident: Accident) {
         self.note(format!("accident: {accident:?}"));
+        self.suffered.push(accident);
         if accidents::to_files(accident, &self.place.origin(), &self.backup) {
             self.healthy = false;
             self.users.iter_mut().for_each(|user| user.moved |= accident.renames());

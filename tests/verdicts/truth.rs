@@ -49,6 +49,10 @@ pub struct Truth {
     pub with_new: Vec<usize>,
     /// Positions of users that do not share with new connections of their side.
     pub cut_off: Vec<usize>,
+    /// The folder was replaced after the early bundles.
+    pub folder_replaced: bool,
+    /// Processes ended after the early bundles.
+    pub ended_since: bool,
     /// What else was seen.
     pub log: Vec<String>,
 }
@@ -268,7 +272,8 @@ impl Truth {
             }
             known => known,
         };
-        Self { paths, folder: None, apart, in_order, with_new, cut_off, log }
+        let (folder_replaced, ended_since) = (false, false);
+        Self { paths, folder: None, apart, in_order, with_new, cut_off, folder_replaced, ended_since, log }
     }
 }
 
