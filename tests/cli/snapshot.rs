@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -123,6 +124,76 @@ fn a_wal_a_shm_and_a_bundle_are_recognised() {
         }
     }
     assert!(!folder.path().join("never.walsnap").exists());
+}
+
+/// Something at `path` that is no regular file. `false`: only root can make it.
+fn make(kind: &str, path: &Path) -> bool {
+    let ran = |program: &str, arguments: &[&str]| {
+        let status = Command::new(program).arg(path).args(arguments).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    match kind {
+        "a symbolic link" => symlink("kept", path).is_ok(),
+        "a folder" => fs::create_dir(path).is_ok(),
+        "a named pipe" => ran("mkfifo", &[]),
+        "a socket" => UnixListener::bind(path).is_ok(),
+        // As /dev/null, but in a folder of its own.
+        _ => common::have("root", ran("mknod", &["c", "1", "3"])),
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_ever_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    left_alone(folder.path());
+    fs::write(folder.path().join("kept"), b"kept").unwrap();
+    let output = folder.path().join("out");
+    let found = || {
+        let found = fs::symlink_metadata(&output).unwrap();
+        (found.ino(), found.mode(), found.rdev())
+    };
+    for kind in ["a symbolic link", "a folder", "a named pipe", "a socket", "a device"] {
+        if !make(kind, &output) {
+            continue;
+        }
+        let before = found();
+        for force in [[].as_slice(), &["--force"]] {
+            let ran = walscope(folder.path(), &[&["snapshot", "t.db", "-o", "out"], force].concat());
+            assert_eq!(ran.code, 2, "{kind} {force:?}: {}", ran.stderr);
+            assert!(ran.stderr.starts_with(&format!("walscope: out: is {kind}")), "{}", ran.stderr);
+            assert!(ran.stderr.contains("-o - for standard output"), "{}", ran.stderr);
+            assert_eq!(found(), before, "{kind} {force:?}");
+        }
+        if before.1 & 0o170_000 == 0o040_000 { fs::remove_dir(&output) } else { fs::remove_file(&output) }.unwrap();
+    }
+    assert_eq!(fs::read(folder.path().join("kept")).unwrap(), b"kept");
+    assert_eq!(names(folder.path()), ["kept", "t.db", "t.db-shm", "t.db-wal"]);
+}
+
+#[test]
+fn what_came_to_the_name_while_the_bundle_was_made_is_not_replaced_either() {
+    for prepare in ["", HIDE_PROC] {
+        if !prepare.is_empty() && !have_namespaces() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("{prepare} exec {EXE} snapshot t.db -o out --wait --force");
+        let mut command = Command::new(if prepare.is_empty() { "sh" } else { "unshare" });
+        let namespaces: &[&str] = if prepare.is_empty() { &[] } else { &["-Urm", "sh"] };
+        let command = command.args(namespaces).args(["-c", &line]).current_dir(folder.path());
+        let mut waiting = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut errors, mut said) = (BufReader::new(waiting.stderr.take().unwrap()), String::new());
+        // It has looked at the name before it waits.
+        errors.read_line(&mut said).unwrap();
+        assert!(said.contains("waiting for"), "{said}");
+        assert!(make("a named pipe", &folder.path().join("out")));
+        let _db = database(&folder.path().join("t.db"));
+        errors.read_to_string(&mut said).unwrap();
+        assert_eq!(waiting.wait().unwrap().code(), Some(2), "{said}");
+        assert!(said.contains("is a named pipe"), "{prepare:?}: {said}");
+        assert!(fs::symlink_metadata(folder.path().join("out")).unwrap().file_type().is_fifo());
+        assert_eq!(names(folder.path()), ["out", "t.db", "t.db-shm", "t.db-wal"]);
+    }
 }
 
 /// Runs `snapshot` under strace with a shell line before it that may prepare namespaces. Signals have their defaults

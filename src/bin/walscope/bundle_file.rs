@@ -1,10 +1,10 @@
 //! The file that a bundle is written to. It has no name until it is complete, so nobody ever sees half a bundle, and
 //! neither a signal nor a full disk leaves a file behind.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -45,9 +45,9 @@ impl BundleFile {
         self.file.rewind()
     }
 
-    /// Gives the complete bundle its name, and returns its size. An existing file of that name is replaced only when
-    /// `replace` is set.
-    pub fn publish(self, output: &Path, replace: bool) -> io::Result<u64> {
+    /// Gives the complete bundle its name, and returns its size. An existing file of that name is replaced only as
+    /// [`check_name`] says.
+    pub fn publish(self, output: &Path, replace: bool) -> anyhow::Result<u64> {
         self.file.sync_all()?;
         let size = self.file.metadata()?.len();
         match self.temporary {
@@ -72,6 +72,47 @@ impl Write for BundleFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// Why a name cannot be given to a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Taken {
+    /// A file that nobody asked to replace.
+    #[error("exists already; choose another name, or --force to replace it")]
+    File,
+    /// Something that is no file to be replaced. A device, or a link that others follow, is lost for the whole machine.
+    #[error(
+        "is {0}: only a regular file is ever replaced, also with --force; choose another name, or -o - for standard output"
+    )]
+    Other(&'static str),
+}
+
+/// Whether a file may get this name: a free one, or that of a regular file if it is to be replaced. The name itself counts,
+/// not what a symbolic link leads to. Whatever writes a file that a user named asks this, before the work and again right
+/// before the name is given.
+pub fn check_name(output: &Path, replace: bool) -> Result<(), Taken> {
+    match output.symlink_metadata().map(|found| found.file_type()) {
+        Ok(found) if !found.is_file() => Err(Taken::Other(kind(found))),
+        Ok(_) if !replace => Err(Taken::File),
+        // Whoever makes the file meets the same error, and says it.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn kind(found: FileType) -> &'static str {
+    if found.is_symlink() {
+        "a symbolic link"
+    } else if found.is_dir() {
+        "a folder"
+    } else if found.is_fifo() {
+        "a named pipe"
+    } else if found.is_socket() {
+        "a socket"
+    } else if found.is_char_device() || found.is_block_device() {
+        "a device"
+    } else {
+        "no regular file"
     }
 }
 
@@ -128,8 +169,10 @@ impl Temporary {
         Ok((Self { path, known, signals }, made))
     }
 
-    fn publish(self, output: &Path, replace: bool) -> io::Result<()> {
+    fn publish(self, output: &Path, replace: bool) -> anyhow::Result<()> {
         let mut name = self.known.lock();
+        // Something else may have come to this name while the bundle was written.
+        check_name(output, replace)?;
         if replace { self.path.persist(output) } else { self.path.persist_noclobber(output) }.map_err(|e| e.error)?;
         *name = None;
         // There is nothing left to remove: what a signal does from here on is for others to say, who may hold a beacon.

@@ -18,7 +18,7 @@ use walscope::report::line;
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::source;
 
-use crate::bundle_file::{BundleFile, folder};
+use crate::bundle_file::{self, BundleFile, folder};
 use crate::exit::{self, Exit};
 use crate::forbidden::{self, Destination};
 use crate::holding;
@@ -59,7 +59,7 @@ pub struct SnapshotArgs {
     /// Hold a lock beacon on the -shm from before the capture on, and after the bundle is whole: for SECONDS (--hold=60), or without a number until a signal, or until standard input ends if that is a pipe. A capture of another side that is made meanwhile sees it, which shows that both met
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     hold: Option<Option<u32>>,
-    /// Replace FILE if it exists
+    /// Replace FILE if it is a regular file
     #[arg(long)]
     force: bool,
 }
@@ -148,10 +148,7 @@ fn to_file(args: &SnapshotArgs, options: &Options, beacon: &mut Option<Arc<Held>
     let name = args.output.display().to_string();
     let destination = Destination::File(&args.output);
     let mut held = await_files(args, options, destination, || {
-        if !args.force && args.output.symlink_metadata().is_ok() {
-            bail!("{name}: exists already; choose another name, or --force to replace it");
-        }
-        Ok(())
+        bundle_file::check_name(&args.output, args.force).with_context(|| name.clone())
     })?;
     let mut file = BundleFile::create(folder(&args.output))
         .with_context(|| format!("{name}: cannot create a file in its folder"))?;
