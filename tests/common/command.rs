@@ -29,6 +29,18 @@ pub fn walscope(folder: &Path, args: &[&str]) -> Ran {
     run(Command::new("timeout").arg("120").arg(EXE).args(args).current_dir(folder))
 }
 
+/// walscope with every signal at its default but for those that are to be ignored ("HUP,INT"), whatever this test was
+/// started with: a shell's background job ignores SIGINT. The process stays the one that was started.
+pub fn with_signals(ignored: &str) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal");
+    if !ignored.is_empty() {
+        command.arg(format!("--ignore-signal={ignored}"));
+    }
+    command.arg(EXE);
+    command
+}
+
 pub fn run(command: &mut Command) -> Ran {
     let out = command.stdin(Stdio::null()).output().unwrap();
     Ran {

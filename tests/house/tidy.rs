@@ -314,6 +314,15 @@ fn unsafe_stands_in_one_file() {
     }
 }
 
+/// Whoever sets a handler of its own forgets those that ignore the signal.
+#[test]
+fn signals_that_ask_to_stop_are_named_in_one_file() {
+    for path in files(&root().join("src"), "rs") {
+        let named = code(&path).contains("SIGTERM") || code(&path).contains("SIGINT");
+        assert!(!named || path.ends_with("walscope/stop.rs"), "{} names such a signal", path.display());
+    }
+}
+
 /// Tests within a file count here, too.
 #[test]
 fn every_unsafe_block_says_why_it_is_sound() {

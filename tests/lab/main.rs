@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
-use crate::common::docker;
+use crate::common::{command, docker};
 
 const WALSCOPE: &str = env!("CARGO_BIN_EXE_walscope");
 
@@ -405,7 +405,7 @@ fn without_namespaces_two_processes_are_used_and_the_reason_shown() {
 
 /// Runs the lab in a process group of its own and sends that group SIGINT, as a terminal does, after the k-th line.
 fn interrupted_after(k: usize, runtime: &str, scenario: &str, temporary: &Path) {
-    let mut command = Command::new(WALSCOPE);
+    let mut command = command::with_signals("");
     command.args(["lab", "--rows", "10", "--runtime", runtime, "--scenario", scenario]).env("TMPDIR", temporary);
     let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -263,8 +263,8 @@ fn names(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn started(folder: &Path, words: &[&str]) -> Child {
-    let mut command = Command::new(command::EXE);
+fn started(folder: &Path, ignored: &str, words: &[&str]) -> Child {
+    let mut command = command::with_signals(ignored);
     command.args(words).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
@@ -288,7 +288,7 @@ fn a_signal_leaves_no_beacon_and_no_scratch_file() {
             kill_process(Pid::from_child(&child), signal).unwrap();
             child.wait().unwrap()
         };
-        let mut child = started(host.folder(), &["probe", "hold", "t.db", "--for", "100"]);
+        let mut child = started(host.folder(), "", &["probe", "hold", "t.db", "--for", "100"]);
         until(&mut child, || beacons(&shm) > 0);
         end(child);
         assert_eq!(beacons(&shm), 0, "{signal:?}");
@@ -296,11 +296,50 @@ fn a_signal_leaves_no_beacon_and_no_scratch_file() {
         // A process that is killed cannot remove its card: the next trial names it.
         if signal != Signal::KILL {
             let folder = trial.path().display().to_string();
-            let mut child = started(host.folder(), &["probe", "meet", &folder, "--timeout", "100"]);
+            let mut child = started(host.folder(), "", &["probe", "meet", &folder, "--timeout", "100"]);
             until(&mut child, || !names(trial.path()).is_empty());
             let status = end(child);
             assert_eq!(names(trial.path()), BTreeSet::new(), "{signal:?}: {status}");
         }
+    }
+}
+
+/// Whether a process has a signal in one of the sets of /proc/PID/status: `SigIgn`, `SigCgt`.
+fn is_in(child: &Child, set: &str, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let set = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':')).unwrap();
+    u64::from_str_radix(set.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn what_nohup_and_a_background_job_ignore_asks_no_command_to_stop() {
+    let host = Host::start();
+    let trial = tempfile::tempdir().unwrap();
+    let folder = trial.path().display().to_string();
+    let mut commands = vec![
+        vec!["snapshot", "t.db", "-o", "b.walsnap", "--force", "--hold"],
+        vec!["probe", "meet", &folder, "--timeout", "100"],
+        vec!["probe", "meet", "t.db", "--timeout", "100"],
+    ];
+    if cfg!(feature = "lab") {
+        commands.push(vec!["lab", "--runtime", "processes", "--rows", "10000"]);
+    }
+    let ignored = [Signal::HUP, Signal::INT];
+    for words in commands {
+        let mut child = started(host.folder(), "HUP,INT", &words);
+        // It listens to the one that is left.
+        while !is_in(&child, "SigCgt", Signal::TERM) {
+            assert!(child.try_wait().unwrap().is_none(), "{words:?}: the command ended too soon");
+            common::pause();
+        }
+        for signal in ignored {
+            assert!(is_in(&child, "SigIgn", signal), "{words:?}: {signal:?}");
+            kill_process(Pid::from_child(&child), signal).unwrap();
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.code().is_some(), "{words:?}: {status}");
+        assert!(names(trial.path()).is_empty(), "{words:?}");
     }
 }
 

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempPath;
-use walscope::linux::ignores_signal;
+
+use crate::stop;
 
 /// A bundle that is being written.
 pub struct BundleFile {
@@ -183,10 +184,7 @@ impl Temporary {
 
 /// From now on, until the handle is closed, a signal that ends the process removes the name first.
 fn remove_on_signal(known: Known) -> io::Result<Handle> {
-    // A signal that the caller ignores, as with nohup(1), stays ignored. The kernel is asked, not /proc: where a bundle
-    // needs a temporary name, /proc is not mounted. Held by `a_signal_that_the_caller_ignores_stays_ignored`.
-    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignores_signal(*signal));
-    let mut signals = Signals::new(ending)?;
+    let mut signals = Signals::new(stop::asking())?;
     let handle = signals.handle();
     thread::Builder::new().spawn(move || {
         for signal in &mut signals {

@@ -4,18 +4,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use walscope::evidence::Observation;
 use walscope::linux::OpenedFiles;
 use walscope::linux::challenge::contact::Held;
 
 use crate::output;
+use crate::stop::Stop;
 
 /// Time between two checks whether a signal arrived: one can arrive just before the wait begins.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -37,10 +36,7 @@ pub fn hold(files: &OpenedFiles) -> anyhow::Result<Arc<Held>> {
 /// Waits for the given time, or else until standard input ends or a signal arrives. Standard input counts only where
 /// somebody can close it, that is a pipe or a socket: that of a command in the background is /dev/null or a terminal.
 pub fn wait(time: Option<Duration>) -> anyhow::Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("listening for signals")?;
-    }
+    let stop = Stop::listen()?;
     let begun = Instant::now();
     let input = io::stdin();
     let mut ends = time.is_none() && can_be_closed(input.as_fd());
@@ -50,7 +46,7 @@ pub fn wait(time: Option<Duration>) -> anyhow::Result<()> {
         (None, false) => "until a signal".to_owned(),
     };
     output::complain(&format!("walscope: the bundle is whole; its beacon is held {until}\n"));
-    while !stop.load(Ordering::Relaxed) && time.is_none_or(|time| begun.elapsed() < time) {
+    while !stop.asked() && time.is_none_or(|time| begun.elapsed() < time) {
         let left = time.map_or(GLANCE, |time| time.saturating_sub(begun.elapsed()).min(GLANCE));
         let limit = Timespec::try_from(left)?;
         let mut watched = [PollFd::new(&input, PollFlags::IN)];

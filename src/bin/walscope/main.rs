@@ -13,6 +13,7 @@ mod live;
 mod look;
 mod options;
 mod output;
+mod stop;
 
 use clap::Parser;
 

@@ -7,7 +7,6 @@ use walscope::report::{safe, table};
 
 use super::document::{self, LabDocument};
 use super::experiment::Both;
-use super::interrupt::Interrupt;
 use super::means::{Means, Said, words};
 use super::progress::Progress;
 use super::runtime::Unavailable;
@@ -16,6 +15,7 @@ use super::{LabArgs, experiment, scenarios, volume};
 use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
+use crate::stop::Stop;
 
 /// The document.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -66,20 +66,20 @@ pub enum State {
 }
 
 /// Runs all.
-pub fn run(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+pub fn run(args: &LabArgs, global: &Global, stop: &Stop) -> anyhow::Result<Exit> {
     let progress = Progress::aside(global);
     // Once for all scenarios, while there is only one thread.
     let mounts = volume::private_mounts().map_err(|error| format!("{error:#}"));
     let mut scenarios = Vec::new();
     for scenario in scenarios::all() {
-        interrupt.check()?;
+        stop.check()?;
         let possible = match &mounts {
             Err(reason) if scenario.needs_mounts() => Err(Unavailable(reason.clone()).into()),
             _ => Ok(()),
         };
         let keep = args.keep.as_ref().map(|keep| keep.join(scenario.name));
-        let run = possible.and_then(|()| experiment(args, scenario, keep.as_deref(), &progress, interrupt));
-        interrupt.check()?;
+        let run = possible.and_then(|()| experiment(args, scenario, keep.as_deref(), &progress, stop));
+        stop.check()?;
         scenarios.push(Ran::new(scenario, run));
     }
     let document = LabAllDocument::new(scenarios);

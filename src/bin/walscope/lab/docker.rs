@@ -12,7 +12,6 @@ use anyhow::{Context, bail};
 use walscope::linux::child::{self, Ended, Feed};
 
 use super::actor;
-use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::Peer;
 use super::progress::Progress;
@@ -20,6 +19,7 @@ use super::protocol::CopiedFile;
 use super::runtime::{ALSO, DATA, DATABASE, Kind, Runtime, View};
 use super::volume::{Volume, Volumes};
 use crate::output;
+use crate::stop::Stop;
 
 /// How long an engine may take to report its version. An engine that takes longer counts as not there.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const CALL: Duration = Duration::from_secs(300);
 /// A Docker engine, with an image of this program.
 pub struct Docker {
     id: String,
-    interrupt: Interrupt,
+    stop: Stop,
 }
 
 impl Docker {
@@ -44,8 +44,8 @@ impl Docker {
     }
 
     /// Makes the image.
-    pub fn new(id: &str, interrupt: &Interrupt, progress: &Progress) -> anyhow::Result<Self> {
-        let docker = Self { id: id.to_owned(), interrupt: interrupt.clone() };
+    pub fn new(id: &str, stop: &Stop, progress: &Progress) -> anyhow::Result<Self> {
+        let docker = Self { id: id.to_owned(), stop: stop.clone() };
         let payload = Payload::of_this_program()?;
         progress.note(&format!("making an image of this executable and {} libraries", payload.files.len() - 1))?;
         // The image has a label, not only a name: an interrupted import leaves an image without a name.
@@ -54,7 +54,7 @@ impl Docker {
         let image = docker.image();
         let import = ["import", "--change", &label, "--change", &library_path, "-", &image];
         docker.call(&import, Some(&|stdin| payload.write_tar(stdin)), None)?.success("docker import")?;
-        interrupt.check()?;
+        stop.check()?;
         Ok(docker)
     }
 
@@ -78,7 +78,7 @@ impl Docker {
     fn docker(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let what = format!("docker {}", arguments.first().unwrap_or(&""));
         let said = self.call(arguments, None, None)?.success(&what)?;
-        self.interrupt.check()?;
+        self.stop.check()?;
         Ok(said)
     }
 
@@ -137,7 +137,7 @@ impl Runtime for Docker {
             run.args(["--mount", &format!("type=bind,source={folder}/{DATABASE},target={DATA}/{DATABASE}")]);
         }
         run.args([&self.image(), PROGRAM, "lab", "actor", view.name]);
-        Peer::start(view.name, &mut run, &self.interrupt)?.ready()
+        Peer::start(view.name, &mut run, &self.stop)?.ready()
     }
 
     fn data(&self, _view: &View) -> PathBuf {
@@ -163,7 +163,7 @@ impl Runtime for Docker {
         let database = database.to_string_lossy();
         let exec = ["exec", &container, PROGRAM, "snapshot", &database, "-o", "-"];
         let ended = self.call(&exec, None, Some(file.into()))?;
-        self.interrupt.check()?;
+        self.stop.check()?;
         actor::judge_snapshot(ended.status, &ended.stderr)
     }
 

@@ -49,7 +49,7 @@ impl Volumes {
             self.jails.insert(view.name, Jail::build(root.clone(), &mounts)?);
         }
         let mut command = Command::new(std::env::current_exe()?);
-        Peer::start(view.name, command.args(["lab", "jail", view.name]).arg(root), &self.interrupt)?.ready()
+        Peer::start(view.name, command.args(["lab", "jail", view.name]).arg(root), &self.stop)?.ready()
     }
 
     fn root(&self, view: &View) -> anyhow::Result<PathBuf> {

@@ -11,7 +11,6 @@ mod docker;
 mod document;
 mod experiment;
 mod folder;
-mod interrupt;
 mod jail;
 mod look;
 mod means;
@@ -35,13 +34,13 @@ use std::path::{Path, PathBuf};
 use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
+use crate::stop::{Interrupted, Stop};
 pub use all::LabAllDocument;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 pub use document::LabDocument;
 use experiment::Both;
 use folder::Folder;
-use interrupt::{Interrupt, Interrupted};
 use progress::Progress;
 use protocol::FileJob;
 use runtime::Wanted;
@@ -138,10 +137,10 @@ fn play(role: &Role) -> anyhow::Result<Exit> {
 
 fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
     // This comes before anything is made that a signal could leave behind.
-    let interrupt = Interrupt::listen()?;
-    let judged = if args.all { all::run(args, global, &interrupt) } else { one(args, global, &interrupt) };
+    let stop = Stop::listen()?;
+    let judged = if args.all { all::run(args, global, &stop) } else { one(args, global, &stop) };
     match judged {
-        Err(error) if error.is::<Interrupted>() || interrupt.check().is_err() => {
+        Err(error) if error.is::<Interrupted>() || stop.check().is_err() => {
             output::complain("walscope: interrupted\n");
             Ok(Exit::Interrupted)
         }
@@ -149,14 +148,14 @@ fn drive(args: &LabArgs, global: &Global) -> anyhow::Result<Exit> {
     }
 }
 
-fn one(args: &LabArgs, global: &Global, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+fn one(args: &LabArgs, global: &Global, stop: &Stop) -> anyhow::Result<Exit> {
     let scenario = args.scenario.0;
     if scenario.needs_mounts() {
         volume::private_mounts()?;
     }
-    let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), interrupt)?;
+    let document = experiment(args, scenario, args.keep.as_deref(), &Progress::new(global), stop)?;
     output::document(global, &document, |width| document.draw(width))?;
-    interrupt.check()?;
+    stop.check()?;
     Ok(crate::exit::exit_of(document.comparison.verdict.sharing))
 }
 
@@ -166,14 +165,14 @@ fn experiment(
     scenario: &'static Scenario,
     keep: Option<&Path>,
     progress: &Progress,
-    interrupt: &Interrupt,
+    stop: &Stop,
 ) -> anyhow::Result<LabDocument> {
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").context("/proc/sys/kernel/random/uuid")?;
     let id = id.trim().split('-').next().unwrap_or_default().to_owned();
     let folder = Folder::create(&id)?;
     let bundles = bundles(keep, &folder)?;
 
-    let mut chosen = runtime::choose(args.runtime, scenario, &id, &folder, interrupt, progress)?;
+    let mut chosen = runtime::choose(args.runtime, scenario, &id, &folder, stop, progress)?;
     let kind = chosen.runtime.kind();
     progress.note(&document::headline(kind, scenario))?;
     progress.note(&format!("runtime {kind}: {}", chosen.reason))?;

@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use super::actor;
 use super::folder::Folder;
-use super::interrupt::Interrupt;
 use super::payload::{LIBRARIES, PROGRAM, Payload};
 use super::peer::{Peer, Start};
 use super::protocol::{CopiedFile, Reply, Request};
 use super::runtime::{ALSO, DATA, DATABASE, Kind, Runtime, Unavailable, View};
 use super::volume::{Volume, Volumes};
+use crate::stop::Stop;
 
 /// Where bundles are written, inside.
 const BUNDLES: &str = "/bundles";
@@ -50,18 +50,18 @@ pub struct Namespaces {
     bundles: PathBuf,
     root: PathBuf,
     payload: Payload,
-    interrupt: Interrupt,
+    stop: Stop,
 }
 
 impl Namespaces {
     /// Tests the namespaces with a container that does nothing. The inner error says why they are not possible.
-    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Result<Self, Unavailable>> {
+    pub fn new(folder: &Folder, stop: &Stop) -> anyhow::Result<Result<Self, Unavailable>> {
         let this = Self {
-            volumes: Volumes::new(folder, interrupt)?,
+            volumes: Volumes::new(folder, stop)?,
             bundles: folder.sub("bundles")?,
             root: folder.sub("root")?,
             payload: Payload::of_this_program()?,
-            interrupt: interrupt.clone(),
+            stop: stop.clone(),
         };
         Ok(match this.enter("trial", Vec::new(), false)? {
             Start::Ready(_) => Ok(this),
@@ -74,7 +74,7 @@ impl Namespaces {
         let (side, root) = (name.to_owned(), self.root.clone().into());
         let inside = serde_json::to_string(&Inside { side, root, mounts: mounts.collect(), read_only })?;
         let mut command = Command::new(std::env::current_exe()?);
-        Peer::start(name, command.args(["lab", "enter", &inside]), &self.interrupt)
+        Peer::start(name, command.args(["lab", "enter", &inside]), &self.stop)
     }
 }
 

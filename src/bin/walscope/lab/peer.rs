@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use walscope::linux::child::kill_group;
 
-use super::interrupt::Interrupt;
 use super::protocol::{CheckpointAnswer, Reply, Request};
+use crate::stop::Stop;
 
 /// How long a reply may take. It is long, so that a busy machine with a slow disk does not count as dead.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -34,7 +34,7 @@ pub struct Peer {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     complaints: Option<JoinHandle<String>>,
-    interrupt: Interrupt,
+    stop: Stop,
 }
 
 /// What SQLite, or the system of an actor, said instead of an answer.
@@ -62,7 +62,7 @@ impl Start {
 
 impl Peer {
     /// Starts an actor and waits until it listens.
-    pub fn start(name: &'static str, command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<Start> {
+    pub fn start(name: &'static str, command: &mut Command, stop: &Stop) -> anyhow::Result<Start> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Only the driver handles Ctrl-C: an actor that died of it would look like a failure.
         let mut child = pipes.process_group(0).spawn().with_context(|| format!("starting the {name}"))?;
@@ -80,8 +80,7 @@ impl Peer {
                 text
             })
         });
-        let mut peer =
-            Self { name, pid: 0, open: false, child, stdin, lines, complaints, interrupt: interrupt.clone() };
+        let mut peer = Self { name, pid: 0, open: false, child, stdin, lines, complaints, stop: stop.clone() };
         match peer.reply()? {
             Reply::Ready { pid } => {
                 peer.pid = pid;
@@ -100,7 +99,7 @@ impl Peer {
 
     /// Sends a request. Its reply has to be waited for.
     pub fn send(&mut self, request: &Request) -> anyhow::Result<()> {
-        self.interrupt.check()?;
+        self.stop.check()?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(&line));
@@ -194,7 +193,7 @@ impl Peer {
                     return serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name));
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.gone(),
-                Err(RecvTimeoutError::Timeout) => self.interrupt.check()?,
+                Err(RecvTimeoutError::Timeout) => self.stop.check()?,
             }
             if Instant::now() > deadline {
                 bail!("{}: no reply within {} s", self.name, PATIENCE.as_secs());

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::folder::Folder;
-use super::interrupt::Interrupt;
 use super::payload::PROGRAM;
 use super::peer::Peer;
 use super::protocol::{CopiedFile, Request};
 use super::runtime::{DATABASE, Kind, Runtime, Unavailable, View};
 use super::volume::{Volume, Volumes};
+use crate::stop::Stop;
 
 /// Two processes.
 pub struct Processes {
@@ -21,8 +21,8 @@ pub struct Processes {
 
 impl Processes {
     /// Makes the runtime. Its volumes are folders in `folder`.
-    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
-        Ok(Self { volumes: Volumes::new(folder, interrupt)? })
+    pub fn new(folder: &Folder, stop: &Stop) -> anyhow::Result<Self> {
+        Ok(Self { volumes: Volumes::new(folder, stop)? })
     }
 }
 

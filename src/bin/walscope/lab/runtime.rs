@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use super::docker::Docker;
 use super::folder::Folder;
-use super::interrupt::Interrupt;
 use super::namespaces::Namespaces;
 use super::peer::Peer;
 use super::processes::Processes;
@@ -18,6 +17,7 @@ use super::progress::Progress;
 use super::protocol::CopiedFile;
 use super::scenario::Scenario;
 use super::volume::{Volume, Volumes};
+use crate::stop::Stop;
 
 /// Which runtime is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -139,7 +139,7 @@ pub fn choose(
     scenario: &Scenario,
     id: &str,
     folder: &Folder,
-    interrupt: &Interrupt,
+    stop: &Stop,
     progress: &Progress,
 ) -> anyhow::Result<Chosen> {
     let mut missing = Vec::new();
@@ -152,14 +152,14 @@ pub fn choose(
     } else if matches!(wanted, Wanted::Auto | Wanted::Docker) {
         match Docker::answers() {
             Ok(engine) => {
-                let runtime = Box::new(Docker::new(id, interrupt, progress)?);
+                let runtime = Box::new(Docker::new(id, stop, progress)?);
                 return Ok(Chosen { runtime, reason: format!("a Docker engine answers, version {engine}") });
             }
             Err(error) => missing.push(format!("no Docker engine answers ({error:#})")),
         }
     }
     if matches!(wanted, Wanted::Auto | Wanted::Namespaces) {
-        match Namespaces::new(folder, interrupt)? {
+        match Namespaces::new(folder, stop)? {
             Ok(runtime) => {
                 let reason = because(&missing, "user, mount and PID namespaces can be made here");
                 return Ok(Chosen { runtime: Box::new(runtime), reason });
@@ -170,7 +170,7 @@ pub fn choose(
     if !matches!(wanted, Wanted::Auto | Wanted::Processes) {
         return Err(Unavailable(missing.join("; ")).into());
     }
-    let runtime = Box::new(Processes::new(folder, interrupt)?);
+    let runtime = Box::new(Processes::new(folder, stop)?);
     Ok(Chosen { runtime, reason: because(&missing, "two processes can always be started") })
 }
 

@@ -18,13 +18,13 @@ use rustix::process::Signal;
 use super::actor;
 use super::disk::{Disk, FileSystem};
 use super::folder::Folder;
-use super::interrupt::Interrupt;
 use super::jail::Jail;
 use super::peer::Peer;
 use super::protocol::CopiedFile;
 use super::runtime::Unavailable;
 use super::scenario::Need;
 use crate::output;
+use crate::stop::Stop;
 
 /// How long a FUSE daemon may take to mount.
 const MOUNTING: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ pub fn private_mounts() -> anyhow::Result<()> {
 /// Volumes in the lab's folder. Their mounts are removed when this is dropped.
 pub struct Volumes {
     pub(super) place: PathBuf,
-    pub(super) interrupt: Interrupt,
+    pub(super) stop: Stop,
     mounts: Vec<Mount>,
     pub(super) disks: BTreeMap<&'static str, Disk>,
     pub(super) jails: BTreeMap<&'static str, Jail>,
@@ -109,10 +109,10 @@ struct Mount {
 
 impl Volumes {
     /// No volumes yet; they will be in `folder`.
-    pub fn new(folder: &Folder, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    pub fn new(folder: &Folder, stop: &Stop) -> anyhow::Result<Self> {
         Ok(Self {
             place: folder.sub("volumes")?,
-            interrupt: interrupt.clone(),
+            stop: stop.clone(),
             mounts: Vec::new(),
             disks: BTreeMap::new(),
             jails: BTreeMap::new(),
@@ -122,7 +122,7 @@ impl Volumes {
     /// Starts an actor that is a process of this machine, in no container.
     pub fn process(&self, name: &'static str) -> anyhow::Result<Peer> {
         let program = std::env::current_exe()?;
-        Peer::start(name, Command::new(program).args(["lab", "actor", name]), &self.interrupt)?.ready()
+        Peer::start(name, Command::new(program).args(["lab", "actor", name]), &self.stop)?.ready()
     }
 
     /// The path of a volume.
@@ -179,7 +179,7 @@ impl Volumes {
         let pipes = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = pipes.spawn().context("starting bindfs")?;
         let mut made = Mount { target, daemon: Some(daemon) };
-        made.wait(&self.interrupt)?;
+        made.wait(&self.stop)?;
         self.mounts.push(made);
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Volumes {
 
 impl Mount {
     /// Waits until the daemon has mounted. The kernel reports changes of the mount table to processes that poll it.
-    fn wait(&mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
+    fn wait(&mut self, stop: &Stop) -> anyhow::Result<()> {
         let deadline = Instant::now() + MOUNTING;
         let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev);
         let parent = self.target.parent().map(device).transpose()?;
@@ -199,7 +199,7 @@ impl Mount {
             if let Some(status) = self.daemon.as_mut().map(Child::try_wait).transpose()?.flatten() {
                 return Err(Unavailable(format!("bindfs mounts nothing here: {status}")).into());
             }
-            interrupt.check()?;
+            stop.check()?;
             match poll(&mut [PollFd::from_borrowed_fd(table.as_fd(), PollFlags::PRI)], Some(&GLANCE)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).context("/proc/self/mountinfo"),

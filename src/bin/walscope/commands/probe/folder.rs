@@ -9,10 +9,10 @@ use walscope::compare::{Met, probe};
 use walscope::linux::challenge::trial;
 use walscope::report::probe::{Action, Latency, On, ProbeDocument, SCHEMA, nonce};
 
-use super::Stop;
 use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::output;
+use crate::stop::Stop;
 
 /// Meets another side in a folder.
 pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: &Global) -> anyhow::Result<Exit> {

@@ -4,17 +4,14 @@ mod folder;
 mod wal_index;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Subcommand;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
 use crate::help;
 use crate::options::Global;
+use crate::stop::Stop;
 
 /// Arguments of `probe`.
 #[derive(Debug, clap::Args)]
@@ -77,6 +74,7 @@ pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
         Action::Seek { source, nonce, token } => wal_index::seek(source, *nonce, token, global),
         Action::Meet { source, token, timeout } => {
             let timeout = Duration::from_secs((*timeout).into());
+            // A scratch file is removed before the end.
             let stop = Stop::listen()?;
             if source.is_dir() {
                 folder::meet(source, token, timeout, &stop, global)
@@ -95,21 +93,4 @@ struct NoNonce(String);
 fn parse_nonce(text: &str) -> Result<u64, NoNonce> {
     let sixteen = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     sixteen.then(|| u64::from_str_radix(text, 16).ok()).flatten().ok_or_else(|| NoNonce(text.to_owned()))
-}
-
-/// Whether a signal asked to stop: a scratch file is removed first.
-struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    fn listen() -> anyhow::Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&flag)).context("listening for signals")?;
-        }
-        Ok(Self(flag))
-    }
-
-    fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }

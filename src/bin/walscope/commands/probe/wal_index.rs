@@ -17,10 +17,10 @@ use walscope::linux::{self, OpenedFiles};
 use walscope::report::probe::{Action, On, ProbeDocument, SCHEMA, nonce as written};
 use walscope::source::{self, Source};
 
-use super::Stop;
 use crate::exit::{Exit, exit_of};
 use crate::options::Global;
 use crate::output;
+use crate::stop::Stop;
 
 /// Time between two checks of a holder whether its files are still in place.
 const GLANCE: Duration = Duration::from_millis(500);
