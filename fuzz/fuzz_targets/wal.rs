@@ -40,6 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
             FrameClass::Residue => counts.residue += 1,
             FrameClass::Stale => counts.stale += 1,
             FrameClass::Unwritten => counts.unwritten += 1,
+            FrameClass::Unrelated => counts.unrelated += 1,
             other => panic!("{other:?} is not counted"),
         }
         let row = FrameRow::new(visited, 1, start.newest.superseded(visited));

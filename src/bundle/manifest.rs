@@ -9,7 +9,7 @@ use crate::evidence::{Evidence, FileView, UnstableCause};
 use crate::format::wal::WalHeader;
 use crate::look::HotJournal;
 use crate::number::FrameNumber;
-use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, WalFacts};
+use crate::wal::{EndReason, FrameCounts, Generation, LastCommit, Stretch, WalFacts};
 
 /// The largest manifest that is read or written. A usual one has some tens of KiB. This limits the cost of a hostile
 /// one.
@@ -105,6 +105,10 @@ pub struct WalSummary {
     pub generations: Vec<Generation>,
     /// Number of frames of generations that are not listed.
     pub unlisted_generation_frames: u64,
+    /// Where frames with other salts are that belong to no generation. Empty in bundles of versions that did not look:
+    /// there, all frames with other salts count as stale.
+    #[serde(default)]
+    pub unrelated: Vec<Stretch>,
 }
 
 impl From<WalFacts> for WalSummary {
@@ -119,8 +123,19 @@ impl From<WalFacts> for WalSummary {
             last_commit,
             generations,
             unlisted_generation_frames,
+            unrelated,
         } = facts;
-        Self { file_size, frames, end_frame, end_reason, commits, last_commit, generations, unlisted_generation_frames }
+        Self {
+            file_size,
+            frames,
+            end_frame,
+            end_reason,
+            commits,
+            last_commit,
+            generations,
+            unlisted_generation_frames,
+            unrelated,
+        }
     }
 }
 
@@ -129,7 +144,8 @@ impl WalSummary {
     /// and later steps calculate with them.
     #[must_use]
     pub fn contradiction(&self, header: Option<&WalHeader>) -> Option<String> {
-        let FrameCounts { in_file, valid, committed, uncommitted, residue, stale, unwritten, torn_bytes } = self.frames;
+        let FrameCounts { in_file, valid, committed, uncommitted, residue, stale, unwritten, unrelated, torn_bytes } =
+            self.frames;
         let sum = |parts: &[u64]| parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(*part));
         let listed = self.generations.iter().map(|generation| generation.frames);
         let listed: Vec<u64> = listed.chain([self.unlisted_generation_frames]).collect();
@@ -140,7 +156,10 @@ impl WalSummary {
         let last = self.last_commit.map_or(FrameNumber::NONE, |last| last.frame);
         let rules = [
             (sum(&[committed, uncommitted]) == Some(valid), "valid is not committed and uncommitted together"),
-            (sum(&[valid, residue, stale, unwritten]) == Some(in_file), "in_file is not all classes together"),
+            (
+                sum(&[valid, residue, stale, unwritten, unrelated]) == Some(in_file),
+                "in_file is not all classes together",
+            ),
             (last == committed, "last_commit is not the last committed frame"),
             (self.commits <= committed && (self.commits == 0) == (committed == 0), "commits does not fit committed"),
             (
@@ -166,6 +185,7 @@ impl WalSummary {
             last_commit: self.last_commit,
             generations: self.generations,
             unlisted_generation_frames: self.unlisted_generation_frames,
+            unrelated: self.unrelated,
         }
     }
 }
@@ -235,13 +255,22 @@ mod tests {
         let facts = WalFacts {
             file_size: 1 << 40,
             header: Some(header),
-            frames: FrameCounts { in_file: 9, valid: 5, committed: 4, uncommitted: 1, stale: 4, ..Default::default() },
+            frames: FrameCounts {
+                in_file: 9,
+                valid: 5,
+                committed: 4,
+                uncommitted: 1,
+                stale: 3,
+                unrelated: 1,
+                ..Default::default()
+            },
             end_frame: FrameNumber(6),
             end_reason: EndReason::SaltMismatch,
             commits: 2,
             last_commit: Some(LastCommit { frame: FrameNumber(4), database_pages: 7, checksum: Checksum([8, 9]) }),
             generations: vec![Generation { salts: Salts([1, 2]), frames: 5 }],
-            unlisted_generation_frames: 4,
+            unlisted_generation_frames: 3,
+            unrelated: vec![Stretch { first: FrameNumber(9), last: FrameNumber(9) }],
         };
         let json = serde_json::to_vec(&WalSummary::from(facts.clone())).unwrap();
         let back: WalSummary = serde_json::from_slice(&json).unwrap();

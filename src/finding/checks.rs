@@ -134,7 +134,7 @@ fn wal_frames(examined: &Inspection) -> Looked {
     let frames = &wal.frames;
     if frames.in_file == 0 && frames.torn_bytes == 0 {
         Looked::Not(NotChecked::NoFrames)
-    } else if frames.residue > 0 || frames.torn_bytes > 0 || frames.valid == 0 {
+    } else if frames.residue > 0 || frames.unrelated > 0 || frames.torn_bytes > 0 || frames.valid == 0 {
         Looked::Odd
     } else {
         Looked::Right

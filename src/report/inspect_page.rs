@@ -233,6 +233,7 @@ fn parts(wal: &Wal, checkpoint: Option<&CheckpointDocument>) -> Vec<Part> {
         (Class::Residue, frames.residue),
         (Class::Stale, frames.stale),
         (Class::Unwritten, frames.unwritten),
+        (Class::Unrelated, frames.unrelated),
         (Class::Torn, u64::from(frames.torn_bytes > 0)),
     ]
     .into_iter()
@@ -251,6 +252,7 @@ fn frames_in_words(wal: &Wal) -> String {
         (frames.residue, "residue"),
         (frames.stale, "stale"),
         (frames.unwritten, "unwritten"),
+        (frames.unrelated, "unrelated"),
     ] {
         if n > 0 {
             out.push_str(&format!(", {} {name}", count(n)));

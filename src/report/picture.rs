@@ -22,6 +22,8 @@ pub enum Class {
     Stale,
     /// Zero salts.
     Unwritten,
+    /// No frames of any generation.
+    Unrelated,
     /// A frame that the end of the file cuts short; there is one at most.
     Torn,
 }
@@ -43,6 +45,7 @@ impl Class {
             Self::Residue => ('╳', colour(AnsiColor::Magenta), "residue"),
             Self::Stale => ('·', DIM, "stale"),
             Self::Unwritten => ('_', DIM, "unwritten"),
+            Self::Unrelated => ('?', colour(AnsiColor::Red), "unrelated"),
             Self::Torn => ('<', colour(AnsiColor::Red), "torn"),
         }
     }
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn glyphs_differ_without_colour() {
         use Class::*;
-        let all = [Backfilled, Pending, Unpublished, Uncommitted, Residue, Stale, Unwritten, Torn];
+        let all = [Backfilled, Pending, Unpublished, Uncommitted, Residue, Stale, Unwritten, Unrelated, Torn];
         let glyphs: std::collections::BTreeSet<char> = all.iter().map(|class| class.look().0).collect();
         assert_eq!(glyphs.len(), all.len());
     }

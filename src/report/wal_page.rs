@@ -181,6 +181,7 @@ impl FrameTable {
             FrameClass::Residue => Class::Residue,
             FrameClass::Stale => Class::Stale,
             FrameClass::Unwritten => Class::Unwritten,
+            FrameClass::Unrelated => Class::Unrelated,
         }
     }
 
@@ -202,6 +203,7 @@ fn class(class: FrameClass) -> &'static str {
         FrameClass::Residue => "residue",
         FrameClass::Stale => "stale",
         FrameClass::Unwritten => "unwritten",
+        FrameClass::Unrelated => "unrelated",
     }
 }
 
@@ -343,8 +345,8 @@ mod tests {
 
     #[test]
     fn classes_are_called_as_in_json() {
-        use FrameClass::{Committed, Residue, Stale, Uncommitted, Unwritten};
-        for one in [Committed, Uncommitted, Residue, Stale, Unwritten] {
+        use FrameClass::{Committed, Residue, Stale, Uncommitted, Unrelated, Unwritten};
+        for one in [Committed, Uncommitted, Residue, Stale, Unwritten, Unrelated] {
             assert_eq!(class(one), text::words(&one));
         }
     }

@@ -69,6 +69,7 @@ fn wal_frames(inspection: &Inspection) -> Option<String> {
         (frames.residue, "residue"),
         (frames.stale, "stale"),
         (frames.unwritten, "unwritten"),
+        (frames.unrelated, "unrelated"),
         (frames.torn_bytes, "bytes torn"),
     ];
     let outside: Vec<String> = outside.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();

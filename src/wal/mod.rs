@@ -4,6 +4,7 @@
 //! is the same as SQLite's running checksum. After the break it still shows which frames follow each other.
 pub(crate) mod blocks;
 mod chain;
+mod dead;
 pub mod frames;
 pub mod latest;
 mod scan;
@@ -20,10 +21,12 @@ use {
 use crate::bytes::ReadAt;
 use crate::format::shm::{IndexHead, IndexHeader};
 use crate::format::wal::{FORMAT_VERSION, FrameHeader, HEADER_SIZE, WalHeader};
-use crate::number::{Checksum, FrameNumber, PageSize, Salts, Stride};
+use crate::number::{Checksum, FrameNumber, PageNumber, PageSize, Salts, Stride};
 
 use blocks::Link;
 pub use chain::{commits, valid_frames};
+use dead::{Around, Row, Rows};
+pub use dead::{STRETCHES_LISTED, Stretch};
 pub use scan::Scan;
 
 /// The number of generations that are listed. In a hostile file each frame can have its own.
@@ -71,10 +74,12 @@ pub enum FrameClass {
     Uncommitted,
     /// Residue: the salts of the header, but after a break of the chain.
     Residue,
-    /// Stale: other salts than the header.
+    /// Stale: other salts than the header, and what a restart leaves of an older generation.
     Stale,
-    /// Unwritten: salts of zero. The file grew before the frames were written.
+    /// Unwritten: salts and checksum of zero. The file grew before the frames were written.
     Unwritten,
+    /// Unrelated: bytes that are no frame of any generation.
+    Unrelated,
 }
 
 /// Frames by class.
@@ -92,10 +97,13 @@ pub struct FrameCounts {
     pub uncommitted: u64,
     /// Frames with the salts of the header, after a break of the chain.
     pub residue: u64,
-    /// Frames with other salts than the header.
+    /// Frames of older generations.
     pub stale: u64,
-    /// Frames with salts of zero.
+    /// Frames with salts and checksum of zero.
     pub unwritten: u64,
+    /// Bytes that are no frame of any generation, counted as frames.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub unrelated: u64,
     /// Bytes of a partial frame at the end.
     pub torn_bytes: u64,
 }
@@ -202,6 +210,9 @@ pub struct WalFacts {
     pub generations: Vec<Generation>,
     /// Number of frames of generations that are not listed.
     pub unlisted_generation_frames: u64,
+    /// Where frames with other salts are that belong to no generation: [`FrameClass::Unrelated`]. In ascending order, at
+    /// most [`STRETCHES_LISTED`].
+    pub unrelated: Vec<Stretch>,
 }
 
 /// Whether a `-wal` of this header and size does not have the frames that a wal-index in use counts: see
@@ -229,6 +240,7 @@ impl WalFacts {
             last_commit: None,
             generations: Vec::new(),
             unlisted_generation_frames: 0,
+            unrelated: Vec::new(),
         }
     }
 
@@ -284,19 +296,14 @@ impl WalFacts {
         match (frame.valid, self.last_commit) {
             (true, Some(last)) if frame.number <= last.frame => FrameClass::Committed,
             (true, _) => FrameClass::Uncommitted,
-            (false, _) => dead_class(self.header.as_ref(), &frame.header),
+            (false, _) => {
+                let by_header = dead::class_by_header(self.header.map(|header| header.salts), &frame.header);
+                by_header.unwrap_or_else(|| match dead::is_in(&self.unrelated, frame.number) {
+                    true => FrameClass::Unrelated,
+                    false => FrameClass::Stale,
+                })
+            }
         }
-    }
-}
-
-/// The class of a frame that is not part of the valid chain. Its salts decide.
-fn dead_class(header: Option<&WalHeader>, frame: &FrameHeader) -> FrameClass {
-    if header.is_some_and(|header| header.salts == frame.salts) {
-        FrameClass::Residue
-    } else if frame.salts == Salts::ZERO {
-        FrameClass::Unwritten
-    } else {
-        FrameClass::Stale
     }
 }
 
@@ -354,6 +361,10 @@ struct Walk {
     /// The place of the last frame's generation in the list. Frames of one generation are neighbours, so most frames
     /// have the generation of the frame before.
     generation: usize,
+    /// Frames with other salts than the header.
+    rows: Rows,
+    /// The largest page number in the valid chain.
+    largest_page: PageNumber,
     stride: Stride,
     facts: WalFacts,
 }
@@ -362,7 +373,8 @@ impl Walk {
     fn new(header: WalHeader, fault: Option<EndReason>) -> Self {
         let facts = WalFacts { header: Some(header), ..WalFacts::absent() };
         let stride = Stride::of_pages(header.page_size);
-        Self { header, seed: header.checksum, broken: fault, generation: 0, stride, facts }
+        let (rows, largest_page) = (Rows::default(), PageNumber::NONE);
+        Self { header, seed: header.checksum, broken: fault, generation: 0, rows, largest_page, stride, facts }
     }
 
     /// Why the chain would end before this frame; `None` if the frame is valid.
@@ -388,6 +400,7 @@ impl Walk {
         if let Some(last) = valid.last() {
             self.seed = last.header.checksum;
             for (number, link) in (self.facts.frames.in_file + 1..).zip(valid) {
+                self.largest_page = self.largest_page.max(link.header.page);
                 if link.header.is_commit() {
                     self.count_commit(FrameNumber(number), &link.header);
                 }
@@ -425,14 +438,13 @@ impl Walk {
         let Some(rest) = frames.checked_sub(1) else { return };
         self.take_zero();
         self.facts.frames.in_file += rest;
-        match dead_class(Some(&self.header), &FrameHeader::ZERO) {
-            FrameClass::Unwritten => self.facts.frames.unwritten += rest,
-            _ => {
-                self.facts.frames.residue += rest;
-                if let Some(current) = self.facts.generations.first_mut() {
-                    current.frames += rest;
-                }
-            }
+        if self.header.salts != Salts::ZERO {
+            self.facts.frames.unwritten += rest;
+            return;
+        }
+        self.facts.frames.residue += rest;
+        if let Some(current) = self.facts.generations.first_mut() {
+            current.frames += rest;
         }
     }
 
@@ -440,20 +452,39 @@ impl Walk {
         let frames = &mut self.facts.frames;
         if frame.valid {
             frames.valid += 1;
+            self.largest_page = self.largest_page.max(frame.header.page);
             if frame.header.is_commit() {
                 self.count_commit(frame.number, &frame.header);
             }
         } else {
-            match dead_class(Some(&self.header), &frame.header) {
-                FrameClass::Residue => frames.residue += 1,
-                FrameClass::Unwritten => {
+            match dead::class_by_header(Some(self.header.salts), &frame.header) {
+                Some(FrameClass::Residue) => frames.residue += 1,
+                Some(_) => {
                     frames.unwritten += 1;
                     return;
                 }
-                _ => frames.stale += 1,
+                None => {
+                    if let Some(row) = self.rows.take(frame) {
+                        self.count_row(&row);
+                    }
+                    return;
+                }
             }
         }
         self.count_generation(frame.header.salts, 1);
+    }
+
+    /// Counts frames with equal salts, other than those of the header, now that all of them are known.
+    fn count_row(&mut self, row: &Row) {
+        let largest = self.facts.last_commit.map_or(0, |last| last.database_pages).max(self.largest_page.0);
+        let listed = &self.facts.generations;
+        let known = |salts| listed.iter().any(|generation| generation.salts == salts);
+        if self.rows.decide(row, &Around { current: self.header.salts, known: &known, largest }) {
+            self.facts.frames.stale += row.frames;
+            self.count_generation(row.salts, row.frames);
+        } else {
+            self.facts.frames.unrelated += row.frames;
+        }
     }
 
     fn count_commit(&mut self, frame: FrameNumber, header: &FrameHeader) {
@@ -483,8 +514,12 @@ impl Walk {
         }
     }
 
-    fn finish(self, file_size: u64) -> WalFacts {
+    fn finish(mut self, file_size: u64) -> WalFacts {
+        if let Some(row) = self.rows.end() {
+            self.count_row(&row);
+        }
         let mut facts = self.facts;
+        facts.unrelated = self.rows.unrelated;
         facts.file_size = file_size;
         facts.frames.committed = facts.last_commit.map_or(0, |last| last.frame.count());
         facts.frames.uncommitted = facts.frames.valid - facts.frames.committed;

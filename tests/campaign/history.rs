@@ -226,6 +226,9 @@ impl<'a> History<'a> {
         if look.wal.frames.committed > look.facts.committed {
             self.tally.count("WAL ahead of the wal-index");
         }
+        if look.wal.frames.stale > 0 {
+            self.tally.count("frames of an older generation");
+        }
         if look.wal.frames.torn_bytes > 0 {
             self.tally.count("torn frame");
         }

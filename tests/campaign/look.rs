@@ -58,6 +58,8 @@ impl Look {
     /// Nothing of what SQLite does, or leaves behind when it is killed, is worth more than a notice, and no sentence
     /// contradicts a finding beside it.
     pub fn check_findings(&self) {
+        let wal = &self.wal;
+        assert_eq!(wal.frames.unrelated, 0, "SQLite wrote every frame: {:?}, {:?}", wal.unrelated, wal.generations);
         for finding in &self.findings {
             assert!(finding.severity <= Severity::Notice, "{finding:?}");
             let said = sentence(&self.facts, &self.wal, &self.findings);

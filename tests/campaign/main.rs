@@ -44,6 +44,7 @@ const COVERAGE: &[(&str, u64)] = &[
     ("at rest Complete", 50),
     ("at rest Interrupted", 250),
     ("at rest NoWal", 5),
+    ("frames of an older generation", 5),
     ("read0 held", 5),
     ("read1 held", 5),
     ("read2 held", 5),

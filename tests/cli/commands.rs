@@ -41,7 +41,8 @@ fn inspect_keeps_the_names_of_the_contract() {
         "checksum_ok",
     ];
     has_keys(&page["wal"]["header"], &header);
-    let frames = ["in_file", "valid", "committed", "uncommitted", "residue", "stale", "unwritten", "torn_bytes"];
+    let frames =
+        ["in_file", "valid", "committed", "uncommitted", "residue", "stale", "unwritten", "unrelated", "torn_bytes"];
     has_keys(&page["wal"]["frames"], &frames);
     has_keys(&page["wal"]["end"], &["frame", "reason"]);
     has_keys(&page["wal"], &["commits", "database_pages", "last_checksum", "generations"]);

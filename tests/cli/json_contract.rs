@@ -57,7 +57,7 @@ fn promised(document: &Value, names: &str) {
 const WAL: &str = "wal.header.magic wal.header.checksum_byte_order wal.header.format_version wal.header.page_size
     wal.header.checkpoint_sequence wal.header.salt1 wal.header.salt2 wal.header.checksum1 wal.header.checksum2
     wal.header.checksum_ok wal.frames.in_file wal.frames.valid wal.frames.committed wal.frames.uncommitted
-    wal.frames.residue wal.frames.stale wal.frames.unwritten wal.frames.torn_bytes wal.end.frame wal.end.reason
+    wal.frames.residue wal.frames.stale wal.frames.unwritten wal.frames.unrelated wal.frames.torn_bytes wal.end.frame wal.end.reason
     wal.commits wal.database_pages wal.last_checksum wal.generations[].salt1 wal.generations[].salt2
     wal.generations[].frames wal.generations[].role";
 const SHM: &str = "shm.byte_order shm.headers[].version shm.headers[].change_counter shm.headers[].initialized

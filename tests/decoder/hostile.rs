@@ -18,7 +18,7 @@ fn look(bytes: &[u8]) -> WalFacts {
     let counts = facts.frames;
     assert_eq!(counts.in_file, frames);
     assert_eq!(counts.valid, counts.committed + counts.uncommitted);
-    assert_eq!(counts.in_file, counts.valid + counts.residue + counts.stale + counts.unwritten);
+    assert_eq!(counts.in_file, counts.valid + counts.residue + counts.stale + counts.unwritten + counts.unrelated);
     assert_eq!(facts.end_frame, counts.valid + 1);
     let mut commit_points = 0;
     assert_eq!(

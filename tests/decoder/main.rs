@@ -12,6 +12,7 @@
 mod checkpoint;
 #[path = "../common/mod.rs"]
 mod common;
+mod dead;
 mod differential;
 mod examples;
 mod frames;

@@ -48,6 +48,7 @@ Classes of frames:
   stale        of an older generation, in the database since the restart
   superseded   committed, and written again by a later frame (--superseded)
   torn         a part of a frame at the end of the file
+  unrelated    bytes that are no frame of any generation
   unwritten    zero bytes: the file grew before frames were written
 
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.

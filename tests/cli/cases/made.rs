@@ -194,6 +194,12 @@ fn wal_frames() -> Vec<Case> {
         wal_case("wal-unwritten-tail", "The file grew three frames of zero bytes ahead of its frames.", &[], || {
             two_transactions().unwritten(3).bytes.clone()
         }),
+        wal_case("wal-unrelated-tail", "Three frames' worth of text behind the frames.", &[], || {
+            let mut bytes = two_transactions().bytes;
+            let text = b"The quick brown fox jumps over the lazy dog. ";
+            bytes.extend(text.iter().cycle().take(3 * (PAGE + 24)));
+            bytes
+        }),
         wal_case(
             "wal-hostile-page-number",
             "A commit of page 4294967295 into a database of 4294967295 pages, with right checksums.",
