@@ -5,12 +5,14 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
+
+use super::own_child::OwnChild;
 
 /// The most that is kept of an output, bytes. A program that writes more finds its pipe closed.
 const OUTPUT_LIMIT: u64 = 4 << 20;
@@ -59,22 +61,20 @@ pub fn run(
     within: Duration,
 ) -> io::Result<Ended> {
     let deadline = Instant::now() + within;
-    let mut child = command
-        .process_group(0)
+    let command = command
         .stdin(if feed.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(stdout.unwrap_or_else(Stdio::piped))
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let stdin = child.stdin.take();
-    let outputs = [collect(child.stdout.take()), collect(child.stderr.take())];
+        .stderr(Stdio::piped());
+    let mut leader = Leader::start(command)?;
+    let Pipes { stdin, stdout, stderr } = leader.pipes();
+    let outputs = [collect(stdout), collect(stderr)];
     thread::scope(|scope| {
         // An error here, such as a broken pipe, is explained by the program itself.
         scope.spawn(move || write_all(feed, stdin));
-        let ended = end(&mut child, &outputs, deadline);
+        let ended = end(&mut leader.child, &outputs, deadline);
         if ended.is_none() {
-            kill_group(&child);
-            let _ = child.kill();
-            child.wait()?;
+            leader.kill_group();
+            leader.wait()?;
         }
         ended.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no end within {within:?}"))))
     })
@@ -95,10 +95,54 @@ fn end(child: &mut Child, [stdout, stderr]: &[Receiver<Vec<u8>>; 2], deadline: I
     }
 }
 
-/// Kills a child that was started as the leader of its own process group, and all of that group.
-pub fn kill_group(child: &Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(pid, Signal::KILL);
+/// A program that leads a process group of its own: what it starts is in that group, unless it leaves it.
+#[derive(Debug)]
+pub struct Leader {
+    child: Child,
+    own: Option<OwnChild>,
+}
+
+/// What a program was given as pipes: this process's ends.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Its standard input.
+    pub stdin: Option<ChildStdin>,
+    /// Its standard output.
+    pub stdout: Option<ChildStdout>,
+    /// Its standard error.
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Leader {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        let child = command.process_group(0).spawn()?;
+        let own = i32::try_from(child.id()).ok().and_then(Pid::from_raw).map(OwnChild::of);
+        Ok(Self { child, own })
+    }
+
+    /// The pipes, once.
+    pub fn pipes(&mut self) -> Pipes {
+        let child = &mut self.child;
+        Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() }
+    }
+
+    /// Kills it and all of its group. Once it was waited for, the group's number may be another's: then nothing is killed.
+    /// Returns whether something was.
+    pub fn kill_group(&self) -> bool {
+        // It may have left its group itself.
+        self.own.as_ref().is_some_and(|own| own.kill_group() | own.kill())
+    }
+
+    /// Waits for its end, however long it takes. Further calls give the same status.
+    ///
+    /// # Errors
+    /// What waitpid(2) said.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
     }
 }
 
@@ -157,6 +201,26 @@ mod tests {
         let error = sh("setsid sleep 3 & wait", Duration::from_millis(200)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    /// The group is still there, and may be another's by its number alone.
+    #[test]
+    fn no_group_is_killed_by_the_number_of_a_leader_that_was_waited_for() {
+        let mut command = Command::new("sh");
+        let command = command.args(["-c", "sleep 60 >&- & echo $!"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut leader = Leader::start(command).unwrap();
+        let mut text = String::new();
+        leader.pipes().stdout.unwrap().read_to_string(&mut text).unwrap();
+        let member = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
+        assert!(leader.wait().unwrap().success());
+        assert!(!leader.kill_group());
+        // It is in no other group, and was left alone.
+        rustix::process::kill_process(member, rustix::process::Signal::KILL).unwrap();
+        // One that has ended and was not waited for keeps its number, so the rest of its group can be killed.
+        let mut leader =
+            Leader::start(Command::new("sh").args(["-c", "sleep 60 & exit"]).stdin(Stdio::null())).unwrap();
+        assert!(leader.kill_group());
+        leader.wait().unwrap();
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod mounts;
 mod namespaces;
 pub mod open;
 mod open_error;
+mod own_child;
 mod own_locks;
 mod pagemap;
 mod path_leads;
@@ -68,5 +69,5 @@ pub use open::{
 pub use open_error::OpenError;
 pub use pagemap::LiveSide;
 pub use procfs::Proc;
-pub use sys::{end_standard_output, ignores_signal, share_one_heap};
+pub use sys::{end_standard_output, ignores_signal, settle_inheritance, share_one_heap};
 pub use target::Target;

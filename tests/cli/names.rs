@@ -55,6 +55,29 @@ fn every_command_takes_names_that_are_not_utf8_and_shows_them_readably() {
     }
 }
 
+/// What is asked for a container's name is a program as any other: here one that shows what it has.
+#[test]
+fn a_runtime_that_is_asked_has_nothing_that_walscope_inherited() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtimes = folder.path().join("bin");
+    fs::create_dir(&runtimes).unwrap();
+    // Another process makes them, so that no program that another test starts has them open for writing.
+    let script = "for n in 3 4 5 6 7 8 9; do [ -e /proc/self/fd/$n ] && echo has $n; done; echo asked; exit 1";
+    let make = "for name; do printf '#!/bin/sh\nexec >&2\n%s\n' \"$SCRIPT\" >$name; chmod +x $name; done";
+    let mut shell = Command::new("sh");
+    let names = ["docker", "podman", "nerdctl"];
+    let shell = shell.args(["-c", make, "sh"]).args(names).env("SCRIPT", script).current_dir(&runtimes);
+    assert_eq!(run(shell).code, 0);
+    let usual = std::env::var_os("PATH").unwrap();
+    let paths = std::env::join_paths([runtimes].into_iter().chain(std::env::split_paths(&usual))).unwrap();
+    // The caller left a descriptor open, and ignores the end of its children.
+    let line = format!("exec 7>left-open; exec env --ignore-signal=CHLD {EXE} inspect some-container:/t.db");
+    let ran = run(Command::new("sh").args(["-c", &line]).env("PATH", paths).current_dir(folder.path()));
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("docker: asked"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("has ") && !ran.stderr.contains("No child processes"), "{}", ran.stderr);
+}
+
 #[cfg(feature = "lab")]
 #[test]
 fn the_lab_keeps_its_bundles_in_a_folder_of_any_name() {

@@ -22,6 +22,7 @@ use exit::Exit;
 use options::{Cli, Command};
 
 fn main() -> std::process::ExitCode {
+    walscope::linux::settle_inheritance();
     walscope::linux::share_one_heap();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

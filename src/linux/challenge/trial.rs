@@ -257,10 +257,11 @@ impl Pair<'_> {
         let scratch = &self.scratch;
         let (own_seat, other_seat) = (scratch.seat(scratch.role), scratch.seat(scratch.other()));
         scratch.store(nonce)?;
+        let mut tries = Tries::start(&scratch.file, scratch.role == Role::Host);
         let witness = beacon::Witness::of(&scratch.file);
         let held_beacon = beacon::hold(&scratch.file, own_seat, nonce);
         let before = held_beacon.is_ok() && witness.sees(own_seat, nonce);
-        let tries = Tries::begin(&scratch.file, scratch.role == Role::Host);
+        tries.take();
         let before_tries = before && tries.are_held(&witness);
         let mut state = State { stage: Stage::Wrote, ..State::WAITING };
         self.own.show(peer, state)?;

@@ -60,14 +60,15 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    /// Starts the helper, which takes its locks. `first`: this side came first.
-    pub(super) fn begin(file: &File, first: bool) -> Self {
-        let helper = LockHelper::start(file);
-        let held = match &helper {
-            Ok(helper) => take(helper, first),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-        };
-        Self { helper, first, held }
+    /// Starts the helper, before any lock is taken on the file. `first`: this side came first.
+    pub(super) fn start(file: &File, first: bool) -> Self {
+        let held = Err(io::Error::other("its locks were not taken"));
+        Self { helper: LockHelper::start(file), first, held }
+    }
+
+    /// Takes the helper's locks.
+    pub(super) fn take(&mut self) {
+        self.held = self.helper().and_then(|helper| take(helper, self.first));
     }
 
     /// Whether a descriptor shows the exclusive locks of this side's helper.
@@ -198,6 +199,12 @@ mod tests {
         File::options().read(true).write(true).open(path).unwrap()
     }
 
+    fn begun(file: &File, first: bool) -> Tries {
+        let mut tries = Tries::start(file, first);
+        tries.take();
+        tries
+    }
+
     fn results(tries: &Tries, file: &File, seat: u64, nonce: u64) -> [Option<Refusal>; 3] {
         tries.run(file, seat, nonce).map(|result| result.value().copied())
     }
@@ -209,7 +216,7 @@ mod tests {
         let (seat_a, seat_b) = (beacon::BASE, beacon::BASE + beacon::SEAT);
         beacon::hold(&a, seat_a, 5).unwrap();
         beacon::hold(&b, seat_b, 6).unwrap();
-        let (first, second) = (Tries::begin(&a, true), Tries::begin(&b, false));
+        let (first, second) = (begun(&a, true), begun(&b, false));
         assert!(first.are_held(&Witness::of(&a)) && second.are_held(&Witness::of(&b)));
         for _ in 0..2 {
             assert_eq!(results(&first, &a, seat_b, 6), [Some(Refusal::Refused); 3]);
@@ -226,7 +233,7 @@ mod tests {
         let (a, b) = (open(one.path()), open(other.path()));
         let seat = beacon::BASE;
         beacon::hold(&a, seat, 5).unwrap();
-        let (_first, second) = (Tries::begin(&a, true), Tries::begin(&b, false));
+        let (_first, second) = (begun(&a, true), begun(&b, false));
         assert_eq!(results(&second, &b, seat, 5), [Some(Refusal::Granted); 3]);
         assert!(second.are_held(&Witness::of(&b)), "what was granted was given back, and the rest stays");
     }
@@ -237,7 +244,7 @@ mod tests {
         let (a, b) = (open(scratch.path()), open(scratch.path()));
         let third = open(scratch.path());
         beacon::hold(&a, beacon::BASE, 5).unwrap();
-        let (_first, second) = (Tries::begin(&a, true), Tries::begin(&b, false));
+        let (_first, second) = (begun(&a, true), begun(&b, false));
         sys::lock_shared(&third, beacon::BASE, beacon::SEAT).unwrap();
         sys::lock_shared(&third, free(false), 1).unwrap();
         assert_eq!(results(&second, &b, beacon::BASE, 5), [Some(Refusal::Garbled); 3]);

@@ -2,15 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use walscope::linux::child::kill_group;
+use walscope::linux::child::{Leader, Pipes};
 
 use super::protocol::{CheckpointAnswer, Reply, Request};
 use crate::stop::Stop;
@@ -30,7 +29,7 @@ pub struct Peer {
     pid: u32,
     /// Whether it has the database open.
     pub open: bool,
-    child: Child,
+    leader: Leader,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     complaints: Option<JoinHandle<String>>,
@@ -65,8 +64,8 @@ impl Peer {
     pub fn start(name: &'static str, command: &mut Command, stop: &Stop) -> anyhow::Result<Start> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Only the driver handles Ctrl-C: an actor that died of it would look like a failure.
-        let mut child = pipes.process_group(0).spawn().with_context(|| format!("starting the {name}"))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let mut leader = Leader::start(pipes).with_context(|| format!("starting the {name}"))?;
+        let Pipes { stdin, stdout, stderr } = leader.pipes();
         let (send, lines) = mpsc::channel();
         if let Some(stdout) = stdout {
             thread::spawn(move || {
@@ -80,7 +79,7 @@ impl Peer {
                 text
             })
         });
-        let mut peer = Self { name, pid: 0, open: false, child, stdin, lines, complaints, stop: stop.clone() };
+        let mut peer = Self { name, pid: 0, open: false, leader, stdin, lines, complaints, stop: stop.clone() };
         match peer.reply()? {
             Reply::Ready { pid } => {
                 peer.pid = pid;
@@ -163,7 +162,7 @@ impl Peer {
 
     /// Kills the actor and everything that it started here. Nothing is closed.
     pub fn kill(self) {
-        kill_group(&self.child);
+        self.leader.kill_group();
     }
 
     /// Runs a passive checkpoint.
@@ -229,12 +228,12 @@ impl Peer {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    kill_group(&self.child);
+                    self.leader.kill_group();
                     break;
                 }
             }
         }
-        self.child.wait()
+        self.leader.wait()
     }
 }
 
