@@ -226,8 +226,8 @@ findings! {
         [Warning] in WalAgainstDatabase {
         write_version: u8, read_version: u8, committed: u64
     }
-    WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice] in WalFrames {
-        end_frame: FrameNumber, commits: u64
+    WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice, Warning] in WalFrames {
+        end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool
     }
     WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning] in WalHeader {
         file_size: u64, magic: u32, page_size: u32, checksum_ok: bool; end_reason: EndReason

@@ -8,6 +8,7 @@ use crate::number::FrameNumber;
 use crate::wal::WalFacts;
 
 use super::backfill::Copied;
+use super::behind::BehindBreak;
 use super::checkpoint::CheckpointFacts;
 use super::index::IndexCheck;
 use super::reasons::{NotCompared, Reasons, Why};
@@ -140,8 +141,8 @@ pub struct Inspection {
     pub wal: Option<WalFacts>,
     /// The header in the latest committed image of page 1 in the WAL.
     pub wal_page_one: Option<DatabaseHead>,
-    /// Number of commit frames with the current salts after the break of the chain.
-    pub commits_behind_break: u64,
+    /// Commit frames with the current salts after the break of the chain.
+    pub behind_break: BehindBreak,
     /// The head of the `-shm`. `None`: there is no `-shm`, or it is too short.
     pub shm: Option<IndexHead>,
     /// The locks, as far as seen.

@@ -7,6 +7,7 @@ use std::io;
 use std::num::NonZeroUsize;
 
 mod backfill;
+mod behind;
 pub mod checkpoint;
 mod head;
 mod index;
@@ -19,6 +20,7 @@ mod reasons;
 mod seen;
 
 pub use backfill::Copied;
+pub use behind::BehindBreak;
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
 pub use inspection::{Depth, HotJournal, Inspection, Origin, OriginKind, Sizes};

@@ -11,6 +11,7 @@ use crate::wal::frames::{self, FrameBytes};
 use crate::wal::{Frame, Scan, WalFacts};
 
 use super::backfill::Collected;
+use super::behind::{self, BehindBreak};
 use super::index::{Comparison, IndexCheck};
 use super::{Depth, EachFrame, NotCompared, Options, WalSeen};
 
@@ -23,7 +24,7 @@ pub(super) struct Pass {
     index: Option<Comparison>,
     /// What is to be held against the database, where frames are claimed to be copied.
     pub(super) claimed: Option<Collected>,
-    pub(super) commits_behind_break: u64,
+    behind: behind::Collected,
     pub(super) at_mx_frame: Option<FrameHeader>,
     /// Where the latest committed image of page 1 is, and where the latest one of a transaction without a commit is.
     page_one_at: Option<u64>,
@@ -103,8 +104,9 @@ impl Pass {
             self.at_mx_frame = Some(frame.header);
         }
         if !frame.valid {
-            let current = self.header.is_some_and(|header| header.salts == frame.header.salts);
-            self.commits_behind_break += u64::from(current && frame.header.is_commit());
+            if let Some(header) = self.header {
+                self.behind.take(frame, header.salts);
+            }
             return;
         }
         if let Some(index) = &mut self.index {
@@ -127,6 +129,15 @@ impl Pass {
         let mut head = [0; db::HEADER_SIZE];
         let got = wal.read_at(&mut head, at.saturating_add(FRAME_HEADER_SIZE as u64))?;
         Ok(db::parse_head(head.get(..got).unwrap_or_default()).ok())
+    }
+
+    /// The commits behind the break of the chain.
+    pub(super) fn behind_break(&mut self, wal: &WalSeen, facts: Option<&WalFacts>) -> io::Result<BehindBreak> {
+        let behind = std::mem::take(&mut self.behind);
+        match (wal, facts) {
+            (WalSeen::Whole(bytes), Some(facts)) => behind.finish(bytes.as_ref(), facts),
+            _ => Ok(BehindBreak::default()),
+        }
     }
 
     /// The result of comparing the wal-index with the frames.

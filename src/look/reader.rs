@@ -202,6 +202,7 @@ impl Looking<'_, '_, '_> {
             (true, true) => Err(NotCompared::Replaced),
             (true, false) => self.pass.index_result(&self.wal)?,
         };
+        let behind_break = self.pass.behind_break(&self.wal, self.facts.as_ref())?;
         let reasons = self.reasons();
         let shm = settled_head(self.index, self.last, self.facts.as_ref());
         let locks = self.locks;
@@ -226,7 +227,7 @@ impl Looking<'_, '_, '_> {
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
             wal_page_one: self.wal_page_one.filter(|_| header_stayed),
-            commits_behind_break: self.pass.commits_behind_break,
+            behind_break,
             shm,
             locks,
             settled,

@@ -11,6 +11,7 @@ use crate::finding::value::{
 };
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
+use crate::number::FrameNumber;
 use crate::sides::Identity;
 use crate::wal::EndReason;
 
@@ -271,10 +272,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Bytes 18 and 19 of the database say rollback journal, but {committed} committed frames lie beside it. SQLite replays a -wal that exists, whatever the database says.").into(),
             "Find out where the -wal comes from before anything opens the database: leaving WAL mode deletes it.",
         ),
-        Found::WalCommitsBehindBreak { end_frame, commits } => (
-            format!("Frame {end_frame} does not follow the one before it; behind it {commits} commit frames of the same generation stand, and SQLite does not read them.").into(),
-            "If a disk or a copy damaged that frame, keep the file before anything opens the database: recovery drops what is behind. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same.",
-        ),
+        Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to } => {
+            let (detail, advice) = behind_break(*end_frame, *commits, *continued, *by_rollback_to);
+            (detail.into(), advice)
+        }
         Found::WalHeaderUnusable { file_size, magic, page_size, end_reason, .. } => {
             let because = match end_reason {
                 EndReason::BadMagic => format!("its magic is {magic:#010x}"),
@@ -339,6 +340,32 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once.",
         ),
     }
+}
+
+/// Commits behind a break of the chain, and what left them there.
+fn behind_break(end: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool) -> (String, &'static str) {
+    let stand =
+        if commits == 1 { "frame of the same generation stands" } else { "frames of the same generation stand" };
+    let broken = format!("Frame {end} does not follow the one before it; behind it {commits} commit {stand}");
+    if !continued && !by_rollback_to {
+        return (
+            format!(
+                "{broken}, and SQLite does not read what stands there. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same, and so does a damaged frame."
+            ),
+            "If a disk or a copy may have damaged that frame, copy the files before anything opens the database: recovery drops what is behind. Otherwise there is nothing to do: the commit was never confirmed.",
+        );
+    }
+    let why = if by_rollback_to {
+        "SQLite before 3.50.2 itself broke the chain: after ROLLBACK TO over pages that it had written to the WAL already, it left frames without salts and checksum"
+    } else {
+        "Other frames continue such a commit, so no killed writer left it: a disk or a copy damaged the frame, the machine went down before the frame was on the disk, or SQLite before 3.50.2 broke its own chain after ROLLBACK TO"
+    };
+    (
+        format!(
+            "{broken}. Connections that have the database open may still read them; the next first opener recovers the WAL and drops them. {why}."
+        ),
+        "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.",
+    )
 }
 
 /// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.

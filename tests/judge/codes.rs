@@ -116,7 +116,7 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
         ("wal_beside_rollback_database", Warning, with_page_one(&page_one(1, 5, 3_053_000))),
         (
             "wal_commits_behind_break",
-            Notice,
+            Warning,
             changed(|world| {
                 world.wal().frame(3, 4, 1).frame(2, 4, 1);
                 let at = world.wal().offset(5) + 100;

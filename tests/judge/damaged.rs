@@ -40,7 +40,7 @@ fn a_frame_damaged_before_the_end_is_an_error_at_rest_too() {
     let (folder, opened) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let frame = damaged(folder.path());
     let (code, document) = verify(folder.path());
-    let found = [("shm_beyond_wal", "error"), ("wal_commits_behind_break", "notice")]
+    let found = [("shm_beyond_wal", "error"), ("wal_commits_behind_break", "warning")]
         .map(|(code, severity)| (code.to_owned(), severity.to_owned()));
     assert_eq!((code, codes(&document).as_slice()), (1, found.as_slice()), "{document:#}");
     let beyond = &document["findings"][0];
@@ -81,12 +81,12 @@ fn frames_after_a_break_are_not_called_sound() {
     damaged(folder.path());
     fs::remove_file(folder.path().join("t.db-shm")).unwrap();
     let (said, document) = verdict(folder.path());
-    assert!(said.starts_with("no fault found, 1 notice: read it.") && !said.contains("sound"), "{said}");
+    assert!(said.starts_with("doubtful: 1 warning.") && !said.contains("sound"), "{said}");
     assert!(said.contains("frames are not part of the WAL's chain: `walscope wal SOURCE` lists them."), "{said}");
     let frames = check(&document, "wal_frames");
-    assert_eq!(frames["result"], "noted");
+    assert_eq!(frames["result"], "failed");
     assert!(frames["numbers"].as_str().unwrap().contains(" residue"), "{frames}");
-    assert_eq!(document["verdict"]["result"], "noted");
+    assert_eq!(document["verdict"]["result"], "doubtful");
 }
 
 #[test]

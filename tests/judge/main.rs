@@ -8,6 +8,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod behind_break;
 mod codes;
 #[path = "../common/mod.rs"]
 mod common;

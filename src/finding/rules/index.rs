@@ -6,7 +6,7 @@
 use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::shm::IndexHeader;
-use crate::look::Inspection;
+use crate::look::{BehindBreak, Inspection};
 use crate::number::{ByteOrder, FrameNumber};
 use crate::wal::WalFacts;
 
@@ -194,6 +194,11 @@ fn slots_duplicate(examined: &Inspection) -> Option<Finding> {
 }
 
 fn commits_behind_break(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
-    let commits = Some(examined.commits_behind_break).filter(|commits| *commits > 0 && wal.page_size().is_some())?;
-    Some(Finding::new(Found::WalCommitsBehindBreak { end_frame: wal.end_frame, commits }))
+    let behind = Some(examined.behind_break).filter(|behind| behind.commits > 0 && wal.page_size().is_some())?;
+    let BehindBreak { commits, continued, by_rollback_to, .. } = behind;
+    // Without one of the two, a writer that was killed before the wal-index named its commit leaves the same.
+    let severity =
+        if (continued || by_rollback_to) && !examined.changed { Severity::Warning } else { Severity::Notice };
+    let end_frame = wal.end_frame;
+    Some(Finding::at(severity, Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to }))
 }
