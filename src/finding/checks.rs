@@ -6,6 +6,7 @@ use crate::format::ParseError;
 use crate::format::db::DatabaseHead;
 use crate::look::{Depth, HotJournal, Inspection, NotCompared, Why};
 use crate::number::FrameNumber;
+use crate::wal::EndReason;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Check {
 pub enum NotChecked {
     /// The `-wal` was not looked at.
     WalNotSeen,
+    /// There is no `-wal`.
+    NoWal,
     /// The `-wal` has fewer bytes than a header: this many.
     NoWalHeader(u64),
     /// The `-wal` has no frames.
@@ -65,6 +68,42 @@ pub enum NotChecked {
     NothingCommitted,
     /// Nobody looked for a `-journal`.
     JournalNotSeen,
+}
+
+/// What a look that checks everything still does not tell, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// A check was not made.
+    Check(CheckName, NotChecked),
+    /// A database in WAL mode has no `-wal`. It was closed properly, or it is a copy that was made without its `-wal` and
+    /// lacks the commits since the last checkpoint: nothing in the file tells.
+    NoWalBeside,
+    /// Rows, tables and indexes. Only SQLite reads them.
+    Content,
+}
+
+/// Everything that the checks do not tell.
+#[must_use]
+pub fn left_out(examined: &Inspection, checks: &[Check]) -> Vec<LeftOut> {
+    let skipped = checks.iter().filter_map(|check| {
+        let why = check.not_checked.as_ref().filter(|_| check.result == CheckResult::Skipped)?;
+        Some(LeftOut::Check(check.check, why.clone()))
+    });
+    let alone = examined.without_wal().then_some(LeftOut::NoWalBeside);
+    let content = (examined.depth == Depth::CrossChecked).then_some(LeftOut::Content);
+    skipped.chain(alone).chain(content).collect()
+}
+
+/// Whether a check was not made because something is in the way, and not because there is nothing to check.
+#[must_use]
+pub fn hindered(examined: &Inspection, checks: &[Check]) -> bool {
+    let in_the_way = |check: &Check| match &check.not_checked {
+        Some(NotChecked::NoWalHeader(bytes)) => *bytes > 0,
+        Some(NotChecked::TooShort(_)) => check.check == CheckName::DatabaseHeader,
+        _ => false,
+    };
+    examined.look_again() || checks.iter().any(in_the_way)
 }
 
 /// What was checked.
@@ -124,7 +163,9 @@ fn judge(check: CheckName, looked: Looked, findings: &[Finding]) -> Check {
 
 fn wal_header(examined: &Inspection) -> Result<(), NotChecked> {
     let wal = examined.wal.as_ref().ok_or(NotChecked::WalNotSeen)?;
-    wal.header.map(|_| ()).ok_or(NotChecked::NoWalHeader(wal.file_size))
+    let absent =
+        if wal.end_reason == EndReason::NoFile { NotChecked::NoWal } else { NotChecked::NoWalHeader(wal.file_size) };
+    wal.header.map(|_| ()).ok_or(absent)
 }
 
 /// A healthy WAL can have frames of an older generation after its chain, and room for frames that are not written yet.
@@ -132,7 +173,9 @@ fn wal_header(examined: &Inspection) -> Result<(), NotChecked> {
 fn wal_frames(examined: &Inspection) -> Looked {
     let Some(wal) = &examined.wal else { return Looked::Not(NotChecked::WalNotSeen) };
     let frames = &wal.frames;
-    if frames.in_file == 0 && frames.torn_bytes == 0 {
+    if wal.end_reason == EndReason::NoFile {
+        Looked::Not(NotChecked::NoWal)
+    } else if frames.in_file == 0 && frames.torn_bytes == 0 {
         Looked::Not(NotChecked::NoFrames)
     } else if frames.residue > 0 || frames.unrelated > 0 || frames.torn_bytes > 0 || frames.valid == 0 {
         Looked::Odd

@@ -1,11 +1,11 @@
 //! What one look at the files of a database found, as data.
 
 use crate::evidence::{Evidence, LocksView};
-use crate::format::db::DatabaseHead;
+use crate::format::db::{DatabaseHead, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
 use crate::format::wal::FrameHeader;
 use crate::number::FrameNumber;
-use crate::wal::WalFacts;
+use crate::wal::{EndReason, WalFacts};
 
 use super::backfill::Copied;
 use super::behind::BehindBreak;
@@ -203,6 +203,18 @@ impl Inspection {
     pub fn nothing_there(&self) -> Option<&Why> {
         let siblings = self.sizes.wal.or(self.sizes.shm).is_some();
         self.reasons.database.as_ref().filter(|_| self.database.is_none() && !siblings)
+    }
+
+    /// Whether a database in WAL mode lies there without a `-wal`, and nobody was seen to have it open. It was closed
+    /// properly, or it is a copy without the commits since the last checkpoint.
+    #[must_use]
+    pub fn without_wal(&self) -> bool {
+        let wal_mode = |head: &DatabaseHead| match head {
+            DatabaseHead::Plain(header) => header.journal_mode() == JournalMode::Wal,
+            DatabaseHead::Opaque | DatabaseHead::Empty => false,
+        };
+        let absent = self.wal.as_ref().is_some_and(|wal| wal.end_reason == EndReason::NoFile);
+        absent && !self.in_use() && self.database.as_ref().is_some_and(wal_mode)
     }
 
     /// Whether the files can be compared with each other.

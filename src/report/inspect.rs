@@ -125,7 +125,13 @@ impl InspectDocument {
             database: inspection.database.as_ref().map(Database::from),
             wal: inspection.wal.as_ref().map(Wal::from),
             shm: inspection.shm.as_ref().map(|head| Shm::new(head, inspection.sizes.shm.unwrap_or(0), locks)),
-            checkpoint: diagnosed.map(|(checkpoint, wal)| CheckpointDocument::new(checkpoint, wal, &findings)),
+            checkpoint: diagnosed.map(|(checkpoint, wal)| {
+                let mut document = CheckpointDocument::new(checkpoint, wal, &findings);
+                if inspection.without_wal() {
+                    document.explanation = format!("{} {}", document.explanation, say::check::WITHOUT_WAL);
+                }
+                document
+            }),
             users: users.and_then(|users| Some(users.value()?.users.iter().map(UserDocument::from).collect())),
             findings: documents(&findings),
             reasons,

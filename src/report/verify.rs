@@ -9,7 +9,7 @@ use super::finding::{FindingDocument, documents};
 use super::inspect::{self, Source, SourceKind};
 use super::text::{self, GREEN, RED, YELLOW, entry, many, styled};
 use super::{line, table};
-use crate::finding::checks::{self, Check, CheckResult};
+use crate::finding::checks::{self, Check, CheckName, CheckResult, LeftOut};
 use crate::finding::{Finding, Severity, findings};
 use crate::look::Inspection;
 use crate::say;
@@ -31,6 +31,10 @@ pub struct VerifyDocument {
     pub settled: bool,
     /// The verdict over all checks.
     pub verdict: Verdict,
+    /// The verdict in words: what was checked, and what was not.
+    pub explanation: String,
+    /// What the verdict says nothing about: checks that were not made, and what no check covers.
+    pub not_checked: Vec<NotCheckedDocument>,
     /// Frames of the `-wal` by class. Null: it was not looked at.
     pub frames: Option<FrameCounts>,
     /// Each check and its result.
@@ -82,13 +86,38 @@ impl CheckDocument {
     }
 }
 
+/// Something that the verdict says nothing about.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "NotChecked")]
+pub struct NotCheckedDocument {
+    /// The name of a check; `rows_and_tables`, which no check covers; or `missing_wal`, if a database in WAL mode has no
+    /// `-wal` beside it.
+    pub what: &'static str,
+    /// Why it was not checked.
+    pub reason: String,
+    /// The command that checks it, to run on a copy. Null: there is none.
+    pub how: Option<&'static str>,
+}
+
+impl From<&LeftOut> for NotCheckedDocument {
+    fn from(left: &LeftOut) -> Self {
+        Self {
+            what: say::check::left_out_name(left),
+            reason: say::check::left_out_why(left),
+            how: (*left == LeftOut::Content).then_some(say::check::INTEGRITY_CHECK),
+        }
+    }
+}
+
 /// The result over all checks and findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictResult {
-    /// Something was checked, and no finding is graver than `info`.
+    /// Nothing wrong in what was checked: at least one check passed, no finding is graver than `info`, and no check was
+    /// left out because something is in the way. It says nothing about what `not_checked` lists.
     Sound,
-    /// No fault, but a person should read something: a notice, or a check with unusual numbers.
+    /// No fault, but a person should read something: a notice, a check with unusual numbers, or a check that something
+    /// was in the way of.
     Noted,
     /// There is a warning.
     Doubtful,
@@ -114,7 +143,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn of(checks: &[Check], findings: &[Finding]) -> Self {
+    fn of(checks: &[Check], findings: &[Finding], hindered: bool) -> Self {
         let ended = |result| checks.iter().filter(|check| check.result == result).count();
         let (passed, noted) = (ended(CheckResult::Passed), ended(CheckResult::Noted));
         let (failed, skipped) = (ended(CheckResult::Failed), ended(CheckResult::Skipped));
@@ -124,7 +153,7 @@ impl Verdict {
             Some(Severity::Warning) => VerdictResult::Doubtful,
             _ if passed + noted + failed == 0 => VerdictResult::Unchecked,
             Some(Severity::Notice) => VerdictResult::Noted,
-            Some(Severity::Info) | None if odd || passed == 0 => VerdictResult::Noted,
+            Some(Severity::Info) | None if odd || hindered || passed == 0 => VerdictResult::Noted,
             Some(Severity::Info) | None => VerdictResult::Sound,
         };
         Self { result, passed, noted, failed, skipped }
@@ -137,12 +166,15 @@ impl VerifyDocument {
     pub fn new(inspection: &Inspection) -> Self {
         let findings = findings(inspection);
         let checks = checks::checks(inspection, &findings);
+        let verdict = Verdict::of(&checks, &findings, checks::hindered(inspection, &checks));
         Self {
             schema: SCHEMA,
             source: Source::from(&inspection.origin),
             in_use: inspection.in_use(),
             settled: inspection.settled,
-            verdict: Verdict::of(&checks, &findings),
+            verdict,
+            explanation: explanation(verdict, &findings, &checks, inspection),
+            not_checked: checks::left_out(inspection, &checks).iter().map(NotCheckedDocument::from).collect(),
             frames: inspection.wal.as_ref().map(|wal| wal.frames),
             checks: checks.iter().map(|check| CheckDocument::new(check, inspection)).collect(),
             findings: documents(&findings),
@@ -178,42 +210,71 @@ impl VerifyDocument {
         out
     }
 
+    /// The explanation, with its first words in the colour of the verdict.
     fn verdict(&self) -> String {
-        let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
-        let (errors, warnings, notices) = (count(Severity::Error), count(Severity::Warning), count(Severity::Notice));
-        let Verdict { result, noted, skipped, .. } = self.verdict;
-        let said = match (result, errors, warnings) {
-            (VerdictResult::Sound, ..) => format!("{}: nothing wrong was found.", styled(GREEN, "sound")),
-            (VerdictResult::Noted, ..) => {
-                let (n, what) = if notices > 0 { (notices, "notice") } else { (noted as u64, "noted check") };
-                let them = if n == 1 { "it" } else { "them" };
-                format!("{}, {}: read {them}.", styled(YELLOW, "no fault found"), many(n, what))
-            }
-            (VerdictResult::Doubtful, _, n) => format!("{}: {}.", styled(YELLOW, "doubtful"), many(n, "warning")),
-            (VerdictResult::Wrong, n, 0) => format!("{}: {}.", styled(RED, "wrong"), many(n, "error")),
-            (VerdictResult::Wrong, n, m) => {
-                format!("{}: {}, {}.", styled(RED, "wrong"), many(n, "error"), many(m, "warning"))
-            }
-            (VerdictResult::Unchecked, ..) => format!("{}.", styled(YELLOW, "nothing could be checked")),
+        let style = match self.verdict.result {
+            VerdictResult::Sound => GREEN,
+            VerdictResult::Wrong => RED,
+            VerdictResult::Noted | VerdictResult::Doubtful | VerdictResult::Unchecked => YELLOW,
         };
-        let left = match skipped {
-            0 => String::new(),
-            n => format!(" {n} of {} skipped.", many(self.checks.len() as u64, "check")),
-        };
-        said + &left + &self.outside()
+        let head = self.explanation.find([':', ',', '.']).unwrap_or(self.explanation.len());
+        let (head, rest) = self.explanation.split_at(head);
+        format!("{}{rest}", styled(style, head))
     }
+}
 
-    /// A sentence about the frames that SQLite does not read, and how to list them.
-    fn outside(&self) -> String {
-        let Some(frames) = self.frames.filter(|frames| frames.in_file > frames.valid) else { return String::new() };
-        let outside = frames.in_file - frames.valid;
-        let (are, them) = if outside == 1 { ("is", "it") } else { ("are", "them") };
-        format!(
-            " {} of {} {are} not part of the WAL's chain: `walscope wal SOURCE` lists {them}.",
-            text::count(outside),
-            many(frames.in_file, "frame")
-        )
-    }
+/// The verdict in words.
+fn explanation(verdict: Verdict, findings: &[Finding], checks: &[Check], inspection: &Inspection) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let (errors, warnings, notices) = (count(Severity::Error), count(Severity::Warning), count(Severity::Notice));
+    let Verdict { result, noted, skipped, .. } = verdict;
+    let left = match skipped {
+        0 => String::new(),
+        n => format!(" {n} of {} skipped.", many(checks.len() as u64, "check")),
+    };
+    let said = match (result, errors, warnings) {
+        (VerdictResult::Sound, ..) => sound(checks, inspection),
+        (VerdictResult::Noted, ..) => {
+            let (n, what) = if notices > 0 { (notices, "notice") } else { (noted as u64, "noted check") };
+            match n {
+                0 => format!("no fault found, but not everything could be checked.{left}"),
+                1 => format!("no fault found, 1 {what}: read it.{left}"),
+                n => format!("no fault found, {}: read them.{left}", many(n, what)),
+            }
+        }
+        (VerdictResult::Doubtful, _, n) => format!("doubtful: {}.{left}", many(n, "warning")),
+        (VerdictResult::Wrong, n, 0) => format!("wrong: {}.{left}", many(n, "error")),
+        (VerdictResult::Wrong, n, m) => format!("wrong: {}, {}.{left}", many(n, "error"), many(m, "warning")),
+        (VerdictResult::Unchecked, ..) => format!("nothing could be checked.{left}"),
+    };
+    said + &outside(inspection)
+}
+
+/// Nothing wrong was found: in what, and where nobody looked. Without frames it is not called sound in words, because it
+/// is only about headers.
+fn sound(checks: &[Check], inspection: &Inspection) -> String {
+    let left = checks::left_out(inspection, checks);
+    let frames = checks.iter().any(|check| check.check == CheckName::WalFrames && check.result != CheckResult::Skipped);
+    format!(
+        "{}: {}. Not checked: {}.{}",
+        if frames { "sound as far as it was checked" } else { "nothing wrong was found in what was checked" },
+        say::check::covered(checks, inspection),
+        say::check::left_out(&left),
+        if left.contains(&LeftOut::NoWalBeside) { format!(" {}", say::check::WITHOUT_WAL) } else { String::new() }
+    )
+}
+
+/// A sentence about the frames that SQLite does not read, and how to list them.
+fn outside(inspection: &Inspection) -> String {
+    let frames = inspection.wal.as_ref().map(|wal| wal.frames).filter(|frames| frames.in_file > frames.valid);
+    let Some(frames) = frames else { return String::new() };
+    let outside = frames.in_file - frames.valid;
+    let (are, them) = if outside == 1 { ("is", "it") } else { ("are", "them") };
+    format!(
+        " {} of {} {are} not part of the WAL's chain: `walscope wal SOURCE` lists {them}.",
+        text::count(outside),
+        many(frames.in_file, "frame")
+    )
 }
 
 fn row(check: &CheckDocument) -> Vec<String> {

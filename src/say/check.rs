@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::plural;
-use crate::finding::checks::{Check, CheckName, NotChecked};
+use crate::finding::checks::{Check, CheckName, CheckResult, LeftOut, NotChecked};
 use crate::format::db::DatabaseHead;
 use crate::look::{HotJournal, Inspection};
 
@@ -36,6 +36,7 @@ impl fmt::Display for NotChecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WalNotSeen => "the -wal was not looked at",
+            Self::NoWal => "there is no -wal",
             Self::NoWalHeader(bytes) => return write!(f, "no header: {bytes} bytes"),
             Self::NoFrames => "no frames",
             Self::TooShort(error) => return error.fmt(f),
@@ -49,6 +50,104 @@ impl fmt::Display for NotChecked {
             Self::NothingCommitted => "nothing is committed in the WAL",
             Self::JournalNotSeen => "the -journal was not looked at",
         })
+    }
+}
+
+/// What SQLite's own check of rows, tables and indexes is called.
+pub const INTEGRITY_CHECK: &str = "sqlite3 COPY \"PRAGMA integrity_check\"";
+
+/// A database in WAL mode without a `-wal`: what that can mean.
+pub const WITHOUT_WAL: &str = "A database that was closed properly has no -wal, and a copy that was made without its \
+                               -wal looks the same: such a copy lacks the commits since the last checkpoint.";
+
+/// What was checked, in short: a list after "checked:". Empty if nothing was.
+#[must_use]
+pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
+    let made = |name| {
+        let check = checks.iter().find(|check| check.check == name);
+        check.is_some_and(|check| check.result != CheckResult::Skipped && check.not_checked.is_none())
+    };
+    let frames = || {
+        let wal = inspection.wal.as_ref()?;
+        Some(format!("the -wal ({} in {})", many(wal.frames.in_file, "frame"), many(wal.commits, "commit")))
+    };
+    let index = || {
+        let index = inspection.index.as_ref().ok()?;
+        Some(format!("the -shm ({} of {})", many(index.blocks, "block"), many(index.compared, "frame")))
+    };
+    let copied = || Some(many(inspection.backfill.as_ref().ok()?.pages, "page") + " that count as copied");
+    let word = |name, word: &str| made(name).then(|| word.to_owned());
+    let all = [
+        frames()
+            .filter(|_| made(CheckName::WalFrames))
+            .or_else(|| word(CheckName::WalHeader, "the header of the -wal")),
+        index().filter(|_| made(CheckName::ShmHash)).or_else(|| word(CheckName::ShmHeaders, "the header of the -shm")),
+        word(CheckName::DatabaseHeader, "the header of the database"),
+        word(CheckName::WalAgainstDatabase, "whether the -wal fits the database"),
+        copied().filter(|_| made(CheckName::BackfilledInDatabase)),
+        word(CheckName::Journal, "whether a -journal waits"),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What was not checked, and why: a list after "not checked:". A check that another one on the list needs is not repeated.
+#[must_use]
+pub fn left_out(all: &[LeftOut]) -> String {
+    let skipped = |name| all.iter().any(|left| matches!(left, LeftOut::Check(check, _) if *check == name));
+    let told = |left: &LeftOut| match left {
+        LeftOut::Check(name, why) => {
+            let implied = match name {
+                CheckName::WalHeader | CheckName::WalAgainstDatabase => skipped(CheckName::WalFrames),
+                CheckName::ShmHeaderAgainstWal | CheckName::ShmPagesAgainstWal => {
+                    skipped(CheckName::ShmHeaders) || skipped(CheckName::ShmHash)
+                }
+                CheckName::ShmHash => skipped(CheckName::ShmHeaders),
+                CheckName::BackfilledInDatabase => {
+                    skipped(CheckName::ShmHeaders) || skipped(CheckName::ShmHash) || skipped(CheckName::WalFrames)
+                }
+                _ => false,
+            };
+            (!implied).then(|| format!("{} ({why})", subject(*name)))
+        }
+        LeftOut::NoWalBeside => None,
+        LeftOut::Content => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
+    };
+    all.iter().filter_map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// What a check is about.
+fn subject(name: CheckName) -> &'static str {
+    match name {
+        CheckName::WalHeader => "the header of the -wal",
+        CheckName::WalFrames => "the frames of the -wal",
+        CheckName::ShmHeaders => "the -shm",
+        CheckName::ShmHeaderAgainstWal | CheckName::ShmPagesAgainstWal | CheckName::ShmHash => {
+            "the -shm against the -wal"
+        }
+        CheckName::DatabaseHeader => "the database",
+        CheckName::WalAgainstDatabase => "whether the -wal fits the database",
+        CheckName::BackfilledInDatabase => "pages that count as copied",
+        CheckName::Journal => "the -journal",
+    }
+}
+
+/// The name of what was left out, in documents.
+#[must_use]
+pub fn left_out_name(left: &LeftOut) -> &'static str {
+    match left {
+        LeftOut::Check(name, _) => name.name(),
+        LeftOut::NoWalBeside => "missing_wal",
+        LeftOut::Content => "rows_and_tables",
+    }
+}
+
+/// Why it was left out.
+#[must_use]
+pub fn left_out_why(left: &LeftOut) -> String {
+    match left {
+        LeftOut::Check(_, why) => why.to_string(),
+        LeftOut::NoWalBeside => WITHOUT_WAL.to_owned(),
+        LeftOut::Content => "only SQLite reads them".to_owned(),
     }
 }
 

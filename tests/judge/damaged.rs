@@ -71,8 +71,8 @@ fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
 /// The verdict, as text and as JSON.
 fn verdict(folder: &Path) -> (String, Value) {
     let text = walscope(folder, &["verify", "t.db", "--width", "200"]).text();
-    let said = text.lines().find_map(|line| line.strip_prefix("Verdict")).unwrap().trim().to_owned();
-    (said, verify(folder).1)
+    let (_, said) = text.split_once("\nVerdict").unwrap();
+    (said.split_whitespace().collect::<Vec<_>>().join(" "), verify(folder).1)
 }
 
 #[test]
@@ -99,9 +99,11 @@ fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
     sqlite.run("insert 1");
     let (said, document) = verdict(folder.path());
     assert!(
-        said.starts_with("sound: nothing wrong was found.") && said.contains("not part of the WAL's chain"),
+        said.starts_with("sound as far as it was checked: the -wal (") && said.contains("not part of the WAL's chain"),
         "{said}"
     );
+    assert!(said.contains("; rows and tables (sqlite3 COPY \"PRAGMA integrity_check\""), "{said}");
+    assert_eq!(left_out(&document), ["backfilled_in_database", "rows_and_tables"]);
     let frames = check(&document, "wal_frames");
     assert_eq!(frames["result"], "passed");
     assert!(frames["numbers"].as_str().unwrap().contains(" stale"), "{frames}");
@@ -115,6 +117,47 @@ fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
     assert!(said.starts_with("no fault found, 1 noted check: read it."), "{said}");
     assert_eq!((codes(&document), &check(&document, "wal_frames")["result"]), (Vec::new(), &"noted".into()));
     assert_eq!(document["verdict"]["result"], "noted");
+}
+
+/// The names of what the verdict says nothing about.
+fn left_out(document: &Value) -> Vec<&str> {
+    document["not_checked"].as_array().unwrap().iter().map(|left| left["what"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_database_without_its_wal_is_not_called_sound_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint TRUNCATE");
+    sqlite.run("insert 20");
+    sqlite.kill();
+    for name in ["t.db-wal", "t.db-shm"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let rows = || {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(folder.path().join("t.db"), copy.path().join("t.db")).unwrap();
+        let rows = rusqlite::Connection::open(copy.path().join("t.db")).unwrap();
+        rows.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(rows(), 60, "of 80: SQLite says nothing");
+    let looks_the_same = "a copy that was made without its -wal looks the same";
+    let (said, document) = verdict(folder.path());
+    assert!(said.starts_with("nothing wrong was found in what was checked: the header of the database,"), "{said}");
+    assert!(said.contains(looks_the_same) && said.contains("the frames of the -wal (there is no -wal)"), "{said}");
+    assert_eq!((codes(&document), &document["verdict"]["result"]), (Vec::new(), &"sound".into()));
+    assert!(left_out(&document).ends_with(&["missing_wal", "rows_and_tables"]), "{document:#}");
+    let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+    assert!(inspected["checkpoint"]["explanation"].as_str().unwrap().contains(looks_the_same), "{inspected:#}");
+    // In rollback mode there is no -wal to miss.
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("mode DELETE");
+    sqlite.run("close");
+    let (said, document) = verdict(folder.path());
+    assert!(!said.contains(looks_the_same) && !left_out(&document).contains(&"missing_wal"), "{said}");
 }
 
 #[test]
@@ -191,8 +234,13 @@ fn one_file_alone_says_nothing_about_the_others() {
             (&journal["result"], &journal["numbers"]),
             (&"skipped".into(), &"the -journal was not looked at".into())
         );
-        let skipped = document["verdict"]["skipped"].as_u64().unwrap();
-        assert!(text.contains(&format!("sound: nothing wrong was found. {skipped} of 10 checks skipped.")), "{text}");
+        assert!(text.contains("the database (the database was not looked at)"), "{text}");
+        let said = document["explanation"].as_str().unwrap();
+        let sound =
+            if name == "t.db-wal" { "sound as far as it was checked" } else { "nothing wrong was found in what" };
+        assert!(said.starts_with(sound), "{said}");
+        let skipped = document["verdict"]["skipped"].as_u64().unwrap() as usize;
+        assert_eq!(document["not_checked"].as_array().unwrap().len(), skipped + 1, "{document:#}");
     }
     fs::write(folder.path().join("alone.db-wal"), &fs::read(folder.path().join("t.db-wal")).unwrap()[..4]).unwrap();
     let text = walscope(folder.path(), &["verify", "alone.db-wal", "--width", "200"]).text();
