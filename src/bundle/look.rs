@@ -105,11 +105,20 @@ impl Look {
         (header.salts == salts).then_some(salts)
     }
 
-    /// The generation whose frames the wal-index counts, if the `-wal` does not have them.
+    /// The generation whose frames the wal-index counts, if the `-wal` does not have them: it is missing or too short, or
+    /// its header is not that of this generation.
+    ///
+    /// folklore: while the wal-index counts frames, the header of the `-wal` is that of their generation. A restart sets
+    /// `mxFrame` to 0 together with new salts (walRestartHdr); only then, before the first frame, a writer writes the new
+    /// header (walFrames); and a recovery takes the salts from the header (walIndexRecover). So at `mxFrame` 0 the header
+    /// may have any salts, and above 0 only the same. Held by `a_wal_of_another_generation_at_each_look_was_put_there` and
+    /// `writers_that_restart_the_wal_all_the_time_lose_no_wal`.
     pub(super) fn cut_off(&self) -> Option<Salts> {
         let index = self.index.as_ref()?;
         let (header, size) = self.wal.as_ref().map_or((None, 0), |wal| (wal.header.as_ref(), wal.size));
-        is_cut_short(header, size, index).then_some(index.salts)
+        let other = header.is_some_and(|header| header.salts != index.salts || !header.checksum_ok);
+        let replaced = index.mx_frame != FrameNumber::NONE && other;
+        (replaced || is_cut_short(header, size, index)).then_some(index.salts)
     }
 
     /// Whether the `-wal` has a header that SQLite accepts, and bytes after it.

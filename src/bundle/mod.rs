@@ -213,6 +213,16 @@ pub fn sample(files: &OpenedFiles) -> Result<Option<crate::evidence::WalIndexSam
     Ok(look::Look::take(files)?.sample)
 }
 
+/// Whether the wal-index of an opened database is in use and counts frames that the `-wal` does not have, at each of three
+/// looks: what a capture records as [`UnstableCause::WalCutOff`](crate::evidence::UnstableCause::WalCutOff).
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn wal_is_cut_off(files: &OpenedFiles) -> Result<bool, SnapshotError> {
+    let looks = [look::Look::take(files)?, look::Look::take(files)?, look::Look::take(files)?];
+    Ok(stability::always_cut_off(looks.each_ref(), &linux::dead_man_switch(files)).is_some())
+}
+
 /// A file without a name, which nobody else can read. Where there is no folder for temporary files, as in an image with
 /// one executable, it lives in memory.
 fn unnamed_file() -> io::Result<File> {

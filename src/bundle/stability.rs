@@ -99,15 +99,8 @@ impl Attempt<'_> {
     }
 
     /// How many frames the `-shm` in use counts that the `-wal` does not have, if that is so at each look.
-    ///
-    /// folklore: a checkpoint that truncates the `-wal`, and a last close, give the wal-index other salts or remove it first
-    /// (walRestartHdr, sqlite3WalClose). A look reads the `-shm` before the `-wal`. So if the first and the last look count
-    /// frames of one generation, the `-wal` had to have them in between. Held by
-    /// `a_wal_that_is_cut_off_at_each_look_is_no_traffic`.
     fn frames_cut_off(&self) -> Option<FrameNumber> {
-        let [a, b, c] = self.looks().map(Look::cut_off);
-        let always = a.is_some() && a == b && b == c && self.dead_man_switch.held();
-        always.then(|| self.between.mx_frame()).flatten()
+        always_cut_off(self.looks(), &self.dead_man_switch)
     }
 
     /// A reason that only somebody who has the `-shm` open could remove: it lasts when nobody has it open.
@@ -121,6 +114,20 @@ impl Attempt<'_> {
         let [a, c, e] = self.looks().map(Look::backfill);
         a == c && c == e && a.is_some_and(|[backfilled, attempted]| attempted == backfilled)
     }
+}
+
+/// How many frames the `-shm` in use counts that the `-wal` does not have, if that is so at each look.
+///
+/// folklore: a checkpoint that truncates the `-wal`, and a last close, give the wal-index other salts or remove it first
+/// (walRestartHdr, sqlite3WalClose). A look reads the `-shm` before the `-wal`. So if the first and the last look count
+/// frames of one generation, the `-wal` had to have them in between. Held by
+/// `a_wal_that_is_cut_off_at_each_look_is_no_traffic`. Whoever holds the dead-man switch exclusively has just opened the
+/// `-shm` as the first one, and is about to truncate what was left over (unixLockSharedMemory).
+pub(super) fn always_cut_off(looks: [&Look; 3], dead_man_switch: &ByteLock) -> Option<FrameNumber> {
+    let [a, b, c] = looks.map(Look::cut_off);
+    let always = a.is_some() && a == b && b == c && dead_man_switch.state == LockState::Shared;
+    let [_, between, _] = looks;
+    always.then(|| between.mx_frame()).flatten()
 }
 
 /// Why the WAL does not have the frames that S1 counts, if it does not.
@@ -303,7 +310,7 @@ mod tests {
             assert_ne!(verdict(looks, false), off);
         }
         assert_ne!(verdict([look(0, 0), empty(), empty()], false), off);
-        for state in [LockState::Free, LockState::Unknown] {
+        for state in [LockState::Free, LockState::Exclusive, LockState::Unknown] {
             let left_over = |attempt: &mut Attempt<'_>| attempt.dead_man_switch = switch(state);
             let told = judged([empty(), empty(), empty()], left_over).map_err(|unstable| unstable.why);
             assert_ne!(told, off, "a -shm that was left over counts for nobody");
@@ -363,9 +370,47 @@ mod tests {
             })
         };
         assert_eq!(judged(LockState::Free), Ok(()));
-        for state in [LockState::Shared, LockState::Exclusive, LockState::Unknown] {
+        for state in [LockState::Exclusive, LockState::Unknown] {
             let unstable = judged(state).unwrap_err();
             assert!(matches!(unstable.why, Why::OtherWal { .. }) && !unstable.lasting, "{unstable:?}");
+        }
+        let put_there = Err(Unstable::lasting(Why::WalCutOff { frames: FrameNumber(1) }));
+        assert_eq!(judged(LockState::Shared), put_there);
+    }
+
+    #[test]
+    fn a_wal_of_another_generation_at_each_look_was_put_there() {
+        let header = |change: fn(&mut WalHeader)| {
+            let mut look = look(0, 0);
+            change(look.wal.as_mut().unwrap().header.as_mut().unwrap());
+            look
+        };
+        let index = |change: fn(&mut IndexHeader), look: Look| {
+            let mut look = look;
+            change(look.index.as_mut().unwrap());
+            look
+        };
+        let older = || header(|header| header.salts = Salts([0, 9]));
+        let off = Err(Why::WalCutOff { frames: FrameNumber(1) });
+        for put in [older(), header(|header| header.checksum_ok = false)] {
+            assert_eq!(verdict([(); 3].map(|()| put.clone()), false), off);
+            // At one look, or at two, it may be a restart.
+            for at in 0..3 {
+                let mut looks = [(); 3].map(|()| put.clone());
+                looks[at] = look(0, 0);
+                assert_ne!(verdict(looks, false), off, "{at}");
+            }
+        }
+        // After a restart the wal-index counts nothing until a commit, and the header is the old one, or a new one of a
+        // transaction under way.
+        let restarted = || index(|index| index.mx_frame = FrameNumber::NONE, older());
+        let told = verdict([(); 3].map(|()| restarted()), false);
+        assert!(!matches!(told, Err(Why::WalCutOff { .. })), "{told:?}");
+        // The looks are of three generations, each seen before its header was: a WAL that restarts all the time.
+        let other = || index(|index| index.salts = Salts([3, 3]), older());
+        let third = || index(|index| index.salts = Salts([4, 4]), older());
+        for looks in [[older(), other(), third()], [older(), older(), other()], [other(), older(), older()]] {
+            assert_ne!(verdict(looks, false), off);
         }
     }
 

@@ -100,9 +100,10 @@ pub(super) enum Why {
     /// No watch could see writes.
     #[error(transparent)]
     Unwatched(#[from] Unwatched),
-    /// The `-wal` was removed or cut off while it was in use.
+    /// The `-wal` was removed, replaced or cut off while it was in use.
     #[error(
-        "the -shm counts {frames} frames that the -wal does not have: it was removed or cut off while it was in use"
+        "the -shm counts {frames} frames that the -wal does not have: it was removed, replaced or cut off while it was \
+         in use"
     )]
     WalCutOff {
         /// How many.
@@ -166,7 +167,8 @@ mod tests {
             ),
             (
                 Why::WalCutOff { frames: FrameNumber(7) },
-                "the -shm counts 7 frames that the -wal does not have: it was removed or cut off while it was in use",
+                "the -shm counts 7 frames that the -wal does not have: it was removed, replaced or cut off while it was in \
+                 use",
             ),
             (Why::Changed(Part::Wal), "the -wal changed during the capture"),
             (Why::Written(Part::Database), "the database was written to during the capture"),

@@ -1,7 +1,7 @@
 //! Where the history of a side ends, and the checksums of frames in it. The lineage and the content evidence use both.
 
 use super::{About, Because, Fact, Pair, Says, Side, continuity};
-use crate::evidence::LockState;
+use crate::evidence::{LockState, UnstableCause};
 use crate::format::shm::IndexHeader;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, parse_frame_header};
 use crate::number::{Checksum, FrameNumber, Salts};
@@ -64,11 +64,18 @@ pub(super) fn end(side: &Side) -> Option<End> {
     Some(End { salts, frame, commits, backfilled: backfilled(index), sequence: Some(header.checkpoint_sequence) })
 }
 
-/// Whether the `-wal` does not have the frames that the wal-index in use counts. Then it is not known where the history
-/// ends.
+/// Whether the `-wal` does not have the frames that the wal-index in use counts: each look of the capture showed it, or what
+/// was captured does. Then it is not known where the history ends.
 pub(super) fn lost(side: &Side) -> bool {
     let gone = |index: &IndexHeader| index.mx_frame > 0 && side.wal.end_reason == EndReason::NoFile;
-    side.wal_captured && live_index(side).is_some_and(|index| gone(index) || side.wal.cut_short_of(index))
+    // At one moment each frame up to mxFrame is in the WAL. An older WAL of the same generation that was put in the place of
+    // this one has fewer, and is as long as this one after the next commit.
+    let misses = |index: &IndexHeader| {
+        let of_it = side.wal.header.is_some_and(|header| header.salts == index.salts);
+        side.stable && of_it && index.mx_frame > side.wal.frames.committed
+    };
+    let does = |index: &IndexHeader| gone(index) || side.wal.cut_short_of(index) || misses(index);
+    side.unstable == Some(UnstableCause::WalCutOff) || side.wal_captured && live_index(side).is_some_and(does)
 }
 
 /// The wal-index header that counts: it can be trusted, and is not known to be left over.

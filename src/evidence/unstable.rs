@@ -11,8 +11,8 @@ use {
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum UnstableCause {
-    /// At each look the `-shm` counted frames of one generation that the `-wal` did not have: it was removed or cut off while
-    /// it was in use. Traffic does not look so.
+    /// At each look the `-shm` counted frames of one generation that the `-wal` did not have: it was removed, replaced or cut
+    /// off while it was in use. Traffic does not look so.
     WalCutOff,
     /// Anything else: the files may have changed during the capture.
     Other,

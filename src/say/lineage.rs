@@ -57,7 +57,7 @@ fn no_end(side: SideIndex, why: NoEnd, names: Names<'_>) -> String {
     let nothing = |wal: &str| format!("{label}: {wal} and no wal-index in use, so nothing is known about its commits");
     match why {
         NoEnd::FramesLost => format!(
-            "{label}: the -wal does not have the frames that the wal-index in use counts, it was truncated or removed: commits are lost, and which is not known"
+            "{label}: the -wal does not have the frames that the wal-index in use counts, it was truncated, replaced or removed: commits are lost, and which is not known"
         ),
         NoEnd::NoWal => nothing("no usable -wal"),
         NoEnd::NotCaptured => nothing("the -wal was not captured,"),

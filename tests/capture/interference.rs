@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use walscope::bundle::{Capture, Options, Stability, Step, WalMode, write_bundle};
+use walscope::evidence::UnstableCause;
 
 use crate::common::restore;
 use crate::sqlite_child::{self, SqliteChild};
@@ -332,6 +333,26 @@ fn a_wal_index_of_another_wal_is_not_left_over_while_somebody_has_it_open() {
     let (capture, _) = scene.capture(1, &mut |_, _, _, _| {});
     let stability = capture.manifest.stability;
     assert!(!stability.stable && stability.reason.unwrap().contains("cut off"));
+}
+
+#[test]
+fn a_wal_of_another_generation_is_no_traffic_while_somebody_has_the_wal_index_open() {
+    let mut scene = Scene::new();
+    scene.begin("an empty WAL");
+    scene.play("update");
+    let path = format!("{}-wal", scene.path.display());
+    let older = std::fs::read(&path).unwrap();
+    scene.play("checkpoint RESTART");
+    // The header in the file is the one of before until the first frame is written.
+    let cause = |scene: &mut Scene| scene.capture(1, &mut |_, _, _, _| {}).0.manifest.stability.cause;
+    assert_eq!(cause(&mut scene), None);
+    scene.play("update");
+    assert_eq!(cause(&mut scene), None);
+    // Written over in place, as cp does.
+    std::fs::write(&path, older).unwrap();
+    assert_eq!(cause(&mut scene), Some(UnstableCause::WalCutOff));
+    std::mem::replace(&mut scene.writer, SqliteChild::start()).kill();
+    assert_eq!(cause(&mut scene), None, "nobody uses the -shm any more");
 }
 
 /// The stability of a capture without the WAL's pages, with one attempt or two, while something is done during the

@@ -401,7 +401,10 @@ fn a_wal_truncated_under_a_live_connection_is_named() {
     let lineage = walscope(folder.path(), &["compare", "before.walsnap", "after.walsnap", "--json"]).json();
     let lineage = &lineage["lineage"];
     assert_eq!(lineage["relation"], Value::Null, "{lineage:#}");
-    assert!(lineage["explanation"].as_str().unwrap().contains("truncated or removed: commits are lost"), "{lineage:#}");
+    assert!(
+        lineage["explanation"].as_str().unwrap().contains("truncated, replaced or removed: commits are lost"),
+        "{lineage:#}"
+    );
     // The next commit makes the file long again, with nothing at its beginning.
     let _ = db.execute_batch("INSERT INTO t VALUES (3)");
     assert_ne!(fs::metadata(folder.path().join("t.db-wal")).unwrap().len(), 0);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use walscope::bundle::{Capture, Options, Step, write_bundle};
+use walscope::evidence::UnstableCause;
 use walscope::look::DatabaseSeen;
 
 use crate::actor::{COUNTS, Count, Role};
@@ -142,6 +143,10 @@ impl Witness {
     /// What is wrong with a capture.
     fn judge(&self, capture: &Capture, bounds: (i64, i64), tally: &mut Tally) -> Result<(), String> {
         let stability = &capture.manifest.stability;
+        // Nobody but SQLite touches these files.
+        if stability.cause == Some(UnstableCause::WalCutOff) {
+            return Err(format!("{stability:?}: of a healthy database"));
+        }
         let found = self.state_of(capture);
         if stability.stable {
             tally.stable += 1;

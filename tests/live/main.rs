@@ -20,6 +20,7 @@ mod faults;
 mod host;
 mod ledger;
 mod lives;
+mod restarts;
 
 use actor::{Count, Role};
 use captures::{Tally, captures};
@@ -40,6 +41,11 @@ fn host() {
 #[test]
 fn lives() {
     lives::serve();
+}
+
+#[test]
+fn restarts() {
+    restarts::serve();
 }
 
 fn number() -> u64 {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use walscope::bundle;
 use walscope::compare::{Met, PeerUnknown, Side, Verdict, probe};
-use walscope::evidence::Observation;
 use walscope::evidence::live::{BeaconLook, Live, Sight};
+use walscope::evidence::{Observation, UnstableCause};
 use walscope::linux::challenge::beacon::{self, Locked, PATTERN, Word};
 use walscope::linux::challenge::meeting::{self, PeerIdentity};
 use walscope::linux::{self, OpenedFiles};
@@ -59,6 +60,9 @@ impl Challenged {
     /// Judges what was seen of the other side and of its identity.
     fn judge(&mut self, live: &Live, identity: PeerIdentity, action: Action) -> Verdict {
         self.side.evidence.paths_unchanged = linux::paths_unchanged(&self.files);
+        if bundle::wal_is_cut_off(&self.files).unwrap_or_default() {
+            (self.side.stable, self.side.unstable) = (false, Some(UnstableCause::WalCutOff));
+        }
         let met = match (self.digest, identity) {
             (Some(_), PeerIdentity::Same) => Met::SameIdentity(&self.side),
             (None, _) => Met::Unknown(PeerUnknown::UnseenHere),
