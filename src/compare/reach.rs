@@ -7,7 +7,7 @@ use super::{Pair, Placed, Side, continuity, history, identity};
 use crate::evidence::{LockState, LocksView, MountAccess, Observation, UnstableCause};
 use crate::finding::surroundings::{MayWrite, may_write};
 use crate::format::db::{DatabaseHead, JournalMode};
-use crate::sides::{HeldBack, Identity, NotReached, Part, Recorded, Unseen, What};
+use crate::sides::{HeldBack, Identity, NotReached, Part, Recorded, Unseen, WalGone, What};
 
 /// Whether each side could make the `-shm` in the folder, and use it in WAL mode.
 ///
@@ -78,8 +78,8 @@ fn unseen(of: Placed<'_>, what: What, reason: &str) -> NotReached {
 
 /// Whether a `-shm` was removed while the `-wal` stayed.
 ///
-/// folklore: a last close deletes the `-wal` and then the `-shm`, or neither (sqlite3WalClose). So a `-shm` that is younger
-/// than a `-wal` that stayed was removed by somebody else, and a process that had it mapped goes on with it. Held by
+/// folklore: a last close deletes the `-shm` and then the `-wal`, or neither (sqlite3WalClose). So a `-shm` that is younger
+/// than a `-wal` that stayed was removed by somebody else (or the last process died between the two), and a process that had it mapped goes on with it. Held by
 /// `a_shm_removed_from_beside_its_wal_decides_nothing`.
 fn removed_alone(pair: &Pair<'_>, shm: &Identity) -> bool {
     let sides = [pair.a, pair.b];
@@ -98,23 +98,29 @@ fn removed_alone(pair: &Pair<'_>, shm: &Identity) -> bool {
 pub(super) fn held_back(pair: &Pair<'_>) -> Option<HeldBack> {
     let sides = || [pair.a, pair.b].into_iter();
     let read_only = sides().find(|of| !can_use(pair, *of)).map(|of| HeldBack::ReadOnly(of.index));
-    read_only.or_else(|| sides().find(|of| is_without_its_wal(of.side)).map(|of| HeldBack::WithoutItsWal(of.index)))
+    let without = |of: Placed<'_>| Some(HeldBack::WithoutItsWal(of.index, wal_gone(of.side)?));
+    read_only.or_else(|| sides().find_map(without))
 }
 
-/// Whether the `-shm` is in use and counts frames that the `-wal` does not have.
+/// Whether the `-shm` is in use, and there is no `-wal`, or it does not have the frames that the `-shm` counts.
 ///
 /// folklore: who opens the database then makes a new `-wal`, believes the `-shm`, and reads beyond the end of the file:
 /// SQLITE_IOERR_SHORT_READ, until all processes have ended. Those that have the removed `-wal` open go on. Held by
-/// `a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths`.
-fn is_without_its_wal(side: &Side) -> bool {
+/// `a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths`. The same at `mxFrame` 0: two writers then write
+/// frames of one wal-index to two files. Held by `a_wal_removed_from_beside_a_wal_index_without_frames_is_named`.
+fn wal_gone(side: &Side) -> Option<WalGone> {
     let files = &side.evidence.files;
-    let removed = matches!(files.wal, Observation::Missing { .. }) && files.shm.value().is_some();
+    let absent = matches!(files.wal, Observation::Missing { .. }) && files.shm.value().is_some();
     // A capture that is not of one moment for any other reason may have seen the -shm before and the -wal after it was emptied.
     let certain = side.stable || side.unstable == Some(UnstableCause::WalCutOff);
     let locks = side.evidence.locks.value();
     // Where the lock was not seen, the -shm may be in use.
     let at_rest = locks.is_some_and(|locks| locks.shm.dead_man_switch.state == LockState::Free);
-    removed && !at_rest || keeps_alive(locks) && certain && history::lost(side)
+    match (absent && !at_rest, keeps_alive(locks)) {
+        (true, true) => Some(WalGone::Absent),
+        (true, false) => Some(WalGone::AbsentMaybeInUse),
+        (false, alive) => (alive && certain && history::lost(side)).then_some(WalGone::Frames),
+    }
 }
 
 /// Whether a process of this side can use the `-shm` that is there: it can write to it, or somebody keeps it alive.

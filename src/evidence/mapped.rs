@@ -97,6 +97,9 @@ pub struct MappingProcess {
     pub without_locks: bool,
     /// Whether its parent maps the wal-index too and holds the dead-man switch.
     pub inherited: bool,
+    /// Whether it has another `-wal` open than the path leads to, or the path leads to none, as several looks within a quarter
+    /// of a second showed.
+    pub other_wal: bool,
 }
 
 /// What is now under the path that a wal-index was mapped by.

@@ -203,8 +203,10 @@ fn shm_headers(examined: &Inspection) -> Result<(), NotChecked> {
 fn shm_against_wal(examined: &Inspection) -> Result<(), NotChecked> {
     examined.of_one_time().map_err(NotChecked::NotCompared)?;
     let header = examined.trusted().ok_or(NotChecked::NoIndexHeader)?;
-    examined.wal.as_ref().ok_or(NotChecked::WalNotSeen)?;
-    if header.mx_frame == FrameNumber::NONE { Err(NotChecked::NoFrameIndexed) } else { Ok(()) }
+    let wal = examined.wal.as_ref().ok_or(NotChecked::WalNotSeen)?;
+    // That a wal-index in use has a -wal at all is checked also if it counts nothing.
+    let nothing = header.mx_frame == FrameNumber::NONE && !(examined.must_hold() && wal.is_absent());
+    if nothing { Err(NotChecked::NoFrameIndexed) } else { Ok(()) }
 }
 
 fn index(examined: &Inspection) -> Result<(), NotChecked> {

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Evidence, FileView, HostView, Leads, Mapped, MappedIndex, MappingProcess, Observation};
-use crate::finding::value::{GoneIndex, OwnedFile, SplitIndex, UsersFound};
+use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, UsersFound};
 use crate::finding::{Finding, Found, Severity};
+use crate::sides::{Part, Process};
 
 /// Why a file system needs care with WAL, by its type as mountinfo names it: `fuse.bindfs` is FUSE, `nfs4` is NFS.
 #[must_use]
@@ -158,6 +159,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
         .filter(|index| !splits.values().any(|split| split.iter().any(|one| std::ptr::eq(*one, *index))));
     found.extend(cut_off.filter_map(deleted));
     found.extend(mapped.indexes.iter().flat_map(without_locks));
+    found.extend(mapped.indexes.iter().flat_map(other_wal));
     found
 }
 
@@ -202,6 +204,20 @@ fn without_locks(index: &MappedIndex) -> Vec<Finding> {
         Some(Finding::at(severity, Found::MappingWithoutLocks { users }))
     };
     [false, true].into_iter().filter_map(found).collect()
+}
+
+/// Processes that use a wal-index with another `-wal` than its path leads to.
+fn other_wal(index: &MappedIndex) -> Vec<Finding> {
+    let mut by_path: BTreeMap<&str, BTreeSet<Process>> = BTreeMap::new();
+    for process in index.processes.iter().filter(|process| process.other_wal) {
+        let database = process.path.strip_suffix("-shm").unwrap_or(&process.path);
+        by_path.entry(database).or_default().insert(Process::from(process));
+    }
+    let found = |(path, processes): (&str, BTreeSet<Process>)| {
+        let processes = processes.into_iter().collect();
+        Finding::new(Found::apart(Apart::Process { side: path.to_owned(), apart: Part::Wal, processes }))
+    };
+    by_path.into_iter().map(found).collect()
 }
 
 fn deleted(index: &MappedIndex) -> Option<Finding> {

@@ -172,6 +172,11 @@ pub fn in_place(files: &OpenedFiles) -> bool {
     all_lead_to_opened(files, &[("", &files.database), ("-wal", &files.wal), ("-shm", &files.shm)])
 }
 
+/// Whether the path of the `-wal` still leads to the opened file, or there still is none.
+pub(super) fn wal_in_place(files: &OpenedFiles) -> bool {
+    all_lead_to_opened(files, &[("-wal", &files.wal)])
+}
+
 /// Whether the path of the `-journal` still leads to the opened file, or there still is none.
 #[must_use]
 pub fn journal_in_place(files: &OpenedFiles) -> bool {

@@ -215,7 +215,8 @@ fn live_index<'a>(
     if !emptied && wal.cut_short_of(header) {
         return Err(Doubt::Truncated);
     }
-    if !emptied && header.mx_frame > 0 && wal.header.map(|wal| wal.salts) != Some(header.salts) {
+    let other = header.mx_frame > 0 && wal.header.map(|wal| wal.salts) != Some(header.salts);
+    if !emptied && (other || wal.is_absent()) {
         return Err(Doubt::OtherGeneration);
     }
     if shm.checkpoint.backfilled > header.mx_frame {

@@ -356,8 +356,8 @@ fn doubt(doubt: Doubt, wal: &WalFacts) -> String {
             rescue::OTHER_VERSION,
         ),
         Doubt::OtherGeneration if wal.end_reason == EndReason::NoFile => (
-            "The wal-index in use counts frames, and there is no -wal: it was deleted or renamed while it was in use. Do \
-             not checkpoint.",
+            "The wal-index is in use, and there is no -wal: it was deleted or renamed while it was in use. Do not \
+             checkpoint.",
             rescue::START_AGAIN,
         ),
         Doubt::OtherGeneration => (

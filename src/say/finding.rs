@@ -38,6 +38,9 @@ const KEEP: &str = "Copy the database, -wal and -shm before anything opens, clos
 const LEFT_WITHOUT_WAL: &str =
     "Nothing to do if nobody has the database open: the next to open it makes the wal-index anew.";
 
+/// A wal-index in use that counts no frames has no `-wal` beside it.
+const NO_WAL_BESIDE: &str = "It is in use, and there is no -wal: the -wal was removed or renamed while it was in use. What its users commit goes into that file, which goes with the last of them; whoever opens the database now makes a new -wal, and both write frames of one wal-index to two files.";
+
 /// The sentences of one finding.
 #[must_use]
 pub fn finding(finding: &Finding) -> Told {
@@ -206,9 +209,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             torn,
         ),
         Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, .. } => {
-            let has = match wal_salts {
-                Some(salts) => format!("the WAL's header has {salts}"),
-                None => format!("there is no WAL header ({wal_size} bytes)"),
+            let has = match (wal_salts, wal_size) {
+                (Some(salts), _) => format!("the WAL's header has {salts}"),
+                (None, Some(size)) => format!("there is no WAL header ({size} bytes)"),
+                (None, None) => "there is no -wal".to_owned(),
             };
             let advice = match (wal_salts, finding.severity >= Severity::Warning) {
                 (None, true) => rescue::NO_WAL,
@@ -217,6 +221,9 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 (None, false) => LEFT_WITHOUT_WAL,
                 (Some(_), false) => LEFT,
             };
+            if *mx_frame == FrameNumber::NONE {
+                return (NO_WAL_BESIDE.into(), advice);
+            }
             (format!("It counts {mx_frame} frames under the salts {shm_salts}, but {has}.").into(), advice)
         }
         Found::ShmPagesWrong { wrong, compared, .. } => (
@@ -412,7 +419,7 @@ fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
 fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
     match apart {
         Apart::Process { side, apart, processes } => (
-            format!("On {side} {}{} maps the -shm, and does not have the {} open that the path leads to: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with such a process that are of other files: content is mixed, and commits are lost.", words::processes(processes), words::each(processes.len()), apart.name()).into(),
+            format!("On {side} {}{} maps the -shm, and the {} that it has open for it is not at the path: it was replaced or deleted under the wal-index, or mounted apart from it. Whoever opens the database now shares frame numbers with such a process that are of other files: content is mixed, and commits are lost.", words::processes(processes), words::each(processes.len()), apart.name()).into(),
             rescue::START_AGAIN,
         ),
         Apart::Pair { sides, files, .. } => (

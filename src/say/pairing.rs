@@ -6,7 +6,7 @@ use super::rescue;
 use super::sides;
 use super::users;
 use super::words::{Names, each, processes, verb};
-use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf};
+use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf, WalGone};
 use crate::evidence::Role;
 
 /// What the processes that use the database hold.
@@ -138,9 +138,10 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             "On {} the -shm can only be read, by the way it is mounted or by its mode, and nobody was seen who keeps it alive: nobody holds its dead-man switch. A process there makes a wal-index of its own, or cannot open the database, until somebody has it open for writing. Let it be written to there, or keep the database open on another side.",
             names.of(*side)
         ),
-        HeldBack::WithoutItsWal(side) => format!(
-            "The paths lead to one wal-index, but on {} it counts frames that the -wal there does not have: the -wal was removed or replaced while it was in use. A process that opens the database now gets a disk I/O error, or other rows. Processes that opened it before may have the removed -wal open. {}",
+        HeldBack::WithoutItsWal(side, gone) => format!(
+            "The paths lead to one wal-index, but on {} {} Then a process that opens the database gets a disk I/O error, or other rows. Processes that opened it before may have the removed -wal open: what they commit, nobody else reads. {}",
             names.of(*side),
+            without(*gone),
             rescue::START_AGAIN
         ),
         HeldBack::Exclusive(side, all) => format!(
@@ -197,6 +198,21 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             verb(all, "it goes on", "they go on"),
             verb(all, "it is", "they are")
         ),
+    }
+}
+
+/// What is missing beside the wal-index: a clause after the name of a side, with its full stop.
+const fn without(gone: WalGone) -> &'static str {
+    match gone {
+        WalGone::Absent => {
+            "it is in use, and there is no -wal beside it: the -wal was removed or renamed while it was in use."
+        }
+        WalGone::AbsentMaybeInUse => {
+            "there is no -wal beside it, and whether it is in use was not seen: if it is, the -wal was removed or renamed meanwhile."
+        }
+        WalGone::Frames => {
+            "it counts frames that the -wal there does not have: the -wal was removed, replaced or cut off while it was in use."
+        }
     }
 }
 

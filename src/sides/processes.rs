@@ -6,7 +6,7 @@ use super::history::Parting;
 use super::identity::NoCommonClock;
 use super::{Part, Recorded, SideIndex, Unseen};
 use crate::evidence::live::{Mapper, NoFrame};
-use crate::evidence::{CutOff, InodeId, Mapping, OtherDatabase, OtherIndex, Role, User};
+use crate::evidence::{CutOff, InodeId, Mapping, MappingProcess, OtherDatabase, OtherIndex, Role, User};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,12 @@ pub struct Process {
 impl From<&Mapping> for Process {
     fn from(mapping: &Mapping) -> Self {
         Self { pid: mapping.pid, command: mapping.command.clone() }
+    }
+}
+
+impl From<&MappingProcess> for Process {
+    fn from(process: &MappingProcess) -> Self {
+        Self { pid: process.pid, command: process.command.clone() }
     }
 }
 
@@ -70,6 +76,17 @@ pub enum PairingFact {
     Users([UsersOf; 2]),
 }
 
+/// What is missing beside a `-shm` that is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WalGone {
+    /// There is no `-wal`.
+    Absent,
+    /// There is no `-wal`, and whether the `-shm` is in use was not seen.
+    AbsentMaybeInUse,
+    /// The `-wal` does not have the frames that the `-shm` counts.
+    Frames,
+}
+
 /// Why sharing is undecided although memory and locks of one wal-index are proven to be shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldBack {
@@ -81,8 +98,8 @@ pub enum HeldBack {
     Exclusive(SideIndex, Vec<Process>),
     /// On this side the `-shm` can only be read, and nobody was seen who keeps it alive.
     ReadOnly(SideIndex),
-    /// The `-shm` of this side is in use and counts frames that its `-wal` does not have.
-    WithoutItsWal(SideIndex),
+    /// The `-shm` of this side is in use, and what belongs to it is not in a `-wal` beside it.
+    WithoutItsWal(SideIndex, WalGone),
     /// Processes go on with files that lay at the path of this side before.
     OnReplacedFiles(SideIndex, Vec<Process>),
     /// Processes use the wal-index of this side with another database file than its path leads to.
@@ -109,7 +126,7 @@ impl HeldBack {
             | Self::OtherWal(..)
             | Self::MayBeElsewhere(..)
             | Self::OnOneOther(..)
-            | Self::WithoutItsWal(_)
+            | Self::WithoutItsWal(..)
             | Self::MadeAnew(..) => false,
         }
     }

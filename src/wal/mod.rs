@@ -244,6 +244,12 @@ impl WalFacts {
         }
     }
 
+    /// Whether there is no `-wal`.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.end_reason == EndReason::NoFile
+    }
+
     /// Bytes of a page, if the header can be used.
     #[must_use]
     pub fn page_size(&self) -> Option<PageSize> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use walscope::finding::checks::{CheckName, CheckResult, checks};
 use walscope::finding::{Code, Finding, Severity, findings};
+use walscope::look::checkpoint::{Basis, Doubt};
 use walscope::look::{Bytes, HotJournal, Inspection, Options, inspect};
 use walscope::report::finding::FindingDocument;
 
@@ -253,6 +255,24 @@ fn an_empty_database_is_reported_as_a_missing_one() {
 fn a_wal_deleted_under_its_connections_is_an_error() {
     let world = changed(|world| world.wal = None);
     assert_eq!(world.codes(), [("shm_of_other_wal".to_owned(), Severity::Error)]);
+}
+
+#[test]
+fn a_wal_deleted_under_a_wal_index_in_use_is_an_error_also_if_that_counts_nothing() {
+    let mut world = reindexed(|shm| (shm.mx_frame, shm.backfilled, shm.attempted) = (0, 0, 0));
+    world.wal = None;
+    assert_eq!(world.codes(), [("shm_of_other_wal".to_owned(), Severity::Error)]);
+    let seen = world.examine();
+    let checkpoint = seen.checkpoint.as_ref().unwrap();
+    assert_eq!(checkpoint.basis, Basis::Doubted(Doubt::OtherGeneration));
+    let mut checks = checks(&seen, &world.findings()).into_iter();
+    let check = checks.find(|check| check.check == CheckName::ShmHeaderAgainstWal).unwrap();
+    assert_eq!((check.result, check.not_checked), (CheckResult::Failed, None));
+    // An empty -wal is what a checkpoint leaves, and a -shm that nobody uses is a left-over.
+    world.locks = Some(at_rest());
+    assert_eq!(world.codes(), []);
+    world.locks = None;
+    assert_eq!(world.codes(), []);
 }
 
 #[test]

@@ -9,21 +9,22 @@ use crate::actor::{APART, Actor, Said, for_all};
 use crate::common;
 use crate::common::command::walscope;
 
-const MAKE: &str = "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES (1)";
-const READ: &str = "PRAGMA wal_autocheckpoint=0; SELECT count(*) FROM t";
+pub const MAKE: &str =
+    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES (1)";
+pub const READ: &str = "PRAGMA wal_autocheckpoint=0; SELECT count(*) FROM t";
 const USER_1000: &[&str] = &["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"];
 
 /// A folder for everybody, and two processes that have nothing open yet.
-struct Pair {
-    a: Actor,
-    b: Actor,
-    program: String,
-    folder: tempfile::TempDir,
+pub struct Pair {
+    pub a: Actor,
+    pub b: Actor,
+    pub program: String,
+    pub folder: tempfile::TempDir,
 }
 
 impl Pair {
     /// `None`, with a message, without root.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         common::have("root", rustix::process::geteuid().is_root()).then(|| {
             let folder = tempfile::tempdir().unwrap();
             fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -32,19 +33,19 @@ impl Pair {
         })
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn database(&self) -> String {
+    pub fn database(&self) -> String {
         self.at("t.db").display().to_string()
     }
 
-    fn live(&self) -> Said {
+    pub fn live(&self) -> Said {
         Said::compare(&self.source(self.a.pid), &self.source(self.b.pid))
     }
 
-    fn source(&self, pid: u32) -> String {
+    pub fn source(&self, pid: u32) -> String {
         format!("pid:{pid}:{}", self.database())
     }
 
@@ -54,7 +55,7 @@ impl Pair {
         to.display().to_string()
     }
 
-    fn bundles(&self, user: &[&str]) -> Said {
+    pub fn bundles(&self, user: &[&str]) -> Said {
         let [a, b] = [(&self.a, "a.walsnap"), (&self.b, "b.walsnap")].map(|(of, name)| self.capture(of, user, name));
         Said::compare(&a, &b)
     }
@@ -79,7 +80,7 @@ fn never_of_mappings_nor_without_a_warning(said: &Said) {
     assert!(!said.told().contains("nothing to do"), "{}", said.told());
 }
 
-fn undecided(said: &Said) {
+pub fn undecided(said: &Said) {
     assert_eq!(said.sharing(), "undecided", "{:#}", said.0);
 }
 
@@ -244,40 +245,6 @@ fn without_a_wal_index_to_share_nothing_is_proven_or_refuted() {
         undecided(&pair.bundles(&[]));
         let (told, named) = pair.inspect(pair.a.pid);
         assert!(named || !holder || !(told.contains("no reader was seen") || told.contains("nobody has")), "{told}");
-    }
-}
-
-#[test]
-fn a_wal_removed_from_beside_a_wal_index_in_use_proves_nothing_of_paths() {
-    let Some(mut pair) = Pair::new() else { return };
-    let database = pair.database();
-    pair.a.open(&database, MAKE);
-    pair.b.open(&database, READ);
-    assert_eq!(pair.live().sharing(), "proven");
-    fs::remove_file(pair.at("t.db-wal")).unwrap();
-    let said = pair.live();
-    undecided(&said);
-    assert!(said.told().contains("/proc/PID/fd"), "{}", said.told());
-    let mut next = Actor::start(APART);
-    assert_eq!(next.ask(&format!("open {database}")), "done");
-    let opened = next.ask("sql SELECT count(*) FROM t");
-    assert!(opened.contains("disk I/O error"), "{opened}");
-}
-
-#[test]
-fn a_wal_cut_off_under_a_wal_index_in_use_proves_nothing_of_paths() {
-    for left in [0, 100] {
-        let Some(mut pair) = Pair::new() else { return };
-        let database = pair.database();
-        pair.a.open(&database, MAKE);
-        pair.b.open(&database, READ);
-        assert_eq!(pair.live().sharing(), "proven");
-        fs::File::options().write(true).open(pair.at("t.db-wal")).unwrap().set_len(left).unwrap();
-        let said = pair.live();
-        undecided(&said);
-        assert!(said.told().contains("frames that the -wal there does not have"), "{}", said.told());
-        assert!(!said.told().contains("capture again"), "{}", said.told());
-        assert!(!said.0.to_string().contains("bundle_unstable"), "{:#}", said.0);
     }
 }
 

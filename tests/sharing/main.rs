@@ -20,3 +20,4 @@ mod ps;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 mod users;
+mod wal_gone;

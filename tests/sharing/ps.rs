@@ -166,6 +166,35 @@ fn a_deleted_and_a_replaced_wal_index_are_distinguished() {
 }
 
 #[test]
+fn a_process_that_uses_another_wal_than_the_one_beside_its_wal_index_is_named() {
+    let (_folder, database) = folder();
+    let mut old = Sqlite::open(&database);
+    old.run("INSERT INTO t VALUES (1)");
+    old.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    let wal = PathBuf::from(format!("{}-wal", database.display()));
+    let named = || {
+        let (code, json) = ps(&[]);
+        let all = json["findings"].as_array().unwrap().iter();
+        let of_it = all.filter(|finding| finding["evidence"]["side"] == database.to_str().unwrap());
+        let told: Vec<_> = of_it.map(|found| (found["code"].clone(), found["evidence"]["pids"].clone())).collect();
+        assert!(told.is_empty() || code == 1);
+        told
+    };
+    let other = |pid: u32| vec![("wal_index_shared_wal_not".into(), serde_json::json!([pid]))];
+    assert_eq!(named(), []);
+    let away = wal.with_file_name("away");
+    fs::rename(&wal, &away).unwrap();
+    assert_eq!(named(), other(old.pid()));
+    // Whoever opens the database now makes another -wal, and uses it with the same wal-index.
+    let new = Sqlite::open(&database);
+    assert!(wal.exists());
+    assert_eq!(named(), other(old.pid()));
+    drop(new);
+    fs::rename(&away, &wal).unwrap();
+    assert_eq!(named(), []);
+}
+
+#[test]
 fn another_program_s_file_called_shm_is_not_listed_and_a_renamed_wal_index_is() {
     let (_folder, database) = folder();
     let other = database.with_file_name("other.db-shm");

@@ -6,6 +6,7 @@ use walscope::evidence::{
 };
 use walscope::finding::{Severity, users};
 use walscope::format::db::DatabaseHead;
+use walscope::wal::WalFacts;
 
 /// The pair, with the reader's process changed.
 fn with_reader(change: impl FnOnce(&mut User)) -> [Side; 2] {
@@ -460,4 +461,46 @@ fn a_wal_index_in_use_without_its_wal_is_shared_and_proves_nothing_of_who_opens_
     let mut removed = moving;
     removed.iter_mut().for_each(|side| side.evidence.files.wal = Observation::missing("ENOENT"));
     assert_eq!(said(&removed), without);
+    // It need not count anything.
+    for (switch, answer, words) in [
+        (LockState::Shared, without, "it is in use, and there is no -wal beside it"),
+        (LockState::Unknown, without, "there is no -wal beside it, and whether it is in use was not seen"),
+        (LockState::Free, whole, ""),
+    ] {
+        let mut removed = cut(0, switch, 0);
+        for side in &mut removed {
+            (side.wal, side.evidence.files.wal) = (WalFacts::absent(), Observation::missing("ENOENT"));
+        }
+        assert_eq!(said(&removed), answer, "{switch:?}");
+        let told = explained(&compare(&removed, true));
+        assert!(told.contains(words) && !told.contains("counts frames"), "{told}");
+    }
+}
+
+#[test]
+fn a_wal_of_another_generation_or_of_an_older_state_is_not_that_of_the_wal_index_in_use() {
+    let with = |salts: [u32; 2], frames: u64| {
+        let mut sides = pair();
+        for side in &mut sides {
+            side.shm = Some(index(5, [7, 8]));
+            (side.wal, side.wal_captured) = (wal(frames, salts, 0), true);
+            side.evidence.locks = Observation::seen(locks(LockState::Shared));
+        }
+        sides
+    };
+    let sharing = |sides: &[Side; 2]| compare(sides, true).verdict.sharing;
+    // Moving files may be of two generations. At each look of a capture they cannot be.
+    let mut other = with([6, 9], 8);
+    other.iter_mut().for_each(|side| (side.stable, side.unstable) = (false, Some(UnstableCause::Other)));
+    assert_eq!(sharing(&other), Answer::Proven);
+    other.iter_mut().for_each(|side| side.unstable = Some(UnstableCause::WalCutOff));
+    assert_eq!(sharing(&other), Answer::Undecided);
+    let lineage = compare(&other, true).lineage;
+    assert!(format!("{lineage:?}").contains("FramesLost"), "{lineage:?}");
+    // As long as it has to be, with a hole after the third frame.
+    let mut older = with([7, 8], 3);
+    older.iter_mut().for_each(|side| side.wal.file_size = 1 << 20);
+    assert_eq!(sharing(&older), Answer::Undecided);
+    older.iter_mut().for_each(|side| side.stable = false);
+    assert_eq!(sharing(&older), Answer::Proven, "the frames may have come after the -wal was read");
 }

@@ -8,7 +8,7 @@ use std::io;
 
 use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSES};
 use super::scan::{Candidate, each_process};
-use super::{closing, index, settle, subvolume, unlocked};
+use super::{closing, index, settle, subvolume, unlocked, wal_beside};
 use crate::evidence::{InSight, InodeId, Mapped};
 use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::Proc;
@@ -65,6 +65,7 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause:
         files.filter_map(|file| index::look(proc, file, is_wal_index, (&locks, &held))).collect();
     found.passing = closing::settle(proc, &mut indexes, &mut pause);
     unlocked::settle(&mut indexes, &mut pause);
+    wal_beside::settle(proc, &mut indexes, &mut pause);
     found.indexes = indexes.into_iter().filter_map(index::Index::finish).collect();
     Ok(found)
 }

@@ -93,6 +93,11 @@ impl Index {
 }
 
 impl Index {
+    /// Whether its dead-man switch was seen to be held.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.locks.dead_man_switch.held()
+    }
+
     /// The result; `None` when no process maps the file any more.
     pub(super) fn finish(self) -> Option<MappedIndex> {
         let left_out = self.file.candidates.len().saturating_sub(self.processes.len()) as u64;
@@ -191,6 +196,7 @@ impl Paths<'_> {
             path_leads_to,
             without_locks: false,
             inherited: false,
+            other_wal: false,
         }
     }
 }

@@ -33,6 +33,7 @@ mod subvolume;
 mod unlocked;
 mod user;
 pub(in crate::linux) mod users;
+mod wal_beside;
 mod wanted;
 
 pub use every_index::every_wal_index;

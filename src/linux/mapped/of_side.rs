@@ -10,7 +10,7 @@ use super::wanted::Claim;
 use super::{cut_off, open_files, settle};
 use crate::evidence::{CutOff, FileOpen, InodeId, Mapping, MappingsView, Observation, Root};
 use crate::linux::container;
-use crate::linux::open::{OpenedFiles, shm_leads};
+use crate::linux::open::{OpenedFiles, shm_leads, wal_in_place};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::Proc;
 use crate::linux::text::maps::MapsLine;
@@ -35,7 +35,9 @@ pub fn mappings_view(files: &OpenedFiles) -> Observation<MappingsView> {
     let look = || {
         let before = leads();
         let seen = scan(&proc, &wanted, before);
-        ((leads() == before).then_some(before), seen)
+        // A -wal that was made after the files were opened is not missing.
+        let stayed = leads() == before && (!wanted.wal_absent || wal_in_place(files));
+        (stayed.then_some(before), seen)
     };
     cut_off::settled(look, settle::pause)
 }

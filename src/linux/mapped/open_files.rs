@@ -92,13 +92,25 @@ pub(super) fn has_open(one: &OneProcess<'_>, wanted: &Wanted) -> (FileOpen, File
     let Some(descriptors) = one.descriptors() else { return (FileOpen::NotKnown, FileOpen::NotKnown) };
     let any = |wanted: &dyn Fn(&Descriptor) -> bool| descriptors.iter().any(wanted);
     let whole = descriptors.len() < DESCRIPTORS_OF_A_PROCESS && !any(&|descriptor| descriptor.file.is_none());
-    let at_work = any(&|descriptor| descriptor.path.ends_with(b"-wal"));
-    let has = |file: Option<FileId>| {
-        let file = file?;
-        let found = any(&|descriptor| descriptor.file == Some(file));
+    let at_work = at_work(one, |descriptor| descriptor.file.is_some() && descriptor.file == wanted.shm);
+    let has = |file: Option<FileId>, absent: bool| {
+        let found = match file {
+            Some(file) => any(&|descriptor| descriptor.file == Some(file)),
+            // Nobody has a file open that is not there.
+            None if absent => false,
+            None => return None,
+        };
         (found || (whole && at_work)).then_some(found)
     };
-    (has(wanted.database).into(), has(wanted.wal).into())
+    (has(wanted.database, false).into(), has(wanted.wal, wanted.wal_absent).into())
+}
+
+/// Whether a process that maps a wal-index has a `-wal` open, by its name, or holds the dead-man switch: then the `-wal` that
+/// it has open may have been renamed. `of_index` says which descriptors are those of the wal-index.
+pub(super) fn at_work(one: &OneProcess<'_>, of_index: impl Fn(&Descriptor) -> bool) -> bool {
+    let descriptors = one.descriptors().unwrap_or_default();
+    descriptors.iter().any(|descriptor| descriptor.path.ends_with(b"-wal"))
+        || descriptors.iter().any(|found| of_index(found) && one.holds(found, LockSlot::DeadManSwitch))
 }
 
 fn base(path: &[u8]) -> &[u8] {
@@ -242,6 +254,17 @@ mod tests {
         assert_eq!(open(&wanted), seen);
         wanted.wal = None;
         assert_eq!(open(&wanted)[..2], [(10, yes, unknown), (11, no, unknown)]);
+        wanted.wal_absent = true;
+        assert_eq!(open(&wanted)[..4], [(10, yes, no), (11, no, no), (12, yes, no), (13, unknown, unknown)]);
+        // A -wal that was renamed: only the dead-man switch tells that the process is at work.
+        fs::rename(world.path("t.db-wal"), world.path("away")).unwrap();
+        fs::write(world.path("t.db-shm"), "").unwrap();
+        world.process("15", &["t.db", "away"], &[(7, "t.db-shm")]);
+        let last = |wanted: &Wanted| open(wanted).last().copied();
+        assert_eq!(last(&wanted), Some((15, yes, unknown)));
+        opens(world.0.path(), "15", &world.path("t.db-shm"), SWITCH);
+        wanted.shm = Some(file_at(Path::new(&world.path("t.db-shm"))));
+        assert_eq!(last(&wanted), Some((15, yes, no)));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Wanted {
     pub database: Option<FileId>,
     /// `st_dev` and inode of the `-wal`, if there is one.
     pub wal: Option<FileId>,
+    /// Whether there is no `-wal`. `false` with no `wal`: it was not seen.
+    pub wal_absent: bool,
     /// `st_dev` and inode of the `-shm`, if there is one.
     pub shm: Option<FileId>,
     /// Path of the `-shm`, escaped as `maps` prints it.
@@ -68,7 +70,19 @@ impl Wanted {
         let path = [prefix.clone(), escaped(shm.path().as_os_str().as_bytes())].concat();
         let (exact, database, wal) = (None, None, None);
         let target = shm.clone();
-        Self { identity, exact, database, wal, shm: None, path, prefix, mount_namespace, root, target }
+        Self {
+            identity,
+            exact,
+            database,
+            wal,
+            wal_absent: false,
+            shm: None,
+            path,
+            prefix,
+            mount_namespace,
+            root,
+            target,
+        }
     }
 
     /// What to look for, from the opened files.
@@ -79,6 +93,7 @@ impl Wanted {
         wanted.exact = files.shm.value().filter(|shm| stat::is_btrfs(shm)).and_then(|_| file(&files.shm));
         wanted.database = file(&files.database);
         wanted.wal = file(&files.wal);
+        wanted.wal_absent = matches!(files.wal, Observation::Missing { .. });
         wanted.shm = file(&files.shm);
         wanted
     }
