@@ -33,14 +33,14 @@ fuzz_target!(|bytes: &[u8]| {
     let mut counts = FrameCounts::default();
     counts.torn_bytes = facts.frames.torn_bytes;
     let visit = frames::visit(FrameBytes::Whole(&bytes), &facts, FrameNumber::FIRST..=FrameNumber::LARGEST, 1, &mut |visited| {
-        counts.in_file += 1;
+        counts.in_file += visited.alike;
         match visited.class {
-            FrameClass::Committed => counts.committed += 1,
-            FrameClass::Uncommitted => counts.uncommitted += 1,
-            FrameClass::Residue => counts.residue += 1,
-            FrameClass::Stale => counts.stale += 1,
-            FrameClass::Unwritten => counts.unwritten += 1,
-            FrameClass::Unrelated => counts.unrelated += 1,
+            FrameClass::Committed => counts.committed += visited.alike,
+            FrameClass::Uncommitted => counts.uncommitted += visited.alike,
+            FrameClass::Residue => counts.residue += visited.alike,
+            FrameClass::Stale => counts.stale += visited.alike,
+            FrameClass::Unwritten => counts.unwritten += visited.alike,
+            FrameClass::Unrelated => counts.unrelated += visited.alike,
             other => panic!("{other:?} is not counted"),
         }
         let row = FrameRow::new(visited, 1, start.newest.superseded(visited));

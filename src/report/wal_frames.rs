@@ -92,6 +92,9 @@ pub struct FrameRow {
     /// Whether a later committed frame holds the same page. Null: the frame is not committed, or the index of pages
     /// would have been too large.
     pub superseded: Option<bool>,
+    /// How many frames this row stands for, from `frame` on: 1, or the rest of a long run of frames of zero bytes, which are all
+    /// alike. The first 64 of such a run have rows of their own.
+    pub alike: u64,
 }
 
 impl FrameRow {
@@ -113,6 +116,7 @@ impl FrameRow {
             class: visited.class,
             transaction: (visited.class == FrameClass::Committed).then_some(transaction),
             superseded: superseded.by_later(),
+            alike: visited.alike,
         }
     }
 }

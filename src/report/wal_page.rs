@@ -116,6 +116,7 @@ fn generations(wal: &Wal, width: usize) -> String {
 #[derive(Debug)]
 pub struct FrameTable {
     rows: Rows,
+    width: usize,
     backfilled: u64,
     database_pages: u32,
 }
@@ -140,6 +141,7 @@ impl FrameTable {
         ];
         Self {
             rows: Rows::new(&columns, width, colour),
+            width,
             backfilled: whole.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.backfilled),
             database_pages: wal.and_then(|wal| wal.database_pages).unwrap_or(u32::MAX),
         }
@@ -151,8 +153,12 @@ impl FrameTable {
         self.rows.head()
     }
 
-    /// Appends one frame.
+    /// Appends one frame, or one line for many that are alike.
     pub fn row(&self, frame: &FrameRow, out: &mut String) {
+        if let Some(words) = rest_of_run(frame) {
+            out.push_str(&text::wrap(&words, self.width, "  ", "  "));
+            return;
+        }
         let ok = match frame.checksum_ok {
             Some(true) => Cell::from("yes"),
             Some(false) => Cell::from("no").styled(RED),
@@ -193,6 +199,13 @@ impl FrameTable {
             _ => "",
         }
     }
+}
+
+/// A line for many frames that are alike; `None` for one frame.
+fn rest_of_run(frame: &FrameRow) -> Option<String> {
+    let after = frame.alike.checked_sub(1).filter(|after| *after > 0)?;
+    let last = frame.frame.saturating_add(after);
+    Some(format!("... frames {} to {}: of zero bytes as well", count(frame.frame), count(last)))
 }
 
 /// The class in words.
@@ -310,6 +323,9 @@ pub fn foot(whole: &InspectDocument, start: &Start, transactions: bool, changed:
 /// One frame as bytes: its header field by field, the structures that its page begins with, and the page.
 #[must_use]
 pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> String {
+    if let Some(words) = rest_of_run(frame) {
+        return text::wrap(&words, width, "", "");
+    }
     let header = &visited.frame.header;
     let stored = header.to_bytes();
     let mut words = format!("Frame {}: {}", frame.frame, class(frame.class));

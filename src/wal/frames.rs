@@ -19,6 +19,10 @@ const HEADERS_AT_ONCE: usize = 8192;
 /// memory.
 pub const INDEXED_UNASKED: usize = 1 << 20;
 
+/// So many frames of zero bytes are handed out one by one if they follow one another. The rest of such a run is handed out at
+/// once: the size of a sparse file is only a claim, and there can be more of them than anybody could list.
+pub const ZEROS_ONE_BY_ONE: u64 = 64;
+
 /// Where the bytes of frames are.
 #[derive(Clone, Copy)]
 pub enum FrameBytes<'a> {
@@ -119,6 +123,9 @@ pub struct Visited<'a> {
     pub checksum: ChecksumCheck,
     /// The page.
     pub content: Content<'a>,
+    /// How many frames this stands for, from this one on: 1, or the rest of a long run of frames that are all of zero bytes.
+    /// In a capture of headers these are frames whose headers are of zero bytes.
+    pub alike: u64,
 }
 
 /// How a visit ended.
@@ -132,6 +139,9 @@ pub struct Visit {
 /// Hands the frames of `range` to `each`, in order, on this thread. `facts` are the facts of a first pass over the same
 /// bytes: they give the class of each frame and the number of frames. Only the frames of the range are read, and the
 /// header of the frame before it. At most `threads` threads are used; the others read and check ahead.
+///
+/// Of more than [`ZEROS_ONE_BY_ONE`] frames of zero bytes in a row, the rest is handed out at once: [`Visited::alike`]. Those in
+/// a hole of the file cost nothing.
 ///
 /// # Errors
 /// The error of a read, or the error that `each` returned; either ends the visit. [`visit_until`] ends early without an
@@ -147,11 +157,16 @@ pub fn visit(
     let (first, last) = ((*range.start()).max(FrameNumber::FIRST), (*range.end()).min(in_file));
     let usable = usable(facts).filter(|_| first <= last);
     let Some((header, order, page_size)) = usable else { return Ok(Visit::default()) };
-    let mut walk = Walk { facts, header, order, page_size, number: first, last, seed: header.checksum, changed: false };
+    let seed = header.checksum;
+    let pages = if matches!(bytes, FrameBytes::Whole(_)) { page_size.to_usize() } else { 0 };
+    let zero_page = vec![0; pages];
+    let mut walk =
+        Walk { facts, header, order, page_size, number: first, last, seed, changed: false, zeros: 0, zero_page };
     match bytes {
         FrameBytes::Whole(bytes) => walk.whole(bytes, threads, each)?,
         FrameBytes::Headers(bytes) => walk.headers(bytes, each)?,
     }
+    walk.end_run(each)?;
     // A file that shrank ends early.
     Ok(Visit { changed: walk.changed || walk.number <= last })
 }
@@ -197,6 +212,10 @@ struct Walk<'a> {
     /// The checksum stored in the frame before the next.
     seed: Checksum,
     changed: bool,
+    /// How many frames of zero bytes stand right before the next frame.
+    zeros: u64,
+    /// A page of zero bytes; empty where pages were not captured.
+    zero_page: Vec<u8>,
 }
 
 impl Walk<'_> {
@@ -216,20 +235,20 @@ impl Walk<'_> {
             Run::Frames { links, bytes } => {
                 for (link, frame) in links.iter().zip(bytes.chunks_exact(stride.to_usize())) {
                     let page = frame.get(FRAME_HEADER_SIZE..).unwrap_or_default();
-                    self.frame(link.header, link.follows.into(), Content::Page(page), each)?;
+                    let (checksum, content) = (link.follows.into(), Content::Page(page));
+                    if link.header == FrameHeader::ZERO && page.iter().all(|byte| *byte == 0) {
+                        self.zeros(1, checksum, content, each)?;
+                    } else {
+                        self.frame(link.header, checksum, content, each)?;
+                    }
                 }
                 Ok(())
             }
             Run::Hole { frames } => {
-                for _ in 0..frames {
-                    if self.number > self.last {
-                        break;
-                    }
-                    // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
-                    let follows = self.seed == Checksum::ZERO;
-                    self.frame(FrameHeader::ZERO, follows.into(), Content::Page(&zero_page), each)?;
-                }
-                Ok(())
+                // The checksum of zero bytes that continues zero is zero. No other checksum stays zero.
+                let first = (self.seed == Checksum::ZERO).into();
+                self.zeros(frames.min(1), first, Content::Page(&zero_page), each)?;
+                self.zeros(frames.saturating_sub(1), ChecksumCheck::Follows, Content::Page(&zero_page), each)
             }
         })?;
         Ok(())
@@ -245,19 +264,38 @@ impl Walk<'_> {
         let zeros = vec![0; self.page_size.stride().to_usize()];
         let mut block = vec![0; HEADERS_AT_ONCE * FRAME_HEADER_SIZE];
         while self.number <= self.last {
+            let skipped = self.hole(headers);
+            if skipped > 0 {
+                let content = self.contribution(&zeros, &FrameHeader::ZERO);
+                self.zeros(skipped, ChecksumCheck::NotKnown, content, each)?;
+                continue;
+            }
             let got = read(headers, &mut block, self.number, Stride::HEADERS)?;
             let (stored, _) = block.get(..got).unwrap_or_default().as_chunks();
             for header in stored.iter().map(FrameHeader::of) {
                 let valid = self.number <= self.facts.frames.valid;
                 let content = self.contribution(&zeros, &header);
                 let checksum = if valid { ChecksumCheck::Follows } else { ChecksumCheck::NotKnown };
-                self.frame(header, checksum, content, each)?;
+                if header == FrameHeader::ZERO && !valid {
+                    self.zeros(1, checksum, content, each)?;
+                } else {
+                    self.frame(header, checksum, content, each)?;
+                }
             }
             if got < block.len() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// How many whole frame headers from the next one on are in a hole.
+    fn hole(&self, headers: &dyn ReadAt) -> u64 {
+        let (at, end) = (Stride::HEADERS.offset_of(self.number), headers.len());
+        let hole = headers.next_data(at).min(end).saturating_sub(at) / FRAME_HEADER_SIZE as u64;
+        let last = at.saturating_add(hole.saturating_mul(FRAME_HEADER_SIZE as u64)).saturating_sub(1);
+        // After the end of a file that shrank there is no data either, but that is not a hole.
+        if hole > 0 && headers.read_at(&mut [0], last).ok() == Some(1) { hole } else { 0 }
     }
 
     /// The checksum that the first frame of the range continues.
@@ -273,7 +311,40 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Takes the next frame and hands it on if it is wanted.
+    /// Takes the next frames, which are of zero bytes and alike. Of a long run most are only counted: see [`Self::end_run`].
+    fn zeros(
+        &mut self,
+        frames: u64,
+        checksum: ChecksumCheck,
+        content: Content<'_>,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let frames = frames.min(self.last.next().frames_after(self.number));
+        let one_by_one = frames.min(ZEROS_ONE_BY_ONE.saturating_sub(self.zeros));
+        for _ in 0..one_by_one {
+            self.hand_on(FrameHeader::ZERO, checksum, content, 1, each)?;
+        }
+        self.zeros = self.zeros.saturating_add(frames);
+        self.number = FrameNumber(self.number.count().saturating_add(frames - one_by_one));
+        Ok(())
+    }
+
+    /// Hands on the rest of a long run of frames of zero bytes, once something else follows.
+    fn end_run(&mut self, each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>) -> io::Result<()> {
+        let Some(rest @ 1..) = std::mem::take(&mut self.zeros).checked_sub(ZEROS_ONE_BY_ONE) else { return Ok(()) };
+        self.number = FrameNumber(self.number.count().saturating_sub(rest));
+        // All of them follow a frame of zero bytes.
+        let zero_page = std::mem::take(&mut self.zero_page);
+        let (checksum, content) = match zero_page.as_slice() {
+            [] => (ChecksumCheck::NotKnown, Content::Contribution([0; 8])),
+            page => (ChecksumCheck::Follows, Content::Page(page)),
+        };
+        self.hand_on(FrameHeader::ZERO, checksum, content, rest, each)?;
+        self.zero_page = zero_page;
+        Ok(())
+    }
+
+    /// Takes the next frame, which is not of zero bytes, and hands it on if it is wanted.
     fn frame(
         &mut self,
         header: FrameHeader,
@@ -281,11 +352,23 @@ impl Walk<'_> {
         content: Content<'_>,
         each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let number = self.number;
-        if number > self.last {
+        if self.number > self.last {
             return Ok(());
         }
-        self.number = number.next();
+        self.end_run(each)?;
+        self.hand_on(header, checksum, content, 1, each)
+    }
+
+    fn hand_on(
+        &mut self,
+        header: FrameHeader,
+        checksum: ChecksumCheck,
+        content: Content<'_>,
+        alike: u64,
+        each: &mut dyn FnMut(&Visited<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let number = self.number;
+        self.number = FrameNumber(number.count().saturating_add(alike));
         self.seed = header.checksum;
         let valid = number <= self.facts.frames.valid;
         let checksum_ok = checksum == ChecksumCheck::Follows;
@@ -294,7 +377,7 @@ impl Walk<'_> {
         }
         let offset = self.page_size.offset_of(number);
         let frame = Frame { number, offset, header, checksum_ok, valid };
-        each(&Visited { frame, class: self.facts.class_of(&frame), checksum, content })
+        each(&Visited { frame, class: self.facts.class_of(&frame), checksum, content, alike })
     }
 
     /// The checksum is linear. What a frame adds to it is the stored checksum minus what the seed alone gives.

@@ -1,11 +1,12 @@
 //! The second look at frames.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 
 use walscope::bytes::ReadAt;
-use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Superseded, Visit, Visited};
-use walscope::wal::{FrameClass, WalFacts, scan, scan_pages};
+use walscope::wal::frames::{self, Content, FrameBytes, Prologue, Superseded, Visit, Visited, ZEROS_ONE_BY_ONE};
+use walscope::wal::{Frame, FrameClass, WalFacts, scan, scan_pages};
 
 use crate::common::synthetic::WalWriter;
 use walscope::number::FrameNumber;
@@ -78,6 +79,62 @@ fn large() -> Sparse {
     Sparse { bytes, data_ends }
 }
 
+/// The frames that were handed out at once, one by one.
+fn each_of(visited: &Visited<'_>) -> impl Iterator<Item = Frame> + use<> {
+    let frame = visited.frame;
+    (0..visited.alike).map(move |after| {
+        let (number, offset) = (FrameNumber(frame.number.count() + after), frame.offset + after * 4120);
+        let mut one = frame;
+        (one.number, one.offset) = (number, offset);
+        one
+    })
+}
+
+#[test]
+fn the_rest_of_a_long_run_of_zero_bytes_is_handed_out_at_once_stored_or_not() {
+    const LONG: usize = 3 * ZEROS_ONE_BY_ONE as usize;
+    let mut wal = WalWriter::new(4096, false, [7, 8]);
+    wal.frame(1, 1, 1).unwritten(LONG).frame(2, 2, 2).unwritten(5).frame(3, 3, 3).unwritten(LONG);
+    let facts = facts(&wal.bytes);
+    let headers: Vec<u8> =
+        wal.bytes[..32].iter().chain(wal.bytes[32..].chunks(4120).flat_map(|frame| &frame[..24])).copied().collect();
+    let in_hole = Sparse { bytes: wal.bytes.clone(), data_ends: (32 + 4120 * (LONG + 9)) as u64 };
+    let headers_in_hole = Sparse { bytes: headers.clone(), data_ends: (32 + 24 * (LONG + 8)) as u64 };
+    let sources = [
+        FrameBytes::Whole(&wal.bytes),
+        FrameBytes::Whole(&in_hole),
+        FrameBytes::Headers(&headers),
+        FrameBytes::Headers(&headers_in_hole),
+    ];
+    let (few, long) = (ZEROS_ONE_BY_ONE, LONG as u64);
+    for (at, source) in sources.into_iter().enumerate() {
+        for (first, last, rests) in [
+            (1, u64::MAX, vec![(2 + few, long - few), (9 + long + few, long - few)]),
+            (50, 1 + long, vec![(50 + few, long - 48 - few)]),
+            (2, 1 + few, vec![]),
+            (2, 2 + few, vec![]),
+            (2, 3 + few, vec![(2 + few, 2)]),
+        ] {
+            let (mut seen, mut found, mut classes) = (Vec::new(), Vec::new(), BTreeSet::new());
+            let range = FrameNumber(first)..=FrameNumber(last);
+            let visit = frames::visit(source, &facts, range, 1, &mut |visited| {
+                seen.extend(each_of(visited).map(|frame| (frame.number.count(), frame.offset)));
+                if visited.alike > 1 {
+                    found.push((visited.frame.number.count(), visited.alike));
+                    classes.insert(visited.checksum.follows());
+                }
+                Ok(())
+            });
+            assert!(!visit.unwrap().changed, "{at} {first}..{last}");
+            let wanted: Vec<_> = (first..=last.min(facts.frames.in_file)).map(|n| (n, 32 + (n - 1) * 4120)).collect();
+            assert!(seen == wanted, "{at} {first}..{last}");
+            assert_eq!(found, rests, "{at} {first}..{last}");
+            let known = if at < 2 { Some(true) } else { None };
+            assert!(classes.iter().all(|follows| *follows == known), "{at}: {classes:?}");
+        }
+    }
+}
+
 #[test]
 fn the_frames_do_not_depend_on_the_number_of_threads() {
     let wal = large();
@@ -89,7 +146,7 @@ fn the_frames_do_not_depend_on_the_number_of_threads() {
             let mut seen = Vec::new();
             let mut keep = |visited: &Visited<'_>| {
                 let Content::Page(page) = visited.content else { panic!("a page") };
-                seen.push((visited.frame, page.to_vec()));
+                seen.extend(each_of(visited).map(|frame| (frame, page.to_vec())));
                 Ok(())
             };
             let end = frames::visit(
