@@ -95,6 +95,9 @@ pub struct BlockRow {
     pub pages: Option<Vec<EntryRow>>,
     /// The hash table, if it was asked for: the slots that are not empty.
     pub slots: Option<Vec<SlotRow>>,
+    /// How many blocks this row stands for, from `block` on: 1, or the rest of a long run of blocks without any entry or slot.
+    /// Then `last_frame` is that of the last of them. The first 64 of such a run have rows of their own.
+    pub alike: u64,
 }
 
 impl BlockRow {
@@ -124,7 +127,20 @@ impl BlockRow {
             pages: pages.then(entries),
             slots: hash.then(slots),
             unreachable: facts.unreachable.into_iter().map(u64::from).collect(),
+            alike: 1,
         }
+    }
+
+    /// Whether there is no entry and no slot in it, whether it counts or not.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.error.is_none() && self.indexed + self.noise_entries == 0 && self.empty_slots == HASH_SLOTS
+    }
+
+    /// Takes further blocks without any entry or slot into this row; `last_frame` is that of the last of them.
+    pub fn add_empty(&mut self, blocks: u64, last_frame: u64) {
+        self.alike = self.alike.saturating_add(blocks);
+        self.last_frame = last_frame;
     }
 
     /// The row of a block that the end of the file cuts short.
@@ -135,6 +151,7 @@ impl BlockRow {
             first_frame: first.count(),
             last_frame: last.count(),
             error: Some(error),
+            alike: 1,
             ..Self::default()
         }
     }

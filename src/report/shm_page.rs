@@ -210,8 +210,14 @@ impl BlockTable {
         self.0.head()
     }
 
-    /// Appends one block, and below it sentences about its faults.
+    /// Appends one block, and below it sentences about its faults; or one line for many empty blocks.
     pub fn row(&self, block: &BlockRow, width: usize, out: &mut String) {
+        if let Some(after) = block.alike.checked_sub(1).filter(|after| *after > 0) {
+            let last = u64::from(block.block).saturating_add(after);
+            let words = format!("... blocks {} to {}: empty as well", count(block.block.into()), count(last));
+            out.push_str(&text::wrap(&words, width, "  ", "  "));
+            return;
+        }
         let faults = faults(block);
         let note = match (&block.error, faults.is_empty()) {
             (Some(_), _) => Cell::from("cut short").styled(RED),

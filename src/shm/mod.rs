@@ -345,6 +345,16 @@ impl<'a> WalIndex<'a> {
         self.bytes.len().div_ceil(BLOCK_SIZE as u64)
     }
 
+    /// How many whole blocks, from this one on, are in a hole of a sparse file: all their bytes are zero.
+    #[must_use]
+    pub fn blocks_in_hole(&self, number: u32) -> u64 {
+        let at = u64::from(number).saturating_mul(BLOCK_SIZE as u64);
+        let blocks = self.bytes.next_data(at).min(self.bytes.len()).saturating_sub(at) / BLOCK_SIZE as u64;
+        let last = at.saturating_add(blocks.saturating_mul(BLOCK_SIZE as u64)).saturating_sub(1);
+        // After the end of a file that shrank there is no data either, but that is not a hole.
+        if blocks > 0 && self.bytes.read_at(&mut [0], last).ok() == Some(1) { blocks } else { 0 }
+    }
+
     /// Reads one block.
     ///
     /// # Errors

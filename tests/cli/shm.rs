@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::common;
 use crate::common::command::{connect, database, walscope};
 use crate::common::synthetic::{self, Shm};
 
@@ -29,6 +31,39 @@ fn three_blocks() -> Shm {
 
 fn all<'a>(document: &'a Value, list: &str) -> Vec<&'a Value> {
     document["blocks"].as_array().unwrap().iter().flat_map(|block| block[list].as_array().unwrap()).collect()
+}
+
+#[test]
+fn a_wal_index_that_claims_terabytes_is_listed_by_what_is_stored_in_it() {
+    const HUGE: u64 = 8 << 40;
+    const BLOCK: u64 = 32 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db-shm");
+    // Three blocks with entries. Far behind them one that is no hole, and after it the hole goes on.
+    fs::write(&path, three_blocks().bytes(false)).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    if !common::have("8 TiB sparse", file.set_len(HUGE).is_ok()) {
+        return;
+    }
+    file.write_all_at(&[1, 0, 0, 0], (1 << 40) + 4).unwrap();
+    let far = (1 << 40) / BLOCK;
+    for arguments in [&[][..], &["--pages"], &["--hash"], &["--block", "9000"]] {
+        assert!(text(folder.path(), &[&["t.db-shm"], arguments].concat()).len() < 1 << 20, "{arguments:?}");
+    }
+    let document = json(folder.path(), &["t.db-shm"]);
+    let rows: Vec<[u64; 3]> = document["blocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ["block", "alike", "last_frame"].map(|name| row[name].as_u64().unwrap()))
+        .collect();
+    // 3 with entries, 64 empty ones, the rest of them; the one that is no hole, 64 empty ones, the rest.
+    assert_eq!(rows.len(), 3 + 65 + 1 + 65);
+    assert!(rows.iter().zip(&rows[1..]).all(|(a, b)| a[0] + a[1] == b[0]), "{rows:?}");
+    let last_frame = |block: u64| 4062 + block * 4096;
+    assert_eq!(rows[67], [67, far - 67, last_frame(far - 1)]);
+    assert_eq!(rows[68], [far, 1, last_frame(far)]);
+    assert_eq!(rows[133], [far + 65, HUGE / BLOCK - far - 65, last_frame(HUGE / BLOCK - 1)]);
 }
 
 #[test]

@@ -21,6 +21,10 @@ use crate::output::{self, Page, Sink, Streamed};
 /// At most so many blocks are listed in the table when none of --block, --pages and --hash is given.
 const BLOCKS_DRAWN: u64 = 16;
 
+/// So many empty blocks are listed one by one if they follow one another, and the rest in one row: the size of a sparse file is
+/// only a claim.
+const EMPTY_ONE_BY_ONE: u64 = 64;
+
 /// Arguments of `shm`.
 #[derive(Debug, clap::Args)]
 pub struct ShmArgs {
@@ -95,24 +99,51 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Reads the blocks that were asked for, one at a time.
+    /// Hands on the blocks that were asked for. They are read one at a time; those in a hole of the file are not read.
     fn each_block(&self, each: Sink<'_, BlockRow>) -> io::Result<()> {
         let Some(index) = &self.index else { return Ok(()) };
         let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
-        for number in self.args.block.map_or(0..blocks, |block| block..block + 1) {
-            let row = match index.block(number) {
-                Ok(block) => {
-                    BlockRow::new(&block, self.noise_behind.unwrap_or_default(), self.args.pages, self.args.hash)
+        let std::ops::Range { start: mut number, end } = self.args.block.map_or(0..blocks, |block| block..block + 1);
+        // The empty blocks right before the next one, and the row of those that are not listed one by one.
+        let (mut empty, mut rest) = (0, None::<BlockRow>);
+        while number < end {
+            if let Some(rest) = &mut rest {
+                let skipped = u32::try_from(index.blocks_in_hole(number)).unwrap_or(u32::MAX).min(end - number);
+                if skipped > 0 {
+                    number += skipped;
+                    rest.add_empty(skipped.into(), last_frame_of(number - 1).count());
+                    continue;
                 }
-                Err(IndexError::Io(error)) => return Err(error),
-                Err(error @ IndexError::Parse(_)) => {
-                    let (first, last) = (first_frame_of(number), last_frame_of(number));
-                    BlockRow::cut_short(number, first, last, error.to_string())
+            }
+            let row = self.block(index, number)?;
+            number += 1;
+            empty = if row.is_empty() { empty + 1 } else { 0 };
+            if empty <= EMPTY_ONE_BY_ONE {
+                if let Some(rest) = rest.take() {
+                    each(&rest)?;
                 }
-            };
-            each(&row)?;
+                each(&row)?;
+            } else if let Some(rest) = &mut rest {
+                rest.add_empty(1, row.last_frame);
+            } else {
+                rest = Some(row);
+            }
         }
-        Ok(())
+        rest.map_or(Ok(()), |rest| each(&rest))
+    }
+
+    fn block(&self, index: &WalIndex<'_>, number: u32) -> io::Result<BlockRow> {
+        match index.block(number) {
+            Ok(block) => {
+                let noise_behind = self.noise_behind.unwrap_or_default();
+                Ok(BlockRow::new(&block, noise_behind, self.args.pages, self.args.hash))
+            }
+            Err(IndexError::Io(error)) => Err(error),
+            Err(error @ IndexError::Parse(_)) => {
+                let (first, last) = (first_frame_of(number), last_frame_of(number));
+                Ok(BlockRow::cut_short(number, first, last, error.to_string()))
+            }
+        }
     }
 
     fn json_lines(&self) -> anyhow::Result<()> {
@@ -133,8 +164,9 @@ impl Listing<'_> {
         let asked = self.args.pages || self.args.hash || self.args.block.is_some();
         let mut drawn = 0_u64;
         self.each_block(&mut |block| {
-            drawn += 1;
-            if drawn == 1 {
+            let first = drawn == 0;
+            drawn += block.alike;
+            if first {
                 out.text(&format!("\n{}", table.head()))?;
             }
             if !asked && drawn > BLOCKS_DRAWN {
