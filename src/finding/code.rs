@@ -258,7 +258,7 @@ findings! {
     WorkerOnReplacedFiles "worker_on_replaced_files" "A process goes on with files that were replaced" [Error] {
         users: UsersFound
     }
-    WrittenInWalResetRange "written_in_wal_reset_range" "Last written by a SQLite in the range of the wal-reset bug"
+    WrittenInWalResetRange "written_in_wal_reset_range" "Possible wal-reset bug"
         [Info] in DatabaseHeader {
         sqlite_version: u32
     }

@@ -82,9 +82,9 @@ impl CompareDocument {
                 Some(at) => vec![
                     side.label.clone(),
                     format!("{:08x} {:08x}", at.salt1, at.salt2),
-                    count(at.mx_frame.into()),
-                    count(at.backfilled.into()),
-                    count(at.mx_frame.saturating_sub(at.backfilled).into()),
+                    count(at.mx_frame),
+                    count(at.backfilled),
+                    count(at.mx_frame.saturating_sub(at.backfilled)),
                 ],
                 None => vec![
                     side.label.clone(),
@@ -243,7 +243,7 @@ fn facts(side: &SideModel) -> Vec<String> {
         }
     });
     if let Some(at) = side.position {
-        facts.push(format!("at frame {}", count(at.mx_frame.into())));
+        facts.push(format!("at frame {}", count(at.mx_frame)));
     }
     facts
 }

@@ -144,9 +144,9 @@ impl InspectDocument {
                 let text = match mark.lock {
                     LockState::Free => return None,
                     LockState::Unknown if frame == 0 => return None,
-                    LockState::Unknown => format!("slot {slot} at frame {}, lock unknown", count(frame.into())),
+                    LockState::Unknown => format!("slot {slot} at frame {}, lock unknown", count(frame)),
                     _ if slot == 0 => format!("slot 0 reads the database alone, {}", locked_by(&mark.holders)),
-                    _ => format!("slot {slot} at frame {}, {}", count(frame.into()), locked_by(&mark.holders)),
+                    _ => format!("slot {slot} at frame {}, {}", count(frame), locked_by(&mark.holders)),
                 };
                 Some(Mark { frame: u64::from(frame), text })
             })
@@ -196,9 +196,7 @@ impl InspectDocument {
                 vec![
                     words(&lock.name),
                     words(&lock.lock),
-                    mark.map_or_else(String::new, |mark| {
-                        mark.mark.map_or_else(|| "unused".to_owned(), |frame| count(frame.into()))
-                    }),
+                    mark.map_or_else(String::new, |mark| mark.mark.map_or_else(|| "unused".to_owned(), count)),
                     if held { text::holders(&lock.holders) } else { String::new() },
                     meaning(lock.name, lock.lock, mark.and_then(|mark| mark.mark)).to_owned(),
                 ]

@@ -155,7 +155,7 @@ impl PsDocument {
             },
             match self.sight.processes_read {
                 1 => "1 process".to_owned(),
-                n => format!("{} processes", count(n.into())),
+                n => format!("{} processes", count(n)),
             }
         );
         let unseen = self.sight.unseen.as_deref().map(|unseen| format!(" Not seen: {}.", line(unseen)));
@@ -178,7 +178,7 @@ impl Sight {
                 "what {} may have mapped ({why})",
                 match mapped.processes_denied {
                     1 => "1 process".to_owned(),
-                    n => format!("{} processes", count(n.into())),
+                    n => format!("{} processes", count(n)),
                 }
             ));
         }
@@ -243,7 +243,7 @@ impl WalIndex {
         };
         let frames = match (self.mx_frame, self.backfilled) {
             (Some(mx_frame), Some(backfilled)) => {
-                format!("{}, {} of them in the database", many(mx_frame.into(), "frame"), count(backfilled.into()))
+                format!("{}, {} of them in the database", many(mx_frame, "frame"), count(backfilled))
             }
             _ => self.reasons.get("mx_frame").map_or_else(|| "not read".to_owned(), |reason| line(reason)),
         };
@@ -274,7 +274,7 @@ impl WalIndex {
         let held: Vec<String> = held
             .map(|lock| {
                 let mark = lock.name.read_mark().and_then(|mark| *self.read_marks.get(usize::from(mark))?);
-                let mark = mark.map(|mark| format!(" at frame {}", count(mark.into()))).unwrap_or_default();
+                let mark = mark.map(|mark| format!(" at frame {}", count(mark))).unwrap_or_default();
                 format!("{} {}{mark}", words(&lock.name), words(&lock.lock))
             })
             .collect();

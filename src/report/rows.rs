@@ -15,8 +15,8 @@ use super::text::{BOLD, DIM};
 const GAP: usize = 2;
 /// Indent of the further lines of a row.
 const INDENT: usize = 4;
-/// Digits of the largest number; two words in hexadecimal take fewer.
-const DIGITS: usize = 20;
+/// Digits of the largest number, with separators; two words in hexadecimal take fewer.
+const DIGITS: usize = 26;
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,18 @@ pub struct Column {
 /// A column of numbers up to `largest`.
 #[must_use]
 pub fn numbers(head: &'static str, largest: u64) -> Column {
-    Column { head, width: largest.checked_ilog10().unwrap_or(0) as usize + 1, right: true }
+    let digits = digits(largest);
+    Column { head, width: digits + (digits - 1) / 3, right: true }
+}
+
+/// A column of offsets up to `largest`: [`Cell::offset`].
+#[must_use]
+pub fn offsets(head: &'static str, largest: u64) -> Column {
+    Column { head, width: digits(largest), right: true }
+}
+
+fn digits(largest: u64) -> usize {
+    largest.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 /// A column of text of at most `width` columns.
@@ -46,6 +57,7 @@ pub const fn words(head: &'static str, width: usize) -> Column {
 enum Said<'a> {
     Text(&'a str),
     Number(u64),
+    Offset(u64),
     /// Two words in hexadecimal.
     Pair([u32; 2]),
 }
@@ -59,6 +71,12 @@ impl Cell<'_> {
     #[must_use]
     pub const fn pair(pair: [u32; 2]) -> Self {
         Self(Said::Pair(pair), Style::new())
+    }
+
+    /// An offset, without separators: it is handed to other tools.
+    #[must_use]
+    pub const fn offset(offset: u64) -> Self {
+        Self(Said::Offset(offset), Style::new())
     }
 
     /// Returns the cell in a style.
@@ -176,7 +194,8 @@ impl Rows {
             }
             let text = match said {
                 Said::Text(text) => text,
-                Said::Number(number) => decimal(*number, &mut digits),
+                Said::Number(number) => decimal(*number, true, &mut digits),
+                Said::Offset(offset) => decimal(*offset, false, &mut digits),
                 Said::Pair(pair) => hexadecimal(*pair, &mut digits),
             };
             // Nearly every cell fits, and consists of characters that take one column each.
@@ -232,11 +251,16 @@ fn spaces(mut columns: usize, out: &mut String) {
     }
 }
 
-fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &str {
+/// The number, with its thousands separated as [`crate::say`] does it, or without separators.
+fn decimal(mut number: u64, separated: bool, digits: &mut [u8; DIGITS]) -> &str {
     let mut from = DIGITS;
     for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
         from -= 1;
+        if separated && (DIGITS - from).is_multiple_of(4) {
+            *digit = b',';
+            continue;
+        }
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
             break;
@@ -249,7 +273,7 @@ fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &str {
 fn hexadecimal([first, second]: [u32; 2], digits: &mut [u8; DIGITS]) -> &str {
     let [a, b, c, d, e, f, g, h] = eight_digits(first);
     let [i, j, k, l, m, n, o, p] = eight_digits(second);
-    *digits = [a, b, c, d, e, f, g, h, b' ', i, j, k, l, m, n, o, p, 0, 0, 0];
+    *digits = [a, b, c, d, e, f, g, h, b' ', i, j, k, l, m, n, o, p, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     digits.get(..17).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
 }
 
@@ -289,7 +313,7 @@ mod tests {
     }
 
     fn table(width: usize) -> Rows {
-        let columns = [numbers("frame", 12_345), words("class", 11), numbers("page", 9), words("note", 4)];
+        let columns = [numbers("frame", 9_999), words("class", 11), numbers("page", 9), words("note", 4)];
         Rows::new(&columns, width, true)
     }
 
@@ -359,10 +383,12 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_the_standard_library_does() {
+    fn numbers_are_written_as_in_sentences_and_offsets_without_separators() {
         let mut digits = [0; DIGITS];
-        for n in [0, 9, 10, 1_234_567_890, u64::MAX] {
-            assert_eq!(decimal(n, &mut digits), n.to_string());
+        for n in [0, 9, 10, 999, 1_000, 123_456, 1_234_567_890, u64::MAX] {
+            assert_eq!(decimal(n, true, &mut digits), crate::say::count(n));
+            assert_eq!(decimal(n, false, &mut digits), n.to_string());
+            assert_eq!((numbers("", n).width, offsets("", n).width), (crate::say::count(n).len(), n.to_string().len()));
         }
         for [a, b] in [[0, 0], [0x0012_89ab, 0xcdef_4567], [0x9a9a_9a9a, 0xf0f0_0909], [u32::MAX, 1]] {
             assert_eq!(hexadecimal([a, b], &mut digits), format!("{a:08x} {b:08x}"));

@@ -72,14 +72,14 @@ fn size(whole: &InspectDocument, shm: &Shm, noise_behind: Option<FrameNumber>) -
     let mut out = format!("{} in {}", many(bytes, "byte"), many(shm.blocks, "block"));
     let rest = bytes % BLOCK_SIZE as u64;
     if rest > 0 {
-        out.push_str(&format!(", the last one cut short at {} of {BLOCK_SIZE}", many(rest, "byte")));
+        out.push_str(&format!(", the last one cut short at {} of {}", many(rest, "byte"), count(BLOCK_SIZE as u64)));
     }
     let Some(frames) = noise_behind else {
         return out + &styled(YELLOW, "; no header copy can be believed, so that no entry is known to count");
     };
     let needed = if frames == FrameNumber::NONE { 0 } else { u64::from(block_of(frames)) + 1 };
     if needed > shm.blocks {
-        out.push_str(&styled(RED, &format!("; mxFrame {} needs {}", count(frames.into()), many(needed, "block"))));
+        out.push_str(&styled(RED, &format!("; mxFrame {} needs {}", count(frames), many(needed, "block"))));
     } else if shm.blocks > needed.max(1) {
         let spare = many(shm.blocks - needed.max(1), "block");
         out.push_str(&format!("; {spare} more than mxFrame needs, which is normal: SQLite never shrinks it"));
@@ -110,12 +110,12 @@ fn header_field(header: &IndexHeader, name: &str) -> String {
     match name {
         "version" => header.version.to_string(),
         "unused" => header.unused.to_string(),
-        "change_counter" => header.change_counter.to_string(),
+        "change_counter" => count(header.change_counter),
         "initialized" => header.initialized.to_string(),
         "big_endian_checksums" => header.big_endian_checksums.to_string(),
         "page_size" => header.page_size.to_string(),
-        "mx_frame" => header.mx_frame.to_string(),
-        "database_pages" => header.database_pages.to_string(),
+        "mx_frame" => count(header.mx_frame),
+        "database_pages" => count(header.database_pages),
         "frame_checksum" => header.frame_checksum.to_string(),
         "salts" => header.salts.to_string(),
         "checksum" => header.checksum.to_string(),
@@ -138,10 +138,10 @@ fn checkpoint(head: &IndexHead, width: usize) -> String {
 fn checkpoint_field(head: &IndexHead, name: &str) -> String {
     let info = &head.checkpoint;
     match name {
-        "backfilled" => info.backfilled.to_string(),
-        "read_marks" => info.read_marks.map(|mark| mark.map_or("unused".to_owned(), |m| m.to_string())).join(", "),
+        "backfilled" => count(info.backfilled),
+        "read_marks" => info.read_marks.map(|mark| mark.map_or("unused".to_owned(), count)).join(", "),
         "lock_bytes" => info.lock_bytes.map(|byte| format!("{byte:02x}")).join(" "),
-        "backfill_attempted" => info.backfill_attempted.to_string(),
+        "backfill_attempted" => count(info.backfill_attempted),
         "unused" => info.unused.to_string(),
         _ => String::new(),
     }
@@ -179,7 +179,7 @@ fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
 }
 
 fn in_words(mark: &ReadMark) -> String {
-    mark.mark.map_or_else(|| "unused".to_owned(), |frame| count(frame.into()))
+    mark.mark.map_or_else(|| "unused".to_owned(), count)
 }
 
 /// The table of blocks.
@@ -214,7 +214,7 @@ impl BlockTable {
     pub fn row(&self, block: &BlockRow, width: usize, out: &mut String) {
         if let Some(after) = block.alike.checked_sub(1).filter(|after| *after > 0) {
             let last = u64::from(block.block).saturating_add(after);
-            let words = format!("... blocks {} to {}: empty as well", count(block.block.into()), count(last));
+            let words = format!("... blocks {} to {}: empty as well", count(block.block), count(last));
             out.push_str(&text::wrap(&words, width, "  ", "  "));
             return;
         }
@@ -244,7 +244,7 @@ impl BlockTable {
 
 /// A list of frames, and how many more there are.
 fn listed(frames: &[u64], all: usize) -> String {
-    let numbers: Vec<String> = frames.iter().map(ToString::to_string).collect();
+    let numbers: Vec<String> = frames.iter().map(|frame| count(*frame)).collect();
     match all - frames.len() {
         0 => numbers.join(", "),
         more => format!("{} and {} more", numbers.join(", "), count(more as u64)),

@@ -66,7 +66,7 @@ impl SnapshotDocument {
     /// The summary, at most `width` columns wide, with colour.
     #[must_use]
     pub fn draw(&self, width: usize) -> String {
-        let attempts = text::many(self.attempts.into(), "attempt");
+        let attempts = text::many(self.attempts, "attempt");
         let state = if self.stable {
             format!("{}, after {attempts}", styled(GREEN, "of one moment"))
         } else {
@@ -97,7 +97,7 @@ impl SnapshotDocument {
             WalMode::None => "left out",
         };
         match self.mx_frame {
-            Some(frame) => format!("{mode}; the wal-index ends at frame {}", count(frame.into())),
+            Some(frame) => format!("{mode}; the wal-index ends at frame {}", count(frame)),
             None => mode.to_owned(),
         }
     }

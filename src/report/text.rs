@@ -8,7 +8,7 @@ use super::finding::{self, FindingDocument};
 use super::line;
 use crate::evidence::Holder;
 use crate::finding::Severity;
-use crate::say::plural;
+pub(crate) use crate::say::{count, many};
 
 /// Width of the labels at the left.
 pub(crate) const LABEL: usize = 12;
@@ -53,24 +53,6 @@ pub(crate) fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String 
 
 fn pad(text: &str, width: usize) -> String {
     " ".repeat(width.saturating_sub(display_width(text)))
-}
-
-/// A number with separated thousands.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A number of things: `1 frame`, `2 frames`.
-pub(crate) fn many(n: u64, thing: &str) -> String {
-    format!("{} {}", count(n), plural(n, thing))
 }
 
 /// A size in the largest unit that keeps the number readable; exact below 10 KiB.
@@ -161,14 +143,6 @@ pub(crate) fn findings(all: &[FindingDocument], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_204), "1,204");
-        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
-    }
 
     #[test]
     fn sizes_are_said_in_the_largest_fitting_unit() {

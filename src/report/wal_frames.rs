@@ -85,6 +85,9 @@ pub struct FrameRow {
     /// Whether the checksum follows from the one stored in the frame before, or in the WAL header. Null: the page was
     /// not captured, and nothing else shows it.
     pub checksum_ok: Option<bool>,
+    /// Whether the frame before it has other salts, so that a checksum that does not follow says nothing.
+    #[serde(skip)]
+    pub first_of_its_salts: bool,
     /// Its class.
     pub class: FrameClass,
     /// The number of the committed transaction to which it belongs, counted from 1. Null: the frame is not committed.
@@ -113,6 +116,7 @@ impl FrameRow {
             checksum1,
             checksum2,
             checksum_ok: visited.checksum.follows(),
+            first_of_its_salts: visited.first_of_its_salts,
             class: visited.class,
             transaction: (visited.class == FrameClass::Committed).then_some(transaction),
             superseded: superseded.by_later(),

@@ -2,7 +2,7 @@
 
 use super::inspect::InspectDocument;
 use super::picture::Class;
-use super::rows::{Cell, Rows, numbers, words};
+use super::rows::{Cell, Rows, numbers, offsets, words};
 use super::text::{self, BOLD, DIM, RED, YELLOW, count, entry, many, styled};
 use super::wal::{Header, Role, Wal};
 use super::wal_frames::{FrameRow, TransactionRow};
@@ -129,7 +129,7 @@ impl FrameTable {
         let largest_offset = whole.sizes.wal.unwrap_or(u64::MAX);
         let columns = [
             numbers("frame", wal.map_or(0, |wal| wal.frames.in_file)),
-            numbers("offset", largest_offset),
+            offsets("offset", largest_offset),
             numbers("page", start.largest_page.into()),
             numbers("commit", start.largest_commit_pages.into()),
             words("class", "uncommitted".len()),
@@ -161,12 +161,14 @@ impl FrameTable {
         }
         let ok = match frame.checksum_ok {
             Some(true) => Cell::from("yes"),
+            // It was written behind another frame than the one that stands there now.
+            Some(false) if frame.first_of_its_salts => Cell::from("-"),
             Some(false) => Cell::from("no").styled(RED),
             None => Cell::from("?"),
         };
         let cells = [
             frame.frame.into(),
-            frame.offset.into(),
+            Cell::offset(frame.offset),
             frame.page.into(),
             if frame.commit_pages == 0 { "-".into() } else { frame.commit_pages.into() },
             Cell::from(class(frame.class)).styled(self.look(frame).style()),
@@ -271,7 +273,7 @@ fn page_list(pages: &[u32], left_out: u64, room: usize) -> String {
     let mut shown = 0;
     for run in pages.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        let item = if run.len() > 1 { format!("{first}-{last}") } else { first.to_string() };
+        let item = if run.len() > 1 { format!("{}-{}", count(*first), count(*last)) } else { count(*first) };
         let longer = if out.is_empty() { item } else { format!("{out}, {item}") };
         let rest = (pages.len() - shown - run.len()) as u64 + left_out;
         let needed = longer.len() + if rest > 0 { more(rest).len() } else { 0 };
@@ -328,15 +330,18 @@ pub fn frame_in_hex(frame: &FrameRow, visited: &Visited<'_>, width: usize) -> St
     }
     let header = &visited.frame.header;
     let stored = header.to_bytes();
-    let mut words = format!("Frame {}: {}", frame.frame, class(frame.class));
+    let mut words = format!("Frame {}: {}", count(frame.frame), class(frame.class));
     if let Some(transaction) = frame.transaction {
-        words.push_str(&format!(", transaction {transaction}"));
+        words.push_str(&format!(", transaction {}", count(transaction)));
     }
     if frame.superseded == Some(true) {
         words.push_str(", superseded by a later frame of the same page");
     }
     words.push_str(match frame.checksum_ok {
         Some(true) => ", its checksum follows",
+        Some(false) if frame.first_of_its_salts => {
+            ", the frame before it has other salts, so that nothing shows whether its checksum is right"
+        }
         Some(false) => ", its checksum does not follow",
         None => ", its checksum cannot be recomputed",
     });
@@ -373,6 +378,6 @@ mod tests {
         assert_eq!(page_list(&[9, 1, 3, 5, 7, 11], 0, 16), "9, 1, 3 + 3 more");
         assert_eq!(page_list(&[9, 1], 5, 20), "9, 1 + 5 more");
         assert_eq!(page_list(&[4_000_000_000], 0, 5), "+ 1 more");
-        assert_eq!(page_list(&[u32::MAX, 0], 0, 20), "4294967295, 0");
+        assert_eq!(page_list(&[u32::MAX, 0], 0, 22), "4,294,967,295, 0");
     }
 }

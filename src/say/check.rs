@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::plural;
+use super::words::{count, many, one_or};
 use crate::finding::checks::{Check, CheckName, CheckResult, LeftOut, NotChecked};
 use crate::format::db::DatabaseHead;
 use crate::look::{HotJournal, Inspection};
@@ -37,7 +37,7 @@ impl fmt::Display for NotChecked {
         f.write_str(match self {
             Self::WalNotSeen => "the -wal was not looked at",
             Self::NoWal => "there is no -wal",
-            Self::NoWalHeader(bytes) => return write!(f, "no header: {bytes} bytes"),
+            Self::NoWalHeader(bytes) => return write!(f, "no header: {}", many(*bytes, "byte")),
             Self::NoFrames => "no frames",
             Self::TooShort(error) => return error.fmt(f),
             Self::NoShm => "no -shm seen",
@@ -151,10 +151,6 @@ pub fn left_out_why(left: &LeftOut) -> String {
     }
 }
 
-fn many(n: u64, thing: &str) -> String {
-    format!("{n} {}", plural(n, thing))
-}
-
 fn wal_header(inspection: &Inspection) -> Option<String> {
     let header = inspection.wal.as_ref()?.header?;
     let checksum = if header.checksum_ok { "right" } else { "wrong" };
@@ -169,14 +165,16 @@ fn wal_frames(inspection: &Inspection) -> Option<String> {
         (frames.stale, "stale"),
         (frames.unwritten, "unwritten"),
         (frames.unrelated, "unrelated"),
-        (frames.torn_bytes, "bytes torn"),
+        (frames.torn_bytes, one_or(frames.torn_bytes, "byte torn", "bytes torn")),
     ];
-    let outside: Vec<String> = outside.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let outside: Vec<String> =
+        outside.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(*n))).collect();
     Some(format!(
-        "{}: {} follow by checksum, {} of them committed in {}{}{}",
+        "{}: {} {} by checksum, {} of them committed in {}{}{}",
         many(frames.in_file, "frame"),
-        frames.valid,
-        frames.committed,
+        count(frames.valid),
+        one_or(frames.valid, "follows", "follow"),
+        count(frames.committed),
         many(wal.commits, "commit"),
         if outside.is_empty() { "" } else { "; " },
         outside.join(", ")
@@ -190,18 +188,18 @@ fn shm_headers(inspection: &Inspection) -> Option<String> {
     Some(format!(
         "copies {}, {right} of 2 checksums right, mxFrame {} and {}",
         if head.headers_agree { "agree" } else { "differ" },
-        first.mx_frame,
-        second.mx_frame
+        count(first.mx_frame),
+        count(second.mx_frame)
     ))
 }
 
 fn shm_against_wal(inspection: &Inspection) -> Option<String> {
     let header = inspection.trusted()?;
     Some(format!(
-        "mxFrame {}, last commit {}, {} pages, salts {}{}",
-        header.mx_frame,
-        inspection.wal.as_ref()?.frames.committed,
-        header.database_pages,
+        "mxFrame {}, last commit {}, {}, salts {}{}",
+        count(header.mx_frame),
+        count(inspection.wal.as_ref()?.frames.committed),
+        many(header.database_pages, "page"),
         if inspection.same_generation() { "equal" } else { "differ" },
         if inspection.in_use() && !inspection.settled { "; changing while it was read" } else { "" }
     ))
@@ -209,8 +207,8 @@ fn shm_against_wal(inspection: &Inspection) -> Option<String> {
 
 fn shm_pages(inspection: &Inspection) -> Option<String> {
     let index = inspection.index.as_ref().ok()?;
-    let entries = if index.compared == 1 { "entry" } else { "entries" };
-    Some(format!("{} {entries} compared, {} with another page", index.compared, index.wrong_pages))
+    let entries = one_or(index.compared, "entry", "entries");
+    Some(format!("{} {entries} compared, {} with another page", count(index.compared), count(index.wrong_pages)))
 }
 
 fn shm_hash(inspection: &Inspection) -> Option<String> {
@@ -219,9 +217,9 @@ fn shm_hash(inspection: &Inspection) -> Option<String> {
         "{}: {} not found, {} without an entry, {} twice, {} out of order",
         many(index.blocks, "block"),
         many(index.unreachable, "frame"),
-        index.unindexed,
+        count(index.unindexed),
         many(index.duplicate_slots, "slot"),
-        index.misordered_slots
+        count(index.misordered_slots)
     ))
 }
 
@@ -235,7 +233,7 @@ fn database(inspection: &Inspection) -> Option<String> {
             header.sqlite_release()
         ),
         DatabaseHead::Opaque => "no SQLite header".to_owned(),
-        DatabaseHead::Empty => "0 bytes".to_owned(),
+        DatabaseHead::Empty => "empty".to_owned(),
     })
 }
 
@@ -243,7 +241,8 @@ fn wal_against_database(inspection: &Inspection) -> Option<String> {
     let Some(DatabaseHead::Plain(header)) = &inspection.database else { return None };
     let one = match &inspection.wal_page_one {
         Some(DatabaseHead::Plain(one)) => {
-            format!("change counter {} and {} in the WAL's page 1", header.change_counter, one.change_counter)
+            let [database, wal] = [header.change_counter, one.change_counter].map(count);
+            format!("change counter {database} and {wal} in the WAL's page 1")
         }
         Some(_) => "page 1 in the WAL has no header".to_owned(),
         None => "no page 1 in the WAL".to_owned(),
@@ -256,7 +255,9 @@ fn backfilled(inspection: &Inspection) -> Option<String> {
     let copied = inspection.backfill.as_ref().ok()?;
     let size = if inspection.database_size.is_some() { "" } else { ", only page 1 was there" };
     Some(format!(
-        "nBackfill {}: {} pages compared, {} not in the database{size}",
-        copied.up_to, copied.pages, copied.missing
+        "nBackfill {}: {} compared, {} not in the database{size}",
+        count(copied.up_to),
+        many(copied.pages, "page"),
+        count(copied.missing)
     ))
 }

@@ -2,6 +2,7 @@
 
 use super::rescue;
 use super::users_found::subject;
+use super::words::{all, count, many, one_or, part};
 use crate::evidence::{Holder, LockSlot};
 use crate::finding::value::{Apart, UsersFound};
 use crate::finding::{Finding, Found, Severity};
@@ -127,9 +128,14 @@ fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
 #[must_use]
 pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> String {
     let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
-    let all = frames(*committed);
+    let copied = || all(*committed, "frame", "is in the database", "are in the database");
+    let wait = |more: &str| {
+        let [one, several] = ["waits", "wait"].map(|verb| format!("{verb}{more}"));
+        part(*pending, *committed, "frame", &one, &several)
+    };
     let unseen = unprotected(beside);
     let kind = sentence(facts, wal, beside);
+    let them = it(*committed);
     let said = match kind {
         Sentence::DoNotCheckpoint => do_not_checkpoint(beside),
         Sentence::Replaced => "The files were replaced while they were read: a connection closed as the last one, or \
@@ -171,49 +177,56 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         Sentence::NothingWaits => "Nothing is committed in the WAL: nothing waits for a checkpoint.".to_owned(),
         Sentence::InProgress => in_progress(facts),
         Sentence::BlockedByDatabaseReader => format!(
-            "{pending} of {all} wait and a checkpoint copies nothing now: {}, and a reader there reads the database file \
-             itself. End that read transaction, then run PRAGMA wal_checkpoint.",
+            "{} and a checkpoint copies nothing now: {}, and a reader there reads the database file itself. End that read \
+             transaction, then run PRAGMA wal_checkpoint.",
+            wait(""),
             held_by(blocked_by)
         ),
         Sentence::Blocked => blocked(facts),
         Sentence::CopiedNothingToDo => format!(
-            "All {all} are in the database, and {} that keeps the next writer from restarting the WAL.{}",
+            "{}, and {} that keeps the next writer from restarting the WAL.{}",
+            copied(),
             no_reader(&unseen),
             if unseen.is_empty() { " Nothing to do." } else { "" }
         ),
         Sentence::CopiedCannotRestart => format!(
-            "All {all} are in the database, but {}: the WAL cannot restart and goes on growing until that ends. End \
-             the transaction there.",
+            "{}, but {}: the WAL cannot restart and goes on growing until that ends. End the transaction there.",
+            copied(),
             held_by(blocked_by)
         ),
         Sentence::CopiedWriterAtWork => format!(
-            "All {all} are in the database. A write is under way, and whether its process also reads there, which \
-             would keep the WAL from restarting, cannot be seen: look again when it has ended."
+            "{}. A write is under way, and whether its process also reads there, which would keep the WAL from restarting, \
+             cannot be seen: look again when it has ended.",
+            copied()
         ),
         Sentence::CopiedReadersUnseen => {
-            format!("All {all} are in the database. Whether readers keep the WAL from restarting could not be seen.")
+            format!("{}. Whether readers keep the WAL from restarting could not be seen.", copied())
         }
         Sentence::WaitReadersUnseen => format!(
-            "{pending} of {all} wait for a checkpoint. Not all read locks could be seen, so what stands in its way is \
-             not known."
+            "{}. Not all read locks could be seen, so what stands in its way is not known.",
+            wait(" for a checkpoint")
         ),
         Sentence::WaitCheckpointCopies => format!(
-            "{pending} of {all} wait for a checkpoint, and {} in its way: PRAGMA wal_checkpoint copies them behind frame \
-             {backfilled}.",
-            no_reader(&unseen)
+            "{}, and {} in its way: PRAGMA wal_checkpoint copies {}{}.",
+            wait(" for a checkpoint"),
+            no_reader(&unseen),
+            it(*pending),
+            if *backfilled == 0 { String::new() } else { format!(", from frame {} on", count(backfilled + 1)) }
         ),
         Sentence::WaitCannotRestart => format!(
-            "{pending} of {all} wait for a checkpoint, and {} in the way of copying: PRAGMA wal_checkpoint does it. But \
-             {}: the WAL cannot restart until that ends.",
+            "{}, and {} in the way of copying: PRAGMA wal_checkpoint does it. But {}: the WAL cannot restart until that \
+             ends.",
+            wait(" for a checkpoint"),
             no_reader(&unseen),
             held_by(against_restart(facts))
         ),
         Sentence::Interrupted | Sentence::RestInterrupted => interrupted(facts),
-        Sentence::RestCopied => format!("All {all} are in the database already."),
-        Sentence::RestSomeWait => format!("{pending} of {all} wait for a checkpoint."),
+        Sentence::RestCopied => all(*committed, "frame", "is in the database already.", "are in the database already."),
+        Sentence::RestSomeWait => format!("{}.", wait(" for a checkpoint")),
         Sentence::RestNextReadsThem => format!(
-            "{all} wait for a checkpoint, and {}: the next to open it reads them, and its closing copies them. Keep the \
-             -wal with the database until then.",
+            "{} for a checkpoint, and {}: the next to open it reads {them}, and its closing copies {them}. Keep the -wal with \
+             the database until then.",
+            waits(*committed),
             if unseen.is_empty() {
                 "nobody has the database's wal-index open"
             } else {
@@ -221,7 +234,10 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
             }
         ),
         Sentence::RestAsFarAsSeen => {
-            format!("{all} wait for a checkpoint, as far as these files tell: keep the -wal with the database.")
+            format!(
+                "{} for a checkpoint, as far as these files tell: keep the -wal with the database.",
+                waits(*committed)
+            )
         }
     };
     let said = match &facts.basis {
@@ -411,14 +427,14 @@ fn in_progress(facts: &CheckpointFacts) -> String {
     } else {
         "A checkpoint is at work"
     };
-    let at_work = format!("{who} ({by}); it began with {backfilled} of {} copied.", frames(*committed));
+    let at_work = format!("{who} ({by}); it began with {} of {} copied.", count(*backfilled), frames(*committed));
     if readers.peek().is_none() {
         return format!("{at_work} Another one gets busy until it ends.");
     }
     let readers: Vec<Blocker> = readers.cloned().collect();
     match facts.safe_to {
         Some(safe_to) if facts.pending > 0 => {
-            format!("{at_work} It gets no further than frame {safe_to} while {}.", held_by(&readers))
+            format!("{at_work} It gets no further than frame {} while {}.", count(safe_to), held_by(&readers))
         }
         _ => format!("{at_work} The WAL cannot restart while {}.", held_by(&readers)),
     }
@@ -433,15 +449,20 @@ fn checkpointer(blockers: &[Blocker]) -> String {
 fn blocked(facts: &CheckpointFacts) -> String {
     let CheckpointFacts { committed, backfilled, pending, blocked_by, .. } = facts;
     let (first, until) = match facts.safe_to {
-        Some(safe_to) if safe_to > *backfilled => (safe_to + 1, format!(" A checkpoint copies up to frame {safe_to}.")),
+        Some(safe_to) if safe_to > *backfilled => {
+            (safe_to + 1, format!(" A checkpoint copies up to frame {}.", count(safe_to)))
+        }
         Some(safe_to) => (safe_to + 1, String::new()),
         None => (backfilled + 1, String::new()),
     };
     format!(
-        "{pending} of {} wait, and {} cannot be copied: {}. End that read transaction, then run PRAGMA \
-         wal_checkpoint.{until}",
-        frames(*committed),
-        if first == *committed { format!("frame {first}") } else { format!("frames {first} to {committed}") },
+        "{}, and {} cannot be copied: {}. End that read transaction, then run PRAGMA wal_checkpoint.{until}",
+        part(*pending, *committed, "frame", "waits", "wait"),
+        if first == *committed {
+            format!("frame {}", count(first))
+        } else {
+            format!("frames {} to {}", count(first), count(*committed))
+        },
         held_by(blocked_by)
     )
 }
@@ -453,22 +474,30 @@ fn interrupted(facts: &CheckpointFacts) -> String {
         _ => FrameNumber::NONE,
     };
     format!(
-        "A checkpoint that meant to copy up to frame {attempted} got recorded only up to frame {}, and none is seen at \
-         work: it was killed or failed. Nothing is lost; run PRAGMA wal_checkpoint again.",
-        facts.backfilled
+        "A checkpoint that meant to copy up to frame {} {}, and none is seen at work: it was killed or failed. Nothing is \
+         lost; run PRAGMA wal_checkpoint again.",
+        count(attempted),
+        match facts.backfilled {
+            0 => "recorded nothing".to_owned(),
+            copied => format!("recorded only up to frame {}", count(copied)),
+        }
     )
 }
 
 fn frames(n: u64) -> String {
-    if n == 1 { "1 frame".to_owned() } else { format!("{n} frames") }
+    many(n, "frame")
 }
 
 fn are(n: u64) -> String {
-    format!("{} {}", frames(n), if n == 1 { "is" } else { "are" })
+    format!("{} {}", frames(n), one_or(n, "is", "are"))
+}
+
+fn waits(n: u64) -> String {
+    format!("{} {}", frames(n), one_or(n, "waits", "wait"))
 }
 
 fn it(n: u64) -> &'static str {
-    if n == 1 { "it" } else { "them" }
+    one_or(n, "it", "them")
 }
 
 /// `read2 is held at frame 10 by pid 4711 (sqlite3)`, and so on for each.
@@ -476,7 +505,7 @@ fn held_by(blockers: &[Blocker]) -> String {
     let each = blockers.iter().map(|blocker| {
         // The mark of READ0 names no frame: its readers use only the database.
         let at = match blocker.mark {
-            Some(mark) if blocker.lock != LockSlot::Read0 => format!(" at frame {mark}"),
+            Some(mark) if blocker.lock != LockSlot::Read0 => format!(" at frame {}", count(mark)),
             _ => String::new(),
         };
         format!("{} is held{at} by {}", blocker.lock, names(blocker.holders.iter()))

@@ -6,7 +6,7 @@ use super::pairing::{pairing, unpaired};
 use super::reach::not_reached;
 use super::sides::{cut_off, different_at, fell_behind};
 use super::unseen::{no_common_clock, no_common_kernel, not_refuted, replaced_during_capture, unseen};
-use super::words::{Names, process, processes};
+use super::words::{Names, count, many, one_or, process, processes};
 use crate::compare::{
     BeaconFact, Because, CoherenceFact, ContactFact, ContentFact, DirectoryFact, EqualBytesFact, Fact, Identity,
     MappedBy, MappedInodes, Mappers, MappingFact, NoBeacon, NoContact, NoPages, NotAtWork, NotMapped, NotRefuted,
@@ -119,9 +119,10 @@ fn pages(fact: &PageFact, names: Names<'_>) -> String {
             )
         }
         PageFact::TwoFrames { page, frames: [p, q], by: [a, b], times } => format!(
-            "page {page} of the -shm is page frame {p} for {} and {q} for {}, {times} times and more",
+            "page {page} of the -shm is page frame {p} for {} and {q} for {}, {} times and more",
             mapped_by(a, names),
-            mapped_by(b, names)
+            mapped_by(b, names),
+            count(*times)
         ),
         PageFact::Silent(_) => "page frames decide nothing here".to_owned(),
     }
@@ -204,7 +205,7 @@ fn mappers(side: &Mappers, names: Names<'_>) -> String {
     ];
     let unseen = unseen.iter().filter(|(n, ..)| *n > 0);
     let told = |(n, [one, many], what): &(u64, [&str; 2], &str)| {
-        format!(" ({n} more {} {what})", if *n == 1 { one } else { many })
+        format!(" ({} more {} {what})", count(*n), one_or(*n, one, many))
     };
     let unseen: String = unseen.map(told).collect();
     format!("by {} on {}{unseen}", processes(&side.processes), names.of(side.side))
@@ -221,24 +222,24 @@ fn not_mapped(why: &NotMapped, names: Names<'_>) -> String {
         NotMapped::Nobody { side, passing, denied, reason, not_listed, unknown, unknown_reason } => {
             let passing = match passing {
                 0 => String::new(),
-                n => format!(", but for {n} that came and went"),
+                n => format!(", but for {} that came and went", count(*n)),
             };
             let denied = match (denied, reason) {
                 (0, _) => String::new(),
                 (n, reason) => {
                     let reason = reason.as_ref().map_or("no permission", |reason| reason.0.as_str());
-                    format!(", and {n} could not be looked at: {reason}")
+                    format!(", and {} could not be looked at: {reason}", count(*n))
                 }
             };
             let not_listed = match not_listed {
                 0 => String::new(),
-                n => format!(", and {n} mappings are not listed"),
+                n => format!(", and {} {} not listed", many(*n, "mapping"), one_or(*n, "is", "are")),
             };
             let unknown = match (unknown, unknown_reason) {
                 (0, _) => String::new(),
                 (n, reason) => {
                     let reason = reason.as_ref().map_or("no permission", |reason| reason.0.as_str());
-                    format!(", and {n} mappings could not be looked at: {reason}")
+                    format!(", and {} could not be looked at: {reason}", many(*n, "mapping"))
                 }
             };
             let side = names.of(*side);
@@ -373,7 +374,7 @@ fn tried(fact: &TriedFact, names: Names<'_>) -> String {
 fn coherence(fact: &CoherenceFact) -> String {
     match fact {
         CoherenceFact::RoundTrips(n) => {
-            format!("{n} times a fresh number went there and back through the two mappings")
+            format!("{} times a fresh number went there and back through the two mappings", count(*n))
         }
         CoherenceFact::LostThere => {
             "what was written through the mapping here was not there on the other side".to_owned()
@@ -407,11 +408,11 @@ fn temporal(fact: &TemporalFact, names: Names<'_>) -> String {
 fn content(fact: &ContentFact, names: Names<'_>) -> String {
     match fact {
         ContentFact::EqualUpTo(frame) => {
-            format!("same generation and same content up to frame {frame}; a copy looks the same")
+            format!("same generation and same content up to frame {}; a copy looks the same", count(*frame))
         }
         ContentFact::DifferentAt(frame, why) => with_reason(different_at(*frame), why.as_ref(), names),
         ContentFact::ChecksumUnknown(frame) => {
-            format!("the checksum of frame {frame} was not captured on both sides")
+            format!("the checksum of frame {} was not captured on both sides", count(*frame))
         }
         ContentFact::NoCommonFrame => "no frame is common to both".to_owned(),
         ContentFact::OtherGenerations => "the generations differ, so frames cannot be compared".to_owned(),

@@ -2,8 +2,7 @@
 
 use super::finding::LOST_TAIL;
 use super::identity;
-use super::plural;
-use super::words::Names;
+use super::words::{Names, count, many};
 use crate::compare::{Lineage, LineageFact, NoEnd, SideIndex};
 
 /// One sentence without its full stop.
@@ -15,24 +14,29 @@ pub fn lineage(lineage: &Lineage, names: Names<'_>) -> String {
             sides.iter().map(|(side, why)| no_end(*side, *why, names)).collect::<Vec<_>>().join("; ")
         }
         LineageFact::ChecksumUnknown(frame) => {
-            format!("the same generation, but the checksum of frame {frame} was not captured on both sides")
+            format!("the same generation, but the checksum of frame {} was not captured on both sides", count(*frame))
         }
         LineageFact::DifferentAt { frame, gap } => {
             let or = if *gap { format!(", or {}", LOST_TAIL) } else { String::new() };
             format!(
-                "the same generation, but at frame {frame} the content is different: two writers went on separately{or}"
+                "the same generation, but at frame {} the content is different: two writers went on separately{or}",
+                count(*frame)
             )
         }
         LineageFact::GoesOn(frame) => {
             let ahead = lineage.ahead.map(|side| names.of(side)).unwrap_or_default();
-            let commits = lineage.commits.map(|n| format!("{n} {} in ", plural(n, "commit"))).unwrap_or_default();
-            let n = lineage.frames.unwrap_or_default();
-            let frames = plural(n, "frame");
-            format!("{ahead} goes on with {commits}{n} {frames} where the other ends, at frame {frame}")
+            let commits = lineage.commits.map(|n| format!("{} in ", many(n, "commit"))).unwrap_or_default();
+            let frames = many(lineage.frames.unwrap_or_default(), "frame");
+            format!("{ahead} goes on with {commits}{frames} where the other ends, at frame {}", count(*frame))
         }
-        LineageFact::SameCommit(frame) => format!("the same last commit of the same generation, at frame {frame}"),
+        LineageFact::SameCommit(frame) => {
+            format!("the same last commit of the same generation, at frame {}", count(*frame))
+        }
         LineageFact::Checkpointed { frame, less, more } => format!(
-            "the same commits up to frame {frame}; {less} of them are in the database on one side, {more} on the other"
+            "the same commits up to frame {}; {} of them are in the database on one side, {} on the other",
+            count(*frame),
+            count(*less),
+            count(*more)
         ),
         LineageFact::LeftoverFrames(of, within) => restarted(&format!(
             "frames of {}'s generation are left in the file of {}",

@@ -23,9 +23,4 @@ mod users_found;
 pub mod verdict;
 mod words;
 
-pub use words::Names;
-
-/// A noun after a number: `1 frame`, `2 frames`.
-pub(crate) fn plural(n: u64, noun: &str) -> String {
-    format!("{noun}{}", if n == 1 { "" } else { "s" })
-}
+pub use words::{Names, count, many};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rescue;
 use super::sides;
 use super::users;
-use super::words::{Names, each, processes, verb};
+use super::words::{Names, count, each, processes, verb};
 use crate::compare::{Fact, HeldBack, PairVerdict, PairingFact, Process, SeenUser, UsersOf, WalGone};
 use crate::evidence::Role;
 
@@ -56,7 +56,11 @@ fn unsaid(side: &UsersOf) -> Vec<String> {
         (u64::from(side.passing), "came and went while they opened or closed the database".to_owned()),
         (side.not_listed, "more are not listed".to_owned()),
     ];
-    counted.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
+    counted
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", count(*number)))
+        .collect()
 }
 
 fn not_wal(label: &str) -> String {

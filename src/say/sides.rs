@@ -1,6 +1,6 @@
 //! What findings and pieces of evidence both say about sides. Without a full stop.
 
-use super::words::{LISTED, Names, processes, verb};
+use super::words::{LISTED, Names, count, processes, verb};
 use crate::evidence::{CutOff, InodeId, Mapping};
 use crate::number::FrameNumber;
 use crate::sides::{CutOffProcesses, FellBehind, Parting, Process};
@@ -61,9 +61,11 @@ pub(super) fn parting(parting: &Parting, names: Names<'_>) -> String {
             names.of(*earlier)
         ),
         Parting::ChangeCounter { earlier: (earlier, before), later: (later, after) } => format!(
-            "{} was captured later than {}, and the change counter of its database is {after} after {before}",
+            "{} was captured later than {}, and the change counter of its database is {} after {}",
             names.of(*later),
-            names.of(*earlier)
+            names.of(*earlier),
+            count(*after),
+            count(*before)
         ),
     }
 }
@@ -72,14 +74,16 @@ pub(super) fn parting(parting: &Parting, names: Names<'_>) -> String {
 pub(super) fn fell_behind(found: &FellBehind, names: Names<'_>) -> String {
     let ((ahead, more), (behind, less)) = (found.ahead, found.behind);
     format!(
-        "{} showed frame {more} of the same generation, and {} us later {} still showed frame {less}",
+        "{} showed frame {} of the same generation, and {} us later {} still showed frame {}",
         names.of(ahead),
-        found.after / 1_000,
-        names.of(behind)
+        count(more),
+        count(found.after / 1_000),
+        names.of(behind),
+        count(less)
     )
 }
 
 /// That one generation holds different content on the two sides.
 pub(super) fn different_at(frame: FrameNumber) -> String {
-    format!("same generation, but frame {frame} was committed with different content on the two sides")
+    format!("same generation, but frame {} was committed with different content on the two sides", count(frame))
 }

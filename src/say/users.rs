@@ -1,5 +1,6 @@
 //! Processes that use a database: what is said of each kind. Sentences without a full stop.
 
+use super::words::count;
 #[cfg(feature = "capture")]
 use crate::evidence::Role;
 use crate::evidence::{Container, User};
@@ -28,7 +29,7 @@ pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
     let all: Vec<&User> = users.into_iter().collect();
     let mut named: Vec<String> = all.iter().take(LISTED).map(|user| name(user)).collect();
     if all.len() > LISTED {
-        named.push(format!("{} more", all.len() - LISTED));
+        named.push(format!("{} more", count((all.len() - LISTED) as u64)));
     }
     named.join(", ")
 }

@@ -3,7 +3,7 @@
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
-use super::words::each;
+use super::words::{count, each};
 use super::{rescue, users};
 use crate::evidence::{Access, DatabaseLock, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
@@ -153,7 +153,7 @@ pub(super) fn processes(all: &[MappingProcess]) -> String {
         })
         .collect();
     if all.len() > LISTED {
-        named.push(format!("{} more", all.len() - LISTED));
+        named.push(format!("{} more", count((all.len() - LISTED) as u64)));
     }
     named.join(", ")
 }

@@ -1,4 +1,4 @@
-//! Helpers for every sentence: names of sides, plurals, lists, times.
+//! Helpers for every sentence: names of sides, numbers, plurals, lists, times.
 
 #[cfg(feature = "capture")]
 use crate::compare::Comparison;
@@ -75,7 +75,7 @@ pub(super) fn process(process: &Process) -> String {
 pub(super) fn processes(all: &[Process]) -> String {
     let mut named: Vec<String> = all.iter().take(LISTED).map(process).collect();
     if all.len() > LISTED {
-        named.push(format!("{} more", all.len() - LISTED));
+        named.push(format!("{} more", count((all.len() - LISTED) as u64)));
     }
     named.join(", ")
 }
@@ -105,4 +105,73 @@ fn in_calendar(time: Timestamp) -> Option<String> {
 #[cfg(not(feature = "capture"))]
 fn in_calendar(_: Timestamp) -> Option<String> {
     None
+}
+
+/// An amount, with separated thousands: of frames, pages, bytes, commits. Every sentence, table and picture writes amounts
+/// so. What is a name or a setting has no separators: a process, an inode, a version, the page size as its PRAGMA has it,
+/// an offset that other tools are given.
+#[must_use]
+pub fn count(n: impl Into<u64>) -> String {
+    let digits = n.into().to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A noun after a number: `1 frame`, `2 frames`.
+pub(crate) fn plural(n: u64, noun: &str) -> String {
+    format!("{noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// An amount of things: `1 frame`, `2,000 frames`.
+#[must_use]
+pub fn many(n: impl Into<u64>, thing: &str) -> String {
+    let n = n.into();
+    format!("{} {}", count(n), plural(n, thing))
+}
+
+/// The form of a verb, or a pronoun, after an amount.
+pub(super) fn one_or<'a>(n: u64, one: &'a str, several: &'a str) -> &'a str {
+    if n == 1 { one } else { several }
+}
+
+/// All of them, and a verb in the form for one and for several: `All 7 frames are`, `The only frame is`.
+pub(super) fn all(n: u64, thing: &str, one: &str, several: &str) -> String {
+    if n == 1 { format!("The only {thing} {one}") } else { format!("All {} {several}", many(n, thing)) }
+}
+
+/// Some of them, and a verb: `3 of 7 frames wait`, `1 of 7 frames waits`; if it is all of them, as [`all`] says it.
+pub(super) fn part(n: u64, of: u64, thing: &str, one: &str, several: &str) -> String {
+    if n == of {
+        return all(n, thing, one, several);
+    }
+    format!("{} of {} {}", count(n), many(of, thing), if n == 1 { one } else { several })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(count(0_u32), "0");
+        assert_eq!(count(999_u32), "999");
+        assert_eq!(count(1_204_u32), "1,204");
+        assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn verbs_and_nouns_agree_with_their_number() {
+        let waiting = |n, of| part(n, of, "frame", "waits", "wait");
+        assert_eq!(waiting(1, 1), "The only frame waits");
+        assert_eq!(waiting(7, 7), "All 7 frames wait");
+        assert_eq!(waiting(1, 7_000), "1 of 7,000 frames waits");
+        assert_eq!(waiting(3_000, 7_000), "3,000 of 7,000 frames wait");
+        assert_eq!((many(1_u32, "byte"), many(0_u32, "byte")), ("1 byte".to_owned(), "0 bytes".to_owned()));
+    }
 }

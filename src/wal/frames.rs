@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use crate::bytes::ReadAt;
 use crate::format::checksum::Kernel;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, WalHeader, frame_checksum, parse_frame_header};
-use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Stride};
+use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Salts, Stride};
 
 use super::blocks::{Reading, Run};
 use super::latest::{Column, FrameIndex};
@@ -121,6 +121,9 @@ pub struct Visited<'a> {
     pub class: FrameClass,
     /// Whether its checksum is right, as far as that is known.
     pub checksum: ChecksumCheck,
+    /// Whether the frame before it, or the WAL header before the first, has other salts. Then it was written behind
+    /// another frame than stands there now, and a checksum that does not follow says nothing about it.
+    pub first_of_its_salts: bool,
     /// The page.
     pub content: Content<'a>,
     /// How many frames this stands for, from this one on: 1, or the rest of a long run of frames that are all of zero bytes.
@@ -157,11 +160,11 @@ pub fn visit(
     let (first, last) = ((*range.start()).max(FrameNumber::FIRST), (*range.end()).min(in_file));
     let usable = usable(facts).filter(|_| first <= last);
     let Some((header, order, page_size)) = usable else { return Ok(Visit::default()) };
-    let seed = header.checksum;
+    let (seed, salts) = (header.checksum, header.salts);
     let pages = if matches!(bytes, FrameBytes::Whole(_)) { page_size.to_usize() } else { 0 };
     let zero_page = vec![0; pages];
     let mut walk =
-        Walk { facts, header, order, page_size, number: first, last, seed, changed: false, zeros: 0, zero_page };
+        Walk { facts, header, order, page_size, number: first, last, seed, salts, changed: false, zeros: 0, zero_page };
     match bytes {
         FrameBytes::Whole(bytes) => walk.whole(bytes, threads, each)?,
         FrameBytes::Headers(bytes) => walk.headers(bytes, each)?,
@@ -209,8 +212,9 @@ struct Walk<'a> {
     /// The number of the next frame, and of the last wanted frame.
     number: FrameNumber,
     last: FrameNumber,
-    /// The checksum stored in the frame before the next.
+    /// The checksum stored in the frame before the next, and its salts.
     seed: Checksum,
+    salts: Salts,
     changed: bool,
     /// How many frames of zero bytes stand right before the next frame.
     zeros: u64,
@@ -304,7 +308,7 @@ impl Walk<'_> {
             let mut before = [0; FRAME_HEADER_SIZE];
             let got = read(bytes, &mut before, number, stride)?;
             match parse_frame_header(before.get(..got).unwrap_or_default(), 0) {
-                Ok(before) => self.seed = before.checksum,
+                Ok(before) => (self.seed, self.salts) = (before.checksum, before.salts),
                 Err(_) => self.changed = true,
             }
         }
@@ -370,6 +374,8 @@ impl Walk<'_> {
         let number = self.number;
         self.number = FrameNumber(number.count().saturating_add(alike));
         self.seed = header.checksum;
+        let first_of_its_salts = header.salts != self.salts;
+        self.salts = header.salts;
         let valid = number <= self.facts.frames.valid;
         let checksum_ok = checksum == ChecksumCheck::Follows;
         if valid && (!checksum_ok || header.salts != self.header.salts) {
@@ -377,7 +383,8 @@ impl Walk<'_> {
         }
         let offset = self.page_size.offset_of(number);
         let frame = Frame { number, offset, header, checksum_ok, valid };
-        each(&Visited { frame, class: self.facts.class_of(&frame), checksum, content, alike })
+        let class = self.facts.class_of(&frame);
+        each(&Visited { frame, class, checksum, first_of_its_salts, content, alike })
     }
 
     /// The checksum is linear. What a frame adds to it is the stored checksum minus what the seed alone gives.

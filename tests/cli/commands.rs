@@ -394,7 +394,7 @@ fn a_wal_truncated_under_a_live_connection_is_named() {
     let detail = finding["detail"].as_str().unwrap();
     assert!(detail.contains("0 bytes and no header"), "{detail}");
     assert_eq!(finding["evidence"]["backfilled"], frames);
-    assert!(detail.contains(&format!("Frames {} to {}", frames + 1, frames + 1)), "{detail}");
+    assert!(detail.contains(&format!("Frame {} is neither", frames + 1)), "{detail}");
     // A capture says so, too, and nobody claims to know what happened between the two.
     let ran = walscope(folder.path(), &["snapshot", "t.db", "-o", "after.walsnap", "--attempts", "1"]);
     assert_eq!(ran.code, 1, "{}", ran.text());

@@ -9,6 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod amounts;
 mod bad_input;
 mod cases;
 mod commands;

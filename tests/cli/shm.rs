@@ -278,12 +278,12 @@ fn slots_that_mislead_a_search_are_marked() {
         let line = shown.lines().rfind(row).unwrap_or_else(|| panic!("{slot}: {shown}"));
         line.split_whitespace().skip(7).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(note("1916"), "unreachable");
+    assert_eq!(note("1,916"), "unreachable");
     // The first slot of frame 3 is the one at 100; its proper one comes second.
     assert_eq!(note("100"), "unreachable");
-    assert_eq!(note("3447"), "duplicate");
+    assert_eq!(note("3,447"), "duplicate");
     assert_eq!(note("101"), "garbage");
-    assert_eq!(note("2298"), "noise");
+    assert_eq!(note("2,298"), "noise");
     assert!(shown.contains("no search for its page comes across frame 1, 2"), "{shown}");
     assert!(shown.contains("1 slot points to an entry that another slot points to"), "{shown}");
 }

@@ -10,6 +10,7 @@ use walscope::number::FrameNumber;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
+use walscope::say::many;
 use walscope::shm::{IndexError, WalIndex, frames_that_count};
 use walscope::source::Source;
 
@@ -70,7 +71,7 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     if let Some(block) = args.block
         && u64::from(block) >= blocks
     {
-        bail!("{}: block {block}: the wal-index has {blocks} blocks, counted from 0", args.source.display());
+        bail!("{}: block {block}: the wal-index has {}, counted from 0", args.source.display(), many(blocks, "block"));
     }
     let noise_behind = head.as_ref().and_then(frames_that_count);
     let listing = Listing { args, index, noise_behind, blocks };
@@ -175,7 +176,7 @@ impl Listing<'_> {
             out.append(|out| table.row(block, width, out))
         })?;
         if !asked && drawn > BLOCKS_DRAWN {
-            out.text(&format!("{} more blocks: --block N\n", drawn - BLOCKS_DRAWN))?;
+            out.text(&format!("{}: --block N\n", many(drawn - BLOCKS_DRAWN, "more block")))?;
         }
         let room = self.blocks.saturating_mul(BLOCK_FRAMES as u64);
         let lists = EntryTables::new(self.blocks, room, width, out.colour());

@@ -15,6 +15,7 @@ use walscope::report::hex;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
 use walscope::report::wal_page::{self, FrameTable, TransactionTable};
+use walscope::say::{count, many};
 use walscope::source::Source;
 use walscope::wal::WalFacts;
 use walscope::wal::frames::{self, FrameBytes, INDEXED_UNASKED, Prologue, Start, Visited};
@@ -40,7 +41,7 @@ pub struct WalArgs {
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,
     /// List only frames of this page
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = page_number)]
     page: Option<u32>,
     /// List only these frames: A..B, A.., ..B or A
     #[arg(long, value_name = "A..B", value_parser = frame_range)]
@@ -62,23 +63,36 @@ pub struct WalArgs {
 /// A text that is no range of frames.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum NoRange {
-    #[error("frames are counted from 1")]
-    Zero,
-    #[error("needed a frame's number, found {0:?}")]
-    NoNumber(String),
+    #[error("{0}s are counted from 1")]
+    Zero(&'static str),
+    #[error("needed a {0}'s number, found {1:?}")]
+    NoNumber(&'static str, String),
     #[error("needed at least one frame's number")]
     Open,
     #[error("frame {0} is behind frame {1}")]
     Backwards(u64, u64),
 }
 
+/// Reads a number that is not 0, as people write it or as the tables here show it: `1204` or `1,204`.
+fn number(text: &str, of: &'static str) -> Result<u64, NoRange> {
+    let (first, rest) = text.split_once(',').unwrap_or((text, ""));
+    let separated = (1..=3).contains(&first.len()) && rest.split(',').all(|group| group.len() == 3);
+    let digits = if separated { text.replace(',', "") } else { text.to_owned() };
+    match digits.parse() {
+        Ok(0) => Err(NoRange::Zero(of)),
+        Ok(number) => Ok(number),
+        Err(_) => Err(NoRange::NoNumber(of, text.to_owned())),
+    }
+}
+
+fn page_number(text: &str) -> Result<u32, NoRange> {
+    let page = number(text, "page")?;
+    u32::try_from(page).map_err(|_| NoRange::NoNumber("page", text.to_owned()))
+}
+
 /// Reads `A..B`, `A..`, `..B` or `A`; both ends are included, as frames are counted from 1.
 fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, NoRange> {
-    let number = |text: &str| match text.parse() {
-        Ok(0) => Err(NoRange::Zero),
-        Ok(number) => Ok(number),
-        Err(_) => Err(NoRange::NoNumber(text.to_owned())),
-    };
+    let number = |text: &str| number(text, "frame");
     let (first, last) = match text.split_once("..") {
         None => (number(text)?, number(text)?),
         Some(("", "")) => return Err(NoRange::Open),
@@ -121,12 +135,8 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         bail!(
             "{}: --frame {}: the -wal has {}",
             args.source.display(),
-            frames.start(),
-            match there {
-                0 => "no frames".to_owned(),
-                1 => "1 frame".to_owned(),
-                n => format!("{n} frames"),
-            }
+            count(*frames.start()),
+            if there == 0 { "no frames".to_owned() } else { many(there, "frame") }
         );
     }
     let start = prologue.finish(&facts);
@@ -303,10 +313,12 @@ mod tests {
 
     #[test]
     fn frames_are_chosen_by_one_or_both_ends() {
-        for (text, first, last) in [("3..7", 3, 7), ("3..", 3, u64::MAX), ("..7", 1, 7), ("7", 7, 7)] {
+        for (text, first, last) in
+            [("3..7", 3, 7), ("3..", 3, u64::MAX), ("..7", 1, 7), ("7", 7, 7), ("1,204..12,345,678", 1_204, 12_345_678)]
+        {
             assert_eq!(frame_range(text), Ok(FrameNumber(first)..=FrameNumber(last)), "{text}");
         }
-        for bad in ["", "..", "0", "7..3", "a", "1..b", "-1", "1...3"] {
+        for bad in ["", "..", "0", "7..3", "a", "1..b", "-1", "1...3", "1,2", "1,20,400", "1204,000", ",100", "1,"] {
             assert!(frame_range(bad).is_err(), "{bad}");
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use walscope::say::many;
 
 use super::look::{self, Looked};
 use super::means::{Means, Said};
@@ -219,7 +220,7 @@ impl Experiment<'_> {
 
     fn kill_writer(&mut self) -> anyhow::Result<()> {
         let note = match self.peer(Who::Writer)?.spill()? {
-            Ok(grew) => format!("{grew} bytes of the uncommitted transaction are in the -wal"),
+            Ok(grew) => format!("{} of the uncommitted transaction are in the -wal", many(grew, "byte")),
             Err(error) => bail!("the writer cannot begin its last transaction: {error}"),
         };
         let writer = self.peers.writer.take().context("the writer does not run")?;
@@ -315,7 +316,7 @@ impl Experiment<'_> {
         if let Some(file) = files.iter().find(|file| !file.equal) {
             bail!("{}: the copy differs from the original although nobody wrote", file.name);
         }
-        let list = files.iter().map(|file| format!("{} ({} bytes)", file.name, file.bytes)).collect::<Vec<_>>();
+        let list = files.iter().map(|file| format!("{} ({})", file.name, many(file.bytes, "byte"))).collect::<Vec<_>>();
         let note = format!("{}: every byte equal, read back and compared", list.join(", "));
         self.outcome.copied = files;
         self.step("the files are copied to the reader's volume".to_owned(), Some(note))
