@@ -22,6 +22,8 @@ pub enum CheckName {
     WalAgainstDatabase,
     /// Whether the frames that count as copied are in the database.
     BackfilledInDatabase,
+    /// Whether the frames of the generation before are in the database.
+    StaleInDatabase,
     /// The `-journal` beside the database.
     Journal,
 }
@@ -40,6 +42,7 @@ impl CheckName {
             Self::DatabaseHeader => "database_header",
             Self::WalAgainstDatabase => "wal_against_database",
             Self::BackfilledInDatabase => "backfilled_in_database",
+            Self::StaleInDatabase => "stale_frames_in_database",
             Self::Journal => "journal",
         }
     }

@@ -139,6 +139,7 @@ pub fn checks(examined: &Inspection, findings: &[Finding]) -> Vec<Check> {
         (CheckName::DatabaseHeader, database(examined).into()),
         (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
         (CheckName::BackfilledInDatabase, backfilled(examined).into()),
+        (CheckName::StaleInDatabase, stale(examined).into()),
         (CheckName::Journal, journal(examined.hot_journal).into()),
     ];
     rows.into_iter().map(|(check, looked)| judge(check, looked, findings)).collect()
@@ -225,10 +226,15 @@ fn wal_against_database(examined: &Inspection) -> Result<(), NotChecked> {
     examined.of_one_time().map_err(NotChecked::NotCompared)?;
     let wal = examined.wal.as_ref().ok_or(NotChecked::WalNotSeen)?;
     match &examined.database {
+        _ if examined.pages.is_ok_and(|pages| pages.missing > 0) => Ok(()),
         _ if wal.frames.committed == 0 => Err(NotChecked::NothingCommitted),
         Some(DatabaseHead::Plain(_)) => Ok(()),
         _ => Err(NotChecked::NoDatabaseHeader),
     }
+}
+
+fn stale(examined: &Inspection) -> Result<(), NotChecked> {
+    examined.stale.as_ref().map(|_| ()).map_err(|why| NotChecked::NotCompared(*why))
 }
 
 fn backfilled(examined: &Inspection) -> Result<(), NotChecked> {

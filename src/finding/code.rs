@@ -6,13 +6,13 @@
 use super::Severity;
 use super::check_name::CheckName;
 use super::value::{
-    Apart, Both, Diverged, Fact, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
-    UsersFound, Value,
+    Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
+    Unsettled, UsersFound, Value,
 };
-use crate::evidence::Device;
-use crate::look::WrongPage;
+use crate::evidence::{Device, Holder};
 use crate::look::checkpoint::Restart;
-use crate::number::{Checksum, FrameNumber, FrameOfPage, Salts};
+use crate::look::{SizeStated, WrongPage};
+use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::Part;
 use crate::wal::EndReason;
 
@@ -129,9 +129,10 @@ findings! {
     DatabaseSymlinked "database_symlinked" "The database was opened through a symbolic link" [Info] {
         links_followed: u32, leads_to: String
     }
-    DatabaseTooShort "database_too_short" "The database is shorter than its complete checkpoint left it"
-        [Error] in BackfilledInDatabase {
-        size: u64, expected: u64, database_pages: u32; mx_frame: FrameNumber
+    DatabaseTooShort "database_too_short" "Pages of the database are in neither the database nor the WAL"
+        [Warning, Error] in WalAgainstDatabase {
+        size: u64, expected: u64, database_pages: u32, missing: u64, first_missing: Option<PageNumber>;
+        stated: SizeStated, in_use: bool, holders: Vec<Holder>
     }
     DatabaseWal2 "database_wal2" "A wal2 database" [Error] in DatabaseHeader {
         write_version: u8, read_version: u8
@@ -208,6 +209,10 @@ findings! {
     SplitBrain "split_brain" "Running processes use different wal-indexes under one path" [Error] {
         split: SplitIndex
     }
+    StaleFramesNotInDatabase "stale_frames_not_in_database" "Frames from before the last restart are not in the database"
+        [Warning] in StaleInDatabase {
+        compared: u64, missing: u64, pages: Vec<FrameOfPage>
+    }
     TwoMountsOfOneFileSystem "two_mounts_of_one_file_system" "What looks like one folder is reached through two mounts"
         [Warning] {
         sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
@@ -243,8 +248,9 @@ findings! {
         file_size: u64, live_bytes: u64, pending: u64, in_file: u64; complete: bool, restart: Restart
     }
     WalOfOtherDatabase "wal_of_other_database" "This WAL may not belong to this database"
-        [Warning] in WalAgainstDatabase {
-        database_change_counter: u32, wal_change_counter: Option<u32>
+        [Warning, Error] in WalAgainstDatabase {
+        signs: Vec<OtherSign>, database_change_counter: u32, wal_change_counter: Option<u32>,
+        first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64; has_header: bool

@@ -9,6 +9,7 @@ use crate::look::{Depth, HotJournal, Inspection, Origin};
 mod database;
 mod index;
 mod lone;
+mod pair;
 mod versions;
 
 /// Findings about the files, each by itself and compared with each other, and about what happened while they were read.
@@ -27,6 +28,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     if inspection.depth == Depth::CrossChecked {
         found.extend(index::findings(inspection));
         found.extend(database::findings(inspection));
+        found.extend(pair::findings(inspection));
     }
     found
 }

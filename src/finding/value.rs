@@ -101,6 +101,36 @@ pub struct OwnedFile {
     pub gid: u32,
 }
 
+/// A sign that a WAL and a database do not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OtherSign {
+    /// Page 1 in the WAL has no header, and the database has one.
+    NoHeader,
+    /// The latest page 1 in the WAL has a lower change counter than the database.
+    CounterBehind,
+    /// The first page 1 in the WAL has a change counter that is more than one above that of the database.
+    CounterAhead,
+    /// The latest page 1 in the WAL has a lower schema cookie than the database.
+    CookieBehind,
+    /// The schema cookies are equal, and the schemas are not.
+    SchemaDiffers,
+}
+
+impl OtherSign {
+    /// The name in documents, in snake case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoHeader => "no_header",
+            Self::CounterBehind => "change_counter_behind",
+            Self::CounterAhead => "change_counter_ahead",
+            Self::CookieBehind => "schema_cookie_behind",
+            Self::SchemaDiffers => "schema_differs",
+        }
+    }
+}
+
 /// Two of the sides that were compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sides {
@@ -446,6 +476,12 @@ impl From<String> for Value {
 impl From<&'static str> for Value {
     fn from(fact: &'static str) -> Self {
         Self::Text(fact.to_owned())
+    }
+}
+
+impl From<OtherSign> for Value {
+    fn from(fact: OtherSign) -> Self {
+        fact.name().into()
     }
 }
 

@@ -1,9 +1,10 @@
-//! Bytes to structures, with nom: the `-wal`, the `-shm`, the database header. No files, no judgement.
+//! Bytes to structures, with nom: the `-wal`, the `-shm`, the database header, the schema on page 1. No files, no judgement.
 
 pub mod checksum;
 pub mod db;
 mod error;
 pub mod layout;
+pub mod schema;
 pub mod shm;
 pub mod wal;
 

@@ -1,15 +1,16 @@
 //! Whether the database holds the frames that `nBackfill` counts as copied. If not, this is what SQLite's wal-reset bug
 //! leaves, or a database was restored beside a `-wal` and a `-shm` of another time.
 
-use std::collections::BTreeSet;
 use std::io;
 
+use super::collected::Sizes;
+use super::later::Later;
+use super::one_page::same;
 use super::{LISTED, NotCompared};
 use crate::bytes::ReadAt;
 use crate::format::shm::IndexHeader;
-use crate::format::wal::{FRAME_HEADER_SIZE, parse_frame_header};
 use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize};
-use crate::wal::latest::{Column, FrameIndex, append};
+use crate::wal::latest::{FrameIndex, append};
 use crate::wal::{Frame, WalFacts};
 
 /// The result of comparing the frames up to `nBackfill` with the database.
@@ -26,46 +27,22 @@ pub struct Copied {
     pub listed: Vec<FrameOfPage>,
 }
 
-/// What the pass over the WAL collects for this comparison: the page of each frame, and how small the database was
-/// meanwhile.
+/// What is collected for this comparison, besides the page of each frame.
 ///
-/// At most 20.5 bytes for each frame: 12.5 while the index is made from the column, and 8 for each commit that changed
-/// the size. Afterwards the column is freed, and a page that differs takes at most 4.5.
+/// At most 9 bytes for each commit that changed the size. Afterwards a page that differs takes at most 4.5.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    pages: Column,
-    /// Frame and size of each commit that is smaller than all later ones, so both increase.
-    sizes: Vec<(u32, u32)>,
-    /// The index, made from the column after the pass.
-    latest: FrameIndex,
+    /// How small the database was meanwhile.
+    sizes: Sizes,
     /// Pages that are different in the database, in ascending order.
     differing: Vec<PageNumber>,
 }
 
 impl Collected {
     pub(super) fn take(&mut self, frame: &Frame) {
-        // SQLite counts frames in 32 bits.
-        let Some(number) = frame.number.to_u32() else { return };
-        self.pages.push(frame.header.page);
         if frame.header.is_commit() {
-            let pages = frame.header.commit_pages;
-            while self.sizes.last().is_some_and(|(_, before)| *before >= pages) {
-                self.sizes.pop();
-            }
-            append(&mut self.sizes, (number, pages));
+            self.sizes.take(frame);
         }
-    }
-
-    /// Makes the index from the column.
-    fn settle(&mut self) {
-        self.sizes.shrink_to_fit();
-        self.latest = std::mem::take(&mut self.pages).index(u64::MAX);
-    }
-
-    /// The smallest number of pages that the database had at any commit from this frame on.
-    fn smallest_from(sizes: &[(u32, u32)], frame: FrameNumber) -> u32 {
-        let at = sizes.partition_point(|(commit, _)| FrameNumber::from(*commit) < frame);
-        sizes.get(at).map_or(0, |(_, pages)| *pages)
     }
 }
 
@@ -110,17 +87,18 @@ pub(super) fn claim(
 pub(super) fn compare(
     claim: &Claim,
     collected: &mut Collected,
+    latest: &FrameIndex,
     wal: &dyn ReadAt,
     (database, whole): (&dyn ReadAt, bool),
 ) -> io::Result<Copied> {
     let size = claim.page_size.to_usize();
     let (mut expected, mut found) = (vec![0; size], vec![0; size]);
     let mut copied = Copied { up_to: claim.up_to, ..Copied::default() };
-    collected.settle();
-    let Collected { sizes, latest, differing, .. } = collected;
+    collected.sizes.settle();
+    let Collected { sizes, differing } = collected;
     for FrameOfPage { page, frame } in latest.newest_of_each() {
         let at = claim.page_size.offset_in_database(page);
-        if frame > claim.up_to || page > Collected::smallest_from(sizes, frame) {
+        if frame > claim.up_to || page > sizes.smallest_from(frame) {
             continue;
         }
         if !whole && at.saturating_add(size as u64) > database.len() {
@@ -131,59 +109,18 @@ pub(super) fn compare(
             append(differing, page);
         }
     }
-    copied.count(collected);
+    copied.count(collected, latest);
     Ok(copied)
 }
 
-fn same(
-    wal: &dyn ReadAt,
-    wal_at: u64,
-    expected: &mut [u8],
-    database: &dyn ReadAt,
-    database_at: u64,
-    found: &mut [u8],
-) -> io::Result<bool> {
-    // A WAL that became shorter is not used. Its header is read again later, which shows the change.
-    if wal.read_at(expected, wal_at)? < expected.len() {
-        return Ok(true);
-    }
-    Ok(database.read_at(found, database_at)? == found.len() && expected == found)
-}
-
-/// Removes what the present WAL explains: a page with a later frame may already have the content of that frame, and a
-/// page after a later, smaller size may have been cut off.
-pub(super) fn forgive(
-    copied: &mut Copied,
-    collected: &mut Collected,
-    wal: &dyn ReadAt,
-    facts: &WalFacts,
-) -> io::Result<()> {
-    let (Some(header), Some(page_size)) = (facts.header, facts.page_size()) else { return Ok(()) };
-    if collected.differing.is_empty() {
-        return Ok(());
-    }
-    let mut rewritten = BTreeSet::new();
-    let mut smallest = u32::MAX;
-    let mut number = FrameNumber(facts.frames.committed).next();
-    let mut bytes = [0; FRAME_HEADER_SIZE];
-    while wal.read_at(&mut bytes, page_size.offset_of(number))? == bytes.len() {
-        let Some(frame) = parse_frame_header(&bytes, page_size.offset_of(number)).ok() else { break };
-        if frame.salts != header.salts {
-            break;
-        }
-        rewritten.insert(frame.page);
-        if frame.is_commit() {
-            smallest = smallest.min(frame.commit_pages);
-        }
-        number = number.next();
-    }
-    collected.differing.retain(|page| *page <= smallest && !rewritten.contains(page));
-    copied.count(collected);
-    Ok(())
+/// Removes what was added to the WAL since: [`Later::explains`].
+pub(super) fn forgive(copied: &mut Copied, collected: &mut Collected, latest: &FrameIndex, later: &Later) {
+    collected.differing.retain(|page| !later.explains(*page));
+    copied.count(collected, latest);
 }
 
 impl Copied {
-    fn count(&mut self, Collected { latest, differing, .. }: &Collected) {
+    fn count(&mut self, Collected { differing, .. }: &Collected, latest: &FrameIndex) {
         self.missing = differing.len() as u64;
         let latest = |page| latest.newest(page, FrameNumber::LARGEST).map(|frame| FrameOfPage { page, frame });
         self.listed = differing.iter().take(LISTED).filter_map(|page| latest(*page)).collect();

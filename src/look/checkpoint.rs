@@ -90,6 +90,9 @@ pub struct CheckpointFacts {
     pub blocked_by: Vec<Blocker>,
     /// What these facts were determined from.
     pub basis: Basis,
+    /// Number of pages of the generation before that were compared with the database, if it has all of them. `None`:
+    /// none was compared, or some are not there.
+    pub found_copied: Option<u64>,
 }
 
 /// What the facts about a checkpoint were determined from.
@@ -243,6 +246,7 @@ fn unknown(wal: &WalFacts, blocked_by: Vec<Blocker>, basis: Basis) -> Checkpoint
         restart: Restart::NotKnown,
         blocked_by,
         basis,
+        found_copied: None,
     }
 }
 
@@ -293,6 +297,7 @@ fn live(
             against_restart: against_restart.into_iter().map(slot_blocker).collect(),
             slots_seen: readers.known_for_restart(),
         },
+        found_copied: None,
     }
 }
 
@@ -313,6 +318,7 @@ fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
         restart: Restart::NotKnown,
         blocked_by: Vec::new(),
         basis: Basis::WithoutIndex { holders: database.holders.clone() },
+        found_copied: None,
     }
 }
 
@@ -340,6 +346,7 @@ fn at_rest(wal: &WalFacts, shm: Option<&IndexHead>, openness: Openness) -> Check
         restart: if seen && committed > 0 { Restart::Possible } else { Restart::NotKnown },
         blocked_by: Vec::new(),
         basis: Basis::AtRest { attempted: leftover.map(|(shm, _)| shm.checkpoint.backfill_attempted), seen },
+        found_copied: None,
     }
 }
 

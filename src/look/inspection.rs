@@ -11,7 +11,10 @@ use super::backfill::Copied;
 use super::behind::BehindBreak;
 use super::checkpoint::CheckpointFacts;
 use super::index::IndexCheck;
+use super::page_ones::PageOnes;
+use super::pages_there::PagesThere;
 use super::reasons::{NotCompared, Reasons, Why};
+use super::stale::StaleInDatabase;
 
 /// How much is read and compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +146,10 @@ pub struct Inspection {
     pub wal_page_one: Option<DatabaseHead>,
     /// Commit frames with the current salts after the break of the chain.
     pub behind_break: BehindBreak,
+    /// The images of page 1 in the WAL compared with page 1 of the database, or why they were not compared.
+    pub page_ones: Result<PageOnes, NotCompared>,
+    /// Whether each page of the database is in one of the two files, or why nobody looked.
+    pub pages: Result<PagesThere, NotCompared>,
     /// The head of the `-shm`. `None`: there is no `-shm`, or it is too short.
     pub shm: Option<IndexHead>,
     /// The locks, as far as seen.
@@ -163,6 +170,8 @@ pub struct Inspection {
     pub index: Result<IndexCheck, NotCompared>,
     /// The frames up to `nBackfill` compared with the database, or why they were not compared.
     pub backfill: Result<Copied, NotCompared>,
+    /// The frames of the generation before the current one compared with the database, or why they were not compared.
+    pub stale: Result<StaleInDatabase, NotCompared>,
     /// What the checkpoint is doing. `None`: the `-wal` was not looked at.
     pub checkpoint: Option<CheckpointFacts>,
     /// Whether there is a `-journal` with content beside the database.

@@ -9,23 +9,32 @@ use std::num::NonZeroUsize;
 mod backfill;
 mod behind;
 pub mod checkpoint;
+mod collected;
 mod head;
 mod index;
 mod inspection;
+mod later;
 pub mod marks_and_locks;
+mod one_page;
 pub mod order;
+mod page_ones;
+mod pages_there;
 mod pass;
 mod reader;
 mod reasons;
 mod seen;
+mod stale;
 
 pub use backfill::Copied;
 pub use behind::BehindBreak;
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
 pub use inspection::{Depth, HotJournal, Inspection, Origin, OriginKind, Sizes};
+pub use page_ones::{PageOnes, Schema};
+pub use pages_there::{PagesThere, SizeStated};
 pub use reasons::{NotCompared, Reasons, Why};
 pub use seen::{Bytes, DatabaseSeen, Seen, WalSeen};
+pub use stale::StaleInDatabase;
 
 use crate::wal::Frame;
 

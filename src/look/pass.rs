@@ -3,7 +3,6 @@
 use std::io;
 
 use crate::bytes::ReadAt;
-use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, parse_header};
 use crate::number::{FrameNumber, PageNumber};
@@ -12,7 +11,10 @@ use crate::wal::{Frame, Scan, WalFacts};
 
 use super::backfill::Collected;
 use super::behind::{self, BehindBreak};
+use super::collected::Pages;
 use super::index::{Comparison, IndexCheck};
+use super::page_ones::Images;
+use super::stale::Stale;
 use super::{Depth, EachFrame, NotCompared, Options, WalSeen};
 
 /// What is collected while the frames go by.
@@ -22,12 +24,16 @@ pub(super) struct Pass {
     /// `mxFrame` of a wal-index that belongs to this WAL, else 0.
     mx_frame: FrameNumber,
     index: Option<Comparison>,
+    /// The page of each valid frame.
+    pub(super) pages: Pages,
     /// What is to be held against the database, where frames are claimed to be copied.
     pub(super) claimed: Option<Collected>,
     behind: behind::Collected,
+    /// The frames of the generation before, which are to be held against the database.
+    pub(super) stale: Stale,
     pub(super) at_mx_frame: Option<FrameHeader>,
-    /// Where the latest committed image of page 1 is, and where the latest one of a transaction without a commit is.
-    page_one_at: Option<u64>,
+    /// Where the committed images of page 1 are, and where the latest one of a transaction without a commit is.
+    pub(super) page_ones: Option<Images>,
     page_one_open: Option<u64>,
 }
 
@@ -106,9 +112,11 @@ impl Pass {
         if !frame.valid {
             if let Some(header) = self.header {
                 self.behind.take(frame, header.salts);
+                self.stale.take(frame, header.salts);
             }
             return;
         }
+        self.pages.take(frame);
         if let Some(index) = &mut self.index {
             index.take(frame);
         }
@@ -116,19 +124,14 @@ impl Pass {
             claimed.take(frame);
         }
         if frame.header.page == PageNumber(1) {
-            self.page_one_open = Some(frame.offset);
+            self.page_one_open = Some(frame.offset.saturating_add(FRAME_HEADER_SIZE as u64));
         }
         if frame.header.is_commit() {
-            self.page_one_at = self.page_one_open.take().or(self.page_one_at);
+            self.stale.take_commit(frame);
+            if let Some(latest) = self.page_one_open.take() {
+                self.page_ones = Some(Images { first: self.page_ones.map_or(latest, |images| images.first), latest });
+            }
         }
-    }
-
-    /// The header in the latest committed image of page 1.
-    pub(super) fn page_one(&self, wal: &WalSeen) -> io::Result<Option<DatabaseHead>> {
-        let (WalSeen::Whole(wal), Some(at)) = (wal, self.page_one_at) else { return Ok(None) };
-        let mut head = [0; db::HEADER_SIZE];
-        let got = wal.read_at(&mut head, at.saturating_add(FRAME_HEADER_SIZE as u64))?;
-        Ok(db::parse_head(head.get(..got).unwrap_or_default()).ok())
     }
 
     /// The commits behind the break of the chain.

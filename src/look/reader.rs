@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bytes::ReadAt;
 use crate::evidence::LocksView;
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
@@ -10,9 +11,15 @@ use crate::number::FrameNumber;
 use crate::wal::WalFacts;
 
 use super::backfill::{self, Copied};
+use super::checkpoint::CheckpointFacts;
 use super::head;
+use super::inspection::HotJournal;
+use super::later::Later;
 use super::marks_and_locks::{self, of_one_kind};
+use super::page_ones::{self, PageOnes};
+use super::pages_there::{self, File, PagesThere};
 use super::pass::{Pass, wal_header};
+use super::stale::StaleInDatabase;
 use super::{
     DatabaseSeen, Depth, EachFrame, Inspection, NotCompared, Options, Reasons, Seen, Sizes, WalSeen, Why, checkpoint,
     order,
@@ -23,8 +30,9 @@ struct Looking<'a, 'o, 'e> {
     seen: &'a dyn Seen,
     options: &'a Options<'o>,
     each: Option<EachFrame<'e>>,
-    /// The head of the `-shm` before the database was read.
+    /// The head of the `-shm` and the header of the `-wal` before the database was read.
     first: Option<IndexHead>,
+    first_header: Option<WalHeader>,
     database: DatabaseSeen,
     database_head: Result<Option<DatabaseHead>, ParseError>,
     /// The head of the `-shm` that was read before the locks, the locks, and the head that was read after them.
@@ -35,7 +43,8 @@ struct Looking<'a, 'o, 'e> {
     pass: Pass,
     facts: Option<WalFacts>,
     backfill: Result<Copied, NotCompared>,
-    wal_page_one: Option<DatabaseHead>,
+    page_ones: Result<PageOnes, NotCompared>,
+    stale: Result<StaleInDatabase, NotCompared>,
     last: Option<IndexHead>,
     last_header: Option<WalHeader>,
     shm_fault: Option<ParseError>,
@@ -51,6 +60,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         options,
         each,
         first: None,
+        first_header: None,
         database: DatabaseSeen::NotSeen,
         database_head: Ok(None),
         index: None,
@@ -60,7 +70,8 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         pass: Pass::default(),
         facts: None,
         backfill: Err(NotCompared::NotAsked),
-        wal_page_one: None,
+        page_ones: Err(NotCompared::NotAsked),
+        stale: Err(NotCompared::NotAsked),
         last: None,
         last_header: None,
         shm_fault: None,
@@ -77,6 +88,9 @@ impl order::Steps for Looking<'_, '_, '_> {
 
     fn before(&mut self) -> io::Result<()> {
         self.first = self.head()?;
+        if self.cross_checked() {
+            self.first_header = wal_header(&self.seen.wal()?)?;
+        }
         Ok(())
     }
 
@@ -122,15 +136,17 @@ impl order::Steps for Looking<'_, '_, '_> {
             Some(facts) => backfill::claim(header, facts, self.claimed(), in_use(self.locks.as_ref())),
             None => Err(NotCompared::WalNotSeen),
         };
+        let latest = self.pass.pages.index_if(claim.is_ok());
         self.backfill = match (claim, &self.wal, self.pass.claimed.as_mut(), self.database.bytes()) {
             (Err(reason), ..) => Err(reason),
             (Ok(claim), WalSeen::Whole(bytes), Some(collected), Some(database)) => {
-                Ok(backfill::compare(&claim, collected, bytes.as_ref(), database)?)
+                Ok(backfill::compare(&claim, collected, latest, bytes.as_ref(), database)?)
             }
             (Ok(_), WalSeen::Whole(_), ..) => Err(NotCompared::NoDatabase),
             (Ok(_), ..) => Err(NotCompared::PagesLeftOut),
         };
-        self.wal_page_one = self.pass.page_one(&self.wal)?;
+        self.page_ones = self.compare_page_ones()?;
+        self.stale = self.compare_stale()?;
         Ok(())
     }
 
@@ -138,11 +154,7 @@ impl order::Steps for Looking<'_, '_, '_> {
         if self.cross_checked() {
             let later = self.seen.wal()?;
             self.last_header = wal_header(&later)?;
-            if let (Ok(copied), WalSeen::Whole(bytes), Some(facts), Some(collected)) =
-                (&mut self.backfill, &later, &self.facts, self.pass.claimed.as_mut())
-            {
-                backfill::forgive(copied, collected, bytes.as_ref(), facts)?;
-            }
+            self.forgive(&later)?;
         }
         self.last = self.head()?;
         if self.cross_checked() {
@@ -175,6 +187,53 @@ impl Looking<'_, '_, '_> {
         Ok(parsed.ok())
     }
 
+    /// Holds the images of page 1 in the WAL against page 1 of the database.
+    fn compare_page_ones(&self) -> io::Result<Result<PageOnes, NotCompared>> {
+        let wal = match whole(&self.wal) {
+            Ok(wal) => wal,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Some(images) = self.pass.page_ones else { return Ok(Err(NotCompared::NoPageOne)) };
+        let database = self.database.bytes().map(|(bytes, _)| bytes);
+        let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
+        Ok(page_ones::compare(images, wal, database, head)?.ok_or(NotCompared::NoPageOne))
+    }
+
+    /// Holds the frames of the generation before against the database.
+    fn compare_stale(&mut self) -> io::Result<Result<StaleInDatabase, NotCompared>> {
+        let wal = match whole(&self.wal) {
+            Ok(wal) => wal,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Some(page_size) = self.facts.as_ref().and_then(WalFacts::page_size) else {
+            return Ok(Err(NotCompared::WalHeaderUnusable));
+        };
+        let Some(database) = self.database.bytes().filter(|(bytes, _)| !bytes.is_empty()) else {
+            return Ok(Err(NotCompared::NoDatabase));
+        };
+        match self.database_head {
+            Ok(Some(DatabaseHead::Plain(header))) if header.page_size != page_size.bytes() => {
+                Ok(Err(NotCompared::PageSizesDiffer))
+            }
+            _ => self.pass.stale.compare(page_size, &mut self.pass.pages, wal, database),
+        }
+    }
+
+    /// Takes back what frames explain that were added to the WAL since it was read.
+    fn forgive(&mut self, later: &WalSeen) -> io::Result<()> {
+        let differs = self.backfill.as_ref().is_ok_and(|copied| copied.missing > 0)
+            || self.stale.as_ref().is_ok_and(|stale| stale.missing > 0);
+        let (true, WalSeen::Whole(bytes), Some(facts)) = (differs, later, &self.facts) else { return Ok(()) };
+        let later = Later::read(bytes.as_ref(), facts)?;
+        if let (Ok(copied), Some(collected)) = (&mut self.backfill, self.pass.claimed.as_mut()) {
+            backfill::forgive(copied, collected, self.pass.pages.index(), &later);
+        }
+        if let Ok(stale) = &mut self.stale {
+            self.pass.stale.forgive(stale, &later);
+        }
+        Ok(())
+    }
+
     /// `nBackfill`, read before the database.
     fn claimed(&self) -> FrameNumber {
         self.first.as_ref().and_then(|head| self.seen.backfilled_before_database(head)).unwrap_or(FrameNumber::NONE)
@@ -182,20 +241,30 @@ impl Looking<'_, '_, '_> {
 
     fn conclude(mut self) -> io::Result<Inspection> {
         let (first, last) = (self.first.as_ref(), self.last.as_ref());
+        let mx_frame_after = last.and_then(IndexHead::trusted).map(|header| header.mx_frame);
         // Each look is compared with the look before it. A recovery sets `iChange` to 0, and the counter may pass the
         // value of the first look again.
         let index = self.index.as_ref();
         let one_kind = of_one_kind(first, index) && of_one_kind(index, last);
         let stood_still = one_kind || (first == index && index == last);
-        let header_stayed = self.pass.header == self.last_header;
+        let header_stayed = self.first_header == self.pass.header && self.pass.header == self.last_header;
         let (changed, settled) = if self.cross_checked() {
             let changed = self.replaced || !self.use_stayed || !header_stayed || !stood_still;
             (changed, self.seen.may_be_settled() && !changed && one_kind)
         } else {
             (self.replaced, false)
         };
+        let apart = if self.replaced { NotCompared::Replaced } else { NotCompared::Changed };
         if !settled && self.backfill.is_ok() {
-            self.backfill = Err(if self.replaced { NotCompared::Replaced } else { NotCompared::Changed });
+            self.backfill = Err(apart);
+        }
+        let hot_journal = self.seen.hot_journal();
+        // Without a -shm nothing is called settled, but the files can be of one time all the same.
+        let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
+        let pages = if of_one_time { self.pages_there(hot_journal == HotJournal::Waits) } else { Err(apart) };
+        let wal_page_one = self.page_ones.as_ref().ok().map(|page_ones| page_ones.latest).filter(|_| header_stayed);
+        if self.cross_checked() && !of_one_time {
+            (self.page_ones, self.stale) = (self.page_ones.and(Err(apart)), self.stale.and(Err(apart)));
         }
         let index = match (self.cross_checked(), self.replaced) {
             (false, _) => Err(NotCompared::NotAsked),
@@ -207,7 +276,11 @@ impl Looking<'_, '_, '_> {
         let shm = settled_head(self.index, self.last, self.facts.as_ref());
         let locks = self.locks;
         let of_look = |wal| checkpoint::of_look(wal, shm.as_ref(), locks.as_ref(), self.replaced);
-        let checkpoint = self.facts.as_ref().map(of_look);
+        // Committed frames of the header's own generation are not those that were compared.
+        let begun = self.facts.as_ref().is_some_and(|facts| facts.frames.committed > 0);
+        let found_copied =
+            self.stale.as_ref().ok().filter(|stale| !begun && stale.missing == 0).map(|stale| stale.pages);
+        let checkpoint = self.facts.as_ref().map(of_look).map(|facts| CheckpointFacts { found_copied, ..facts });
         let (database_size, wal_size) = (
             self.database.bytes().filter(|(_, whole)| *whole).map(|(bytes, _)| bytes.len()),
             match &self.wal {
@@ -226,21 +299,35 @@ impl Looking<'_, '_, '_> {
             database_size,
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
-            wal_page_one: self.wal_page_one.filter(|_| header_stayed),
             behind_break,
+            wal_page_one,
+            page_ones: self.page_ones,
+            pages,
             shm,
             locks,
             settled,
             changed,
             replaced: self.replaced,
-            mx_frame_after: last.and_then(IndexHead::trusted).map(|header| header.mx_frame),
+            mx_frame_after,
             at_mx_frame: self.pass.at_mx_frame,
             index,
             backfill: self.backfill,
+            stale: self.stale,
             checkpoint,
-            hot_journal: self.seen.hot_journal(),
+            hot_journal,
             surroundings: None,
         })
+    }
+
+    /// Whether each page of the database is in one of the two files.
+    fn pages_there(&mut self, journal_waits: bool) -> Result<PagesThere, NotCompared> {
+        let wal = self.facts.as_ref().ok_or(NotCompared::WalNotSeen)?;
+        if wal.last_commit.is_some() {
+            whole(&self.wal)?;
+        }
+        let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
+        let size = self.database.bytes().filter(|(_, whole)| *whole).map(|(bytes, _)| bytes.len());
+        pages_there::look(wal, &mut self.pass.pages, &File { head, size, journal_waits })
     }
 
     /// Why files and locks were not seen: the reason of the source, or that a file was too short.
@@ -256,6 +343,16 @@ impl Looking<'_, '_, '_> {
             reasons.locks = Some(Why::Recorded(unknown.to_owned()));
         }
         reasons
+    }
+}
+
+/// The `-wal`, if all of it was seen.
+fn whole(wal: &WalSeen) -> Result<&dyn ReadAt, NotCompared> {
+    match wal {
+        WalSeen::Whole(bytes) => Ok(bytes.as_ref()),
+        WalSeen::Headers { .. } => Err(NotCompared::PagesLeftOut),
+        WalSeen::Absent => Err(NotCompared::NoFrames),
+        WalSeen::NotSeen => Err(NotCompared::WalNotSeen),
     }
 }
 

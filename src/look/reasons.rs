@@ -59,6 +59,16 @@ pub enum NotCompared {
     NoIndex,
     /// The header of the WAL cannot be used.
     WalHeaderUnusable,
+    /// The WAL has another page size than the database.
+    PageSizesDiffer,
+    /// Nothing states how many pages the database has.
+    SizeNotStated,
+    /// No committed frame holds page 1.
+    NoPageOne,
+    /// The WAL has no committed frames of the generation before that follow one another.
+    NoFramesOfGenerationBefore,
+    /// Each page of the generation before was written again, or is beyond the size of the database.
+    AllWrittenAgain,
     /// The wal-index belongs to another generation of the WAL.
     OtherGeneration,
     /// `nBackfill` is 0.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::words::{count, many, one_or};
 use crate::finding::checks::{Check, CheckName, CheckResult, LeftOut, NotChecked};
 use crate::format::db::DatabaseHead;
-use crate::look::{HotJournal, Inspection};
+use crate::look::{HotJournal, Inspection, NotCompared};
 
 /// The numbers behind a check, or why it was not made.
 #[must_use]
@@ -23,6 +23,7 @@ pub fn numbers(check: &Check, inspection: &Inspection) -> String {
         CheckName::DatabaseHeader => database(inspection),
         CheckName::WalAgainstDatabase => wal_against_database(inspection),
         CheckName::BackfilledInDatabase => backfilled(inspection),
+        CheckName::StaleInDatabase => stale(inspection),
         CheckName::Journal => match inspection.hot_journal {
             HotJournal::Waits => Some("with content".to_owned()),
             HotJournal::None => Some("none with content".to_owned()),
@@ -76,6 +77,7 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
         Some(format!("the -shm ({} of {})", many(index.blocks, "block"), many(index.compared, "frame")))
     };
     let copied = || Some(many(inspection.backfill.as_ref().ok()?.pages, "page") + " that count as copied");
+    let before = || Some(many(inspection.stale.as_ref().ok()?.pages, "page") + " of the generation before");
     let word = |name, word: &str| made(name).then(|| word.to_owned());
     let all = [
         frames()
@@ -85,6 +87,7 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
         word(CheckName::DatabaseHeader, "the header of the database"),
         word(CheckName::WalAgainstDatabase, "whether the -wal fits the database"),
         copied().filter(|_| made(CheckName::BackfilledInDatabase)),
+        before().filter(|_| made(CheckName::StaleInDatabase)),
         word(CheckName::Journal, "whether a -journal waits"),
     ];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -104,6 +107,13 @@ pub fn left_out(all: &[LeftOut]) -> String {
                 CheckName::ShmHash => skipped(CheckName::ShmHeaders),
                 CheckName::BackfilledInDatabase => {
                     skipped(CheckName::ShmHeaders) || skipped(CheckName::ShmHash) || skipped(CheckName::WalFrames)
+                }
+                CheckName::StaleInDatabase => {
+                    let nothing = matches!(
+                        why,
+                        NotChecked::NotCompared(NotCompared::NoFramesOfGenerationBefore | NotCompared::AllWrittenAgain)
+                    );
+                    nothing || skipped(CheckName::WalFrames) || skipped(CheckName::DatabaseHeader)
                 }
                 _ => false,
             };
@@ -127,6 +137,7 @@ fn subject(name: CheckName) -> &'static str {
         CheckName::DatabaseHeader => "the database",
         CheckName::WalAgainstDatabase => "whether the -wal fits the database",
         CheckName::BackfilledInDatabase => "pages that count as copied",
+        CheckName::StaleInDatabase => "frames of the generation before",
         CheckName::Journal => "the -journal",
     }
 }
@@ -238,7 +249,17 @@ fn database(inspection: &Inspection) -> Option<String> {
 }
 
 fn wal_against_database(inspection: &Inspection) -> Option<String> {
+    let pages = inspection.pages.as_ref().ok().map(|pages| match pages.missing {
+        0 => format!("all {} are there", many(pages.database_pages, "page")),
+        missing => format!("{} of {} are nowhere", count(missing), many(pages.database_pages, "page")),
+    });
+    let told = [page_ones(inspection), pages];
+    Some(told.into_iter().flatten().collect::<Vec<String>>().join(", "))
+}
+
+fn page_ones(inspection: &Inspection) -> Option<String> {
     let Some(DatabaseHead::Plain(header)) = &inspection.database else { return None };
+    inspection.wal.as_ref().filter(|wal| wal.frames.committed > 0)?;
     let one = match &inspection.wal_page_one {
         Some(DatabaseHead::Plain(one)) => {
             let [database, wal] = [header.change_counter, one.change_counter].map(count);
@@ -249,6 +270,15 @@ fn wal_against_database(inspection: &Inspection) -> Option<String> {
     };
     let of_wal = inspection.wal.as_ref()?.page_size().map_or(0, u32::from);
     Some(format!("page size {} and {of_wal}, {one}", header.page_size))
+}
+
+fn stale(inspection: &Inspection) -> Option<String> {
+    let stale = inspection.stale.as_ref().ok()?;
+    Some(format!(
+        "{} of the generation before compared, {} not in the database",
+        many(stale.pages, "page"),
+        count(stale.missing)
+    ))
 }
 
 fn backfilled(inspection: &Inspection) -> Option<String> {

@@ -31,6 +31,8 @@ pub enum Sentence {
     OtherVersion,
     /// The WAL has just started over.
     Restarted,
+    /// The WAL has just started over, and frames of the generation before are not in the database.
+    RestartedNotCopied,
     /// A commit is in the WAL that the wal-index does not show.
     CommitNotShown,
     /// The WAL has frames, but no commit.
@@ -99,7 +101,7 @@ pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> 
                 Some(_) if against_restart.is_empty() => Sentence::WaitCheckpointCopies,
                 Some(_) => Sentence::WaitCannotRestart,
             },
-            state => nothing_committed(state, wal),
+            state => nothing_committed(state, wal, beside),
         },
         Basis::AtRest { seen, .. } => match facts.state {
             CheckpointState::Complete => Sentence::RestCopied,
@@ -107,16 +109,18 @@ pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> 
             CheckpointState::Pending if facts.backfilled > 0 => Sentence::RestSomeWait,
             CheckpointState::Pending if *seen => Sentence::RestNextReadsThem,
             CheckpointState::Pending => Sentence::RestAsFarAsSeen,
-            state => nothing_committed(state, wal),
+            state => nothing_committed(state, wal, beside),
         },
     }
 }
 
-fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
+fn nothing_committed(state: CheckpointState, wal: &WalFacts, beside: &[Finding]) -> Sentence {
+    let not_copied = beside.iter().any(|finding| matches!(finding.found, Found::StaleFramesNotInDatabase { .. }));
     match wal.end_reason {
         EndReason::NoFile => Sentence::NoWal,
         EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => Sentence::HeaderUnusable,
         EndReason::UnsupportedVersion => Sentence::OtherVersion,
+        _ if state == CheckpointState::Restarted && not_copied => Sentence::RestartedNotCopied,
         _ if state == CheckpointState::Restarted => Sentence::Restarted,
         _ if wal.frames.committed > 0 => Sentence::CommitNotShown,
         _ if wal.frames.uncommitted > 0 => Sentence::NoCommit,
@@ -159,8 +163,20 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
                 .to_owned()
         }
         Sentence::Restarted => {
-            "The WAL was restarted and nothing is committed in the new generation yet: what its old frames hold is in \
-             the database. Nothing to do."
+            let compared = match facts.found_copied {
+                Some(pages) => {
+                    format!("{} of them {} compared", many(pages, "page"), one_or(pages, "was", "were"))
+                }
+                None => "SQLite restarts it only then".to_owned(),
+            };
+            format!(
+                "The WAL was restarted and nothing is committed in the new generation yet: what its old frames hold is in \
+                 the database ({compared}). Nothing to do."
+            )
+        }
+        Sentence::RestartedNotCopied => {
+            "The WAL was restarted and nothing is committed in the new generation yet, but frames of the generation before \
+             are not in the database: the finding says what that can be. Copy the files before anything opens them."
                 .to_owned()
         }
         Sentence::CommitNotShown => format!(
@@ -513,7 +529,8 @@ fn held_by(blockers: &[Blocker]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
+/// The holders of locks, by name.
+pub(super) fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
     let names: Vec<String> = holders.map(name).collect();
     if names.is_empty() { "somebody not visible from here".to_owned() } else { names.join(" and ") }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
-use super::words::{self, Names, all, count, many, one_or};
-use super::{identity, rescue, sides, unseen};
+use super::words::{self, Names, count, many, one_or};
+use super::{identity, pair, rescue, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
@@ -136,10 +136,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The name leads to {leads_to}, and -wal and -shm lie beside that. Another container may resolve the same name to another place.").into(),
             "Give every container the folder that the link leads to, and compare them.",
         ),
-        Found::DatabaseTooShort { size, expected, database_pages, mx_frame } => (
-            format!("{}, which makes {} or {}; the database has {}.", all(mx_frame.count(), "frame", "counts as copied", "count as copied"), many(*database_pages, "page"), many(*expected, "byte"), many(*size, "byte")).into(),
-            "The database was cut off or replaced. Keep it with its -wal, and restore from a backup beside, not over, them.",
-        ),
+        Found::DatabaseTooShort { .. } => pair::pages_nowhere(finding),
         Found::DatabaseWal2 { .. } => (
             "Bytes 18 and 19 of the database say 3: wal2, a format of its own with two WAL files. What is said here about the WAL does not hold for it.".into(),
             "Use the tools of the SQLite branch that wrote it.",
@@ -259,6 +256,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             )
         }
         Found::SplitBrain { split } => split_index(split),
+        Found::StaleFramesNotInDatabase { compared, missing, .. } => pair::stale(*compared, *missing),
         Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
@@ -306,16 +304,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 "PRAGMA wal_checkpoint(TRUNCATE) empties it when no reader is in the way; PRAGMA journal_size_limit keeps it small from then on.",
             )
         }
-        Found::WalOfOtherDatabase { database_change_counter, wal_change_counter } => {
-            let here = match wal_change_counter {
-                None => "the database is plain, and the WAL's page 1 has no SQLite header".to_owned(),
-                Some(counter) => format!("the database's change counter is {}, and the WAL's latest page 1 has {}, which is older", count(*database_change_counter), count(*counter)),
-            };
-            (
-                format!("A WAL carries no mark of its database, but here {here}. SQLite replays it all the same.").into(),
-                "Find out whether the database or the -wal was restored, replaced or copied alone. Keep both before anything opens them.",
-            )
-        }
+        Found::WalOfOtherDatabase { .. } => pair::other_database(finding),
         Found::WalTruncated { mx_frame, backfilled, needed, found, committed, has_header } => {
             let counted = u64::from(*mx_frame);
             let first_lost = (*committed).max(backfilled.count()) + 1;

@@ -10,6 +10,7 @@ pub mod identity;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
+mod pair;
 #[cfg(feature = "capture")]
 mod pairing;
 #[cfg(feature = "capture")]

@@ -72,6 +72,15 @@ pub(super) const ONE_FOLDER: &str = copy_first!(
      that holds the database, with everything in it, from one place into every container; never mount or link a -shm by \
      itself."
 );
+/// The database was overwritten or cut off in place while processes have it open.
+pub(super) const OVERWRITTEN: &str = concat!(
+    copy_first!(
+        "Run no checkpoint: it mixes the two files. A process may still have pages in memory that are in no file: dump \
+         through its own connection what it can read, into another file. Then stop the processes, and restore into a \
+         folder of its own."
+    ),
+    " Never copy a backup over a database that is in use."
+);
 /// The sides of a verdict have two wal-indexes: one database has two, or the sides have files of their own.
 #[cfg(feature = "capture")]
 pub(super) const MOUNT_THE_FOLDER: &str = copy_first!(

@@ -46,6 +46,9 @@ impl Default for Rows {
 }
 
 impl FrameIndex {
+    /// The index of no frames.
+    pub(crate) const NONE: &Self = &Self(Rows::Sorted(Vec::new()));
+
     /// Makes the index from the page of each frame, frame 1 first. Frames after number 2^32 - 1, which SQLite does not
     /// read, are left out.
     ///

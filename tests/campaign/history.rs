@@ -214,11 +214,16 @@ impl<'a> History<'a> {
             padded: self.padded,
         };
         known.check(&look, self.tally);
-        if look.index_compared {
-            self.tally.count("wal-index held against the WAL");
-        }
-        if look.backfill_compared {
-            self.tally.count("copied frames held against the database");
+        for (compared, what) in [
+            (look.index_compared, "wal-index held against the WAL"),
+            (look.backfill_compared, "copied frames held against the database"),
+            (look.pages_looked_for, "each page looked for in both files"),
+            (look.page_ones_compared, "page 1 held against the WAL"),
+            (look.stale_compared, "frames of the generation before held against the database"),
+        ] {
+            if compared {
+                self.tally.count(what);
+            }
         }
         if look.wal.frames.uncommitted > 0 {
             self.tally.count("uncommitted frames");

@@ -27,6 +27,12 @@ pub struct Look {
     pub index_compared: bool,
     /// The frames that are said to be copied were held against the database.
     pub backfill_compared: bool,
+    /// Each page was looked for in both files.
+    pub pages_looked_for: bool,
+    /// Page 1 of the database was held against those in the WAL.
+    pub page_ones_compared: bool,
+    /// The frames of the generation before were held against the database.
+    pub stale_compared: bool,
 }
 
 impl Look {
@@ -47,6 +53,9 @@ impl Look {
             findings: found,
             index_compared: seen.index.is_ok(),
             backfill_compared: seen.backfill.is_ok_and(|backfill| backfill.pages > 0),
+            pages_looked_for: seen.pages.is_ok(),
+            page_ones_compared: seen.page_ones.is_ok(),
+            stale_compared: seen.stale.is_ok(),
         }
     }
 

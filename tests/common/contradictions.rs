@@ -21,6 +21,7 @@ pub const PROMISES_FRAMES: &[Sentence] = &[
 /// to another database, nobody reads them, or a checkpoint would destroy what is left.
 pub const NO_PROMISE: &[Code] = &[
     Code::BackfillNotInDatabase,
+    Code::DatabaseTooShort,
     Code::DatabaseWal2,
     Code::FilesReplaced,
     Code::PageSizeDiffers,
@@ -54,7 +55,7 @@ pub const ALL_IS_WELL: &[Sentence] = &[
 ];
 
 /// Beside one of these findings no sentence may say that all is well. A promise about frames is right.
-pub const NOT_WELL: &[Code] = &[Code::DatabaseTooShort, Code::HotJournal];
+pub const NOT_WELL: &[Code] = &[Code::HotJournal, Code::StaleFramesNotInDatabase];
 
 /// Beside one of these findings every sentence may stand.
 pub const NO_CONTRADICTION: &[Code] = &[

@@ -9,7 +9,7 @@ use walscope::look::{Bytes, HotJournal, Inspection, Options, inspect};
 use walscope::report::finding::FindingDocument;
 
 use crate::common::synthetic::{Shm, WalWriter, sum};
-use crate::world::{World, at_rest, healthy, open, page_one, with_page_one, writing};
+use crate::world::{SALTS, World, at_rest, healthy, open, page_one, with_page_one, writing};
 
 /// The world of one fault.
 fn changed(change: impl FnOnce(&mut World)) -> World {
@@ -27,6 +27,14 @@ fn slot(page: usize) -> usize {
     16384 + page * 383 % 8192 * 2
 }
 
+/// The next generation has begun with one frame of page 2, which took the place of frame 1; all frames before were copied.
+fn restarted(world: &mut World) {
+    world.database()[512..1024].fill(9);
+    world.wal().set_salts([SALTS[0] + 1, 99]);
+    world.wal().frame_at(1, 2, 4, 12);
+    world.shm = None;
+}
+
 /// A code, how grave it is in use, and a world that raises it.
 pub fn cases() -> Vec<(&'static str, Severity, World)> {
     use Severity::{Error, Info, Notice, Warning};
@@ -38,18 +46,9 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             "database_too_short",
             Error,
             changed(|world| {
-                world.wal().frame(3, 5, 7);
-                world.database()[512..1024].fill(9);
-                world.database()[1024..1536].fill(7);
-                world.reindex(|shm| {
-                    *shm = Shm {
-                        mx_frame: 5,
-                        database_pages: 5,
-                        backfilled: 5,
-                        pages: vec![1, 2, 3, 2, 3],
-                        ..shm.clone()
-                    };
-                });
+                // Page 4 has no frame.
+                nothing_copied(world);
+                world.database().truncate(3 * 512);
             }),
         ),
         ("database_wal2", Error, with_page_one(&page_one(3, 5, 3_053_000))),
@@ -134,8 +133,16 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             }),
         ),
         (
-            "wal_of_other_database",
+            "stale_frames_not_in_database",
             Warning,
+            changed(|world| {
+                restarted(world);
+                world.database()[1024] ^= 1;
+            }),
+        ),
+        (
+            "wal_of_other_database",
+            Error,
             changed(|world| {
                 nothing_copied(world);
                 world.database()[27] += 1;
@@ -242,7 +249,11 @@ fn frames_that_were_never_copied_are_an_error_at_rest_if_the_index_fits_the_wal(
 #[test]
 fn a_database_that_ends_too_soon_does_not_hold_what_was_copied() {
     let world = changed(|world| world.database().truncate(1024));
-    assert_eq!(world.codes(), [("backfill_not_in_database".to_owned(), Severity::Error)]);
+    let [copied, pages] = ["backfill_not_in_database", "database_too_short"];
+    assert_eq!(world.codes(), [(copied.to_owned(), Severity::Error), (pages.to_owned(), Severity::Error)]);
+    // Page 3 has a frame, page 4 has none.
+    let found = FindingDocument::from(&world.findings()[1]);
+    assert_eq!([&found.evidence["missing"], &found.evidence["first_missing"]], [1, 4]);
 }
 
 #[test]

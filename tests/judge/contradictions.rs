@@ -18,7 +18,7 @@ use walscope::sides::Part;
 
 use crate::codes::cases;
 use crate::common::contradictions::{ALL_IS_WELL, NO_CONTRADICTION, NO_PROMISE, NOT_WELL, PROMISES_FRAMES, contradict};
-use crate::world::{World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
+use crate::world::{SALTS, World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
 
 /// Contradictions that occur today. Each is a wrong answer that waits for its repair: take it off this list then.
 const TODAY: &[(Code, &[Sentence])] = &[
@@ -40,11 +40,20 @@ const TODAY: &[(Code, &[Sentence])] = &[
     (
         Code::DatabaseTooShort,
         &[
+            Sentence::BlockedByDatabaseReader,
             Sentence::CopiedCannotRestart,
             Sentence::CopiedNothingToDo,
             Sentence::CopiedReadersUnseen,
             Sentence::CopiedWriterAtWork,
+            Sentence::Interrupted,
+            Sentence::RestAsFarAsSeen,
             Sentence::RestCopied,
+            Sentence::RestInterrupted,
+            Sentence::RestNextReadsThem,
+            Sentence::RestSomeWait,
+            Sentence::WaitCannotRestart,
+            Sentence::WaitCheckpointCopies,
+            Sentence::WaitReadersUnseen,
         ],
     ),
     (
@@ -245,6 +254,14 @@ fn worlds() -> Vec<(String, World)> {
     let mut worlds: Vec<(String, World)> =
         cases().into_iter().map(|(code, _, world)| (format!("the case of {code}"), world)).collect();
     worlds.push(("healthy".to_owned(), healthy()));
+    let restart = |world: &mut World| {
+        world.database()[512..1024].fill(9);
+        world.wal().set_salts([SALTS[0] + 1, 99]);
+        world.shm = None;
+    };
+    let mut restarted = healthy();
+    restart(&mut restarted);
+    worlds.push(("restarted".to_owned(), restarted));
     for backfilled in [0, 3, 4] {
         let copied = |mut world: World| {
             world.reindex(|shm| (shm.backfilled, shm.attempted) = (backfilled, backfilled));

@@ -20,8 +20,12 @@ mod fresh;
 mod garbage;
 mod innocent;
 mod moments;
+mod pairs;
+mod pairs_at_random;
 mod schedules;
 mod sqlite;
 #[path = "../common/sqlite_child.rs"]
 mod sqlite_child;
+#[path = "../common/sqlite.rs"]
+mod statements;
 mod world;

@@ -103,6 +103,19 @@ fn another_header_of_the_wal_alone_leaves_no_claim() {
 }
 
 #[test]
+fn a_restart_between_the_size_of_the_database_and_the_wal_leaves_nothing_to_compare() {
+    // Without a -shm, as in exclusive mode, only the header of the WAL shows it.
+    let mut world = healthy();
+    world.database().truncate(1024);
+    let examined = look(Moving::new(world, Moment::Wal, |world| {
+        world.wal().set_salts([12, 99]);
+        world.wal().frame_at(1, 2, 9, 200);
+    }));
+    assert!(examined.changed && examined.pages.is_err() && examined.page_ones.is_err() && examined.stale.is_err());
+    assert_eq!(codes(&examined), []);
+}
+
+#[test]
 fn files_replaced_during_a_look_are_not_compared() {
     // The last connection closed and deleted -wal and -shm, which stand still from then on; the next changed the database.
     for at in [Moment::Wal, Moment::DatabasePage, Moment::WalAgain] {

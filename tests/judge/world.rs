@@ -174,8 +174,10 @@ pub enum Moment {
     DatabasePage,
     /// The WAL is looked at for the second time.
     WalAgain,
-    /// The WAL is looked at for the first time.
+    /// The WAL is read: its head was looked at once before.
     Wal,
+    /// The next time that the WAL is looked at.
+    NextWal,
 }
 
 impl Moving {
@@ -233,10 +235,14 @@ impl Seen for Moving {
     }
 
     fn wal(&self) -> io::Result<WalSeen> {
-        happen(&self.0, &self.1, Moment::Wal);
-        // The first call leaves an event for the second.
+        happen(&self.0, &self.1, Moment::NextWal);
+        // Each call leaves an event for the next: the first is for the head, the second for the frames.
         if let Some(event) = self.1.lock().unwrap().as_mut() {
-            event.at = if event.at == Moment::WalAgain { Moment::Wal } else { event.at };
+            event.at = match event.at {
+                Moment::WalAgain => Moment::Wal,
+                Moment::Wal => Moment::NextWal,
+                at => at,
+            };
         }
         Ok(WalSeen::Whole(self.file(|world| world.wal.as_ref().unwrap().bytes.clone(), false)))
     }

@@ -1,4 +1,4 @@
-//! The WAL compared with its database: whether they belong together, and whether what was copied is there.
+//! The WAL compared with its database: whether SQLite can use the two together, and whether what was copied is there.
 
 use super::versions;
 use crate::finding::{Finding, Found};
@@ -21,14 +21,13 @@ pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
     let committed = wal.frames.committed > 0;
     let belongs = plain
         .filter(|_| committed && !examined.changed)
-        .map(|header| [page_size_differs(header, wal), other_database(header, examined), beside_rollback(header, wal)]);
+        .map(|header| [page_size_differs(header, wal), beside_rollback(header, wal)]);
     belongs
         .into_iter()
         .flatten()
         .chain([
             without_database(examined, wal),
             not_in_database(examined),
-            too_short(examined),
             examined.checkpoint.as_ref().and_then(|checkpoint| large_little_live(wal, checkpoint)),
             plain.and_then(versions::written_in_wal_reset_range),
         ])
@@ -39,26 +38,6 @@ pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
 fn page_size_differs(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
     let of_wal = wal.page_size().filter(|size| size.bytes() != header.page_size)?;
     Some(Finding::new(Found::PageSizeDiffers { wal: of_wal.bytes(), database: header.page_size }))
-}
-
-/// What the latest page 1 in the WAL shows about the database that it belongs to.
-///
-/// The change counter of a page 1 in the WAL is at least that of the database: each writer adds 1 to the counter of the
-/// page that it read, and a checkpoint copies a page 1 of the same WAL.
-fn other_database(header: &DatabaseHeader, examined: &Inspection) -> Option<Finding> {
-    // Unless page size and change counter are equal, this can be page 1 of any database, and nothing else is compared.
-    let wal_change_counter = match examined.wal_page_one.as_ref()? {
-        DatabaseHead::Opaque | DatabaseHead::Empty => None,
-        DatabaseHead::Plain(one) => {
-            let behind = header.change_counter.wrapping_sub(one.change_counter);
-            if behind == 0 || behind > u32::MAX / 2 {
-                return None;
-            }
-            Some(one.change_counter)
-        }
-    };
-    let database_change_counter = header.change_counter;
-    Some(Finding::new(Found::WalOfOtherDatabase { database_change_counter, wal_change_counter }))
 }
 
 fn beside_rollback(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
@@ -88,19 +67,6 @@ fn not_in_database(examined: &Inspection) -> Option<Finding> {
         pages: copied.listed.clone(),
         in_use: examined.in_use(),
     }))
-}
-
-/// After everything is copied, the checkpoint has set the size of the file.
-fn too_short(examined: &Inspection) -> Option<Finding> {
-    let (size, wal) = (examined.database_size?, examined.wal.as_ref()?);
-    let (copied, header) = (examined.backfill.as_ref().ok()?, examined.trusted()?);
-    let expected = u64::from(header.database_pages) * u64::from(wal.page_size()?);
-    // A longer file is normal: SQLITE_FCNTL_CHUNK_SIZE rounds up.
-    if copied.up_to != header.mx_frame || examined.mx_frame_after != Some(header.mx_frame) || size >= expected {
-        return None;
-    }
-    let (database_pages, mx_frame) = (header.database_pages, header.mx_frame);
-    Some(Finding::new(Found::DatabaseTooShort { size, expected, database_pages, mx_frame }))
 }
 
 fn large_little_live(wal: &WalFacts, checkpoint: &CheckpointFacts) -> Option<Finding> {

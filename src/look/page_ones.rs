@@ -1,0 +1,90 @@
+//! Page 1 of the database and the images of page 1 in the WAL. A WAL has no mark of its database; their counters tell.
+//!
+//! folklore: a writer adds 1 to the change counter of the page 1 that it has read, and writes page 1 with each
+//! transaction that changes the schema or the size. So within one generation the counter of page 1 in the WAL never
+//! falls, its first image has at most one more than the database had, and the database never has more than the latest.
+//! In WAL mode a connection writes the same counter again and again, so equal counters show little. The schema cookie
+//! never falls either, unless somebody sets it (`PRAGMA schema_version`) or writes pages (`sqlite_dbpage`). Held by
+//! `random_histories_with_kills_fit_their_wal`.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::db::{self, DatabaseHead};
+use crate::format::schema::schema_rows;
+use crate::number::PageSize;
+
+/// Whether two pages with one schema cookie have the same schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Schema {
+    /// They have.
+    Same,
+    /// They have not. It is written with every change, so the two are not of one history.
+    Differs,
+    /// Not known: the cookies differ, or the rows are not all on page 1.
+    NotKnown,
+}
+
+/// The images of page 1 in the WAL, compared with page 1 of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageOnes {
+    /// The header in the first committed image in the WAL.
+    pub first: DatabaseHead,
+    /// The header in the latest committed image in the WAL.
+    pub latest: DatabaseHead,
+    /// The schema of the database, and that of the latest image.
+    pub schema: Schema,
+}
+
+/// Where the images of page 1 are in the WAL, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Images {
+    pub(super) first: u64,
+    pub(super) latest: u64,
+}
+
+/// Reads the images. `database` is the file, and `head` its header when it was read before the WAL.
+pub(super) fn compare(
+    images: Images,
+    wal: &dyn ReadAt,
+    database: Option<&dyn ReadAt>,
+    head: Option<&DatabaseHead>,
+) -> io::Result<Option<PageOnes>> {
+    let (Some(first), Some(latest)) = (head_at(wal, images.first)?, head_at(wal, images.latest)?) else {
+        return Ok(None);
+    };
+    let schema = match (database, head, &latest) {
+        (Some(database), Some(DatabaseHead::Plain(of_database)), DatabaseHead::Plain(of_wal))
+            if of_database.schema_cookie == of_wal.schema_cookie && of_database.page_size == of_wal.page_size =>
+        {
+            let size = PageSize::new(of_wal.page_size).map_or(0, PageSize::to_usize);
+            let (there, here) = (page_at(database, 0, size)?, page_at(wal, images.latest, size)?);
+            // A checkpoint may have written page 1 since its header was read.
+            let stayed = db::parse_head(there.get(..db::HEADER_SIZE).unwrap_or_default()).ok().as_ref() == head;
+            match (
+                stayed && there.len() == size && here.len() == size,
+                schema_rows(&there, of_database),
+                schema_rows(&here, of_wal),
+            ) {
+                (true, Some(there), Some(here)) if there == here => Schema::Same,
+                (true, Some(_), Some(_)) => Schema::Differs,
+                _ => Schema::NotKnown,
+            }
+        }
+        _ => Schema::NotKnown,
+    };
+    Ok(Some(PageOnes { first, latest, schema }))
+}
+
+fn head_at(bytes: &dyn ReadAt, at: u64) -> io::Result<Option<DatabaseHead>> {
+    Ok(db::parse_head(&page_at(bytes, at, db::HEADER_SIZE)?).ok())
+}
+
+fn page_at(bytes: &dyn ReadAt, at: u64, size: usize) -> io::Result<Vec<u8>> {
+    let mut page = vec![0; size];
+    let got = bytes.read_at(&mut page, at)?;
+    page.truncate(got);
+    Ok(page)
+}

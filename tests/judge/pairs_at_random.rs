@@ -1,0 +1,309 @@
+//! Whether a `-wal` belongs to its database, asked of random histories: of healthy ones, whose processes are killed at any
+//! moment, nothing is said; of copies of two moments it is counted how many are found.
+//!
+//! ```sh
+//! WALSCOPE_PAIRS=150 cargo test --release --test judge pairs_at_random -- --nocapture
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use walscope::finding::{Code, Finding, Severity, findings};
+use walscope::look::{Bytes, Inspection, Options, inspect};
+
+use crate::common::random::Random;
+
+/// Histories of each kind in a plain test run.
+const HISTORIES: u64 = 12;
+const VARIABLE: &str = "WALSCOPE_TEST_PAIR";
+
+/// A process with a connection that does random work: by steps, or until it is killed.
+struct Worker {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(path: &Path, seed: u64, synchronous: u64) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(crate::common::only_test(module_path!(), "works_at_random"))
+            .arg("--ignored")
+            .env(VARIABLE, format!("{seed} {synchronous} {}", path.display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, to, from }
+    }
+
+    /// Lets it do this many statements, and waits for the last of them.
+    fn steps(&mut self, count: u64) {
+        writeln!(self.to, "{count}").unwrap();
+        self.wait(count);
+    }
+
+    /// Lets it work on and on, and waits for this many statements.
+    fn run(&mut self, count: u64) {
+        writeln!(self.to, "{}", u64::MAX).unwrap();
+        self.wait(count);
+    }
+
+    fn wait(&mut self, count: u64) {
+        let mut line = String::new();
+        for _ in 0..count {
+            line.clear();
+            // libtest writes `test name ... ` without a newline before the first answer.
+            while !line.trim_end().ends_with("step") {
+                line.clear();
+                assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the worker has ended");
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The worker's part.
+#[test]
+#[ignore = "a process that other tests start"]
+fn works_at_random() {
+    let Ok(told) = std::env::var(VARIABLE) else { return };
+    let mut words = told.splitn(3, ' ');
+    let mut word = || words.next().unwrap().to_owned();
+    let (seed, synchronous, path) = (word().parse().unwrap(), word(), word());
+    let (mut random, mut number, mut db) = (Random(seed), 0, None);
+    for line in std::io::stdin().lines() {
+        for _ in 0..line.unwrap().parse::<u64>().unwrap() {
+            number += 1;
+            // Others are in the way now and then: that ends a statement, and sometimes a transaction.
+            let _ = one(&mut db, &path, &synchronous, &mut random, (seed, number));
+            println!("step");
+        }
+    }
+}
+
+fn one(
+    db: &mut Option<Connection>,
+    path: &str,
+    synchronous: &str,
+    random: &mut Random,
+    (seed, number): (u64, u64),
+) -> rusqlite::Result<()> {
+    if random.one_in(40) {
+        *db = None;
+    }
+    if db.is_none() {
+        let new = Connection::open(path)?;
+        new.busy_timeout(Duration::from_millis(200))?;
+        let (auto, cache, secure) = (random.pick(&[0, 5, 20, 100]), random.pick(&[5, 10, 2000]), random.below(2));
+        new.execute_batch(&format!(
+            "PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint={auto}; PRAGMA cache_size={cache};
+             PRAGMA secure_delete={secure}; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, d BLOB)"
+        ))?;
+        *db = Some(new);
+    }
+    let Some(db) = db else { return Ok(()) };
+    let (modes, ends) =
+        (["PASSIVE", "PASSIVE", "FULL", "RESTART", "RESTART", "TRUNCATE"], ["COMMIT", "COMMIT", "ROLLBACK"]);
+    let sql = match random.below(100) {
+        0..6 => format!("CREATE TABLE z{seed}_{number}(a)"),
+        kind @ 6..18 => {
+            let (rows, drop) =
+                (random.below(85) + 5, if kind < 10 { format!("DROP TABLE b{seed};") } else { String::new() });
+            format!(
+                "BEGIN; CREATE TABLE IF NOT EXISTS b{seed}(a);
+                 INSERT INTO b{seed} WITH RECURSIVE q(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM q WHERE i < {rows}) SELECT randomblob(700) FROM q;
+                 {drop} {}",
+                random.pick(&ends)
+            )
+        }
+        18..54 => format!("INSERT INTO t(d) VALUES(randomblob({}))", random.below(5000) + 1),
+        54..63 => format!("DELETE FROM t WHERE id % {} = 0", random.below(7) + 2),
+        63..68 => format!("PRAGMA incremental_vacuum({})", random.below(19) + 1),
+        68..77 => format!("PRAGMA wal_checkpoint({})", random.pick(&modes)),
+        77 => "VACUUM".to_owned(),
+        _ => format!("UPDATE t SET d = randomblob({}) WHERE id = {}", random.below(3000) + 1, random.below(49) + 1),
+    };
+    let done = db.execute_batch(&sql);
+    if !db.is_autocommit() {
+        db.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+/// A new database in WAL mode.
+fn database(path: &Path, random: &mut Random) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    let page_size = 512 << random.pick(&[0, 0, 1, 1, 2, 3, 3, 6, 7]);
+    let db = Connection::open(path).unwrap();
+    db.execute_batch(&format!(
+        "PRAGMA page_size={page_size}; PRAGMA auto_vacuum={}; PRAGMA journal_mode=WAL;
+         CREATE TABLE t(id INTEGER PRIMARY KEY, d BLOB)",
+        random.below(3)
+    ))
+    .unwrap();
+}
+
+fn read(path: &Path, suffix: &str) -> Option<Vec<u8>> {
+    fs::read(format!("{}{suffix}", path.display())).ok()
+}
+
+/// What is found in a database and a `-wal` that nobody uses.
+fn look(database: Vec<u8>, wal: Option<Vec<u8>>) -> (Inspection, Vec<Finding>) {
+    let seen = inspect(&Bytes { database: Some(database), wal, ..Bytes::default() }, &Options::default()).unwrap();
+    let found = findings(&seen).into_iter().filter(|finding| finding.severity >= Severity::Warning).collect();
+    (seen, found)
+}
+
+fn histories() -> u64 {
+    std::env::var("WALSCOPE_PAIRS").map_or(HISTORIES, |number| number.parse().unwrap())
+}
+
+type Tally = BTreeMap<String, u64>;
+
+fn count(tally: &mut Tally, what: impl Into<String>) {
+    *tally.entry(what.into()).or_default() += 1;
+}
+
+#[test]
+fn random_histories_with_kills_fit_their_wal() {
+    let (folder, mut tally) = (tempfile::tempdir().unwrap(), Tally::new());
+    let path = folder.path().join("t.db");
+    for seed in 0..histories() {
+        let mut random = Random(seed);
+        database(&path, &mut random);
+        let (synchronous, alone) = (random.pick(&[0, 0, 1, 2]), random.one_in(2));
+        for _ in 0..=random.below(4) {
+            let workers = 1 + random.below(3);
+            let mut workers: Vec<Worker> =
+                (0..workers).map(|_| Worker::start(&path, random.below(1 << 30), synchronous)).collect();
+            for worker in &mut workers {
+                worker.run(1);
+            }
+            while !workers.is_empty() {
+                let waited_for = random.below(workers.len() as u64) as usize;
+                workers[waited_for].wait(1 + random.below(60));
+                let rest = workers.split_off(if alone { 1 } else { workers.len() });
+                workers.iter_mut().for_each(Worker::kill);
+                workers = rest;
+            }
+            let (seen, found) = look(read(&path, "").unwrap(), read(&path, "-wal"));
+            let how = if alone { "killed one by one" } else { "killed at once" };
+            count(&mut tally, how);
+            for (what, compared) in [
+                ("pages", seen.pages.is_ok()),
+                ("page 1", seen.page_ones.is_ok()),
+                ("frames before", seen.stale.is_ok()),
+            ] {
+                if compared {
+                    count(&mut tally, format!("{how}: {what}"));
+                }
+            }
+            // One by one, a writer can die between its commit frame and the wal-index.
+            let excused = |finding: &&Finding| alone && finding.code() == Code::StaleFramesNotInDatabase;
+            let (excused, wrong): (Vec<&Finding>, Vec<&Finding>) = found.iter().partition(excused);
+            assert!(wrong.is_empty(), "seed {seed}, {how}, synchronous {synchronous}: {wrong:#?}");
+            excused.iter().for_each(|_| count(&mut tally, "excused"));
+        }
+    }
+    println!("{tally:#?}");
+    let states = tally.get("killed one by one").copied().unwrap_or_default() + tally["killed at once"];
+    let of = |what: &str| {
+        ["killed one by one", "killed at once"]
+            .iter()
+            .filter_map(|how| tally.get(&format!("{how}: {what}")))
+            .sum::<u64>()
+    };
+    assert!(of("pages") * 3 > states && of("page 1") * 3 > states && of("frames before") * 10 > states, "{tally:#?}");
+    assert!(tally.get("excused").copied().unwrap_or_default() * 20 <= states, "{tally:#?}");
+}
+
+/// Everything that SQLite finds in a database and its `-wal`; `None` if it finds them malformed.
+fn content(folder: &Path, database: &[u8], wal: Option<&[u8]>) -> Option<Vec<String>> {
+    let path = folder.join("copy.db");
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    fs::write(&path, database).unwrap();
+    if let Some(wal) = wal {
+        fs::write(format!("{}-wal", path.display()), wal).unwrap();
+    }
+    let read = || -> rusqlite::Result<Option<Vec<String>>> {
+        let db = Connection::open(&path)?;
+        if db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))? != "ok" {
+            return Ok(None);
+        }
+        let mut schema = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+        let tables: Vec<String> = schema.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut content = tables.clone();
+        for table in tables {
+            let mut rows = db.prepare(&format!("SELECT rowid, * FROM {table}"))?;
+            let last = rows.column_count() - 1;
+            let rows = rows.query_map([], |row| Ok(format!("{:?} {:?}", row.get_ref(0)?, row.get_ref(last)?)))?;
+            content.extend(rows.collect::<Result<Vec<String>, _>>()?);
+        }
+        Ok(Some(content))
+    };
+    read().ok().flatten()
+}
+
+#[test]
+fn most_copies_of_two_moments_that_lost_something_are_found() {
+    let (folder, mut tally) = (tempfile::tempdir().unwrap(), Tally::new());
+    let path = folder.path().join("t.db");
+    for seed in 0..histories() {
+        let mut random = Random(seed);
+        database(&path, &mut random);
+        let mut worker = Worker::start(&path, random.below(1 << 30), 0);
+        let mut earlier = None;
+        for _ in 0..12 {
+            worker.steps(1 + random.below(20));
+            let (now, wal) = (read(&path, "").unwrap(), read(&path, "-wal"));
+            let whole = look(now.clone(), wal.clone()).1;
+            assert!(whole.is_empty(), "seed {seed}: {whole:#?}");
+            let truth = content(folder.path(), &now, wal.as_deref());
+            assert!(truth.is_some(), "seed {seed}: SQLite finds a copy of one moment malformed");
+            if let Some(before) = earlier.replace(now) {
+                let got = content(folder.path(), &before, wal.as_deref());
+                let found = look(before, wal).1;
+                let what = match &got {
+                    _ if got == truth => "nothing lost",
+                    None => "malformed",
+                    Some(_) => "other content",
+                };
+                count(&mut tally, what);
+                for finding in &found {
+                    count(&mut tally, format!("{what}: {}", finding.code()));
+                }
+                if !found.is_empty() {
+                    count(&mut tally, format!("{what}: found"));
+                }
+            }
+        }
+    }
+    println!("{tally:#?}");
+    let of = |what: &str| {
+        ["malformed", "other content"].iter().filter_map(|kind| tally.get(&format!("{kind}{what}"))).sum::<u64>()
+    };
+    println!("of {} that lost something, {} are found", of(""), of(": found"));
+    assert!(of("") > histories() && of(": found") * 4 >= of("") * 3, "{tally:#?}");
+}
