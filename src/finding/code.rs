@@ -5,6 +5,7 @@
 
 use super::Severity;
 use super::check_name::CheckName;
+use super::mappers::Mappers;
 use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
     Unsettled, UsersFound, Value,
@@ -196,6 +197,9 @@ findings! {
     ShmSlotsOutOfOrder "shm_slots_out_of_order" "Readers find an older frame of a page than its newest"
         [Notice, Error] in ShmHash {
         misordered_slots: u64, frames: Vec<FrameOfPage>
+    }
+    ShmTruncated "shm_truncated" "The -shm is too short for those who use it" [Notice, Error] in ShmHeaders {
+        size: u64, needed: u64, mappers: Mappers
     }
     ShmVersionUnsupported "shm_version_unsupported" "A wal-index of another version" [Notice, Error] in ShmHeaders {
         version: u32

@@ -4,6 +4,8 @@
 mod check_name;
 pub mod checks;
 pub mod code;
+pub mod cut_shm;
+pub mod mappers;
 pub mod processes;
 pub mod rules;
 pub mod surroundings;
@@ -74,6 +76,7 @@ impl Finding {
 #[must_use]
 pub fn findings(inspection: &Inspection) -> Vec<Finding> {
     let mut found = rules::of_files(inspection);
+    found.extend(cut_shm::of_look(inspection));
     if let Some(evidence) = &inspection.surroundings {
         let origin = &inspection.origin;
         found.extend(processes::findings(SideIndex(0), &origin.label, evidence));

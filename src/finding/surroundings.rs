@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{Evidence, FileView, HostView, Leads, Mapped, MappedIndex, MappingProcess, Observation};
 use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, UsersFound};
-use crate::finding::{Finding, Found, Severity};
+use crate::finding::{Finding, Found, Severity, cut_shm};
 use crate::sides::{Part, Process};
 
 /// Why a file system needs care with WAL, by its type as mountinfo names it: `fuse.bindfs` is FUSE, `nfs4` is NFS.
@@ -160,6 +160,7 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     found.extend(cut_off.filter_map(deleted));
     found.extend(mapped.indexes.iter().flat_map(without_locks));
     found.extend(mapped.indexes.iter().flat_map(other_wal));
+    found.extend(mapped.indexes.iter().filter_map(cut_shm::of_mapped));
     found
 }
 

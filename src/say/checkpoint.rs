@@ -280,6 +280,9 @@ fn other_files(beside: &[Finding]) -> Option<&'static str> {
         Found::WorkerOnReplacedFiles { .. } => {
             Some("a process goes on with files that were replaced: a checkpoint would mix old and new files")
         }
+        Found::ShmTruncated { .. } => {
+            Some("the -shm was cut off under the processes that use it, and they die at their next access to it")
+        }
         Found::SplitBrain { .. } => Some(
             "running processes use another wal-index for this database: a checkpoint does not see their locks and commits",
         ),
@@ -373,8 +376,8 @@ fn doubt(doubt: Doubt, wal: &WalFacts) -> String {
     let (why, advice) = match doubt {
         Doubt::Recovering => ("Somebody is recovering the wal-index from the WAL at this moment. Look again.", ""),
         Doubt::Unreadable => (
-            "Somebody has the -shm open, but its head could not be read: it is missing or shorter than 136 bytes. Look \
-             again; if it stays so, the files are not the ones in use.",
+            "Somebody has the -shm open, and it is missing or shorter than 136 bytes: it is only being made, or it could \
+             not be made for want of room, or was cut off. Look again.",
             "",
         ),
         Doubt::Torn => (

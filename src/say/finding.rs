@@ -6,6 +6,7 @@ use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
 use super::{identity, pair, rescue, sides, unseen};
 use crate::evidence::Leads;
+use crate::finding::mappers::Mappers;
 use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
 };
@@ -235,6 +236,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("A search takes the last slot that it comes across, and {} {} behind the slot of a newer frame of the same page.", count(*misordered_slots), one_or(*misordered_slots, "stands", "stand")).into(),
             rebuild,
         ),
+        Found::ShmTruncated { size, needed, mappers } => cut_shm(*size, *needed, mappers, finding.severity),
         Found::ShmVersionUnsupported { version } => (
             format!("Both copies of its header are intact and say version {version}; 3007000 is the only one there is. As long as somebody has it open, SQLite cannot open the database.").into(),
             if finding.severity == Severity::Error {
@@ -341,6 +343,32 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Update.",
         ),
     }
+}
+
+/// A -shm that is shorter than what is mapped of it.
+fn cut_shm(size: u64, needed: u64, mappers: &Mappers, severity: Severity) -> (Cow<'static, str>, &'static str) {
+    if severity < Severity::Error {
+        return (
+            format!("Somebody has the -shm open, and it has {size} bytes; a wal-index takes {needed}. It is being made at this moment, it could not be made for want of room, or it was cut off. Who has it mapped dies at the next access to what is gone (SIGBUS).").into(),
+            "Look again. If it stays so: free room on the file system, and look as root to see which processes have it mapped.",
+        );
+    }
+    let (who, one) = match mappers {
+        Mappers::Here(all) if all.is_empty() => ("a process that is not visible from here uses it".to_owned(), true),
+        Mappers::Here(all) => (
+            format!("{} {} {needed} bytes of it mapped", words::processes(all), words::verb(all, "has", "have")),
+            all.len() == 1,
+        ),
+        Mappers::Index { processes: all, path, .. } => (
+            format!("{} {} {needed} bytes of {path} mapped", processes(all), words::verb(all, "has", "have")),
+            all.len() == 1,
+        ),
+    };
+    let (dies, its) = if one { ("it dies", "its") } else { ("each dies", "its") };
+    (
+        format!("The -shm has {size} bytes, and {who}: {dies} at {its} next access to what is gone (SIGBUS). That loses no commit: commits are in the -wal.").into(),
+        rescue::SHM_TRUNCATED,
+    )
 }
 
 /// Commits behind a break of the chain, and what left them there.

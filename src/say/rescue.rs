@@ -54,6 +54,11 @@ pub(super) const TRUNCATED: &str = copy_first!(
     "Then stop the processes. What was in the lost frames comes only from a backup or from those who wrote it. Find what \
      truncates the -wal: a `>` in a script, log rotation, a restore over files in use."
 );
+/// The `-shm` was cut off under its processes.
+pub(super) const SHM_TRUNCATED: &str = copy_first!(
+    "Then stop the processes, and start them again: the next to open the database makes the wal-index anew from the -wal. \
+     Find what truncates the -shm: a `>` in a script, a copy or a restore over files in use."
+);
 /// A database is open under two names.
 pub(super) const ONE_NAME: &str = copy_first!(
     "Then stop the processes, put away each -wal and -shm beside another name, and start again so that all open the \
@@ -131,6 +136,7 @@ mod tests {
         LIVE,
         OTHER_VERSION,
         TRUNCATED,
+        SHM_TRUNCATED,
         ONE_NAME,
         ONE_FOLDER,
         TWO_INDEXES,
@@ -156,6 +162,7 @@ mod tests {
         "shm_of_other_wal",
         "shm_pages_wrong",
         "shm_slots_out_of_order",
+        "shm_truncated",
         "shm_version_unsupported",
         "split_brain",
         "wal_index_shared_database_not",

@@ -32,6 +32,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmPagesWrong,
     Code::ShmSlotsDuplicate,
     Code::ShmSlotsOutOfOrder,
+    Code::ShmTruncated,
     Code::SplitBrain,
     Code::WalHeaderUnusable,
     Code::WalIndexSharedDatabaseNot,

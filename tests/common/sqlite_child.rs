@@ -48,6 +48,23 @@ impl SqliteChild {
         reply.strip_prefix("failed: ").unwrap_or_else(|| panic!("{command:?} did not fail: {reply}")).to_owned()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs a command in which the process dies; returns the signal. `None`: it answered.
+    pub fn dies(mut self, command: &str) -> Option<i32> {
+        writeln!(self.to, "{command}").unwrap();
+        let mut line = String::new();
+        while self.from.read_line(&mut line).unwrap() > 0 {
+            if line.contains(REPLY) {
+                return None;
+            }
+        }
+        std::os::unix::process::ExitStatusExt::signal(&self.child.wait().unwrap())
+    }
+
     fn reply(&mut self, command: &str) -> String {
         writeln!(self.to, "{command}").unwrap();
         loop {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use walscope::evidence::LockState;
 use walscope::finding::checks::{CheckName, CheckResult, checks};
 use walscope::finding::{Code, Finding, Severity, findings};
 use walscope::look::checkpoint::{Basis, Doubt};
@@ -9,7 +10,7 @@ use walscope::look::{Bytes, HotJournal, Inspection, Options, inspect};
 use walscope::report::finding::FindingDocument;
 
 use crate::common::synthetic::{Shm, WalWriter, sum};
-use crate::world::{SALTS, World, at_rest, healthy, open, page_one, with_page_one, writing};
+use crate::world::{SALTS, World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
 
 /// The world of one fault.
 fn changed(change: impl FnOnce(&mut World)) -> World {
@@ -88,6 +89,14 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
                 for (at, frame) in [(slot(2), 4u16), (slot(2) + 2, 2)] {
                     world.shm()[at..at + 2].copy_from_slice(&frame.to_le_bytes());
                 }
+            }),
+        ),
+        (
+            "shm_truncated",
+            Error,
+            changed(|world| {
+                world.shm().clear();
+                world.locks.as_mut().unwrap().read[1] = byte(LockState::Shared);
             }),
         ),
         (
@@ -225,6 +234,10 @@ fn a_clean_database_raises_nothing() {
 #[test]
 fn what_is_wrong_in_a_wal_index_that_nobody_uses_is_a_notice() {
     for (code, severity, mut world) in cases().into_iter().filter(|(code, ..)| code.starts_with("shm_")) {
+        // The first to open a -shm cuts it to 3 bytes itself.
+        if code == "shm_truncated" {
+            continue;
+        }
         for locks in [Some(at_rest()), None] {
             world.locks = locks;
             assert_eq!(world.codes(), [(code.to_owned(), Severity::Notice)], "{severity:?}");
@@ -298,6 +311,11 @@ fn an_index_too_short_for_its_frames_is_reported() {
             *shm = Shm { mx_frame: 4063, pages, ..shm.clone() };
         });
     });
+    let found = FindingDocument::from(&world.findings()[0]);
+    assert_eq!((found.code.as_str(), &found.evidence["needed"]), ("shm_truncated", &65536.into()));
+    assert_eq!(world.codes().len(), 1, "{:?}", world.codes());
+    let mut world = world;
+    world.locks = Some(at_rest());
     let found = FindingDocument::from(&world.findings()[0]);
     assert_eq!((found.code.as_str(), &found.evidence["unindexed"]), ("shm_frames_unreachable", &1.into()));
 }

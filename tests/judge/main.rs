@@ -13,6 +13,7 @@ mod codes;
 #[path = "../common/mod.rs"]
 mod common;
 mod contradictions;
+mod cut_shm;
 mod damaged;
 mod every_bit;
 mod footprint;

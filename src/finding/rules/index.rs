@@ -4,9 +4,9 @@
 //! nobody has open is rebuilt by the next connection, whatever it contains.
 
 use crate::finding::value::Both;
-use crate::finding::{Finding, Found, Severity};
+use crate::finding::{Finding, Found, Severity, cut_shm};
 use crate::format::shm::IndexHeader;
-use crate::look::{BehindBreak, Inspection};
+use crate::look::{BehindBreak, IndexCheck, Inspection};
 use crate::number::{ByteOrder, FrameNumber};
 use crate::wal::WalFacts;
 
@@ -176,7 +176,10 @@ fn pages_wrong(examined: &Inspection) -> Option<Finding> {
 }
 
 fn frames_unreachable(examined: &Inspection) -> Option<Finding> {
-    let index = examined.index.as_ref().ok().filter(|index| index.unreachable > 0 || index.unindexed > 0)?;
+    // A -shm in use that was cut off has a finding of its own.
+    let cut = cut_shm::too_short_for_its_frames(examined).is_some();
+    let missed = |index: &&IndexCheck| index.unreachable > 0 || (index.unindexed > 0 && !cut);
+    let index = examined.index.as_ref().ok().filter(missed)?;
     Some(finding(
         examined,
         Found::ShmFramesUnreachable {

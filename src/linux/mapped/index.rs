@@ -47,10 +47,8 @@ pub(super) fn look(
     let by_name = file.candidates.iter().any(|candidate| is_named_shm(&candidate.path));
     match &head {
         // A file whose head is not that of a wal-index belongs to another program, whatever its name is. Only a head of
-        // zeros can be a wal-index that nobody has initialized yet.
-        Observation::Seen { value } if !(is_wal_index(value) || (by_name && value.iter().all(|&byte| byte == 0))) => {
-            return None;
-        }
+        // zeros can be a wal-index that nobody has initialized yet, and one that is cut off can be any.
+        Observation::Seen { value } if !(is_wal_index(value) || (by_name && may_be_wal_index(value))) => return None,
         Observation::Seen { .. } => {}
         _ if !by_name => return None,
         _ => {}
@@ -80,6 +78,11 @@ pub(super) fn look(
         (Ok(_), None) => ShmLocks::unknown("nobody maps it"),
     };
     Some(Index { file, processes, lock_names, head, size, locks })
+}
+
+/// Whether the head of a file does not tell what the file is.
+fn may_be_wal_index(head: &[u8]) -> bool {
+    head.len() < HEAD_BYTES || head.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]
