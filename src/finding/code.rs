@@ -113,8 +113,9 @@ findings! {
     CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning, Error] {
         diverged: Diverged
     }
-    DatabaseFileMount "database_file_mount" "Only the database file is mounted, not its folder" [Warning] {
-        database_mount: u64, folder_mount: u64
+    DatabaseFileMount "database_file_mount" "The database is mounted as a single file, not with its folder"
+        [Notice, Warning] {
+        database_mount: u64, folder_mount: u64, mounted: Vec<&'static str>, deleted: Vec<&'static str>
     }
     DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
         links: u64
@@ -204,7 +205,7 @@ findings! {
     ShmVersionUnsupported "shm_version_unsupported" "A wal-index of another version" [Notice, Error] in ShmHeaders {
         version: u32
     }
-    SidecarsElsewhere "sidecars_elsewhere" "-wal or -shm are on another file system than the database" [Warning] {
+    SidecarsElsewhere "sidecars_elsewhere" "-wal or -shm are mounted apart from the database" [Warning] {
         files: Vec<&'static str>, database_device: Device
     }
     SidecarsStricter "sidecars_stricter" "-wal or -shm keep out users whom the database lets in" [Warning] {

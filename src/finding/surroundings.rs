@@ -52,11 +52,27 @@ fn symlinked(evidence: &Evidence) -> Option<Finding> {
     })
 }
 
-/// Only the database file is a bind mount: the other files are on the mount of the folder.
-fn file_mount(evidence: &Evidence, database: &FileView) -> Option<Finding> {
+/// The mount of the folder, if another file than this one is on a mount of its own there.
+fn apart(evidence: &Evidence, file: &FileView) -> Option<(u64, u64)> {
     let directory = evidence.files.directory.value()?;
-    let (file, folder) = (*database.mount_id.value()?, *directory.mount_id.value()?);
-    (file != folder).then(|| Finding::new(Found::DatabaseFileMount { database_mount: file, folder_mount: folder }))
+    let (file, folder) = (*file.mount_id.value()?, *directory.mount_id.value()?);
+    (file != folder).then_some((file, folder))
+}
+
+/// The database is a bind mount of a file. SQLite makes `-wal` and `-shm` in the folder beneath it, unless they are mounts
+/// of their own too: then whoever mounts the same three files shares them.
+///
+/// folklore: SQLite cannot unlink a mount point (EBUSY), so the `-wal` and `-shm` stay after the last close, which harms
+/// nothing. But who opens the database in its folder and closes it as the last one unlinks the names there, and the mounts
+/// go on with files that nobody else has. Held by `three_mounted_files_are_shared_until_somebody_deletes_them_in_the_folder`.
+fn file_mount(evidence: &Evidence, database: &FileView) -> Option<Finding> {
+    let (database_mount, folder_mount) = apart(evidence, database)?;
+    let is_mounted = |file: &FileView| apart(evidence, file).is_some();
+    let with: Vec<(&'static str, &FileView)> = sidecars(evidence).filter(|(_, file)| is_mounted(file)).collect();
+    let deleted: Vec<&'static str> = with.iter().filter(|(_, file)| file.links == 0).map(|(name, _)| *name).collect();
+    let mounted: Vec<&'static str> = with.iter().map(|(name, _)| *name).collect();
+    let severity = if mounted.len() == 2 && deleted.is_empty() { Severity::Notice } else { Severity::Warning };
+    Some(Finding::at(severity, Found::DatabaseFileMount { database_mount, folder_mount, mounted, deleted }))
 }
 
 fn sidecars_elsewhere(evidence: &Evidence, database: &FileView) -> Option<Finding> {
@@ -64,8 +80,9 @@ fn sidecars_elsewhere(evidence: &Evidence, database: &FileView) -> Option<Findin
     if file_mount(evidence, database).is_some() {
         return None;
     }
+    let elsewhere = |file: &FileView| file.device != database.device || apart(evidence, file).is_some();
     let files: Vec<&'static str> =
-        sidecars(evidence).filter(|(_, file)| file.device != database.device).map(|(name, _)| name).collect();
+        sidecars(evidence).filter(|(_, file)| elsewhere(file)).map(|(name, _)| name).collect();
     (!files.is_empty()).then(|| Finding::new(Found::SidecarsElsewhere { files, database_device: database.device }))
 }
 

@@ -219,9 +219,12 @@ pub(super) fn shm_leads(files: &OpenedFiles) -> (PathLeads, Option<File>) {
 }
 
 fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>) -> bool {
-    match (place.open(name, OFlags::PATH).map(File::from), opened) {
-        (Ok(now), Observation::Seen { value }) => {
-            value.metadata().is_ok_and(|then| then.nlink() > 0) && same_file(&now, value)
+    let now = || place.open(name, OFlags::PATH).map(File::from);
+    match (now(), opened) {
+        (Ok(found), Observation::Seen { value }) => {
+            let exists = || value.metadata().is_ok_and(|then| then.nlink() > 0);
+            // A file without a name that is found once more is mounted there: the name that it had is in another folder.
+            same_file(&found, value) && (exists() || now().is_ok_and(|again| same_file(&again, value)))
         }
         (Err(error), Observation::Missing { .. }) => error.kind() == io::ErrorKind::NotFound,
         (now, Observation::Denied { .. } | Observation::Unsupported { .. }) => now.is_ok(),

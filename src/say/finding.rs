@@ -113,10 +113,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             Severity::Error => "Find out whether files were restored in place. Then compare the live databases, or capture one side with walscope snapshot --hold, and the other while that is held.",
             _ => "Capture both sides again while a connection stays open on each, or compare the live databases.",
         }),
-        Found::DatabaseFileMount { .. } => (
-            "The database is a mount of its own; -wal and -shm are made in the folder beneath it and are nobody else's. Two containers that mount the file this way share the database and neither wal-index nor WAL: commits are lost, and integrity_check does not notice.".into(),
-            rescue::FILE_MOUNT,
-        ),
+        Found::DatabaseFileMount { mounted, deleted, .. } => file_mount(mounted, deleted),
         Found::DatabaseHardLinked { links } => (
             format!("{} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.", count(*links)).into(),
             rescue::HARD_LINKED,
@@ -246,7 +243,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             },
         ),
         Found::SidecarsElsewhere { files, .. } => (
-            format!("The {} and the database are on different devices: something is mounted over a single file. Who has the database need not have them.", files.join(" and ")).into(),
+            format!("The {} {} mounted apart from the database, over {}: who has the database need not have {}. One database with two of them loses commits, and two databases with one are mixed.", files.join(" and "), one_or(files.len() as u64, "is", "are"), one_or(files.len() as u64, "a single file", "single files"), one_or(files.len() as u64, "it", "them")).into(),
             "Keep database, -wal and -shm in one folder of one file system.",
         ),
         Found::SidecarsStricter { files, database } => {
@@ -398,6 +395,37 @@ fn behind_break(end: FrameNumber, commits: u64, continued: bool, by_rollback_to:
         ),
         "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.",
     )
+}
+
+/// The database is a mount of its own, with these of the other two files, of which these are deleted.
+fn file_mount(mounted: &[&str], deleted: &[&str]) -> (Cow<'static, str>, &'static str) {
+    let told = match (mounted, deleted) {
+        (["-wal", "-shm"], []) => {
+            return (
+                "The database, its -wal and its -shm are three mounts. Whoever mounts the same three files shares them, and SQLite leaves the -wal and the -shm there when the last connection closes, which harms nothing. But whoever opens the database in its folder and closes it as the last one deletes them there; then these mounts lead to files that nobody else has, and commits are lost.".into(),
+                "Mount the folder that holds the database in every container instead of its files.",
+            );
+        }
+        (["-wal", "-shm"], deleted) => {
+            return (
+                format!("The database, its -wal and its -shm are three mounts, and the mounted {} deleted: somebody opened the database in its folder, and closed it as the last one. Whoever opens it there uses new ones, and whoever opens it here these: commits are lost.", match deleted {
+                    [one] => format!("{one} was"),
+                    _ => "-wal and -shm were".to_owned(),
+                }).into(),
+                rescue::FILE_MOUNT,
+            );
+        }
+        (["-wal"], _) => {
+            "The database and its -wal are mounts of their own, and the -shm is not: it is made in the folder beneath them and is nobody else's. Two containers that mount the files this way share the database and the -wal and no wal-index: neither sees the locks of the other, and each overwrites its frames."
+        }
+        (["-shm"], _) => {
+            "The database and its -shm are mounts of their own, and the -wal is not: it is made in the folder beneath them and is nobody else's. Two containers that mount the files this way share a wal-index that counts the frames of two -wal files: content is mixed, and commits are lost."
+        }
+        _ => {
+            "The database is a mount of its own; -wal and -shm are made in the folder beneath it and are nobody else's. Two containers that mount the file this way share the database and neither wal-index nor WAL: commits are lost, and integrity_check does not notice."
+        }
+    };
+    (told.into(), rescue::FILE_MOUNT)
 }
 
 /// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.

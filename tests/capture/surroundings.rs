@@ -122,6 +122,83 @@ fn a_database_mounted_as_a_single_file_is_named_from_one_side_alone() {
     assert_eq!(in_a_mount_namespace(&setup, &mounted), [""; 0]);
 }
 
+/// The finding about mounts in the document of `inspect` at the place itself, and of a bundle that is made there: code,
+/// severity, detail.
+fn about_mounts(setup: &str, database: &Path) -> Vec<Vec<(String, String, String)>> {
+    let script = format!(
+        "{setup} && \"$0\" snapshot \"$1\" -o \"$1.walsnap\" > /dev/null && \"$0\" inspect --json \"$1\" > \"$1.json\"; \
+         exec \"$0\" inspect --json \"$1.walsnap\""
+    );
+    let of_bundle = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script, EXE])
+        .arg(database)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let live = fs::read(format!("{}.json", database.display())).unwrap();
+    let found = |document: &[u8]| {
+        let json: Value = serde_json::from_slice(document)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&of_bundle.stderr)));
+        let text = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
+        let all = json["findings"].as_array().unwrap().iter();
+        let about = all.filter(|one| one["code"] == "database_file_mount" || one["code"] == "sidecars_elsewhere");
+        about.map(|one| (text(one, "code"), text(one, "severity"), text(one, "detail"))).collect()
+    };
+    vec![found(&live), found(&of_bundle.stdout)]
+}
+
+#[test]
+fn each_set_of_single_file_mounts_is_named_by_what_it_lacks() {
+    if !root() {
+        return;
+    }
+    let (_folder, database, _sqlite) = world();
+    /// What is mounted, and the finding: its code, its severity, words of its detail.
+    type Case = (&'static [&'static str], Option<(&'static str, &'static str, &'static str)>);
+    let cases: [Case; 8] = [
+        (&[], None),
+        (&[""], Some(("database_file_mount", "warning", "neither wal-index nor WAL"))),
+        (&["", "-wal"], Some(("database_file_mount", "warning", "the -shm is not"))),
+        (&["", "-shm"], Some(("database_file_mount", "warning", "the -wal is not"))),
+        (&["", "-wal", "-shm"], Some(("database_file_mount", "notice", "three mounts"))),
+        (&["-wal"], Some(("sidecars_elsewhere", "warning", "The -wal is mounted apart"))),
+        (&["-shm"], Some(("sidecars_elsewhere", "warning", "The -shm is mounted apart"))),
+        (&["-wal", "-shm"], Some(("sidecars_elsewhere", "warning", "The -wal and -shm are mounted apart"))),
+    ];
+    for (mounted, expected) in cases {
+        let (volume, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut setup = "true".to_owned();
+        for suffix in ["", "-wal", "-shm"] {
+            let from = format!("{}{suffix}", database.display());
+            let place = |folder: &Path| folder.join(format!("t.db{suffix}"));
+            fs::copy(&from, place(volume.path())).unwrap();
+            fs::copy(&from, place(inside.path())).unwrap();
+            if mounted.contains(&suffix) {
+                let [of, to] = [&volume, &inside].map(|folder| place(folder.path()).display().to_string());
+                setup.push_str(&format!(" && mount --bind {of} {to}"));
+            }
+        }
+        for found in about_mounts(&setup, &inside.path().join("t.db")) {
+            match (&expected, found.as_slice()) {
+                (None, []) => {}
+                (Some((code, severity, words)), [one]) => {
+                    assert_eq!((one.0.as_str(), one.1.as_str()), (*code, *severity), "{mounted:?}: {one:?}");
+                    assert!(one.2.contains(words), "{mounted:?}: {one:?}");
+                }
+                _ => panic!("{mounted:?}: {found:?}"),
+            }
+        }
+    }
+    // Where -wal and -shm do not exist yet, SQLite will make them beneath the mount.
+    let (volume, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::copy(&database, volume.path().join("t.db")).unwrap();
+    fs::write(inside.path().join("t.db"), "").unwrap();
+    let setup = format!("mount --bind {0}/t.db {1}/t.db", volume.path().display(), inside.path().display());
+    for found in about_mounts(&setup, &inside.path().join("t.db")) {
+        assert!(found.len() == 1 && found[0].1 == "warning", "{found:?}");
+    }
+}
+
 #[test]
 fn a_wal_index_from_another_file_system_is_named() {
     if !root() {

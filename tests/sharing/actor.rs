@@ -81,6 +81,12 @@ impl Actor {
         run(Command::new("timeout").args(["120", "nsenter", "-t", &pid, "-m", "-p"]).args(command))
     }
 
+    /// Runs a command in the mount namespace of this process.
+    pub fn beside_mounts(&self, command: &[&str]) -> Ran {
+        let pid = self.pid.to_string();
+        run(Command::new("timeout").args(["120", "nsenter", "-t", &pid, "-m"]).args(command))
+    }
+
     /// Captures beside this process, as root or as another user. The capture need not be of one moment.
     pub fn snapshot(&self, database: &Path, user: &[&str], program: &str, to: &Path) {
         let capture = [program, "snapshot", database.to_str().unwrap(), "-o", "-"];

@@ -339,3 +339,81 @@ impl Drop for Ended {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
+
+/// A mount namespace in which the three files of the volume are mounted one by one, and a process there.
+fn with_three_mounts(volume: &Path, inside: &Path) -> Actor {
+    fs::create_dir_all(inside).unwrap();
+    let mut script = "true".to_owned();
+    for suffix in ["", "-wal", "-shm"] {
+        let [from, to] = [volume, inside].map(|folder| folder.join(format!("t.db{suffix}")));
+        fs::OpenOptions::new().create(true).append(true).open(&from).unwrap();
+        fs::write(&to, "").unwrap();
+        script.push_str(&format!(" && mount --bind {} {}", from.display(), to.display()));
+    }
+    script.push_str(" && exec \"$@\"");
+    Actor::start(&["unshare", "-m", "sh", "-c", &script, "sh"])
+}
+
+#[test]
+fn three_mounted_files_are_shared_until_somebody_deletes_them_in_the_folder() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [volume, a, b] = ["volume", "a", "b"].map(|name| folder.path().join(name));
+    fs::create_dir(&volume).unwrap();
+    let at_home = volume.join("t.db").display().to_string();
+    let mut outside = Actor::start(&["unshare", "-m"]);
+    outside.open(&at_home, MAKE);
+    assert_eq!(outside.ask("close"), "done");
+    let [mut one, mut two] = [&a, &b].map(|inside| with_three_mounts(&volume, inside));
+    let [of_one, of_two] = [&a, &b].map(|inside| inside.join("t.db").display().to_string());
+    one.open(&of_one, READ);
+    two.open(&of_two, READ);
+    one.sql("INSERT INTO t VALUES (2)");
+    two.sql("INSERT INTO t VALUES (3)");
+    let sources = [format!("pid:{}:{of_one}", one.pid), format!("pid:{}:{of_two}", two.pid)];
+    let bundles = [(&one, &of_one, "one.walsnap"), (&two, &of_two, "two.walsnap")].map(|(of, database, name)| {
+        let to = folder.path().join(name);
+        let ran = of.beside_mounts(&[crate::common::command::EXE, "snapshot", database, "-o", "-"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        fs::write(&to, ran.stdout).unwrap();
+        to.display().to_string()
+    });
+    for [x, y] in [&sources, &bundles] {
+        let said = Said::compare(x, y);
+        assert!(said.of_mappings() && !said.warned(), "{:#}", said.0);
+    }
+    let inspect = |source: &str| walscope(folder.path(), &["inspect", source, "--json"]).json();
+    let mounts = |document: &serde_json::Value| {
+        let all = document["findings"].as_array().unwrap().iter();
+        let about = all.filter(|finding| finding["code"] == "database_file_mount");
+        about.map(|finding| (finding["severity"].clone(), finding["evidence"]["deleted"].clone())).collect::<Vec<_>>()
+    };
+    let notice = [(serde_json::json!("notice"), serde_json::json!([]))];
+    assert_eq!(mounts(&inspect(&sources[0])), notice);
+    // SQLite cannot delete what is mounted: both stay, and the next to open the database goes on with them.
+    for of in [&mut one, &mut two] {
+        assert_eq!(of.ask("close"), "done");
+    }
+    assert!(fs::metadata(volume.join("t.db-wal")).unwrap().len() > 0 && volume.join("t.db-shm").exists());
+    one.open(&of_one, "INSERT INTO t VALUES (4)");
+    assert_eq!(one.ask("close"), "done");
+    assert_eq!(mounts(&inspect(&sources[0])), notice);
+    // The last one to close in the folder deletes them there.
+    outside.open(&at_home, "INSERT INTO t VALUES (5)");
+    assert_eq!(outside.ask("close"), "done");
+    assert!(!volume.join("t.db-wal").exists() && !volume.join("t.db-shm").exists());
+    let deleted = [(serde_json::json!("warning"), serde_json::json!(["-wal", "-shm"]))];
+    assert_eq!(mounts(&inspect(&sources[0])), deleted);
+    // What is committed through the mounts from now on, nobody finds in the folder.
+    one.open(&of_one, "PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES (6)");
+    assert_eq!(mounts(&inspect(&sources[0])), deleted);
+    let rows =
+        rusqlite::Connection::open(&at_home)
+            .unwrap()
+            .query_row("SELECT count(*) FROM t WHERE x = 6", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows, Ok(0));
+    let said = Said::compare(&sources[0], &at_home);
+    assert!(said.sharing() != "proven" && said.warned(), "{:#}", said.0);
+}
