@@ -55,8 +55,8 @@ pub enum SwitchLock {
     NotKnown,
 }
 
-/// Another file on which a process holds the byte of the dead-man switch, and which belongs to no other database that it
-/// uses.
+/// Another file on which a process holds the byte of the dead-man switch, or which it has mapped without any lock after it was
+/// deleted, and which belongs to no other database that it uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct OtherIndex {

@@ -262,7 +262,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::UsedWithoutWalIndex { users } => (
             format!("{}. Who uses the database so sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users)).into(),
-            "Find out how it opens the database, or with whose descriptors it was started: vfs=unix-none or unix-dotfile, a SQLite that keeps its -shm in another folder, a reader that may not write to the -shm, or an old process on deleted files. Open it in the ordinary way from every process.",
+            rescue::WITHOUT_INDEX,
         ),
         Found::UserCannotWrite { uid, gid, files } => (
             format!("User {uid}:{gid} may not write to: {}. SQLite as this user cannot write to the database; it can read it in WAL mode only while it may write to the -shm, or make one.", files.join(", ")).into(),

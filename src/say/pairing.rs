@@ -173,12 +173,10 @@ pub(super) fn held_back(why: &HeldBack, names: Names<'_>) -> String {
             rescue::START_AGAIN
         ),
         HeldBack::MayBeElsewhere(side, all) => format!(
-            "The paths lead to one wal-index, but {} of {} {} the database locked, {} no lock on this -shm, and {} that of another one which belongs to no other database that {} locked. {}",
+            "The paths lead to one wal-index, but {} of {} may use another one for this database: {} another -shm, which belongs to no other database that {} open. {}",
             processes(all),
             names.of(*side),
-            verb(all, "has", "have"),
-            verb(all, "holds", "hold"),
-            verb(all, "holds", "hold"),
+            verb(all, "it maps or locks", "they map or lock"),
             verb(all, "it has", "they have"),
             rescue::MAY_BE_ELSEWHERE
         ),

@@ -111,6 +111,13 @@ pub(super) const WITHOUT_LOCKS: &str = copy_first!(
      that opens and closes the database, the -wal or the -shm itself (a backup by copying, a checksum), or that forks with \
      the database open."
 );
+/// A process uses the database without this wal-index: what it commits may be in files that are deleted, or renamed.
+pub(super) const WITHOUT_INDEX: &str = copy_first!(
+    "Then find out how it opens the database, or with whose descriptors it was started: vfs=unix-none or unix-dotfile, a \
+     SQLite that keeps its -shm in another folder, a reader that may not write to the -shm, or an old process on deleted or \
+     renamed files. Stop that process, put a database that was renamed back beside its -wal, and open it in the ordinary way \
+     from every process."
+);
 /// A process may use another wal-index.
 #[cfg(feature = "capture")]
 pub(super) const MAY_BE_ELSEWHERE: &str = concat!(
@@ -145,6 +152,7 @@ mod tests {
         FILE_MOUNT,
         HARD_LINKED,
         WITHOUT_LOCKS,
+        WITHOUT_INDEX,
         #[cfg(feature = "capture")]
         MAY_BE_ELSEWHERE,
     ];
@@ -165,6 +173,7 @@ mod tests {
         "shm_truncated",
         "shm_version_unsupported",
         "split_brain",
+        "used_without_wal_index",
         "wal_index_shared_database_not",
         "wal_index_shared_wal_not",
         "wal_truncated",

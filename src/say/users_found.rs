@@ -104,26 +104,29 @@ pub(super) fn without_index(found: &UsersFound) -> String {
     let UsersFound::Side { side, users } = found else { return users_found(found) };
     let mut by_index: BTreeMap<(bool, Option<&OtherIndex>), Vec<&User>> = BTreeMap::new();
     for user in users {
-        by_index.entry((only_descriptors(user), user.other_index.as_ref())).or_default().push(user);
+        by_index.entry((holds_nothing(user), user.other_index.as_ref())).or_default().push(user);
     }
-    let told = by_index.into_iter().map(|((inert, other), users)| {
+    let told = by_index.into_iter().map(|((holds_nothing, other), users)| {
         let names = subject(&users);
-        match inert {
-            true => format!("{names} has the database and its -wal open for writing, holds no lock, and has no -shm mapped: it was started with the descriptors of another program and does not use them, or it uses the database without this wal-index"),
-            false => format!("{names} {}", instead(other)),
+        match (holds_nothing, other) {
+            (true, None) => format!("{names} has the database and its -wal open for writing, holds no lock, and has no -shm mapped: it was started with the descriptors of another program and does not use them, or it uses the database without this wal-index"),
+            (true, Some(other)) => format!(
+                "{names} holds no lock, and has {} mapped, which was deleted: it goes on with files to which no path leads, or was forked from a process that has closed the database since",
+                other.path.as_deref().unwrap_or("another -shm")
+            ),
+            (false, other) => format!("{names} {}", instead(other)),
         }
     });
     format!("On {side} {}", told.collect::<Vec<_>>().join("; "))
 }
 
-/// Whether descriptors are all that a process has: a program that was started with those of another one has the same.
+/// Whether a process holds no lock and has not this `-shm` mapped. Where it has no other one mapped either, descriptors are all
+/// that it has: a program that was started with those of another one has the same.
 ///
 /// folklore: execve(2) keeps the descriptors, and nothing else. When the process that opened them has closed the database or has
 /// ended, nothing shows whose they were. Held by `who_may_only_have_inherited_descriptors_is_not_said_to_lose_commits`.
-fn only_descriptors(user: &User) -> bool {
-    user.other_index.is_none()
-        && (user.database_lock, user.dead_man_switch, user.mapped)
-            == (DatabaseLock::None, SwitchLock::NotHeld, Access::No)
+fn holds_nothing(user: &User) -> bool {
+    (user.database_lock, user.dead_man_switch, user.mapped) == (DatabaseLock::None, SwitchLock::NotHeld, Access::No)
 }
 
 fn instead(other: Option<&OtherIndex>) -> String {

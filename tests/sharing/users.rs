@@ -228,6 +228,35 @@ fn connections_of_one_library_open_the_wal_index_once() {
 }
 
 #[test]
+fn who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = database(folder.path());
+    let mut lost = Sqlite::open_without_locks(&path);
+    // Nothing tells it that somebody else has the database open: it copies all, and deletes -wal and -shm.
+    db.close().unwrap();
+    assert!(!folder.path().join("t.db-shm").exists());
+    let mut later = Sqlite::open(&path);
+    later.run("BEGIN IMMEDIATE");
+    lost.run("BEGIN IMMEDIATE");
+    lost.run("INSERT INTO t VALUES(2)");
+    lost.run("COMMIT");
+    later.run("COMMIT");
+    let of_later = format!("pid:{}:{}", later.pid(), path.display());
+    let ran = walscope(folder.path(), &["compare", "t.db", &of_later, "--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, document["verdict"]["sharing"].as_str()), (3, Some("undecided")), "{}", ran.text());
+    let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]);
+    let named = found("used_without_wal_index", "warning", lost.pid());
+    for (named_here, text) in [(findings(&document), ran.text()), (findings(&inspected.json()), inspected.text())] {
+        assert_eq!(named_here, named);
+        for words in ["which was deleted", "do not stop its processes yet", "/proc/PID/fd"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_renamed_database_is_told_from_lost_locks() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(folder.path());

@@ -20,15 +20,19 @@ fn proofs(comparison: &Comparison, aspect: About) -> Vec<Kind> {
     proves.map(|item| item.kind).collect()
 }
 
-/// Whether it is running processes that go on with something else than the paths lead to.
-fn of_processes(why: &HeldBack) -> bool {
-    matches!(
-        why,
+/// Whether it is running processes that go on with something else than the paths lead to, and nothing of what is left tells it.
+/// `taken`: the pieces that were taken away.
+fn of_processes(why: &HeldBack, taken: &[&str]) -> bool {
+    let [users, mappings] = ["users", "mappings"].map(|name| taken.iter().any(|taken| taken.starts_with(name)));
+    match why {
         HeldBack::OnReplacedFiles(..)
-            | HeldBack::OnOneOther(..)
-            | HeldBack::OtherWal(..)
-            | HeldBack::MayBeElsewhere(..)
-    )
+        | HeldBack::OnOneOther(..)
+        | HeldBack::OtherWal(..)
+        | HeldBack::MayBeElsewhere(..) => users || mappings,
+        // Both show it.
+        HeldBack::OtherDatabase(..) => users && mappings,
+        _ => false,
+    }
 }
 
 /// What some subsets of two bundles say more than all of it.
@@ -40,11 +44,11 @@ pub fn stronger(bundles: &[PathBuf; 2], random: &mut Random) -> Vec<String> {
     for _ in 0..SUBSETS {
         let mut sides = all.clone();
         let mut taken = Vec::new();
-        let mut looked_less = false;
+        let mut names = Vec::new();
         for _ in 0..=random.below(6) {
             let piece = PIECES[random.below(PIECES.len() as u64) as usize];
             let of = random.pick(&[&[0][..], &[1], &[0, 1]]);
-            looked_less |= ["users", "mappings"].iter().any(|name| piece.name.starts_with(name));
+            names.push(piece.name);
             of.iter().for_each(|side| (piece.take)(&mut sides[*side]));
             taken.push(format!("{} of {of:?}", piece.name));
         }
@@ -61,9 +65,9 @@ pub fn stronger(bundles: &[PathBuf; 2], random: &mut Random) -> Vec<String> {
         let of_paths_only = (full.verdict.subject, less.verdict.subject) == (Subject::Mappings, Subject::Paths);
         let fewer_refute = (before, after) == (Answer::Refuted, Answer::Proven) && of_paths_only;
         let one = (full.verdict.memory, full.verdict.locks) == (Answer::Proven, Answer::Proven);
-        let by_processes = full.verdict.pairs.iter().any(|pair| pair.held_back.as_ref().is_some_and(of_processes));
-        let fewer_hold_back =
-            looked_less && one && by_processes && (after, less.verdict.subject) == (Answer::Proven, Subject::Paths);
+        let told_by_processes = |why: &HeldBack| of_processes(why, &names);
+        let by_processes = full.verdict.pairs.iter().any(|pair| pair.held_back.as_ref().is_some_and(told_by_processes));
+        let fewer_hold_back = one && by_processes && (after, less.verdict.subject) == (Answer::Proven, Subject::Paths);
         if after != before && after != Answer::Undecided && !fewer_refute && !fewer_hold_back {
             let held_back = full.verdict.pairs.iter().find_map(|pair| pair.held_back.as_ref());
             let held_back = held_back.map_or(String::new(), |why| format!(", held back by {why:?},"));

@@ -21,7 +21,7 @@ use crate::evidence::{
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::{LockLine, LockedFile};
-use crate::linux::text::maps::escaped;
+use crate::linux::text::maps::{MapsLine, escaped};
 use crate::linux::text::process as stat_text;
 use crate::linux::unseen::vanished;
 use crate::linux::{container, lock_view, mounts, stat, sys};
@@ -208,6 +208,9 @@ impl<'a> Subject<'a> {
         if (database_lock, dead_man_switch) == (DatabaseLock::Shared, SwitchLock::NotHeld) {
             user.other_index = self.other_index(process, files, &user.names);
         }
+        if (database, database_lock, mapped) == (Access::Writable, DatabaseLock::None, Access::No) {
+            user.other_index = self.deleted_index(process, &user.names);
+        }
         if database == Access::No && (dead_man_switch == SwitchLock::Held || mapped == Access::Writable) {
             user.other_database = other_database(process, files);
         }
@@ -370,6 +373,26 @@ impl<'a> Subject<'a> {
         }
         let same_root = || self.root.is_some_and(|root| process.file_behind("root").is_ok_and(|found| found == root));
         deleted && same_root() || self.container.is_some() && container::by_cgroup(process) == self.container
+    }
+
+    /// A `-shm` of this database that was deleted, and that the process has mapped for writing, although it holds no lock.
+    ///
+    /// folklore: who lost both locks does not keep others from closing last, and so from deleting `-wal` and `-shm` under it.
+    /// It goes on with the deleted files. A child that was forked before its parent closed the database looks the same. Seen
+    /// with a program that reads its database to copy it; held by
+    /// `who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided`.
+    fn deleted_index(&self, process: &Process, names: &[String]) -> Option<OtherIndex> {
+        let text = process.read("maps").ok()?;
+        let of_name = |line: &MapsLine<'_>| {
+            line.path
+                .strip_suffix(b"-shm")
+                .is_some_and(|beside| names.iter().any(|name| escaped(name.as_bytes()) == beside))
+        };
+        let mut lines = ProcessMaps::shared_lines(&text).filter(|line| line.writable && line.length() >= BLOCK);
+        let line =
+            lines.find(|line| line.deleted_suffix && Some(line.inode) != self.wanted.identity && of_name(line))?;
+        let path = Some(self.wanted.shown(line.path));
+        Some(OtherIndex { inode: Some(line.inode), path, certain: false })
     }
 
     /// Another file on which the process holds the dead-man switch, and which no other database that it has open explains.
