@@ -34,7 +34,7 @@ fn in_wal_mode(of: Placed<'_>) -> Result<(), NotReached> {
     match &of.side.database {
         Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal => Ok(()),
         Some(DatabaseHead::Plain(_) | DatabaseHead::Empty) => Err(NotReached::NotWal(of.index)),
-        Some(DatabaseHead::Opaque) => {
+        Some(DatabaseHead::Opaque { .. }) => {
             Err(unseen(of, What::JournalMode, "the database has no SQLite header that can be read"))
         }
         None => Err(unseen(of, What::JournalMode, "the header of the database was not read")),

@@ -123,7 +123,9 @@ findings! {
     DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Info, Notice] {
         users: UsersFound
     }
-    DatabaseOpaque "database_opaque" "No SQLite header" [Notice] in DatabaseHeader {}
+    DatabaseOpaque "database_opaque" "No SQLite header" [Notice, Warning] in DatabaseHeader {
+        zeros: bool
+    }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {
         indexes: TwoIndexes

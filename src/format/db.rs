@@ -85,7 +85,10 @@ pub enum DatabaseHead {
     /// A SQLite header that is not encrypted.
     Plain(DatabaseHeader),
     /// 100 bytes or more without the magic string: encrypted, or no database. This is not called corrupt.
-    Opaque,
+    Opaque {
+        /// Whether all of the first 100 bytes are zero, which no encryption leaves.
+        zeros: bool,
+    },
     /// No bytes: SQLite treats that as an empty database.
     Empty,
 }
@@ -101,7 +104,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<DatabaseHead, ParseError> {
     let (magic, header) = fixed("database header", 0, HEADER_SIZE, bytes, (take(MAGIC.len()), header))?;
     // An encrypted database has noise here, or its own magic: nothing after it can be trusted.
     let plain: IResult<&[u8], &[u8]> = tag(MAGIC.as_slice())(magic);
-    Ok(plain.map_or(DatabaseHead::Opaque, |_| DatabaseHead::Plain(header)))
+    let zeros = bytes.iter().take(HEADER_SIZE).all(|byte| *byte == 0);
+    Ok(plain.map_or(DatabaseHead::Opaque { zeros }, |_| DatabaseHead::Plain(header)))
 }
 
 fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
@@ -140,7 +144,8 @@ mod tests {
     #[test]
     fn a_head_without_the_magic_is_opaque_and_none_at_all_is_empty() {
         assert_eq!(parse_head(&[]).unwrap(), DatabaseHead::Empty);
-        assert_eq!(parse_head(&[0x5a; 100]).unwrap(), DatabaseHead::Opaque);
+        assert_eq!(parse_head(&[0x5a; 100]).unwrap(), DatabaseHead::Opaque { zeros: false });
+        assert_eq!(parse_head(&[0; 100]).unwrap(), DatabaseHead::Opaque { zeros: true });
         let error = parse_head(&[0x5a; 99]).unwrap_err();
         assert_eq!(error.to_string(), "database header at offset 0: needed 100 bytes, found 99 bytes");
     }

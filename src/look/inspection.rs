@@ -220,7 +220,7 @@ impl Inspection {
     pub fn without_wal(&self) -> bool {
         let wal_mode = |head: &DatabaseHead| match head {
             DatabaseHead::Plain(header) => header.journal_mode() == JournalMode::Wal,
-            DatabaseHead::Opaque | DatabaseHead::Empty => false,
+            DatabaseHead::Opaque { .. } | DatabaseHead::Empty => false,
         };
         let absent = self.wal.as_ref().is_some_and(|wal| wal.end_reason == EndReason::NoFile);
         absent && !self.in_use() && self.database.as_ref().is_some_and(wal_mode)

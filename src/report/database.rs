@@ -63,7 +63,7 @@ impl From<&DatabaseHead> for Database {
     fn from(head: &DatabaseHead) -> Self {
         match head {
             DatabaseHead::Plain(header) => Self { kind: Kind::Plain, header: Some(header.into()) },
-            DatabaseHead::Opaque => Self { kind: Kind::Opaque, header: None },
+            DatabaseHead::Opaque { .. } => Self { kind: Kind::Opaque, header: None },
             DatabaseHead::Empty => Self { kind: Kind::Empty, header: None },
         }
     }

@@ -243,7 +243,8 @@ fn database(inspection: &Inspection) -> Option<String> {
             header.page_size,
             header.sqlite_release()
         ),
-        DatabaseHead::Opaque => "no SQLite header".to_owned(),
+        DatabaseHead::Opaque { zeros: true } => "zeros instead of a SQLite header".to_owned(),
+        DatabaseHead::Opaque { zeros: false } => "no SQLite header".to_owned(),
         DatabaseHead::Empty => "empty".to_owned(),
     })
 }

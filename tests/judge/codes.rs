@@ -43,6 +43,7 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
     vec![
         ("backfill_not_in_database", Error, changed(|world| world.database()[1024] ^= 1)),
         ("database_opaque", Notice, with_page_one(&[0xe5; 512])),
+        ("database_opaque", Warning, with_page_one(&[0; 512])),
         (
             "database_too_short",
             Error,

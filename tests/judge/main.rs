@@ -29,4 +29,6 @@ mod sqlite;
 mod sqlite_child;
 #[path = "../common/sqlite.rs"]
 mod statements;
+mod torn_copies;
+mod tree;
 mod world;

@@ -1,5 +1,5 @@
-//! Whether a `-wal` belongs to its database, asked of random histories: of healthy ones, whose processes are killed at any
-//! moment, nothing is said; of copies of two moments it is counted how many are found.
+//! Whether a `-wal` belongs to its database, asked of random histories, whose processes are killed at any moment: nothing
+//! is said. `torn_copies` asks it of copies of two moments.
 //!
 //! ```sh
 //! WALSCOPE_PAIRS=150 cargo test --release --test judge pairs_at_random -- --nocapture
@@ -23,14 +23,14 @@ const HISTORIES: u64 = 12;
 const VARIABLE: &str = "WALSCOPE_TEST_PAIR";
 
 /// A process with a connection that does random work: by steps, or until it is killed.
-struct Worker {
+pub struct Worker {
     child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    fn start(path: &Path, seed: u64, synchronous: u64) -> Self {
+    pub fn start(path: &Path, seed: u64, synchronous: u64) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(crate::common::only_test(module_path!(), "works_at_random"))
             .arg("--ignored")
@@ -44,7 +44,7 @@ impl Worker {
     }
 
     /// Lets it do this many statements, and waits for the last of them.
-    fn steps(&mut self, count: u64) {
+    pub fn steps(&mut self, count: u64) {
         writeln!(self.to, "{count}").unwrap();
         self.wait(count);
     }
@@ -149,7 +149,7 @@ fn one(
 }
 
 /// A new database in WAL mode.
-fn database(path: &Path, random: &mut Random) {
+pub fn database(path: &Path, random: &mut Random) {
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{suffix}", path.display()));
     }
@@ -163,12 +163,12 @@ fn database(path: &Path, random: &mut Random) {
     .unwrap();
 }
 
-fn read(path: &Path, suffix: &str) -> Option<Vec<u8>> {
+pub fn read(path: &Path, suffix: &str) -> Option<Vec<u8>> {
     fs::read(format!("{}{suffix}", path.display())).ok()
 }
 
 /// What is found in a database and a `-wal` that nobody uses.
-fn look(database: Vec<u8>, wal: Option<Vec<u8>>) -> (Inspection, Vec<Finding>) {
+pub fn look(database: Vec<u8>, wal: Option<Vec<u8>>) -> (Inspection, Vec<Finding>) {
     let seen = inspect(&Bytes { database: Some(database), wal, ..Bytes::default() }, &Options::default()).unwrap();
     let found = findings(&seen).into_iter().filter(|finding| finding.severity >= Severity::Warning).collect();
     (seen, found)
@@ -178,9 +178,9 @@ fn histories() -> u64 {
     std::env::var("WALSCOPE_PAIRS").map_or(HISTORIES, |number| number.parse().unwrap())
 }
 
-type Tally = BTreeMap<String, u64>;
+pub type Tally = BTreeMap<String, u64>;
 
-fn count(tally: &mut Tally, what: impl Into<String>) {
+pub fn count(tally: &mut Tally, what: impl Into<String>) {
     *tally.entry(what.into()).or_default() += 1;
 }
 
@@ -235,75 +235,4 @@ fn random_histories_with_kills_fit_their_wal() {
     };
     assert!(of("pages") * 3 > states && of("page 1") * 3 > states && of("frames before") * 10 > states, "{tally:#?}");
     assert!(tally.get("excused").copied().unwrap_or_default() * 20 <= states, "{tally:#?}");
-}
-
-/// Everything that SQLite finds in a database and its `-wal`; `None` if it finds them malformed.
-fn content(folder: &Path, database: &[u8], wal: Option<&[u8]>) -> Option<Vec<String>> {
-    let path = folder.join("copy.db");
-    for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", path.display()));
-    }
-    fs::write(&path, database).unwrap();
-    if let Some(wal) = wal {
-        fs::write(format!("{}-wal", path.display()), wal).unwrap();
-    }
-    let read = || -> rusqlite::Result<Option<Vec<String>>> {
-        let db = Connection::open(&path)?;
-        if db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))? != "ok" {
-            return Ok(None);
-        }
-        let mut schema = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
-        let tables: Vec<String> = schema.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let mut content = tables.clone();
-        for table in tables {
-            let mut rows = db.prepare(&format!("SELECT rowid, * FROM {table}"))?;
-            let last = rows.column_count() - 1;
-            let rows = rows.query_map([], |row| Ok(format!("{:?} {:?}", row.get_ref(0)?, row.get_ref(last)?)))?;
-            content.extend(rows.collect::<Result<Vec<String>, _>>()?);
-        }
-        Ok(Some(content))
-    };
-    read().ok().flatten()
-}
-
-#[test]
-fn most_copies_of_two_moments_that_lost_something_are_found() {
-    let (folder, mut tally) = (tempfile::tempdir().unwrap(), Tally::new());
-    let path = folder.path().join("t.db");
-    for seed in 0..histories() {
-        let mut random = Random(seed);
-        database(&path, &mut random);
-        let mut worker = Worker::start(&path, random.below(1 << 30), 0);
-        let mut earlier = None;
-        for _ in 0..12 {
-            worker.steps(1 + random.below(20));
-            let (now, wal) = (read(&path, "").unwrap(), read(&path, "-wal"));
-            let whole = look(now.clone(), wal.clone()).1;
-            assert!(whole.is_empty(), "seed {seed}: {whole:#?}");
-            let truth = content(folder.path(), &now, wal.as_deref());
-            assert!(truth.is_some(), "seed {seed}: SQLite finds a copy of one moment malformed");
-            if let Some(before) = earlier.replace(now) {
-                let got = content(folder.path(), &before, wal.as_deref());
-                let found = look(before, wal).1;
-                let what = match &got {
-                    _ if got == truth => "nothing lost",
-                    None => "malformed",
-                    Some(_) => "other content",
-                };
-                count(&mut tally, what);
-                for finding in &found {
-                    count(&mut tally, format!("{what}: {}", finding.code()));
-                }
-                if !found.is_empty() {
-                    count(&mut tally, format!("{what}: found"));
-                }
-            }
-        }
-    }
-    println!("{tally:#?}");
-    let of = |what: &str| {
-        ["malformed", "other content"].iter().filter_map(|kind| tally.get(&format!("{kind}{what}"))).sum::<u64>()
-    };
-    println!("of {} that lost something, {} are found", of(""), of(": found"));
-    assert!(of("") > histories() && of(": found") * 4 >= of("") * 3, "{tally:#?}");
 }

@@ -5,12 +5,17 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-
+use crate::look::HotJournal;
 use crate::wal::{EndReason, WalFacts};
 
-pub(super) fn database(head: &DatabaseHead) -> Option<Finding> {
-    match head {
-        DatabaseHead::Opaque => Some(Finding::new(Found::DatabaseOpaque {})),
+pub(super) fn database(head: &DatabaseHead, journal: HotJournal) -> Option<Finding> {
+    match *head {
+        DatabaseHead::Opaque { zeros } => {
+            // While a database is made, its first page is written last, beside a rollback journal.
+            let damaged = zeros && journal != HotJournal::Waits;
+            let severity = if damaged { Severity::Warning } else { Severity::Notice };
+            Some(Finding::at(severity, Found::DatabaseOpaque { zeros }))
+        }
         DatabaseHead::Plain(header) if header.journal_mode() == JournalMode::Wal2 => {
             Some(Finding::new(Found::DatabaseWal2 {
                 write_version: header.write_version,

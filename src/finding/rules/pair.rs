@@ -22,7 +22,11 @@ pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
 fn pages_nowhere(examined: &Inspection) -> Option<Finding> {
     let pages = examined.pages.as_ref().ok().filter(|pages| pages.missing > 0)?;
     // The length of a file without a header shows its pages only if it is encrypted page by page, and not compressed.
-    let severity = if examined.database == Some(DatabaseHead::Opaque) { Severity::Warning } else { Severity::Error };
+    let severity = if matches!(examined.database, Some(DatabaseHead::Opaque { .. })) {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
     let found = Found::DatabaseTooShort {
         size: pages.size,
         expected: pages.expected,
@@ -55,7 +59,7 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
     }
     let of = |head: &DatabaseHead, field: fn(&DatabaseHeader) -> u32| match head {
         DatabaseHead::Plain(one) => Some(field(one)),
-        DatabaseHead::Opaque | DatabaseHead::Empty => None,
+        DatabaseHead::Opaque { .. } | DatabaseHead::Empty => None,
     };
     let severity = signs.iter().map(|sign| severity(*sign)).max()?;
     let found = Found::WalOfOtherDatabase {
@@ -81,7 +85,7 @@ fn signs(header: &DatabaseHeader, page_ones: &PageOnes) -> Vec<OtherSign> {
     let DatabaseHead::Plain(latest) = &page_ones.latest else { return vec![OtherSign::NoHeader] };
     let ahead = match &page_ones.first {
         DatabaseHead::Plain(first) => behind(header.change_counter.wrapping_add(1), first.change_counter),
-        DatabaseHead::Opaque | DatabaseHead::Empty => false,
+        DatabaseHead::Opaque { .. } | DatabaseHead::Empty => false,
     };
     let all = [
         (OtherSign::CounterBehind, behind(latest.change_counter, header.change_counter)),

@@ -68,7 +68,7 @@ fn clean_facts_raise_nothing() {
 
 #[test]
 fn each_file_by_itself_raises_one_code_for_one_fault() {
-    let (wal2, opaque, plain) = (database(3), DatabaseHead::Opaque, database(2));
+    let (wal2, opaque, plain) = (database(3), DatabaseHead::Opaque { zeros: false }, database(2));
     let unusable = wal(0x1234_5678, 4096);
     let mut version = wal(0x377f_0682, 4096);
     version.end_reason = EndReason::UnsupportedVersion;
