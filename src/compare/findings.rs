@@ -2,24 +2,16 @@
 
 use super::judge::Judged;
 use super::{Answer, HeldBack, Pair, Placed, Side, history, identity, kernel, users};
-use crate::evidence::UnstableCause;
+use crate::evidence::{UnstableCause, User};
 use crate::finding::value::{Apart, Diverged, Sides, TwoDatabases, TwoIndexes, Unsettled};
 use crate::finding::{self, Finding, Found, Severity, processes, surroundings};
-use crate::sides::{Identity, NotRefuted, Part};
+use crate::sides::{Identity, NotRefuted, Part, SideIndex};
 
 /// All findings: first those about each side, then those about each pair.
 pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     let placed: Vec<Placed<'_>> = Placed::all(sides).collect();
     let users = users::accused(&placed);
-    let of_sides = placed.iter().zip(&users).flat_map(|(Placed { index, side }, users)| {
-        let (label, evidence) = (&side.label, &side.evidence);
-        let of_users = finding::users::findings(label, evidence, side.database.as_ref(), users);
-        // A verdict about sharing cannot leave open whether a child uses the connection that it inherited.
-        let of_users = of_users.into_iter().map(|found| Finding { severity: found.code().gravest(), ..found });
-        let mut found = processes::findings(*index, label, evidence);
-        found.extend(of_users.chain(unstable(side)));
-        found
-    });
+    let of_sides = placed.iter().zip(&users).flat_map(|(of, users)| of_side(*of, users));
     let of_pairs = pairs.iter().filter(|pair| pair.verdict.one_side.is_none()).flat_map(|pair| {
         let two_mounts = || (pair.verdict.sharing != Answer::Proven).then(|| two_mounts(&pair.pair)).flatten();
         let files = shared_wal_index(pair)
@@ -35,6 +27,28 @@ pub(super) fn findings(sides: &[Side], pairs: &[Judged<'_>]) -> Vec<Finding> {
     }
     all.extend(of_pairs.flatten());
     all
+}
+
+/// Findings about the processes of one side, and about its capture.
+fn of_side(Placed { index, side }: Placed<'_>, users: &[&User]) -> Vec<Finding> {
+    let (label, evidence) = (&side.label, &side.evidence);
+    let of_users = finding::users::findings(label, evidence, side.database.as_ref(), users);
+    // A verdict about sharing cannot leave open whether a child uses the connection that it inherited.
+    let of_users = of_users.into_iter().map(|found| Finding { severity: found.code().gravest(), ..found });
+    let mut found = processes::findings(index, label, evidence);
+    found.extend(of_users.chain(unstable(side)));
+    found
+}
+
+/// Findings about the processes of a side that is looked at alone, as the two sides of a probe are. The gravest come first.
+#[must_use]
+pub fn findings_of_one(side: &Side) -> Vec<Finding> {
+    let placed = [Placed { index: SideIndex(0), side }];
+    let users = users::accused(&placed).into_iter().flatten().collect::<Vec<_>>();
+    let [of] = placed;
+    let mut found = of_side(of, &users);
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
 }
 
 /// Leaves what two sides found of the same processes only with one side: with the one that they belong to, else the first.

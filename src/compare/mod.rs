@@ -32,6 +32,7 @@ mod went_back;
 use crate::evidence::live::Live;
 
 pub use crate::sides::*;
+pub use findings::findings_of_one;
 pub use probe::{Met, probe};
 pub use side::{FrameHeaders, Side};
 pub use verdict::*;

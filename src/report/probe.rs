@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::compare_page::{evidence_table, style};
-use super::text::{BOLD, count, entry, styled, words};
+use super::finding::{FindingDocument, documents};
+use super::text::{self, BOLD, count, entry, styled, words};
 use super::verdict::Verdict;
 use super::{line, table};
 use crate::compare;
 use crate::evidence::live::{CoherenceView, Live};
+use crate::finding::Finding;
 use crate::say::{self, Names};
 
 /// The schema's name and version.
@@ -37,7 +39,7 @@ pub enum On {
 }
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct ProbeDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -64,6 +66,8 @@ pub struct ProbeDocument {
     pub verdict: Option<Verdict>,
     /// The verdict, or what to do next, in a sentence.
     pub explanation: String,
+    /// Findings about the processes that this side sees, the gravest first. The other side lists those that it sees.
+    pub findings: Vec<FindingDocument>,
     /// Nonces in the names of files that earlier meetings left in the folder. These files can be removed.
     pub left_behind: Vec<String>,
 }
@@ -105,6 +109,12 @@ impl ProbeDocument {
         let passed_over = self.peer_nonce.is_none() && !self.other_nonces.is_empty();
         let explanation = if passed_over { format!("{} {told}", say::verdict::PASSED_OVER) } else { told };
         Self { explanation, verdict: Some(Verdict::new(verdict, Names::PROBE)), ..self }
+    }
+
+    /// The document with what this side shows about its processes.
+    #[must_use]
+    pub fn beside(self, found: &[Finding]) -> Self {
+        Self { findings: documents(found), ..self }
     }
 
     /// The page, at most `width` columns wide, with colour.
@@ -150,6 +160,10 @@ impl ProbeDocument {
         out.push_str(&table::draw(&["question", "answer"], &rows, width));
         out.push('\n');
         out.push_str(&evidence_table(&verdict.because, width));
+        if !self.findings.is_empty() {
+            out.push('\n');
+            out.push_str(&text::findings(&self.findings, width));
+        }
         if !self.left_behind.is_empty() {
             let text = format!("files of earlier meetings, with {}: remove them", self.left_behind.join(", "));
             out.push('\n');

@@ -257,6 +257,17 @@ fn who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided()
 }
 
 #[test]
+fn a_probe_names_a_process_whose_locks_were_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(folder.path());
+    let lost = Sqlite::open_without_locks(&folder.path().join("t.db"));
+    let meet = walscope(folder.path(), &["probe", "meet", "t.db", "--timeout", "1", "--json"]);
+    assert_eq!(findings(&meet.json()), found("mapping_without_locks", "warning", lost.pid()));
+    let page = walscope(folder.path(), &["probe", "meet", "t.db", "--timeout", "1"]);
+    assert!(page.text().contains("[mapping_without_locks]"), "{}", page.text());
+}
+
+#[test]
 fn a_renamed_database_is_told_from_lost_locks() {
     let folder = tempfile::tempdir().unwrap();
     let _db = database(folder.path());

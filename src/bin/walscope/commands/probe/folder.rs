@@ -33,6 +33,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         latency: Latency::of(&trial.live),
         verdict: None,
         explanation: String::new(),
+        findings: Vec::new(),
         left_behind: trial.left_behind.iter().copied().map(nonce).collect(),
     }
     .judged(&verdict);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use walscope::bundle;
-use walscope::compare::{Met, PeerUnknown, Side, Verdict, probe};
+use walscope::compare::{Met, PeerUnknown, Side, Verdict, findings_of_one, probe};
 use walscope::evidence::live::{BeaconLook, Live, Sight};
 use walscope::evidence::{Observation, UnstableCause};
 use walscope::linux::challenge::beacon::{self, Locked, PATTERN, Word};
@@ -89,6 +89,7 @@ fn document(action: Action, source: &Path, nonce: u64) -> ProbeDocument {
         latency: None,
         verdict: None,
         explanation: String::new(),
+        findings: Vec::new(),
         left_behind: Vec::new(),
     }
 }
@@ -171,7 +172,7 @@ pub fn seek(source: &Path, nonce: u64, token: &str, global: &Global) -> anyhow::
         Err(error) => live.beacon.back = Observation::unsupported(format!("F_OFD_GETLK on the -shm: {error}")),
     }
     let verdict = here.judge(&live, identity, Action::Seek);
-    let document = document(Action::Seek, source, nonce).judged(&verdict);
+    let document = document(Action::Seek, source, nonce).judged(&verdict).beside(&findings_of_one(&here.side));
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
 }
@@ -207,7 +208,7 @@ pub fn meet(source: &Path, token: &str, timeout: Duration, stop: &Stop, global: 
         Err(error) => live = Live::untried(&format!("locks of open file descriptions on the -shm: {error}")),
     }
     let verdict = here.judge(&live, identity, Action::Meet);
-    let document = shown.judged(&verdict);
+    let document = shown.judged(&verdict).beside(&findings_of_one(&here.side));
     output::document(global, &document, |width| document.draw(width))?;
     Ok(exit_of(verdict.sharing.into()))
 }
