@@ -392,6 +392,39 @@ fn the_page_of_the_lock_bytes_is_not_missing() {
     assert_eq!(look(16384, 16387, &[16387]), Some([1, 16386]));
     assert_eq!(look(16384, 16387, &[16386]), Some([1, 16387]));
     assert_eq!(look(16382, 16386, &[16386]), Some([2, 16383]));
+    assert_eq!(look(16384, 16386, &[16385]), Some([1, 16386]), "a frame of that page counts for no other");
+}
+
+#[test]
+fn the_change_counter_is_at_most_one_ahead_and_never_behind() {
+    let of = |database: u32, wal: &[u32]| {
+        let mut world = with_page_one(&page_one(2, database, 3_053_000));
+        world.shm = None;
+        let mut frames = crate::common::synthetic::WalWriter::new(512, false, SALTS);
+        for counter in wal {
+            frames.frame_of(1, 4, &page_one(2, *counter, 3_053_000));
+        }
+        world.wal = Some(frames);
+        let found = world.findings().into_iter().find_map(|finding| match finding.found {
+            Found::WalOfOtherDatabase { signs, .. } => Some((finding.severity, signs)),
+            _ => None,
+        });
+        found.map(|(severity, signs)| {
+            assert_eq!(severity, Severity::Error);
+            signs.iter().map(|sign| sign.name()).collect::<Vec<_>>()
+        })
+    };
+    for (database, wal) in [(5, vec![5]), (5, vec![6]), (5, vec![6, 7, 8]), (7, vec![6, 7]), (u32::MAX, vec![0, 1])] {
+        assert_eq!(of(database, &wal), None, "{database} {wal:?}");
+    }
+    assert_eq!(of(5, &[7]), Some(vec!["change_counter_ahead"]));
+    assert_eq!(of(5, &[3, 4]), Some(vec!["change_counter_behind"]));
+    assert_eq!(of(0, &[u32::MAX]), Some(vec!["change_counter_behind"]));
+    // Page 1 of a transaction without a commit does not count.
+    let mut world = healthy();
+    world.shm = None;
+    world.wal().frame_of(1, 0, &page_one(2, 99, 3_053_000));
+    assert_eq!(world.codes(), []);
 }
 
 #[test]
@@ -438,15 +471,20 @@ fn frames_of_the_generation_before_are_compared_only_where_nothing_explains_anot
     // What was never committed was never copied.
     let open = restarted(|world| _ = world.wal().frame(3, 0, 8).frame(4, 0, 8), (1, 4));
     assert_eq!(compared(&open), Ok((2, 0)));
-    // A break of their chain ends them, and what is behind it is not held against the database.
+    // A break of their chain ends them, and what is behind it may have been copied later: page 3.
     let broken = restarted(
         |world| {
-            let at = world.wal().offset(4) + 100;
+            let at = world.wal().frame(3, 4, 8).offset(5) + 100;
             world.wal().bytes[at] ^= 1;
         },
         (4, 4),
     );
-    assert_eq!(differ(broken), Ok((1, 1)), "page 3; page 2 stands behind the break");
+    assert_eq!(differ(broken), Ok((1, 1)));
+    // So may frames of the current generation behind a break of its chain: page 2.
+    let mut residue = plain();
+    let at = residue.wal().frame_at(2, 2, 4, 13).offset(2) + 100;
+    residue.wal().bytes[at] ^= 1;
+    assert!(differ(residue).is_err());
     // Another generation than the one directly before.
     let mut older = plain();
     older.wal().set_salts([SALTS[0] + 2, 99]);
