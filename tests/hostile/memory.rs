@@ -39,6 +39,9 @@ enum Shape {
     Commits,
     /// One commit, and the rest with the right salts behind a break.
     Residue,
+    /// One commit, and the rest of the generation before: every frame another page, and a commit that leaves a larger
+    /// database. The database has none of them.
+    Before,
 }
 
 /// Page, and pages of the database if it is a commit.
@@ -47,6 +50,7 @@ fn frame(shape: Shape, number: u32, last: u32) -> (u32, u32) {
         Shape::Wide => (last - number + 1, if number == last { last } else { 0 }),
         Shape::Commits => (number.wrapping_mul(429).max(1), number),
         Shape::Residue => (number, u32::from(number == 1) * last),
+        Shape::Before => (last - number + 1, if number == 1 { last } else { last + number }),
     }
 }
 
@@ -66,13 +70,17 @@ fn write(folder: &Path, shape: Shape, frames: u32) {
     for number in 1..=frames {
         let (page, commit) = frame(shape, number, frames);
         bytes[..8].copy_from_slice(&words([page, commit]));
-        bytes[8..16].copy_from_slice(&words(SALTS));
+        let before = shape == Shape::Before && number > 1;
+        bytes[8..16].copy_from_slice(&words([SALTS[0] - u32::from(before), SALTS[1]]));
+        bytes[24] = u8::from(before);
         let broken = shape == Shape::Residue && number > 1;
         if !broken {
             sums = frame_checksum(ByteOrder::Little, sums, &bytes);
+        }
+        if !broken && !before {
             pages.push(page);
         }
-        if commit > 0 && !broken {
+        if commit > 0 && !broken && !before {
             last = (number, sums.0, commit);
         }
         bytes[16..24].copy_from_slice(&words(sums.0));
@@ -157,6 +165,11 @@ fn memory_is_enough_for_a_commit_in_every_frame() {
 #[test]
 fn memory_is_enough_for_frames_behind_a_break() {
     every_command(Shape::Residue);
+}
+
+#[test]
+fn memory_is_enough_for_frames_of_the_generation_before() {
+    every_command(Shape::Before);
 }
 
 /// The most address space that a command has had by its first line, in KiB.
