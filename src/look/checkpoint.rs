@@ -181,7 +181,7 @@ fn openness(locks: Option<&LocksView>) -> Openness {
 }
 
 /// Why a wal-index that a process has open cannot be judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Doubt {
     /// A process is recovering it.
@@ -198,6 +198,22 @@ pub enum Doubt {
     Truncated,
     /// `nBackfill` is greater than `mxFrame`.
     BackfillBeyondEnd,
+}
+
+impl Doubt {
+    /// Every reason.
+    #[must_use]
+    pub fn all() -> [Self; 7] {
+        [
+            Self::Recovering,
+            Self::Unreadable,
+            Self::Torn,
+            Self::OtherVersion,
+            Self::OtherGeneration,
+            Self::Truncated,
+            Self::BackfillBeyondEnd,
+        ]
+    }
 }
 
 /// The wal-index in use and its header, if they can be trusted.

@@ -8,6 +8,7 @@ use crate::finding::Finding;
 use crate::look::checkpoint::{Blocker, CheckpointFacts, CheckpointState};
 use crate::number::FrameNumber;
 use crate::say;
+use crate::say::checkpoint::Sentence;
 use crate::wal::WalFacts;
 
 /// What the checkpoint is doing.
@@ -73,14 +74,20 @@ pub struct CheckpointDocument {
     pub can_restart: Option<bool>,
     /// What blocks copying or, if everything is copied, what prevents a restart of the WAL.
     pub blocked_by: Vec<BlockerDocument>,
+    /// The kind of `explanation`: a section of docs/states.md has its name. A finding can decide it instead of the state.
+    pub sentence: &'static str,
     /// One or two sentences: what is the case, and what to do.
     pub explanation: String,
+    /// Whether a finding decides the sentence, so that `state` alone would say something wrong.
+    #[serde(skip)]
+    pub against: bool,
 }
 
 impl CheckpointDocument {
     /// Makes the document from the diagnosis, the WAL, and the findings of the same look.
     #[must_use]
     pub fn new(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> Self {
+        let kind = say::checkpoint::sentence(facts, wal, beside);
         Self {
             state: facts.state,
             committed: facts.committed,
@@ -89,6 +96,8 @@ impl CheckpointDocument {
             safe_to: facts.safe_to,
             can_restart: facts.restart.possible(),
             blocked_by: facts.blocked_by.iter().map(BlockerDocument::from).collect(),
+            sentence: kind.name(),
+            against: matches!(kind, Sentence::Against(_)),
             explanation: say::checkpoint::checkpoint(facts, wal, beside),
         }
     }

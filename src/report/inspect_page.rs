@@ -159,6 +159,10 @@ impl InspectDocument {
             CheckpointState::Pending | CheckpointState::InProgress | CheckpointState::Unknown => YELLOW,
             _ => GREEN,
         };
+        let (style, word) = match checkpoint.against {
+            true => (RED, "not safe"),
+            false => (style, super::checkpoint::words(checkpoint.state)),
+        };
         let rollback = self.database.as_ref().and_then(|database| database.header.as_ref());
         // A -wal with commits is replayed whatever the mode in the header is; a finding reports that.
         let rollback = rollback.filter(|header| header.journal_mode == "rollback" && checkpoint.committed == 0);
@@ -166,11 +170,7 @@ impl InspectDocument {
             Some(_) => " The database is in rollback-journal mode: it does not use a WAL.",
             None => "",
         };
-        format!(
-            "{}. {}{aside}",
-            styled(style, super::checkpoint::words(checkpoint.state)),
-            line(&checkpoint.explanation)
-        )
+        format!("{}. {}{aside}", styled(style, word), line(&checkpoint.explanation))
     }
 
     /// A sentence about marks without a reader. Slot 0 always has a mark.
@@ -222,10 +222,13 @@ fn parts(wal: &Wal, checkpoint: Option<&CheckpointDocument>) -> Vec<Part> {
     // After a restart in the wal-index the file still holds the previous generation, which is completely in the
     // database.
     let restarted = checkpoint.is_some_and(|checkpoint| checkpoint.state == CheckpointState::Restarted);
+    // Beside some findings nothing waits for a checkpoint of this database.
+    let waiting =
+        if checkpoint.is_some_and(|checkpoint| checkpoint.against) { Class::Committed } else { Class::Pending };
     let (before, unpublished) = if restarted { (unpublished, 0) } else { (0, unpublished) };
     [
         (Class::Backfilled, backfilled + before),
-        (Class::Pending, shown - backfilled),
+        (waiting, shown - backfilled),
         (Class::Unpublished, unpublished),
         (Class::Uncommitted, frames.uncommitted),
         (Class::Residue, frames.residue),

@@ -12,6 +12,8 @@ pub enum Class {
     Backfilled,
     /// Committed, not copied yet.
     Pending,
+    /// Committed, where a finding says that no checkpoint should copy them.
+    Committed,
     /// Commits that the wal-index does not show yet.
     Unpublished,
     /// Valid, after the last commit.
@@ -40,6 +42,7 @@ impl Class {
         match self {
             Self::Backfilled => ('█', colour(AnsiColor::Green), "backfilled"),
             Self::Pending => ('▒', colour(AnsiColor::Yellow), "pending"),
+            Self::Committed => ('▒', colour(AnsiColor::Yellow), "committed"),
             Self::Unpublished => ('▓', colour(AnsiColor::Blue), "committed, not in the wal-index yet"),
             Self::Uncommitted => ('░', colour(AnsiColor::Cyan), "uncommitted"),
             Self::Residue => ('╳', colour(AnsiColor::Magenta), "residue"),

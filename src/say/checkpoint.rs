@@ -1,132 +1,18 @@
 //! The checkpoint in one or two sentences: what is the case, and what to do.
 
+use super::against;
+pub use super::against::sentence;
 use super::rescue;
+use super::sentence::usual;
+pub use super::sentence::{Against, Sentence};
 use super::users_found::subject;
 use super::words::{all, count, many, one_or, part};
 use crate::evidence::{Holder, LockSlot};
-use crate::finding::value::{Apart, UsersFound};
-use crate::finding::{Finding, Found, Severity};
-use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt, Restart};
+use crate::finding::value::UsersFound;
+use crate::finding::{Finding, Found};
+use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
-
-/// The kind of a sentence about the checkpoint. `tests/common/contradictions.rs` lists which kinds must not occur
-/// beside which findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Sentence {
-    /// Processes use other files than the paths lead to: a checkpoint would mix them.
-    DoNotCheckpoint,
-    /// The files were replaced while they were read.
-    Replaced,
-    /// The wal-index in use cannot be judged.
-    Doubted(Doubt),
-    /// The database is open without its `-shm`.
-    WithoutIndex,
-    /// There is no `-wal`.
-    NoWal,
-    /// The header of the `-wal` cannot be used: SQLite overwrites the file.
-    HeaderUnusable,
-    /// The `-wal` is of another version: SQLite cannot open the database.
-    OtherVersion,
-    /// The WAL has just started over.
-    Restarted,
-    /// The WAL has just started over, and frames of the generation before are not in the database.
-    RestartedNotCopied,
-    /// A commit is in the WAL that the wal-index does not show.
-    CommitNotShown,
-    /// The WAL has frames, but no commit.
-    NoCommit,
-    /// No frame waits to be copied.
-    NothingWaits,
-    /// A checkpoint is at work.
-    InProgress,
-    /// Nothing can be copied, because a reader reads only the database.
-    BlockedByDatabaseReader,
-    /// A reader keeps frames from being copied.
-    Blocked,
-    /// A checkpoint was killed or failed.
-    Interrupted,
-    /// Everything is copied, and there is nothing to do.
-    CopiedNothingToDo,
-    /// Everything is copied, and a reader prevents the WAL from restarting.
-    CopiedCannotRestart,
-    /// Everything is copied, and the writer may also be the reader that prevents a restart.
-    CopiedWriterAtWork,
-    /// Everything is copied, and readers were not seen.
-    CopiedReadersUnseen,
-    /// Frames wait, and it is not known who blocks them.
-    WaitReadersUnseen,
-    /// Frames wait, and a checkpoint copies them.
-    WaitCheckpointCopies,
-    /// Frames wait, a checkpoint copies them, and a reader prevents the WAL from restarting.
-    WaitCannotRestart,
-    /// At rest: everything is in the database.
-    RestCopied,
-    /// At rest: a checkpoint was killed or failed.
-    RestInterrupted,
-    /// At rest: according to a `-shm` that was left over, some frames are copied and the others wait.
-    RestSomeWait,
-    /// At rest: the next connection reads the frames, and copies them when it closes.
-    RestNextReadsThem,
-    /// The frames wait, as far as the files show.
-    RestAsFarAsSeen,
-}
-
-/// The kind of the sentence for these facts. `beside` are the findings of the same look.
-#[must_use]
-pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> Sentence {
-    if other_files(beside).is_some() {
-        return Sentence::DoNotCheckpoint;
-    }
-    match &facts.basis {
-        Basis::Replaced => Sentence::Replaced,
-        Basis::Doubted(doubt) => Sentence::Doubted(*doubt),
-        Basis::WithoutIndex { .. } => Sentence::WithoutIndex,
-        Basis::Live { against_restart, slots_seen, .. } => match facts.state {
-            CheckpointState::InProgress => Sentence::InProgress,
-            CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Read0) => {
-                Sentence::BlockedByDatabaseReader
-            }
-            CheckpointState::Blocked => Sentence::Blocked,
-            CheckpointState::Interrupted => Sentence::Interrupted,
-            CheckpointState::Complete => match facts.restart {
-                Restart::Possible => Sentence::CopiedNothingToDo,
-                Restart::HeldUp => Sentence::CopiedCannotRestart,
-                Restart::NotKnown if *slots_seen => Sentence::CopiedWriterAtWork,
-                Restart::NotKnown => Sentence::CopiedReadersUnseen,
-            },
-            CheckpointState::Pending => match facts.safe_to {
-                None => Sentence::WaitReadersUnseen,
-                Some(_) if against_restart.is_empty() => Sentence::WaitCheckpointCopies,
-                Some(_) => Sentence::WaitCannotRestart,
-            },
-            state => nothing_committed(state, wal, beside),
-        },
-        Basis::AtRest { seen, .. } => match facts.state {
-            CheckpointState::Complete => Sentence::RestCopied,
-            CheckpointState::Interrupted => Sentence::RestInterrupted,
-            CheckpointState::Pending if facts.backfilled > 0 => Sentence::RestSomeWait,
-            CheckpointState::Pending if *seen => Sentence::RestNextReadsThem,
-            CheckpointState::Pending => Sentence::RestAsFarAsSeen,
-            state => nothing_committed(state, wal, beside),
-        },
-    }
-}
-
-fn nothing_committed(state: CheckpointState, wal: &WalFacts, beside: &[Finding]) -> Sentence {
-    let not_copied = beside.iter().any(|finding| matches!(finding.found, Found::StaleFramesNotInDatabase { .. }));
-    match wal.end_reason {
-        EndReason::NoFile => Sentence::NoWal,
-        EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => Sentence::HeaderUnusable,
-        EndReason::UnsupportedVersion => Sentence::OtherVersion,
-        _ if state == CheckpointState::Restarted && not_copied => Sentence::RestartedNotCopied,
-        _ if state == CheckpointState::Restarted => Sentence::Restarted,
-        _ if wal.frames.committed > 0 => Sentence::CommitNotShown,
-        _ if wal.frames.uncommitted > 0 => Sentence::NoCommit,
-        _ => Sentence::NothingWaits,
-    }
-}
 
 /// The sentences. `beside` are the findings of the same look, so that these sentences can take them into account.
 #[must_use]
@@ -138,10 +24,14 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         part(*pending, *committed, "frame", &one, &several)
     };
     let unseen = unprotected(beside);
-    let kind = sentence(facts, wal, beside);
+    let usual = usual(facts, wal);
+    if let Some((against, finding)) = against::decides(usual, &facts.basis, beside) {
+        return but(against::told(against, finding, facts, wal), &unseen);
+    }
     let them = it(*committed);
-    let said = match kind {
-        Sentence::DoNotCheckpoint => do_not_checkpoint(beside),
+    let said = match usual {
+        // Said above.
+        Sentence::Against(_) => String::new(),
         Sentence::Replaced => "The files were replaced while they were read: a connection closed as the last one, or \
                                another file was put in their place. Look again."
             .to_owned(),
@@ -173,11 +63,6 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
                 "The WAL was restarted and nothing is committed in the new generation yet: what its old frames hold is in \
                  the database ({compared}). Nothing to do."
             )
-        }
-        Sentence::RestartedNotCopied => {
-            "The WAL was restarted and nothing is committed in the new generation yet, but frames of the generation before \
-             are not in the database: the finding says what that can be. Copy the files before anything opens them."
-                .to_owned()
         }
         Sentence::CommitNotShown => format!(
             "{} committed in the -wal, and the wal-index does not show {} yet: the commit is being synced, or its writer \
@@ -257,43 +142,15 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         }
     };
     let said = match &facts.basis {
-        Basis::AtRest { attempted, seen } if kind != Sentence::DoNotCheckpoint => {
-            said + &reservations(kind, facts, wal, *attempted, *seen, &unseen)
-        }
+        Basis::AtRest { attempted, seen } => said + &reservations(usual, facts, wal, *attempted, *seen, &unseen),
         _ => said,
     };
+    but(said, &unseen)
+}
+
+/// Adds who uses the database so that the locks do not show it.
+fn but(said: String, unseen: &[(String, &str)]) -> String {
     unseen.iter().fold(said, |said, (users, does)| format!("{said} But {users} {does}."))
-}
-
-/// Why no checkpoint should run: the first error finding that says that processes use other files than the paths lead to.
-fn other_files(beside: &[Finding]) -> Option<&'static str> {
-    let reason = |finding: &Finding| match &finding.found {
-        Found::WalIndexSharedDatabaseNot { apart: Apart::Process { .. } } => {
-            Some("a process uses this wal-index with another database file: a checkpoint would mix two databases")
-        }
-        Found::WalIndexSharedDatabaseNot { .. } => {
-            Some("two databases have this wal-index: a checkpoint would mix them")
-        }
-        Found::WalIndexSharedWalNot { .. } => {
-            Some("this wal-index is in use with another -wal: a checkpoint would copy frames of the wrong file")
-        }
-        Found::WorkerOnReplacedFiles { .. } => {
-            Some("a process goes on with files that were replaced: a checkpoint would mix old and new files")
-        }
-        Found::ShmTruncated { .. } => {
-            Some("the -shm was cut off under the processes that use it, and they die at their next access to it")
-        }
-        Found::SplitBrain { .. } => Some(
-            "running processes use another wal-index for this database: a checkpoint does not see their locks and commits",
-        ),
-        _ => None,
-    };
-    beside.iter().filter(|finding| finding.severity == Severity::Error).find_map(reason)
-}
-
-/// The finding has the whole advice, and stands on the same page.
-fn do_not_checkpoint(beside: &[Finding]) -> String {
-    format!("Do not checkpoint: {}. {}", other_files(beside).unwrap_or_default(), rescue::SEE_FINDING)
 }
 
 /// That no lock shows a reader. Where processes are known whose reads no lock shows, it is only about locks.

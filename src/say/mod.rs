@@ -1,12 +1,14 @@
 //! Sentences, made of facts: the last step before a document is written. One file for each family. Nothing here
 //! decides anything. Sentences about verdicts need the feature `capture`, as `compare` does.
 
+mod against;
 pub mod check;
 pub mod checkpoint;
 #[cfg(feature = "capture")]
 pub mod evidence;
 pub mod finding;
 pub mod identity;
+mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
@@ -16,6 +18,7 @@ mod pairing;
 #[cfg(feature = "capture")]
 mod reach;
 mod rescue;
+mod sentence;
 mod sides;
 pub mod unseen;
 pub mod users;

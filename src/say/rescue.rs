@@ -35,6 +35,11 @@ pub(super) const START_AGAIN: &str = copy_first!(concat!(
 /// Where the finding with the whole advice stands on the same page.
 pub(super) const SEE_FINDING: &str =
     "First copy what the processes have open, as the finding says, and stop them only then.";
+/// What the next to open the database would do has to be kept off, and processes have it open.
+pub(super) const COPY_IN_USE: &str = copy_first!();
+/// What the next to open the database would do has to be kept off, and nobody is known to have it open.
+pub(super) const COPY_AT_REST: &str =
+    "Copy the database, -wal and -shm before anything opens the database, and work on the copies.";
 /// There is no `-wal` at the path, and a wal-index in use counts its frames.
 pub(super) const NO_WAL: &str = concat!(
     "There is no WAL at the path to rebuild the wal-index from; a process may still have it open. ",

@@ -69,8 +69,17 @@ fn inspect_keeps_the_names_of_the_contract() {
         page["shm"]["locks"].as_array().unwrap().iter().map(|lock| lock["name"].as_str().unwrap()).collect();
     let expected = ["write", "checkpoint", "recover", "read0", "read1", "read2", "read3", "read4", "dead_man_switch"];
     assert_eq!(names, expected);
-    let checkpoint =
-        ["state", "committed", "backfilled", "pending", "safe_to", "can_restart", "blocked_by", "explanation"];
+    let checkpoint = [
+        "state",
+        "committed",
+        "backfilled",
+        "pending",
+        "safe_to",
+        "can_restart",
+        "blocked_by",
+        "sentence",
+        "explanation",
+    ];
     has_keys(&page["checkpoint"], &checkpoint);
     assert_eq!(page["findings"], Value::Array(Vec::new()));
 }

@@ -1,6 +1,6 @@
 //! What must not stand on one page: a sentence about the checkpoint, and findings beside it that say otherwise.
 
-use walscope::finding::Code;
+use walscope::finding::{Code, Severity};
 use walscope::say::checkpoint::Sentence;
 
 /// These say that the frames get into the database: a checkpoint copies them, or the next to open it reads them.
@@ -91,8 +91,24 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::WrittenInWalResetRange,
 ];
 
+/// Those of [`NO_PROMISE`] that are a notice where nobody has the `-shm` open: the next to open the database makes it anew
+/// from the WAL, and a promise is right.
+pub const ONLY_IN_USE: &[Code] = &[
+    Code::ShmBackfillBeyondMxFrame,
+    Code::ShmBeyondWal,
+    Code::ShmFramesUnreachable,
+    Code::ShmHeaderContradictsWal,
+    Code::ShmPagesWrong,
+    Code::ShmSlotsDuplicate,
+    Code::ShmSlotsOutOfOrder,
+    Code::ShmTruncated,
+];
+
 /// Whether a sentence promises what a finding beside it denies.
-pub fn contradict(sentence: Sentence, code: Code) -> bool {
+pub fn contradict(sentence: Sentence, code: Code, severity: Severity) -> bool {
+    if ONLY_IN_USE.contains(&code) && severity < Severity::Warning {
+        return false;
+    }
     PROMISES_FRAMES.contains(&sentence) && NO_PROMISE.contains(&code)
         || ALL_IS_WELL.contains(&sentence) && (NO_PROMISE.contains(&code) || NOT_WELL.contains(&code))
 }

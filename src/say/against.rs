@@ -1,0 +1,238 @@
+//! What a finding means for the sentence about the checkpoint: beside which findings the usual one would be wrong, and what
+//! is said instead. One table over all codes: the compiler asks for a row of a new code.
+
+use std::cmp::Reverse;
+
+use super::rescue;
+use super::sentence::{Against, Sentence, usual};
+use super::words::{all, many, one_or};
+use crate::finding::value::Apart;
+use crate::finding::{Code, Finding, Found, Severity};
+use crate::look::SizeStated;
+use crate::look::checkpoint::{Basis, CheckpointFacts, CheckpointState};
+use crate::wal::WalFacts;
+
+impl Against {
+    /// What a finding means for the sentence; `None`: every sentence may stand beside it, or the state has a sentence of
+    /// its own for it.
+    fn of(finding: &Finding, at_rest: bool) -> Option<Self> {
+        use Code as C;
+        let (from, against) = match finding.code() {
+            C::SplitBrain | C::WalIndexSharedDatabaseNot | C::WalIndexSharedWalNot | C::WorkerOnReplacedFiles => {
+                (Severity::Error, Self::OtherFiles)
+            }
+            C::ShmTruncated => (Severity::Error, Self::IndexCutOff),
+            C::WalWithoutDatabase => (Severity::Warning, Self::NoDatabase),
+            C::DatabaseWal2 => (Severity::Warning, Self::OtherFormat),
+            C::PageSizeDiffers | C::WalOfOtherDatabase => (Severity::Warning, Self::OtherDatabase),
+            C::DatabaseTooShort => (Severity::Warning, Self::PagesNowhere),
+            C::BackfillNotInDatabase => (Severity::Warning, Self::NotInDatabase),
+            // The next opener reads such a WAL up to the damage, and only who has it open reads on.
+            C::ShmBeyondWal if at_rest && damaged_before_its_end(finding) => (Severity::Notice, Self::CommitsBehind),
+            C::WalCommitsBehindBreak if at_rest => (Severity::Warning, Self::CommitsBehind),
+            C::WalCommitsBehindBreak => return None,
+            // A notice if nobody has the -shm open: the next to open the database makes it anew.
+            C::ShmBackfillBeyondMxFrame
+            | C::ShmBeyondWal
+            | C::ShmFramesUnreachable
+            | C::ShmHeaderContradictsWal
+            | C::ShmPagesWrong
+            | C::ShmSlotsDuplicate
+            | C::ShmSlotsOutOfOrder => (Severity::Warning, Self::IndexWrong),
+            C::StaleFramesNotInDatabase => (Severity::Warning, Self::OlderFrames),
+            C::HotJournal => (Severity::Warning, Self::Journal),
+            // The state has a sentence of its own.
+            C::FilesReplaced
+            | C::ShmHeaderChecksumWrong
+            | C::ShmHeaderCopiesDiffer
+            | C::ShmOfOtherWal
+            | C::ShmVersionUnsupported
+            | C::WalAheadOfShm
+            | C::WalHeaderUnusable
+            | C::WalTruncated
+            | C::WalVersionUnsupported => return None,
+            // It changes nothing about frames and the database.
+            C::AccessTimeMoved
+            | C::BundleReadableByOthers
+            | C::BundleUnstable
+            | C::CapturesDiverged
+            | C::DatabaseFileMount
+            | C::DatabaseHardLinked
+            | C::DatabaseHeldExclusively
+            | C::DatabaseOpaque
+            | C::DatabaseSharedWalIndexNot
+            | C::DatabaseSymlinked
+            | C::DifferentDatabases
+            | C::FileSystemNeedsCare
+            | C::MappingWithoutLocks
+            | C::SeveralSqliteLibraries
+            | C::ShmDeleted
+            | C::SidecarsElsewhere
+            | C::SidecarsStricter
+            | C::TwoMountsOfOneFileSystem
+            | C::UsedWithoutWalIndex
+            | C::UserCannotWrite
+            | C::WalBesideRollbackDatabase
+            | C::WalLargeLittleLive
+            | C::WrittenInWalResetRange => return None,
+        };
+        (finding.severity >= from).then_some(against)
+    }
+
+    /// Whether it makes this sentence wrong.
+    fn denies(self, usual: Sentence) -> bool {
+        let own = matches!(
+            usual,
+            Sentence::Replaced
+                | Sentence::NoWal
+                | Sentence::HeaderUnusable
+                | Sentence::OtherVersion
+                | Sentence::Doubted(_)
+        );
+        match self {
+            Self::OtherFiles | Self::IndexCutOff => true,
+            Self::OlderFrames | Self::Journal => usual.all_is_well(),
+            _ => !own,
+        }
+    }
+}
+
+fn damaged_before_its_end(finding: &Finding) -> bool {
+    matches!(finding.found, Found::ShmBeyondWal { damaged_before_its_end: true, .. })
+}
+
+/// The finding beside which the usual sentence would be wrong, and why; the gravest of several.
+pub(super) fn decides<'a>(usual: Sentence, basis: &Basis, beside: &'a [Finding]) -> Option<(Against, &'a Finding)> {
+    let at_rest = matches!(basis, Basis::AtRest { .. });
+    let all = beside.iter().filter_map(|finding| Some((Against::of(finding, at_rest)?, finding)));
+    all.filter(|(against, _)| against.denies(usual))
+        .min_by_key(|(against, finding)| (Reverse(finding.severity), *against))
+}
+
+/// The kind of the sentence for these facts. `beside` are the findings of the same look: one of them may decide.
+#[must_use]
+pub fn sentence(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -> Sentence {
+    let usual = usual(facts, wal);
+    decides(usual, &facts.basis, beside).map_or(usual, |(against, _)| Sentence::Against(against))
+}
+
+/// What is said instead of the usual sentence.
+pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts, wal: &WalFacts) -> String {
+    let at_rest = matches!(facts.basis, Basis::AtRest { .. });
+    let first = if at_rest { rescue::COPY_AT_REST } else { rescue::COPY_IN_USE };
+    let n = facts.committed.max(wal.frames.committed);
+    let (are, they, them) =
+        (many(n, "frame") + one_or(n, " is", " are"), one_or(n, "it", "they"), one_or(n, "it", "them"));
+    match against {
+        Against::OtherFiles => format!("Do not checkpoint: {}. {}", other_files(finding), rescue::SEE_FINDING),
+        Against::IndexCutOff => format!(
+            "Do not checkpoint: the -shm was cut off under the processes that use it, and they die at their next access to \
+             it. {}",
+            rescue::SEE_FINDING
+        ),
+        Against::NoDatabase => {
+            let gone = if matches!(finding.found, Found::WalWithoutDatabase { empty: true, .. }) {
+                "empty"
+            } else {
+                "missing"
+            };
+            format!(
+                "{are} committed in the -wal, and the database is {gone}: there is nothing that {they} can be copied to. \
+                 The next to open a database by this name deletes the -wal. {}",
+                if at_rest { "Copy the -wal before anything does." } else { first }
+            )
+        }
+        Against::OtherFormat => format!(
+            "{are} committed in this -wal, and the database is in wal2 mode, which has two of them: SQLite calls it no \
+             database, and its closing copies {them} into it all the same and deletes the -wal. {first}"
+        ),
+        Against::OtherDatabase => {
+            let (belong, so) = if finding.severity == Severity::Error {
+                (one_or(n, "does not belong", "do not belong"), "SQLite")
+            } else {
+                ("may not belong", "If so, SQLite")
+            };
+            format!(
+                "{are} committed in the -wal, and {they} {belong} to this database. {so} takes {them} all the same: it \
+                 reads a mix of both files or calls it malformed, and a checkpoint, also that of the last close, writes \
+                 {them} over the database and deletes the -wal. {first}"
+            )
+        }
+        Against::PagesNowhere => pages_nowhere(finding, if at_rest { first } else { rescue::SEE_FINDING }),
+        Against::NotInDatabase => {
+            let counted =
+                format!("Of the {} that count as copied, not all are in the database", many(facts.backfilled, "frame"));
+            if at_rest {
+                format!(
+                    "{counted}. If nobody has the -shm open, the next to open the database makes it anew, reads every frame \
+                     of the -wal, and copies all of them: keep the -wal with the database. {first}"
+                )
+            } else {
+                format!(
+                    "{counted}: a checkpoint does not copy them again, who reads their pages gets older content, and the last \
+                     to close deletes the -wal. {first}"
+                )
+            }
+        }
+        Against::IndexWrong => {
+            let why = if finding.code() == Code::ShmBeyondWal {
+                "the wal-index in use counts frames that are damaged in the -wal, and a checkpoint copies them as they are"
+            } else {
+                "the wal-index in use is wrong, and a checkpoint goes by it"
+            };
+            format!("Do not checkpoint: {why}. {}", rescue::SEE_FINDING)
+        }
+        Against::CommitsBehind => format!(
+            "{are} committed up to a break in the -wal, and commits stand behind it. The next to open the database does not \
+             read those, and its closing deletes the -wal with them. {first}"
+        ),
+        Against::OlderFrames => {
+            let state = match facts.state {
+                CheckpointState::Complete => all(n, "frame", "is in the database", "are in the database"),
+                _ => "The WAL was restarted and nothing is committed in the new generation yet".to_owned(),
+            };
+            format!(
+                "{state}, but frames of the generation before are not in the database: the finding says what that can be. \
+                 {first}"
+            )
+        }
+        Against::Journal => format!(
+            "A -journal with content waits beside the database: the next to open it first writes the pages of the -journal \
+             back into the database. {first}"
+        ),
+    }
+}
+
+/// Why no checkpoint should run where processes use other files than the paths lead to.
+fn other_files(finding: &Finding) -> &'static str {
+    match &finding.found {
+        Found::WalIndexSharedDatabaseNot { apart: Apart::Process { .. } } => {
+            "a process uses this wal-index with another database file: a checkpoint would mix two databases"
+        }
+        Found::WalIndexSharedDatabaseNot { .. } => "two databases have this wal-index: a checkpoint would mix them",
+        Found::WalIndexSharedWalNot { .. } => {
+            "this wal-index is in use with another -wal: a checkpoint would copy frames of the wrong file"
+        }
+        Found::WorkerOnReplacedFiles { .. } => {
+            "a process goes on with files that were replaced: a checkpoint would mix old and new files"
+        }
+        _ => {
+            "running processes use another wal-index for this database: a checkpoint does not see their locks and commits"
+        }
+    }
+}
+
+fn pages_nowhere(finding: &Finding, first: &str) -> String {
+    let Found::DatabaseTooShort { missing, stated, .. } = &finding.found else { return String::new() };
+    let are = many(*missing, "page") + one_or(*missing, " is", " are");
+    let perhaps = if finding.severity == Severity::Error { "" } else { "If the file is not compressed, " };
+    match stated {
+        SizeStated::ByCommit { .. } => format!(
+            "{perhaps}{are} in neither file, and the last commit counts on them: do not checkpoint. A checkpoint, also that of \
+             the last close, makes up for them with zero bytes and deletes the -wal. {first}"
+        ),
+        SizeStated::ByHeader => {
+            format!("{perhaps}{are} missing at the end of the database, and there is no frame of them. {first}")
+        }
+    }
+}
