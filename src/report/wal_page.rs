@@ -94,7 +94,7 @@ fn generations(wal: &Wal, width: usize) -> String {
         .map(|generation| {
             let (role, meaning) = match generation.role {
                 Role::Current => ("current", "the header's salts"),
-                Role::Older => ("older", "from before a restart; verify compares it with the database"),
+                Role::Older => ("older", "from before a restart; verify compares its pages"),
             };
             vec![
                 format!("{} {}", hexadecimal(generation.salt1), hexadecimal(generation.salt2)),
