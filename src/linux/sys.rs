@@ -62,10 +62,23 @@ pub fn first_conflict(file: &File, start: u64, length: u64) -> io::Result<Option
 /// What kcmp(2) said: EPERM without the permission to trace both, ENOSYS, EBADF, ESRCH.
 pub fn is_one_open_file(pids: [u32; 2], descriptor: u32) -> io::Result<bool> {
     const KCMP_FILE: libc::c_long = 0;
+    is_one(pids, KCMP_FILE, descriptor)
+}
+
+/// Whether two processes have one table of descriptors, and so one owner of their locks: kcmp(2), KCMP_FILES.
+///
+/// # Errors
+/// What kcmp(2) said: EPERM without the permission to trace both, ENOSYS, ESRCH.
+pub fn is_one_descriptor_table(pids: [u32; 2]) -> io::Result<bool> {
+    const KCMP_FILES: libc::c_long = 2;
+    is_one(pids, KCMP_FILES, 0)
+}
+
+fn is_one(pids: [u32; 2], what: libc::c_long, descriptor: u32) -> io::Result<bool> {
     let [a, b] = pids.map(libc::c_long::from);
     let descriptor = libc::c_long::from(descriptor);
     // SAFETY: kcmp(2) takes five numbers, and reads and writes nothing of this process.
-    match unsafe { libc::syscall(libc::SYS_kcmp, a, b, KCMP_FILE, descriptor, descriptor) } {
+    match unsafe { libc::syscall(libc::SYS_kcmp, a, b, what, descriptor, descriptor) } {
         -1 => Err(io::Error::last_os_error()),
         order => Ok(order == 0),
     }

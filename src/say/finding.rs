@@ -165,7 +165,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Open the database only after putting the right -wal beside it, or none if it was complete without: SQLite would take this one's pages for its own.",
         ),
         Found::SeveralSqliteLibraries { users } => (
-            format!("{} has the wal-index open and mapped more than once: several SQLite libraries in one process use it. Locks of one process never keep each other out, so two of its connections can write at once; and the first library that closes the database drops the locks of the others. Commits are lost.", users_found(users)).into(),
+            format!("{} has the wal-index open and mapped more than once, or shares its descriptors with another process that has: several SQLite libraries with one owner of locks use it. Such locks never keep each other out, so two connections can write at once; and the first library that closes the database drops the locks of the others. Commits are lost.", users_found(users)).into(),
             "Let one library open the database in each process: a language's own SQLite and one that an extension brings with it are two. Or use a process for each.",
         ),
         Found::ShmBackfillBeyondMxFrame { backfilled, mx_frame } => (

@@ -216,6 +216,54 @@ fn two_sqlite_libraries_in_one_process_are_named() {
     child.wait().unwrap();
 }
 
+/// Two processes with one table of descriptors, each with a SQLite of its own.
+const ONE_TABLE: &str = r"
+import ctypes, os, signal, sqlite3, sys
+libc = ctypes.CDLL(None)
+def read():
+    db = sqlite3.connect(sys.argv[1])
+    db.execute('SELECT count(*) FROM t').fetchall()
+    return db
+child = libc.syscall(56, 0x400 | signal.SIGCHLD, 0, 0, 0, 0)
+if child == 0:
+    libc.prctl(1, signal.SIGKILL)
+    db = read()
+    print('ready', flush=True)
+    signal.pause()
+db = read()
+print(child, flush=True)
+sys.stdin.read()
+os.kill(child, signal.SIGKILL)
+";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn two_processes_with_one_table_of_descriptors_are_named() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(folder.path());
+    let path = folder.path().join("t.db");
+    let parent =
+        Command::new("python3").args(["-c", ONE_TABLE]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut parent) = parent else {
+        common::have("python3", false);
+        return;
+    };
+    let lines = BufReader::new(parent.stdout.take().unwrap()).lines().take(2).map(Result::unwrap);
+    let numbers: Vec<u32> = lines.filter_map(|line| line.parse().ok()).collect();
+    let child = numbers[0];
+    let mut both = vec![u64::from(parent.id()), u64::from(child)];
+    both.sort_unstable();
+    let named = vec![("several_sqlite_libraries".to_owned(), "warning".to_owned(), both)];
+    assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);
+    let sources = [parent.id(), child].map(|pid| format!("pid:{pid}:{}", path.display()));
+    let document = walscope(folder.path(), &["compare", &sources[0], &sources[1], "--json"]).json();
+    assert_eq!(document["verdict"]["subject"], "paths", "{document:#}");
+    drop(parent.stdin.take());
+    parent.wait().unwrap();
+}
+
 #[test]
 fn connections_of_one_library_open_the_wal_index_once() {
     let folder = tempfile::tempdir().unwrap();

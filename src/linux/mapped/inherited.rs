@@ -90,6 +90,31 @@ fn is_another_file(proc: &Proc, pids: [u32; 2], name: &str) -> bool {
     proc.is_system() && name.parse().is_ok_and(|number| sys::is_one_open_file(pids, number).is_ok_and(|one| !one))
 }
 
+/// Counts the libraries of processes with one table of descriptors together: they have one owner of locks, as one process has.
+///
+/// folklore: POSIX locks belong to the table of descriptors (`fl_owner` is the `files_struct`), not to the process. A child made
+/// by clone(2) with CLONE_FILES and without CLONE_VM has a SQLite of its own, and no lock of one ever stops the other. Both lists
+/// of locks in `fdinfo` are equal. Seen to damage a database; held by `two_processes_with_one_table_of_descriptors_are_named`.
+pub(super) fn share_a_table(proc: &Proc, users: &mut [(User, Traces)]) {
+    // A proc file system made of plain files has no processes.
+    if !proc.is_system() {
+        return;
+    }
+    let at_work = |(user, traces): &(User, Traces)| user.shm_opened > 0 && !traces.descriptors.is_empty();
+    let mut shared = BTreeSet::new();
+    for (at, one) in users.iter().enumerate().filter(|(_, one)| at_work(one)) {
+        let later = users.iter().enumerate().skip(at + 1).filter(|(_, other)| at_work(other));
+        for (other_at, other) in later.filter(|(_, other)| other.1.descriptors == one.1.descriptors) {
+            if sys::is_one_descriptor_table([one.0.pid, other.0.pid]).unwrap_or(false) {
+                shared.extend([at, other_at]);
+            }
+        }
+    }
+    for at in shared {
+        users.get_mut(at).into_iter().for_each(|(user, _)| user.shm_opened = user.shm_opened.max(2));
+    }
+}
+
 /// Marks the processes that have all from an ancestor which holds the dead-man switch, and counts only what is their own.
 ///
 /// folklore: a process whose parent has ended gets another parent, often the first process of the container, which may use the

@@ -83,6 +83,7 @@ pub(super) fn scan(proc: &Proc, subject: &Subject<'_>, pids: Option<&BTreeSet<u3
         }
     }
     inherited::mark(proc, &mut users);
+    inherited::share_a_table(proc, &mut users);
     view.users = users.into_iter().map(|(user, _)| user).collect();
     let is_seen = view.users.iter().any(|user| user.database_lock == DatabaseLock::Exclusive);
     view.exclusive_unseen = !is_seen && subject.is_held_by_the_unseen();
