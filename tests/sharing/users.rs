@@ -217,6 +217,7 @@ fn two_sqlite_libraries_in_one_process_are_named() {
 }
 
 /// Two processes with one table of descriptors, each with a SQLite of its own.
+/// Each line is one write: two processes that write to one pipe by `print` mix their lines.
 const ONE_TABLE: &str = r"
 import ctypes, os, signal, sqlite3, sys
 libc = ctypes.CDLL(None)
@@ -228,10 +229,10 @@ child = libc.syscall(56, 0x400 | signal.SIGCHLD, 0, 0, 0, 0)
 if child == 0:
     libc.prctl(1, signal.SIGKILL)
     db = read()
-    print('ready', flush=True)
+    os.write(1, b'ready\n')
     signal.pause()
 db = read()
-print(child, flush=True)
+os.write(1, b'%d\n' % child)
 sys.stdin.read()
 os.kill(child, signal.SIGKILL)
 ";
