@@ -29,6 +29,7 @@ mod sqlite;
 mod sqlite_child;
 #[path = "../common/sqlite.rs"]
 mod statements;
+mod states;
 mod torn_copies;
 mod tree;
 mod world;

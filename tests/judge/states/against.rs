@@ -1,0 +1,119 @@
+//! The states in which a finding decides what is said.
+
+use std::fs;
+
+use super::at_rest::rest_next_reads_them;
+use super::in_use::{restarted, wait_checkpoint_copies};
+use super::stage::{FRAME, INSERT, Stage};
+
+/// A backup takes the place of the database while a process has it open.
+pub fn other_files(stage: &mut Stage) {
+    stage.create(4);
+    fs::copy(stage.file(""), stage.folder().join("backup")).unwrap();
+    stage.insert(20);
+    stage.checkpoint("TRUNCATE");
+    stage.insert(2);
+    fs::rename(stage.folder().join("backup"), stage.file("")).unwrap();
+}
+
+pub fn deleted_wal(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
+    fs::remove_file(stage.file("-wal")).unwrap();
+}
+
+pub fn index_cut_off(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
+    stage.cut("-shm", 0);
+}
+
+pub fn no_database(stage: &mut Stage) {
+    rest_next_reads_them(stage);
+    fs::remove_file(stage.file("")).unwrap();
+}
+
+/// No frame is of page 1, as any frame of page 1 in a wal2 database would say wal2 too.
+pub fn other_format(stage: &mut Stage) {
+    stage.create(4);
+    stage.there[0].sql("a", "UPDATE t SET x = replace(x, '0', '1')");
+    stage.kill_all();
+    stage.poke("", 18, &[3, 3]);
+}
+
+/// The -wal of an earlier time beside the database.
+pub fn other_database(stage: &mut Stage) {
+    stage.create(4);
+    stage.insert(2);
+    let earlier = stage.bytes("-wal");
+    stage.checkpoint("TRUNCATE");
+    // A connection counts only once in the change counter, so another one goes on.
+    stage.join();
+    stage.there.swap(0, 1);
+    stage.insert(6);
+    stage.checkpoint("TRUNCATE");
+    stage.kill_all();
+    stage.put("-wal", &earlier);
+}
+
+/// A backup beside the -wal of a later time.
+pub fn pages_nowhere(stage: &mut Stage) {
+    stage.create(4);
+    let backup = stage.bytes("");
+    stage.insert(20);
+    stage.checkpoint("TRUNCATE");
+    stage.insert(2);
+    stage.kill_all();
+    stage.put("", &backup);
+}
+
+/// A backup is copied over the database in use.
+pub fn not_in_database(stage: &mut Stage) {
+    stage.create(4);
+    let backup = stage.bytes("");
+    stage.insert(2);
+    stage.checkpoint("PASSIVE");
+    stage.put("", &backup);
+}
+
+/// The wal-index names another page for the last frame.
+pub fn index_wrong(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
+    let frames = (stage.bytes("-wal").len() - 32) / FRAME;
+    stage.poke("-shm", 136 + 4 * (frames - 1), &9_u32.to_ne_bytes());
+}
+
+/// One byte of the second of four commits has changed.
+pub fn commits_behind(stage: &mut Stage) {
+    stage.create(4);
+    stage.insert(1);
+    let at = stage.bytes("-wal").len();
+    stage.insert(3);
+    stage.kill_all();
+    let byte = stage.bytes("-wal")[at + 300];
+    stage.poke("-wal", at + 300, &[byte ^ 1]);
+}
+
+/// A backup is copied over the database in use, after the WAL was restarted.
+pub fn older_frames(stage: &mut Stage) {
+    let backup = restarted(stage);
+    stage.put("", &backup);
+}
+
+/// The -journal is that of a transaction that was killed in a copy of the database.
+pub fn journal(stage: &mut Stage) {
+    stage.create(4);
+    let mut other = Stage::new();
+    other.put("", &stage.bytes(""));
+    stage.insert(2);
+    stage.checkpoint("TRUNCATE");
+    stage.kill_all();
+    let actor = other.join();
+    actor.sql("a", "PRAGMA journal_mode=DELETE");
+    actor.sql("a", "PRAGMA cache_size=5");
+    actor.sql("a", "BEGIN");
+    actor.sql("a", "UPDATE t SET x = 'changed'");
+    for _ in 0..20 {
+        actor.sql("a", INSERT);
+    }
+    other.kill_all();
+    stage.put("-journal", &other.bytes("-journal"));
+}

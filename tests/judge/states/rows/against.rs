@@ -1,0 +1,155 @@
+//! The rows in which a finding decides.
+
+use walscope::say::checkpoint::{Against, Sentence as S};
+
+use super::super::against;
+use super::super::stage::{
+    Checkpoint::{self, Returns},
+    Reads::{Dies, Fails, Rows},
+    Writes::{self, Then},
+    gone, live, rest, stays,
+};
+use super::{Row, row};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            S::Against(Against::OtherFiles),
+            against::other_files,
+            "A backup was renamed over the database in use. It lacks rows that were copied before it came.",
+            live(
+                26,
+                [Rows(26), Fails("SQLITE_CORRUPT"), Fails("SQLITE_CORRUPT")],
+                Then(Fails("SQLITE_CORRUPT")),
+                [Returns(0, 6, 6), Returns(0, 0, 0)],
+                stays(Rows(4)),
+            ),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes. Put away the -wal and the -shm that belong to the \
+             old database.",
+        ),
+        row(
+            S::Against(Against::OtherFiles),
+            against::deleted_wal,
+            "The -wal in use was deleted.",
+            live(
+                6,
+                [Rows(6), Fails("SQLITE_IOERR_SHORT_READ"), Rows(4)],
+                Writes::Fails("SQLITE_IOERR_SHORT_READ"),
+                [Checkpoint::Fails("SQLITE_IOERR_SHORT_READ"), Checkpoint::Fails("SQLITE_IOERR_SHORT_READ")],
+                gone(Rows(6)),
+            ),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes. Let them close the database if they can: that \
+             copies the frames of the deleted -wal.",
+        ),
+        row(
+            S::Against(Against::IndexCutOff),
+            against::index_cut_off,
+            "The -shm in use was cut off.",
+            live(6, [Dies(7), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], stays(Rows(4))),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
+             anew.",
+        ),
+        row(
+            S::Against(Against::NoDatabase),
+            against::no_database,
+            "Two rows are in the -wal, and the database was deleted.",
+            rest(
+                6,
+                Fails("SQLITE_ERROR"),
+                Writes::Fails("SQLITE_ERROR"),
+                [Returns(0, -1, -1), Returns(0, -1, -1)],
+                gone(Fails("SQLITE_ERROR")),
+            ),
+            "Copy the -wal before anything opens a database by this name. Put the database back beside it.",
+        ),
+        row(
+            S::Against(Against::OtherFormat),
+            against::other_format,
+            "A row was changed in the -wal, and the header of the database says wal2 mode.",
+            rest(
+                4,
+                Fails("SQLITE_NOTADB"),
+                Writes::Fails("SQLITE_NOTADB"),
+                [Checkpoint::Fails("SQLITE_NOTADB"), Checkpoint::Fails("SQLITE_NOTADB")],
+                gone(Fails("SQLITE_NOTADB")),
+            ),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy.",
+        ),
+        row(
+            S::Against(Against::OtherDatabase),
+            against::other_database,
+            "The -wal of an earlier time was put beside the database.",
+            rest(12, Rows(6), Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. Look for the -wal that belongs to the database, if it had one.",
+        ),
+        row(
+            S::Against(Against::PagesNowhere),
+            against::pages_nowhere,
+            "A backup was put beside the -wal of a later time.",
+            rest(
+                26,
+                Fails("SQLITE_CORRUPT"),
+                Then(Fails("SQLITE_CORRUPT")),
+                [Returns(0, 6, 6), Returns(0, 0, 0)],
+                gone(Fails("SQLITE_CORRUPT")),
+            ),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. Look for the database that belongs to the -wal.",
+        ),
+        row(
+            S::Against(Against::NotInDatabase),
+            against::not_in_database,
+            "A checkpoint has copied all frames; then an older backup was copied over the database in use.",
+            live(6, [Rows(6), Rows(4), Rows(6)], Then(Rows(5)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(4))),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes. A copy of the database and the -wal, without the \
+             -shm, has every row of the -wal.",
+        ),
+        row(
+            S::Against(Against::IndexWrong),
+            against::index_wrong,
+            "The wal-index in use names another page for the last frame.",
+            live(
+                6,
+                [Rows(6), Fails("SQLITE_CORRUPT"), Rows(6)],
+                Writes::Fails("SQLITE_CORRUPT"),
+                [Returns(0, 6, 6), Returns(0, 0, 0)],
+                gone(Fails("SQLITE_CORRUPT")),
+            ),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
+             anew.",
+        ),
+        row(
+            S::Against(Against::CommitsBehind),
+            against::commits_behind,
+            "A byte of the second of four commits has changed; then all processes were killed.",
+            rest(8, Rows(5), Then(Rows(6)), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy.",
+        ),
+        row(
+            S::Against(Against::OlderFrames),
+            against::older_frames,
+            "All frames were copied, and the WAL was begun anew. Then an older backup was copied over the \
+             database in use.",
+            live(16, [Rows(4), Rows(4), Rows(4)], Then(Rows(5)), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
+             the processes have open. Then stop the processes.",
+        ),
+        row(
+            S::Against(Against::Journal),
+            against::journal,
+            "The database was closed in WAL mode with an empty -wal, and the -journal of another copy was put \
+             beside it.",
+            rest(6, Rows(4), Then(Rows(5)), [Returns(0, -1, -1), Returns(0, -1, -1)], stays(Rows(4))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy.",
+        ),
+    ]
+}
