@@ -142,6 +142,10 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                 if at_rest { "Copy the -wal before anything does." } else { first }
             )
         }
+        Against::OtherFormat if n == 0 => format!(
+            "The database is in wal2 mode, which has two -wal files and which SQLite calls no database. Nothing is committed in \
+             this one. {first}"
+        ),
         Against::OtherFormat => format!(
             "{are} committed in this -wal, and the database is in wal2 mode, which has two of them: SQLite calls it no \
              database, and its closing copies {them} into it all the same and deletes the -wal. {first}"
@@ -198,7 +202,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
         }
         Against::Journal => format!(
             "A -journal with content waits beside the database: the next to open it first writes the pages of the -journal \
-             back into the database. {first}"
+             back into the database. {first} The -journal belongs to them: copy it too."
         ),
     }
 }

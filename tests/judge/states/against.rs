@@ -39,6 +39,12 @@ pub fn other_format(stage: &mut Stage) {
     stage.poke("", 18, &[3, 3]);
 }
 
+pub fn other_format_without_frames(stage: &mut Stage) {
+    stage.create(4);
+    stage.kill_all();
+    stage.poke("", 18, &[3, 3]);
+}
+
 /// The -wal of an earlier time beside the database.
 pub fn other_database(stage: &mut Stage) {
     stage.create(4);

@@ -88,8 +88,14 @@ fn fails(code: &str) -> String {
 
 fn writes(writes: Writes, all: i64) -> String {
     match writes {
-        Writes::Then(Reads::Rows(rows)) => format!("it is written; then one reads {}", of(rows, all + 1)),
-        Writes::Then(other) => format!("it is written; then reading {}", reads(other, all + 1)),
+        Writes::Then(read, frames) => {
+            let read = match read {
+                Reads::Rows(rows) => format!("one reads {}", of(rows, all + 1)),
+                other => format!("reading {}", reads(other, all + 1)),
+            };
+            let frames = if frames < 0 { String::new() } else { format!("; the WAL has {frames} frames") };
+            format!("it is written; then {read}{frames}")
+        }
         Writes::Fails(code) => fails(code),
     }
 }

@@ -23,8 +23,8 @@ pub enum Reads {
 /// What a connection gets that writes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writes {
-    /// It is written, and this is what another one reads then.
-    Then(Reads),
+    /// It is written. This is what another one reads then, and so many frames are in the WAL; -1: nobody can tell.
+    Then(Reads, i64),
     Fails(&'static str),
 }
 
@@ -269,7 +269,14 @@ fn checkpoint(stage: &Stage, sql: &str) -> Checkpoint {
 fn write(stage: &Stage) -> Writes {
     let mut actor = Actor::with("a", &stage.file(""));
     match actor.ask_sql("a", INSERT) {
-        Answer::Done(_) => Writes::Then(reads(&stage.file(""))),
+        Answer::Done(_) => {
+            let reads = reads(&stage.file(""));
+            let frames = match actor.ask_sql("a", "PRAGMA wal_checkpoint") {
+                Answer::Done(row) => row.split('|').nth(1).unwrap().parse().unwrap(),
+                _ => -1,
+            };
+            Writes::Then(reads, frames)
+        }
         Answer::Failed(code) => Writes::Fails(code),
         other => panic!("{other:?}"),
     }

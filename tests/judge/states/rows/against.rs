@@ -20,7 +20,7 @@ pub fn rows() -> Vec<Row> {
             live(
                 26,
                 [Rows(26), Fails("SQLITE_CORRUPT"), Fails("SQLITE_CORRUPT")],
-                Then(Fails("SQLITE_CORRUPT")),
+                Then(Fails("SQLITE_CORRUPT"), 9),
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 stays(Rows(4)),
             ),
@@ -47,7 +47,13 @@ pub fn rows() -> Vec<Row> {
             S::Against(Against::IndexCutOff),
             against::index_cut_off,
             "The -shm in use was cut off.",
-            live(6, [Dies(7), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], stays(Rows(4))),
+            live(
+                6,
+                [Dies(7), Rows(6), Rows(6)],
+                Then(Rows(7), 9),
+                [Returns(0, 6, 6), Returns(0, 0, 0)],
+                stays(Rows(4)),
+            ),
             "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
              the processes have open. Then stop the processes. The next to open the database makes the wal-index \
              anew.",
@@ -80,10 +86,24 @@ pub fn rows() -> Vec<Row> {
              that copy.",
         ),
         row(
+            S::Against(Against::OtherFormat),
+            against::other_format_without_frames,
+            "The header of the database says wal2 mode, and nothing is committed in the -wal.",
+            rest(
+                4,
+                Fails("SQLITE_NOTADB"),
+                Writes::Fails("SQLITE_NOTADB"),
+                [Checkpoint::Fails("SQLITE_NOTADB"), Checkpoint::Fails("SQLITE_NOTADB")],
+                stays(Fails("SQLITE_NOTADB")),
+            ),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy.",
+        ),
+        row(
             S::Against(Against::OtherDatabase),
             against::other_database,
             "The -wal of an earlier time was put beside the database.",
-            rest(12, Rows(6), Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            rest(12, Rows(6), Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
              that copy. Look for the -wal that belongs to the database, if it had one.",
         ),
@@ -94,7 +114,7 @@ pub fn rows() -> Vec<Row> {
             rest(
                 26,
                 Fails("SQLITE_CORRUPT"),
-                Then(Fails("SQLITE_CORRUPT")),
+                Then(Fails("SQLITE_CORRUPT"), 9),
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 gone(Fails("SQLITE_CORRUPT")),
             ),
@@ -105,7 +125,7 @@ pub fn rows() -> Vec<Row> {
             S::Against(Against::NotInDatabase),
             against::not_in_database,
             "A checkpoint has copied all frames; then an older backup was copied over the database in use.",
-            live(6, [Rows(6), Rows(4), Rows(6)], Then(Rows(5)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(4))),
+            live(6, [Rows(6), Rows(4), Rows(6)], Then(Rows(5), 3), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(4))),
             "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
              the processes have open. Then stop the processes. A copy of the database and the -wal, without the \
              -shm, has every row of the -wal.",
@@ -129,7 +149,7 @@ pub fn rows() -> Vec<Row> {
             S::Against(Against::CommitsBehind),
             against::commits_behind,
             "A byte of the second of four commits has changed; then all processes were killed.",
-            rest(8, Rows(5), Then(Rows(6)), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
+            rest(8, Rows(5), Then(Rows(6), 6), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
             "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
              that copy.",
         ),
@@ -138,7 +158,13 @@ pub fn rows() -> Vec<Row> {
             against::older_frames,
             "All frames were copied, and the WAL was begun anew. Then an older backup was copied over the \
              database in use.",
-            live(16, [Rows(4), Rows(4), Rows(4)], Then(Rows(5)), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            live(
+                16,
+                [Rows(4), Rows(4), Rows(4)],
+                Then(Rows(5), 3),
+                [Returns(0, 0, 0), Returns(0, 0, 0)],
+                gone(Rows(4)),
+            ),
             "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
              the processes have open. Then stop the processes.",
         ),
@@ -147,8 +173,8 @@ pub fn rows() -> Vec<Row> {
             against::journal,
             "The database was closed in WAL mode with an empty -wal, and the -journal of another copy was put \
              beside it.",
-            rest(6, Rows(4), Then(Rows(5)), [Returns(0, -1, -1), Returns(0, -1, -1)], stays(Rows(4))),
-            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+            rest(6, Rows(4), Then(Rows(5), -1), [Returns(0, -1, -1), Returns(0, -1, -1)], stays(Rows(4))),
+            "Copy the database, the -wal, the -shm and the -journal before anything opens the database, and work on copies of \
              that copy.",
         ),
     ]

@@ -19,7 +19,7 @@ pub fn rows() -> Vec<Row> {
             S::Replaced,
             in_use::replaced,
             "The last connection closed, and removed the -wal, while `inspect` read it.",
-            rest(6, Rows(6), Then(Rows(7)), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(6))),
+            rest(6, Rows(6), Then(Rows(7), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(6))),
             "Look again.",
         ),
         row(
@@ -52,35 +52,35 @@ pub fn rows() -> Vec<Row> {
             S::BlockedByDatabaseReader,
             in_use::blocked_by_database_reader,
             "A reader began when nothing was in the -wal; then two rows were committed.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 0), Returns(1, 6, 0)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 0), Returns(1, 6, 0)], gone(Rows(6))),
             "End that read transaction, then run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::Blocked,
             in_use::blocked,
             "A reader reads the state before the last commit.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 3), Returns(1, 6, 3)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 3), Returns(1, 6, 3)], gone(Rows(6))),
             "End that read transaction, then run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::Interrupted,
             in_use::interrupted,
             "A checkpoint failed half-way: there was no room for the new pages of the database.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Make room if that was the cause, then run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::CopiedNothingToDo,
             in_use::copied_nothing_to_do,
             "A checkpoint has copied all frames.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 3), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Nothing.",
         ),
         row(
             S::CopiedCannotRestart,
             in_use::copied_cannot_restart,
             "A checkpoint has copied all frames, and a reader still reads the last of them.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
             "End that read transaction; else the -wal grows with each commit.",
         ),
         row(
@@ -101,7 +101,7 @@ pub fn rows() -> Vec<Row> {
             in_use::copied_readers_unseen,
             "A checkpoint has copied all frames, and a reader still reads the last of them. `inspect` was given a \
              bundle without the locks of readers, as on NFS.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
             "Look from where the locks are seen: on the machine and in the container of the processes.",
         ),
         row(
@@ -109,7 +109,7 @@ pub fn rows() -> Vec<Row> {
             in_use::wait_readers_unseen,
             "Two rows were committed, and a reader reads them. `inspect` was given a bundle without the locks of \
              readers, as on NFS.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
             "Look from where the locks are seen: on the machine and in the container of the processes. `PRAGMA \
              wal_checkpoint` copies what can be copied.",
         ),
@@ -117,14 +117,14 @@ pub fn rows() -> Vec<Row> {
             S::WaitCheckpointCopies,
             in_use::wait_checkpoint_copies,
             "Two rows were committed.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Nothing, or run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::WaitCannotRestart,
             in_use::wait_cannot_restart,
             "Two rows were committed, and a reader reads them.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
             "Run `PRAGMA wal_checkpoint`. End the read transaction, so that the WAL can restart.",
         ),
         row(
@@ -150,7 +150,7 @@ pub fn rows() -> Vec<Row> {
             live(
                 6,
                 [Fails("SQLITE_IOERR_SHMSIZE"), Rows(6), Rows(6)],
-                Then(Rows(7)),
+                Then(Rows(7), 9),
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 stays(Rows(4)),
             ),
@@ -160,7 +160,7 @@ pub fn rows() -> Vec<Row> {
             S::Doubted(Doubt::Torn),
             doubted::torn,
             "The two copies of the header of the wal-index differ, as if a writer died between them.",
-            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7)), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Look again. If it stays so, the next connection recovers: nothing is lost.",
         ),
         row(
@@ -212,7 +212,13 @@ pub fn rows() -> Vec<Row> {
             S::Doubted(Doubt::BackfillBeyondEnd),
             doubted::backfill_beyond_end,
             "`nBackfill` in the wal-index in use is greater than `mxFrame`.",
-            live(6, [Rows(6), Rows(4), Rows(6)], Then(Rows(4)), [Returns(0, 6, 1000), Returns(0, 0, 0)], gone(Rows(4))),
+            live(
+                6,
+                [Rows(6), Rows(4), Rows(6)],
+                Then(Rows(4), 9),
+                [Returns(0, 6, 1000), Returns(0, 0, 0)],
+                gone(Rows(4)),
+            ),
             "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
              the processes have open. Then stop the processes. The next to open the database makes the wal-index \
              anew and reads every frame.",
