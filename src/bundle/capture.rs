@@ -241,6 +241,7 @@ impl Attempt {
                 contact,
                 samples,
                 page_tables,
+                space: linux::space(&self.files),
             },
         };
         Ok((manifest, self.files))

@@ -23,6 +23,7 @@ mod mapped;
 mod mappings;
 mod observation;
 mod sample;
+mod space;
 mod time;
 mod unstable;
 mod users;
@@ -38,6 +39,7 @@ pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
 pub use sample::WalIndexSample;
+pub use space::SpaceView;
 pub use time::{ClockSample, Timestamp};
 pub use unstable::UnstableCause;
 pub use users::{Access, DatabaseLock, OtherDatabase, OtherIndex, Role, SwitchLock, User, UsersView};
@@ -75,6 +77,9 @@ pub struct Evidence {
     /// used again at once.
     #[cfg_attr(feature = "capture", serde(default = "not_recorded::<Vec<live::PageTable>>"))]
     pub page_tables: Observation<Vec<live::PageTable>>,
+    /// The room on the file system of the folder.
+    #[cfg_attr(feature = "capture", serde(default = "not_recorded::<SpaceView>"))]
+    pub space: Observation<SpaceView>,
 }
 
 impl Evidence {

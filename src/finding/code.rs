@@ -5,6 +5,7 @@
 
 use super::Severity;
 use super::check_name::CheckName;
+use super::lacks::Lack;
 use super::mappers::Mappers;
 use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
@@ -143,6 +144,10 @@ findings! {
     }
     DifferentDatabases "different_databases" "The sides have different database files" [Warning] {
         databases: TwoDatabases
+    }
+    FileSystemFull "file_system_full" "The file system has no room for what SQLite needs" [Warning, Error] {
+        lacks: Vec<Lack>, available: Option<u64>, available_to_root: Option<u64>, free_inodes: Option<u64>, in_use: bool;
+        root: bool
     }
     FileSystemNeedsCare "file_system_needs_care" "A file system where WAL needs care" [Notice] {
         file_system: String; why: &'static str

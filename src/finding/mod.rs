@@ -5,8 +5,10 @@ mod check_name;
 pub mod checks;
 pub mod code;
 pub mod cut_shm;
+pub mod lacks;
 pub mod mappers;
 pub mod processes;
+pub mod room;
 pub mod rules;
 pub mod surroundings;
 pub mod users;
@@ -83,6 +85,10 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
         found.extend(users::findings(&origin.label, evidence, inspection.database.as_ref(), &users::all(evidence)));
         found.extend(surroundings::findings(evidence));
         found.extend(origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
+    }
+    if let Some(full) = room::of_look(inspection) {
+        room::explain(&full, &mut found);
+        found.push(full);
     }
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found

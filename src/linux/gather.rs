@@ -8,7 +8,7 @@ use crate::linux::mapped::users::{self, users_view};
 use crate::linux::open::{OpenedFiles, folder_unchanged, paths_unchanged};
 use crate::linux::procfs::Proc;
 use crate::linux::unseen::unseen;
-use crate::linux::{clocks, host};
+use crate::linux::{clocks, host, stat};
 
 /// The clocks, now.
 #[must_use]
@@ -47,6 +47,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         contact: Observation::missing("not looked at"),
         samples: Vec::new(),
         page_tables: Observation::missing("not looked at"),
+        space: stat::space(files),
         ended: clock_sample(),
     }
 }

@@ -69,5 +69,6 @@ pub use open::{
 pub use open_error::OpenError;
 pub use pagemap::LiveSide;
 pub use procfs::Proc;
+pub use stat::space;
 pub use sys::{end_standard_output, ignores_signal, settle_inheritance, share_one_heap};
 pub use target::Target;

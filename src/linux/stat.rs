@@ -4,12 +4,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, StatFs, StatVfsMountFlags, Statx, StatxFlags, fstatfs, fstatvfs, statx};
 
 use crate::evidence::file_system::FileSystemKind;
-use crate::evidence::{Device, FileSystem, FileView, Mount, MountAccess, Observation, Timestamp};
+use crate::evidence::{Device, FileSystem, FileView, Mount, MountAccess, Observation, SpaceView, Timestamp};
 use crate::linux::file_id::device;
+use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
 use crate::linux::text::fdinfo;
@@ -138,6 +140,29 @@ fn mount_access(file: &File) -> Observation<MountAccess> {
     match fstatvfs(file) {
         Ok(stat) if stat.f_flag.contains(StatVfsMountFlags::RDONLY) => Observation::seen(MountAccess::ReadOnly),
         Ok(_) => Observation::seen(MountAccess::ReadWrite),
+        Err(errno) => unseen("fstatvfs", &errno.into()),
+    }
+}
+
+/// The room on the file system of the folder, for files that SQLite would make or lengthen there.
+#[must_use]
+pub fn space(files: &OpenedFiles) -> Observation<SpaceView> {
+    // st_blocks counts 512 bytes each, whatever the block of the file system is.
+    let allocated = |file: &Observation<Arc<File>>| {
+        let stat = file.value()?.metadata().ok()?;
+        Some(stat.blocks().saturating_mul(512))
+    };
+    match fstatvfs(&files.directory) {
+        Ok(stat) => Observation::seen(SpaceView {
+            block_size: stat.f_frsize,
+            blocks: stat.f_blocks,
+            free: stat.f_bfree,
+            available: stat.f_bavail,
+            inodes: stat.f_files,
+            free_inodes: stat.f_ffree,
+            wal_allocated: allocated(&files.wal),
+            shm_allocated: allocated(&files.shm),
+        }),
         Err(errno) => unseen("fstatvfs", &errno.into()),
     }
 }

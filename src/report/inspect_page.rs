@@ -11,6 +11,7 @@ use super::{line, table};
 use crate::evidence::Role;
 use crate::evidence::{LockSlot, LockState};
 use crate::look::checkpoint::CheckpointState;
+use crate::say::checkpoint::Against;
 use crate::wal::EndReason;
 
 impl InspectDocument {
@@ -160,6 +161,7 @@ impl InspectDocument {
             _ => GREEN,
         };
         let (style, word) = match checkpoint.against {
+            true if checkpoint.sentence == Against::NoRoom.name() => (RED, "no room"),
             true => (RED, "not safe"),
             false => (style, super::checkpoint::words(checkpoint.state)),
         };

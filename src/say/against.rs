@@ -3,13 +3,14 @@
 
 use std::cmp::Reverse;
 
-use super::rescue;
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
+use super::{rescue, room};
+use crate::finding::room::shm_not_made;
 use crate::finding::value::Apart;
 use crate::finding::{Code, Finding, Found, Severity};
 use crate::look::SizeStated;
-use crate::look::checkpoint::{Basis, CheckpointFacts, CheckpointState};
+use crate::look::checkpoint::{Basis, CheckpointFacts, CheckpointState, Doubt};
 use crate::wal::WalFacts;
 
 impl Against {
@@ -40,6 +41,7 @@ impl Against {
             | C::ShmSlotsDuplicate
             | C::ShmSlotsOutOfOrder => (Severity::Warning, Self::IndexWrong),
             C::StaleFramesNotInDatabase => (Severity::Warning, Self::OlderFrames),
+            C::FileSystemFull => (Severity::Warning, Self::NoRoom),
             C::HotJournal => (Severity::Warning, Self::Journal),
             // The state has a sentence of its own.
             C::FilesReplaced
@@ -80,7 +82,7 @@ impl Against {
     }
 
     /// Whether it makes this sentence wrong.
-    fn denies(self, usual: Sentence) -> bool {
+    fn denies(self, usual: Sentence, finding: &Finding) -> bool {
         let own = matches!(
             usual,
             Sentence::Replaced
@@ -92,6 +94,11 @@ impl Against {
         match self {
             Self::OtherFiles | Self::IndexCutOff => true,
             Self::OlderFrames | Self::Journal => usual.all_is_well(),
+            // A -shm that could not be made is why the wal-index cannot be read.
+            Self::NoRoom => {
+                let unread = matches!(usual, Sentence::Doubted(Doubt::Unreadable | Doubt::Torn));
+                !own || unread && shm_not_made(finding)
+            }
             _ => !own,
         }
     }
@@ -105,7 +112,7 @@ fn damaged_before_its_end(finding: &Finding) -> bool {
 pub(super) fn decides<'a>(usual: Sentence, basis: &Basis, beside: &'a [Finding]) -> Option<(Against, &'a Finding)> {
     let at_rest = matches!(basis, Basis::AtRest { .. });
     let all = beside.iter().filter_map(|finding| Some((Against::of(finding, at_rest)?, finding)));
-    all.filter(|(against, _)| against.denies(usual))
+    all.filter(|(against, finding)| against.denies(usual, finding))
         .min_by_key(|(against, finding)| (Reverse(finding.severity), *against))
 }
 
@@ -190,6 +197,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             "{are} committed up to a break in the -wal, and commits stand behind it. The next to open the database does not \
              read those, and its closing deletes the -wal with them. {first}"
         ),
+        Against::NoRoom => room::checkpoint(finding, facts, wal),
         Against::OlderFrames => {
             let state = match facts.state {
                 CheckpointState::Complete => all(n, "frame", "is in the database", "are in the database"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{identity, pair, rescue, sides, unseen};
+use super::{identity, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::mappers::Mappers;
 use crate::finding::value::{
@@ -151,6 +151,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The files are on {file_system}: {why}. Within one mount on one machine it may still be all right.").into(),
             "Compare the sides with walscope, and try it with real writers before trusting it; the file system's name alone decides nothing.",
         ),
+        Found::FileSystemFull { .. } => room::full(finding),
         Found::FilesReplaced {} => (
             "The database, its -wal or its -shm was created, deleted or replaced by another file during each look: what was read is not of one time, and was not held against each other.".into(),
             "Usual beside connections that open and close in quick succession: the last one deletes -wal and -shm. Look again, or while a connection stays open.",

@@ -18,6 +18,7 @@ mod pairing;
 #[cfg(feature = "capture")]
 mod reach;
 mod rescue;
+mod room;
 mod sentence;
 mod sides;
 pub mod unseen;

@@ -26,6 +26,8 @@ kinds! {
     IndexWrong "index_wrong",
     /// The next to open the database drops commits that stand behind a break of the WAL.
     CommitsBehind "commits_behind",
+    /// The file system is full: who opens the database, or commits, fails.
+    NoRoom "no_room",
     /// Frames of the generation before are not in the database. Only a sentence that all is well would be wrong.
     OlderFrames "older_frames",
     /// A rollback journal waits. Only a sentence that all is well would be wrong.

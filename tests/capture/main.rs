@@ -11,6 +11,7 @@
 mod bundle;
 #[path = "../common/mod.rs"]
 mod common;
+mod full;
 mod interference;
 mod locks_and_mappings;
 mod open;

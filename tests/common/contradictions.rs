@@ -23,6 +23,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::BackfillNotInDatabase,
     Code::DatabaseTooShort,
     Code::DatabaseWal2,
+    Code::FileSystemFull,
     Code::FilesReplaced,
     Code::PageSizeDiffers,
     Code::ShmBackfillBeyondMxFrame,

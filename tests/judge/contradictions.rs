@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use walscope::bundle::Capture;
 use walscope::bytes::ReadAt;
 use walscope::evidence::{ByteLock, Evidence, Holder, LockState, LocksView, ShmLocks};
+use walscope::finding::lacks::Lack;
 use walscope::finding::value::{Apart, SplitIndex, UsersFound};
 use walscope::finding::{Code, Finding, Found, Severity, findings};
 use walscope::look::checkpoint::Doubt;
@@ -254,8 +255,8 @@ fn no_sentence_about_the_checkpoint_contradicts_a_finding_beside_it() {
 
 /// A reason that no page has would be one that nobody reads.
 #[test]
-fn every_reason_against_the_usual_sentence_is_on_a_page_or_comes_from_processes_or_a_journal() {
-    let elsewhere = [Against::OtherFiles, Against::IndexCutOff, Against::Journal];
+fn every_reason_against_the_usual_sentence_is_on_a_page_or_comes_from_what_lies_around() {
+    let elsewhere = [Against::OtherFiles, Against::IndexCutOff, Against::Journal, Against::NoRoom];
     for against in Against::all().into_iter().filter(|against| !elsewhere.contains(against)) {
         let said = Sentence::Against(against);
         assert!(pages().iter().any(|(_, sentence, _)| *sentence == said), "no page has {said:?}");
@@ -288,6 +289,40 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
         }
     }
     assert!(said.contains(&Sentence::Against(Against::Journal)) && said.contains(&Sentence::WaitCheckpointCopies));
+}
+
+/// How much room there is comes from the file system.
+#[test]
+fn beside_a_full_file_system_no_page_promises_anything() {
+    let shm = |size| Lack::Shm { size, needed: 32768, more: 32768 };
+    let mut said = Vec::new();
+    for lack in [shm(None), shm(Some(3)), Lack::NewFiles { files: 2 }, Lack::Frame { more: 4096 }] {
+        for locks in all_locks() {
+            for (name, mut world) in worlds() {
+                world.locks = locks.clone().map(|locks| locks.shm);
+                let examined = world.examine();
+                let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
+                let in_use = examined.in_use();
+                let (available, lacks) = (Some(0), vec![lack]);
+                let found = Found::FileSystemFull {
+                    lacks,
+                    available,
+                    available_to_root: available,
+                    free_inodes: None,
+                    in_use,
+                    root: true,
+                };
+                let mut all = findings(&examined);
+                all.push(Finding::at(Severity::Warning, found));
+                let kind = sentence(checkpoint, wal, &all);
+                assert!(!contradict(kind, Code::FileSystemFull, Severity::Warning), "{kind:?}: {name}");
+                let told = CheckpointDocument::new(checkpoint, wal, &all).explanation;
+                assert!(told.ends_with('.') && !told.contains(".."), "{told}");
+                said.push(kind);
+            }
+        }
+    }
+    assert!(said.contains(&Sentence::Against(Against::NoRoom)));
 }
 
 /// What processes have open comes from /proc, so no world raises these findings.

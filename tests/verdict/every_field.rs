@@ -30,6 +30,7 @@ const IN_NO_PIECE: &[&str] = &[
     "host.pid",
     "host.uid",
     "paths_unchanged",
+    "space",
 ];
 
 /// Every field of a JSON value with all values that it has. What was seen stands where its observation stands.

@@ -278,6 +278,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
         contact: Observation::seen(Contact::default()),
         samples: vec![sample(at * SECOND + 100, 9), sample(at * SECOND + 200, 9)],
         page_tables: Observation::missing("not looked at"),
+        space: Observation::missing("not looked at"),
     };
     let mut side = Side::new(label, evidence);
     side.database = Some(database(2, 5));

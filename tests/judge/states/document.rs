@@ -7,6 +7,7 @@ use std::path::Path;
 use walscope::say::checkpoint::Sentence;
 
 use super::Seen;
+use super::rows::ELSEWHERE;
 use super::stage::{Checkpoint, Closed, Next, Reads, Writes};
 
 const BEGIN: &str = "<!-- states: begin -->\n";
@@ -33,6 +34,9 @@ fn sections(seen: &[Seen]) -> String {
     let mut text = String::new();
     for sentence in Sentence::all() {
         write!(text, "\n## {}\n", sentence.name()).unwrap();
+        for (_, told) in ELSEWHERE.iter().filter(|(elsewhere, _)| *elsewhere == sentence) {
+            write!(text, "\n{told}").unwrap();
+        }
         for Seen { row, said, .. } in seen.iter().filter(|seen| seen.row.sentence == sentence) {
             write!(
                 text,

@@ -63,7 +63,10 @@ fn assert_none(wrong: &[String]) {
 #[test]
 fn every_sentence_about_the_checkpoint_has_a_row() {
     let rows = rows::all();
-    let missing = Sentence::all().into_iter().filter(|sentence| rows.iter().all(|row| row.sentence != *sentence));
+    let elsewhere = |sentence: &Sentence| rows::ELSEWHERE.iter().any(|(other, _)| other == sentence);
+    let missing = Sentence::all()
+        .into_iter()
+        .filter(|sentence| rows.iter().all(|row| row.sentence != *sentence) && !elsewhere(sentence));
     let wrong: Vec<String> =
         missing.map(|sentence| format!("tests/judge/states/rows has no row of {sentence:?}")).collect();
     assert_none(&wrong);

@@ -4,7 +4,7 @@ mod against;
 mod files;
 mod in_use;
 
-use walscope::say::checkpoint::Sentence;
+use walscope::say::checkpoint::{Against, Sentence};
 
 use super::stage::{Next, Stage};
 
@@ -21,6 +21,23 @@ pub struct Row {
 fn row(sentence: Sentence, make: fn(&mut Stage), case: &'static str, next: Next, to_do: &'static str) -> Row {
     Row { sentence, make, case, next, to_do }
 }
+
+/// Sentences whose state takes more than files and processes, and what the document says instead of a row. Their states are
+/// made by the test that is named.
+pub const ELSEWHERE: &[(Sentence, &str)] = &[(
+    Sentence::Against(Against::NoRoom),
+    "**Case:** The file system is full. It takes a file system of its own to bring this about: \
+     `a_full_file_system_is_named_and_sqlite_agrees` does that.\n\n\
+     > Nothing waits in the -wal. The file system has no room for what a new connection has to make, so none can be opened, \
+     to read or to checkpoint. Nothing is lost by that: open the database when there is room again.\n\n\
+     | next | |\n|---|---|\n\
+     | without room for the -shm: a new one reads or writes | fails: SQLITE_IOERR_SHMSIZE |\n\
+     | without an inode for the -wal or the -shm: a new one reads or writes | fails: SQLITE_CANTOPEN |\n\
+     | without room for one more frame: one reads | all rows |\n\
+     | without room for one more frame: one writes a row | fails: SQLITE_FULL |\n\
+     | with room again: a new one reads | all rows |\n\n\
+     **What to do:** Make room on the file system. Remove neither the database nor its -wal, -shm or -journal.\n",
+)];
 
 /// All rows, in the order of the kinds.
 pub fn all() -> Vec<Row> {
