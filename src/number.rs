@@ -323,6 +323,12 @@ impl Salts {
         to.wrapping_sub(from)
     }
 
+    /// Whether at least one of the two is the same. Generations have salts that differ in both, but for chance.
+    #[must_use]
+    pub fn agree_by_half(self, other: Self) -> bool {
+        self.0.iter().zip(other.0).any(|(one, other)| *one == other)
+    }
+
     /// Whether `later` can be the next generation: a restart adds 1 to salt-1 and chooses salt-2 at random.
     #[must_use]
     pub fn restarted_as(self, later: Self) -> bool {

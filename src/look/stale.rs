@@ -61,6 +61,9 @@ struct Run {
     sizes: Sizes,
     /// How many of these frames there are up to the last commit.
     committed: u64,
+    /// More frames of this generation follow the run. A damaged frame may have ended it: then frames after the last commit
+    /// can be of a transaction that was committed, and copied.
+    goes_on: bool,
     /// The index of the frames up to the last commit, made from the pages after the pass. Its frame 1 is the frame after
     /// the one that begins the run.
     index: FrameIndex,
@@ -84,7 +87,9 @@ impl Stale {
             Some(run) if !self.ended && run.continued_by(frame, number) => run.take(frame),
             Some(run) => {
                 self.ended = true;
-                if run.salts == frame.header.salts {
+                // A frame of the generation whose salts were damaged also says what was written later.
+                if run.salts.agree_by_half(frame.header.salts) {
+                    run.goes_on = true;
                     self.take_elsewhere(frame);
                 }
             }
@@ -95,6 +100,7 @@ impl Stale {
                     pages: Column::default(),
                     sizes: Sizes::default(),
                     committed: 0,
+                    goes_on: false,
                     index: FrameIndex::default(),
                     differing: Vec::new(),
                 });
@@ -122,6 +128,9 @@ impl Stale {
             return Ok(Err(NotCompared::NoFramesOfGenerationBefore));
         };
         let current = pages.index();
+        if run.goes_on {
+            run.pages.after(run.committed).iter().for_each(|page| append(&mut self.elsewhere, *page));
+        }
         self.elsewhere.sort_unstable();
         let size = page_size.to_usize();
         let (mut expected, mut found) = (vec![0; size], vec![0; size]);

@@ -175,6 +175,11 @@ impl Column {
         self.0.len()
     }
 
+    /// The pages of the frames after the first so many.
+    pub(crate) fn after(&self, frames: u64) -> &[PageNumber] {
+        usize::try_from(frames).ok().and_then(|frames| self.0.get(frames..)).unwrap_or_default()
+    }
+
     /// Makes the index of the first `frames` frames.
     pub(crate) fn index(&self, frames: u64) -> FrameIndex {
         let frames = usize::try_from(frames).unwrap_or(usize::MAX);

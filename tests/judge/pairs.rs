@@ -480,6 +480,17 @@ fn frames_of_the_generation_before_are_compared_only_where_nothing_explains_anot
         (4, 4),
     );
     assert_eq!(differ(broken), Ok((1, 1)));
+    // The same if it is the salts that were damaged, and for a transaction whose commit is behind the break.
+    for (page, size, in_frame, byte) in [(3, 4, 5, 8), (3, 0, 6, 100)] {
+        let damaged = restarted(
+            |world| {
+                let at = world.wal().frame(page, size, 8).frame(4, 4, 8).offset(in_frame) + byte;
+                world.wal().bytes[at] ^= 1;
+            },
+            (4, 4),
+        );
+        assert_eq!(differ(damaged), Ok((1, 1)), "frame {in_frame}");
+    }
     // So may frames of the current generation behind a break of its chain: page 2.
     let mut residue = plain();
     let at = residue.wal().frame_at(2, 2, 4, 13).offset(2) + 100;
