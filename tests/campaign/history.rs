@@ -11,6 +11,7 @@ use crate::child::{AtLimit, Child, Reply};
 use crate::common::random::Random;
 use crate::look::Look;
 use crate::model::{Index, Who, raw};
+use crate::moments::Keeper;
 use crate::tally::Tally;
 
 /// Rows that no step deletes; each fills about a page.
@@ -50,6 +51,8 @@ pub struct History<'a> {
     /// The wal-index as SQLite must have it; `None` while nobody has it open.
     pub index: Option<Index>,
     pub doing: [Doing; 2 * CONNECTIONS],
+    /// Keeps moments, if accidents shall happen to them.
+    pub keeper: Option<Keeper>,
     seed: u64,
     steps: Vec<String>,
     _folder: TempDir,
@@ -66,13 +69,44 @@ impl Drop for History<'_> {
 impl<'a> History<'a> {
     pub fn run(seed: u64, crew: &'a mut Crew, tally: &'a mut Tally) {
         let mut history = Self::begin(seed, crew, tally);
-        let steps = 14 + history.random.below(14);
+        history.steps();
+        history.finish();
+    }
+
+    /// A history up to its last step, and some of its moments.
+    pub fn kept(seed: u64, crew: &'a mut Crew, tally: &'a mut Tally) -> (Self, Keeper) {
+        let mut history = Self::begin(seed, crew, tally);
+        history.keeper = Some(Keeper::new(seed));
+        history.steps();
+        let keeper = history.keeper.take().expect("a keeper");
+        (history, keeper)
+    }
+
+    fn steps(&mut self) {
+        let steps = 14 + self.random.below(14);
         for _ in 0..steps {
-            history.step();
+            self.step();
+            self.offer(false);
         }
-        history.close_all();
-        history.integrity();
-        history.tally.histories += 1;
+    }
+
+    /// Offers this moment to the keeper, if there is one.
+    pub fn offer(&mut self, at_rest: bool) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.offer(&self.path, self.steps.len(), at_rest);
+        }
+    }
+
+    /// Closes everything; the database must be whole.
+    pub fn finish(mut self) {
+        self.close_all();
+        self.integrity();
+        self.tally.histories += 1;
+    }
+
+    /// Ends the processes: their files were spoilt.
+    pub fn abandon(self) {
+        *self.crew = Crew::start();
     }
 
     fn begin(seed: u64, crew: &'a mut Crew, tally: &'a mut Tally) -> Self {
@@ -92,6 +126,7 @@ impl<'a> History<'a> {
             index: None,
             doing: [Doing::Closed; 2 * CONNECTIONS],
             steps: Vec::new(),
+            keeper: None,
             random,
             crew,
             tally,

@@ -17,10 +17,14 @@ mod child;
 #[path = "../common/mod.rs"]
 mod common;
 mod history;
+mod lies;
 mod look;
 mod model;
+mod moments;
 mod rest;
 mod tally;
+mod traces;
+mod trial;
 
 use std::env;
 use std::sync::Mutex;
@@ -28,9 +32,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::history::{Crew, History};
+use crate::moments::Bench;
 use crate::tally::Tally;
+use crate::trial::Trial;
 
 const HISTORIES: u64 = 500;
+/// Histories with accidents about files, in a plain test run.
+const WITH_ACCIDENTS: u64 = 40;
 /// What must have been seen, at least once in so many histories each.
 const COVERAGE: &[(&str, u64)] = &[
     ("state Empty", 20),
@@ -115,29 +123,74 @@ fn histories_agree_with_sqlite() {
         return;
     }
     let histories = number("WALSCOPE_HISTORIES").unwrap_or(HISTORIES);
-    let (next, total) = (AtomicU64::new(0), Mutex::new(Tally::default()));
-    let work = || {
-        let (mut crew, mut tally) = (Crew::start(), Tally::default());
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= histories {
-                break;
-            }
-            History::run(seed, &mut crew, &mut tally);
-        }
-        total.lock().unwrap().add(tally);
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(8) {
-            scope.spawn(work);
-        }
+    let total = in_threads(histories, || {
+        let mut crew = Crew::start();
+        move |seed, tally: &mut Tally| History::run(seed, &mut crew, tally)
     });
-    let total = total.into_inner().unwrap();
     println!("{total}");
     assert_eq!(total.histories, histories);
     // A few histories cannot meet everything.
     for (what, often) in COVERAGE.iter().filter(|_| histories >= HISTORIES) {
         assert!(total.of(what) * often >= histories, "{what}: only {} times\n{total}", total.of(what));
+    }
+}
+
+/// Runs so many histories, each in one of some threads. `begin` makes what a thread needs.
+fn in_threads<F: FnMut(u64, &mut Tally)>(histories: u64, begin: impl Fn() -> F + Sync) -> Tally {
+    let (next, total) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let work = || {
+        let (mut run, mut tally) = (begin(), Tally::default());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= histories {
+                break;
+            }
+            run(seed, &mut tally);
+        }
+        total.lock().unwrap().add(tally);
+    };
+    let threads = number("WALSCOPE_THREADS")
+        .map_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(8), |n| n as usize);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    total.into_inner().unwrap()
+}
+
+#[test]
+fn accidents_about_files_are_told_and_whole_copies_are_not() {
+    let wrong = Mutex::new(Vec::new());
+    let with_accidents = |seed: u64, crew: &mut Crew, bench: &Bench, tally: &mut Tally| {
+        wrong.lock().unwrap().extend(Trial::run(seed, crew, bench, tally));
+    };
+    let check = || {
+        let wrong = wrong.lock().unwrap();
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    };
+    if let Some(seed) = number("WALSCOPE_SEED") {
+        let mut tally = Tally::default();
+        with_accidents(seed, &mut Crew::start(), &Bench::new(), &mut tally);
+        println!("seed {seed}: {tally}");
+        check();
+    } else {
+        let histories = number("WALSCOPE_HISTORIES").unwrap_or(WITH_ACCIDENTS);
+        let total = in_threads(histories, || {
+            let (mut crew, bench) = (Crew::start(), Bench::new());
+            move |seed, tally: &mut Tally| with_accidents(seed, &mut crew, &bench, tally)
+        });
+        println!("{total}");
+        check();
+        println!("{}", trial::table(&total));
+        assert_eq!(total.histories, histories);
+        for (accident, _) in lies::ALL.iter().filter(|_| histories >= WITH_ACCIDENTS) {
+            assert!(total.of(&format!("{accident:?}: made")) > 0, "{accident:?} never happened\n{total}");
+        }
+        for class in lies::KNOWN.iter().filter(|_| histories >= 1000) {
+            let missed = |(accident, _): &(lies::Accident, &str)| total.of(&format!("{accident:?}: Missed({class:?})"));
+            assert!(lies::ALL.iter().map(missed).sum::<u64>() > 0, "{class:?} is missed no longer: remove it");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::{Index, raw};
 impl History<'_> {
     /// `left`: the wal-index as the last process left it, when all were killed.
     pub fn look_at_rest(&mut self, left: Option<&Index>) -> Look {
+        self.offer(true);
         let look = Look::at(&self.path);
         let facts = &look.facts;
         look.check_findings();

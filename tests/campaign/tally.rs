@@ -21,6 +21,11 @@ impl Tally {
         }
     }
 
+    /// All that begins with this.
+    pub fn sum(&self, with: &str) -> u64 {
+        self.counts.iter().filter(|(what, _)| what.starts_with(with)).map(|(_, n)| n).sum()
+    }
+
     pub fn of(&self, what: &str) -> u64 {
         self.counts.get(what).copied().unwrap_or_default()
     }
