@@ -19,7 +19,7 @@ use crate::wal::{Frame, WalFacts};
 pub struct Copied {
     /// `nBackfill`: every frame up to it is claimed to be in the database.
     pub up_to: FrameNumber,
-    /// Number of pages that were compared: those whose latest frame is at most `nBackfill`.
+    /// Number of pages that were compared: those whose latest committed frame is at most `nBackfill`.
     pub pages: u64,
     /// Number of pages that are different in the database.
     pub missing: u64,
@@ -34,6 +34,8 @@ pub struct Copied {
 pub(super) struct Collected {
     /// How small the database was meanwhile.
     sizes: Sizes,
+    /// The last committed frame: what follows was never copied.
+    committed: FrameNumber,
     /// Pages that are different in the database, in ascending order.
     differing: Vec<PageNumber>,
 }
@@ -49,6 +51,7 @@ impl Collected {
 /// An `nBackfill` that can be compared with the database.
 pub(super) struct Claim {
     up_to: FrameNumber,
+    committed: FrameNumber,
     page_size: PageSize,
 }
 
@@ -77,7 +80,7 @@ pub(super) fn claim(
     if !in_use && !to_the_frame {
         return Err(NotCompared::LeftOver);
     }
-    Ok(Claim { up_to: backfilled, page_size })
+    Ok(Claim { up_to: backfilled, committed: FrameNumber(committed), page_size })
 }
 
 /// Compares. Afterwards `collected` holds the pages that differ.
@@ -95,8 +98,10 @@ pub(super) fn compare(
     let (mut expected, mut found) = (vec![0; size], vec![0; size]);
     let mut copied = Copied { up_to: claim.up_to, ..Copied::default() };
     collected.sizes.settle();
-    let Collected { sizes, differing } = collected;
-    for FrameOfPage { page, frame } in latest.newest_of_each() {
+    collected.committed = claim.committed;
+    let Collected { sizes, differing, .. } = collected;
+    for FrameOfPage { page, .. } in latest.newest_of_each() {
+        let Some(frame) = latest.newest(page, claim.committed) else { continue };
         let at = claim.page_size.offset_in_database(page);
         if frame > claim.up_to || page > sizes.smallest_from(frame) {
             continue;
@@ -120,9 +125,9 @@ pub(super) fn forgive(copied: &mut Copied, collected: &mut Collected, latest: &F
 }
 
 impl Copied {
-    fn count(&mut self, Collected { differing, .. }: &Collected, latest: &FrameIndex) {
+    fn count(&mut self, Collected { differing, committed, .. }: &Collected, latest: &FrameIndex) {
         self.missing = differing.len() as u64;
-        let latest = |page| latest.newest(page, FrameNumber::LARGEST).map(|frame| FrameOfPage { page, frame });
+        let latest = |page| latest.newest(page, *committed).map(|frame| FrameOfPage { page, frame });
         self.listed = differing.iter().take(LISTED).filter_map(|page| latest(*page)).collect();
     }
 }

@@ -8,7 +8,8 @@ use crate::format::wal::{FRAME_HEADER_SIZE, parse_frame_header};
 use crate::number::{FrameNumber, PageNumber};
 use crate::wal::WalFacts;
 
-/// The frames after the last commit of the pass, in the present WAL.
+/// The frames after the last commit of the pass up to the last commit of now, in the present WAL. What is not committed yet
+/// was not copied.
 #[derive(Debug)]
 pub(super) struct Later {
     rewritten: BTreeSet<PageNumber>,
@@ -23,13 +24,15 @@ impl Later {
         let (Some(header), Some(page_size)) = (facts.header, facts.page_size()) else { return Ok(later) };
         let mut number = FrameNumber(facts.frames.committed).next();
         let mut bytes = [0; FRAME_HEADER_SIZE];
+        let mut open = Vec::new();
         while wal.read_at(&mut bytes, page_size.offset_of(number))? == bytes.len() {
             let Some(frame) = parse_frame_header(&bytes, page_size.offset_of(number)).ok() else { break };
             if frame.salts != header.salts {
                 break;
             }
-            later.rewritten.insert(frame.page);
+            open.push(frame.page);
             if frame.is_commit() {
+                later.rewritten.extend(open.drain(..));
                 later.smallest = later.smallest.min(PageNumber(frame.commit_pages));
             }
             number = number.next();

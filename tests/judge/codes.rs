@@ -255,6 +255,12 @@ fn frames_that_were_never_copied_are_an_error_at_rest_if_the_index_fits_the_wal(
     }
     let finding = FindingDocument::from(&world.findings()[0]);
     assert_eq!(finding.evidence["pages"], serde_json::json!([{"page": 3, "frame": 3}]));
+    // Frames of a transaction that is not committed explain nothing: nobody copies them.
+    let mut open = changed(|world| world.database()[1024] ^= 1);
+    open.wal().frame(3, 0, 1);
+    assert_eq!(open.codes(), [("backfill_not_in_database".to_owned(), Severity::Error)]);
+    let finding = FindingDocument::from(&open.findings()[0]);
+    assert_eq!(finding.evidence["pages"], serde_json::json!([{"page": 3, "frame": 3}]));
     // The WAL goes on behind what the index knows: the next opener recovers, nobody believes nBackfill.
     world.wal().frame(2, 4, 1);
     assert_eq!(world.codes(), []);
