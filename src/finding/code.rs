@@ -12,6 +12,7 @@ use super::value::{
     Unsettled, UsersFound, Value,
 };
 use crate::evidence::{Device, Holder};
+use crate::format::db::HeaderFault;
 use crate::look::checkpoint::Restart;
 use crate::look::{SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
@@ -121,11 +122,15 @@ findings! {
     DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
         links: u64
     }
+    DatabaseHeaderUnusable "database_header_unusable" "The header of the database is damaged"
+        [Notice, Warning, Error] in DatabaseHeader {
+        impossible: Vec<HeaderFault>, refused: bool, page_one_in_wal: bool, table_behind_it: bool; zeros: bool
+    }
     DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Info, Notice] {
         users: UsersFound
     }
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice, Warning] in DatabaseHeader {
-        zeros: bool
+        zeros: bool; page_one_in_wal: bool
     }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {

@@ -18,7 +18,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     let Inspection { database, locks, .. } = inspection;
     let locks = locks.as_ref().map(|locks| &locks.shm);
     let alone = [
-        database.as_ref().and_then(|head| lone::database(head, inspection.hot_journal)),
+        lone::database(inspection),
         inspection.wal.as_ref().and_then(lone::wal),
         inspection.shm.as_ref().and_then(|shm| lone::shm(shm, locks)),
         (inspection.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(database.as_ref())),

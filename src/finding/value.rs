@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess, User};
+use crate::format::db::HeaderFault;
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::{CutOffProcesses, Identity, NotRefuted, Part, Parting, Process, SideIndex};
@@ -476,6 +477,12 @@ impl From<String> for Value {
 impl From<&'static str> for Value {
     fn from(fact: &'static str) -> Self {
         Self::Text(fact.to_owned())
+    }
+}
+
+impl From<HeaderFault> for Value {
+    fn from(fact: HeaderFault) -> Self {
+        fact.name().into()
     }
 }
 

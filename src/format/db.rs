@@ -6,6 +6,7 @@ use nom::number::complete::{be_u16, be_u32, u8};
 use nom::{IResult, Parser};
 
 use super::{ParseError, fixed};
+use crate::number::PageSize;
 
 /// Bytes of the database header.
 pub const HEADER_SIZE: usize = 100;
@@ -38,6 +39,8 @@ pub struct DatabaseHeader {
     pub read_version: u8,
     /// Reserved bytes at the end of each page.
     pub reserved: u8,
+    /// Payload fractions, bytes 21 to 23. SQLite permits only 64, 32, 32.
+    pub payload_fractions: [u8; 3],
     /// File change counter.
     pub change_counter: u32,
     /// Pages in the database file when the change counter was `version_valid_for`.
@@ -52,6 +55,8 @@ pub struct DatabaseHeader {
     pub user_version: u32,
     /// Application id.
     pub application_id: u32,
+    /// Whether bytes 72 to 91, which are reserved for expansion, are all zero.
+    pub expansion_zeros: bool,
     /// The change counter for which `database_pages` and `sqlite_version` are right.
     pub version_valid_for: u32,
     /// SQLITE_VERSION_NUMBER of the library that wrote last.
@@ -78,6 +83,75 @@ impl DatabaseHeader {
     }
 }
 
+/// A field of the header that cannot be as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HeaderFault {
+    /// Bytes 0 to 15 are not "SQLite format 3".
+    Magic,
+    /// The page size is no power of two from 512 to 65536.
+    PageSize,
+    /// The write version is not 1 or 2. SQLite does not write to the database if it is larger.
+    WriteVersion,
+    /// The read version is not 1 or 2. SQLite does not open the database if it is larger.
+    ReadVersion,
+    /// The reserved bytes leave less than 480 bytes of a page.
+    ReservedBytes,
+    /// The payload fractions are not 64, 32, 32.
+    PayloadFractions,
+    /// The schema format is above 4.
+    SchemaFormat,
+    /// The text encoding is above 3.
+    TextEncoding,
+    /// Bytes 72 to 91, which are reserved for expansion, are not all zero.
+    Expansion,
+}
+
+impl HeaderFault {
+    /// The name in documents, in snake case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Magic => "magic",
+            Self::PageSize => "page_size",
+            Self::WriteVersion => "write_version",
+            Self::ReadVersion => "read_version",
+            Self::ReservedBytes => "reserved_bytes",
+            Self::PayloadFractions => "payload_fractions",
+            Self::SchemaFormat => "schema_format",
+            Self::TextEncoding => "text_encoding",
+            Self::Expansion => "expansion",
+        }
+    }
+}
+
+impl DatabaseHeader {
+    /// The fields that cannot be as they are, and whether SQLite refuses to open the database because of one of them.
+    ///
+    /// folklore: a schema format and a text encoding of 0 are those of a database without a table. SQLite opens a database
+    /// with a read or write version of 0, with another text encoding, and with other reserved bytes; of the schema format it takes the lowest byte. Held by
+    /// `each_impossible_field_is_named_and_sqlite_refuses_what_is_said_to_be_refused`.
+    #[must_use]
+    pub fn faults(&self) -> (Vec<HeaderFault>, bool) {
+        use HeaderFault as F;
+        let wal2 = self.journal_mode() == JournalMode::Wal2;
+        let possible = PageSize::new(self.page_size).is_some();
+        let version = |version: u8| !wal2 && !(1..=2).contains(&version);
+        let all = [
+            (F::PageSize, !possible, true),
+            (F::WriteVersion, version(self.write_version), false),
+            (F::ReadVersion, version(self.read_version), self.read_version > 2),
+            (F::ReservedBytes, possible && self.page_size.saturating_sub(self.reserved.into()) < 480, true),
+            (F::PayloadFractions, self.payload_fractions != [64, 32, 32], true),
+            (F::SchemaFormat, self.schema_format > 4, self.schema_format.to_le_bytes()[0] > 4),
+            (F::TextEncoding, self.text_encoding > 3, false),
+            (F::Expansion, !self.expansion_zeros, false),
+        ];
+        let found = || all.iter().filter(|(_, is, _)| *is);
+        (found().map(|(fault, ..)| *fault).collect(), found().any(|(.., refused)| *refused))
+    }
+}
+
 /// What the first bytes of a database file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -91,6 +165,18 @@ pub enum DatabaseHead {
     },
     /// No bytes: SQLite treats that as an empty database.
     Empty,
+}
+
+impl DatabaseHead {
+    /// Whether there is no header of SQLite's, or one with impossible fields.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        match self {
+            Self::Plain(header) => !header.faults().0.is_empty(),
+            Self::Opaque { .. } => true,
+            Self::Empty => false,
+        }
+    }
 }
 
 /// Reads the head of a database file.
@@ -109,21 +195,21 @@ pub fn parse_head(bytes: &[u8]) -> Result<DatabaseHead, ParseError> {
 }
 
 fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
-    // Bytes 21 to 23 are the payload fractions, which have one permitted value each; 32 to 39 name the freelist,
-    // 52 the largest root page and 64 the incremental vacuum mode: nothing here asks for them. 72 to 91 are reserved.
-    let (input, (page_size, write_version, read_version, reserved, _)) =
-        (be_u16, u8, u8, u8, take(3usize)).parse(input)?;
+    // 32 to 39 name the freelist, 52 the largest root page and 64 the incremental vacuum mode: nothing here asks for them.
+    let (input, (page_size, write_version, read_version, reserved, payload_fractions)) =
+        (be_u16, u8, u8, u8, (u8, u8, u8)).parse(input)?;
     let (input, (change_counter, database_pages, _)) = (be_u32, be_u32, take(8usize)).parse(input)?;
     let (input, (schema_cookie, schema_format, _cache, _largest_root)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
     let (input, (text_encoding, user_version, _vacuum, application_id)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
-    let (input, (_, version_valid_for, sqlite_version)) = (take(20usize), be_u32, be_u32).parse(input)?;
+    let (input, (expansion, version_valid_for, sqlite_version)) = (take(20usize), be_u32, be_u32).parse(input)?;
     let header = DatabaseHeader {
         page_size: if page_size == 1 { 65536 } else { page_size.into() },
         write_version,
         read_version,
         reserved,
+        payload_fractions: payload_fractions.into(),
         change_counter,
         database_pages,
         schema_cookie,
@@ -131,6 +217,7 @@ fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
         text_encoding,
         user_version,
         application_id,
+        expansion_zeros: expansion.iter().all(|byte| *byte == 0),
         version_valid_for,
         sqlite_version,
     };

@@ -10,6 +10,36 @@ use super::db::{DatabaseHeader, HEADER_SIZE};
 /// The type byte of a page that holds rows of a table, and no further pages.
 const TABLE_LEAF: u8 = 13;
 
+/// The type byte of a page that names the pages of a table.
+const TABLE_INTERIOR: u8 = 5;
+
+/// Whether the bytes behind the header of a database are the beginning of a table, as on page 1: a type, and cells that lie
+/// within a page and behind what names them. Noise is that once in some million times. The size of the page need not be known.
+#[must_use]
+pub fn begins_table(page: &[u8]) -> bool {
+    let Some(rest) = page.get(HEADER_SIZE..) else { return false };
+    let parsed: IResult<&[u8], _> = (u8, be_u16, be_u16, be_u16, u8).parse(rest);
+    let Ok((_, (kind, free, cells, content, fragments))) = parsed else { return false };
+    let header = match kind {
+        TABLE_LEAF => 8,
+        TABLE_INTERIOR => 12,
+        _ => return false,
+    };
+    // An offset of 65536 does not fit into 16 bits.
+    let content = if content == 0 { 65536 } else { usize::from(content) };
+    let named = usize::from(cells) * 2;
+    if fragments > 60 || HEADER_SIZE + header + named > content {
+        return false;
+    }
+    if cells == 0 {
+        let fresh = kind == TABLE_LEAF && free == 0 && fragments == 0;
+        return fresh && content.next_power_of_two() - content <= 255;
+    }
+    let Some(pointers) = rest.get(header..header + named) else { return false };
+    let (pointers, _) = pointers.as_chunks();
+    pointers.iter().all(|at| usize::from(u16::from_be_bytes(*at)) >= content)
+}
+
 /// One row of `sqlite_schema`: its texts as stored, in the encoding of the database. A long text may be cut off, because
 /// the rest is on other pages.
 #[derive(Debug, Clone, PartialEq, Eq)]

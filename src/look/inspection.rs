@@ -136,6 +136,9 @@ pub struct Inspection {
     pub reasons: Reasons,
     /// The header of the database. `None`: there is no database, or it is too short.
     pub database: Option<DatabaseHead>,
+    /// Whether the bytes behind the header of the database are the beginning of a table, as on page 1. `None`: nobody looked,
+    /// because nothing is wrong with the header.
+    pub first_table: Option<bool>,
     /// Bytes of the database, if all of it was seen.
     pub database_size: Option<u64>,
     /// Whether a database was looked for and does not exist.

@@ -42,6 +42,15 @@ pub struct PagesThere {
     pub first_missing: Option<PageNumber>,
 }
 
+impl PagesThere {
+    /// Whether the file ends within the last page, and no other page is missing.
+    #[must_use]
+    pub fn only_a_part_is_missing(&self) -> bool {
+        let page = self.expected.checked_div(self.database_pages.into()).unwrap_or(0);
+        self.missing == 1 && self.size > self.expected.saturating_sub(page)
+    }
+}
+
 /// Where the bytes begin that SQLite locks, in bytes from the start of the database (`PENDING_BYTE`).
 const LOCK_BYTES: u64 = 1 << 30;
 
@@ -53,6 +62,9 @@ pub(super) struct File<'a> {
     pub(super) size: Option<u64>,
     /// Whether a rollback journal waits.
     pub(super) journal_waits: bool,
+    /// Whether it is known that no rollback journal waits, the header was the same after the size was asked for, and nobody
+    /// was seen to have the database locked exclusively.
+    pub(super) stood_still: bool,
 }
 
 impl File<'_> {
@@ -66,12 +78,16 @@ impl File<'_> {
     /// The size that the header states, and the page size. SQLite believes the size only if it was written together with
     /// the change counter.
     ///
-    /// A database in rollback mode is written in place, without a WAL that would make up for a file that is still too
-    /// short. So its header alone shows nothing.
+    /// A database in rollback mode is written in place. Its header counts where no journal waits, and where it was the same
+    /// before and after the size of the file was asked for.
     fn stated(&self) -> Option<(u32, PageSize)> {
         let header = self.plain()?;
         let believed = header.database_pages > 0 && header.version_valid_for == header.change_counter;
-        let at_rest = header.journal_mode() == JournalMode::Wal && !self.journal_waits;
+        let at_rest = match header.journal_mode() {
+            JournalMode::Wal => !self.journal_waits,
+            JournalMode::Rollback => self.stood_still,
+            JournalMode::Wal2 | JournalMode::Other => false,
+        };
         PageSize::new(header.page_size).filter(|_| believed && at_rest).map(|size| (header.database_pages, size))
     }
 }

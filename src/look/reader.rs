@@ -3,11 +3,11 @@
 use std::io;
 
 use crate::bytes::ReadAt;
-use crate::evidence::LocksView;
+use crate::evidence::{LockState, LocksView};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
-use crate::format::{ParseError, wal::WalHeader};
-use crate::number::FrameNumber;
+use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
+use crate::number::{FrameNumber, PAGE_SIZES};
 use crate::wal::WalFacts;
 
 use super::backfill::{self, Copied};
@@ -35,6 +35,7 @@ struct Looking<'a, 'o, 'e> {
     first_header: Option<WalHeader>,
     database: DatabaseSeen,
     database_head: Result<Option<DatabaseHead>, ParseError>,
+    first_table: Option<bool>,
     /// The head of the `-shm` that was read before the locks, the locks, and the head that was read after them.
     index: Option<IndexHead>,
     index_after_locks: Option<IndexHead>,
@@ -63,6 +64,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         first_header: None,
         database: DatabaseSeen::NotSeen,
         database_head: Ok(None),
+        first_table: None,
         index: None,
         index_after_locks: None,
         locks: None,
@@ -97,12 +99,12 @@ impl order::Steps for Looking<'_, '_, '_> {
     fn database(&mut self) -> io::Result<()> {
         self.database = self.seen.database()?;
         self.database_head = match self.database.bytes() {
-            Some((bytes, _)) => {
-                let mut head = [0; db::HEADER_SIZE];
-                let got = bytes.read_at(&mut head, 0)?;
-                db::parse_head(head.get(..got).unwrap_or_default()).map(Some)
-            }
+            Some((bytes, _)) => read_head(bytes)?.map(Some),
             None => Ok(None),
+        };
+        self.first_table = match (self.database.bytes(), &self.database_head) {
+            (Some((bytes, _)), Ok(Some(head))) if head.is_doubtful() => Some(table_behind_header(bytes)?),
+            _ => None,
         };
         Ok(())
     }
@@ -261,7 +263,7 @@ impl Looking<'_, '_, '_> {
         let hot_journal = self.seen.hot_journal();
         // Without a -shm nothing is called settled, but the files can be of one time all the same.
         let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
-        let pages = if of_one_time { self.pages_there(hot_journal == HotJournal::Waits) } else { Err(apart) };
+        let pages = if of_one_time { self.pages_there(hot_journal)? } else { Err(apart) };
         let wal_page_one = self.page_ones.as_ref().ok().map(|page_ones| page_ones.latest).filter(|_| header_stayed);
         if self.cross_checked() && !of_one_time {
             (self.page_ones, self.stale) = (self.page_ones.and(Err(apart)), self.stale.and(Err(apart)));
@@ -296,6 +298,7 @@ impl Looking<'_, '_, '_> {
             sizes,
             reasons,
             database: self.database_head.ok().flatten(),
+            first_table: self.first_table,
             database_size,
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
@@ -320,14 +323,21 @@ impl Looking<'_, '_, '_> {
     }
 
     /// Whether each page of the database is in one of the two files.
-    fn pages_there(&mut self, journal_waits: bool) -> Result<PagesThere, NotCompared> {
-        let wal = self.facts.as_ref().ok_or(NotCompared::WalNotSeen)?;
-        if wal.last_commit.is_some() {
-            whole(&self.wal)?;
+    fn pages_there(&mut self, journal: HotJournal) -> io::Result<Result<PagesThere, NotCompared>> {
+        let Some(wal) = &self.facts else { return Ok(Err(NotCompared::WalNotSeen)) };
+        if let (Some(_), Err(why)) = (wal.last_commit, whole(&self.wal)) {
+            return Ok(Err(why));
         }
         let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
-        let size = self.database.bytes().filter(|(_, whole)| *whole).map(|(bytes, _)| bytes.len());
-        pages_there::look(wal, &mut self.pass.pages, &File { head, size, journal_waits })
+        let file = self.database.bytes().filter(|(_, whole)| *whole);
+        let size = file.map(|(bytes, _)| bytes.len());
+        let locked = self.locks.as_ref().is_some_and(|locks| locks.database.state == LockState::Exclusive);
+        let stood_still = match file {
+            Some((bytes, _)) if journal == HotJournal::None && !locked => read_head(bytes)?.ok().as_ref() == head,
+            _ => false,
+        };
+        let journal_waits = journal == HotJournal::Waits;
+        Ok(pages_there::look(wal, &mut self.pass.pages, &File { head, size, journal_waits, stood_still }))
     }
 
     /// Why files and locks were not seen: the reason of the source, or that a file was too short.
@@ -344,6 +354,19 @@ impl Looking<'_, '_, '_> {
         }
         reasons
     }
+}
+
+fn read_head(database: &dyn ReadAt) -> io::Result<Result<DatabaseHead, ParseError>> {
+    let mut head = [0; db::HEADER_SIZE];
+    let got = database.read_at(&mut head, 0)?;
+    Ok(db::parse_head(head.get(..got).unwrap_or_default()))
+}
+
+/// Whether a table begins behind the header of a database, as on page 1.
+fn table_behind_header(database: &dyn ReadAt) -> io::Result<bool> {
+    let mut page = vec![0; *PAGE_SIZES.end() as usize];
+    let got = database.read_at(&mut page, 0)?;
+    Ok(begins_table(page.get(..got).unwrap_or_default()))
 }
 
 /// The `-wal`, if all of it was seen.

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
-use super::{rescue, room};
+use super::{header, rescue, room};
 use crate::finding::room::shm_not_made;
 use crate::finding::value::Apart;
 use crate::finding::{Code, Finding, Found, Severity};
@@ -26,6 +26,10 @@ impl Against {
             C::WalWithoutDatabase => (Severity::Warning, Self::NoDatabase),
             C::DatabaseWal2 => (Severity::Warning, Self::OtherFormat),
             C::PageSizeDiffers | C::WalOfOtherDatabase => (Severity::Warning, Self::OtherDatabase),
+            C::DatabaseHeaderUnusable | C::DatabaseOpaque if header::refused(finding) => {
+                (Severity::Warning, Self::NoHeader)
+            }
+            C::DatabaseHeaderUnusable | C::DatabaseOpaque => return None,
             C::DatabaseTooShort => (Severity::Warning, Self::PagesNowhere),
             C::BackfillNotInDatabase => (Severity::Warning, Self::NotInDatabase),
             // The next opener reads such a WAL up to the damage, and only who has it open reads on.
@@ -61,7 +65,6 @@ impl Against {
             | C::DatabaseFileMount
             | C::DatabaseHardLinked
             | C::DatabaseHeldExclusively
-            | C::DatabaseOpaque
             | C::DatabaseSharedWalIndexNot
             | C::DatabaseSymlinked
             | C::DifferentDatabases
@@ -197,6 +200,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             "{are} committed up to a break in the -wal, and commits stand behind it. The next to open the database does not \
              read those, and its closing deletes the -wal with them. {first}"
         ),
+        Against::NoHeader => header::checkpoint(n, if at_rest { first } else { rescue::SEE_FINDING }),
         Against::NoRoom => room::checkpoint(finding, facts, wal),
         Against::OlderFrames => {
             let state = match facts.state {
@@ -237,7 +241,8 @@ fn other_files(finding: &Finding) -> &'static str {
 fn pages_nowhere(finding: &Finding, first: &str) -> String {
     let Found::DatabaseTooShort { missing, stated, .. } = &finding.found else { return String::new() };
     let are = many(*missing, "page") + one_or(*missing, " is", " are");
-    let perhaps = if finding.severity == Severity::Error { "" } else { "If the file is not compressed, " };
+    let plain = finding.severity == Severity::Error || *stated == SizeStated::ByHeader;
+    let perhaps = if plain { "" } else { "If the file is not compressed, " };
     match stated {
         SizeStated::ByCommit { .. } => format!(
             "{perhaps}{are} in neither file, and the last commit counts on them: do not checkpoint. A checkpoint, also that of \

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{identity, pair, rescue, room, sides, unseen};
+use super::{header, identity, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::mappers::Mappers;
 use crate::finding::value::{
@@ -118,18 +118,12 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.", count(*links)).into(),
             rescue::HARD_LINKED,
         ),
+        Found::DatabaseHeaderUnusable { .. } => header::unusable(finding),
         Found::DatabaseHeldExclusively { users } => (
             format!("{} holds the whole database exclusively: nobody else can open or checkpoint it, and there may be no wal-index to share.", users_found(users)).into(),
             "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), and for a moment when the last connection closes. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
-        Found::DatabaseOpaque { zeros: true } => (
-            "The first 100 bytes of the database are zeros, where its header must be. An encrypted database has no zeros there. SQLite opens it only if page 1 is in the WAL.".into(),
-            "Copy all files before anything opens them. If a program is still writing this file, look again when it is done. Otherwise look for a backup; the pages behind the first one may be whole.",
-        ),
-        Found::DatabaseOpaque { zeros: false } => (
-            "The database does not begin with \"SQLite format 3\": it is encrypted, or no SQLite database. Its WAL frames can be valid all the same.".into(),
-            "If it is encrypted, nothing is wrong; page content cannot be shown.",
-        ),
+        Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
             rescue::TWO_INDEXES,

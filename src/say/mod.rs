@@ -7,6 +7,7 @@ pub mod checkpoint;
 #[cfg(feature = "capture")]
 pub mod evidence;
 pub mod finding;
+mod header;
 pub mod identity;
 mod kinds;
 #[cfg(feature = "capture")]

@@ -50,7 +50,12 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         ),
         SizeStated::ByHeader => (
             format!(
-                "The header of the database states {must} or {takes}. It has {has}, and nothing is committed in a -wal that could make up for it: {pages} {are} nowhere.{first} SQLite calls such a database malformed."
+                "The header of the database states {must} or {takes}. It has {has}, and nothing is committed in a -wal that could make up for it: {pages} {are} nowhere.{first}{}",
+                if ends_within(*size, *expected, *database_pages) {
+                    " The file ends within a page: SQLite reads zeros for the rest of it."
+                } else {
+                    " SQLite calls such a database malformed."
+                }
             ),
             if *in_use { rescue::OVERWRITTEN } else { CUT_OFF },
         ),
@@ -61,9 +66,15 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
             names(who.iter())
         ),
         (Severity::Error, false) => String::new(),
+        (_, _) if *stated == SizeStated::ByHeader => " Nothing is wrong if the file ended with zeros that a copy left out, or if a program writes at this moment without a journal on the disk (PRAGMA journal_mode=MEMORY or OFF): look again.".to_owned(),
         _ => " The database has no SQLite header. If it is compressed, and not encrypted page by page, its length shows nothing.".to_owned(),
     };
     (format!("{detail}{why}").into(), advice)
+}
+
+/// Whether a file of this size ends within a page.
+fn ends_within(size: u64, expected: u64, pages: u32) -> bool {
+    expected.checked_div(pages.into()).is_some_and(|page| page > 0 && !size.is_multiple_of(page))
 }
 
 /// A WAL that is not of this database, by page 1.

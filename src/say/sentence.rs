@@ -16,6 +16,8 @@ kinds! {
     NoDatabase "no_database",
     /// The database has a format that SQLite cannot read beside a `-wal`.
     OtherFormat "other_format",
+    /// The header of the database is damaged, and page 1 is not in the WAL: SQLite does not open it.
+    NoHeader "no_header",
     /// The `-wal` does not belong to the database: SQLite mixes the two.
     OtherDatabase "other_database",
     /// Pages of the last commit are in neither file.

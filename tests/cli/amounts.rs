@@ -14,7 +14,7 @@ fn page_one() -> Vec<u8> {
     let mut page = vec![0; PAGE];
     page[..16].copy_from_slice(b"SQLite format 3\0");
     page[16..18].copy_from_slice(&(PAGE as u16).to_be_bytes());
-    page[18..20].copy_from_slice(&[2, 2]);
+    page[18..24].copy_from_slice(&[2, 2, 0, 64, 32, 32]);
     page
 }
 

@@ -68,6 +68,7 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::DatabaseFileMount,
     Code::DatabaseHeldExclusively,
     Code::DatabaseHardLinked,
+    Code::DatabaseHeaderUnusable,
     Code::DatabaseOpaque,
     Code::DatabaseSharedWalIndexNot,
     Code::DatabaseSymlinked,

@@ -42,6 +42,18 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
     let nothing_copied = |world: &mut World| world.reindex(|shm| shm.backfilled = 0);
     vec![
         ("backfill_not_in_database", Error, changed(|world| world.database()[1024] ^= 1)),
+        (
+            "database_header_unusable",
+            Error,
+            changed(|world| {
+                // Page 1 is in no frame, and it begins as a table.
+                let mut wal = WalWriter::new(512, false, SALTS);
+                wal.frame(2, 4, 2);
+                (world.wal, world.shm) = (Some(wal), None);
+                world.database()[100..108].copy_from_slice(&[13, 0, 0, 0, 0, 2, 0, 0]);
+                world.database()[23] = 33;
+            }),
+        ),
         ("database_opaque", Notice, with_page_one(&[0xe5; 512])),
         ("database_opaque", Warning, with_page_one(&[0; 512])),
         (

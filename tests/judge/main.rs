@@ -19,6 +19,7 @@ mod every_bit;
 mod footprint;
 mod fresh;
 mod garbage;
+mod header;
 mod innocent;
 mod moments;
 mod pairs;

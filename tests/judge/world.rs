@@ -19,6 +19,7 @@ pub fn page_one(mode: u8, counter: u32, sqlite: u32) -> Vec<u8> {
     page[..16].copy_from_slice(b"SQLite format 3\0");
     page[16..18].copy_from_slice(&(PAGE as u16).to_be_bytes());
     page[18..20].copy_from_slice(&[mode, mode]);
+    page[21..24].copy_from_slice(&[64, 32, 32]);
     page[24..28].copy_from_slice(&counter.to_be_bytes());
     page[96..100].copy_from_slice(&sqlite.to_be_bytes());
     page

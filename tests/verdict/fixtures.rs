@@ -190,7 +190,7 @@ pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {
 pub fn database(mode: u8, change_counter: u32) -> DatabaseHead {
     let mut bytes = [0; 100];
     bytes[..16].copy_from_slice(b"SQLite format 3\0");
-    bytes[16..20].copy_from_slice(&[16, 0, mode, mode]);
+    bytes[16..24].copy_from_slice(&[16, 0, mode, mode, 0, 64, 32, 32]);
     bytes[24..28].copy_from_slice(&change_counter.to_be_bytes());
     parse_head(&bytes).unwrap()
 }

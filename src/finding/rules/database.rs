@@ -5,6 +5,7 @@ use crate::finding::{Finding, Found};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
 use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
+use crate::number::PageSize;
 use crate::wal::WalFacts;
 
 /// From this file size on, a WAL that holds little raises a notice. Automatic checkpoints usually leave about 4 MiB.
@@ -36,6 +37,8 @@ pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
 }
 
 fn page_size_differs(header: &DatabaseHeader, wal: &WalFacts) -> Option<Finding> {
+    // An impossible size is damage, and tells nothing about the WAL.
+    PageSize::new(header.page_size)?;
     let of_wal = wal.page_size().filter(|size| size.bytes() != header.page_size)?;
     Some(Finding::new(Found::PageSizeDiffers { wal: of_wal.bytes(), database: header.page_size }))
 }

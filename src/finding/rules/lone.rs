@@ -3,18 +3,28 @@
 use crate::evidence::ShmLocks;
 use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
-use crate::format::db::{DatabaseHead, JournalMode};
+use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::HotJournal;
+use crate::look::{HotJournal, Inspection};
 use crate::wal::{EndReason, WalFacts};
 
-pub(super) fn database(head: &DatabaseHead, journal: HotJournal) -> Option<Finding> {
-    match *head {
+pub(super) fn database(examined: &Inspection) -> Option<Finding> {
+    let page_one_in_wal = matches!(examined.wal_page_one, Some(DatabaseHead::Plain(_)));
+    // While a database is made, its first page is written last, beside a rollback journal.
+    let being_made = examined.hot_journal == HotJournal::Waits;
+    match examined.database? {
         DatabaseHead::Opaque { zeros } => {
-            // While a database is made, its first page is written last, beside a rollback journal.
-            let damaged = zeros && journal != HotJournal::Waits;
-            let severity = if damaged { Severity::Warning } else { Severity::Notice };
-            Some(Finding::at(severity, Found::DatabaseOpaque { zeros }))
+            if examined.first_table == Some(true) {
+                // Zeros are certain. Another beginning can be what a program scrambles on purpose.
+                let severity = match (being_made, zeros && !page_one_in_wal) {
+                    (true, _) => Severity::Notice,
+                    (false, true) => Severity::Error,
+                    (false, false) => Severity::Warning,
+                };
+                return Some(header_unusable(severity, vec![HeaderFault::Magic], true, page_one_in_wal, true, zeros));
+            }
+            let severity = if zeros && !being_made { Severity::Warning } else { Severity::Notice };
+            Some(Finding::at(severity, Found::DatabaseOpaque { zeros, page_one_in_wal }))
         }
         DatabaseHead::Plain(header) if header.journal_mode() == JournalMode::Wal2 => {
             Some(Finding::new(Found::DatabaseWal2 {
@@ -22,8 +32,38 @@ pub(super) fn database(head: &DatabaseHead, journal: HotJournal) -> Option<Findi
                 read_version: header.read_version,
             }))
         }
-        DatabaseHead::Plain(_) | DatabaseHead::Empty => None,
+        DatabaseHead::Plain(header) => {
+            let (impossible, refused) = header.faults();
+            if impossible.is_empty() {
+                return None;
+            }
+            let table = examined.first_table == Some(true);
+            // Some encryptions leave the first 16 or 32 bytes plain: then nothing after them can be as it is.
+            let encrypted = !table && impossible.len() >= ENCRYPTED;
+            let severity = match (being_made || encrypted, refused && table && !page_one_in_wal) {
+                (true, _) => Severity::Notice,
+                (false, true) => Severity::Error,
+                (false, false) => Severity::Warning,
+            };
+            Some(header_unusable(severity, impossible, refused, page_one_in_wal, table, false))
+        }
+        DatabaseHead::Empty => None,
     }
+}
+
+/// So many impossible fields, and no table behind them, are rather noise than damage.
+const ENCRYPTED: usize = 3;
+
+fn header_unusable(
+    severity: Severity,
+    impossible: Vec<HeaderFault>,
+    refused: bool,
+    page_one_in_wal: bool,
+    table_behind_it: bool,
+    zeros: bool,
+) -> Finding {
+    let found = Found::DatabaseHeaderUnusable { impossible, refused, page_one_in_wal, table_behind_it, zeros };
+    Finding::at(severity, found)
 }
 
 pub(super) fn wal(facts: &WalFacts) -> Option<Finding> {

@@ -7,7 +7,7 @@ use crate::evidence::{Holder, LocksView};
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::look::{Inspection, PageOnes, Schema};
+use crate::look::{Inspection, PageOnes, Schema, SizeStated};
 
 /// Every sign that the two do not belong together.
 pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
@@ -21,11 +21,18 @@ pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
 /// Pages that the database must have, and that are in neither file.
 fn pages_nowhere(examined: &Inspection) -> Option<Finding> {
     let pages = examined.pages.as_ref().ok().filter(|pages| pages.missing > 0)?;
-    // The length of a file without a header shows its pages only if it is encrypted page by page, and not compressed.
-    let severity = if matches!(examined.database, Some(DatabaseHead::Opaque { .. })) {
-        Severity::Warning
-    } else {
-        Severity::Error
+    let severity = match &examined.database {
+        // The length of a file without a header shows its pages only if it is encrypted page by page, and not compressed.
+        Some(DatabaseHead::Opaque { .. }) => Severity::Warning,
+        // Who writes without a journal on the disk has written the header before the pages.
+        Some(DatabaseHead::Plain(header))
+            if header.journal_mode() == JournalMode::Rollback && pages.stated == SizeStated::ByHeader =>
+        {
+            Severity::Warning
+        }
+        // Of the last page a part is there, and what is not can have been zeros.
+        _ if pages.stated == SizeStated::ByHeader && pages.only_a_part_is_missing() => Severity::Warning,
+        _ => Severity::Error,
     };
     let found = Found::DatabaseTooShort {
         size: pages.size,

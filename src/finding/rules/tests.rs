@@ -23,7 +23,7 @@ fn codes(look: &Inspection) -> Vec<(String, Severity)> {
 fn database(version: u8) -> DatabaseHead {
     let mut bytes = b"SQLite format 3\0".to_vec();
     bytes.resize(100, 0);
-    bytes[16..20].copy_from_slice(&[0x10, 0, version, version]);
+    bytes[16..24].copy_from_slice(&[0x10, 0, version, version, 0, 64, 32, 32]);
     crate::format::db::parse_head(&bytes).unwrap()
 }
 

@@ -45,6 +45,14 @@ pub fn other_format_without_frames(stage: &mut Stage) {
     stage.poke("", 18, &[3, 3]);
 }
 
+/// The header of the database is lost, and a commit without page 1 is in the -wal.
+pub fn no_header(stage: &mut Stage) {
+    stage.create(4);
+    stage.there[0].sql("a", "UPDATE t SET x = replace(x, '0', '1')");
+    stage.kill_all();
+    stage.poke("", 0, &[0; 100]);
+}
+
 /// The -wal of an earlier time beside the database.
 pub fn other_database(stage: &mut Stage) {
     stage.create(4);

@@ -100,6 +100,20 @@ pub fn rows() -> Vec<Row> {
              that copy.",
         ),
         row(
+            S::Against(Against::NoHeader),
+            against::no_header,
+            "A row was changed in the -wal, and the first 100 bytes of the database were overwritten with zeros.",
+            rest(
+                4,
+                Fails("SQLITE_NOTADB"),
+                Writes::Fails("SQLITE_NOTADB"),
+                [Checkpoint::Fails("SQLITE_NOTADB"), Checkpoint::Fails("SQLITE_NOTADB")],
+                stays(Fails("SQLITE_NOTADB")),
+            ),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. The first 100 bytes of an earlier copy of the database can give the header back.",
+        ),
+        row(
             S::Against(Against::OtherDatabase),
             against::other_database,
             "The -wal of an earlier time was put beside the database.",
