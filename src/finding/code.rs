@@ -18,6 +18,7 @@ use crate::look::{SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::Part;
 use crate::wal::EndReason;
+use crate::wal::salvage::ChainedRun;
 
 /// Makes [`Code`] and [`Found`] from the table. A row has the variant, the name and the title of the code, the
 /// severities that it can have, the check of `verify` that it belongs to, if any, and the facts that it rests on. The
@@ -251,8 +252,9 @@ findings! {
     WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice, Warning] in WalFrames {
         end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool
     }
-    WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning] in WalHeader {
-        file_size: u64, magic: u32, page_size: u32, checksum_ok: bool; end_reason: EndReason
+    WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning, Error] in WalHeader {
+        file_size: u64, magic: u32, page_size: u32, checksum_ok: bool, frames_behind: u64, commits_behind: u64,
+        compared: Option<u64>, missing: Option<u64>; end_reason: EndReason, first_run: Option<ChainedRun>, readable: bool
     }
     WalIndexSharedDatabaseNot "wal_index_shared_database_not" "One wal-index, but each side has its own database"
         [Error] {

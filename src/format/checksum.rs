@@ -89,6 +89,22 @@ fn recurrence(Checksum([mut s0, mut s1]): Checksum, bytes: &[u8], read: impl Fn(
     Checksum([s0, s1])
 }
 
+/// What a checksum was before it was continued over `bytes`: [`checksum`], taken back. A tail shorter than 8 bytes is not
+/// covered.
+#[must_use]
+pub(crate) fn taken_back(order: ByteOrder, Checksum([mut s0, mut s1]): Checksum, bytes: &[u8]) -> Checksum {
+    let read = match order {
+        ByteOrder::Little => LittleEndian::read_u32,
+        ByteOrder::Big => BigEndian::read_u32,
+    };
+    for pair in bytes.chunks_exact(8).rev() {
+        let (x0, x1) = pair.split_at(4);
+        s1 = s1.wrapping_sub(read(x1)).wrapping_sub(s0);
+        s0 = s0.wrapping_sub(read(x0)).wrapping_sub(s1);
+    }
+    Checksum([s0, s1])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +128,16 @@ mod tests {
         // s0 += x0 + s1; s1 += x1 + s0, worked by hand for x = (1, 2), seed (3, 4), and wrapping for the largest word.
         assert_eq!(checksum(ByteOrder::Big, Checksum([3, 4]), &[0, 0, 0, 1, 0, 0, 0, 2]), Checksum([8, 14]));
         assert_eq!(checksum(ByteOrder::Big, Checksum([1, 0]), &[0xff; 8]), Checksum([0, 0xffff_ffff]));
+    }
+
+    #[test]
+    fn a_checksum_is_taken_back_to_where_it_began() {
+        let bytes: Vec<u8> = (0..=255).map(|byte: u8| byte.wrapping_mul(83)).collect();
+        for order in [ByteOrder::Little, ByteOrder::Big] {
+            for seed in [[0, 0], [7, 9], [u32::MAX, 1 << 31]].map(Checksum) {
+                assert_eq!(taken_back(order, checksum(order, seed, &bytes), &bytes), seed);
+            }
+        }
     }
 
     #[test]

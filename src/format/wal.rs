@@ -24,7 +24,7 @@ pub const MAGIC_BIG: u32 = 0x377f_0683;
 /// The bytes of the WAL header that its checksum covers.
 pub const HEADER_CHECKSUMMED: usize = 24;
 /// Bytes of a frame header under the frame's checksum: page number and commit field.
-const FRAME_CHECKSUMMED: usize = 8;
+pub(crate) const FRAME_CHECKSUMMED: usize = 8;
 
 /// The first 32 bytes of a `-wal`, as stored. Nothing but the length was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,19 @@ impl WalHeader {
             MAGIC_BIG => Some(ByteOrder::Big),
             _ => None,
         }
+    }
+
+    /// The 32 bytes as they stand in the file.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
+        let (Salts([salt1, salt2]), Checksum([checksum1, checksum2])) = (self.salts, self.checksum);
+        let start = [self.magic, self.format_version, self.page_size, self.checkpoint_sequence];
+        let mut bytes = [0; HEADER_SIZE];
+        let (words, _) = bytes.as_chunks_mut::<4>();
+        for (to, word) in words.iter_mut().zip(start.into_iter().chain([salt1, salt2, checksum1, checksum2])) {
+            *to = word.to_be_bytes();
+        }
+        bytes
     }
 
     /// The page size, if SQLite accepts it. With it and [`Self::checksum_order`] the frames can be found.

@@ -9,6 +9,7 @@ use crate::wal::{EndReason, WalFacts};
 
 use super::backfill::Copied;
 use super::behind::BehindBreak;
+use super::behind_header::BehindHeader;
 use super::checkpoint::CheckpointFacts;
 use super::index::IndexCheck;
 use super::page_ones::PageOnes;
@@ -147,6 +148,8 @@ pub struct Inspection {
     pub wal: Option<WalFacts>,
     /// The header in the latest committed image of page 1 in the WAL.
     pub wal_page_one: Option<DatabaseHead>,
+    /// Frames behind a header that SQLite cannot use. `None`: it can use it, or no frames follow one another behind it.
+    pub behind_header: Option<BehindHeader>,
     /// Commit frames with the current salts after the break of the chain.
     pub behind_break: BehindBreak,
     /// The images of page 1 in the WAL compared with page 1 of the database, or why they were not compared.

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 
 mod backfill;
 mod behind;
+mod behind_header;
 pub mod checkpoint;
 mod collected;
 mod head;
@@ -27,6 +28,7 @@ mod stale;
 
 pub use backfill::Copied;
 pub use behind::BehindBreak;
+pub use behind_header::{BehindHeader, InDatabase};
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
 pub use inspection::{Depth, HotJournal, Inspection, Origin, OriginKind, Sizes};

@@ -7,10 +7,11 @@ use crate::evidence::{LockState, LocksView};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
-use crate::number::{FrameNumber, PAGE_SIZES};
+use crate::number::{FrameNumber, PAGE_SIZES, PageSize};
 use crate::wal::WalFacts;
 
 use super::backfill::{self, Copied};
+use super::behind_header::{self, BehindHeader, Beside};
 use super::checkpoint::CheckpointFacts;
 use super::head;
 use super::inspection::HotJournal;
@@ -43,6 +44,7 @@ struct Looking<'a, 'o, 'e> {
     wal: WalSeen,
     pass: Pass,
     facts: Option<WalFacts>,
+    behind_header: Option<BehindHeader>,
     backfill: Result<Copied, NotCompared>,
     page_ones: Result<PageOnes, NotCompared>,
     stale: Result<StaleInDatabase, NotCompared>,
@@ -71,6 +73,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         wal: WalSeen::NotSeen,
         pass: Pass::default(),
         facts: None,
+        behind_header: None,
         backfill: Err(NotCompared::NotAsked),
         page_ones: Err(NotCompared::NotAsked),
         stale: Err(NotCompared::NotAsked),
@@ -124,6 +127,7 @@ impl order::Steps for Looking<'_, '_, '_> {
         let (pass, wal, options) = (&mut self.pass, &self.wal, self.options);
         let (locks, facts) = while_holders_are_named(self.seen, locks, || pass.run(wal, options, each));
         self.facts = facts?;
+        self.behind_header = self.look_behind_header()?;
         let (head, after) = (self.index.as_ref(), self.index_after_locks.as_ref());
         self.locks = locks.map(|locks| marks_and_locks::fitting(head, after, locks));
         Ok(())
@@ -221,6 +225,17 @@ impl Looking<'_, '_, '_> {
         }
     }
 
+    /// Looks for frames behind a header that cannot be used.
+    fn look_behind_header(&self) -> io::Result<Option<BehindHeader>> {
+        let (WalSeen::Whole(wal), Some(facts)) = (&self.wal, &self.facts) else { return Ok(None) };
+        let page_size = match &self.database_head {
+            Ok(Some(DatabaseHead::Plain(header))) => PageSize::new(header.page_size),
+            _ => None,
+        };
+        let beside = Beside { bytes: self.database.bytes(), page_size };
+        behind_header::look(wal.as_ref(), facts, self.options.threads, &beside)
+    }
+
     /// Takes back what frames explain that were added to the WAL since it was read.
     fn forgive(&mut self, later: &WalSeen) -> io::Result<()> {
         let differs = self.backfill.as_ref().is_ok_and(|copied| copied.missing > 0)
@@ -302,6 +317,7 @@ impl Looking<'_, '_, '_> {
             database_size,
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
+            behind_header: self.behind_header,
             behind_break,
             wal_page_one,
             page_ones: self.page_ones,

@@ -16,6 +16,7 @@ pub mod picture;
 pub mod probe;
 pub mod ps;
 pub mod rows;
+pub mod salvage;
 pub mod shm;
 pub mod shm_blocks;
 pub mod shm_page;

@@ -26,6 +26,12 @@ pub enum Class {
     Unwritten,
     /// No frames of any generation.
     Unrelated,
+    /// Frames that follow one another, and that a header made anew makes readable.
+    MadeAnew,
+    /// Frames that follow one another behind a header that SQLite cannot use.
+    Chained,
+    /// What is between such frames.
+    Between,
     /// A frame that the end of the file cuts short; there is one at most.
     Torn,
 }
@@ -49,6 +55,9 @@ impl Class {
             Self::Stale => ('·', DIM, "stale"),
             Self::Unwritten => ('_', DIM, "unwritten"),
             Self::Unrelated => ('?', colour(AnsiColor::Red), "unrelated"),
+            Self::MadeAnew => ('█', colour(AnsiColor::Yellow), "follow one another from a header made anew on"),
+            Self::Chained => ('▒', colour(AnsiColor::Yellow), "follow one another"),
+            Self::Between => ('?', DIM, "follow from no frame before them"),
             Self::Torn => ('<', colour(AnsiColor::Red), "torn"),
         }
     }

@@ -42,7 +42,7 @@ fn hexadecimal(number: u32) -> String {
     format!("{number:08x}")
 }
 
-fn header_in_words(header: &Header) -> String {
+pub(super) fn header_in_words(header: &Header) -> String {
     let order = match header.checksum_byte_order {
         Some(order) => format!("checksums over {order}-endian words"),
         None => "no magic of a WAL".to_owned(),

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
-use super::{header, rescue, room};
+use super::{damage, header, rescue, room};
 use crate::finding::room::shm_not_made;
 use crate::finding::value::Apart;
 use crate::finding::{Code, Finding, Found, Severity};
@@ -44,6 +44,7 @@ impl Against {
             | C::ShmPagesWrong
             | C::ShmSlotsDuplicate
             | C::ShmSlotsOutOfOrder => (Severity::Warning, Self::IndexWrong),
+            C::WalHeaderUnusable => (Severity::Error, Self::BehindHeader),
             C::StaleFramesNotInDatabase => (Severity::Warning, Self::OlderFrames),
             C::FileSystemFull => (Severity::Warning, Self::NoRoom),
             C::HotJournal => (Severity::Warning, Self::Journal),
@@ -54,7 +55,6 @@ impl Against {
             | C::ShmOfOtherWal
             | C::ShmVersionUnsupported
             | C::WalAheadOfShm
-            | C::WalHeaderUnusable
             | C::WalTruncated
             | C::WalVersionUnsupported => return None,
             // It changes nothing about frames and the database.
@@ -96,6 +96,7 @@ impl Against {
         );
         match self {
             Self::OtherFiles | Self::IndexCutOff => true,
+            Self::BehindHeader => usual == Sentence::HeaderUnusable,
             Self::OlderFrames | Self::Journal => usual.all_is_well(),
             // A -shm that could not be made is why the wal-index cannot be read.
             Self::NoRoom => {
@@ -202,6 +203,10 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
         ),
         Against::NoHeader => header::checkpoint(n, if at_rest { first } else { rescue::SEE_FINDING }),
         Against::NoRoom => room::checkpoint(finding, facts, wal),
+        Against::BehindHeader => format!(
+            "The -wal's header is broken, so SQLite takes the file for empty, and the next writer overwrites it. {} {first}",
+            damage::lost_behind_header(&finding.found)
+        ),
         Against::OlderFrames => {
             let state = match facts.state {
                 CheckpointState::Complete => all(n, "frame", "is in the database", "are in the database"),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{header, identity, pair, rescue, room, sides, unseen};
+use super::{damage, header, identity, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::mappers::Mappers;
 use crate::finding::value::{
@@ -14,7 +14,6 @@ use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
 use crate::number::FrameNumber;
 use crate::sides::Identity;
-use crate::wal::EndReason;
 
 /// The other reason why content can differ.
 pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
@@ -279,16 +278,9 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             let (detail, advice) = behind_break(*end_frame, *commits, *continued, *by_rollback_to);
             (detail.into(), advice)
         }
-        Found::WalHeaderUnusable { file_size, magic, page_size, end_reason, .. } => {
-            let because = match end_reason {
-                EndReason::BadMagic => format!("its magic is {magic:#010x}"),
-                EndReason::BadPageSize => format!("its page size is {page_size}"),
-                _ => "the checksum of its header is wrong".to_owned(),
-            };
-            (
-                format!("SQLite takes this WAL of {} for an empty one: {because}.", many(*file_size, "byte")).into(),
-                "Keep a copy before anything opens the database: the next writer begins the WAL anew.",
-            )
+        Found::WalHeaderUnusable { .. } => {
+            let (detail, advice) = damage::header_unusable(&finding.found);
+            (detail.into(), advice)
         }
         Found::WalIndexSharedDatabaseNot { apart } | Found::WalIndexSharedWalNot { apart } => two_files(apart),
         Found::WalLargeLittleLive { file_size, live_bytes, pending, in_file, complete, restart } => {

@@ -4,6 +4,7 @@
 mod against;
 pub mod check;
 pub mod checkpoint;
+pub mod damage;
 #[cfg(feature = "capture")]
 pub mod evidence;
 pub mod finding;

@@ -30,6 +30,8 @@ kinds! {
     CommitsBehind "commits_behind",
     /// The file system is full: who opens the database, or commits, fails.
     NoRoom "no_room",
+    /// Frames stand behind a header that SQLite cannot use: the next writer overwrites them.
+    BehindHeader "behind_header",
     /// Frames of the generation before are not in the database. Only a sentence that all is well would be wrong.
     OlderFrames "older_frames",
     /// A rollback journal waits. Only a sentence that all is well would be wrong.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -11,8 +11,10 @@ use thiserror::Error;
 use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
+use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, Target};
 use crate::look::{HotJournal, Seen, Why};
+use crate::wal::salvage::begins_with_frames;
 
 mod files;
 mod inspect;
@@ -128,9 +130,13 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
         Kind::Database => {
             let source = database(label, target.clone(), strict_atime)?;
-            let alone = matches!(&source, Source::Files(files) if files.wal.is_none() && files.shm.is_none());
-            match is_nothing_of_sqlites(head.get(..n).unwrap_or_default(), bytes.len()) {
-                true if alone => Err(SnapshotError::Unusable {
+            let by_itself = matches!(&source, Source::Files(files) if files.wal.is_none() && files.shm.is_none());
+            let head = head.get(..n).unwrap_or_default();
+            if by_itself && is_broken_wal(path, head, &bytes).map_err(unreadable)? {
+                return Ok(alone(Some(Arc::new(bytes)), None));
+            }
+            match is_nothing_of_sqlites(head, bytes.len()) {
+                true if by_itself => Err(SnapshotError::Unusable {
                     path: path.to_owned(),
                     message: format!(
                         "neither a database, a -wal, a -shm nor a bundle: needed one of their headers at offset 0, or whole \
@@ -148,6 +154,15 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
 /// than a header are reported as too few elsewhere.
 fn is_nothing_of_sqlites(head: &[u8], size: u64) -> bool {
     !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512)
+}
+
+/// Whether a file that nothing identifies is a `-wal` with a broken header: its frames follow one another, or it has the
+/// name of one. An encrypted database has no frames.
+fn is_broken_wal(path: &Path, head: &[u8], bytes: &dyn ReadAt) -> io::Result<bool> {
+    if head.starts_with(b"SQLite format 3\0") || bytes.len() < HEADER_SIZE as u64 {
+        return Ok(false);
+    }
+    Ok(path.as_os_str().as_encoded_bytes().ends_with(b"-wal") || begins_with_frames(bytes)?)
 }
 
 fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {

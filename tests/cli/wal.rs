@@ -303,6 +303,10 @@ fn fail_on_decides_the_exit_code() {
     let mut wal = sample(folder.path());
     wal.bytes[15] ^= 1;
     fs::write(folder.path().join("t.db-wal"), &wal.bytes).unwrap();
+    // Frames behind a broken header are an error, a broken header alone is a warning.
+    assert_eq!(walscope(folder.path(), &["wal", "t.db-wal"]).code, 1);
+    wal.bytes[32..].fill(0);
+    fs::write(folder.path().join("t.db-wal"), &wal.bytes).unwrap();
     assert_eq!(walscope(folder.path(), &["wal", "t.db-wal"]).code, 0);
     assert_eq!(walscope(folder.path(), &["wal", "t.db-wal", "--fail-on", "warning"]).code, 1);
 }

@@ -17,6 +17,7 @@ mod differential;
 mod examples;
 mod frames;
 mod hostile;
+mod salvage;
 mod scan;
 mod shm;
 mod transactions;

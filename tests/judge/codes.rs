@@ -148,7 +148,7 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
         ),
         (
             "wal_header_unusable",
-            Warning,
+            Error,
             changed(|world| {
                 world.shm = None;
                 world.wal().bytes[27] ^= 1;

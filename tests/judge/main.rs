@@ -9,6 +9,7 @@
 )]
 
 mod behind_break;
+mod broken_header;
 mod codes;
 #[path = "../common/mod.rs"]
 mod common;

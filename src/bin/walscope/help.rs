@@ -45,6 +45,8 @@ Classes of frames:
   committed    part of the database, up to the last commit
   uncommitted  its checksum follows, but no commit comes after it
   residue      of this generation, after a break of the chain
+  salvage      behind a broken header; it follows the frame before it
+               (--salvage)
   stale        of an older generation, in the database since the restart
   superseded   committed, and written again by a later frame (--superseded)
   torn         a part of a frame at the end of the file

@@ -5,7 +5,7 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{HotJournal, Inspection};
+use crate::look::{BehindHeader, HotJournal, InDatabase, Inspection};
 use crate::wal::{EndReason, WalFacts};
 
 pub(super) fn database(examined: &Inspection) -> Option<Finding> {
@@ -66,20 +66,34 @@ fn header_unusable(
     Finding::at(severity, found)
 }
 
-pub(super) fn wal(facts: &WalFacts) -> Option<Finding> {
+/// `behind`: the frames behind a header that cannot be used. They are an error, unless the database has their pages.
+pub(super) fn wal(facts: &WalFacts, behind: Option<&BehindHeader>) -> Option<Finding> {
     let header = facts.header?;
     match facts.end_reason {
         EndReason::UnsupportedVersion => {
             Some(Finding::new(Found::WalVersionUnsupported { format_version: header.format_version }))
         }
         EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => {
-            Some(Finding::new(Found::WalHeaderUnusable {
+            let found = behind.map(|behind| &behind.found);
+            let in_database = behind.and_then(|behind| behind.in_database.as_ref().ok());
+            let severity = match (found, in_database) {
+                (None, _) | (_, Some(InDatabase { missing: 0, .. })) => Severity::Warning,
+                _ => Severity::Error,
+            };
+            let unusable = Found::WalHeaderUnusable {
                 file_size: facts.file_size,
                 magic: header.magic,
                 page_size: header.page_size,
                 checksum_ok: header.checksum_ok,
+                frames_behind: found.map_or(0, |found| found.frames),
+                commits_behind: found.map_or(0, |found| found.commits),
+                compared: in_database.map(|in_database| in_database.pages),
+                missing: in_database.map(|in_database| in_database.missing),
                 end_reason: facts.end_reason,
-            }))
+                first_run: found.and_then(|found| found.runs.first().copied()),
+                readable: found.is_some_and(|found| found.readable().is_some()),
+            };
+            Some(Finding::at(severity, unusable))
         }
         _ => None,
     }

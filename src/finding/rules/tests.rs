@@ -99,7 +99,7 @@ fn each_file_by_itself_raises_one_code_for_one_fault() {
 }
 
 #[test]
-fn every_reason_that_makes_a_header_unusable_is_a_warning() {
+fn every_reason_that_makes_a_header_unusable_is_a_warning_if_nothing_stands_behind_it() {
     for facts in [wal(0x1234_5678, 4096), wal(0x377f_0682, 1000), wal(0x377f_0682, 4096)] {
         let look = Inspection { wal: Some(facts), ..nothing() };
         assert_eq!(codes(&look), [("wal_header_unusable".to_owned(), Severity::Warning)]);

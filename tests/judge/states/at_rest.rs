@@ -38,6 +38,11 @@ pub fn rest_as_far_as_seen(stage: &mut Stage) {
 
 pub fn header_unusable(stage: &mut Stage) {
     rest_next_reads_them(stage);
+    stage.poke("-wal", 0, &vec![0; stage.bytes("-wal").len()]);
+}
+
+pub fn behind_header(stage: &mut Stage) {
+    rest_next_reads_them(stage);
     stage.poke("-wal", 0, &[0; 32]);
 }
 

@@ -7,6 +7,7 @@ use walscope::report::explain::ExplainDocument;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::probe::ProbeDocument;
 use walscope::report::ps::PsDocument;
+use walscope::report::salvage::{RunRow, SalvageDocument};
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::verify::VerifyDocument;
@@ -20,12 +21,15 @@ use crate::output;
 type Document = (&'static str, fn() -> Schema);
 
 /// Documents, named after the command that prints them. `lab-all` belongs to `lab --all`, `manifest` is the
-/// `manifest.json` of a bundle, `wal-frame` and `wal-transaction` are the lines of `wal --jsonl`.
+/// `manifest.json` of a bundle, `wal-frame` and `wal-transaction` are the lines of `wal --jsonl`,
+/// and `wal-salvage-run` those of `wal --salvage --jsonl`.
 const DOCUMENTS: &[Document] = &[
     ("inspect", of::<InspectDocument>),
     ("wal", of::<WalDocument<'static, Option<Vec<FrameRow>>, Option<Vec<TransactionRow>>>>),
     ("wal-frame", of::<FrameRow>),
     ("wal-transaction", of::<TransactionRow>),
+    ("wal-salvage", of::<SalvageDocument>),
+    ("wal-salvage-run", of::<RunRow>),
     ("shm", of::<ShmDocument<'static, Vec<BlockRow>>>),
     ("snapshot", of::<SnapshotDocument>),
     ("manifest", of::<Manifest>),

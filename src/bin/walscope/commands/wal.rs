@@ -1,4 +1,6 @@
-//! `walscope wal`: every frame of a WAL with its class, or its transactions.
+//! `walscope wal`: every frame of a WAL with its class, its transactions, or what is left behind a broken header.
+
+mod salvage;
 
 use std::cell::Cell;
 use std::io;
@@ -40,6 +42,9 @@ pub struct WalArgs {
     /// List committed transactions instead of frames
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,
+    /// List frames that follow one another, whatever the header says: when it is zeroed or broken
+    #[arg(long, conflicts_with_all = ["transactions", "page", "frame", "hex", "superseded"])]
+    salvage: bool,
     /// List only frames of this page
     #[arg(long, value_name = "N", value_parser = page_number)]
     page: Option<u32>,
@@ -108,6 +113,9 @@ fn frame_range(text: &str) -> Result<RangeInclusive<FrameNumber>, NoRange> {
 
 /// Runs it.
 pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
+    if args.salvage {
+        return salvage::run(args, global);
+    }
     let frames = args.frame.clone().unwrap_or(FrameNumber::FIRST..=FrameNumber::LARGEST);
     let indexed = match (args.transactions, args.superseded) {
         (true, _) => 0,
@@ -119,12 +127,7 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         look::inspect_frames(args.source.as_os_str(), global, begin, |prologue, frame, page| {
             prologue.push(frame, page)
         })?;
-    if let Source::Files(files) = &source
-        && files.opened.is_none()
-        && files.wal.is_none()
-    {
-        bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
-    }
+    refuse_shm_alone(args, &source)?;
     let mut whole = InspectDocument::new(&inspection);
     let Some(facts) = inspection.wal else {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
@@ -150,6 +153,16 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         (false, false) => listing.page(global),
     })?;
     Ok(args.fail_on.judge(&whole.findings))
+}
+
+fn refuse_shm_alone(args: &WalArgs, source: &Source) -> anyhow::Result<()> {
+    if let Source::Files(files) = source
+        && files.opened.is_none()
+        && files.wal.is_none()
+    {
+        bail!("{}: this is a -shm alone, there is no -wal to look at", args.source.display());
+    }
+    Ok(())
 }
 
 fn frame_bytes(source: &Source) -> Option<FrameBytes<'_>> {

@@ -2,13 +2,13 @@
 
 use walscope::say::checkpoint::{Against, Sentence as S};
 
-use super::super::against;
 use super::super::stage::{
     Checkpoint::{self, Returns},
     Reads::{Dies, Fails, Rows},
     Writes::{self, Then},
     gone, live, rest, stays,
 };
+use super::super::{against, at_rest};
 use super::{Row, row};
 
 pub fn rows() -> Vec<Row> {
@@ -166,6 +166,14 @@ pub fn rows() -> Vec<Row> {
             rest(8, Rows(5), Then(Rows(6), 6), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
             "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
              that copy.",
+        ),
+        row(
+            S::Against(Against::BehindHeader),
+            at_rest::behind_header,
+            "Two rows are in the -wal, and its first 32 bytes are zeros.",
+            rest(6, Rows(4), Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the database and the -wal before anything opens the database. `walscope wal --salvage` shows the \
+             header that makes the frames readable: write it into a copy.",
         ),
         row(
             S::Against(Against::OlderFrames),

@@ -102,10 +102,10 @@ pub fn rows() -> Vec<Row> {
         row(
             S::HeaderUnusable,
             at_rest::header_unusable,
-            "Two rows are in the -wal, and its first 32 bytes are zeros.",
+            "Two rows were in the -wal, and all of its bytes became zeros.",
             rest(6, Rows(4), Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
-            "Copy the database and the -wal before anything opens the database: the frames behind the header are \
-             still there.",
+            "Copy the database and the -wal before anything opens the database. No frames are left in such a -wal; \
+             look for another copy of it.",
         ),
         row(
             S::OtherVersion,

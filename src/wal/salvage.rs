@@ -1,0 +1,407 @@
+//! Frames behind a header that SQLite cannot use: how they lie, which of them follow one another, and the header that
+//! makes the first of them right again.
+//!
+//! The check of a frame starts from the checksum that is stored in the frame before it. So neighbours prove each other
+//! without the header: by 64 bits, for one page size and one byte order. The first frame of a run is not proven so. For
+//! frame 1 the header can be computed: the checksum is a sum that can be taken back over the bytes of the frame. What it
+//! started from is the checksum of a header of which only the checkpoint sequence is not known. That is one number for
+//! two equations, so the other 32 bits prove the frame.
+//!
+//! Nothing here is committed: SQLite reads no frame behind such a header.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::checksum::{Kernel, checksum, taken_back};
+use crate::format::wal::{
+    FORMAT_VERSION, FRAME_CHECKSUMMED, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, MAGIC_BIG, MAGIC_LITTLE, WalHeader,
+    frame_checksum, parse_header,
+};
+use crate::number::{ByteOrder, Checksum, FrameNumber, PAGE_SIZES, PageNumber, PageSize, Salts};
+
+use super::blocks::{Link, Reading, Run};
+use super::latest::Column;
+use super::{LastCommit, header_fault};
+
+/// The number of runs that are listed. In a hostile file there can be one for every two frames.
+pub const RUNS_LISTED: usize = 256;
+/// The number of frames of a run whose pages are listed.
+pub const PAGES_LISTED: usize = 8;
+/// The bytes that are read at once while the page size is looked for: several of the largest frames.
+const AT_ONCE: usize = 1 << 20;
+
+/// Frames that were found without the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Salvage {
+    /// The page size by which the frames follow one another.
+    pub page_size: PageSize,
+    /// The byte order by which they do.
+    pub order: ByteOrder,
+    /// The header that frame 1 continues. `None`: there is none, so a header cannot make frame 1 right.
+    pub header: Option<WalHeader>,
+    /// Whole frames of this size in the file.
+    pub in_file: u64,
+    /// Frames in all runs.
+    pub frames: u64,
+    /// Commit frames in all runs.
+    pub commits: u64,
+    /// Frames of zero bytes in their headers.
+    pub zeros: u64,
+    /// Bytes of a partial frame at the end of the file.
+    pub torn_bytes: u64,
+    /// Frames that follow one another, in the order of the file; at most [`RUNS_LISTED`].
+    pub runs: Vec<ChainedRun>,
+    /// Runs that are not listed.
+    pub unlisted_runs: u64,
+}
+
+/// Neighbouring frames of one generation, each of which continues the checksum that is stored in the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChainedRun {
+    /// The first frame.
+    pub first: FrameNumber,
+    /// The last frame.
+    pub last: FrameNumber,
+    /// The salts of each of them.
+    pub salts: Salts,
+    /// How many of them end a transaction.
+    pub commits: u64,
+    /// The last that does.
+    pub last_commit: Option<LastCommit>,
+    /// Whether the first frame is proven too: it continues a header that can be made anew. Otherwise nothing shows whether
+    /// the page in it is as it was written.
+    pub first_proven: bool,
+    pages: [PageNumber; PAGES_LISTED],
+}
+
+impl ChainedRun {
+    fn begin(number: FrameNumber, header: &FrameHeader, first_proven: bool) -> Self {
+        let mut run = Self {
+            first: number,
+            last: number,
+            salts: header.salts,
+            commits: 0,
+            last_commit: None,
+            first_proven,
+            pages: [PageNumber::NONE; PAGES_LISTED],
+        };
+        run.take(number, header);
+        run
+    }
+
+    fn take(&mut self, number: FrameNumber, header: &FrameHeader) {
+        self.last = number;
+        let at = usize::try_from(self.frames() - 1).unwrap_or(usize::MAX);
+        if let Some(page) = self.pages.get_mut(at) {
+            *page = header.page;
+        }
+        if header.is_commit() {
+            self.commits += 1;
+            let (database_pages, checksum) = (header.commit_pages, header.checksum);
+            self.last_commit = Some(LastCommit { frame: number, database_pages, checksum });
+        }
+    }
+
+    /// How many frames it has.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.last.frames_after(self.first) + 1
+    }
+
+    /// The pages of its first frames.
+    pub fn pages(&self) -> impl Iterator<Item = PageNumber> + '_ {
+        self.pages.iter().copied().take_while(|page| *page != PageNumber::NONE)
+    }
+}
+
+impl Salvage {
+    /// The run that SQLite would read up to its last commit if the header were made anew.
+    #[must_use]
+    pub fn readable(&self) -> Option<&ChainedRun> {
+        self.runs.first().filter(|run| run.first_proven && self.header.is_some())
+    }
+
+    /// The page of each frame of a run, up to its last commit.
+    pub(crate) fn pages_of(&self, run: &ChainedRun, wal: &dyn ReadAt, threads: usize) -> io::Result<Column> {
+        let mut column = Column::default();
+        let Some(last) = run.last_commit.map(|commit| commit.frame) else { return Ok(column) };
+        let mut left = last.frames_after(run.first) + 1;
+        let layout = Layout { page_size: self.page_size, order: self.order };
+        layout.frames(wal, threads, (run.first, last), &mut |link| {
+            if left > 0 {
+                left -= 1;
+                column.push(link.header.page);
+            }
+        })?;
+        Ok(column)
+    }
+}
+
+/// Looks for frames that follow one another, whatever the header says. `None`: no two frames do, for no page size, and
+/// frame 1 continues no header.
+///
+/// The file is read once until the page size is known, and once more for the runs. The memory does not depend on it.
+///
+/// # Errors
+/// Only an error of reading.
+pub fn salvage(wal: &dyn ReadAt, likely: Option<PageSize>, threads: usize) -> io::Result<Option<Salvage>> {
+    let mut head = [0; HEADER_SIZE];
+    let got = wal.read_at(&mut head, 0)?;
+    let stored = parse_header(head.get(..got).unwrap_or_default()).ok();
+    let usable = stored.filter(|header| header_fault(header).is_none());
+    let sizes = Sizes::new(likely.or(stored.and_then(|header| header.page_size())));
+    let by_header = usable
+        .and_then(|header| Some(Layout { page_size: header.page_size()?, order: header.checksum_order()? }))
+        .filter(|_| wal.len() > HEADER_SIZE as u64);
+    let layout = match by_header {
+        Some(layout) => layout,
+        None => match sizes.of_neighbours(wal)? {
+            Some(layout) => layout,
+            None => match sizes.of_first_frame(wal)? {
+                Some(layout) => layout,
+                None => return Ok(None),
+            },
+        },
+    };
+    let header = match layout.header_before_first(wal)? {
+        Some(header) => Some(header),
+        None => usable,
+    };
+    let found = layout.runs(wal, threads, header)?;
+    Ok((found.frames > 0).then_some(found))
+}
+
+/// Whether frames follow one another at the beginning of a file, after 32 bytes of any content. At most a MiB is read.
+///
+/// # Errors
+/// Only an error of reading.
+pub fn begins_with_frames(wal: &dyn ReadAt) -> io::Result<bool> {
+    let mut begin = vec![0; AT_ONCE.min(usize::try_from(wal.len()).unwrap_or(AT_ONCE))];
+    let got = wal.read_at(&mut begin, 0)?;
+    begin.truncate(got);
+    Ok(Sizes::new(None).of_neighbours(&begin)?.is_some())
+}
+
+/// How frames lie in a file, and how their checksums are computed.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    page_size: PageSize,
+    order: ByteOrder,
+}
+
+/// The page sizes, the most likely first.
+struct Sizes(Vec<PageSize>);
+
+const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
+
+impl Sizes {
+    fn new(likely: Option<PageSize>) -> Self {
+        let all = (0..u32::BITS).filter_map(|bit| PageSize::new(1 << bit)).filter(|size| Some(*size) != likely);
+        Self(likely.into_iter().chain(all).collect())
+    }
+
+    /// Looks for two neighbours of which the second continues the first.
+    fn of_neighbours(&self, wal: &dyn ReadAt) -> io::Result<Option<Layout>> {
+        let len = wal.len();
+        // For each size, the frame that is compared next with the one after it.
+        let mut next: Vec<(PageSize, FrameNumber)> = self.0.iter().map(|size| (*size, FrameNumber::FIRST)).collect();
+        let mut buffer = vec![0; AT_ONCE.min(usize::try_from(len).unwrap_or(AT_ONCE))];
+        loop {
+            let in_file = |(size, number): &(PageSize, FrameNumber)| size.offset_of(number.next().next()) <= len;
+            let Some(at) = next.iter().filter(|one| in_file(one)).map(|(size, number)| size.offset_of(*number)).min()
+            else {
+                return Ok(None);
+            };
+            let data = wal.next_data(at).min(len);
+            if data.saturating_sub(at) > *PAGE_SIZES.end() as u64 * 2 + AT_ONCE as u64 {
+                // Two neighbours in a hole of the file are zero bytes.
+                for (size, number) in &mut next {
+                    let before = size.stride().frames_in(data).saturating_sub(1);
+                    *number = (*number).max(FrameNumber(before));
+                }
+                continue;
+            }
+            let got = wal.read_at(&mut buffer, at)?;
+            let (bytes, end) = (buffer.get(..got).unwrap_or_default(), at.saturating_add(got as u64));
+            for (size, number) in &mut next {
+                let stride = size.stride().to_usize();
+                while size.offset_of(number.next().next()) <= end {
+                    let from = usize::try_from(size.offset_of(*number).saturating_sub(at)).unwrap_or(usize::MAX);
+                    let both = bytes.get(from..).and_then(|bytes| bytes.get(..2 * stride)).unwrap_or_default();
+                    if let Some(order) = order_of(both, stride) {
+                        return Ok(Some(Layout { page_size: *size, order }));
+                    }
+                    *number = number.next();
+                }
+            }
+            if got < buffer.len() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Looks for a page size by which frame 1 continues a header.
+    fn of_first_frame(&self, wal: &dyn ReadAt) -> io::Result<Option<Layout>> {
+        for layout in self.0.iter().flat_map(|size| ORDERS.map(|order| Layout { page_size: *size, order })) {
+            if layout.header_before_first(wal)?.is_some() {
+                return Ok(Some(layout));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether these bytes can be the header of a frame.
+fn is_possible(header: &FrameHeader) -> bool {
+    let FrameHeader { page, commit_pages, salts, .. } = *header;
+    page != PageNumber::NONE && salts != Salts::ZERO && (commit_pages == 0 || page <= commit_pages)
+}
+
+/// The byte order by which the second of two frames continues the first.
+fn order_of(both: &[u8], stride: usize) -> Option<ByteOrder> {
+    let (first, second) = both.split_at_checked(stride)?;
+    let [before, header] = [FrameHeader::of(first.first_chunk()?), FrameHeader::of(second.first_chunk()?)];
+    if before.salts != header.salts || !is_possible(&before) || !is_possible(&header) {
+        return None;
+    }
+    ORDERS.into_iter().find(|order| frame_checksum(*order, before.checksum, second) == header.checksum)
+}
+
+impl Layout {
+    /// The header that frame 1 continues, if there is one.
+    fn header_before_first(&self, wal: &dyn ReadAt) -> io::Result<Option<WalHeader>> {
+        let mut frame = vec![0; self.page_size.stride().to_usize()];
+        let got = wal.read_at(&mut frame, HEADER_SIZE as u64)?;
+        Ok(if got == frame.len() { self.header_before(&frame) } else { None })
+    }
+
+    /// The header that this frame continues, if there is one: with the salts of the frame.
+    fn header_before(&self, frame: &[u8]) -> Option<WalHeader> {
+        let first = FrameHeader::of(frame.first_chunk()?);
+        if !is_possible(&first) {
+            return None;
+        }
+        let after = taken_back(self.order, first.checksum, frame.get(FRAME_HEADER_SIZE..)?);
+        let seed = taken_back(self.order, after, frame.get(..FRAME_CHECKSUMMED)?);
+        let magic = if self.order == ByteOrder::Big { MAGIC_BIG } else { MAGIC_LITTLE };
+        let mut header = WalHeader {
+            magic,
+            format_version: FORMAT_VERSION,
+            page_size: self.page_size.bytes(),
+            checkpoint_sequence: 0,
+            salts: first.salts,
+            checksum: seed,
+            checksum_ok: false,
+        };
+        let bytes = header.to_bytes();
+        // The sums behind the words of page size and checkpoint sequence, and what they are if the sequence is 0.
+        let Checksum([_, behind]) = taken_back(self.order, seed, bytes.get(16..24)?);
+        let Checksum([_, without]) = checksum(self.order, Checksum::ZERO, bytes.get(..16)?);
+        let sequence = behind.wrapping_sub(without);
+        header.checkpoint_sequence = if self.order == ByteOrder::Big { sequence } else { sequence.swap_bytes() };
+        // The first of the two sums was not used: it proves the frame.
+        parse_header(&header.to_bytes()).ok().filter(|header| header.checksum_ok)
+    }
+
+    /// The frames from one to another, in order. Some frames after them may be handed out, too.
+    fn frames(
+        &self,
+        wal: &dyn ReadAt,
+        threads: usize,
+        (first, last): (FrameNumber, FrameNumber),
+        each: &mut dyn FnMut(&Link),
+    ) -> io::Result<()> {
+        let (from, until) = (self.page_size.offset_of(first), self.page_size.offset_of(last.next()));
+        self.reading(wal, threads, Checksum::ZERO, from, until).run(&mut |run| {
+            if let Run::Frames { links, .. } = run {
+                links.iter().for_each(&mut *each);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn reading<'a>(&self, wal: &'a dyn ReadAt, threads: usize, seed: Checksum, from: u64, until: u64) -> Reading<'a> {
+        let (order, page_size, kernel) = (self.order, self.page_size, Kernel::best());
+        Reading { wal, order, kernel, page_size, from, seed, until, threads, pages: false }
+    }
+
+    /// Every run of the file.
+    fn runs(&self, wal: &dyn ReadAt, threads: usize, header: Option<WalHeader>) -> io::Result<Salvage> {
+        let seed = header.map_or(Checksum::ZERO, |header| header.checksum);
+        let mut walk = Walk {
+            open: None,
+            found: Salvage {
+                page_size: self.page_size,
+                order: self.order,
+                header,
+                in_file: 0,
+                frames: 0,
+                commits: 0,
+                zeros: 0,
+                torn_bytes: 0,
+                runs: Vec::new(),
+                unlisted_runs: 0,
+            },
+        };
+        let end = self.reading(wal, threads, seed, HEADER_SIZE as u64, u64::MAX).run(&mut |run| {
+            match run {
+                Run::Frames { links, .. } => links.iter().for_each(|link| walk.take(link)),
+                Run::Hole { frames } => walk.take_zeros(frames),
+            }
+            Ok(())
+        })?;
+        walk.close();
+        walk.found.torn_bytes = self.page_size.stride().torn_bytes_in(end);
+        Ok(walk.found)
+    }
+}
+
+struct Walk {
+    open: Option<ChainedRun>,
+    found: Salvage,
+}
+
+impl Walk {
+    fn take(&mut self, link: &Link) {
+        let Link { header, follows } = *link;
+        self.found.in_file += 1;
+        let number = FrameNumber(self.found.in_file);
+        let possible = is_possible(&header);
+        if let Some(open) = &mut self.open {
+            if possible && follows && open.salts == header.salts {
+                open.take(number, &header);
+                return;
+            }
+            self.close();
+        }
+        if possible {
+            let proven = number == FrameNumber::FIRST
+                && follows
+                && self.found.header.is_some_and(|before| before.salts == header.salts);
+            self.open = Some(ChainedRun::begin(number, &header, proven));
+        } else if header == FrameHeader::ZERO {
+            self.found.zeros += 1;
+        }
+    }
+
+    fn take_zeros(&mut self, frames: u64) {
+        self.close();
+        self.found.in_file = self.found.in_file.saturating_add(frames);
+        self.found.zeros = self.found.zeros.saturating_add(frames);
+    }
+
+    /// Ends the open run. One frame alone is no run unless the header proves it.
+    fn close(&mut self) {
+        let Some(run) = self.open.take().filter(|run| run.first_proven || run.frames() > 1) else { return };
+        self.found.frames += run.frames();
+        self.found.commits += run.commits;
+        if self.found.runs.len() < RUNS_LISTED {
+            self.found.runs.push(run);
+        } else {
+            self.found.unlisted_runs += 1;
+        }
+    }
+}

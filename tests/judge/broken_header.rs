@@ -1,0 +1,172 @@
+//! A `-wal` whose header is zeroed or broken: SQLite takes it for empty. What stands behind the header is named, and a
+//! header made anew gives SQLite the commits back.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::common::command::walscope;
+use crate::sqlite::{codes, verify};
+use crate::statements::Sqlite;
+
+/// A crashed database: 20 rows copied, then commits that are only in the WAL. Its `-shm` is gone.
+fn crashed(folder: &Path, page_size: u32) {
+    let path = folder.join("t.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(&format!("PRAGMA page_size={page_size}; PRAGMA journal_mode=WAL; CREATE TABLE t(x);")).unwrap();
+    drop(db);
+    let mut sqlite = Sqlite::open(&path);
+    sqlite.run("PRAGMA wal_autocheckpoint=0");
+    for _ in 0..20 {
+        sqlite.run("INSERT INTO t VALUES(randomblob(300))");
+    }
+    sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    for _ in 0..30 {
+        sqlite.run("INSERT INTO t VALUES(randomblob(300))");
+    }
+    drop(sqlite);
+    fs::remove_file(folder.join("t.db-shm")).unwrap();
+}
+
+/// Rows that SQLite reads from copies of the database and of this `-wal`, and what it says of their integrity.
+fn sqlite_reads(folder: &Path, wal: &[u8]) -> (u32, String) {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("t.db"), copy.path().join("c.db")).unwrap();
+    fs::write(copy.path().join("c.db-wal"), wal).unwrap();
+    let db = Connection::open(copy.path().join("c.db")).unwrap();
+    let rows = db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    (rows, db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap())
+}
+
+fn salvaged(folder: &Path, source: &str) -> Value {
+    walscope(folder, &["wal", "--salvage", source, "--json"]).json()
+}
+
+fn header(document: &Value) -> Vec<u8> {
+    let hex = document["made_anew_hex"].as_str().unwrap();
+    (0..64).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn frames_behind_a_broken_header_are_counted_and_a_header_made_anew_gives_them_back() {
+    for (page_size, damage) in
+        [(4096, 0..32), (512, 0..4), (1024, 8..12), (65536, 16..24), (8192, 24..32), (4096, 12..13)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        crashed(folder.path(), page_size);
+        let wal = folder.path().join("t.db-wal");
+        let whole = fs::read(&wal).unwrap();
+        assert_eq!(sqlite_reads(folder.path(), &whole), (50, "ok".to_owned()));
+        let mut broken = whole.clone();
+        for byte in &mut broken[damage.clone()] {
+            *byte = if page_size == 4096 && damage.len() > 1 { 0 } else { !*byte };
+        }
+        fs::write(&wal, &broken).unwrap();
+        assert_eq!(sqlite_reads(folder.path(), &broken), (20, "ok".to_owned()), "{damage:?}");
+
+        let (code, document) = verify(folder.path());
+        assert_eq!(code, 1, "{damage:?}");
+        let found = &document["findings"][0];
+        assert_eq!((found["code"].as_str(), found["severity"].as_str()), (Some("wal_header_unusable"), Some("error")));
+        let frames = (whole.len() as u64 - 32) / (24 + u64::from(page_size));
+        assert_eq!(
+            (&found["evidence"]["frames_behind"], &found["evidence"]["commits_behind"]),
+            (&frames.into(), &30.into())
+        );
+        assert!(found["advice"].as_str().unwrap().contains("walscope wal --salvage"));
+        let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]);
+        assert_eq!((inspected.code, &inspected.json()["checkpoint"]["sentence"]), (1, &"behind_header".into()));
+
+        // The same from the database and from the -wal alone.
+        for source in ["t.db", "t.db-wal"] {
+            let document = salvaged(folder.path(), source);
+            assert_eq!(document["page_size"], page_size, "{source}");
+            assert_eq!(document["runs"].as_array().unwrap().len(), 1);
+            let run = &document["runs"][0];
+            assert_eq!(
+                (&run["first_frame"], &run["last_frame"], &run["commits"]),
+                (&1.into(), &frames.into(), &30.into())
+            );
+            assert_eq!((run["class"].as_str(), &run["first_frame_proven"]), (Some("salvage"), &true.into()));
+            let anew = [header(&document), broken[32..].to_vec()].concat();
+            assert!(anew == whole, "{damage:?}: the header is not the one that was there");
+            assert_eq!(sqlite_reads(folder.path(), &anew), (50, "ok".to_owned()));
+        }
+    }
+}
+
+#[test]
+fn frames_behind_a_broken_header_that_are_all_in_the_database_are_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    crashed(folder.path(), 4096);
+    let wal = folder.path().join("t.db-wal");
+    let mut bytes = fs::read(&wal).unwrap();
+    // SQLite copies them; the -wal lies there again, with a header that the machine did not finish.
+    let db = Connection::open(folder.path().join("t.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    bytes[..32].fill(0);
+    fs::write(&wal, &bytes).unwrap();
+    assert_eq!(sqlite_reads(folder.path(), &bytes).0, 50);
+    let (code, document) = verify(folder.path());
+    let found = codes(&document);
+    assert!(found.contains(&("wal_header_unusable".to_owned(), "warning".to_owned())), "{found:?}");
+    assert_eq!(code, 0);
+    assert_eq!(document["findings"][0]["evidence"]["missing"], 0);
+    // One page of the database is older: then a commit may be missing.
+    let mut database = fs::read(folder.path().join("t.db")).unwrap();
+    let last = database.len() - 10;
+    database[last] ^= 1;
+    fs::write(folder.path().join("t.db"), database).unwrap();
+    let (code, document) = verify(folder.path());
+    assert_eq!((code, &document["findings"][0]["evidence"]["missing"]), (1, &1.into()));
+}
+
+#[test]
+fn a_wal_of_zero_bytes_promises_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    crashed(folder.path(), 4096);
+    let wal = folder.path().join("t.db-wal");
+    let size = fs::read(&wal).unwrap().len();
+    fs::write(&wal, vec![0; size]).unwrap();
+    let (code, document) = verify(folder.path());
+    assert_eq!(code, 0);
+    let found = &document["findings"][0];
+    assert_eq!((found["severity"].as_str(), &found["evidence"]["frames_behind"]), (Some("warning"), &0.into()));
+    assert!(found["detail"].as_str().unwrap().contains("no frames follow one another"));
+    for source in ["t.db", "t.db-wal"] {
+        let document = salvaged(folder.path(), source);
+        assert_eq!((&document["runs"], &document["made_anew"]), (&Value::Array(Vec::new()), &Value::Null));
+        assert!(document["explanation"].as_str().unwrap().contains("nothing to salvage"), "{source}");
+    }
+}
+
+#[test]
+fn the_page_of_salvage_names_its_runs_and_never_calls_them_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    crashed(folder.path(), 4096);
+    let wal = folder.path().join("t.db-wal");
+    let mut bytes = fs::read(&wal).unwrap();
+    bytes[..32].fill(0);
+    // A break in the middle: two runs.
+    let middle = 32 + 20 * 4120 + 2000;
+    bytes[middle] ^= 1;
+    fs::write(&wal, &bytes).unwrap();
+    for width in ["40", "80", "100", "160"] {
+        let ran = walscope(folder.path(), &["wal", "--salvage", "t.db-wal", "--width", width]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        let text = ran.text();
+        assert!(text.lines().all(|line| line.chars().count() <= width.parse().unwrap()), "{text}");
+        for words in ["salvage", "not proven", "Made anew"] {
+            assert!(text.contains(words), "{width}: {words}: {text}");
+        }
+        assert!(!text.contains("  committed"), "{text}");
+    }
+    let lines = walscope(folder.path(), &["wal", "--salvage", "t.db-wal", "--jsonl"]).text();
+    let runs: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ends: Vec<_> = runs.iter().map(|run| (run["first_frame"].as_u64(), run["last_frame"].as_u64())).collect();
+    assert_eq!(ends.first(), Some(&(Some(1), Some(20))));
+    assert_eq!(ends.len(), 2);
+}
