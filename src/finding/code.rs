@@ -18,6 +18,7 @@ use crate::look::{SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::Part;
 use crate::wal::EndReason;
+use crate::wal::mangled::{Change, Undoing};
 use crate::wal::salvage::ChainedRun;
 
 /// Makes [`Code`] and [`Found`] from the table. A row has the variant, the name and the title of the code, the
@@ -115,6 +116,10 @@ findings! {
     }
     CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning, Error] {
         diverged: Diverged
+    }
+    DatabaseBytesMangled "database_bytes_mangled" "Bytes of the database were changed by a transfer"
+        [Warning, Error] in DatabaseHeader {
+        change: Change, bytes: Option<u64>, page: Option<PageNumber>
     }
     DatabaseFileMount "database_file_mount" "The database is mounted as a single file, not with its folder"
         [Notice, Warning] {
@@ -248,6 +253,9 @@ findings! {
     WalBesideRollbackDatabase "wal_beside_rollback_database" "A WAL with commits beside a database in rollback mode"
         [Warning] in WalAgainstDatabase {
         write_version: u8, read_version: u8, committed: u64
+    }
+    WalBytesMangled "wal_bytes_mangled" "Bytes of the WAL were changed by a transfer" [Warning, Error] in WalFrames {
+        change: Change, first_frame: FrameNumber, valid: u64, undone: Option<Undoing>
     }
     WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice, Warning] in WalFrames {
         end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool

@@ -3,7 +3,7 @@
 //! Normal things raise nothing. Some things look wrong and are not: a `-shm` of three bytes, read marks that were left
 //! over, other salts at `mxFrame` 0, frames of an older generation, noise after `mxFrame`. They raise nothing either.
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::look::{Depth, HotJournal, Inspection, Origin};
 
 mod database;
@@ -21,6 +21,8 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
         lone::database(inspection),
         inspection.wal.as_ref().and_then(|wal| lone::wal(wal, inspection.behind_header.as_ref())),
         inspection.shm.as_ref().and_then(|shm| lone::shm(shm, locks)),
+        inspection.damage.wal.as_ref().map(lone::mangled_wal),
+        inspection.damage.database.as_ref().map(lone::mangled_database),
         (inspection.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(database.as_ref())),
         inspection.replaced.then(lone::files_replaced),
     ];
@@ -29,6 +31,10 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
         found.extend(index::findings(inspection));
         found.extend(database::findings(inspection));
         found.extend(pair::findings(inspection));
+    }
+    if inspection.damage.wal.is_some_and(|wal| wal.undone.is_some()) {
+        // The break is known, and what stands behind it.
+        found.retain(|finding| finding.code() != Code::WalCommitsBehindBreak);
     }
     found
 }

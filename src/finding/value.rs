@@ -8,6 +8,7 @@ use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::{CutOffProcesses, Identity, NotRefuted, Part, Parting, Process, SideIndex};
 use crate::wal::EndReason;
+use crate::wal::mangled::{Change, Undoing};
 
 /// A fact as a document shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -489,6 +490,18 @@ impl From<HeaderFault> for Value {
 impl From<OtherSign> for Value {
     fn from(fact: OtherSign) -> Self {
         fact.name().into()
+    }
+}
+
+impl From<Change> for Value {
+    fn from(fact: Change) -> Self {
+        fact.name().into()
+    }
+}
+
+impl From<Undoing> for Value {
+    fn from(Undoing { frames, commits }: Undoing) -> Self {
+        Self::Fields(vec![("frames", frames.into()), ("commits", commits.into())])
     }
 }
 

@@ -11,6 +11,7 @@ use super::backfill::Copied;
 use super::behind::BehindBreak;
 use super::behind_header::BehindHeader;
 use super::checkpoint::CheckpointFacts;
+use super::damage::Damage;
 use super::index::IndexCheck;
 use super::page_ones::PageOnes;
 use super::pages_there::PagesThere;
@@ -150,6 +151,8 @@ pub struct Inspection {
     pub wal_page_one: Option<DatabaseHead>,
     /// Frames behind a header that SQLite cannot use. `None`: it can use it, or no frames follow one another behind it.
     pub behind_header: Option<BehindHeader>,
+    /// Bytes that a transfer changed.
+    pub damage: Damage,
     /// Commit frames with the current salts after the break of the chain.
     pub behind_break: BehindBreak,
     /// The images of page 1 in the WAL compared with page 1 of the database, or why they were not compared.

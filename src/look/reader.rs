@@ -8,11 +8,12 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
 use crate::number::{FrameNumber, PAGE_SIZES, PageSize};
-use crate::wal::WalFacts;
+use crate::wal::{WalFacts, mangled};
 
 use super::backfill::{self, Copied};
 use super::behind_header::{self, BehindHeader, Beside};
 use super::checkpoint::CheckpointFacts;
+use super::damage::{self, Damage};
 use super::head;
 use super::inspection::HotJournal;
 use super::later::Later;
@@ -45,6 +46,7 @@ struct Looking<'a, 'o, 'e> {
     pass: Pass,
     facts: Option<WalFacts>,
     behind_header: Option<BehindHeader>,
+    damage: Damage,
     backfill: Result<Copied, NotCompared>,
     page_ones: Result<PageOnes, NotCompared>,
     stale: Result<StaleInDatabase, NotCompared>,
@@ -74,6 +76,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         pass: Pass::default(),
         facts: None,
         behind_header: None,
+        damage: Damage::default(),
         backfill: Err(NotCompared::NotAsked),
         page_ones: Err(NotCompared::NotAsked),
         stale: Err(NotCompared::NotAsked),
@@ -128,6 +131,7 @@ impl order::Steps for Looking<'_, '_, '_> {
         let (locks, facts) = while_holders_are_named(self.seen, locks, || pass.run(wal, options, each));
         self.facts = facts?;
         self.behind_header = self.look_behind_header()?;
+        self.damage = self.look_for_damage()?;
         let (head, after) = (self.index.as_ref(), self.index_after_locks.as_ref());
         self.locks = locks.map(|locks| marks_and_locks::fitting(head, after, locks));
         Ok(())
@@ -236,6 +240,20 @@ impl Looking<'_, '_, '_> {
         behind_header::look(wal.as_ref(), facts, self.options.threads, &beside)
     }
 
+    /// Looks for bytes that a transfer changed.
+    fn look_for_damage(&self) -> io::Result<Damage> {
+        let wal = match (&self.wal, &self.facts) {
+            (WalSeen::Whole(wal), Some(facts)) => mangled::of_wal(wal.as_ref(), facts, self.options.threads.get())?,
+            _ => None,
+        };
+        let database = match (self.options.depth, self.database.bytes(), &self.database_head) {
+            (Depth::Heads, ..) => None,
+            (_, Some((bytes, true)), Ok(head)) => damage::of_database(bytes, head.as_ref())?,
+            _ => None,
+        };
+        Ok(Damage { wal, database })
+    }
+
     /// Takes back what frames explain that were added to the WAL since it was read.
     fn forgive(&mut self, later: &WalSeen) -> io::Result<()> {
         let differs = self.backfill.as_ref().is_ok_and(|copied| copied.missing > 0)
@@ -318,6 +336,7 @@ impl Looking<'_, '_, '_> {
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
             behind_header: self.behind_header,
+            damage: if changed { Damage::default() } else { self.damage },
             behind_break,
             wal_page_one,
             page_ones: self.page_ones,

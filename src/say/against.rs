@@ -30,6 +30,7 @@ impl Against {
                 (Severity::Warning, Self::NoHeader)
             }
             C::DatabaseHeaderUnusable | C::DatabaseOpaque => return None,
+            C::DatabaseBytesMangled | C::WalBytesMangled => (Severity::Warning, Self::Mangled),
             C::DatabaseTooShort => (Severity::Warning, Self::PagesNowhere),
             C::BackfillNotInDatabase => (Severity::Warning, Self::NotInDatabase),
             // The next opener reads such a WAL up to the damage, and only who has it open reads on.
@@ -97,6 +98,7 @@ impl Against {
         match self {
             Self::OtherFiles | Self::IndexCutOff => true,
             Self::BehindHeader => usual == Sentence::HeaderUnusable,
+            Self::Mangled => !own || usual == Sentence::HeaderUnusable,
             Self::OlderFrames | Self::Journal => usual.all_is_well(),
             // A -shm that could not be made is why the wal-index cannot be read.
             Self::NoRoom => {
@@ -172,6 +174,21 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                  reads a mix of both files or calls it malformed, and a checkpoint, also that of the last close, writes \
                  {them} over the database and deletes the -wal. {first}"
             )
+        }
+        Against::Mangled => {
+            let file = if finding.code() == Code::WalBytesMangled { "-wal" } else { "database" };
+            let so = match finding.code() {
+                Code::WalBytesMangled => {
+                    let reads = match wal.frames.valid {
+                        0 => "no frame".to_owned(),
+                        frames => many(frames, "frame"),
+                    };
+                    format!("SQLite reads {reads} of it, and the last to close deletes the file with the rest")
+                }
+                _ => "SQLite reads wrong bytes, and a checkpoint writes among them".to_owned(),
+            };
+            let sure = if finding.severity == Severity::Error { "were" } else { "may have been" };
+            format!("Bytes of the {file} {sure} changed by a transfer: {so}. Copy it again in binary mode. {first}")
         }
         Against::PagesNowhere => pages_nowhere(finding, if at_rest { first } else { rescue::SEE_FINDING }),
         Against::NotInDatabase => {

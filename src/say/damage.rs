@@ -4,6 +4,7 @@ use super::words::{count, many, one_or};
 use crate::finding::Found;
 use crate::format::wal::FORMAT_VERSION;
 use crate::wal::EndReason;
+use crate::wal::mangled::{Change, Undoing};
 use crate::wal::salvage::{ChainedRun, Salvage};
 
 /// Detail and advice of a header that SQLite cannot use.
@@ -126,5 +127,77 @@ fn made_anew(run: &ChainedRun, sequence: u32) -> String {
             count(commit.frame.count())
         ),
         None => format!("{header}, but no commit follows: SQLite would read none of these frames."),
+    }
+}
+
+/// Detail and advice of a `-wal` whose bytes a transfer changed.
+pub(super) fn mangled_wal(found: &Found) -> (String, &'static str) {
+    let Found::WalBytesMangled { change, first_frame, valid, undone } = found else { return (String::new(), "") };
+    let reads = match valid {
+        0 => "SQLite reads no frame of it".to_owned(),
+        valid => format!("SQLite reads {} of it", many(*valid, "frame")),
+    };
+    let (done, undoing) = match change {
+        Change::LineEndsAdded => ("A byte 0x0d stands before each byte 0x0a: line ends were translated", "Undone"),
+        Change::LineEndsRemoved => {
+            ("Bytes 0x0d before 0x0a are missing: line ends were translated", "With them put back, at least")
+        }
+        other => (form(*other), "Decoded"),
+    };
+    let mut said =
+        format!("{done}. From frame {} on nothing is where it was, and {reads}.", count(first_frame.count()));
+    if let Some(Undoing { frames, commits }) = undone {
+        said.push_str(&format!(
+            " {undoing}{} {} with {} {} right.",
+            if undoing.ends_with("least") { "" } else { "," },
+            many(*frames, "frame"),
+            many(*commits, "commit"),
+            one_or(*frames, "is", "are")
+        ));
+    }
+    (
+        said,
+        "Copy the files again in binary mode, not as text, and keep these until the new copy is verified. Nothing may open the \
+         database beside this -wal: its closing would delete it.",
+    )
+}
+
+/// Detail and advice of a database whose bytes a transfer changed.
+pub(super) fn mangled_database(found: &Found) -> (String, &'static str) {
+    let Found::DatabaseBytesMangled { change, bytes, page } = found else { return (String::new(), "") };
+    let amount = bytes.map(|bytes| many(bytes, "byte"));
+    let done = match (change, &amount) {
+        (Change::LineEndsAdded, Some(bytes)) => format!(
+            "A byte 0x0d stands before each byte 0x0a: line ends were translated. The file is {bytes} too long, and without \
+             them its size is a whole number of pages."
+        ),
+        (Change::LineEndsRemoved, Some(bytes)) => format!(
+            "The size is no whole number of pages, pages at the end begin {bytes} too early, and no byte 0x0a has 0x0d before \
+             it: line ends may have been translated."
+        ),
+        (Change::Utf8, Some(bytes)) => format!("{}. The file is {bytes} too long.", form(*change)),
+        (change, _) => format!("{}.", form(*change)),
+    };
+    let from =
+        page.map(|page| format!(" From page {} on SQLite reads wrong bytes.", count(page.0))).unwrap_or_default();
+    (
+        format!("{done}{from}"),
+        "Copy the file again in binary mode, not as text, and keep this one until the new copy is verified. Let nothing write \
+         to it, and copy -wal and -shm again with it.",
+    )
+}
+
+/// What was done to a file that is another form of itself.
+fn form(change: Change) -> &'static str {
+    match change {
+        Change::LineEndsAdded | Change::LineEndsRemoved => "Line ends were translated",
+        Change::Utf8 => "The bytes were taken for text and written as UTF-8: each from 0x80 on became two bytes",
+        Change::Utf8Replaced => {
+            "The bytes were taken for text and written as UTF-8: those from 0x80 on were replaced, and what they were is lost"
+        }
+        Change::Utf16 => "The bytes were taken for text and written as UTF-16: each became two bytes",
+        Change::Base64 => "The file is base64 text",
+        Change::Hex => "The file is text of hexadecimal digits",
+        Change::Packed => "The file begins as a compressed file or an archive does",
     }
 }

@@ -112,6 +112,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             Severity::Error => "Find out whether files were restored in place. Then compare the live databases, or capture one side with walscope snapshot --hold, and the other while that is held.",
             _ => "Capture both sides again while a connection stays open on each, or compare the live databases.",
         }),
+        Found::DatabaseBytesMangled { .. } => {
+            let (detail, advice) = damage::mangled_database(&finding.found);
+            (detail.into(), advice)
+        }
         Found::DatabaseFileMount { mounted, deleted, .. } => file_mount(mounted, deleted),
         Found::DatabaseHardLinked { links } => (
             format!("{} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.", count(*links)).into(),
@@ -274,6 +278,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Bytes 18 and 19 of the database say rollback journal, but {} {} beside it. SQLite replays a -wal that exists, whatever the database says.", many(*committed, "committed frame"), one_or(*committed, "lies", "lie")).into(),
             "Find out where the -wal comes from before anything opens the database: leaving WAL mode deletes it.",
         ),
+        Found::WalBytesMangled { .. } => {
+            let (detail, advice) = damage::mangled_wal(&finding.found);
+            (detail.into(), advice)
+        }
         Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to } => {
             let (detail, advice) = behind_break(*end_frame, *commits, *continued, *by_rollback_to);
             (detail.into(), advice)

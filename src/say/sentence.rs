@@ -20,6 +20,8 @@ kinds! {
     NoHeader "no_header",
     /// The `-wal` does not belong to the database: SQLite mixes the two.
     OtherDatabase "other_database",
+    /// A transfer changed bytes of the database or of the `-wal`.
+    Mangled "mangled",
     /// Pages of the last commit are in neither file.
     PagesNowhere "pages_nowhere",
     /// Frames that count as copied are not in the database.

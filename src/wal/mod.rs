@@ -7,6 +7,7 @@ mod chain;
 mod dead;
 pub mod frames;
 pub mod latest;
+pub mod mangled;
 pub mod salvage;
 mod scan;
 pub mod transactions;

@@ -21,6 +21,7 @@ pub const PROMISES_FRAMES: &[Sentence] = &[
 /// to another database, nobody reads them, or a checkpoint would destroy what is left.
 pub const NO_PROMISE: &[Code] = &[
     Code::BackfillNotInDatabase,
+    Code::DatabaseBytesMangled,
     Code::DatabaseTooShort,
     Code::DatabaseWal2,
     Code::FileSystemFull,
@@ -35,6 +36,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmSlotsOutOfOrder,
     Code::ShmTruncated,
     Code::SplitBrain,
+    Code::WalBytesMangled,
     Code::WalHeaderUnusable,
     Code::WalIndexSharedDatabaseNot,
     Code::WalIndexSharedWalNot,

@@ -36,6 +36,11 @@ fn restarted(world: &mut World) {
     world.shm = None;
 }
 
+/// What a transfer as text makes of these bytes.
+fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| if *byte == b'\n' { vec![b'\r', b'\n'] } else { vec![*byte] }).collect()
+}
+
 /// A code, how grave it is in use, and a world that raises it.
 pub fn cases() -> Vec<(&'static str, Severity, World)> {
     use Severity::{Error, Info, Notice, Warning};
@@ -56,6 +61,15 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
         ),
         ("database_opaque", Notice, with_page_one(&[0xe5; 512])),
         ("database_opaque", Warning, with_page_one(&[0; 512])),
+        (
+            "database_bytes_mangled",
+            Error,
+            changed(|world| {
+                (world.wal, world.shm) = (None, None);
+                world.database()[1536..1900].fill(b'\n');
+                *world.database() = with_carriage_returns(world.database());
+            }),
+        ),
         (
             "database_too_short",
             Error,
@@ -137,6 +151,16 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             }),
         ),
         ("wal_beside_rollback_database", Warning, with_page_one(&page_one(1, 5, 3_053_000))),
+        (
+            "wal_bytes_mangled",
+            Error,
+            changed(|world| {
+                world.shm = None;
+                // A page of line feeds, each with a carriage return before it now.
+                world.wal().frame(3, 4, b'\n');
+                world.wal().bytes = with_carriage_returns(&world.wal().bytes);
+            }),
+        ),
         (
             "wal_commits_behind_break",
             Warning,

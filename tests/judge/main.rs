@@ -22,6 +22,7 @@ mod fresh;
 mod garbage;
 mod header;
 mod innocent;
+mod mangled;
 mod moments;
 mod pairs;
 mod pairs_at_random;

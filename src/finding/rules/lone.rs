@@ -5,7 +5,8 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{BehindHeader, HotJournal, InDatabase, Inspection};
+use crate::look::{BehindHeader, HotJournal, InDatabase, Inspection, MangledDatabase};
+use crate::wal::mangled::{Change, MangledWal};
 use crate::wal::{EndReason, WalFacts};
 
 pub(super) fn database(examined: &Inspection) -> Option<Finding> {
@@ -97,6 +98,20 @@ pub(super) fn wal(facts: &WalFacts, behind: Option<&BehindHeader>) -> Option<Fin
         }
         _ => None,
     }
+}
+
+/// Proven by what is right once the change is undone, or by the replacement characters that are left of a header.
+pub(super) fn mangled_wal(mangled: &MangledWal) -> Finding {
+    let MangledWal { change, first, valid, undone, .. } = *mangled;
+    let certain = undone.is_some() || change == Change::Utf8Replaced;
+    let severity = if certain { Severity::Error } else { Severity::Warning };
+    Finding::at(severity, Found::WalBytesMangled { change, first_frame: first, valid, undone })
+}
+
+pub(super) fn mangled_database(mangled: &MangledDatabase) -> Finding {
+    let MangledDatabase { change, certain, bytes, first, .. } = *mangled;
+    let severity = if certain { Severity::Error } else { Severity::Warning };
+    Finding::at(severity, Found::DatabaseBytesMangled { change, bytes, page: first })
 }
 
 /// A wal-index that a reader would not trust. A writer leaves it in this state for a moment, and a writer that was

@@ -41,6 +41,12 @@ pub fn header_unusable(stage: &mut Stage) {
     stage.poke("-wal", 0, &vec![0; stage.bytes("-wal").len()]);
 }
 
+pub fn mangled(stage: &mut Stage) {
+    rest_next_reads_them(stage);
+    let digits: String = stage.bytes("-wal").iter().map(|byte| format!("{byte:02x}")).collect();
+    stage.poke("-wal", 0, digits.as_bytes());
+}
+
 pub fn behind_header(stage: &mut Stage) {
     rest_next_reads_them(stage);
     stage.poke("-wal", 0, &[0; 32]);

@@ -168,6 +168,14 @@ pub fn rows() -> Vec<Row> {
              that copy.",
         ),
         row(
+            S::Against(Against::Mangled),
+            at_rest::mangled,
+            "Two rows are in the -wal, and it was written as hexadecimal digits.",
+            rest(6, Rows(4), Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the files again in binary mode, and keep these until the new copy is verified. If there is no other \
+             copy, undo the change in a copy.",
+        ),
+        row(
             S::Against(Against::BehindHeader),
             at_rest::behind_header,
             "Two rows are in the -wal, and its first 32 bytes are zeros.",
