@@ -85,6 +85,8 @@ fn runs_end_where_the_chain_breaks_and_their_first_frames_are_not_proven() {
     let mut other = WalWriter::new(1024, false, [9, 9]);
     other.frame(7, 0, 1).frame(8, 9, 2).frame(3, 9, 3);
     wal.bytes.extend(&other.bytes[32..]);
+    // A frame alone is no run.
+    wal.bytes.extend(&WalWriter::new(1024, false, [8, 8]).frame(1, 1, 1).bytes[32..]);
     wal.bytes.extend([1; 100]);
     wal.bytes[..32].fill(0);
     let page_of_4 = wal.offset(4) + 200;

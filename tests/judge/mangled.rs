@@ -213,6 +213,30 @@ fn a_database_from_which_carriage_returns_were_removed_is_a_warning() {
     }
 }
 
+#[test]
+fn a_damaged_frame_of_text_with_carriage_returns_was_not_mangled() {
+    let mut tried = 0;
+    for salt in 0..40 {
+        let mut wal = WalWriter::new(512, false, [0x5000_0000 + salt, 7]);
+        let text = b"\r\n".repeat(256);
+        wal.frame_of(1, 0, &text).frame_of(2, 2, &text).frame_of(2, 2, &text);
+        for frame in [1, 2] {
+            let mut bytes = wal.bytes.clone();
+            let at = wal.offset(frame) + 24 + 101;
+            bytes[at] = b'x';
+            bytes[at - 1] = b'x';
+            // Otherwise a checksum has a line feed of its own, and nothing looks like a transfer.
+            let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
+            tried += u32::from(bytes.windows(2).filter(|two| *two == b"\r\n").count() == feeds);
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("t.db-wal"), &bytes).unwrap();
+            let document = walscope(folder.path(), &["verify", "t.db-wal", "--json"]).json();
+            assert_eq!(found(&document, "wal_bytes_mangled"), None, "{salt}, frame {frame}");
+        }
+    }
+    assert!(tried >= 20, "{tried}");
+}
+
 /// Whole databases full of text and of random bytes, and their WALs: nothing of it is called a damage of a transfer, also
 /// if the files are torn.
 #[test]
