@@ -105,6 +105,11 @@ impl Look {
         (header.salts == salts).then_some(salts)
     }
 
+    /// The salts of a WAL that is long enough for frames, whatever the wal-index says.
+    pub(super) fn salts_of_wal(&self) -> Option<Salts> {
+        Some(self.wal.as_ref().filter(|_| self.has_frames())?.header?.salts)
+    }
+
     /// The generation whose frames the wal-index counts, if the `-wal` does not have them: it is missing or too short, or
     /// its header is not that of this generation.
     ///
@@ -185,6 +190,8 @@ pub(super) struct Moment {
     pub(super) database: Option<Stamp>,
     /// Stamp of the `-wal`.
     pub(super) wal: Option<Stamp>,
+    /// Stamp of the `-journal`.
+    pub(super) journal: Option<Stamp>,
     /// Whether a `-journal` waits to be rolled back.
     pub(super) hot_journal: bool,
 }
@@ -203,6 +210,7 @@ impl Moment {
             look,
             database: stamp(&files.database, "")?,
             wal: stamp(&files.wal, "-wal")?,
+            journal: stamp(&files.journal, "-journal")?,
             hot_journal: files.journal.value().is_some_and(is_hot_journal),
         })
     }

@@ -22,6 +22,7 @@ mod capture;
 mod look;
 pub mod manifest;
 mod read;
+pub mod rescue;
 mod seen;
 mod sparse;
 mod stability;

@@ -166,6 +166,14 @@ impl Process {
         Ok(openat(&self.folder, format!("map_files/{range}"), flags | OFlags::CLOEXEC, Mode::empty())?)
     }
 
+    /// Opens what one of its links leads to: `fd/3`.
+    ///
+    /// # Errors
+    /// EACCES without the permission to trace the process; ENOENT when it has closed the file; ENXIO for a socket.
+    pub(super) fn open_link(&self, link: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat(self.folder_of(link), link, flags | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
     /// Effective user and group, from `status`.
     #[must_use]
     pub fn effective_ids(&self) -> Option<(u32, u32)> {

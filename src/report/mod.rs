@@ -15,6 +15,7 @@ mod inspect_page;
 pub mod picture;
 pub mod probe;
 pub mod ps;
+pub mod rescue;
 pub mod rows;
 pub mod salvage;
 pub mod shm;

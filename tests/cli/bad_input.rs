@@ -15,6 +15,7 @@ fn refused_by_all(folder: &Path, name: &str, words: &[&str]) {
         vec!["inspect", "--json", name],
         vec!["compare", name, name],
         vec!["snapshot", name, "-o", "never.walsnap"],
+        vec!["rescue", name, "-o", "never.walsnap"],
     ] {
         refused(&walscope(folder, &args), name, words, &format!("{args:?}"));
         assert!(!folder.join("never.walsnap").exists(), "{args:?} left a file behind");

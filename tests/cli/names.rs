@@ -29,6 +29,7 @@ fn every_command_takes_names_that_are_not_utf8_and_shows_them_readably() {
         &[os("wal"), name],
         &[os("shm"), name],
         &[os("verify"), name],
+        &[os("rescue"), name, os("-o"), os("saved")],
         &[os("probe"), os("seek"), name, os("0123456789abcdef")],
         &[os("compare"), name, name],
         &[os("compare"), bundle, name],

@@ -137,6 +137,7 @@ fn every_command(shape: Shape) {
         &["shm", "t.db", "--pages", "--hash", "--json"],
         &["snapshot", "t.db", "-o", "headers.walsnap", "--wal", "headers"],
         &["snapshot", "t.db", "-o", "full.walsnap", "--wal", "full", "--with-db"],
+        &["rescue", "t.db", "-o", "rescued"],
         &["inspect", "headers.walsnap"],
         &["verify", "full.walsnap"],
         &["wal", "headers.walsnap", "--page", &page],

@@ -145,6 +145,7 @@ pub fn commands(path: &Path) -> Vec<Vec<String>> {
         vec!["shm", &shm],
         vec!["verify", &path],
         vec!["snapshot", &path, "-o", "b.walsnap", "--with-db", "--force"],
+        vec!["rescue", &path, "-o", "rescued"],
         vec!["compare", &path, &path],
         vec!["ps"],
         vec!["probe", "hold", &path, "--for", "1"],

@@ -20,6 +20,7 @@ mod faults;
 mod host;
 mod ledger;
 mod lives;
+mod rescue;
 mod restarts;
 
 use actor::{Count, Role};
@@ -36,6 +37,11 @@ fn actor() {
 #[test]
 fn host() {
     host::serve();
+}
+
+#[test]
+fn rescued() {
+    rescue::serve();
 }
 
 #[test]

@@ -95,6 +95,18 @@ Example, in two terminals:
 pub const PS: &str = "\
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.";
 
+/// `rescue`.
+pub const RESCUE: &str = "\
+A file that was deleted, renamed or replaced lives as long as a process has it
+open. Never stop the process before the files are saved. Nothing is written to
+the originals, and no lock is taken.
+
+Exit codes: 0 all that is open was copied, as of one moment; 1 some of it was
+missing or changed meanwhile; 2 nothing could be saved.
+Example, after rm app.db-wal while the application runs:
+  walscope rescue /srv/app/app.db -o saved
+  walscope verify saved/app.db";
+
 /// `lab`.
 #[cfg(feature = "lab")]
 pub const LAB: &str = "\

@@ -17,7 +17,7 @@ mod stop;
 
 use clap::Parser;
 
-use commands::{compare, explain, inspect, probe, ps, schema, shm, snapshot, verify, wal};
+use commands::{compare, explain, inspect, probe, ps, rescue, schema, shm, snapshot, verify, wal};
 use exit::Exit;
 use options::{Cli, Command};
 
@@ -41,6 +41,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Compare(args) => compare::run(args, &cli.global),
         Command::Probe(args) => probe::run(args, &cli.global),
         Command::Ps(args) => ps::run(args, &cli.global),
+        Command::Rescue(args) => rescue::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         #[cfg(feature = "lab")]
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -104,6 +104,9 @@ pub enum Command {
     /// List every mapped wal-index on this host: its processes and locks, and whether it is split or deleted
     #[command(after_help = help::PS)]
     Ps(crate::commands::ps::PsArgs),
+    /// Copy the files that processes still have open, also deleted and renamed ones, so that they open in SQLite
+    #[command(after_help = help::RESCUE)]
+    Rescue(crate::commands::rescue::RescueArgs),
     /// Explain a finding: what it means, what it rests on, its innocent causes, and what to do
     Explain(crate::commands::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine, and judge it

@@ -10,6 +10,7 @@
 //! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
 //! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off`, `closing` and `users` say which
 //!   processes those are.
+//! * `kept` finds the files of one database that processes still have open, also deleted and renamed ones.
 //! * `limits` has every limit of these searches.
 
 pub(in crate::linux) mod limits;
@@ -22,6 +23,7 @@ pub mod every_index;
 pub(in crate::linux) mod fake_proc;
 mod index;
 mod inherited;
+pub mod kept;
 mod names;
 pub(in crate::linux) mod of_side;
 mod one_process;

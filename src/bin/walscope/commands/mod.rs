@@ -5,6 +5,7 @@ pub mod explain;
 pub mod inspect;
 pub mod probe;
 pub mod ps;
+pub mod rescue;
 pub mod schema;
 pub mod shm;
 pub mod snapshot;

@@ -8,6 +8,7 @@ use walscope::report::inspect::InspectDocument;
 use walscope::report::probe::ProbeDocument;
 use walscope::report::ps::PsDocument;
 use walscope::report::salvage::{RunRow, SalvageDocument};
+use walscope::report::rescue::RescueDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::verify::VerifyDocument;
@@ -38,6 +39,7 @@ const DOCUMENTS: &[Document] = &[
     ("compare", of::<CompareDocument>),
     ("probe", of::<ProbeDocument>),
     ("ps", of::<PsDocument>),
+    ("rescue", of::<RescueDocument>),
     #[cfg(feature = "lab")]
     ("lab", of::<crate::lab::LabDocument>),
     #[cfg(feature = "lab")]

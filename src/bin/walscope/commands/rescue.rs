@@ -1,0 +1,132 @@
+//! `walscope rescue`: copies of the files that processes still have open, also of those that were deleted or renamed.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use walscope::bundle::rescue;
+use walscope::linux::mapped::kept::{self, KeptSet, KeptView};
+use walscope::report::line;
+use walscope::report::rescue::{RescueDocument, RescuedSet};
+use walscope::source;
+
+use crate::exit::Exit;
+use crate::options::Global;
+use crate::output;
+
+/// The name of the document beside the copies.
+const MANIFEST: &str = "manifest.json";
+
+/// Arguments of `rescue`.
+#[derive(Debug, clap::Args)]
+pub struct RescueArgs {
+    /// The path that the database has or had: PATH, NAME:/path in a running container, or pid:N:/path
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    /// A new folder for the copies (mode 0700), or one that is empty
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// How often to try if the files change while they are copied
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    attempts: u32,
+}
+
+/// Runs it.
+pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
+    let target = source::target(args.source.as_os_str())?;
+    let view = kept::kept_files(&target)?;
+    if view.sets.is_empty() {
+        bail!("{}", nothing(args, &view));
+    }
+    if global.strict_atime
+        && let Some(file) =
+            view.sets.iter().flat_map(|set| set.files.iter().flatten()).find(|file| file.access_time_may_move)
+    {
+        bail!(
+            "{}: refused by strict access times: O_NOATIME needs the file's owner or CAP_FOWNER",
+            file.path.display()
+        );
+    }
+    make_folder(&args.output)?;
+    check_room(&args.output, &view)?;
+    let mut sets = Vec::new();
+    for (number, set) in (1..).zip(&view.sets) {
+        let folder = match view.sets.len() {
+            1 => args.output.clone(),
+            _ => args.output.join(number.to_string()),
+        };
+        if view.sets.len() > 1 {
+            make_folder(&folder)?;
+        }
+        let name = rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
+        let name = name.unwrap_or_else(|| OsString::from("database"));
+        let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| is_still(now, set));
+        let saved = rescue::save(set, &folder, &name, args.attempts, again)?;
+        sets.push(RescuedSet::new(set, &saved));
+    }
+    let document = RescueDocument::new(&args.source.to_string_lossy(), &view, &args.output.to_string_lossy(), sets);
+    write_manifest(&args.output, &document)?;
+    output::document(global, &document, |width| document.draw(width))?;
+    Ok(if document.is_whole() { Exit::Good } else { Exit::Bad })
+}
+
+/// Whether a set is the same database as another.
+fn is_still(now: &KeptSet, then: &KeptSet) -> bool {
+    let id = |set: &KeptSet| {
+        use kept::Part;
+        [Part::Database, Part::Wal].map(|part| set.part(part).map(|file| file.id))
+    };
+    id(now) == id(then)
+}
+
+fn nothing(args: &RescueArgs, view: &KeptView) -> String {
+    let unseen = match (&view.denied_reason, view.processes_denied) {
+        (Some(reason), denied) => {
+            format!("; what {denied} other processes have open could not be seen ({reason}): run this as root")
+        }
+        (None, _) => String::new(),
+    };
+    format!("{}: No such file or directory, and no process that is seen has it open{unseen}", args.source.display())
+}
+
+/// Makes the folder, or takes one that is empty.
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let shown = || folder.display().to_string();
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mut entries = fs::read_dir(folder).with_context(shown)?;
+            if entries.next().is_some() {
+                bail!("{}: is not empty; name a new folder", folder.display());
+            }
+            Ok(())
+        }
+        Err(error) => Err(error).with_context(shown),
+    }
+}
+
+/// Refuses at once where the copies cannot fit.
+fn check_room(folder: &Path, view: &KeptView) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let files = view.sets.iter().flat_map(|set| set.files.iter().flatten());
+    let needed = files.filter_map(|kept| Some(kept.file.metadata().ok()?.blocks().saturating_mul(512)));
+    let needed = needed.fold(0, u64::saturating_add);
+    let Ok(room) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    if needed > free {
+        bail!("{}: needed {needed} bytes for the copies, found {free} free", folder.display());
+    }
+    Ok(())
+}
+
+fn write_manifest(folder: &Path, document: &RescueDocument) -> anyhow::Result<()> {
+    let path = folder.join(MANIFEST);
+    let shown = || line(&path.to_string_lossy());
+    let mut file: File =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).with_context(shown)?;
+    output::write_json(&mut file, document).with_context(shown)?;
+    file.flush().and_then(|()| file.sync_all()).with_context(shown)
+}

@@ -1,0 +1,343 @@
+//! Copying files that processes still have open, so that the copies are of one moment.
+//!
+//! The files are read in the order of [`crate::look::order`], and a capture's rule holds: in one generation of the WAL
+//! committed frames are never overwritten, and a checkpoint copies only frames of that generation into the database. So a
+//! database that is copied before its `-wal` fits it, if the header of the `-wal` is the same before, between and after.
+//! Without frames nobody may have written to the database meanwhile.
+//!
+//! Unlike a capture this needs no wal-index: the header alone tells the generation. A restart writes the header of the next
+//! generation before its first frame (walFrames in wal.c), so frames are overwritten only after the header was. Held by
+//! `what_a_rescue_saves_has_every_row_that_was_committed_before_it`.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::copy_file_range;
+use rustix::io::Errno;
+
+use super::SnapshotError;
+use super::archive::unreadable;
+use super::look::{Look, Moment, is_hot_journal};
+use super::unstable::{Part as Disturbed, Why};
+use super::watch::{Watch, Writes};
+use crate::bytes::{FileBytes, ReadAt};
+use crate::evidence::Observation;
+use crate::linux::mapped::kept::{KeptFile, KeptSet, Part};
+use crate::linux::{OpenedFiles, Target};
+use crate::look::order;
+
+/// Bytes that are copied at once.
+const CHUNK: usize = 1 << 20;
+
+/// A file that was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedFile {
+    /// Which one.
+    pub part: Part,
+    /// The copy.
+    pub copy: PathBuf,
+    /// Bytes of the copy.
+    pub size: u64,
+}
+
+/// What was copied of one set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The copies, in order.
+    pub files: Vec<SavedFile>,
+    /// Why it is not shown that the copies are of one moment; `None`: they are.
+    pub unstable: Option<String>,
+    /// Number of attempts.
+    pub attempts: u32,
+}
+
+/// Copies the files of a set into new files of `folder`, named after the database. While the files change too much, the
+/// next attempt begins anew, with the set that `again` gives.
+///
+/// # Errors
+/// A file cannot be read, or a copy cannot be made or written.
+pub fn save(
+    set: &KeptSet,
+    folder: &Path,
+    name: &OsStr,
+    attempts: u32,
+    mut again: impl FnMut() -> Option<KeptSet>,
+) -> Result<Saved, SnapshotError> {
+    let mut copies = Copies { folder, name, files: Default::default() };
+    let mut set = set.clone();
+    let mut number = 1;
+    loop {
+        let files = opened(&set, folder)?;
+        let mut attempt = Attempt::begin(&files, &set, &mut copies);
+        order::read(&mut attempt)?;
+        let verdict = attempt.verdict(&mut again);
+        if verdict.is_ok() || number >= attempts {
+            let unstable = verdict.err().map(|why| why.to_string());
+            return Ok(Saved { files: copies.finish(&set)?, unstable, attempts: number });
+        }
+        number += 1;
+        if let Some(now) = again() {
+            set = now;
+        }
+    }
+}
+
+/// The files of a set as a look takes them. No path is looked up.
+fn opened(set: &KeptSet, folder: &Path) -> Result<OpenedFiles, SnapshotError> {
+    let part = |part: Part| match set.part(part) {
+        Some(kept) => Observation::seen(Arc::clone(&kept.file)),
+        None => Observation::missing("nobody has it open"),
+    };
+    let database_path = named_after(set).unwrap_or_default();
+    let directory = File::open(folder).map_err(|source| unusable(folder, "open the folder", source))?;
+    Ok(OpenedFiles {
+        target: Target::from(&database_path),
+        links_followed: 0,
+        directory,
+        database: part(Part::Database),
+        wal: part(Part::Wal),
+        shm: part(Part::Shm),
+        journal: part(Part::Journal),
+        access_time_moved: Vec::new(),
+        database_path,
+    })
+}
+
+/// The path of the database of a set, or the one that its `-wal` or `-shm` is named after.
+#[must_use]
+pub fn named_after(set: &KeptSet) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Part::ALL.iter().find_map(|part| {
+        let path = set.part(*part)?.path.as_os_str().as_bytes();
+        Some(OsStr::from_bytes(path.strip_suffix(part.suffix().as_bytes()).unwrap_or(path)).into())
+    })
+}
+
+fn unusable(path: &Path, action: &'static str, source: io::Error) -> SnapshotError {
+    SnapshotError::Io { path: path.to_owned(), action, source }
+}
+
+/// The new files.
+struct Copies<'a> {
+    folder: &'a Path,
+    name: &'a OsStr,
+    files: [Option<File>; 4],
+}
+
+impl Copies<'_> {
+    fn path(&self, part: Part) -> PathBuf {
+        let mut name = self.name.to_owned();
+        name.push(part.suffix());
+        self.folder.join(name)
+    }
+
+    /// Copies a file as it is now. A later attempt writes into the same new file.
+    fn copy(&mut self, part: Part, kept: &KeptFile) -> Result<(), SnapshotError> {
+        let path = self.path(part);
+        let Some(slot) = Part::ALL.iter().position(|each| *each == part).and_then(|at| self.files.get_mut(at)) else {
+            return Ok(());
+        };
+        let to = match slot {
+            Some(file) => file,
+            None => {
+                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+                slot.insert(made.map_err(|e| unusable(&path, "make a copy", e))?)
+            }
+        };
+        to.set_len(0).map_err(|e| unusable(&path, "write a copy", e))?;
+        let from = FileBytes::whole(Arc::clone(&kept.file)).map_err(|e| unreadable(&kept.path, e))?;
+        let end = from.len();
+        let mut at = from.next_data(0);
+        while at < end {
+            let hole = from.next_hole(at).min(end);
+            // A file system that reports no holes.
+            let until = if hole > at { hole } else { end };
+            copy_range(&kept.file, to, at, until, &from, (&kept.path, &path))?;
+            at = from.next_data(until).max(until);
+        }
+        to.set_len(end).map_err(|e| unusable(&path, "write a copy", e))
+    }
+
+    /// Gives the sizes, when everything is on the disk.
+    fn finish(self, set: &KeptSet) -> Result<Vec<SavedFile>, SnapshotError> {
+        let mut saved = Vec::new();
+        for part in Part::ALL {
+            let path = self.path(part);
+            let file = Part::ALL.iter().position(|each| *each == part).and_then(|at| self.files.get(at)?.as_ref());
+            let Some(file) = file else { continue };
+            // A file of an earlier attempt that the last one did not have.
+            if set.part(part).is_none() {
+                std::fs::remove_file(&path).map_err(|e| unusable(&path, "remove a copy of an earlier attempt", e))?;
+                continue;
+            }
+            file.sync_all().map_err(|e| unusable(&path, "write a copy", e))?;
+            let size = file.metadata().map_err(|e| unusable(&path, "write a copy", e))?.len();
+            saved.push(SavedFile { part, copy: path, size });
+        }
+        Ok(saved)
+    }
+}
+
+/// Copies one range, inside the kernel where that is possible.
+fn copy_range(
+    from: &File,
+    to: &File,
+    mut at: u64,
+    end: u64,
+    bytes: &FileBytes,
+    (source, copy): (&Path, &Path),
+) -> Result<(), SnapshotError> {
+    while at < end {
+        let (mut reads, mut writes) = (at, at);
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK << 6);
+        match copy_file_range(from, Some(&mut reads), to, Some(&mut writes), length) {
+            Ok(0) => break,
+            Ok(n) => at = at.saturating_add(n as u64),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::NOSPC) => return Err(unusable(copy, "write a copy", Errno::NOSPC.into())),
+            // Two file systems, or one that cannot: man 2 copy_file_range.
+            Err(_) => break,
+        }
+    }
+    let mut buffer = vec![0; if at < end { CHUNK } else { 0 }];
+    while at < end {
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(room) = buffer.get_mut(..want) else { break };
+        let n = bytes.read_at(room, at).map_err(|e| unreadable(source, e))?;
+        if n == 0 {
+            break;
+        }
+        to.write_all_at(room.get(..n).unwrap_or_default(), at).map_err(|e| unusable(copy, "write a copy", e))?;
+        at = at.saturating_add(n as u64);
+    }
+    Ok(())
+}
+
+/// One attempt.
+struct Attempt<'a, 'c> {
+    files: &'a OpenedFiles,
+    set: &'a KeptSet,
+    copies: &'a mut Copies<'c>,
+    database_watch: Watch,
+    wal_watch: Watch,
+    before: Option<Moment>,
+    between: Option<Look>,
+    after: Option<Moment>,
+}
+
+impl<'a, 'c> Attempt<'a, 'c> {
+    fn begin(files: &'a OpenedFiles, set: &'a KeptSet, copies: &'a mut Copies<'c>) -> Self {
+        let watched = |part, file: &Observation<Arc<File>>| Watch::start(part, file.value().map(Arc::as_ref));
+        Self {
+            files,
+            set,
+            copies,
+            database_watch: watched(Disturbed::Database, &files.database),
+            wal_watch: watched(Disturbed::Wal, &files.wal),
+            before: None,
+            between: None,
+            after: None,
+        }
+    }
+
+    fn copy(&mut self, part: Part) -> Result<(), SnapshotError> {
+        match self.set.part(part) {
+            Some(kept) => self.copies.copy(part, kept),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the copies are of one moment.
+    fn verdict(&self, now: impl FnOnce() -> Option<KeptSet>) -> Result<(), Why> {
+        let (Some(before), Some(between), Some(after)) = (&self.before, &self.between, &self.after) else {
+            return Err(Why::Replaced);
+        };
+        if before.hot_journal || after.hot_journal {
+            // A transaction that goes on, or was cut off: the database and the journal go together as they are.
+            return match before.journal == after.journal && self.journal_stays() {
+                true => self.unwritten(before, after),
+                false => Err(Why::HotJournal),
+            };
+        }
+        let looks = [&before.look, between, &after.look];
+        let sizes = looks.map(|look| look.wal.as_ref().map_or(0, |wal| wal.size));
+        if !sizes.is_sorted() {
+            return Err(Why::WalShorter(sizes));
+        }
+        match looks.map(Look::salts_of_wal) {
+            [Some(a), Some(c), Some(e)] if a == c && c == e => Ok(()),
+            [None, None, None] if self.journal_came(now) => Err(Why::HotJournal),
+            [None, None, None] => self.unwritten(before, after),
+            [Some(_), Some(_), Some(_)] => Err(Why::WalRestarted),
+            _ => Err(Why::GenerationCameOrWent),
+        }
+    }
+
+    /// Whether the `-journal` is still the one of the transaction that goes on: it has a name, or the process still has it
+    /// open.
+    fn journal_stays(&self) -> bool {
+        self.set.part(Part::Journal).is_some_and(|journal| !journal.deleted() || journal.still_open())
+    }
+
+    /// Whether a `-journal` came after the files were looked for. A page is in the journal before it is written to the
+    /// database. So without one at the end, what was written before is committed.
+    fn journal_came(&self, now: impl FnOnce() -> Option<KeptSet>) -> bool {
+        let now = now();
+        let journal = now.as_ref().and_then(|now| now.part(Part::Journal));
+        journal.is_some_and(|journal| is_hot_journal(&journal.file))
+    }
+
+    fn unwritten(&self, before: &Moment, after: &Moment) -> Result<(), Why> {
+        for (part, same, watch) in [
+            (Disturbed::Database, before.database == after.database, &self.database_watch),
+            (Disturbed::Wal, before.wal == after.wal, &self.wal_watch),
+        ] {
+            if !same {
+                return Err(Why::Changed(part));
+            }
+            match watch.writes() {
+                Writes::None => {}
+                Writes::Seen(part) => return Err(Why::Written(part)),
+                Writes::Unknown(reason) => return Err(reason.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl order::Steps for Attempt<'_, '_> {
+    type Error = SnapshotError;
+
+    fn before(&mut self) -> Result<(), SnapshotError> {
+        self.before = Some(Moment::take(self.files)?);
+        Ok(())
+    }
+
+    fn database(&mut self) -> Result<(), SnapshotError> {
+        self.copy(Part::Database)?;
+        // Each page that is written to the database is in the journal before.
+        self.copy(Part::Journal)
+    }
+
+    fn index_with_locks(&mut self) -> Result<(), SnapshotError> {
+        self.between = Some(Look::take(self.files)?);
+        self.copy(Part::Shm)
+    }
+
+    fn wal(&mut self) -> Result<(), SnapshotError> {
+        self.copy(Part::Wal)
+    }
+
+    fn after(&mut self) -> Result<(), SnapshotError> {
+        self.after = Some(Moment::take(self.files)?);
+        Ok(())
+    }
+
+    fn names(&mut self) -> Result<(), SnapshotError> {
+        Ok(())
+    }
+}

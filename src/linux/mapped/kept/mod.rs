@@ -1,0 +1,304 @@
+//! The files of a database that processes have open, also those that no path leads to any more.
+//!
+//! A file that was deleted, renamed or replaced lives as long as a process has it open, and `/proc/PID/fd/N` leads to it:
+//! man 5 proc_pid_fd. Opening that link opens the file anew, for reading only; the descriptor of the process, its position
+//! and its locks stay as they are.
+
+mod units;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use units::Part;
+use units::{Open, Unit, units};
+
+use super::limits::DESCRIPTORS_OF_A_PROCESS;
+use crate::evidence::{LockSlot, Observation};
+use crate::linux::file_id::file_id;
+use crate::linux::open::{self, OpenedFiles, open_regular_by};
+use crate::linux::open_error::OpenError;
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::target::Target;
+use crate::linux::text::fdinfo::locks;
+use crate::linux::unseen::vanished;
+use crate::number::FileId;
+
+/// A file that is held open here, too.
+#[derive(Debug, Clone)]
+pub struct KeptFile {
+    /// The file, opened for reading.
+    pub file: Arc<File>,
+    /// Its identity.
+    pub id: FileId,
+    /// The path by which it was opened, or that it has now, as the kernel prints it.
+    pub path: PathBuf,
+    /// The process and the number of its descriptor. `None`: it was opened by its path, and no process was seen to have it
+    /// open.
+    pub descriptor: Option<(u32, u32)>,
+    /// Whether reading may change its access time.
+    pub access_time_may_move: bool,
+}
+
+impl KeptFile {
+    /// Whether no path leads to it any more.
+    #[must_use]
+    pub fn deleted(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().is_ok_and(|found| found.nlink() == 0)
+    }
+
+    /// Whether the process still has it open by the same descriptor.
+    #[must_use]
+    pub fn still_open(&self) -> bool {
+        let Some((pid, number)) = self.descriptor else { return false };
+        let found = Proc::system().process(pid).and_then(|process| process.file_behind(&format!("fd/{number}")));
+        found.is_ok_and(|id| id == self.id)
+    }
+}
+
+/// A process that has a file open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBy {
+    /// The process.
+    pub pid: u32,
+    /// Its name.
+    pub command: Option<String>,
+    /// Its start in clock ticks since boot.
+    pub start_time: Option<u64>,
+}
+
+/// The files of one database that belong together.
+#[derive(Debug, Clone, Default)]
+pub struct KeptSet {
+    /// One for each part of [`Part::ALL`].
+    pub files: [Option<KeptFile>; 4],
+    /// Who has them open. Empty: nobody was seen.
+    pub by: Vec<KeptBy>,
+    /// Whether they lie at the path that was asked for.
+    pub at_path: bool,
+}
+
+/// What processes have open of one database.
+#[derive(Debug, Clone, Default)]
+pub struct KeptView {
+    /// Each database that has, or had, the path that was asked for, with its sidecars.
+    pub sets: Vec<KeptSet>,
+    /// The path, with links resolved.
+    pub path: PathBuf,
+    /// Processes that were looked at.
+    pub processes_read: u32,
+    /// Processes whose descriptors could not be seen.
+    pub processes_denied: u32,
+    /// Why, for the first of them.
+    pub denied_reason: Option<String>,
+    /// Files that are open and could not be opened here, with the reason.
+    pub refused: Vec<String>,
+}
+
+impl KeptSet {
+    /// The file of a part.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Option<&KeptFile> {
+        let [database, wal, shm, journal] = &self.files;
+        match part {
+            Part::Database => database.as_ref(),
+            Part::Wal => wal.as_ref(),
+            Part::Shm => shm.as_ref(),
+            Part::Journal => journal.as_ref(),
+        }
+    }
+
+    fn ids(&self) -> [Option<FileId>; 4] {
+        self.files.each_ref().map(|file| file.as_ref().map(|file| file.id))
+    }
+
+    /// Whether both are one: no part differs, and the database or the `-wal` is the same file.
+    fn is_one_with(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.ids(), other.ids());
+        // A journal comes and goes with each transaction.
+        let without_journal = || ours.iter().zip(&theirs).take(3);
+        without_journal().all(|(a, b)| a.is_none() || b.is_none() || a == b)
+            && without_journal().take(2).any(|(a, b)| a.is_some() && a == b)
+    }
+
+    fn join(&mut self, other: Self) {
+        for (ours, theirs) in self.files.iter_mut().zip(other.files) {
+            // The name at the path says more than the name by which a process knows the file.
+            if ours.is_none() {
+                *ours = theirs;
+            } else if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && ours.descriptor.is_none()
+            {
+                ours.descriptor = theirs.descriptor;
+            }
+        }
+        self.by.extend(other.by);
+        self.at_path |= other.at_path;
+    }
+}
+
+/// Looks at every visible process but this one, and at the path.
+///
+/// # Errors
+/// The processes cannot be listed, or the path cannot be looked up.
+pub fn kept_files(target: &Target) -> Result<KeptView, OpenError> {
+    let proc = Proc::system();
+    let here = match open::open_database(target.clone(), false) {
+        Ok(files) => Some(files),
+        Err(error) if error.why.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let path = here.as_ref().map_or_else(|| open::resolved(target), |files| files.database_path.clone());
+    let wanted = Wanted::of(&proc, target, &path, here.as_ref());
+    let mut view = KeptView { path, ..KeptView::default() };
+    view.sets.extend(here.and_then(|files| at_path(&files)));
+    let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
+    let own = std::process::id();
+    for pid in listed.into_iter().filter(|pid| *pid != own) {
+        let looked = proc.process(pid).and_then(|process| wanted.look(&process, &mut view.refused));
+        match looked {
+            Ok(sets) => {
+                view.processes_read = view.processes_read.saturating_add(1);
+                sets.into_iter().for_each(|set| add(&mut view.sets, set));
+            }
+            Err(error) if vanished(&error) => {}
+            Err(error) => {
+                view.processes_denied = view.processes_denied.saturating_add(1);
+                view.denied_reason.get_or_insert_with(|| format!("{pid}/fd: {error}"));
+            }
+        }
+    }
+    Ok(view)
+}
+
+/// Adds a set, or joins it with those that it is one with.
+fn add(sets: &mut Vec<KeptSet>, mut set: KeptSet) {
+    while let Some(at) = sets.iter().position(|other| other.is_one_with(&set)) {
+        let mut other = sets.remove(at);
+        other.join(set);
+        set = other;
+    }
+    sets.push(set);
+}
+
+/// What lies at the path.
+fn at_path(files: &OpenedFiles) -> Option<KeptSet> {
+    let parts = [&files.database, &files.wal, &files.shm, &files.journal];
+    let mut set = KeptSet { at_path: true, ..KeptSet::default() };
+    for ((part, file), to) in Part::ALL.iter().zip(parts).zip(&mut set.files) {
+        let Some(file) = file.value() else { continue };
+        let mut path = files.database_path.clone().into_os_string();
+        path.push(part.suffix());
+        *to = Some(KeptFile {
+            id: file_id(&file.metadata().ok()?),
+            file: Arc::clone(file),
+            access_time_may_move: files.access_time_moved.iter().any(|moved| path == **moved),
+            path: path.into(),
+            descriptor: None,
+        });
+    }
+    Some(set)
+}
+
+/// What is looked for in each process.
+struct Wanted {
+    /// The files at the path, as in [`Part::ALL`].
+    files: [Option<FileId>; 4],
+    /// The path as the kernel prints it here for processes of the mount namespace.
+    path: Vec<u8>,
+    mount_namespace: Observation<String>,
+}
+
+impl Wanted {
+    fn of(proc: &Proc, target: &Target, path: &Path, here: Option<&OpenedFiles>) -> Self {
+        let id = |file: &Observation<Arc<File>>| file.value().and_then(|file| Some(file_id(&file.metadata().ok()?)));
+        let files = here.map(|files| [id(&files.database), id(&files.wal), id(&files.shm), id(&files.journal)]);
+        let beneath = path.strip_prefix("/").unwrap_or(path);
+        let path = if target.prefix().as_os_str().is_empty() { path.to_owned() } else { target.prefix().join(beneath) };
+        let mount_namespace = match target.process(proc) {
+            Ok(process) => process.link("ns/mnt"),
+            Err(error) => Observation::missing(error.to_string()),
+        };
+        Self { files: files.unwrap_or_default(), path: path.as_os_str().as_bytes().to_owned(), mount_namespace }
+    }
+
+    /// The databases of one process that are wanted.
+    fn look(&self, process: &Process, refused: &mut Vec<String>) -> io::Result<Vec<KeptSet>> {
+        let open = descriptors(process)?;
+        let same_view =
+            self.mount_namespace.value().is_some() && self.mount_namespace.value() == process.link("ns/mnt").value();
+        let by_name = |open: &Open| same_view && open.named().1 == self.path;
+        let by_file = |open: &Open| self.files.contains(&Some(open.file));
+        let is_database = |open: &Open| by_name(open) || by_file(open);
+        let units = units(&open, is_database, |open| carries_lock(process, open));
+        let wanted = units.into_iter().filter(|unit| unit.0.iter().flatten().any(|open| is_database(open)));
+        Ok(wanted.filter_map(|unit| kept(process, &unit, refused)).collect())
+    }
+}
+
+/// Opens the files of one database that a process has open.
+fn kept(process: &Process, unit: &Unit<'_>, refused: &mut Vec<String>) -> Option<KeptSet> {
+    let mut set = KeptSet::default();
+    for (open, to) in unit.0.iter().zip(&mut set.files) {
+        let Some(open) = open else { continue };
+        match open_anew(process, open) {
+            Ok(file) => *to = file,
+            Err(error) => refused.push(format!(
+                "{} (descriptor {} of pid {}): {error}",
+                String::from_utf8_lossy(&open.path),
+                open.number,
+                process.pid
+            )),
+        }
+    }
+    let any = set.files.iter().any(Option::is_some);
+    let by = KeptBy { pid: process.pid, command: process.command(), start_time: process.start_time() };
+    any.then(|| KeptSet { by: vec![by], ..set })
+}
+
+/// `None`: the process has closed it meanwhile.
+fn open_anew(process: &Process, open: &Open) -> io::Result<Option<KeptFile>> {
+    let link = format!("fd/{}", open.number);
+    let opened = match open_regular_by(|flags| process.open_link(&link, flags)) {
+        Err(error) if vanished(&error) => return Ok(None),
+        opened => opened?,
+    };
+    let id = file_id(&opened.file.metadata()?);
+    Ok((id == open.file).then(|| KeptFile {
+        file: opened.file,
+        id,
+        path: OsString::from_vec(open.path.clone()).into(),
+        descriptor: Some((process.pid, open.number)),
+        access_time_may_move: opened.access_time_may_move,
+    }))
+}
+
+/// The descriptors of files, in order of their numbers.
+fn descriptors(process: &Process) -> io::Result<Vec<Open>> {
+    let names = process.names("fd")?;
+    let mut open: Vec<Open> =
+        names.iter().take(DESCRIPTORS_OF_A_PROCESS).filter_map(|name| one(process, name)).collect();
+    open.sort_unstable_by_key(|open| open.number);
+    Ok(open)
+}
+
+fn one(process: &Process, name: &str) -> Option<Open> {
+    let link = format!("fd/{name}");
+    let path = process.link_bytes(&link).ok()?;
+    // `socket:[1]`, `anon_inode:[eventfd]` and the like.
+    if path.first() != Some(&b'/') {
+        return None;
+    }
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(&path).to_vec();
+    Some(Open { number: name.parse().ok()?, path, file: process.file_behind(&link).ok()? })
+}
+
+fn carries_lock(process: &Process, open: &Open) -> bool {
+    let bytes = LockSlot::Database.bytes();
+    let text = process.read(&format!("fdinfo/{}", open.number)).unwrap_or_default();
+    locks(&text).iter().any(|line| line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start)))
+}

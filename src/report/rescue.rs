@@ -1,0 +1,341 @@
+//! `walscope/rescue/1`: what was saved of the files that processes have open. It is also the `manifest.json` beside the
+//! copies.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::text::{GREEN, YELLOW, count, entry, many, styled};
+use super::{line, table};
+use crate::bundle::rescue::Saved;
+use crate::evidence::InodeId;
+use crate::linux::mapped::kept::{KeptSet, KeptView, Part};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/rescue/1";
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+pub struct RescueDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Version of the walscope that made the copies.
+    pub walscope_version: &'static str,
+    /// What was asked for.
+    pub source: String,
+    /// The path of the database, with links resolved.
+    pub path: String,
+    /// The folder of the copies.
+    pub folder: String,
+    /// One for each database with its sidecars. Several: processes have different files open under this path.
+    pub sets: Vec<RescuedSet>,
+    /// Files that are open and could not be opened here, with the reason.
+    pub refused: Vec<String>,
+    /// Number of processes whose descriptors were looked at.
+    pub processes_read: u32,
+    /// Number of processes whose descriptors could not be seen. They may have more files open.
+    pub processes_denied: u32,
+    /// Why, for the first of them.
+    pub denied_reason: Option<String>,
+}
+
+/// Files that belong together.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+pub struct RescuedSet {
+    /// The copy of the database; open this one. Null: nobody has the database open, and it is not at the path.
+    pub database: Option<String>,
+    /// Whether at least one of the files lies at the path.
+    pub at_path: bool,
+    /// The processes that have files of the set open. Empty: none was seen.
+    pub processes: Vec<RescuedFrom>,
+    /// The copies.
+    pub files: Vec<RescuedFile>,
+    /// Parts that belong to the set and were found nowhere.
+    pub missing: Vec<RescuedPart>,
+    /// Whether it is shown that the copies are of one moment.
+    pub stable: bool,
+    /// Why that is not shown.
+    pub reason: Option<String>,
+    /// Number of attempts.
+    pub attempts: u32,
+}
+
+/// A process that has files open.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct RescuedFrom {
+    /// Process id in the PID namespace of the observer.
+    pub pid: u32,
+    /// Name of its command.
+    pub command: Option<String>,
+    /// Start of the process in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub start_time: Option<u64>,
+}
+
+/// One file and its copy.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct RescuedFile {
+    /// What it is.
+    pub part: RescuedPart,
+    /// The copy.
+    pub copy: String,
+    /// Bytes of the copy.
+    pub size: u64,
+    /// The path by which the file was opened, or that it has now, as the kernel prints it.
+    pub path: String,
+    /// Whether no path leads to the file any more.
+    pub deleted: bool,
+    /// Device and inode.
+    pub identity: InodeId,
+    /// A process that has it open. Null: it was opened by its path.
+    pub pid: Option<u32>,
+    /// The number of its descriptor there: `/proc/PID/fd/N`.
+    pub descriptor: Option<u32>,
+    /// Whether reading may have changed its access time.
+    pub access_time_may_have_moved: bool,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RescuedPart {
+    /// The database itself.
+    Database,
+    /// Its WAL.
+    Wal,
+    /// Its wal-index.
+    Shm,
+    /// Its rollback journal.
+    Journal,
+}
+
+impl From<Part> for RescuedPart {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Database => Self::Database,
+            Part::Wal => Self::Wal,
+            Part::Shm => Self::Shm,
+            Part::Journal => Self::Journal,
+        }
+    }
+}
+
+impl RescuedPart {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Wal => "-wal",
+            Self::Shm => "-shm",
+            Self::Journal => "-journal",
+        }
+    }
+}
+
+impl RescuedSet {
+    /// Makes it from a set and its copies.
+    #[must_use]
+    pub fn new(set: &KeptSet, saved: &Saved) -> Self {
+        let file = |part: Part| {
+            let copied = saved.files.iter().find(|file| file.part == part)?;
+            let kept = set.part(part)?;
+            let (pid, descriptor) = kept.descriptor.unzip();
+            Some(RescuedFile {
+                part: part.into(),
+                copy: copied.copy.to_string_lossy().into_owned(),
+                size: copied.size,
+                path: kept.path.to_string_lossy().into_owned(),
+                deleted: kept.deleted(),
+                identity: InodeId { device: kept.id.device, inode: kept.id.inode },
+                pid,
+                descriptor,
+                access_time_may_have_moved: kept.access_time_may_move,
+            })
+        };
+        let files: Vec<RescuedFile> = Part::ALL.into_iter().filter_map(file).collect();
+        let has = |part| files.iter().any(|file| file.part == part);
+        let mut missing = Vec::new();
+        if !has(RescuedPart::Database) {
+            missing.push(RescuedPart::Database);
+        }
+        // Whoever has a wal-index open has a -wal open.
+        if has(RescuedPart::Shm) && !has(RescuedPart::Wal) && !set.by.is_empty() {
+            missing.push(RescuedPart::Wal);
+        }
+        let process = |by: &crate::linux::mapped::kept::KeptBy| RescuedFrom {
+            pid: by.pid,
+            command: by.command.clone(),
+            start_time: by.start_time,
+        };
+        Self {
+            database: files.iter().find(|file| file.part == RescuedPart::Database).map(|file| file.copy.clone()),
+            at_path: set.at_path,
+            processes: set.by.iter().map(process).collect(),
+            missing,
+            files,
+            stable: saved.unstable.is_none(),
+            reason: saved.unstable.clone(),
+            attempts: saved.attempts,
+        }
+    }
+
+    /// Whether everything that was open was copied as of one moment.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.stable && self.missing.is_empty()
+    }
+
+    fn held_by(&self) -> String {
+        let name = |from: &RescuedFrom| match &from.command {
+            Some(command) => format!("pid {} ({})", from.pid, line(command)),
+            None => format!("pid {}", from.pid),
+        };
+        match self.processes.as_slice() {
+            [] => "nobody that is seen from here".to_owned(),
+            [one] => name(one),
+            [one, others @ ..] => {
+                format!("{} and {}", name(one), many(u64::try_from(others.len()).unwrap_or(0), "other process"))
+            }
+        }
+    }
+
+    fn deleted(&self) -> Vec<&'static str> {
+        self.files.iter().filter(|file| file.deleted).map(|file| file.part.word()).collect()
+    }
+}
+
+impl RescueDocument {
+    /// Makes the document.
+    #[must_use]
+    pub fn new(source: &str, view: &KeptView, folder: &str, sets: Vec<RescuedSet>) -> Self {
+        Self {
+            schema: SCHEMA,
+            walscope_version: env!("CARGO_PKG_VERSION"),
+            source: source.to_owned(),
+            path: view.path.to_string_lossy().into_owned(),
+            folder: folder.to_owned(),
+            sets,
+            refused: view.refused.clone(),
+            processes_read: view.processes_read,
+            processes_denied: view.processes_denied,
+            denied_reason: view.denied_reason.clone(),
+        }
+    }
+
+    /// Whether all that was open was copied, each set as of one moment.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_empty() && self.sets.iter().all(RescuedSet::is_whole)
+    }
+
+    /// The page, at most `width` columns wide, with colour.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let mut out = String::new();
+        for set in &self.sets {
+            out.push_str(&set.picture());
+        }
+        out.push('\n');
+        out.push_str(&entry("Saved", &self.diagnosis(), width));
+        for set in &self.sets {
+            out.push_str(&set.lines(width));
+        }
+        for refused in &self.refused {
+            out.push_str(&entry("Not saved", &line(refused), width));
+        }
+        if let Some(reason) = &self.denied_reason {
+            let denied = u64::from(self.processes_denied);
+            let unseen = format!(
+                "what {} {} open could not be seen ({}). Run this as root to save the files of every process.",
+                many(denied, "process"),
+                if denied == 1 { "has" } else { "have" },
+                line(reason)
+            );
+            out.push_str(&entry("Unseen", &unseen, width));
+        }
+        out.push('\n');
+        let rows: Vec<Vec<String>> = self.sets.iter().flat_map(|set| &set.files).map(RescuedFile::row).collect();
+        out.push_str(&table::draw(&["copy", "bytes", "opened as", "from", "state"], &rows, width));
+        out
+    }
+
+    fn diagnosis(&self) -> String {
+        let sets = match self.sets.len() {
+            1 => String::new(),
+            n => format!(
+                " Processes use {n} different sets of files under this path: each is in a folder of its own. Compare their rows \
+                 before you go on with one of them."
+            ),
+        };
+        let whole = if self.is_whole() {
+            styled(GREEN, "all that is open, and as of one moment.")
+        } else {
+            styled(YELLOW, "not everything, or not as of one moment; the lines below say what.")
+        };
+        let next = self.sets.iter().find_map(|set| set.database.as_ref()).map(|copy| {
+            format!(
+                " Leave the processes running until you have checked the copies: walscope verify {}, then open a copy of the \
+                 copies with sqlite3.",
+                line(copy)
+            )
+        });
+        format!("{whole}{sets}{}", next.unwrap_or_default())
+    }
+}
+
+impl RescuedSet {
+    /// The database with its sidecars, as a tree.
+    fn picture(&self) -> String {
+        let name = |path: &str| line(path.rsplit('/').next().unwrap_or(path));
+        let mut out = String::new();
+        for (at, file) in self.files.iter().enumerate() {
+            let branch = match (at, at + 1 == self.files.len()) {
+                (0, _) => "",
+                (_, true) => "└─ ",
+                (_, false) => "├─ ",
+            };
+            let state = if file.deleted { "  deleted" } else { "" };
+            out.push_str(&format!("{branch}{}  ──▶  {}{state}\n", name(&file.path), line(&file.copy)));
+        }
+        out
+    }
+
+    fn lines(&self, width: usize) -> String {
+        let mut out = entry("Open in", &self.held_by(), width);
+        let deleted = self.deleted();
+        if !deleted.is_empty() {
+            let them = if deleted.len() == 1 { "it is" } else { "they are" };
+            let text = format!(
+                "{}: no path leads there any more, and {them} gone when the process ends. What was in {} is in the copy.",
+                deleted.join(", "),
+                if deleted.len() == 1 { "it" } else { "them" }
+            );
+            out.push_str(&entry("Deleted", &text, width));
+        }
+        if !self.missing.is_empty() {
+            let missing: Vec<&str> = self.missing.iter().map(|part| part.word()).collect();
+            let text = format!(
+                "{}: nobody that is seen from here has it open, and it is not at the path.",
+                missing.join(", ")
+            );
+            out.push_str(&entry("Missing", &styled(YELLOW, &text), width));
+        }
+        if let Some(reason) = &self.reason {
+            let text = format!(
+                "after {}: {}. Hold the process with kill -STOP, save again, then kill -CONT.",
+                many(u64::from(self.attempts), "attempt"),
+                line(reason)
+            );
+            out.push_str(&entry("Changed", &styled(YELLOW, &text), width));
+        }
+        out
+    }
+}
+
+impl RescuedFile {
+    fn row(&self) -> Vec<String> {
+        let from = match (self.pid, self.descriptor) {
+            (Some(pid), Some(descriptor)) => format!("/proc/{pid}/fd/{descriptor}"),
+            _ => "its path".to_owned(),
+        };
+        let state = if self.deleted { "deleted" } else { "" };
+        vec![self.copy.clone(), count(self.size), self.path.clone(), from, state.to_owned()]
+    }
+}
