@@ -25,10 +25,11 @@ use super::look::{Look, Moment, is_hot_journal};
 use super::unstable::{Part as Disturbed, Why};
 use super::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::Observation;
-use crate::linux::mapped::kept::{KeptFile, KeptSet, Part};
+use crate::evidence::{KeptBy, Observation, Part};
+use crate::linux::mapped::kept::{KeptFile, KeptSet};
 use crate::linux::{OpenedFiles, Target};
 use crate::look::order;
+use crate::number::FileId;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 1 << 20;
@@ -42,6 +43,16 @@ pub struct SavedFile {
     pub copy: PathBuf,
     /// Bytes of the copy.
     pub size: u64,
+    /// The path by which the file was opened, or that it has now, as the kernel prints it.
+    pub path: PathBuf,
+    /// The file.
+    pub id: FileId,
+    /// Whether no path leads to it any more.
+    pub deleted: bool,
+    /// The process and the number of its descriptor. `None`: it was opened by its path.
+    pub descriptor: Option<(u32, u32)>,
+    /// Whether reading may have changed its access time.
+    pub access_time_may_have_moved: bool,
 }
 
 /// What was copied of one set.
@@ -49,10 +60,35 @@ pub struct SavedFile {
 pub struct Saved {
     /// The copies, in order.
     pub files: Vec<SavedFile>,
+    /// Who has the files open. Empty: nobody was seen.
+    pub by: Vec<KeptBy>,
+    /// Whether they lie at the path that was asked for.
+    pub at_path: bool,
     /// Why it is not shown that the copies are of one moment; `None`: they are.
     pub unstable: Option<String>,
     /// Number of attempts.
     pub attempts: u32,
+}
+
+/// What was copied of one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescue {
+    /// What was asked for.
+    pub source: String,
+    /// The path of the database, with links resolved.
+    pub path: PathBuf,
+    /// The folder of the copies.
+    pub folder: PathBuf,
+    /// The copies.
+    pub sets: Vec<Saved>,
+    /// Files that are open and could not be opened here, with the reason.
+    pub refused: Vec<String>,
+    /// Processes that were looked at.
+    pub processes_read: u32,
+    /// Processes whose descriptors could not be seen.
+    pub processes_denied: u32,
+    /// Why, for the first of them.
+    pub denied_reason: Option<String>,
 }
 
 /// Copies the files of a set into new files of `folder`, named after the database. While the files change too much, the
@@ -77,7 +113,8 @@ pub fn save(
         let verdict = attempt.verdict(&mut again);
         if verdict.is_ok() || number >= attempts {
             let unstable = verdict.err().map(|why| why.to_string());
-            return Ok(Saved { files: copies.finish(&set)?, unstable, attempts: number });
+            let (files, by, at_path) = (copies.finish(&set)?, set.by, set.at_path);
+            return Ok(Saved { files, by, at_path, unstable, attempts: number });
         }
         number += 1;
         if let Some(now) = again() {
@@ -170,13 +207,22 @@ impl Copies<'_> {
             let file = Part::ALL.iter().position(|each| *each == part).and_then(|at| self.files.get(at)?.as_ref());
             let Some(file) = file else { continue };
             // A file of an earlier attempt that the last one did not have.
-            if set.part(part).is_none() {
+            let Some(kept) = set.part(part) else {
                 std::fs::remove_file(&path).map_err(|e| unusable(&path, "remove a copy of an earlier attempt", e))?;
                 continue;
-            }
+            };
             file.sync_all().map_err(|e| unusable(&path, "write a copy", e))?;
             let size = file.metadata().map_err(|e| unusable(&path, "write a copy", e))?.len();
-            saved.push(SavedFile { part, copy: path, size });
+            saved.push(SavedFile {
+                part,
+                copy: path,
+                size,
+                path: kept.path.clone(),
+                id: kept.id,
+                deleted: kept.deleted(),
+                descriptor: kept.descriptor,
+                access_time_may_have_moved: kept.access_time_may_move,
+            });
         }
         Ok(saved)
     }

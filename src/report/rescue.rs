@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::text::{GREEN, YELLOW, count, entry, many, styled};
 use super::{line, table};
-use crate::bundle::rescue::Saved;
-use crate::evidence::InodeId;
-use crate::linux::mapped::kept::{KeptSet, KeptView, Part};
+use crate::bundle::rescue::{Rescue, Saved, SavedFile};
+use crate::evidence::{InodeId, KeptBy, Part};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/rescue/1";
@@ -129,45 +128,46 @@ impl RescuedPart {
     }
 }
 
-impl RescuedSet {
-    /// Makes it from a set and its copies.
-    #[must_use]
-    pub fn new(set: &KeptSet, saved: &Saved) -> Self {
-        let file = |part: Part| {
-            let copied = saved.files.iter().find(|file| file.part == part)?;
-            let kept = set.part(part)?;
-            let (pid, descriptor) = kept.descriptor.unzip();
-            Some(RescuedFile {
-                part: part.into(),
-                copy: copied.copy.to_string_lossy().into_owned(),
-                size: copied.size,
-                path: kept.path.to_string_lossy().into_owned(),
-                deleted: kept.deleted(),
-                identity: InodeId { device: kept.id.device, inode: kept.id.inode },
-                pid,
-                descriptor,
-                access_time_may_have_moved: kept.access_time_may_move,
-            })
-        };
-        let files: Vec<RescuedFile> = Part::ALL.into_iter().filter_map(file).collect();
-        let has = |part| files.iter().any(|file| file.part == part);
+impl From<&SavedFile> for RescuedFile {
+    fn from(file: &SavedFile) -> Self {
+        let (pid, descriptor) = file.descriptor.unzip();
+        Self {
+            part: file.part.into(),
+            copy: file.copy.to_string_lossy().into_owned(),
+            size: file.size,
+            path: file.path.to_string_lossy().into_owned(),
+            deleted: file.deleted,
+            identity: InodeId { device: file.id.device, inode: file.id.inode },
+            pid,
+            descriptor,
+            access_time_may_have_moved: file.access_time_may_have_moved,
+        }
+    }
+}
+
+impl From<&KeptBy> for RescuedFrom {
+    fn from(by: &KeptBy) -> Self {
+        Self { pid: by.pid, command: by.command.clone(), start_time: by.start_time }
+    }
+}
+
+impl From<&Saved> for RescuedSet {
+    fn from(saved: &Saved) -> Self {
+        let files: Vec<RescuedFile> = saved.files.iter().map(RescuedFile::from).collect();
+        let copied = |part| files.iter().find(|file| file.part == part);
+        let database = copied(RescuedPart::Database).map(|file| file.copy.clone());
         let mut missing = Vec::new();
-        if !has(RescuedPart::Database) {
+        if database.is_none() {
             missing.push(RescuedPart::Database);
         }
         // Whoever has a wal-index open has a -wal open.
-        if has(RescuedPart::Shm) && !has(RescuedPart::Wal) && !set.by.is_empty() {
+        if copied(RescuedPart::Shm).is_some() && copied(RescuedPart::Wal).is_none() && !saved.by.is_empty() {
             missing.push(RescuedPart::Wal);
         }
-        let process = |by: &crate::linux::mapped::kept::KeptBy| RescuedFrom {
-            pid: by.pid,
-            command: by.command.clone(),
-            start_time: by.start_time,
-        };
         Self {
-            database: files.iter().find(|file| file.part == RescuedPart::Database).map(|file| file.copy.clone()),
-            at_path: set.at_path,
-            processes: set.by.iter().map(process).collect(),
+            database,
+            at_path: saved.at_path,
+            processes: saved.by.iter().map(RescuedFrom::from).collect(),
             missing,
             files,
             stable: saved.unstable.is_none(),
@@ -175,7 +175,9 @@ impl RescuedSet {
             attempts: saved.attempts,
         }
     }
+}
 
+impl RescuedSet {
     /// Whether everything that was open was copied as of one moment.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -204,18 +206,18 @@ impl RescuedSet {
 impl RescueDocument {
     /// Makes the document.
     #[must_use]
-    pub fn new(source: &str, view: &KeptView, folder: &str, sets: Vec<RescuedSet>) -> Self {
+    pub fn new(rescue: &Rescue) -> Self {
         Self {
             schema: SCHEMA,
             walscope_version: env!("CARGO_PKG_VERSION"),
-            source: source.to_owned(),
-            path: view.path.to_string_lossy().into_owned(),
-            folder: folder.to_owned(),
-            sets,
-            refused: view.refused.clone(),
-            processes_read: view.processes_read,
-            processes_denied: view.processes_denied,
-            denied_reason: view.denied_reason.clone(),
+            source: rescue.source.clone(),
+            path: rescue.path.to_string_lossy().into_owned(),
+            folder: rescue.folder.to_string_lossy().into_owned(),
+            sets: rescue.sets.iter().map(RescuedSet::from).collect(),
+            refused: rescue.refused.clone(),
+            processes_read: rescue.processes_read,
+            processes_denied: rescue.processes_denied,
+            denied_reason: rescue.denied_reason.clone(),
         }
     }
 

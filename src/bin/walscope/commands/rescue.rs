@@ -7,10 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use walscope::bundle::rescue;
+use walscope::bundle::rescue::{self, Rescue};
+use walscope::evidence::Part;
 use walscope::linux::mapped::kept::{self, KeptSet, KeptView};
 use walscope::report::line;
-use walscope::report::rescue::{RescueDocument, RescuedSet};
+use walscope::report::rescue::RescueDocument;
 use walscope::source;
 
 use crate::exit::Exit;
@@ -64,10 +65,18 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         let name = rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
         let name = name.unwrap_or_else(|| OsString::from("database"));
         let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| is_still(now, set));
-        let saved = rescue::save(set, &folder, &name, args.attempts, again)?;
-        sets.push(RescuedSet::new(set, &saved));
+        sets.push(rescue::save(set, &folder, &name, args.attempts, again)?);
     }
-    let document = RescueDocument::new(&args.source.to_string_lossy(), &view, &args.output.to_string_lossy(), sets);
+    let document = RescueDocument::new(&Rescue {
+        source: args.source.to_string_lossy().into_owned(),
+        path: view.path,
+        folder: args.output.clone(),
+        sets,
+        refused: view.refused,
+        processes_read: view.processes_read,
+        processes_denied: view.processes_denied,
+        denied_reason: view.denied_reason,
+    });
     write_manifest(&args.output, &document)?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(if document.is_whole() { Exit::Good } else { Exit::Bad })
@@ -75,10 +84,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
 
 /// Whether a set is the same database as another.
 fn is_still(now: &KeptSet, then: &KeptSet) -> bool {
-    let id = |set: &KeptSet| {
-        use kept::Part;
-        [Part::Database, Part::Wal].map(|part| set.part(part).map(|file| file.id))
-    };
+    let id = |set: &KeptSet| [Part::Database, Part::Wal].map(|part| set.part(part).map(|file| file.id));
     id(now) == id(then)
 }
 

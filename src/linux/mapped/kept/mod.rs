@@ -13,11 +13,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use units::Part;
 use units::{Open, Unit, units};
 
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
-use crate::evidence::{LockSlot, Observation};
+use crate::evidence::{KeptBy, LockSlot, Observation, Part};
 use crate::linux::file_id::file_id;
 use crate::linux::open::{self, OpenedFiles, open_regular_by};
 use crate::linux::open_error::OpenError;
@@ -58,17 +57,6 @@ impl KeptFile {
         let found = Proc::system().process(pid).and_then(|process| process.file_behind(&format!("fd/{number}")));
         found.is_ok_and(|id| id == self.id)
     }
-}
-
-/// A process that has a file open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptBy {
-    /// The process.
-    pub pid: u32,
-    /// Its name.
-    pub command: Option<String>,
-    /// Its start in clock ticks since boot.
-    pub start_time: Option<u64>,
 }
 
 /// The files of one database that belong together.

@@ -7,37 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::evidence::Part;
 use crate::number::FileId;
-
-/// What of a database a file is, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Part {
-    /// The database itself.
-    Database,
-    /// Its WAL.
-    Wal,
-    /// Its wal-index.
-    Shm,
-    /// Its rollback journal.
-    Journal,
-}
-
-impl Part {
-    /// Every part, in the order of [`Unit`].
-    pub const ALL: [Self; 4] = [Self::Database, Self::Wal, Self::Shm, Self::Journal];
-
-    /// What its name has after the name of the database.
-    #[must_use]
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Database => "",
-            Self::Wal => "-wal",
-            Self::Shm => "-shm",
-            Self::Journal => "-journal",
-        }
-    }
-}
 
 /// A descriptor of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
