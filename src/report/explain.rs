@@ -1,4 +1,5 @@
-//! `walscope/explain/1`: what findings mean. The text comes from `docs/findings.md`, so the two cannot differ.
+//! `walscope/explain/1`: what findings, errors of SQLite, states and locks mean. The texts come from `docs/findings.md`,
+//! `docs/errors.md` and `docs/words.md`, so output and documents cannot differ.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,6 +12,10 @@ pub const SCHEMA: &str = "walscope/explain/1";
 
 /// The document with a heading for every code.
 const FINDINGS: &str = include_str!("../../docs/findings.md");
+/// The document with a heading for every error.
+const ERRORS: &str = include_str!("../../docs/errors.md");
+/// The document with a heading for every state, lock and number.
+const WORDS: &str = include_str!("../../docs/words.md");
 
 /// What one code means.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
@@ -29,105 +34,301 @@ pub struct Explanation {
     pub what_to_do: String,
 }
 
-/// The document: all findings, or the one that was asked for.
+/// What one error of SQLite means.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct ErrorExplanation {
+    /// The name, as in `sqlite3.h`.
+    pub name: String,
+    /// The number; above 255 it is an extended code, whose lowest 8 bits are the code that it extends.
+    pub number: u32,
+    /// The message, as `sqlite3_errstr()` gives it.
+    pub message: String,
+    /// What it means.
+    pub means: String,
+    /// The usual causes.
+    pub causes: String,
+    /// The command that tells which cause it is.
+    pub which: String,
+}
+
+/// What a state, a lock or a number of the output means.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct WordExplanation {
+    /// The word, as in the JSON documents.
+    pub word: String,
+    /// What it means.
+    pub means: String,
+    /// What to do.
+    pub what_to_do: String,
+}
+
+/// The document: everything, or what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ExplainDocument {
     /// [`SCHEMA`].
     pub schema: &'static str,
-    /// Whether one was asked for.
+    /// Whether something was asked for.
     #[serde(skip)]
-    one: bool,
+    asked: bool,
     /// The findings, sorted by code.
     pub findings: Vec<Explanation>,
+    /// Errors of SQLite, by number.
+    pub errors: Vec<ErrorExplanation>,
+    /// States of the checkpoint, locks, and numbers of the wal-index.
+    pub words: Vec<WordExplanation>,
 }
 
-/// Every finding.
+/// Everything.
 #[must_use]
 pub fn all() -> ExplainDocument {
-    ExplainDocument { schema: SCHEMA, one: false, findings: explanations() }
+    ExplainDocument { schema: SCHEMA, asked: false, findings: findings(), errors: errors(), words: words() }
 }
 
-/// The finding with this code.
+/// What a text means: the code of a finding, the name, number or message of an error of SQLite, also within a longer text,
+/// or a state, a lock or a number of the output. `None`: nothing of this is in it.
 #[must_use]
-pub fn one(code: &str) -> Option<ExplainDocument> {
-    let found = explanations().into_iter().find(|explanation| explanation.code == code)?;
-    Some(ExplainDocument { schema: SCHEMA, one: true, findings: vec![found] })
+pub fn about(text: &str) -> Option<ExplainDocument> {
+    let wanted = text.trim().to_lowercase();
+    let word = wanted.replace([' ', '-'], "_");
+    let mut found = ExplainDocument { asked: true, ..all() };
+    found.findings.retain(|finding| finding.code == word);
+    found.words.retain(|known| known.word == word);
+    found.errors.retain(|error| error.is(&wanted));
+    if found.errors.is_empty() && found.findings.is_empty() && found.words.is_empty() {
+        found.errors = errors();
+        found.errors.retain(|error| error.is_in(&wanted));
+    }
+    let any = !found.findings.is_empty() || !found.words.is_empty() || !found.errors.is_empty();
+    any.then_some(found)
 }
 
-/// Reads the explanations from the document. Each has a heading `## code`, a line in italics, and four paragraphs that
-/// begin with their name in bold.
-fn explanations() -> Vec<Explanation> {
-    FINDINGS.split("\n## ").skip(1).filter_map(explanation).collect()
+/// One section: its heading, and its paragraphs without line breaks.
+struct Section {
+    heading: String,
+    paragraphs: Vec<String>,
 }
 
-fn explanation(section: &str) -> Option<Explanation> {
-    let (code, text) = section.split_once('\n')?;
-    let paragraphs: Vec<String> =
-        text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let named = |name: &str| {
-        let start = format!("**{name}:** ");
-        paragraphs.iter().find_map(|paragraph| paragraph.strip_prefix(&start)).map(str::to_owned)
-    };
-    Some(Explanation {
-        code: code.trim().to_owned(),
-        summary: paragraphs.iter().find_map(|text| text.strip_prefix('*')?.strip_suffix('*'))?.to_owned(),
-        means: named("Means")?,
-        rests_on: named("Rests on")?,
-        innocent_causes: named("Innocent causes")?,
-        what_to_do: named("What to do")?,
+/// The sections of a document. Each has a heading `## words`, perhaps a line in italics, and paragraphs that begin with their
+/// name in bold.
+fn sections(document: &str) -> impl Iterator<Item = Section> {
+    document.split("\n## ").skip(1).filter_map(|section| {
+        let (heading, text) = section.split_once('\n')?;
+        let paragraphs =
+            text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        Some(Section { heading: heading.trim().to_owned(), paragraphs })
     })
+}
+
+impl Section {
+    fn named(&self, name: &str) -> Option<String> {
+        let start = format!("**{name}:** ");
+        self.paragraphs.iter().find_map(|paragraph| paragraph.strip_prefix(&start)).map(str::to_owned)
+    }
+
+    fn in_italics(&self) -> Option<String> {
+        self.paragraphs.iter().find_map(|text| text.strip_prefix('*')?.strip_suffix('*')).map(str::to_owned)
+    }
+}
+
+fn findings() -> Vec<Explanation> {
+    let finding = |section: Section| {
+        Some(Explanation {
+            summary: section.in_italics()?,
+            means: section.named("Means")?,
+            rests_on: section.named("Rests on")?,
+            innocent_causes: section.named("Innocent causes")?,
+            what_to_do: section.named("What to do")?,
+            code: section.heading,
+        })
+    };
+    sections(FINDINGS).filter_map(finding).collect()
+}
+
+fn errors() -> Vec<ErrorExplanation> {
+    let error = |section: Section| {
+        let (name, number) = section.heading.split_once(' ')?;
+        Some(ErrorExplanation {
+            name: name.to_owned(),
+            number: number.parse().ok()?,
+            message: section.in_italics()?,
+            means: section.named("Means")?,
+            causes: section.named("Causes")?,
+            which: section.named("Which")?,
+        })
+    };
+    sections(ERRORS).filter_map(error).collect()
+}
+
+fn words() -> Vec<WordExplanation> {
+    let word = |section: Section| {
+        Some(WordExplanation {
+            means: section.named("Means")?,
+            what_to_do: section.named("What to do")?,
+            word: section.heading,
+        })
+    };
+    sections(WORDS).filter_map(word).collect()
+}
+
+impl ErrorExplanation {
+    /// Whether a text is its name, with or without `SQLITE_`, or its number.
+    fn is(&self, text: &str) -> bool {
+        let name = self.name.to_lowercase();
+        text == name || Some(text) == name.strip_prefix("sqlite_") || text == self.number.to_string()
+    }
+
+    /// Whether a text holds its name or, if it is no extended code, its message.
+    fn is_in(&self, text: &str) -> bool {
+        let mut names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        names.any(|word| word == self.name.to_lowercase())
+            || (self.number <= 0xff && text.contains(&self.message.to_lowercase()))
+    }
 }
 
 impl ExplainDocument {
     /// The page, at most `width` columns wide, with colour.
     #[must_use]
     pub fn draw(&self, width: usize) -> String {
-        if !self.one {
-            let rows: Vec<Vec<String>> =
-                self.findings.iter().map(|finding| vec![finding.code.clone(), finding.summary.clone()]).collect();
-            return table::draw(&["code", "summary"], &rows, width);
+        if !self.asked {
+            return self.list(width);
         }
-        self.findings.iter().map(|finding| finding.draw(width)).collect()
+        let findings = self.findings.iter().map(|finding| finding.draw(width));
+        let errors = self.errors.iter().map(|error| error.draw(width));
+        let pages = findings.chain(errors).chain(self.words.iter().map(|word| word.draw(width)));
+        let mut page = pages.collect::<Vec<_>>().join("\n");
+        let extended = self.extended();
+        if !extended.is_empty() {
+            page.push('\n');
+            let text = format!("{}. walscope explain NAME or NUMBER.", extended.join(", "));
+            page.push_str(&entry("Also", &text, width));
+        }
+        page
+    }
+
+    /// The extended codes that programs show with the same message.
+    fn extended(&self) -> Vec<String> {
+        let shown = |number: u32| self.errors.iter().any(|error| error.number == number);
+        let all = errors().into_iter().filter(|error| error.number > 0xff && shown(error.number & 0xff));
+        all.filter(|error| !shown(error.number)).map(|error| format!("{} ({})", error.name, error.number)).collect()
+    }
+
+    fn list(&self, width: usize) -> String {
+        let findings: Vec<Vec<String>> =
+            self.findings.iter().map(|finding| vec![finding.code.clone(), finding.summary.clone()]).collect();
+        let errors: Vec<Vec<String>> = self
+            .errors
+            .iter()
+            .map(|error| vec![error.name.clone(), error.number.to_string(), error.message.clone()])
+            .collect();
+        let words: Vec<&str> = self.words.iter().map(|word| word.word.as_str()).collect();
+        let mut out = table::draw(&["code", "summary"], &findings, width);
+        out.push('\n');
+        out.push_str(&table::draw(&["error of SQLite", "number", "message"], &errors, width));
+        out.push('\n');
+        out.push_str(&entry("Words", &words.join(", "), width));
+        out
     }
 }
 
 impl Explanation {
     fn draw(&self, width: usize) -> String {
-        let mut out = wrap(&format!("{}: {}", styled(BOLD, &self.code), self.summary), width, "", "  ");
-        for (label, text) in [
+        let heading = format!("{}: {}", styled(BOLD, &self.code), self.summary);
+        let parts = [
             ("Means", &self.means),
             ("Rests on", &self.rests_on),
             ("Innocent", &self.innocent_causes),
             ("What to do", &self.what_to_do),
-        ] {
-            out.push('\n');
-            out.push_str(&entry(label, text, width));
-        }
-        out
+        ];
+        page(&heading, &parts, width)
     }
+}
+
+impl ErrorExplanation {
+    fn draw(&self, width: usize) -> String {
+        let heading = format!("{} ({}): {}", styled(BOLD, &self.name), self.number, self.message);
+        page(&heading, &[("Means", &self.means), ("Causes", &self.causes), ("Which", &self.which)], width)
+    }
+}
+
+impl WordExplanation {
+    fn draw(&self, width: usize) -> String {
+        page(&styled(BOLD, &self.word), &[("Means", &self.means), ("What to do", &self.what_to_do)], width)
+    }
+}
+
+fn page(heading: &str, parts: &[(&str, &String)], width: usize) -> String {
+    let mut out = wrap(heading, width, "", "  ");
+    for (label, text) in parts {
+        out.push('\n');
+        out.push_str(&entry(label, text, width));
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn headings(document: &str) -> usize {
+        document.lines().filter(|line| line.starts_with("## ")).count()
+    }
+
     #[test]
-    fn every_section_of_the_document_is_read_whole() {
-        let headings = FINDINGS.lines().filter(|line| line.starts_with("## ")).count();
-        let findings = explanations();
-        assert_eq!(findings.len(), headings, "a section lacks its summary or one of its paragraphs");
-        for finding in &findings {
-            let texts = [&finding.means, &finding.rests_on, &finding.innocent_causes, &finding.what_to_do];
-            assert!(texts.iter().all(|text| text.ends_with('.')), "{finding:?}");
+    fn every_section_of_the_documents_is_read_whole() {
+        let all = all();
+        let read = [(FINDINGS, all.findings.len()), (ERRORS, all.errors.len()), (WORDS, all.words.len())];
+        for (document, read) in read {
+            assert_eq!(headings(document), read, "a section lacks its summary or one of its paragraphs");
         }
-        assert!(findings.is_sorted_by(|a, b| a.code < b.code));
+        let of_findings = all.findings.iter().flat_map(|f| [&f.means, &f.rests_on, &f.innocent_causes, &f.what_to_do]);
+        let of_errors = all.errors.iter().flat_map(|e| [&e.means, &e.causes, &e.which]);
+        let of_words = all.words.iter().flat_map(|w| [&w.means, &w.what_to_do]);
+        for text in of_findings.chain(of_errors).chain(of_words) {
+            assert!(text.ends_with('.'), "{text}");
+        }
+        assert!(all.findings.is_sorted_by(|a, b| a.code < b.code));
+        assert!(all.errors.is_sorted_by(|a, b| a.number < b.number));
+        assert!(all.words.is_sorted_by(|a, b| a.word < b.word));
+    }
+
+    fn told(text: &str) -> Vec<String> {
+        let Some(found) = about(text) else { return Vec::new() };
+        let errors = found.errors.into_iter().map(|error| error.name);
+        let words = found.words.into_iter().map(|word| word.word);
+        found.findings.into_iter().map(|finding| finding.code).chain(errors).chain(words).collect()
+    }
+
+    #[test]
+    fn what_people_type_is_found() {
+        assert_eq!(told("split_brain"), ["split_brain"]);
+        for text in ["517", "SQLITE_BUSY_SNAPSHOT", "busy_snapshot", " Busy_Snapshot "] {
+            assert_eq!(told(text), ["SQLITE_BUSY_SNAPSHOT"], "{text}");
+        }
+        for text in
+            ["database is locked", "sqlite3.OperationalError: database is locked", "Error: Database is locked (5)"]
+        {
+            assert_eq!(told(text), ["SQLITE_BUSY"], "{text}");
+        }
+        assert_eq!(told("error SQLITE_IOERR_SHMMAP: disk I/O error"), ["SQLITE_IOERR", "SQLITE_IOERR_SHMMAP"]);
+        assert_eq!(told("blocked"), ["blocked"]);
+        assert_eq!(told("in progress"), ["in_progress"]);
+        assert_eq!(told("Read1"), ["read1"]);
+        assert_eq!(told("no such word"), <[&str; 0]>::default());
+        assert_eq!(told(""), <[&str; 0]>::default());
+    }
+
+    #[test]
+    fn a_message_names_the_codes_that_show_it_too() {
+        let page = about("database is locked").unwrap().draw(100);
+        assert!(page.contains("SQLITE_BUSY_SNAPSHOT (517)") && page.contains("SQLITE_BUSY_RECOVERY (261)"), "{page}");
+        assert!(!about("517").unwrap().draw(100).contains("Also"));
     }
 
     #[test]
     fn pages_fit_every_width() {
         for width in [20, 40, 49, 50, 80, 200] {
-            let pages = explanations().into_iter().map(|finding| finding.draw(width)).chain([all().draw(width)]);
-            for page in pages {
+            let asked = ExplainDocument { asked: true, ..all() };
+            for page in [all().draw(width), asked.draw(width)] {
                 let text = anstream::adapter::strip_str(&page).to_string();
                 let widest = text.lines().map(textwrap::core::display_width).max();
                 assert!(widest <= Some(width), "{width}: {text}");

@@ -15,6 +15,7 @@ mod inspect_page;
 pub mod picture;
 pub mod probe;
 pub mod ps;
+#[cfg(target_os = "linux")]
 pub mod rescue;
 pub mod rows;
 pub mod salvage;

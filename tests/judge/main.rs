@@ -16,6 +16,7 @@ mod common;
 mod contradictions;
 mod cut_shm;
 mod damaged;
+mod errors_of_sqlite;
 mod every_bit;
 mod footprint;
 mod fresh;

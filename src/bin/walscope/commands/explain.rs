@@ -1,4 +1,4 @@
-//! `walscope explain`: what a finding means.
+//! `walscope explain`: what a finding, an error of SQLite, a state or a lock means.
 
 use anyhow::bail;
 use walscope::report::explain;
@@ -10,19 +10,21 @@ use crate::output;
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The code of a finding; without one, all are listed
-    #[arg(value_name = "CODE")]
-    code: Option<String>,
+    /// The code of a finding, an error of SQLite (name, number or message), a state or a lock; without one, all are listed
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
 }
 
 /// Runs it.
 pub fn run(args: &ExplainArgs, global: &Global) -> anyhow::Result<Exit> {
-    let document = match &args.code {
-        None => explain::all(),
-        Some(code) => match explain::one(code) {
-            Some(document) => document,
-            None => bail!("no finding has the code `{code}`; `walscope explain` lists them all"),
-        },
+    // A message may come without quotes, as several words.
+    let what = args.what.join(" ");
+    let document = match explain::about(&what) {
+        _ if args.what.is_empty() => explain::all(),
+        Some(document) => document,
+        None => bail!(
+            "`{what}` is no code of a finding, no error of SQLite that has a section, no state and no lock; `walscope explain` lists all"
+        ),
     };
     output::document(global, &document, |width| document.draw(width))?;
     Ok(Exit::Good)
