@@ -221,7 +221,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
         Against::NoHeader => header::checkpoint(n, if at_rest { first } else { rescue::SEE_FINDING }),
         Against::NoRoom => room::checkpoint(finding, facts, wal),
         Against::BehindHeader => format!(
-            "The -wal's header is broken, so SQLite takes the file for empty, and the next writer overwrites it. {} {first}",
+            "The -wal's header is broken, so SQLite takes the file for empty: the next writer overwrites it, and the last to close deletes it. {} {first}",
             damage::lost_behind_header(&finding.found)
         ),
         Against::OlderFrames => {

@@ -39,8 +39,8 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         Sentence::WithoutIndex => without_index(facts),
         Sentence::NoWal => "There is no -wal: nothing waits for a checkpoint.".to_owned(),
         Sentence::HeaderUnusable => format!(
-            "The -wal's header has {}, so SQLite takes the file for empty and overwrites it. Copy it before anything \
-             opens the database if it should hold something.",
+            "The -wal's header has {}, so SQLite takes the file for empty: the next writer overwrites it, and the last to \
+             close deletes it. Copy it before anything opens the database if it should hold something.",
             match wal.end_reason {
                 EndReason::BadMagic => "no WAL magic",
                 EndReason::BadPageSize => "no possible page size",

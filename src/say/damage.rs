@@ -21,13 +21,13 @@ pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
     if *frames_behind == 0 {
         return (
             format!("{taken} Behind the header no frames follow one another."),
-            "Keep a copy before anything opens the database: the next writer begins the WAL anew.",
+            "Keep a copy before anything opens the database: the next writer begins the WAL anew, and the last to close deletes the file.",
         );
     }
     (
         format!("{taken} {}", frames_behind_header(found)),
-        "Copy the database, -wal and -shm before anything opens the database: the next writer overwrites these frames. \
-         `walscope wal --salvage` lists them.",
+        "Copy the database, -wal and -shm before anything opens the database: the next writer overwrites these frames, and \
+         the last to close deletes the file. `walscope wal --salvage` lists them.",
     )
 }
 
