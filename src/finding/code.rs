@@ -258,7 +258,7 @@ findings! {
         change: Change, first_frame: FrameNumber, valid: u64, undone: Option<Undoing>
     }
     WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice, Warning] in WalFrames {
-        end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool
+        end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool, copied: bool
     }
     WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning, Error] in WalHeader {
         file_size: u64, magic: u32, page_size: u32, checksum_ok: bool, frames_behind: u64, commits_behind: u64,

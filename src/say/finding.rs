@@ -282,8 +282,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             let (detail, advice) = damage::mangled_wal(&finding.found);
             (detail.into(), advice)
         }
-        Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to } => {
-            let (detail, advice) = behind_break(*end_frame, *commits, *continued, *by_rollback_to);
+        Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied } => {
+            let (detail, advice) = behind_break(*end_frame, *commits, [*continued, *by_rollback_to, *copied]);
             (detail.into(), advice)
         }
         Found::WalHeaderUnusable { .. } => {
@@ -368,14 +368,18 @@ fn cut_shm(size: u64, needed: u64, mappers: &Mappers, severity: Severity) -> (Co
 }
 
 /// Commits behind a break of the chain, and what left them there.
-fn behind_break(end: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool) -> (String, &'static str) {
+fn behind_break(
+    end: FrameNumber,
+    commits: u64,
+    [continued, by_rollback_to, copied]: [bool; 3],
+) -> (String, &'static str) {
     let behind = many(commits, "commit frame");
     let stand = one_or(commits, "stands", "stand");
     let broken = format!(
         "Frame {} does not follow the one before it; behind it {behind} of the same generation {stand}",
         count(end)
     );
-    if !continued && !by_rollback_to {
+    if !continued && !by_rollback_to && !copied {
         return (
             format!(
                 "{broken}, and SQLite does not read what stands there. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same, and so does a damaged frame."
@@ -385,6 +389,8 @@ fn behind_break(end: FrameNumber, commits: u64, continued: bool, by_rollback_to:
     }
     let why = if by_rollback_to {
         "SQLite before 3.50.2 itself broke the chain: after ROLLBACK TO over pages that it had written to the WAL already, it left frames without salts and checksum"
+    } else if !continued {
+        "Page 1 of the database is newer than any that stands in the WAL before the break: a commit from behind it was copied, so no killed writer left it, or the -wal is older than the database. What the WAL holds before the break is older than what the database holds, and SQLite reads it in its place"
     } else {
         "Other frames continue such a commit, so no killed writer left it: a disk or a copy damaged the frame, the machine went down before the frame was on the disk, or SQLite before 3.50.2 broke its own chain after ROLLBACK TO"
     };

@@ -11,7 +11,7 @@ use walscope::look::{Options, inspect};
 use crate::common::command::walscope;
 use crate::common::have;
 use crate::sqlite::{codes, copy, verify};
-use crate::world::{Moment, Moving, PAGE, World, healthy, index};
+use crate::world::{Moment, Moving, PAGE, World, healthy, index, page_one};
 
 /// Four committed frames, which the wal-index names, and what `change` writes behind them.
 fn behind(change: impl FnOnce(&mut World)) -> World {
@@ -57,6 +57,15 @@ fn a_commit_of_a_killed_writer_under_a_shorter_one_is_a_notice() {
         world.wal().bytes[from..from + third.len()].copy_from_slice(&third);
     });
     assert_eq!(severity(&twice), Some(Severity::Notice), "{:?}", twice.codes());
+}
+
+#[test]
+fn a_commit_behind_the_break_that_the_database_has_is_a_warning() {
+    // Frame 1 is page 1, and the change counter of the database is one more than there.
+    let mut world = behind(|world| overwritten(world, &[(3, 0, 1), (2, 0, 1), (3, 4, 1)]));
+    world.shm = None;
+    world.database()[..PAGE].copy_from_slice(&page_one(2, 6, 3_053_000));
+    assert_eq!(severity(&world), Some(Severity::Warning), "{:?}", world.codes());
 }
 
 #[test]

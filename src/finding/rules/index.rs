@@ -3,6 +3,7 @@
 //! A fault of a wal-index is an error only if a process uses it and it was stable enough to be judged. A `-shm` that
 //! nobody has open is rebuilt by the next connection, whatever it contains.
 
+use super::pair;
 use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity, cut_shm};
 use crate::format::shm::IndexHeader;
@@ -206,9 +207,11 @@ fn slots_duplicate(examined: &Inspection) -> Option<Finding> {
 fn commits_behind_break(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let behind = Some(examined.behind_break).filter(|behind| behind.commits > 0 && wal.page_size().is_some())?;
     let BehindBreak { commits, continued, by_rollback_to, .. } = behind;
-    // Without one of the two, a writer that was killed before the wal-index named its commit leaves the same.
-    let severity =
-        if (continued || by_rollback_to) && !examined.changed { Severity::Warning } else { Severity::Notice };
+    // Nobody copies a commit that the wal-index never named.
+    let copied = pair::database_is_ahead(examined);
+    // Without one of the three, a writer that was killed before the wal-index named its commit leaves the same.
+    let certain = (continued || by_rollback_to || copied) && !examined.changed;
+    let severity = if certain { Severity::Warning } else { Severity::Notice };
     let end_frame = wal.end_frame;
-    Some(Finding::at(severity, Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to }))
+    Some(Finding::at(severity, Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied }))
 }

@@ -80,6 +80,14 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
     Some(Finding::at(severity, found))
 }
 
+/// Whether page 1 of the database is newer than every one in the chain of the WAL.
+pub(super) fn database_is_ahead(examined: &Inspection) -> bool {
+    let (Some(DatabaseHead::Plain(header)), Ok(page_ones)) = (&examined.database, &examined.page_ones) else {
+        return false;
+    };
+    signs(header, page_ones).iter().any(|sign| matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind))
+}
+
 /// A change counter that SQLite could not have written is certain. The other signs have innocent causes.
 fn severity(sign: OtherSign) -> Severity {
     match sign {
