@@ -282,13 +282,10 @@ pub enum Known {
     HeaderFieldImpossible,
     /// A database or a `-wal` that was transferred as text.
     LineEnds,
-    /// The database has a page 1 of a commit behind the break of the `-wal`: that is a notice.
-    CopiedFromBehindBreak,
 }
 
 /// All of them.
-pub const KNOWN: &[Known] =
-    &[Known::DatabaseHeaderUnusable, Known::HeaderFieldImpossible, Known::LineEnds, Known::CopiedFromBehindBreak];
+pub const KNOWN: &[Known] = &[Known::DatabaseHeaderUnusable, Known::HeaderFieldImpossible, Known::LineEnds];
 
 pub fn known(traces: &BTreeSet<Trace>) -> Option<Known> {
     let shown = |trace: Trace| traces.contains(&trace);
@@ -298,10 +295,6 @@ pub fn known(traces: &BTreeSet<Trace>) -> Option<Known> {
         Some(Known::DatabaseHeaderUnusable)
     } else if shown(Trace::HeaderFieldImpossible) {
         Some(Known::HeaderFieldImpossible)
-    } else if shown(Trace::PageOneOutOfLine)
-        && (shown(Trace::LastTransactionBroken) || shown(Trace::CommitsBehindBreak))
-    {
-        Some(Known::CopiedFromBehindBreak)
     } else {
         None
     }

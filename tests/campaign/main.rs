@@ -16,6 +16,7 @@ mod check;
 mod child;
 #[path = "../common/mod.rs"]
 mod common;
+mod full_disk;
 mod history;
 mod lies;
 mod look;

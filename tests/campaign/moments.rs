@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use walscope::finding::{Severity, findings};
-use walscope::look::{Options, inspect};
+use walscope::look::{Inspection, Options, inspect};
 use walscope::report::verify::{VerdictResult, VerifyDocument};
 use walscope::source::{self, Source};
 
@@ -138,13 +138,24 @@ pub fn told(path: &Path) -> Told {
         Ok(seen) => seen,
         Err(error) => return refused(error.to_string()),
     };
-    let grave: Vec<&str> = findings(&seen)
+    verdict(&seen)
+}
+
+/// The same with the processes and the file system around, as the command looks at them.
+pub fn told_with_surroundings(path: &Path) -> Told {
+    match source::inspect(path.as_os_str(), false, &Options::default()) {
+        Ok((_, seen)) => verdict(&seen),
+        Err(error) => Told::Noted(format!("exit 2: {error}")),
+    }
+}
+
+fn verdict(seen: &Inspection) -> Told {
+    let grave: Vec<&str> = findings(seen)
         .iter()
         .filter(|finding| finding.severity >= Severity::Warning)
         .map(|finding| finding.code().name())
         .collect();
-    let verdict = VerifyDocument::new(&seen).verdict.result;
-    match verdict {
+    match VerifyDocument::new(seen).verdict.result {
         _ if !grave.is_empty() => Told::Warned(grave.join(", ")),
         VerdictResult::Sound => Told::Sound,
         other => Told::Noted(format!("{other:?}")),
