@@ -276,26 +276,13 @@ fn left_over(made: &Made) -> bool {
 /// What `verify` is known to miss. A class that no longer occurs has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Known {
-    /// A database whose header cannot be used is a notice, unless it is zeros.
-    DatabaseHeaderUnusable,
-    /// Values of the header that the format does not have are not looked at.
-    HeaderFieldImpossible,
     /// A database or a `-wal` that was transferred as text.
     LineEnds,
 }
 
 /// All of them.
-pub const KNOWN: &[Known] = &[Known::DatabaseHeaderUnusable, Known::HeaderFieldImpossible, Known::LineEnds];
+pub const KNOWN: &[Known] = &[Known::LineEnds];
 
 pub fn known(traces: &BTreeSet<Trace>) -> Option<Known> {
-    let shown = |trace: Trace| traces.contains(&trace);
-    if shown(Trace::LineEnds) {
-        Some(Known::LineEnds)
-    } else if shown(Trace::DatabaseHeaderUnusable) {
-        Some(Known::DatabaseHeaderUnusable)
-    } else if shown(Trace::HeaderFieldImpossible) {
-        Some(Known::HeaderFieldImpossible)
-    } else {
-        None
-    }
+    traces.contains(&Trace::LineEnds).then_some(Known::LineEnds)
 }
