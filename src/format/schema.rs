@@ -68,6 +68,12 @@ pub fn schema_rows(page: &[u8], header: &DatabaseHeader) -> Option<Vec<SchemaRow
     pointers.iter().map(|at| row(page.get(usize::from(u16::from_be_bytes(*at))..usable)?, usable)).collect()
 }
 
+/// Whether the rows of `sqlite_schema` are on other pages, as page 1 says.
+#[must_use]
+pub fn names_pages(page: &[u8]) -> bool {
+    page.get(HEADER_SIZE) == Some(&TABLE_INTERIOR)
+}
+
 /// Type, first free block, number of cells, and the rest of the header.
 fn leaf_header(input: &[u8]) -> IResult<&[u8], (u8, u16, u16, &[u8])> {
     (u8, be_u16, be_u16, take(3_usize)).parse(input)

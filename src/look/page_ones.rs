@@ -11,7 +11,7 @@ use std::io;
 
 use crate::bytes::ReadAt;
 use crate::format::db::{self, DatabaseHead};
-use crate::format::schema::schema_rows;
+use crate::format::schema::{names_pages, schema_rows};
 use crate::number::PageSize;
 
 /// Whether two pages with one schema cookie have the same schema.
@@ -20,7 +20,8 @@ use crate::number::PageSize;
 pub enum Schema {
     /// They have.
     Same,
-    /// They have not. It is written with every change, so the two are not of one history.
+    /// They have not, or page 1 of the database has no readable rows. The cookie is written with every change, so the two are
+    /// not of one history, or the page is damaged.
     Differs,
     /// Not known: the cookies differ, or the rows are not all on page 1.
     NotKnown,
@@ -70,6 +71,8 @@ pub(super) fn compare(
             ) {
                 (true, Some(there), Some(here)) if there == here => Schema::Same,
                 (true, Some(_), Some(_)) => Schema::Differs,
+                // It has neither these rows nor the pages of more rows: it is damaged.
+                (true, None, Some(_)) if !names_pages(&there) => Schema::Differs,
                 _ => Schema::NotKnown,
             }
         }

@@ -99,7 +99,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             OtherSign::CounterBehind => format!("the database's change counter is {of_database}, and the WAL's latest page 1 has {}: the -wal is older than the database", number(of_wal)),
             OtherSign::CounterAhead => format!("the database's change counter is {of_database}, and the WAL's first page 1 has {}, where at most {most} can be: the -wal is of a later time, or of another database", number(first)),
             OtherSign::CookieBehind => format!("the database's schema cookie is {cookie}, and the WAL's latest page 1 has {}: the -wal is older than the database, or of another one", number(wal_cookie)),
-            OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, or went different ways"),
+            OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, they went different ways, or page 1 of the database is damaged"),
         })
         .collect();
     let innocent = match (finding.severity, signs.as_slice()) {
