@@ -14,7 +14,7 @@ use crate::moments::Files;
 /// What the bytes show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trace {
-    /// The `-wal` has at least one frame behind a header that SQLite does not take.
+    /// The `-wal` has a header that SQLite does not take.
     WalHeaderUnusable,
     /// The `-wal` has fewer bytes than a header.
     WalHeaderCut,
@@ -169,8 +169,7 @@ pub fn traces(files: &Files) -> BTreeSet<Trace> {
     match &wal {
         None if bytes.is_empty() => {}
         None if bytes.len() < 32 => drop(found.insert(Trace::WalHeaderCut)),
-        None if bytes.len() > 32 + 512 => drop(found.insert(Trace::WalHeaderUnusable)),
-        None => {}
+        None => drop(found.insert(Trace::WalHeaderUnusable)),
         Some(wal) => behind_the_chain(wal, &mut found),
     }
     header(database, wal.as_ref().filter(|_| commits), &mut found);
@@ -202,7 +201,12 @@ fn behind_the_chain(wal: &Wal<'_>, found: &mut BTreeSet<Trace>) {
     // went on after this place. The last commit is the transaction that a crash can tear; one more before it is not.
     let behind = &rest[1..];
     let run = behind.iter().take_while(|frame| frame.salts == wal.salts && frame.follows && frame.page != 0).count();
-    let commits = behind[..run].iter().filter(|frame| frame.size > 0).count();
+    // Without powersafe overwrite the commit frame is repeated up to the end of the sector.
+    let repeats = |at: usize| {
+        let (before, now) = (&rest[at], &rest[at + 1]);
+        (before.page, before.size, before.content) == (now.page, now.size, now.content)
+    };
+    let commits = (0..run).filter(|at| behind[*at].size > 0 && !repeats(*at)).count();
     let by_half = |frame: &Frame<'_>| (frame.salts[0] == wal.salts[0]) != (frame.salts[1] == wal.salts[1]);
     if by_half(broken) {
         found.insert(Trace::SaltsByHalf);
@@ -305,7 +309,9 @@ fn index_of(shm: &[u8], wal: &Wal<'_>, database: &[u8], found: &mut BTreeSet<Tra
     }
     // A later commit can make the database smaller: then a page need not be there.
     let smallest = wal.commits().iter().filter(|frame| frame.size > 0).map(|frame| frame.size).min().unwrap_or(0);
-    for (page, content) in wal.newest(copied) {
+    // A page with a later frame shows nothing: a checkpoint that was cut off may have copied that one.
+    let later: BTreeSet<u32> = wal.commits()[copied..].iter().map(|frame| frame.page).collect();
+    for (page, content) in wal.newest(copied).into_iter().filter(|(page, _)| !later.contains(page)) {
         let at = (page as usize - 1) * wal.page_size;
         if page <= smallest && database.get(at..at + wal.page_size) != Some(content) {
             found.insert(Trace::CopiedNotInDatabase);

@@ -99,6 +99,14 @@ impl<'a> Trial<'a> {
     /// A copy of all files at one moment, with the `-shm` and without it.
     fn healthy(&mut self, moment: &Moment) {
         let at_rest = if moment.at_rest { "at rest" } else { "in use" };
+        let shown: Vec<Trace> =
+            traces(&moment.files).into_iter().filter(|trace| trace.loud() == Loud::Warning).collect();
+        if !shown.is_empty() {
+            self.wrong.push(format!(
+                "seed {}, after step {}, {at_rest}: traces in a whole copy: {shown:?}",
+                self.seed, moment.after
+            ));
+        }
         for files in [moment.files.clone(), moment.files.clone().without_index()] {
             if let Told::Warned(codes) = self.bench.told(&files) {
                 self.wrong
