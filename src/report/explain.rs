@@ -94,6 +94,10 @@ pub fn about(text: &str) -> Option<ExplainDocument> {
     found.findings.retain(|finding| finding.code == word);
     found.words.retain(|known| known.word == word);
     found.errors.retain(|error| error.is(&wanted));
+    if found.errors.is_empty() {
+        found.errors = errors();
+        found.errors.retain(|error| error.number > 0xff && error.numbered_in(&wanted));
+    }
     if found.errors.is_empty() && found.findings.is_empty() && found.words.is_empty() {
         found.errors = errors();
         found.errors.retain(|error| error.is_in(&wanted));
@@ -175,6 +179,11 @@ impl ErrorExplanation {
     fn is(&self, text: &str) -> bool {
         let name = self.name.to_lowercase();
         text == name || Some(text) == name.strip_prefix("sqlite_") || text == self.number.to_string()
+    }
+
+    /// Whether a text holds its number.
+    fn numbered_in(&self, text: &str) -> bool {
+        text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == self.number.to_string())
     }
 
     /// Whether a text holds its name or, if it is no extended code, its message.
@@ -310,6 +319,9 @@ mod tests {
             assert_eq!(told(text), ["SQLITE_BUSY"], "{text}");
         }
         assert_eq!(told("error SQLITE_IOERR_SHMMAP: disk I/O error"), ["SQLITE_IOERR", "SQLITE_IOERR_SHMMAP"]);
+        for text in ["error 5386", "rc=5386", "disk I/O error (5386)"] {
+            assert_eq!(told(text), ["SQLITE_IOERR_SHMMAP"], "{text}");
+        }
         assert_eq!(told("blocked"), ["blocked"]);
         assert_eq!(told("in progress"), ["in_progress"]);
         assert_eq!(told("Read1"), ["read1"]);

@@ -236,7 +236,11 @@ impl RescueDocument {
         }
         out.push('\n');
         out.push_str(&entry("Saved", &self.diagnosis(), width));
-        for set in &self.sets {
+        for (number, set) in (1..).zip(&self.sets) {
+            if self.sets.len() > 1 {
+                out.push('\n');
+                out.push_str(&entry(&format!("Set {number}"), &set.summary(), width));
+            }
             out.push_str(&set.lines(width));
         }
         for refused in &self.refused {
@@ -262,8 +266,8 @@ impl RescueDocument {
         let sets = match self.sets.len() {
             1 => String::new(),
             n => format!(
-                " Processes use {n} different sets of files under this path: each is in a folder of its own. Compare their rows \
-                 before you go on with one of them."
+                " Processes use {n} different sets of files under this path: each is in a folder of its own. The set of the \
+                 processes comes first. Compare their rows before you go on with one of them."
             ),
         };
         let whole = if self.is_whole() {
@@ -278,7 +282,9 @@ impl RescueDocument {
                 line(copy)
             )
         });
-        format!("{whole}{sets}{}", next.unwrap_or_default())
+        let back = " To go back into service: stop the processes, put the copies of database and -wal (not the -shm) at the path, and start again.";
+        let back = if self.sets.len() == 1 && next.is_some() { back } else { "" };
+        format!("{whole}{sets}{}{back}", next.unwrap_or_default())
     }
 }
 
@@ -297,6 +303,19 @@ impl RescuedSet {
             out.push_str(&format!("{branch}{}  ──▶  {}{state}\n", name(&file.path), line(&file.copy)));
         }
         out
+    }
+
+    /// What the set is, where there are several.
+    fn summary(&self) -> String {
+        let wal = self.files.iter().find(|file| file.part == RescuedPart::Wal);
+        let wal = match wal {
+            Some(file) if file.size > 0 => format!("a -wal of {}", many(file.size, "byte")),
+            Some(_) => "an empty -wal".to_owned(),
+            None => "no -wal".to_owned(),
+        };
+        let where_it_is =
+            if self.at_path { "at least one file of it lies at the path" } else { "nothing of it lies at the path" };
+        format!("{wal}; {where_it_is}.")
     }
 
     fn lines(&self, width: usize) -> String {

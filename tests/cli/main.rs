@@ -18,6 +18,7 @@ mod common;
 mod json_contract;
 mod names;
 mod readme;
+mod rescue;
 mod shm;
 mod snapshot;
 mod wal;

@@ -6,8 +6,11 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use walscope::bundle::SnapshotError;
+use walscope::linux::OpenError;
+use walscope::linux::mapped::kept;
 use walscope::look::{Depth, Inspection, Options};
-use walscope::source::{self, Source};
+use walscope::source::{self, Source, SourceError};
 use walscope::wal::Frame;
 
 use crate::options::Global;
@@ -24,7 +27,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub fn inspect(argument: &OsStr, depth: Depth, global: &Global) -> anyhow::Result<(Source, Inspection)> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    Ok(source::inspect(argument, global.strict_atime, &options(depth, global, &show))?)
+    source::inspect(argument, global.strict_atime, &options(depth, global, &show))
+        .map_err(|error| still_open(argument, error))
 }
 
 /// Opens a SOURCE and looks at it until it stands still; each look hands the frames of the `-wal` to a new `T`.
@@ -36,7 +40,24 @@ pub fn inspect_frames<T>(
 ) -> anyhow::Result<(Source, Inspection, T)> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    Ok(source::inspect_frames(argument, global.strict_atime, &options(Depth::Frames, global, &show), begin, each)?)
+    source::inspect_frames(argument, global.strict_atime, &options(Depth::Frames, global, &show), begin, each)
+        .map_err(|error| still_open(argument, error))
+}
+
+/// Adds to the error that a file is missing who still has it open, if anybody does: then it can be saved.
+fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
+    let gone = |open: &OpenError| open.why.kind() == io::ErrorKind::NotFound;
+    let SourceError::Open(SnapshotError::Open(open)) = &error else { return error.into() };
+    let view = source::target(argument).ok().filter(|_| gone(open)).and_then(|target| kept::kept_files(&target).ok());
+    let sets = view.map(|view| view.sets).unwrap_or_default();
+    match sets.iter().flat_map(|set| &set.by).next() {
+        Some(by) => anyhow::anyhow!(
+            "{error}; pid {} still has it open: walscope rescue {} -o DIR saves it",
+            by.pid,
+            argument.to_string_lossy()
+        ),
+        None => error.into(),
+    }
 }
 
 fn options<'a>(depth: Depth, global: &Global, show: &'a dyn Fn(u64, u64)) -> Options<'a> {

@@ -18,6 +18,8 @@ use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
 
+/// At most so many databases beneath a folder are named.
+const NAMED: usize = 8;
 /// The name of the document beside the copies.
 const MANIFEST: &str = "manifest.json";
 
@@ -38,10 +40,11 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let view = kept::kept_files(&target)?;
-    if view.sets.is_empty() {
-        bail!("{}", nothing(args, &view));
-    }
+    let view = match kept::kept_files(&target) {
+        Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&args.source)),
+        Ok(view) => view,
+        Err(error) => bail!("{error}{}", open_beneath(&args.source)),
+    };
     if global.strict_atime
         && let Some(file) =
             view.sets.iter().flat_map(|set| set.files.iter().flatten()).find(|file| file.access_time_may_move)
@@ -96,6 +99,18 @@ fn nothing(args: &RescueArgs, view: &KeptView) -> String {
         (None, _) => String::new(),
     };
     format!("{}: No such file or directory, and no process that is seen has it open{unseen}", args.source.display())
+}
+
+/// Names databases that processes have open beneath the path, if it is a folder, or was one.
+fn open_beneath(source: &Path) -> String {
+    let found = kept::open_beneath(source);
+    if found.is_empty() {
+        return String::new();
+    }
+    let each = found.iter().take(NAMED).map(|(path, by)| format!("{} (pid {})", path.display(), by.pid));
+    let more = found.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; open beneath it: {}{more}: name one of these", each.collect::<Vec<_>>().join(", "))
 }
 
 /// Makes the folder, or takes one that is empty.

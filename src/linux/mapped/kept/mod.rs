@@ -160,7 +160,35 @@ pub fn kept_files(target: &Target) -> Result<KeptView, OpenError> {
             }
         }
     }
+    // What processes have open comes first, and what only lies at the path comes last.
+    view.sets.sort_by_key(|set| set.by.is_empty());
     Ok(view)
+}
+
+/// The databases in a folder that visible processes have open with a `-wal`, `-shm` or `-journal`, by their paths as the kernel
+/// prints them here; also deleted ones. Each with one process.
+#[must_use]
+pub fn open_beneath(folder: &Path) -> Vec<(PathBuf, KeptBy)> {
+    let proc = Proc::system();
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut found: Vec<(PathBuf, KeptBy)> = Vec::new();
+    for pid in proc.pids().unwrap_or_default() {
+        let Ok(process) = proc.process(pid) else { continue };
+        for open in descriptors(&process).unwrap_or_default() {
+            let (part, base) = open.named();
+            let database = Path::new(std::ffi::OsStr::from_bytes(base));
+            let known = || found.iter().any(|(known, _)| known == database);
+            if part != Part::Database && database.starts_with(&folder) && !known() {
+                let database = database.to_owned();
+                found.push((database, kept_by(&process)));
+            }
+        }
+    }
+    found
+}
+
+fn kept_by(process: &Process) -> KeptBy {
+    KeptBy { pid: process.pid, command: process.command(), start_time: process.start_time() }
 }
 
 /// Adds a set, or joins it with those that it is one with.
@@ -244,8 +272,7 @@ fn kept(process: &Process, unit: &Unit<'_>, refused: &mut Vec<String>) -> Option
         }
     }
     let any = set.files.iter().any(Option::is_some);
-    let by = KeptBy { pid: process.pid, command: process.command(), start_time: process.start_time() };
-    any.then(|| KeptSet { by: vec![by], ..set })
+    any.then(|| KeptSet { by: vec![kept_by(process)], ..set })
 }
 
 /// `None`: the process has closed it meanwhile.
