@@ -13,6 +13,7 @@ use super::value::{
 };
 use crate::evidence::{Device, Holder};
 use crate::format::db::HeaderFault;
+use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
 use crate::look::{SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
@@ -258,7 +259,7 @@ findings! {
         change: Change, first_frame: FrameNumber, valid: u64, undone: Option<Undoing>
     }
     WalCommitsBehindBreak "wal_commits_behind_break" "Commits behind a break in the WAL" [Notice, Warning] in WalFrames {
-        end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool, copied: bool
+        end_frame: FrameNumber, commits: u64, continued: bool, by_rollback_to: bool, copied: bool, flipped: Option<Flipped>
     }
     WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning, Error] in WalHeader {
         file_size: u64, magic: u32, page_size: u32, checksum_ok: bool, frames_behind: u64, commits_behind: u64,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::evidence::{CutOff, Device, InodeId, Leads, MappingProcess, User};
 use crate::format::db::HeaderFault;
+use crate::format::flip::Flipped;
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::{CutOffProcesses, Identity, NotRefuted, Part, Parting, Process, SideIndex};
@@ -478,6 +479,13 @@ impl From<String> for Value {
 impl From<&'static str> for Value {
     fn from(fact: &'static str) -> Self {
         Self::Text(fact.to_owned())
+    }
+}
+
+impl From<Flipped> for Value {
+    fn from(Flipped { at, places, .. }: Flipped) -> Self {
+        let numbers = [("byte", at.byte as u64), ("bit", at.bit.into()), ("places", places as u64)];
+        Self::Fields(numbers.map(|(name, number)| (name, number.into())).into())
     }
 }
 

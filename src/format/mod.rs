@@ -3,6 +3,7 @@
 pub mod checksum;
 pub mod db;
 mod error;
+pub mod flip;
 pub mod layout;
 pub mod schema;
 pub mod shm;

@@ -8,6 +8,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
+use crate::format::flip::{Flipped, flipped};
 use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, frame_checksum};
 use crate::number::{Checksum, FrameNumber, PageSize, Salts, Stride};
 use crate::wal::{Frame, WalFacts};
@@ -32,6 +33,8 @@ pub struct BehindBreak {
     /// 3.44.2, 3.46.1, 3.49.1, 3.50.0 and 3.50.1, and no longer with 3.50.2. Held by
     /// `a_chain_that_sqlite_broke_itself_is_a_warning`.
     pub by_rollback_to: bool,
+    /// The one bit by which the frame at the break differs from the frame that was written there, if that belonged to a commit.
+    pub flipped: Option<Flipped>,
 }
 
 /// What the pass over the WAL collects behind the break.
@@ -70,7 +73,19 @@ impl Collected {
     pub(super) fn finish(self, wal: &dyn ReadAt, facts: &WalFacts) -> io::Result<BehindBreak> {
         let Self { mut found, like_the_one_before, .. } = self;
         let Some(stride) = facts.page_size().map(PageSize::stride) else { return Ok(found) };
-        if found.commits == 0 || follows(wal, facts, stride)? {
+        if facts.frames.in_file <= facts.frames.valid {
+            return Ok(BehindBreak::default());
+        }
+        match at_break(wal, facts, stride)? {
+            AtBreak::Follows => return Ok(BehindBreak::default()),
+            // A frame that was a commit may not count as one as it is.
+            AtBreak::Flipped(flipped) => {
+                found.commits = found.commits.max(u64::from(flipped.commit));
+                found.flipped = Some(flipped).filter(|_| found.commits > 0);
+            }
+            AtBreak::Other => {}
+        }
+        if found.commits == 0 {
             return Ok(BehindBreak::default());
         }
         for at in like_the_one_before {
@@ -89,10 +104,20 @@ fn zeroed(header: &FrameHeader) -> bool {
     header.page != 0 && header.salts == Salts::ZERO && header.checksum == Checksum::ZERO
 }
 
-/// Whether the first frame that is not part of the chain continues it now.
-fn follows(wal: &dyn ReadAt, facts: &WalFacts, stride: Stride) -> io::Result<bool> {
+/// What the first frame is that is not part of the chain.
+enum AtBreak {
+    /// It continues the chain by now.
+    Follows,
+    /// It would continue the chain but for one bit.
+    Flipped(Flipped),
+    /// Something else.
+    Other,
+}
+
+/// Looks at that frame again.
+fn at_break(wal: &dyn ReadAt, facts: &WalFacts, stride: Stride) -> io::Result<AtBreak> {
     let Some((header, order)) = facts.header.and_then(|header| Some((header, header.checksum_order()?))) else {
-        return Ok(false);
+        return Ok(AtBreak::Other);
     };
     let mut frame = vec![0; stride.to_usize()];
     let seed = match facts.frames.valid {
@@ -104,9 +129,11 @@ fn follows(wal: &dyn ReadAt, facts: &WalFacts, stride: Stride) -> io::Result<boo
     };
     let got = wal.read_at(&mut frame, stride.offset_of(FrameNumber(facts.frames.valid).next()))?;
     let now = frame.first_chunk().map(FrameHeader::of).filter(|_| got == frame.len());
-    Ok(seed.zip(now).is_some_and(|(seed, now)| {
-        now.salts == header.salts && now.page != 0 && frame_checksum(order, seed, &frame) == now.checksum
-    }))
+    let Some((seed, now)) = seed.zip(now) else { return Ok(AtBreak::Other) };
+    if now.salts == header.salts && now.page != 0 && frame_checksum(order, seed, &frame) == now.checksum {
+        return Ok(AtBreak::Follows);
+    }
+    Ok(flipped(order, seed, header.salts, &frame).map_or(AtBreak::Other, AtBreak::Flipped))
 }
 
 /// Whether the page of the frame at this place is that of the frame before it.

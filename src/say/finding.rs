@@ -11,6 +11,7 @@ use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
 };
 use crate::finding::{Finding, Found, Severity};
+use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
 use crate::number::FrameNumber;
 use crate::sides::Identity;
@@ -282,7 +283,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             let (detail, advice) = damage::mangled_wal(&finding.found);
             (detail.into(), advice)
         }
-        Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied } => {
+        Found::WalCommitsBehindBreak { flipped: Some(bit), end_frame, commits, .. } => {
+            (flipped(*end_frame, *commits, bit).into(), rescue::FLIPPED)
+        }
+        Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied, .. } => {
             let (detail, advice) = behind_break(*end_frame, *commits, [*continued, *by_rollback_to, *copied]);
             (detail.into(), advice)
         }
@@ -364,6 +368,24 @@ fn cut_shm(size: u64, needed: u64, mappers: &Mappers, severity: Severity) -> (Co
     (
         format!("The -shm has {size} bytes, and {who}: {dies} at {its} next access to what is gone (SIGBUS). That loses no commit: commits are in the -wal.").into(),
         rescue::SHM_TRUNCATED,
+    )
+}
+
+/// Commits that one flipped bit cuts off.
+fn flipped(end: FrameNumber, commits: u64, Flipped { at, places, .. }: &Flipped) -> String {
+    let (commits, are) = (many(commits, "commit frame"), one_or(commits, "is", "are"));
+    let place = match places {
+        1 => format!("bit {} of byte {} of the frame", at.bit, at.byte),
+        n => format!(
+            "the checksum fits {} places, the first of them bit {} of byte {} of the frame",
+            count(*n as u64),
+            at.bit,
+            at.byte
+        ),
+    };
+    format!(
+        "Frame {} differs from what was written as if one bit was flipped: {place}. With this bit as it was the frame continues the chain, so a disk, memory or a copy changed it. SQLite reads nothing from this frame on: {commits} {are} cut off, if nobody has the database open.",
+        count(end)
     )
 }
 

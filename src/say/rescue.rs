@@ -40,6 +40,8 @@ pub(super) const COPY_IN_USE: &str = copy_first!();
 /// What the next to open the database would do has to be kept off, and nobody is known to have it open.
 pub(super) const COPY_AT_REST: &str =
     "Copy the database, -wal and -shm before anything opens the database, and work on the copies.";
+/// One bit of the `-wal` was flipped.
+pub(super) const FLIPPED: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. In a copy of the -wal, set this bit back: SQLite then reads these commits. Where several places fit, only one of them is right: PRAGMA integrity_check and the rows tell. Check the memory and the disk of the machine.";
 /// There is no `-wal` at the path, and a wal-index in use counts its frames.
 pub(super) const NO_WAL: &str = concat!(
     "There is no WAL at the path to rebuild the wal-index from; a process may still have it open. ",

@@ -54,6 +54,54 @@ fn a_frame_damaged_before_the_end_is_an_error_at_rest_too() {
     assert_eq!(rows, 60, "of 70");
 }
 
+/// Without the -shm nothing but the checksum tells that the last commit was whole.
+#[test]
+fn one_flipped_bit_of_the_last_commit_is_found_and_set_back_sqlite_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("insert 1");
+    sqlite.kill();
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let at = folder.path().join("t.db-wal");
+    let whole = fs::read(&at).unwrap();
+    let last = whole.len() - FRAME;
+    let rows = |wal: &[u8]| {
+        let opened = tempfile::tempdir().unwrap();
+        copy(folder.path(), opened.path());
+        fs::write(opened.path().join("t.db-wal"), wal).unwrap();
+        let db = rusqlite::Connection::open(opened.path().join("t.db")).unwrap();
+        db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut certain = 0;
+    // Page number, commit size, salts, checksum, page.
+    for (byte, bit) in [(3, 1), (7, 0), (8, 7), (15, 0), (16, 6), (23, 2), (24, 5), (500, 3), (FRAME - 1, 7)] {
+        let mut wal = whole.clone();
+        wal[last + byte] ^= 1 << bit;
+        fs::write(&at, &wal).unwrap();
+        let (code, document) = verify(folder.path());
+        let found = [("wal_commits_behind_break".to_owned(), "warning".to_owned())];
+        assert_eq!((code, codes(&document).as_slice()), (0, found.as_slice()), "{byte}: {document:#}");
+        assert_eq!(document["verdict"]["result"], "doubtful");
+        let flipped = &document["findings"][0]["evidence"]["flipped"];
+        assert!(rows(&wal) < rows(&whole), "{byte}");
+        if flipped["places"] == 1 {
+            assert_eq!([&flipped["byte"], &flipped["bit"]], [byte, bit], "{document:#}");
+            certain += 1;
+        }
+        wal[last + flipped["byte"].as_u64().unwrap() as usize] ^= 1 << flipped["bit"].as_u64().unwrap();
+        assert!(flipped["places"] != 1 || rows(&wal) == rows(&whole), "{byte}");
+    }
+    assert!(certain >= 5, "{certain}");
+    // Two bits are what a killed writer may leave as well.
+    let mut wal = whole;
+    wal[last + 100] ^= 1;
+    wal[last + 200] ^= 1;
+    fs::write(&at, &wal).unwrap();
+    assert!(codes(&verify(folder.path()).1).iter().all(|(_, severity)| severity == "notice"));
+}
+
 #[test]
 fn a_tail_that_was_lost_is_a_notice_at_rest() {
     let folder = tempfile::tempdir().unwrap();

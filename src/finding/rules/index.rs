@@ -206,12 +206,13 @@ fn slots_duplicate(examined: &Inspection) -> Option<Finding> {
 
 fn commits_behind_break(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
     let behind = Some(examined.behind_break).filter(|behind| behind.commits > 0 && wal.page_size().is_some())?;
-    let BehindBreak { commits, continued, by_rollback_to, .. } = behind;
+    let BehindBreak { commits, continued, by_rollback_to, flipped, .. } = behind;
     // Nobody copies a commit that the wal-index never named.
     let copied = pair::database_is_ahead(examined);
-    // Without one of the three, a writer that was killed before the wal-index named its commit leaves the same.
-    let certain = (continued || by_rollback_to || copied) && !examined.changed;
+    // Without one of the four, a writer that was killed before the wal-index named its commit leaves the same.
+    let certain = (continued || by_rollback_to || copied || flipped.is_some()) && !examined.changed;
     let severity = if certain { Severity::Warning } else { Severity::Notice };
     let end_frame = wal.end_frame;
-    Some(Finding::at(severity, Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied }))
+    let found = Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied, flipped };
+    Some(Finding::at(severity, found))
 }
