@@ -181,9 +181,8 @@ fn accidents_about_files_are_told_and_whole_copies_are_not() {
             let (mut crew, bench) = (Crew::start(), Bench::new());
             move |seed, tally: &mut Tally| with_accidents(seed, &mut crew, &bench, tally)
         });
-        println!("{total}");
+        println!("{total}\n{}", trial::table(&total));
         check();
-        println!("{}", trial::table(&total));
         assert_eq!(total.histories, histories);
         for (accident, _) in lies::ALL.iter().filter(|_| histories >= WITH_ACCIDENTS) {
             assert!(total.of(&format!("{accident:?}: made")) > 0, "{accident:?} never happened\n{total}");

@@ -48,7 +48,8 @@ pub enum Trace {
     /// Page 1 of the database is neither in the `-wal` nor can it be the one before: its change counter is not that of the
     /// first image, nor one less, or its schema cookie is larger than that of the last image.
     PageOneOutOfLine,
-    /// Page 1 of the database has the schema cookie of the last image in the `-wal`, and other rows of the schema.
+    /// Page 1 of the database has the schema cookie of the last image in the `-wal`, and other rows of the schema, or another
+    /// form of pages.
     SchemaUnlikeItsCookie,
     /// Frames that were all copied before the restart are not in the database.
     StaleNotInDatabase,
@@ -356,7 +357,8 @@ fn page_one(wal: &Wal<'_>, database: &[u8], found: &mut BTreeSet<Trace>) {
     if !matches!(be(first, 24).wrapping_sub(be(of_database, 24)), 0 | 1) || cookie > u32::MAX / 2 {
         found.insert(Trace::PageOneOutOfLine);
     }
-    if cookie == 0 && last[100..] != of_database[100..] {
+    // The page size, the versions, the reserved bytes and the payload fractions stay too.
+    if cookie == 0 && (last[100..] != of_database[100..] || last[16..24] != of_database[16..24]) {
         found.insert(Trace::SchemaUnlikeItsCookie);
     }
 }
