@@ -278,7 +278,8 @@ findings! {
     WalOfOtherDatabase "wal_of_other_database" "This WAL may not belong to this database"
         [Warning, Error] in WalAgainstDatabase {
         signs: Vec<OtherSign>, database_change_counter: u32, wal_change_counter: Option<u32>,
-        first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>
+        first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>,
+        database_pages: Option<u32>, committed_pages: Option<u32>
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64; has_header: bool

@@ -118,6 +118,10 @@ pub enum OtherSign {
     CookieBehind,
     /// The schema cookies are equal, and the schemas are not.
     SchemaDiffers,
+    /// The WAL has no page 1, and its last commit counts on fewer pages than the header of the database states.
+    FewerPages,
+    /// The WAL has no page 1, and its last commit counts on more pages than the header of the database states and its file has.
+    MorePages,
 }
 
 impl OtherSign {
@@ -130,6 +134,8 @@ impl OtherSign {
             Self::CounterAhead => "change_counter_ahead",
             Self::CookieBehind => "schema_cookie_behind",
             Self::SchemaDiffers => "schema_differs",
+            Self::FewerPages => "fewer_pages",
+            Self::MorePages => "more_pages",
         }
     }
 }

@@ -86,11 +86,14 @@ pub(super) fn other_database(finding: &Finding) -> Said {
         first_wal_change_counter: first,
         database_schema_cookie: cookie,
         wal_schema_cookie: wal_cookie,
+        database_pages,
+        committed_pages,
     } = &finding.found
     else {
         return Said::default();
     };
     let number = |number: &Option<u32>| count(number.unwrap_or_default());
+    let pages = |number: &Option<u32>| many(number.unwrap_or_default(), "page");
     let (of_database, most, cookie) = (count(*of_database), count(of_database.wrapping_add(1)), count(*cookie));
     let told: Vec<String> = signs
         .iter()
@@ -100,10 +103,13 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             OtherSign::CounterAhead => format!("the database's change counter is {of_database}, and the WAL's first page 1 has {}, where at most {most} can be: the -wal is of a later time, or of another database", number(first)),
             OtherSign::CookieBehind => format!("the database's schema cookie is {cookie}, and the WAL's latest page 1 has {}: the -wal is older than the database, or of another one", number(wal_cookie)),
             OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, they went different ways, or page 1 of the database is damaged"),
+            OtherSign::FewerPages => format!("the header of the database states {}, and the last commit of the -wal counts on {}, without a page 1 that says so. SQLite calls this malformed. Either the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
+            OtherSign::MorePages => format!("the header of the database states {}, and the -wal makes it larger, to {}, without a page 1 that says so: the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
         })
         .collect();
     let innocent = match (finding.severity, signs.as_slice()) {
         (Severity::Error, _) | (_, [OtherSign::NoHeader]) => "",
+        (_, [OtherSign::MorePages]) => " Nothing is wrong if sqlite_dbpage wrote the pages.",
         (_, [OtherSign::SchemaDiffers]) => {
             " Nothing is wrong if somebody edited the schema by hand (PRAGMA writable_schema)."
         }

@@ -214,6 +214,68 @@ fn a_wal_of_a_later_time_beside_an_old_database_is_known_by_page_1() {
     assert_eq!(finding["evidence"]["signs"], serde_json::json!(["change_counter_ahead"]));
 }
 
+/// A closed database in WAL mode with so many rows, and a `-wal` that has a commit without page 1.
+fn one_row_changed(folder: &Path, rows: u32) -> Vec<u8> {
+    let mut sqlite = Sqlite::open(&folder.join("t.db"));
+    fill(&mut sqlite, rows);
+    checkpoint(&mut sqlite, "TRUNCATE");
+    sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
+    drop(sqlite);
+    fs::remove_file(shm(folder)).unwrap();
+    fs::read(folder.join("t.db-wal")).unwrap()
+}
+
+#[test]
+fn a_wal_without_page_1_has_the_size_that_the_header_states() {
+    let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let wal = one_row_changed(small.path(), 40);
+    one_row_changed(large.path(), 400);
+    for folder in [&small, &large] {
+        assert_eq!(grave(&verify(folder.path()).1), []);
+    }
+    fs::write(large.path().join("t.db-wal"), wal).unwrap();
+    let said = sqlite_says(large.path()).unwrap_err();
+    assert!(said.contains("malformed"), "{said}");
+    let (code, document) = verify(large.path());
+    assert_eq!((code, grave(&document)), (1, one(OTHER, "error")), "{document:#}");
+    let finding = found(&document, OTHER);
+    assert_eq!(finding["evidence"]["signs"], serde_json::json!(["fewer_pages"]));
+    let pages = |field: &str| finding["evidence"][field].as_u64().unwrap();
+    assert!(pages("database_pages") > pages("committed_pages") + 10, "{finding:#}");
+    advice_keeps_everything(&finding);
+    // The same without a foreign file: the page count of the database is damaged.
+    let db = small.path().join("t.db");
+    let whole = fs::read(&db).unwrap();
+    let mut damaged = whole.clone();
+    damaged[30] ^= 1;
+    fs::write(&db, &damaged).unwrap();
+    sqlite_says(small.path()).unwrap_err();
+    let (code, document) = verify(small.path());
+    assert_eq!((code, grave(&document)), (1, one(OTHER, "error")), "{document:#}");
+    assert!(found(&document, OTHER)["detail"].as_str().unwrap().contains("bytes 28 to 31"));
+    // SQLite does not believe a page count that was not written together with the change counter.
+    damaged[92..96].fill(0);
+    fs::write(&db, &damaged).unwrap();
+    assert_eq!((sqlite_says(small.path()), grave(&verify(small.path()).1)), (Ok(40), vec![]));
+}
+
+#[test]
+fn a_commit_may_count_the_pages_of_a_file_that_is_longer_than_its_header_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, db) = (folder.path(), folder.path().join("t.db"));
+    let mut sqlite = Sqlite::open(&db);
+    fill(&mut sqlite, 40);
+    checkpoint(&mut sqlite, "TRUNCATE");
+    drop(sqlite);
+    // As SQLITE_FCNTL_CHUNK_SIZE leaves it.
+    let long = fs::metadata(&db).unwrap().len() + 5 * 4096;
+    File::options().write(true).open(&db).unwrap().set_len(long).unwrap();
+    let mut sqlite = Sqlite::open(&db);
+    sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
+    drop(sqlite);
+    assert_eq!((sqlite_says(at).is_ok(), grave(&verify(at).1)), (true, vec![]));
+}
+
 #[test]
 fn equal_cookies_with_other_tables_are_of_two_databases() {
     let (one_folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -3,11 +3,13 @@
 //!
 //! Each rule was tried on thousands of healthy databases with killed processes: `random_histories_with_kills_fit_their_wal`.
 
+use std::cmp::Ordering;
+
 use crate::evidence::{Holder, LocksView};
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::look::{Inspection, PageOnes, Schema, SizeStated};
+use crate::look::{Inspection, NotCompared, PageOnes, Schema, SizeStated};
 
 /// Every sign that the two do not belong together.
 pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
@@ -54,28 +56,33 @@ fn holders(locks: &LocksView) -> Vec<Holder> {
     holders
 }
 
-/// What the images of page 1 show about the database that the WAL belongs to.
+/// What page 1 shows about the database that the WAL belongs to.
 fn other_database(examined: &Inspection) -> Option<Finding> {
-    let (Some(DatabaseHead::Plain(header)), Ok(page_ones)) = (&examined.database, &examined.page_ones) else {
-        return None;
-    };
-    let mut signs = signs(header, page_ones);
+    let Some(DatabaseHead::Plain(header)) = &examined.database else { return None };
+    let page_ones = examined.page_ones.as_ref().ok();
+    let mut signs = page_ones.map(|page_ones| signs(header, page_ones)).unwrap_or_default();
+    let size = size_differs(header, examined);
+    signs.extend(size.map(|(sign, _)| sign));
     // Commits behind a break may have been copied before it came: then the database is not too new, the WAL is cut short.
     if examined.behind_break.commits > 0 {
-        signs.retain(|sign| !matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind));
+        signs
+            .retain(|sign| !matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind | OtherSign::FewerPages));
     }
     let of = |head: &DatabaseHead, field: fn(&DatabaseHeader) -> u32| match head {
         DatabaseHead::Plain(one) => Some(field(one)),
         DatabaseHead::Opaque { .. } | DatabaseHead::Empty => None,
     };
+    let of_image = |image: fn(&PageOnes) -> &DatabaseHead, field| page_ones.and_then(|both| of(image(both), field));
     let severity = signs.iter().map(|sign| severity(*sign)).max()?;
     let found = Found::WalOfOtherDatabase {
         signs,
         database_change_counter: header.change_counter,
-        wal_change_counter: of(&page_ones.latest, |one| one.change_counter),
-        first_wal_change_counter: of(&page_ones.first, |one| one.change_counter),
+        wal_change_counter: of_image(|both| &both.latest, |one| one.change_counter),
+        first_wal_change_counter: of_image(|both| &both.first, |one| one.change_counter),
         database_schema_cookie: header.schema_cookie,
-        wal_schema_cookie: of(&page_ones.latest, |one| one.schema_cookie),
+        wal_schema_cookie: of_image(|both| &both.latest, |one| one.schema_cookie),
+        database_pages: size.map(|_| header.database_pages),
+        committed_pages: size.map(|(_, pages)| pages),
     };
     Some(Finding::at(severity, found))
 }
@@ -88,11 +95,39 @@ pub(super) fn database_is_ahead(examined: &Inspection) -> bool {
     signs(header, page_ones).iter().any(|sign| matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind))
 }
 
-/// A change counter that SQLite could not have written is certain. The other signs have innocent causes.
+/// The sign that the last commit of a WAL without page 1 gives by its size, and that size in pages.
+///
+/// folklore: the number of pages stands in page 1, and SQLite writes page 1 with each transaction that changes it. So a WAL
+/// without page 1 never changed the size. SQLite calls a database malformed whose header counts more pages than the last
+/// commit. A commit counts the pages of the file, which can be longer than its header says (`SQLITE_FCNTL_CHUNK_SIZE`).
+/// Before each transaction, SQLite corrects a size that a release before 3.7.0 left; that one also left the two counters
+/// different. Held by `a_wal_without_page_1_has_the_size_that_the_header_states`.
+fn size_differs(header: &DatabaseHeader, examined: &Inspection) -> Option<(OtherSign, u32)> {
+    let pages = examined.pages.as_ref().ok().filter(|pages| matches!(pages.stated, SizeStated::ByCommit { .. }))?;
+    let believed = header.database_pages > 0 && header.version_valid_for == header.change_counter;
+    let no_page_one = matches!(examined.page_ones, Err(NotCompared::NoPageOne));
+    if !believed || !no_page_one || header.journal_mode() != JournalMode::Wal {
+        return None;
+    }
+    let of_commit = pages.database_pages;
+    // Pages that are nowhere are another finding.
+    let grew = pages.size < pages.expected && pages.missing == 0;
+    let sign = match header.database_pages.cmp(&of_commit) {
+        Ordering::Greater => OtherSign::FewerPages,
+        Ordering::Less if grew => OtherSign::MorePages,
+        Ordering::Less | Ordering::Equal => return None,
+    };
+    Some((sign, of_commit))
+}
+
+/// A change counter that SQLite could not have written is certain, and so is a size that it does not accept. The other signs have
+/// innocent causes.
 fn severity(sign: OtherSign) -> Severity {
     match sign {
-        OtherSign::CounterBehind | OtherSign::CounterAhead => Severity::Error,
-        OtherSign::NoHeader | OtherSign::CookieBehind | OtherSign::SchemaDiffers => Severity::Warning,
+        OtherSign::CounterBehind | OtherSign::CounterAhead | OtherSign::FewerPages => Severity::Error,
+        OtherSign::NoHeader | OtherSign::CookieBehind | OtherSign::SchemaDiffers | OtherSign::MorePages => {
+            Severity::Warning
+        }
     }
 }
 
