@@ -204,8 +204,10 @@ findings! {
         [Info, Notice, Warning] in ShmHeaders {
         mx_frame: [FrameNumber; 2], checksum_ok: [bool; 2]
     }
-    ShmOfOtherWal "shm_of_other_wal" "The wal-index speaks of another WAL" [Notice, Error] in ShmHeaderAgainstWal {
-        mx_frame: FrameNumber, shm_salts: Salts, wal_salts: Option<Salts>, in_use: bool; wal_size: Option<u64>
+    ShmOfOtherWal "shm_of_other_wal" "The wal-index speaks of another WAL" [Notice, Warning, Error]
+        in ShmHeaderAgainstWal {
+        mx_frame: FrameNumber, shm_salts: Salts, wal_salts: Option<Salts>, in_use: bool;
+        wal_size: Option<u64>, gone: Option<u64>, missing_pages: u64
     }
     ShmPagesWrong "shm_pages_wrong" "The wal-index names other pages than the frames do"
         [Notice, Error] in ShmPagesAgainstWal {

@@ -223,8 +223,8 @@ impl Inspection {
         self.reasons.database.as_ref().filter(|_| self.database.is_none() && !siblings)
     }
 
-    /// Whether a database in WAL mode lies there without a `-wal`, and nobody was seen to have it open. It was closed
-    /// properly, or it is a copy without the commits since the last checkpoint.
+    /// Whether a database in WAL mode lies there without a `-wal`, nobody was seen to have it open, and no `-shm` counts frames
+    /// that are gone. It was closed properly, or it is a copy without the commits since the last checkpoint.
     #[must_use]
     pub fn without_wal(&self) -> bool {
         let wal_mode = |head: &DatabaseHead| match head {
@@ -232,7 +232,30 @@ impl Inspection {
             DatabaseHead::Opaque { .. } | DatabaseHead::Empty => false,
         };
         let absent = self.wal.as_ref().is_some_and(|wal| wal.end_reason == EndReason::NoFile);
-        absent && !self.in_use() && self.database.as_ref().is_some_and(wal_mode)
+        absent && !self.in_use() && self.frames_gone().is_none() && self.database.as_ref().is_some_and(wal_mode)
+    }
+
+    /// How many frames a `-shm` that nobody was seen to have open counts beyond those that were copied, if the `-wal` is
+    /// missing or empty: they are in no file here. A database in rollback mode needs none.
+    ///
+    /// folklore: no close and no checkpoint through a wal-index leaves this. The last one to close copies everything,
+    /// and removes the -shm before the -wal; a checkpoint that cuts the -wal off sets `mxFrame` to 0 first. But a connection
+    /// that is in locking_mode=EXCLUSIVE from its start has no -shm: it copies the frames that a killed process left,
+    /// deletes the -wal, and leaves the -shm as it is. So this is no proof of a loss. Held by
+    /// `an_index_that_an_exclusive_connection_left_is_a_notice` and `a_wal_removed_or_emptied_at_rest_is_a_warning`.
+    #[must_use]
+    pub fn frames_gone(&self) -> Option<u64> {
+        let nowhere = self.wal.as_ref().is_some_and(|wal| wal.is_absent() || wal.file_size == 0);
+        let rollback = match self.database {
+            Some(DatabaseHead::Plain(ref header)) => header.journal_mode() == JournalMode::Rollback,
+            _ => false,
+        };
+        if !self.settled || self.in_use() || !nowhere || rollback {
+            return None;
+        }
+        let (header, shm) = self.trusted().zip(self.shm.as_ref())?;
+        let copied = shm.checkpoint.backfilled;
+        (header.mx_frame > copied).then(|| header.mx_frame.frames_after(copied))
     }
 
     /// Whether the files can be compared with each other.

@@ -37,6 +37,7 @@ impl Against {
             C::ShmBeyondWal if at_rest && damaged_before_its_end(finding) => (Severity::Notice, Self::CommitsBehind),
             C::WalCommitsBehindBreak if at_rest => (Severity::Warning, Self::CommitsBehind),
             C::WalCommitsBehindBreak => return None,
+            C::ShmOfOtherWal if at_rest && frames_gone(finding) => (Severity::Notice, Self::FramesGone),
             // A notice if nobody has the -shm open: the next to open the database makes it anew.
             C::ShmBackfillBeyondMxFrame
             | C::ShmBeyondWal
@@ -98,6 +99,7 @@ impl Against {
         match self {
             Self::OtherFiles | Self::IndexCutOff => true,
             Self::BehindHeader => usual == Sentence::HeaderUnusable,
+            Self::FramesGone => !own || usual == Sentence::NoWal,
             Self::Mangled => !own || usual == Sentence::HeaderUnusable,
             Self::OlderFrames | Self::Journal => usual.all_is_well(),
             // A -shm that could not be made is why the wal-index cannot be read.
@@ -112,6 +114,10 @@ impl Against {
 
 fn damaged_before_its_end(finding: &Finding) -> bool {
     matches!(finding.found, Found::ShmBeyondWal { damaged_before_its_end: true, .. })
+}
+
+fn frames_gone(finding: &Finding) -> bool {
+    matches!(finding.found, Found::ShmOfOtherWal { gone: Some(_), .. })
 }
 
 /// The finding beside which the usual sentence would be wrong, and why; the gravest of several.
@@ -219,6 +225,21 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
              read those, and its closing deletes the -wal with them. {first}"
         ),
         Against::NoHeader => header::checkpoint(n, if at_rest { first } else { rescue::SEE_FINDING }),
+        Against::FramesGone => {
+            let Found::ShmOfOtherWal { gone: Some(n), missing_pages, wal_size, .. } = &finding.found else {
+                return String::new();
+            };
+            format!(
+                "The -wal is {}, and the -shm counts {} that {} not marked as copied: {} lost, unless a connection in exclusive \
+                 locking mode copied {}{}. Copy database and -shm before anything opens the database, and look for the -wal.",
+                if wal_size.is_some() { "empty" } else { "gone" },
+                many(*n, "frame"),
+                one_or(*n, "is", "are"),
+                one_or(*n, "it is", "they are"),
+                one_or(*n, "it", "them"),
+                if *missing_pages > 0 { " and made the database smaller" } else { "" },
+            )
+        }
         Against::NoRoom => room::checkpoint(finding, facts, wal),
         Against::BehindHeader => format!(
             "The -wal's header is broken, so SQLite takes the file for empty: the next writer overwrites it, and the last to close deletes it. {} {first}",

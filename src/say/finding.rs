@@ -39,6 +39,9 @@ const KEEP: &str = "Copy the database, -wal and -shm before anything opens, clos
 const LEFT_WITHOUT_WAL: &str =
     "Nothing to do if nobody has the database open: the next to open it makes the wal-index anew.";
 
+/// What to do where a left-over wal-index counts frames that were not copied, and there is no WAL.
+const LOOK_FOR_WAL: &str = "Copy the database and the -shm before anything opens the database: the -shm lists the pages of these frames, and the next to open the database makes it anew. Look for the -wal in backups; walscope rescue copies it if a process still has it open. Put it beside a copy of the database, without the -shm, and open that copy. Nothing is missing if a connection in locking_mode=EXCLUSIVE was the last to close the database, or if the database was put here from elsewhere and the -shm is not its own.";
+
 /// A wal-index in use that counts no frames has no `-wal` beside it.
 const NO_WAL_BESIDE: &str = "It is in use, and there is no -wal: the -wal was removed or renamed while it was in use. What its users commit goes into that file, which goes with the last of them; whoever opens the database now makes a new -wal, and both write frames of one wal-index to two files.";
 
@@ -206,13 +209,14 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Copy 0 says mxFrame {} and copy 1 says {}: a reader waits or recovers.", count(*first), count(*second)).into(),
             torn,
         ),
-        Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, .. } => {
+        Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, gone, missing_pages, .. } => {
             let has = match (wal_salts, wal_size) {
                 (Some(salts), _) => format!("the WAL's header has {salts}"),
                 (None, Some(size)) => format!("there is no WAL header ({})", many(*size, "byte")),
                 (None, None) => "there is no -wal".to_owned(),
             };
             let advice = match (wal_salts, finding.severity >= Severity::Warning) {
+                (None, _) if gone.is_some() => LOOK_FOR_WAL,
                 (None, true) => rescue::NO_WAL,
                 // There is a -wal, but it may be another one than those that processes have open.
                 (Some(_), true) => rescue::START_AGAIN,
@@ -222,7 +226,16 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             if *mx_frame == FrameNumber::NONE {
                 return (NO_WAL_BESIDE.into(), advice);
             }
-            (format!("It counts {} under the salts {shm_salts}, but {has}.", many(*mx_frame, "frame")).into(), advice)
+            let counts = format!("It counts {} under the salts {shm_salts}, but {has}.", many(*mx_frame, "frame"));
+            if let Some(gone) = gone {
+                let shorter = match missing_pages {
+                    0 => String::new(),
+                    pages => format!(" The database is {} shorter than they leave it.", many(*pages, "page")),
+                };
+                let are = many(*gone, "frame") + one_or(*gone, " of them is", " of them are");
+                return (format!("{counts} {are} not marked as copied, and in no file here.{shorter}").into(), advice);
+            }
+            (counts.into(), advice)
         }
         Found::ShmPagesWrong { wrong, compared, .. } => (
             format!("{}.", words::part(*wrong, *compared, "frame", "holds another page than its entry says", "hold another page than their entry says")).into(),

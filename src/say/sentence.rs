@@ -30,6 +30,8 @@ kinds! {
     IndexWrong "index_wrong",
     /// The next to open the database drops commits that stand behind a break of the WAL.
     CommitsBehind "commits_behind",
+    /// The `-wal` is missing or empty, and a left-over `-shm` counts frames that were not copied.
+    FramesGone "frames_gone",
     /// The file system is full: who opens the database, or commits, fails.
     NoRoom "no_room",
     /// Frames stand behind a header that SQLite cannot use: the next writer overwrites them.

@@ -31,6 +31,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmBeyondWal,
     Code::ShmFramesUnreachable,
     Code::ShmHeaderContradictsWal,
+    Code::ShmOfOtherWal,
     Code::ShmPagesWrong,
     Code::ShmSlotsDuplicate,
     Code::ShmSlotsOutOfOrder,
@@ -81,7 +82,6 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::ShmDeleted,
     Code::ShmHeaderChecksumWrong,
     Code::ShmHeaderCopiesDiffer,
-    Code::ShmOfOtherWal,
     Code::ShmVersionUnsupported,
     Code::SidecarsElsewhere,
     Code::SidecarsStricter,
@@ -96,12 +96,13 @@ pub const NO_CONTRADICTION: &[Code] = &[
 ];
 
 /// Those of [`NO_PROMISE`] that are a notice where nobody has the `-shm` open: the next to open the database makes it anew
-/// from the WAL, and a promise is right.
+/// from the WAL, and a promise is right. For [`Code::ShmOfOtherWal`] that is so where it is only a notice.
 pub const ONLY_IN_USE: &[Code] = &[
     Code::ShmBackfillBeyondMxFrame,
     Code::ShmBeyondWal,
     Code::ShmFramesUnreachable,
     Code::ShmHeaderContradictsWal,
+    Code::ShmOfOtherWal,
     Code::ShmPagesWrong,
     Code::ShmSlotsDuplicate,
     Code::ShmSlotsOutOfOrder,

@@ -183,6 +183,101 @@ fn a_leftover_index_beside_a_restored_wal_is_at_most_a_notice() {
     assert_eq!(codes(&document), [("shm_of_other_wal".to_owned(), "notice".to_owned())]);
 }
 
+/// The files that a killed process leaves, with commits that are in the -wal only.
+fn killed(commits: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint TRUNCATE");
+    sqlite.run(commits);
+    sqlite.kill();
+    assert_eq!(codes(&verify(folder.path()).1), none());
+    folder
+}
+
+fn of_other_wal(severity: &str) -> Vec<(String, String)> {
+    vec![("shm_of_other_wal".to_owned(), severity.to_owned())]
+}
+
+/// No page says that all is well, and one says what is gone.
+fn gone_is_told(folder: &Path, word: &str) {
+    let said = ["verify", "inspect"].map(|command| walscope(folder, &[command, "t.db"]).text());
+    for text in &said {
+        assert!(!text.contains("Nothing to do") && !text.contains("closed properly"), "{text}");
+        assert!(!text.contains("nothing waits"), "{text}");
+    }
+    let inspected = walscope(folder, &["inspect", "t.db", "--json"]).json();
+    assert_eq!(inspected["checkpoint"]["sentence"], "frames_gone", "{inspected:#}");
+    let told = inspected["checkpoint"]["explanation"].as_str().unwrap();
+    assert!(told.starts_with(&format!("The -wal is {word}, and the -shm counts")), "{told}");
+}
+
+#[test]
+fn a_wal_removed_or_emptied_at_rest_is_a_warning() {
+    // With more pages than the database has, and with changes of pages that it has: another state of files that an exclusive
+    // connection leaves too.
+    for (commits, severity) in [("insert 200", "warning"), ("update", "notice")] {
+        for word in ["gone", "empty"] {
+            let folder = killed(commits);
+            let wal = folder.path().join("t.db-wal");
+            if word == "gone" {
+                fs::remove_file(&wal).unwrap();
+            } else {
+                fs::write(&wal, []).unwrap();
+            }
+            assert_eq!(codes(&verify(folder.path()).1), of_other_wal(severity), "{commits}, {word}");
+            gone_is_told(folder.path(), word);
+        }
+    }
+}
+
+#[test]
+fn an_index_that_an_exclusive_connection_left_is_a_notice() {
+    let folder = killed("insert 200");
+    let db = connect(&folder.path().join("t.db"));
+    db.execute_batch("PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM sqlite_master").unwrap();
+    drop(db);
+    assert!(!folder.path().join("t.db-wal").exists() && folder.path().join("t.db-shm").exists());
+    // All is in the database, and nothing in the files tells.
+    assert_eq!(codes(&verify(folder.path()).1), of_other_wal("notice"));
+    gone_is_told(folder.path(), "gone");
+    // A switch to rollback mode shows in the header, and such a database needs no -wal.
+    let folder = killed("insert 200");
+    let db = connect(&folder.path().join("t.db"));
+    db.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE").unwrap();
+    drop(db);
+    assert!(folder.path().join("t.db-shm").exists());
+    assert_eq!(codes(&verify(folder.path()).1), of_other_wal("notice"));
+    assert!(walscope(folder.path(), &["verify", "t.db"]).text().contains("Nothing to do"));
+}
+
+#[test]
+fn a_wal_that_sqlite_emptied_or_copied_before_a_kill_is_no_loss() {
+    // Cut off by a checkpoint, and then killed.
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("update");
+    sqlite.run("checkpoint TRUNCATE");
+    sqlite.kill();
+    assert_eq!(fs::metadata(folder.path().join("t.db-wal")).unwrap().len(), 0);
+    assert_eq!(codes(&verify(folder.path()).1), none());
+    fs::remove_file(folder.path().join("t.db-wal")).unwrap();
+    assert_eq!(codes(&verify(folder.path()).1), none());
+    // All frames copied, and the -wal deleted after that: the -shm says so.
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint PASSIVE");
+    sqlite.kill();
+    fs::remove_file(folder.path().join("t.db-wal")).unwrap();
+    assert_eq!(codes(&verify(folder.path()).1), of_other_wal("notice"));
+    assert!(walscope(folder.path(), &["verify", "t.db"]).text().contains("Nothing to do"));
+}
+
 #[test]
 fn an_index_of_three_bytes_and_an_empty_wal_raise_nothing() {
     let folder = tempfile::tempdir().unwrap();

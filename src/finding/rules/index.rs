@@ -62,16 +62,20 @@ fn finding(examined: &Inspection, found: Found) -> Finding {
 }
 
 fn other_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Finding {
-    finding(
-        examined,
-        Found::ShmOfOtherWal {
-            mx_frame: header.mx_frame,
-            shm_salts: header.salts,
-            wal_salts: wal.header.map(|wal| wal.salts),
-            in_use: examined.in_use(),
-            wal_size: (!wal.is_absent()).then_some(wal.file_size),
-        },
-    )
+    let gone = examined.frames_gone();
+    let pages = examined.database_size.and_then(|bytes| bytes.checked_div(header.page_size.into()));
+    let missing_pages = pages.map_or(0, |pages| u64::from(header.database_pages).saturating_sub(pages));
+    let found = Found::ShmOfOtherWal {
+        mx_frame: header.mx_frame,
+        shm_salts: header.salts,
+        wal_salts: wal.header.map(|wal| wal.salts),
+        in_use: examined.in_use(),
+        wal_size: (!wal.is_absent()).then_some(wal.file_size),
+        gone,
+        missing_pages,
+    };
+    // A connection without a wal-index can have copied the frames, and then the database is as long as they leave it.
+    if gone.is_some() && missing_pages > 0 { Finding::at(Severity::Warning, found) } else { finding(examined, found) }
 }
 
 /// A wal-index in use that counts frames which the file cannot have. SQLite restarts the wal-index before it truncates

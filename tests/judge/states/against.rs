@@ -131,3 +131,14 @@ pub fn journal(stage: &mut Stage) {
     other.kill_all();
     stage.put("-journal", &other.bytes("-journal"));
 }
+
+/// Frames were counted and not copied, and the -wal was deleted at rest.
+pub fn frames_gone(stage: &mut Stage) {
+    rest_next_reads_them(stage);
+    fs::remove_file(stage.file("-wal")).unwrap();
+}
+
+pub fn frames_gone_empty(stage: &mut Stage) {
+    rest_next_reads_them(stage);
+    stage.cut("-wal", 0);
+}

@@ -184,6 +184,20 @@ pub fn rows() -> Vec<Row> {
              header that makes the frames readable: write it into a copy.",
         ),
         row(
+            S::Against(Against::FramesGone),
+            against::frames_gone,
+            "Two rows were in the -wal, the process was killed, and the -wal was deleted. The -shm stayed.",
+            rest(6, Rows(4), Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the database and the -shm before anything opens the database. Look for the -wal, and put it beside a copy.",
+        ),
+        row(
+            S::Against(Against::FramesGone),
+            against::frames_gone_empty,
+            "Two rows were in the -wal, the process was killed, and the -wal was cut to no bytes. The -shm stayed.",
+            rest(6, Rows(4), Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the database and the -shm before anything opens the database. Look for the -wal, and put it beside a copy.",
+        ),
+        row(
             S::Against(Against::OlderFrames),
             against::older_frames,
             "All frames were copied, and the WAL was begun anew. Then an older backup was copied over the \
