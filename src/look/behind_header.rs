@@ -11,7 +11,7 @@ use super::NotCompared;
 use super::one_page::same;
 use crate::bytes::ReadAt;
 use crate::number::{FrameNumber, PageSize};
-use crate::wal::salvage::{ChainedRun, Salvage, salvage};
+use crate::wal::salvage::{self, ChainedRun, SEARCHED, Salvage};
 use crate::wal::{EndReason, WalFacts};
 
 /// Frames that follow one another behind a header that SQLite cannot use.
@@ -54,7 +54,8 @@ pub(super) fn look(
     if !broken {
         return Ok(None);
     }
-    let Some(found) = salvage(wal, beside.page_size, threads.get())? else { return Ok(None) };
+    let found = salvage::behind_header(wal, beside.page_size, threads.get(), SEARCHED)?;
+    let Some(found) = found else { return Ok(None) };
     let in_database = match found.runs.iter().find(|run| run.last_commit.is_some()) {
         Some(run) => compare(wal, &found, run, threads, beside)?,
         None => Err(NotCompared::NoFrames),

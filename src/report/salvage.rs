@@ -33,6 +33,8 @@ pub struct SalvageDocument {
     pub sizes: Sizes,
     /// The header as it is stored. Null: the file has fewer than 32 bytes.
     pub header: Option<Header>,
+    /// Whether the file begins with a frame: its header is missing. Then a header made anew goes before the first byte.
+    pub header_missing: bool,
     /// Whether SQLite can use that header. Then `wal` says which frames are committed.
     pub header_usable: bool,
     /// A header that frame 1 continues, computed from frame 1. Null: there is none.
@@ -157,6 +159,7 @@ impl SalvageDocument {
             source: whole.source,
             sizes: whole.sizes,
             header,
+            header_missing: found.is_some_and(|found| found.header_missing),
             header_usable: usable,
             made_anew: made_anew.as_ref().map(Header::from),
             made_anew_hex: made_anew

@@ -5,7 +5,7 @@ use crate::finding::Found;
 use crate::format::wal::FORMAT_VERSION;
 use crate::wal::EndReason;
 use crate::wal::mangled::{Change, Undoing};
-use crate::wal::salvage::{ChainedRun, Salvage};
+use crate::wal::salvage::{ChainedRun, SEARCHED, Salvage};
 
 /// Detail and advice of a header that SQLite cannot use.
 pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
@@ -18,6 +18,16 @@ pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
         _ => "the checksum of its header is wrong".to_owned(),
     };
     let taken = format!("SQLite takes this WAL of {} for an empty one: {because}.", many(*file_size, "byte"));
+    if *frames_behind == 0 && *file_size > SEARCHED {
+        return (
+            format!(
+                "{taken} In its first {} MiB no frames follow one another. The rest was not looked through.",
+                SEARCHED >> 20
+            ),
+            "Keep a copy before anything opens the database: the next writer begins the WAL anew, and the last to close deletes \
+             the file. `walscope wal --salvage` looks through all of it.",
+        );
+    }
     if *frames_behind == 0 {
         return (
             format!("{taken} Behind the header no frames follow one another."),
@@ -87,8 +97,8 @@ fn pages_all(pages: u64) -> String {
 #[must_use]
 pub fn salvage(found: Option<&Salvage>, usable: bool) -> String {
     let Some(found) = found else {
-        return "No frames follow one another in this file, for no page size and in neither byte order, and no header can be \
-                made that frame 1 continues. There is nothing to salvage."
+        return "No frames follow one another at the usual offsets, from byte 32 or from byte 0 on, for any page size and byte \
+                order, and no header can be made that frame 1 continues. Frames at other offsets are not looked for."
             .to_owned();
     };
     let runs = (found.runs.len() as u64).saturating_add(found.unlisted_runs);
@@ -102,6 +112,12 @@ pub fn salvage(found: Option<&Salvage>, usable: bool) -> String {
         found.order.name()
     );
     said.push(' ');
+    if found.header_missing {
+        said.push_str(
+            "The file begins with a frame: the 32 bytes of the header are missing. A header goes before the first byte of a \
+             copy, not over it. ",
+        );
+    }
     said.push_str(&match (usable, found.readable()) {
         (true, _) => {
             "SQLite can use the header of this file: `walscope wal` says which of them are committed.".to_owned()

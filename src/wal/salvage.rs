@@ -9,26 +9,29 @@
 //!
 //! Nothing here is committed: SQLite reads no frame behind such a header.
 
+mod search;
+
 use std::io;
 
 use crate::bytes::ReadAt;
 use crate::format::checksum::{Kernel, checksum, taken_back};
 use crate::format::wal::{
     FORMAT_VERSION, FRAME_CHECKSUMMED, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, MAGIC_BIG, MAGIC_LITTLE, WalHeader,
-    frame_checksum, parse_header,
+    parse_header,
 };
-use crate::number::{ByteOrder, Checksum, FrameNumber, PAGE_SIZES, PageNumber, PageSize, Salts};
+use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Salts};
 
 use super::blocks::{Link, Reading, Run};
 use super::latest::Column;
 use super::{LastCommit, header_fault};
+use search::{AT_ONCE, HeaderPut, Sizes};
 
 /// The number of runs that are listed. In a hostile file there can be one for every two frames.
 pub const RUNS_LISTED: usize = 256;
 /// The number of frames of a run whose pages are listed.
 pub const PAGES_LISTED: usize = 8;
-/// The bytes that are read at once while the page size is looked for: several of the largest frames.
-const AT_ONCE: usize = 1 << 20;
+/// The bytes of a file in which `inspect` and `verify` look for the page size of frames behind a broken header.
+pub const SEARCHED: u64 = 64 << 20;
 
 /// Frames that were found without the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Salvage {
     pub order: ByteOrder,
     /// The header that frame 1 continues. `None`: there is none, so a header cannot make frame 1 right.
     pub header: Option<WalHeader>,
+    /// Whether the file begins with a frame: the 32 bytes of the header are not zeroed or broken, but missing.
+    pub header_missing: bool,
     /// Whole frames of this size in the file.
     pub in_file: u64,
     /// Frames in all runs.
@@ -139,14 +144,29 @@ impl Salvage {
     }
 }
 
-/// Looks for frames that follow one another, whatever the header says. `None`: no two frames do, for no page size, and
-/// frame 1 continues no header.
+/// Looks for frames that follow one another, whatever the header says: from byte 32 on, and from byte 0 on if there are
+/// none and the header cannot be used. `None`: no two frames do, for no page size, and frame 1 continues no header.
 ///
-/// The file is read once until the page size is known, and once more for the runs. The memory does not depend on it.
+/// The file is read once or twice until the page size is known, and once more for the runs. The memory does not depend on
+/// it. Where many places look like frames and are none, only some of them are tried.
 ///
 /// # Errors
 /// Only an error of reading.
 pub fn salvage(wal: &dyn ReadAt, likely: Option<PageSize>, threads: usize) -> io::Result<Option<Salvage>> {
+    if let Some(found) = behind_header(wal, likely, threads, u64::MAX)? {
+        return Ok(Some(found));
+    }
+    let found = behind_header(&HeaderPut(wal), likely, threads, u64::MAX)?;
+    Ok(found.map(|found| Salvage { header_missing: true, ..found }))
+}
+
+/// Looks for frames that follow one another from byte 32 on. The page size is looked for in so many bytes.
+pub(crate) fn behind_header(
+    wal: &dyn ReadAt,
+    likely: Option<PageSize>,
+    threads: usize,
+    searched: u64,
+) -> io::Result<Option<Salvage>> {
     let mut head = [0; HEADER_SIZE];
     let got = wal.read_at(&mut head, 0)?;
     let stored = parse_header(head.get(..got).unwrap_or_default()).ok();
@@ -157,7 +177,7 @@ pub fn salvage(wal: &dyn ReadAt, likely: Option<PageSize>, threads: usize) -> io
         .filter(|_| wal.len() > HEADER_SIZE as u64);
     let layout = match by_header {
         Some(layout) => layout,
-        None => match sizes.of_neighbours(wal)? {
+        None => match sizes.of_neighbours(wal, searched)?.0 {
             Some(layout) => layout,
             None => match sizes.of_first_frame(wal)? {
                 Some(layout) => layout,
@@ -173,7 +193,8 @@ pub fn salvage(wal: &dyn ReadAt, likely: Option<PageSize>, threads: usize) -> io
     Ok((found.frames > 0).then_some(found))
 }
 
-/// Whether frames follow one another at the beginning of a file, after 32 bytes of any content. At most a MiB is read.
+/// Whether frames follow one another at the beginning of a file, after 32 bytes of any content or from the first byte on.
+/// At most a MiB is read.
 ///
 /// # Errors
 /// Only an error of reading.
@@ -181,7 +202,9 @@ pub fn begins_with_frames(wal: &dyn ReadAt) -> io::Result<bool> {
     let mut begin = vec![0; AT_ONCE.min(usize::try_from(wal.len()).unwrap_or(AT_ONCE))];
     let got = wal.read_at(&mut begin, 0)?;
     begin.truncate(got);
-    Ok(Sizes::new(None).of_neighbours(&begin)?.is_some())
+    let sizes = Sizes::new(None);
+    Ok(sizes.of_neighbours(&begin, u64::MAX)?.0.is_some()
+        || sizes.of_neighbours(&HeaderPut(&begin), u64::MAX)?.0.is_some())
 }
 
 /// How frames lie in a file, and how their checksums are computed.
@@ -191,82 +214,10 @@ struct Layout {
     order: ByteOrder,
 }
 
-/// The page sizes, the most likely first.
-struct Sizes(Vec<PageSize>);
-
-const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
-
-impl Sizes {
-    fn new(likely: Option<PageSize>) -> Self {
-        let all = (0..u32::BITS).filter_map(|bit| PageSize::new(1 << bit)).filter(|size| Some(*size) != likely);
-        Self(likely.into_iter().chain(all).collect())
-    }
-
-    /// Looks for two neighbours of which the second continues the first.
-    fn of_neighbours(&self, wal: &dyn ReadAt) -> io::Result<Option<Layout>> {
-        let len = wal.len();
-        // For each size, the frame that is compared next with the one after it.
-        let mut next: Vec<(PageSize, FrameNumber)> = self.0.iter().map(|size| (*size, FrameNumber::FIRST)).collect();
-        let mut buffer = vec![0; AT_ONCE.min(usize::try_from(len).unwrap_or(AT_ONCE))];
-        loop {
-            let in_file = |(size, number): &(PageSize, FrameNumber)| size.offset_of(number.next().next()) <= len;
-            let Some(at) = next.iter().filter(|one| in_file(one)).map(|(size, number)| size.offset_of(*number)).min()
-            else {
-                return Ok(None);
-            };
-            let data = wal.next_data(at).min(len);
-            if data.saturating_sub(at) > *PAGE_SIZES.end() as u64 * 2 + AT_ONCE as u64 {
-                // Two neighbours in a hole of the file are zero bytes.
-                for (size, number) in &mut next {
-                    let before = size.stride().frames_in(data).saturating_sub(1);
-                    *number = (*number).max(FrameNumber(before));
-                }
-                continue;
-            }
-            let got = wal.read_at(&mut buffer, at)?;
-            let (bytes, end) = (buffer.get(..got).unwrap_or_default(), at.saturating_add(got as u64));
-            for (size, number) in &mut next {
-                let stride = size.stride().to_usize();
-                while size.offset_of(number.next().next()) <= end {
-                    let from = usize::try_from(size.offset_of(*number).saturating_sub(at)).unwrap_or(usize::MAX);
-                    let both = bytes.get(from..).and_then(|bytes| bytes.get(..2 * stride)).unwrap_or_default();
-                    if let Some(order) = order_of(both, stride) {
-                        return Ok(Some(Layout { page_size: *size, order }));
-                    }
-                    *number = number.next();
-                }
-            }
-            if got < buffer.len() {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Looks for a page size by which frame 1 continues a header.
-    fn of_first_frame(&self, wal: &dyn ReadAt) -> io::Result<Option<Layout>> {
-        for layout in self.0.iter().flat_map(|size| ORDERS.map(|order| Layout { page_size: *size, order })) {
-            if layout.header_before_first(wal)?.is_some() {
-                return Ok(Some(layout));
-            }
-        }
-        Ok(None)
-    }
-}
-
 /// Whether these bytes can be the header of a frame.
 fn is_possible(header: &FrameHeader) -> bool {
     let FrameHeader { page, commit_pages, salts, .. } = *header;
     page != PageNumber::NONE && salts != Salts::ZERO && (commit_pages == 0 || page <= commit_pages)
-}
-
-/// The byte order by which the second of two frames continues the first.
-fn order_of(both: &[u8], stride: usize) -> Option<ByteOrder> {
-    let (first, second) = both.split_at_checked(stride)?;
-    let [before, header] = [FrameHeader::of(first.first_chunk()?), FrameHeader::of(second.first_chunk()?)];
-    if before.salts != header.salts || !is_possible(&before) || !is_possible(&header) {
-        return None;
-    }
-    ORDERS.into_iter().find(|order| frame_checksum(*order, before.checksum, second) == header.checksum)
 }
 
 impl Layout {
@@ -337,6 +288,7 @@ impl Layout {
                 page_size: self.page_size,
                 order: self.order,
                 header,
+                header_missing: false,
                 in_file: 0,
                 frames: 0,
                 commits: 0,

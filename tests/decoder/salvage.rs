@@ -115,6 +115,20 @@ fn other_bytes_are_no_frames() {
 }
 
 #[test]
+fn frames_from_the_first_byte_on_are_found_and_the_header_is_said_to_be_missing() {
+    for (page_size, big) in sizes().flat_map(|size| [(size, false), (size, true)]) {
+        let whole = seven(page_size, big).bytes;
+        let found = found(&whole[32..]).unwrap();
+        assert!(found.header_missing);
+        assert_eq!((found.frames, found.commits, found.in_file, found.torn_bytes), (7, 3, 7, 0));
+        assert_eq!(found.header.unwrap().to_bytes()[..], whole[..32]);
+        assert!(begins_with_frames(&whole[32..].to_vec()).unwrap());
+        // Other bytes before them are not searched.
+        assert_eq!(self::found(&[&[7; 20], &whole[32..]].concat()), None);
+    }
+}
+
+#[test]
 fn frames_far_behind_other_bytes_are_found_too() {
     let mut wal = WalWriter::new(4096, false, SALTS);
     wal.unwritten(700);

@@ -139,8 +139,60 @@ fn a_wal_of_zero_bytes_promises_nothing() {
     for source in ["t.db", "t.db-wal"] {
         let document = salvaged(folder.path(), source);
         assert_eq!((&document["runs"], &document["made_anew"]), (&Value::Array(Vec::new()), &Value::Null));
-        assert!(document["explanation"].as_str().unwrap().contains("nothing to salvage"), "{source}");
+        let said = document["explanation"].as_str().unwrap();
+        assert!(said.contains("No frames follow one another at the usual offsets"), "{source}: {said}");
     }
+}
+
+#[test]
+fn frames_of_a_file_whose_header_is_missing_are_found_and_a_header_before_them_gives_them_back() {
+    for (page_size, cut) in [(4096, 32), (512, 32), (65536, 32), (4096, 32 + 4120), (4096, 33), (4096, 512)] {
+        let folder = tempfile::tempdir().unwrap();
+        crashed(folder.path(), page_size);
+        let wal = folder.path().join("t.db-wal");
+        let whole = fs::read(&wal).unwrap();
+        fs::write(&wal, &whole[cut..]).unwrap();
+        for source in ["t.db", "t.db-wal"] {
+            let document = salvaged(folder.path(), source);
+            let said = document["explanation"].as_str().unwrap();
+            if cut == 33 || cut == 512 {
+                assert!(said.contains("Frames at other offsets are not looked for"), "{source}: {said}");
+                assert_eq!(
+                    (&document["header_missing"], &document["runs"]),
+                    (&false.into(), &Value::Array(Vec::new()))
+                );
+                continue;
+            }
+            assert_eq!((&document["header_missing"], &document["page_size"]), (&true.into(), &page_size.into()));
+            assert!(said.contains("the 32 bytes of the header are missing"), "{source}: {said}");
+            let frames = (whole.len() - cut) as u64 / (24 + u64::from(page_size));
+            assert_eq!(document["runs"][0]["last_frame"], frames);
+            if cut == 32 {
+                let anew = [header(&document), whole[32..].to_vec()].concat();
+                assert!(anew == whole);
+                assert_eq!(sqlite_reads(folder.path(), &anew), (50, "ok".to_owned()));
+            } else {
+                assert_eq!(document["made_anew"], Value::Null);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_long_wal_without_frames_it_is_said_what_was_not_looked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    crashed(folder.path(), 4096);
+    let wal = folder.path().join("t.db-wal");
+    let frames = fs::read(&wal).unwrap()[32..].to_vec();
+    // 70 MiB, for the most part a hole, then whole frames.
+    let file = fs::OpenOptions::new().write(true).open(&wal).unwrap();
+    file.set_len(0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &frames, 32 + 4120 * 18_000).unwrap();
+    let (_, document) = verify(folder.path());
+    let detail = document["findings"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("In its first 64 MiB no frames") && detail.contains("not looked through"), "{detail}");
+    let document = salvaged(folder.path(), "t.db");
+    assert_eq!(document["runs"][0]["first_frame"], 18_001);
 }
 
 #[test]
