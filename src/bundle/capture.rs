@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, WalIndexSample};
+use crate::evidence::{ClockSample, Evidence, FilesView, LocksView, Observation, Part, WalIndexSample};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{BLOCK_SIZE, HEAD_SIZE, block_of};
 use crate::format::wal::HEADER_SIZE;
@@ -22,7 +22,7 @@ use super::manifest::{
 };
 use super::sparse::{Pieces, Placed, headers_in, kept, left_out, long_holes};
 use super::stability;
-use super::unstable::{Part, Unstable, Why};
+use super::unstable::{Unstable, Why};
 use super::watch::Watch;
 use super::{BUNDLE_VERSION, Options, SnapshotError, Step};
 

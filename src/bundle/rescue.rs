@@ -22,10 +22,10 @@ use rustix::io::Errno;
 use super::SnapshotError;
 use super::archive::unreadable;
 use super::look::{Look, Moment, is_hot_journal};
-use super::unstable::{Part as Disturbed, Why};
+use super::unstable::Why;
 use super::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{KeptBy, Observation, Part};
+use crate::evidence::{KeptBy, Observation, Part, Parts};
 use crate::linux::mapped::kept::{KeptFile, KeptSet};
 use crate::linux::{OpenedFiles, Target};
 use crate::look::order;
@@ -125,7 +125,7 @@ pub fn save(
 
 /// The files of a set as a look takes them. No path is looked up.
 fn opened(set: &KeptSet, folder: &Path) -> Result<OpenedFiles, SnapshotError> {
-    let part = |part: Part| match set.part(part) {
+    let part = |part: Part| match set.files.get(part) {
         Some(kept) => Observation::seen(Arc::clone(&kept.file)),
         None => Observation::missing("nobody has it open"),
     };
@@ -149,7 +149,7 @@ fn opened(set: &KeptSet, folder: &Path) -> Result<OpenedFiles, SnapshotError> {
 pub fn named_after(set: &KeptSet) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     Part::ALL.iter().find_map(|part| {
-        let path = set.part(*part)?.path.as_os_str().as_bytes();
+        let path = set.files.get(*part)?.path.as_os_str().as_bytes();
         Some(OsStr::from_bytes(path.strip_suffix(part.suffix().as_bytes()).unwrap_or(path)).into())
     })
 }
@@ -162,7 +162,7 @@ fn unusable(path: &Path, action: &'static str, source: io::Error) -> SnapshotErr
 struct Copies<'a> {
     folder: &'a Path,
     name: &'a OsStr,
-    files: [Option<File>; 4],
+    files: Parts<File>,
 }
 
 impl Copies<'_> {
@@ -175,12 +175,9 @@ impl Copies<'_> {
     /// Copies a file as it is now. A later attempt writes into the same new file.
     fn copy(&mut self, part: Part, kept: &KeptFile) -> Result<(), SnapshotError> {
         let path = self.path(part);
-        let Some(slot) = Part::ALL.iter().position(|each| *each == part).and_then(|at| self.files.get_mut(at)) else {
-            return Ok(());
-        };
-        let to = match slot {
+        let to = match self.files.slot(part) {
             Some(file) => file,
-            None => {
+            slot => {
                 let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
                 slot.insert(made.map_err(|e| unusable(&path, "make a copy", e))?)
             }
@@ -204,10 +201,9 @@ impl Copies<'_> {
         let mut saved = Vec::new();
         for part in Part::ALL {
             let path = self.path(part);
-            let file = Part::ALL.iter().position(|each| *each == part).and_then(|at| self.files.get(at)?.as_ref());
-            let Some(file) = file else { continue };
+            let Some(file) = self.files.get(part) else { continue };
             // A file of an earlier attempt that the last one did not have.
-            let Some(kept) = set.part(part) else {
+            let Some(kept) = set.files.get(part) else {
                 std::fs::remove_file(&path).map_err(|e| unusable(&path, "remove a copy of an earlier attempt", e))?;
                 continue;
             };
@@ -244,8 +240,7 @@ fn copy_range(
             Ok(0) => break,
             Ok(n) => at = at.saturating_add(n as u64),
             Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::NOSPC) => return Err(unusable(copy, "write a copy", Errno::NOSPC.into())),
-            // Two file systems, or one that cannot: man 2 copy_file_range.
+            // Two file systems, or one that cannot: man 2 copy_file_range. Anything else the calls below say.
             Err(_) => break,
         }
     }
@@ -282,8 +277,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
             files,
             set,
             copies,
-            database_watch: watched(Disturbed::Database, &files.database),
-            wal_watch: watched(Disturbed::Wal, &files.wal),
+            database_watch: watched(Part::Database, &files.database),
+            wal_watch: watched(Part::Wal, &files.wal),
             before: None,
             between: None,
             after: None,
@@ -291,7 +286,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
     }
 
     fn copy(&mut self, part: Part) -> Result<(), SnapshotError> {
-        match self.set.part(part) {
+        match self.set.files.get(part) {
             Some(kept) => self.copies.copy(part, kept),
             None => Ok(()),
         }
@@ -326,21 +321,21 @@ impl<'a, 'c> Attempt<'a, 'c> {
     /// Whether the `-journal` is still the one of the transaction that goes on: it has a name, or the process still has it
     /// open.
     fn journal_stays(&self) -> bool {
-        self.set.part(Part::Journal).is_some_and(|journal| !journal.deleted() || journal.still_open())
+        self.set.files.get(Part::Journal).is_some_and(|journal| !journal.deleted() || journal.still_open())
     }
 
     /// Whether a `-journal` came after the files were looked for. A page is in the journal before it is written to the
     /// database. So without one at the end, what was written before is committed.
     fn journal_came(&self, now: impl FnOnce() -> Option<KeptSet>) -> bool {
         let now = now();
-        let journal = now.as_ref().and_then(|now| now.part(Part::Journal));
+        let journal = now.as_ref().and_then(|now| now.files.get(Part::Journal));
         journal.is_some_and(|journal| is_hot_journal(&journal.file))
     }
 
     fn unwritten(&self, before: &Moment, after: &Moment) -> Result<(), Why> {
         for (part, same, watch) in [
-            (Disturbed::Database, before.database == after.database, &self.database_watch),
-            (Disturbed::Wal, before.wal == after.wal, &self.wal_watch),
+            (Part::Database, before.database == after.database, &self.database_watch),
+            (Part::Wal, before.wal == after.wal, &self.wal_watch),
         ] {
             if !same {
                 return Err(Why::Changed(part));

@@ -10,9 +10,9 @@
 //! A `-shm` that nobody has open is ignored: the first connection that opens the database rebuilds it from the WAL.
 
 use super::look::{Look, Moment};
-use super::unstable::{Part, Unstable, Why};
+use super::unstable::{Unstable, Why};
 use super::watch::Writes;
-use crate::evidence::{ByteLock, LockState};
+use crate::evidence::{ByteLock, LockState, Part};
 use crate::number::FrameNumber;
 
 /// What one attempt saw.

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::evidence::UnstableCause;
+use crate::evidence::{Part, UnstableCause};
 use crate::number::FrameNumber;
 
 /// Why an attempt cannot be shown to be of one moment.
@@ -25,20 +25,6 @@ impl Unstable {
     pub(super) fn lasting(why: Why) -> Self {
         Self { why, lasting: true }
     }
-}
-
-/// A file of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum Part {
-    /// The database itself.
-    #[error("database")]
-    Database,
-    /// Its WAL.
-    #[error("-wal")]
-    Wal,
-    /// Its wal-index.
-    #[error("-shm")]
-    Shm,
 }
 
 /// What stands in the way, as it is written into the manifest: without a full stop.

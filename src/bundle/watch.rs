@@ -7,10 +7,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
+use crate::evidence::Part;
 use crate::evidence::file_system::FileSystemKind;
 use crate::linux::stat;
 
-use super::unstable::{Part, Unwatched};
+use super::unstable::Unwatched;
 
 /// What a watch has seen since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

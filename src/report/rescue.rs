@@ -45,11 +45,11 @@ pub struct RescuedSet {
     /// Whether at least one of the files lies at the path.
     pub at_path: bool,
     /// The processes that have files of the set open. Empty: none was seen.
-    pub processes: Vec<RescuedFrom>,
+    pub processes: Vec<KeptBy>,
     /// The copies.
     pub files: Vec<RescuedFile>,
     /// Parts that belong to the set and were found nowhere.
-    pub missing: Vec<RescuedPart>,
+    pub missing: Vec<Part>,
     /// Whether it is shown that the copies are of one moment.
     pub stable: bool,
     /// Why that is not shown.
@@ -58,22 +58,11 @@ pub struct RescuedSet {
     pub attempts: u32,
 }
 
-/// A process that has files open.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct RescuedFrom {
-    /// Process id in the PID namespace of the observer.
-    pub pid: u32,
-    /// Name of its command.
-    pub command: Option<String>,
-    /// Start of the process in clock ticks since boot: field 22 of `/proc/PID/stat`.
-    pub start_time: Option<u64>,
-}
-
 /// One file and its copy.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct RescuedFile {
     /// What it is.
-    pub part: RescuedPart,
+    pub part: Part,
     /// The copy.
     pub copy: String,
     /// Bytes of the copy.
@@ -92,47 +81,11 @@ pub struct RescuedFile {
     pub access_time_may_have_moved: bool,
 }
 
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RescuedPart {
-    /// The database itself.
-    Database,
-    /// Its WAL.
-    Wal,
-    /// Its wal-index.
-    Shm,
-    /// Its rollback journal.
-    Journal,
-}
-
-impl From<Part> for RescuedPart {
-    fn from(part: Part) -> Self {
-        match part {
-            Part::Database => Self::Database,
-            Part::Wal => Self::Wal,
-            Part::Shm => Self::Shm,
-            Part::Journal => Self::Journal,
-        }
-    }
-}
-
-impl RescuedPart {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Wal => "-wal",
-            Self::Shm => "-shm",
-            Self::Journal => "-journal",
-        }
-    }
-}
-
 impl From<&SavedFile> for RescuedFile {
     fn from(file: &SavedFile) -> Self {
         let (pid, descriptor) = file.descriptor.unzip();
         Self {
-            part: file.part.into(),
+            part: file.part,
             copy: file.copy.to_string_lossy().into_owned(),
             size: file.size,
             path: file.path.to_string_lossy().into_owned(),
@@ -145,29 +98,23 @@ impl From<&SavedFile> for RescuedFile {
     }
 }
 
-impl From<&KeptBy> for RescuedFrom {
-    fn from(by: &KeptBy) -> Self {
-        Self { pid: by.pid, command: by.command.clone(), start_time: by.start_time }
-    }
-}
-
 impl From<&Saved> for RescuedSet {
     fn from(saved: &Saved) -> Self {
         let files: Vec<RescuedFile> = saved.files.iter().map(RescuedFile::from).collect();
         let copied = |part| files.iter().find(|file| file.part == part);
-        let database = copied(RescuedPart::Database).map(|file| file.copy.clone());
+        let database = copied(Part::Database).map(|file| file.copy.clone());
         let mut missing = Vec::new();
         if database.is_none() {
-            missing.push(RescuedPart::Database);
+            missing.push(Part::Database);
         }
         // Whoever has a wal-index open has a -wal open.
-        if copied(RescuedPart::Shm).is_some() && copied(RescuedPart::Wal).is_none() && !saved.by.is_empty() {
-            missing.push(RescuedPart::Wal);
+        if copied(Part::Shm).is_some() && copied(Part::Wal).is_none() && !saved.by.is_empty() {
+            missing.push(Part::Wal);
         }
         Self {
             database,
             at_path: saved.at_path,
-            processes: saved.by.iter().map(RescuedFrom::from).collect(),
+            processes: saved.by.clone(),
             missing,
             files,
             stable: saved.unstable.is_none(),
@@ -185,7 +132,7 @@ impl RescuedSet {
     }
 
     fn held_by(&self) -> String {
-        let name = |from: &RescuedFrom| match &from.command {
+        let name = |from: &KeptBy| match &from.command {
             Some(command) => format!("pid {} ({})", from.pid, line(command)),
             None => format!("pid {}", from.pid),
         };
@@ -198,8 +145,8 @@ impl RescuedSet {
         }
     }
 
-    fn deleted(&self) -> Vec<&'static str> {
-        self.files.iter().filter(|file| file.deleted).map(|file| file.part.word()).collect()
+    fn deleted(&self) -> Vec<String> {
+        self.files.iter().filter(|file| file.deleted).map(|file| file.part.to_string()).collect()
     }
 }
 
@@ -307,7 +254,7 @@ impl RescuedSet {
 
     /// What the set is, where there are several.
     fn summary(&self) -> String {
-        let wal = self.files.iter().find(|file| file.part == RescuedPart::Wal);
+        let wal = self.files.iter().find(|file| file.part == Part::Wal);
         let wal = match wal {
             Some(file) if file.size > 0 => format!("a -wal of {}", many(file.size, "byte")),
             Some(_) => "an empty -wal".to_owned(),
@@ -331,7 +278,7 @@ impl RescuedSet {
             out.push_str(&entry("Deleted", &text, width));
         }
         if !self.missing.is_empty() {
-            let missing: Vec<&str> = self.missing.iter().map(|part| part.word()).collect();
+            let missing: Vec<String> = self.missing.iter().map(|part| part.to_string()).collect();
             let text = format!(
                 "{}: nobody that is seen from here has it open, and it is not at the path.",
                 missing.join(", ")

@@ -49,6 +49,14 @@ pub(super) struct Descriptor {
     pub(super) path: Vec<u8>,
 }
 
+/// Whether the descriptor with this number carries a lock of this slot.
+pub(super) fn carries(process: &Process, number: &str, slot: LockSlot) -> bool {
+    let bytes = slot.bytes();
+    let text = process.read(&format!("fdinfo/{number}")).unwrap_or_default();
+    let mut locks = locks(&text).into_iter();
+    locks.any(|line| line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start)))
+}
+
 /// A process, and what was read of it. Everything is read at most once, and only if it is asked for.
 pub(super) struct OneProcess<'p> {
     pub(super) process: &'p Process,
@@ -79,10 +87,7 @@ impl<'p> OneProcess<'p> {
 
     /// Whether it was seen to hold a lock of this slot through a descriptor.
     pub(super) fn holds(&self, descriptor: &Descriptor, slot: LockSlot) -> bool {
-        let bytes = slot.bytes();
-        let text = self.process.read(&format!("fdinfo/{}", descriptor.name)).unwrap_or_default();
-        let mut locks = locks(&text).into_iter();
-        locks.any(|line| line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start)))
+        carries(self.process, &descriptor.name, slot)
     }
 
     /// The one file that it has open under the path and the inode number of a mapping.

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use walscope::bundle::rescue::{self, Rescue};
-use walscope::evidence::Part;
-use walscope::linux::mapped::kept::{self, KeptSet, KeptView};
+use walscope::linux::mapped::kept::{self, KeptView};
 use walscope::report::line;
 use walscope::report::rescue::RescueDocument;
 use walscope::source;
 
+use crate::bundle_file;
 use crate::exit::Exit;
 use crate::options::Global;
 use crate::output;
@@ -40,22 +40,21 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let view = match kept::kept_files(&target) {
+    let mut view = match kept::kept_files(&target) {
         Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&args.source)),
         Ok(view) => view,
         Err(error) => bail!("{error}{}", open_beneath(&args.source)),
     };
     if global.strict_atime
-        && let Some(file) =
-            view.sets.iter().flat_map(|set| set.files.iter().flatten()).find(|file| file.access_time_may_move)
+        && let Some(file) = view.sets.iter().flat_map(|set| set.files.iter()).find(|file| file.access_time_may_move)
     {
         bail!(
             "{}: refused by strict access times: O_NOATIME needs the file's owner or CAP_FOWNER",
             file.path.display()
         );
     }
+    check_room(if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) }, &view)?;
     make_folder(&args.output)?;
-    check_room(&args.output, &view)?;
     let mut sets = Vec::new();
     for (number, set) in (1..).zip(&view.sets) {
         let folder = match view.sets.len() {
@@ -67,8 +66,15 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         let name = rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
         let name = name.unwrap_or_else(|| OsString::from("database"));
-        let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| is_still(now, set));
-        sets.push(rescue::save(set, &folder, &name, args.attempts, again)?);
+        let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| now.has_files_of(set));
+        match rescue::save(set, &folder, &name, args.attempts, again) {
+            Ok(saved) => sets.push(saved),
+            // The others may still be saved.
+            Err(error) => view.refused.push(error.to_string()),
+        }
+    }
+    if sets.is_empty() {
+        bail!("nothing was saved: {}", view.refused.join("; "));
     }
     let document = RescueDocument::new(&Rescue {
         source: args.source.to_string_lossy().into_owned(),
@@ -83,12 +89,6 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     write_manifest(&args.output, &document)?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(if document.is_whole() { Exit::Good } else { Exit::Bad })
-}
-
-/// Whether a set is the same database as another.
-fn is_still(now: &KeptSet, then: &KeptSet) -> bool {
-    let id = |set: &KeptSet| [Part::Database, Part::Wal].map(|part| set.part(part).map(|file| file.id));
-    id(now) == id(then)
 }
 
 fn nothing(args: &RescueArgs, view: &KeptView) -> String {
@@ -132,7 +132,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 /// Refuses at once where the copies cannot fit.
 fn check_room(folder: &Path, view: &KeptView) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let files = view.sets.iter().flat_map(|set| set.files.iter().flatten());
+    let files = view.sets.iter().flat_map(|set| set.files.iter());
     let needed = files.filter_map(|kept| Some(kept.file.metadata().ok()?.blocks().saturating_mul(512)));
     let needed = needed.fold(0, u64::saturating_add);
     let Ok(room) = rustix::fs::statvfs(folder) else { return Ok(()) };

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use units::{Open, Unit, units};
 
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
-use crate::evidence::{KeptBy, LockSlot, Observation, Part};
+use super::one_process::carries;
+use crate::evidence::{KeptBy, LockSlot, Observation, Part, Parts};
 use crate::linux::file_id::file_id;
 use crate::linux::open::{self, OpenedFiles, open_regular_by};
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
-use crate::linux::text::fdinfo::locks;
 use crate::linux::unseen::vanished;
 use crate::number::FileId;
 
@@ -60,10 +60,10 @@ impl KeptFile {
 }
 
 /// The files of one database that belong together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct KeptSet {
-    /// One for each part of [`Part::ALL`].
-    pub files: [Option<KeptFile>; 4],
+    /// Its files.
+    pub files: Parts<KeptFile>,
     /// Who has them open. Empty: nobody was seen.
     pub by: Vec<KeptBy>,
     /// Whether they lie at the path that was asked for.
@@ -88,40 +88,32 @@ pub struct KeptView {
 }
 
 impl KeptSet {
-    /// The file of a part.
-    #[must_use]
-    pub fn part(&self, part: Part) -> Option<&KeptFile> {
-        let [database, wal, shm, journal] = &self.files;
-        match part {
-            Part::Database => database.as_ref(),
-            Part::Wal => wal.as_ref(),
-            Part::Shm => shm.as_ref(),
-            Part::Journal => journal.as_ref(),
-        }
+    /// Which file a part is.
+    fn id(&self, part: Part) -> Option<FileId> {
+        self.files.get(part).map(|file| file.id)
     }
 
-    fn ids(&self) -> [Option<FileId>; 4] {
-        self.files.each_ref().map(|file| file.as_ref().map(|file| file.id))
-    }
-
-    /// Whether both are one: no part differs, and the database or the `-wal` is the same file.
+    /// Whether both are one: no part differs, and the database or the `-wal` is the same file. A journal comes and goes with
+    /// each transaction, so it does not count.
     fn is_one_with(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.ids(), other.ids());
-        // A journal comes and goes with each transaction.
-        let without_journal = || ours.iter().zip(&theirs).take(3);
-        without_journal().all(|(a, b)| a.is_none() || b.is_none() || a == b)
-            && without_journal().take(2).any(|(a, b)| a.is_some() && a == b)
+        let differs = |part| self.id(part).zip(other.id(part)).is_some_and(|(ours, theirs)| ours != theirs);
+        let same = |part| self.id(part).is_some() && self.id(part) == other.id(part);
+        ![Part::Database, Part::Wal, Part::Shm].into_iter().any(differs)
+            && [Part::Database, Part::Wal].into_iter().any(same)
     }
 
-    fn join(&mut self, other: Self) {
-        for (ours, theirs) in self.files.iter_mut().zip(other.files) {
-            // The name at the path says more than the name by which a process knows the file.
-            if ours.is_none() {
-                *ours = theirs;
-            } else if let (Some(ours), Some(theirs)) = (ours, theirs)
-                && ours.descriptor.is_none()
-            {
-                ours.descriptor = theirs.descriptor;
+    /// Whether the database and the `-wal` are the same files as in another set.
+    #[must_use]
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        [Part::Database, Part::Wal].into_iter().all(|part| self.id(part) == other.id(part))
+    }
+
+    fn join(&mut self, mut other: Self) {
+        for part in Part::ALL {
+            match (self.files.slot(part), other.files.slot(part).take()) {
+                // The name at the path says more than the name by which a process knows the file.
+                (Some(ours), Some(theirs)) => ours.descriptor = ours.descriptor.or(theirs.descriptor),
+                (ours, theirs) => *ours = ours.take().or(theirs),
             }
         }
         self.by.extend(other.by);
@@ -143,7 +135,7 @@ pub fn kept_files(target: &Target) -> Result<KeptView, OpenError> {
     let path = here.as_ref().map_or_else(|| open::resolved(target), |files| files.database_path.clone());
     let wanted = Wanted::of(&proc, target, &path, here.as_ref());
     let mut view = KeptView { path, ..KeptView::default() };
-    view.sets.extend(here.and_then(|files| at_path(&files)));
+    view.sets.extend(here.as_ref().map(at_path));
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
     let own = std::process::id();
     for pid in listed.into_iter().filter(|pid| *pid != own) {
@@ -202,28 +194,36 @@ fn add(sets: &mut Vec<KeptSet>, mut set: KeptSet) {
 }
 
 /// What lies at the path.
-fn at_path(files: &OpenedFiles) -> Option<KeptSet> {
-    let parts = [&files.database, &files.wal, &files.shm, &files.journal];
-    let mut set = KeptSet { at_path: true, ..KeptSet::default() };
-    for ((part, file), to) in Part::ALL.iter().zip(parts).zip(&mut set.files) {
-        let Some(file) = file.value() else { continue };
+fn at_path(files: &OpenedFiles) -> KeptSet {
+    let file = |part: Part| {
+        let file = opened(files, part)?;
         let mut path = files.database_path.clone().into_os_string();
         path.push(part.suffix());
-        *to = Some(KeptFile {
+        Some(KeptFile {
             id: file_id(&file.metadata().ok()?),
             file: Arc::clone(file),
             access_time_may_move: files.access_time_moved.iter().any(|moved| path == **moved),
             path: path.into(),
             descriptor: None,
-        });
+        })
+    };
+    KeptSet { files: Parts::new(file), at_path: true, by: Vec::new() }
+}
+
+fn opened(files: &OpenedFiles, part: Part) -> Option<&Arc<File>> {
+    match part {
+        Part::Database => &files.database,
+        Part::Wal => &files.wal,
+        Part::Shm => &files.shm,
+        Part::Journal => &files.journal,
     }
-    Some(set)
+    .value()
 }
 
 /// What is looked for in each process.
 struct Wanted {
-    /// The files at the path, as in [`Part::ALL`].
-    files: [Option<FileId>; 4],
+    /// The files at the path.
+    files: Parts<FileId>,
     /// The path as the kernel prints it here for processes of the mount namespace.
     path: Vec<u8>,
     mount_namespace: Observation<String>,
@@ -231,15 +231,14 @@ struct Wanted {
 
 impl Wanted {
     fn of(proc: &Proc, target: &Target, path: &Path, here: Option<&OpenedFiles>) -> Self {
-        let id = |file: &Observation<Arc<File>>| file.value().and_then(|file| Some(file_id(&file.metadata().ok()?)));
-        let files = here.map(|files| [id(&files.database), id(&files.wal), id(&files.shm), id(&files.journal)]);
+        let files = Parts::new(|part| Some(file_id(&opened(here?, part)?.metadata().ok()?)));
         let beneath = path.strip_prefix("/").unwrap_or(path);
         let path = if target.prefix().as_os_str().is_empty() { path.to_owned() } else { target.prefix().join(beneath) };
         let mount_namespace = match target.process(proc) {
             Ok(process) => process.link("ns/mnt"),
             Err(error) => Observation::missing(error.to_string()),
         };
-        Self { files: files.unwrap_or_default(), path: path.as_os_str().as_bytes().to_owned(), mount_namespace }
+        Self { files, path: path.as_os_str().as_bytes().to_owned(), mount_namespace }
     }
 
     /// The databases of one process that are wanted.
@@ -248,31 +247,26 @@ impl Wanted {
         let same_view =
             self.mount_namespace.value().is_some() && self.mount_namespace.value() == process.link("ns/mnt").value();
         let by_name = |open: &Open| same_view && open.named().1 == self.path;
-        let by_file = |open: &Open| self.files.contains(&Some(open.file));
+        let by_file = |open: &Open| self.files.iter().any(|id| *id == open.file);
         let is_database = |open: &Open| by_name(open) || by_file(open);
-        let units = units(&open, is_database, |open| carries_lock(process, open));
-        let wanted = units.into_iter().filter(|unit| unit.0.iter().flatten().any(|open| is_database(open)));
+        let units = units(&open, is_database, |open| carries(process, &open.number.to_string(), LockSlot::Database));
+        let wanted = units.into_iter().filter(|unit| unit.iter().any(|open| is_database(open)));
         Ok(wanted.filter_map(|unit| kept(process, &unit, refused)).collect())
     }
 }
 
 /// Opens the files of one database that a process has open.
 fn kept(process: &Process, unit: &Unit<'_>, refused: &mut Vec<String>) -> Option<KeptSet> {
-    let mut set = KeptSet::default();
-    for (open, to) in unit.0.iter().zip(&mut set.files) {
-        let Some(open) = open else { continue };
-        match open_anew(process, open) {
-            Ok(file) => *to = file,
-            Err(error) => refused.push(format!(
-                "{} (descriptor {} of pid {}): {error}",
-                String::from_utf8_lossy(&open.path),
-                open.number,
-                process.pid
-            )),
-        }
-    }
-    let any = set.files.iter().any(Option::is_some);
-    any.then(|| KeptSet { by: vec![kept_by(process)], ..set })
+    let files = Parts::new(|part| {
+        let open = unit.get(part)?;
+        open_anew(process, open).unwrap_or_else(|error| {
+            let path = String::from_utf8_lossy(&open.path);
+            refused.push(format!("{path} (descriptor {} of pid {}): {error}", open.number, process.pid));
+            None
+        })
+    });
+    let any = files.iter().next().is_some();
+    any.then(|| KeptSet { files, by: vec![kept_by(process)], at_path: false })
 }
 
 /// `None`: the process has closed it meanwhile.
@@ -310,10 +304,4 @@ fn one(process: &Process, name: &str) -> Option<Open> {
     }
     let path = path.strip_suffix(b" (deleted)").unwrap_or(&path).to_vec();
     Some(Open { number: name.parse().ok()?, path, file: process.file_behind(&link).ok()? })
-}
-
-fn carries_lock(process: &Process, open: &Open) -> bool {
-    let bytes = LockSlot::Database.bytes();
-    let text = process.read(&format!("fdinfo/{}", open.number)).unwrap_or_default();
-    locks(&text).iter().any(|line| line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start)))
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::evidence::Part;
+use crate::evidence::{Part, Parts};
 use crate::number::FileId;
 
 /// A descriptor of one process.
@@ -36,15 +36,8 @@ impl Open {
     }
 }
 
-/// The descriptors of one database, one for each part of [`Part::ALL`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Unit<'o>(pub [Option<&'o Open>; 4]);
-
-impl<'o> Unit<'o> {
-    fn database(&self) -> Option<&'o Open> {
-        self.0[0]
-    }
-}
+/// The descriptors of one database.
+pub(super) type Unit<'o> = Parts<&'o Open>;
 
 /// The databases of one process. `open` is in order of the numbers. `is_database` says that a file is the wanted database,
 /// `locked` that a descriptor carries a lock of a database.
@@ -63,27 +56,47 @@ pub(super) fn units<'o>(
             if known || !seen.insert(sidecar.file) {
                 continue;
             }
-            let database = nearest(open, sidecar, |other| other.is(Part::Database, base))
+            let database = nearest_before(open, sidecar, |other| other.is(Part::Database, base))
                 .or_else(|| renamed(open, sidecar, &locked));
-            let beside = |part| nearest(open, sidecar, |other: &Open| other.is(part, base));
-            let (wal, shm) = if part == Part::Wal { (Some(sidecar), beside(Part::Shm)) } else { (None, Some(sidecar)) };
-            found.push(Unit([database, wal, shm, beside(Part::Journal)]));
+            found.push(Unit::new(|of| match of {
+                Part::Database => database,
+                _ if of == part => Some(sidecar),
+                // Each -wal is a unit of its own.
+                Part::Wal => None,
+                Part::Shm | Part::Journal => nearest_after(open, sidecar, |other| other.is(of, base)),
+            }));
         }
     }
     for database in open.iter().filter(|open| open.named().0 == Part::Database) {
-        let journal = nearest(open, database, |other| other.is(Part::Journal, &database.path));
-        let known = found.iter().any(|unit| unit.database().is_some_and(|known| known.file == database.file));
+        let journal = nearest_after(open, database, |other| other.is(Part::Journal, &database.path));
+        let known = found.iter().any(|unit| unit.get(Part::Database).is_some_and(|known| known.file == database.file));
         if !known && (journal.is_some() || is_database(database)) {
-            found.push(Unit([Some(database), None, None, journal]));
+            found.push(Unit::new(|of| match of {
+                Part::Database => Some(database),
+                Part::Journal => journal,
+                Part::Wal | Part::Shm => None,
+            }));
         }
     }
     found
 }
 
-/// The descriptor with the nearest number: below, or else above.
-fn nearest<'o>(open: &'o [Open], to: &Open, is: impl Fn(&Open) -> bool) -> Option<&'o Open> {
-    let below = open.iter().rev().find(|other| other.number < to.number && is(other));
-    below.or_else(|| open.iter().find(|other| other.number > to.number && is(other)))
+/// What was opened last before a descriptor, or else first after it.
+fn nearest_before<'o>(open: &'o [Open], to: &Open, is: impl Fn(&Open) -> bool) -> Option<&'o Open> {
+    before(open, to, &is).or_else(|| after(open, to, &is))
+}
+
+/// What was opened first after a descriptor, or else last before it: the connections of a process share one `-shm`.
+fn nearest_after<'o>(open: &'o [Open], to: &Open, is: impl Fn(&Open) -> bool) -> Option<&'o Open> {
+    after(open, to, &is).or_else(|| before(open, to, &is))
+}
+
+fn before<'o>(open: &'o [Open], to: &Open, is: impl Fn(&Open) -> bool) -> Option<&'o Open> {
+    open.iter().rev().find(|other| other.number < to.number && is(other))
+}
+
+fn after<'o>(open: &'o [Open], to: &Open, is: impl Fn(&Open) -> bool) -> Option<&'o Open> {
+    open.iter().find(|other| other.number > to.number && is(other))
 }
 
 /// A database without a sidecar of its own name.
@@ -92,7 +105,7 @@ fn renamed<'o>(open: &'o [Open], sidecar: &Open, locked: impl Fn(&Open) -> bool)
         other.named().0 == Part::Database
             && !open.iter().any(|beside| beside.named().0 != Part::Database && beside.named().1 == other.path)
     };
-    nearest(open, sidecar, |other| lonely(other) && locked(other))
+    nearest_before(open, sidecar, |other| lonely(other) && locked(other))
 }
 
 #[cfg(test)]
@@ -115,7 +128,8 @@ mod tests {
         let open = open(files);
         let is = |open: &Open| open.path == b"/d/t.db";
         let units = units(&open, is, |open| locked.contains(&open.file.inode));
-        units.iter().map(|unit| unit.0.map(|open| open.map_or(0, |open| open.file.inode))).collect()
+        let inode = |unit: &Unit<'_>, part| unit.get(part).map_or(0, |open| open.file.inode);
+        units.iter().map(|unit| Part::ALL.map(|part| inode(unit, part))).collect()
     }
 
     #[test]
@@ -136,8 +150,7 @@ mod tests {
             (12, "/d/t.db-wal"),
             (13, "/d/t.db-shm"),
         ];
-        let [old, new] = &found(&files, &[])[..] else { panic!("two units") };
-        assert_eq!((&old[..2], &new[..2]), (&[1, 2][..], &[11, 12][..]));
+        assert_eq!(found(&files, &[]), [[1, 2, 3, 0], [11, 12, 13, 0]]);
     }
 
     #[test]
