@@ -131,13 +131,13 @@ findings! {
     }
     DatabaseHeaderUnusable "database_header_unusable" "The header of the database is damaged"
         [Notice, Warning, Error] in DatabaseHeader {
-        impossible: Vec<HeaderFault>, refused: bool, page_one_in_wal: bool, table_behind_it: bool; zeros: bool
+        impossible: Vec<HeaderFault>, refused: bool, page_one_in_wal: Option<bool>, table_behind_it: bool; zeros: bool
     }
     DatabaseHeldExclusively "database_held_exclusively" "A process holds the whole database exclusively" [Info, Notice] {
         users: UsersFound
     }
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice, Warning] in DatabaseHeader {
-        zeros: bool; page_one_in_wal: bool
+        zeros: bool; page_one_in_wal: Option<bool>
     }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {

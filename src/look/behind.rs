@@ -78,9 +78,9 @@ impl Collected {
         }
         match at_break(wal, facts, stride)? {
             AtBreak::Follows => return Ok(BehindBreak::default()),
-            // A frame that was a commit may not count as one as it is.
-            AtBreak::Flipped(flipped) => {
-                found.commits = found.commits.max(u64::from(flipped.commit));
+            AtBreak::Flipped { flipped, counted } => {
+                // It counts as what it was, not as what it is now.
+                found.commits = found.commits.saturating_sub(counted.into()).saturating_add(flipped.commit.into());
                 found.flipped = Some(flipped).filter(|_| found.commits > 0);
             }
             AtBreak::Other => {}
@@ -108,8 +108,8 @@ fn zeroed(header: &FrameHeader) -> bool {
 enum AtBreak {
     /// It continues the chain by now.
     Follows,
-    /// It would continue the chain but for one bit.
-    Flipped(Flipped),
+    /// It would continue the chain but for one bit. `counted`: as it is now, it is a commit frame of this generation.
+    Flipped { flipped: Flipped, counted: bool },
     /// Something else.
     Other,
 }
@@ -133,7 +133,11 @@ fn at_break(wal: &dyn ReadAt, facts: &WalFacts, stride: Stride) -> io::Result<At
     if now.salts == header.salts && now.page != 0 && frame_checksum(order, seed, &frame) == now.checksum {
         return Ok(AtBreak::Follows);
     }
-    Ok(flipped(order, seed, header.salts, &frame).map_or(AtBreak::Other, AtBreak::Flipped))
+    let counted = now.salts == header.salts && now.is_commit();
+    Ok(match flipped(order, seed, header.salts, &frame) {
+        Some(flipped) => AtBreak::Flipped { flipped, counted },
+        None => AtBreak::Other,
+    })
 }
 
 /// Whether the page of the frame at this place is that of the frame before it.

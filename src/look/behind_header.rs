@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 use super::NotCompared;
 use super::one_page::same;
 use crate::bytes::ReadAt;
-use crate::number::{FrameNumber, PageSize};
-use crate::wal::salvage::{self, ChainedRun, SEARCHED, Salvage};
+use crate::number::PageSize;
+use crate::wal::salvage::{self, SEARCHED, Salvage};
 use crate::wal::{EndReason, WalFacts};
 
 /// Frames that follow one another behind a header that SQLite cannot use.
@@ -20,15 +20,15 @@ use crate::wal::{EndReason, WalFacts};
 pub struct BehindHeader {
     /// The frames.
     pub found: Salvage,
-    /// Whether the database has the pages of the first run with a commit, or why they were not compared.
+    /// Whether the database has the last state of each page that these frames commit, or why this was not compared.
     pub in_database: Result<InDatabase, NotCompared>,
 }
 
-/// How many pages of a run are in the database.
+/// How many pages of the frames are in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InDatabase {
-    /// Number of pages that were compared: the last image of each, up to the last commit.
+    /// Number of pages that were compared: the last state of each, of all runs that commit something.
     pub pages: u64,
     /// Number of pages that are different in the database.
     pub missing: u64,
@@ -56,17 +56,13 @@ pub(super) fn look(
     }
     let found = salvage::behind_header(wal, beside.page_size, threads.get(), SEARCHED)?;
     let Some(found) = found else { return Ok(None) };
-    let in_database = match found.runs.iter().find(|run| run.last_commit.is_some()) {
-        Some(run) => compare(wal, &found, run, threads, beside)?,
-        None => Err(NotCompared::NoFrames),
-    };
+    let in_database = compare(wal, &found, threads, beside)?;
     Ok(Some(BehindHeader { found, in_database }))
 }
 
 fn compare(
     wal: &dyn ReadAt,
     found: &Salvage,
-    run: &ChainedRun,
     threads: NonZeroUsize,
     beside: &Beside<'_>,
 ) -> io::Result<Result<InDatabase, NotCompared>> {
@@ -80,17 +76,22 @@ fn compare(
     let size = page_size.to_usize();
     let (mut expected, mut seen) = (vec![0; size], vec![0; size]);
     let mut compared = InDatabase::default();
-    let last = run.last_commit.map_or(0, |commit| commit.database_pages);
-    for newest in found.pages_of(run, wal, threads.get())?.index(u64::MAX).newest_of_each() {
+    let Some(last) = found.last_state(wal, threads.get())? else { return Ok(Err(NotCompared::NoFrames)) };
+    for newest in last.of_each_page() {
         let at = page_size.offset_in_database(newest.page);
         let beyond = !whole && at.saturating_add(size as u64) > database.len();
-        if newest.page > last || beyond {
+        if newest.page > last.database_pages || beyond {
             continue;
         }
-        let frame = FrameNumber(run.first.count().saturating_add(newest.frame.count()).saturating_sub(1));
         compared.pages += 1;
         compared.missing +=
-            u64::from(!same(wal, page_size.page_offset_of(frame), &mut expected, database, at, &mut seen)?);
+            u64::from(!same(wal, page_size.page_offset_of(newest.frame), &mut expected, database, at, &mut seen)?);
     }
-    Ok(if compared.pages > 0 { Ok(compared) } else { Err(NotCompared::NoDatabase) })
+    // Frames that were not compared can be commits that the database lacks.
+    let rest = found.outside > 0 || found.unlisted_runs > 0;
+    Ok(match compared {
+        InDatabase { pages: 0, .. } => Err(NotCompared::NoDatabase),
+        InDatabase { missing: 0, .. } if rest => Err(NotCompared::FramesOutside),
+        compared => Ok(compared),
+    })
 }

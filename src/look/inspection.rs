@@ -204,6 +204,19 @@ impl Inspection {
         self.locks.as_ref().is_some_and(|locks| locks.shm.dead_man_switch.held())
     }
 
+    /// Whether a commit of the WAL has page 1, with a header of SQLite's. `None`: not known, because the frames were not
+    /// looked at.
+    #[must_use]
+    pub fn page_one_in_wal(&self) -> Option<bool> {
+        let wal = self.wal.as_ref()?;
+        match (&self.wal_page_one, &self.page_ones) {
+            _ if wal.frames.committed == 0 => Some(false),
+            (Some(head), _) => Some(matches!(head, DatabaseHead::Plain(_))),
+            (None, Err(NotCompared::NoPageOne)) => Some(false),
+            (None, _) => None,
+        }
+    }
+
     /// Whether the wal-index has to be right: a process uses it, and it was stable enough to be judged.
     #[must_use]
     pub fn must_hold(&self) -> bool {

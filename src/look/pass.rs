@@ -96,9 +96,12 @@ impl Pass {
                         self.take(frame);
                         each(frame, page);
                     }),
-                    (Some(each), _) => scan.pages_outside_of_holes(each),
+                    (Some(each), _) => scan.pages_outside_of_holes(&mut |frame, page| {
+                        self.take_page_one(frame);
+                        each(frame, page);
+                    }),
                     (None, Depth::CrossChecked) => scan.frames_outside_of_holes(&mut |frame| self.take(frame)),
-                    (None, _) => scan.facts(),
+                    (None, _) => scan.frames_outside_of_holes(&mut |frame| self.take_page_one(frame)),
                 }
                 .map(Some)
             }
@@ -123,14 +126,24 @@ impl Pass {
         if let Some(claimed) = &mut self.claimed {
             claimed.take(frame);
         }
+        if frame.header.is_commit() {
+            self.stale.take_commit(frame);
+        }
+        self.take_page_one(frame);
+    }
+
+    /// Notes the committed images of page 1.
+    fn take_page_one(&mut self, frame: &Frame) {
+        if !frame.valid {
+            return;
+        }
         if frame.header.page == PageNumber(1) {
             self.page_one_open = Some(frame.offset.saturating_add(FRAME_HEADER_SIZE as u64));
         }
-        if frame.header.is_commit() {
-            self.stale.take_commit(frame);
-            if let Some(latest) = self.page_one_open.take() {
-                self.page_ones = Some(Images { first: self.page_ones.map_or(latest, |images| images.first), latest });
-            }
+        if frame.header.is_commit()
+            && let Some(latest) = self.page_one_open.take()
+        {
+            self.page_ones = Some(Images { first: self.page_ones.map_or(latest, |images| images.first), latest });
         }
     }
 

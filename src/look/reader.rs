@@ -96,7 +96,7 @@ impl order::Steps for Looking<'_, '_, '_> {
 
     fn before(&mut self) -> io::Result<()> {
         self.first = self.head()?;
-        if self.cross_checked() {
+        if self.reads_frames() {
             self.first_header = wal_header(&self.seen.wal()?)?;
         }
         Ok(())
@@ -138,6 +138,9 @@ impl order::Steps for Looking<'_, '_, '_> {
     }
 
     fn claims(&mut self) -> io::Result<()> {
+        if self.reads_frames() {
+            self.page_ones = self.compare_page_ones()?;
+        }
         if !self.cross_checked() {
             return Ok(());
         }
@@ -155,13 +158,12 @@ impl order::Steps for Looking<'_, '_, '_> {
             (Ok(_), WalSeen::Whole(_), ..) => Err(NotCompared::NoDatabase),
             (Ok(_), ..) => Err(NotCompared::PagesLeftOut),
         };
-        self.page_ones = self.compare_page_ones()?;
         self.stale = self.compare_stale()?;
         Ok(())
     }
 
     fn after(&mut self) -> io::Result<()> {
-        if self.cross_checked() {
+        if self.reads_frames() {
             let later = self.seen.wal()?;
             self.last_header = wal_header(&later)?;
             self.forgive(&later)?;
@@ -182,6 +184,10 @@ impl order::Steps for Looking<'_, '_, '_> {
 impl Looking<'_, '_, '_> {
     fn cross_checked(&self) -> bool {
         self.options.depth == Depth::CrossChecked
+    }
+
+    fn reads_frames(&self) -> bool {
+        self.options.depth >= Depth::Frames
     }
 
     /// The head of the `-shm`, read now.
@@ -298,6 +304,9 @@ impl Looking<'_, '_, '_> {
         let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
         let pages = if of_one_time { self.pages_there(hot_journal)? } else { Err(apart) };
         let wal_page_one = self.page_ones.as_ref().ok().map(|page_ones| page_ones.latest).filter(|_| header_stayed);
+        if let Some(behind) = self.behind_header.as_mut().filter(|_| changed) {
+            behind.in_database = Err(apart);
+        }
         if self.cross_checked() && !of_one_time {
             (self.page_ones, self.stale) = (self.page_ones.and(Err(apart)), self.stale.and(Err(apart)));
         }

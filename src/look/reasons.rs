@@ -51,6 +51,8 @@ pub enum NotCompared {
     PagesLeftOut,
     /// The frames that would be compared do not exist.
     NoFrames,
+    /// Frames stand outside of those that follow one another, and may have newer pages.
+    FramesOutside,
     /// There is no database to compare with.
     NoDatabase,
     /// No wal-index that a reader would trust lists frames of this WAL.

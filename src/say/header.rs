@@ -37,10 +37,13 @@ pub(super) fn unusable(finding: &Finding) -> Said {
     };
     let so = match (refused, page_one_in_wal) {
         (false, _) => " SQLite opens it all the same.",
-        (true, true) => {
+        (true, Some(true)) => {
             " SQLite reads page 1 from the -wal first, and so it can open the database as long as the -wal is there."
         }
-        (true, false) => {
+        (true, None) => {
+            " SQLite opens the database only if a commit of the -wal has page 1, and whether one has was not looked at."
+        }
+        (true, Some(false)) => {
             " No commit of a -wal has page 1: SQLite does not open the database (\"file is not a database\", or \"unsupported file format\")."
         }
     };
@@ -58,8 +61,8 @@ pub(super) fn unusable(finding: &Finding) -> Said {
     };
     let advice = match (refused, page_one_in_wal) {
         (false, _) => LOOK_CLOSER,
-        (true, true) => FROM_WAL,
-        (true, false) => KEEP,
+        (true, Some(true)) => FROM_WAL,
+        (true, Some(false) | None) => KEEP,
     };
     (format!("{detail}{so}{innocent}").into(), advice)
 }
@@ -95,8 +98,8 @@ pub(super) fn opaque(zeros: bool) -> Said {
 /// Whether SQLite does not open the database because of its header.
 pub(super) fn refused(finding: &Finding) -> bool {
     match &finding.found {
-        Found::DatabaseHeaderUnusable { refused, page_one_in_wal, .. } => *refused && !page_one_in_wal,
-        Found::DatabaseOpaque { zeros, page_one_in_wal } => *zeros && !page_one_in_wal,
+        Found::DatabaseHeaderUnusable { refused, page_one_in_wal, .. } => *refused && *page_one_in_wal == Some(false),
+        Found::DatabaseOpaque { zeros, page_one_in_wal } => *zeros && *page_one_in_wal == Some(false),
         _ => false,
     }
 }

@@ -27,6 +27,7 @@ impl fmt::Display for NotCompared {
             Self::WalNotSeen => "the -wal was not looked at",
             Self::PagesLeftOut => "the pages of the WAL were left out of the bundle",
             Self::NoFrames => "the frames are not there to be compared",
+            Self::FramesOutside => "not all frames follow one another",
             Self::NoDatabase => "there is no database to compare with",
             Self::NoIndexOfThisWal => "no wal-index that a reader would trust lists frames of this WAL",
             Self::NoIndex => "there is no wal-index that a reader would trust",

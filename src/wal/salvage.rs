@@ -19,10 +19,10 @@ use crate::format::wal::{
     FORMAT_VERSION, FRAME_CHECKSUMMED, FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, MAGIC_BIG, MAGIC_LITTLE, WalHeader,
     parse_header,
 };
-use crate::number::{ByteOrder, Checksum, FrameNumber, PageNumber, PageSize, Salts};
+use crate::number::{ByteOrder, Checksum, FrameNumber, FrameOfPage, PageNumber, PageSize, Salts};
 
 use super::blocks::{Link, Reading, Run};
-use super::latest::Column;
+use super::latest::{Column, FrameIndex};
 use super::{LastCommit, header_fault};
 use search::{AT_ONCE, HeaderPut, Sizes};
 
@@ -59,6 +59,8 @@ pub struct Salvage {
     pub runs: Vec<ChainedRun>,
     /// Runs that are not listed.
     pub unlisted_runs: u64,
+    /// Frames outside of the runs that have the salts of the run before them: the frames beside them are damaged.
+    pub outside: u64,
 }
 
 /// Neighbouring frames of one generation, each of which continues the checksum that is stored in the one before it.
@@ -128,19 +130,68 @@ impl Salvage {
         self.runs.first().filter(|run| run.first_proven && self.header.is_some())
     }
 
-    /// The page of each frame of a run, up to its last commit.
-    pub(crate) fn pages_of(&self, run: &ChainedRun, wal: &dyn ReadAt, threads: usize) -> io::Result<Column> {
-        let mut column = Column::default();
-        let Some(last) = run.last_commit.map(|commit| commit.frame) else { return Ok(column) };
-        let mut left = last.frames_after(run.first) + 1;
+    /// The last state of each page that the listed runs commit. `None`: they commit nothing.
+    pub(crate) fn last_state(&self, wal: &dyn ReadAt, threads: usize) -> io::Result<Option<LastState>> {
+        let generations = self.generations();
+        let Some(last) = generations.iter().find_map(|generation| generation.last_commit) else { return Ok(None) };
+        let (mut column, mut parts) = (Column::default(), Vec::new());
         let layout = Layout { page_size: self.page_size, order: self.order };
-        layout.frames(wal, threads, (run.first, last), &mut |link| {
-            if left > 0 {
-                left -= 1;
-                column.push(link.header.page);
+        // The oldest first, so that the newest frame of a page is the last one of the column.
+        for Generation { salts, last_commit } in generations.iter().rev() {
+            let Some(end) = last_commit.map(|commit| commit.frame) else { continue };
+            for run in self.runs.iter().filter(|run| run.salts == *salts && run.first <= end) {
+                let (before, until) = (column.len() as u64, run.last.min(end));
+                let mut left = until.frames_after(run.first) + 1;
+                layout.frames(wal, threads, (run.first, until), &mut |link| {
+                    if left > 0 {
+                        left -= 1;
+                        column.push(link.header.page);
+                    }
+                })?;
+                parts.push((before, run.first));
             }
-        })?;
-        Ok(column)
+        }
+        Ok(Some(LastState { database_pages: last.database_pages, index: column.index(u64::MAX), parts }))
+    }
+
+    /// The generations of the runs, the newest first: each is written over the beginning of the one before it.
+    fn generations(&self) -> Vec<Generation> {
+        let mut all: Vec<Generation> = Vec::new();
+        for ChainedRun { salts, last_commit, .. } in &self.runs {
+            match all.iter_mut().find(|generation| generation.salts == *salts) {
+                Some(generation) => generation.last_commit = last_commit.or(generation.last_commit),
+                None => all.push(Generation { salts: *salts, last_commit: *last_commit }),
+            }
+        }
+        all
+    }
+}
+
+/// The runs with the same salts.
+struct Generation {
+    salts: Salts,
+    last_commit: Option<LastCommit>,
+}
+
+/// The last state of each page that the runs of a WAL commit.
+pub(crate) struct LastState {
+    /// Pages of the database after the last commit.
+    pub(crate) database_pages: u32,
+    /// The frames of all runs, numbered through in the order in which they were written.
+    index: FrameIndex,
+    /// For each run: how many frames were counted before it, and its first frame in the file.
+    parts: Vec<(u64, FrameNumber)>,
+}
+
+impl LastState {
+    /// The frame with the last state of each page.
+    pub(crate) fn of_each_page(&self) -> impl Iterator<Item = FrameOfPage> + '_ {
+        self.index.newest_of_each().filter_map(|FrameOfPage { page, frame }| {
+            let part = self.parts.partition_point(|(before, _)| *before < frame.count()).checked_sub(1)?;
+            let (before, first) = *self.parts.get(part)?;
+            let behind_first = frame.count().saturating_sub(before).saturating_sub(1);
+            Some(FrameOfPage { page, frame: FrameNumber(first.count().saturating_add(behind_first)) })
+        })
     }
 }
 
@@ -296,6 +347,7 @@ impl Layout {
                 torn_bytes: 0,
                 runs: Vec::new(),
                 unlisted_runs: 0,
+                outside: 0,
             },
         };
         let end = self.reading(wal, threads, seed, HEADER_SIZE as u64, u64::MAX).run(&mut |run| {
@@ -347,7 +399,12 @@ impl Walk {
 
     /// Ends the open run. One frame alone is no run unless the header proves it.
     fn close(&mut self) {
-        let Some(run) = self.open.take().filter(|run| run.first_proven || run.frames() > 1) else { return };
+        let Some(run) = self.open.take() else { return };
+        if !run.first_proven && run.frames() == 1 {
+            let beside_run = self.found.runs.last().is_some_and(|before| before.salts == run.salts);
+            self.found.outside += u64::from(beside_run);
+            return;
+        }
         self.found.frames += run.frames();
         self.found.commits += run.commits;
         if self.found.runs.len() < RUNS_LISTED {

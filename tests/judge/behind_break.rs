@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use walscope::finding::{Code, Severity, findings};
+use walscope::finding::{Code, Found, Severity, findings};
 use walscope::look::{Options, inspect};
 
 use crate::common::command::walscope;
@@ -57,6 +57,38 @@ fn a_commit_of_a_killed_writer_under_a_shorter_one_is_a_notice() {
         world.wal().bytes[from..from + third.len()].copy_from_slice(&third);
     });
     assert_eq!(severity(&twice), Some(Severity::Notice), "{:?}", twice.codes());
+}
+
+/// The commits behind the break, and whether a flipped bit was found there.
+fn counted(world: &World) -> Option<(u64, bool)> {
+    world.findings().iter().find_map(|finding| match finding.found {
+        Found::WalCommitsBehindBreak { commits, flipped, .. } => Some((commits, flipped.is_some())),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_frame_with_a_flipped_bit_counts_as_what_it_was() {
+    // Frame 5 is a commit or none, and two commits stand behind it.
+    for (commit, byte, bit, commits) in [
+        // A bit of the page, of the salts, and of the checksum.
+        (4, 100, 3, 3),
+        (0, 100, 3, 2),
+        (4, 9, 0, 3),
+        (0, 9, 0, 2),
+        (4, 18, 5, 3),
+        // The bit that makes it a commit, another one, and one that makes a commit of it.
+        (4, 7, 2, 3),
+        (4, 7, 0, 3),
+        (0, 7, 2, 2),
+    ] {
+        let world = behind(|world| {
+            world.wal().frame(3, commit, 1).frame(2, 4, 2).frame(3, 4, 3);
+            let at = world.wal().offset(5) + byte;
+            world.wal().bytes[at] ^= 1 << bit;
+        });
+        assert_eq!(counted(&world), Some((commits, true)), "commit {commit}, bit {bit} of byte {byte}");
+    }
 }
 
 #[test]

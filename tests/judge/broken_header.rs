@@ -6,10 +6,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::Value;
+use walscope::look::{self, NotCompared, Options, inspect};
 
 use crate::common::command::walscope;
 use crate::sqlite::{codes, verify};
 use crate::statements::Sqlite;
+use crate::world::{Moment, Moving, healthy};
 
 /// A crashed database: 20 rows copied, then commits that are only in the WAL. Its `-shm` is gone.
 fn crashed(folder: &Path, page_size: u32) {
@@ -122,6 +124,105 @@ fn frames_behind_a_broken_header_that_are_all_in_the_database_are_a_warning() {
     fs::write(folder.path().join("t.db"), database).unwrap();
     let (code, document) = verify(folder.path());
     assert_eq!((code, &document["findings"][0]["evidence"]["missing"]), (1, &1.into()));
+}
+
+/// The database after SQLite has copied this `-wal` into it.
+fn checkpointed(folder: &Path, wal: &[u8]) -> Vec<u8> {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("t.db"), copy.path().join("c.db")).unwrap();
+    fs::write(copy.path().join("c.db-wal"), wal).unwrap();
+    let db = Connection::open(copy.path().join("c.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    fs::read(copy.path().join("c.db")).unwrap()
+}
+
+/// `wal_header_unusable`: its severity, and how many pages were compared and are missing.
+fn unusable(folder: &Path) -> (String, Option<u64>, Option<u64>) {
+    let document = verify(folder).1;
+    let mut findings = document["findings"].as_array().unwrap().iter();
+    let found = findings.find(|finding| finding["code"] == "wal_header_unusable").unwrap();
+    let evidence = &found["evidence"];
+    (found["severity"].as_str().unwrap().to_owned(), evidence["compared"].as_u64(), evidence["missing"].as_u64())
+}
+
+const FRAME: usize = 24 + 4096;
+
+/// Ends of the commits, in bytes.
+fn commits(wal: &[u8]) -> Vec<usize> {
+    let ends = (32..wal.len()).step_by(FRAME).filter(|at| wal[at + 4..at + 8] != [0; 4]);
+    ends.map(|at| at + FRAME).collect()
+}
+
+#[test]
+fn commits_behind_a_damaged_frame_that_the_database_lacks_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    crashed(folder.path(), 4096);
+    let (path, wal) = (folder.path().join("t.db"), folder.path().join("t.db-wal"));
+    let mut whole = fs::read(&wal).unwrap();
+    let ends = commits(&whole);
+    // The database has 20 of the 30 commits.
+    let older = checkpointed(folder.path(), &whole[..ends[19]]);
+    let newer = checkpointed(folder.path(), &whole);
+    whole[..32].fill(0);
+    // The salts of the frame behind them are damaged: the frames behind it are a run of their own.
+    whole[ends[19] + 8] ^= 0xff;
+    for (database, missing) in [(&older, true), (&newer, false)] {
+        fs::write(&path, database).unwrap();
+        fs::write(&wal, &whole).unwrap();
+        let (severity, compared, lost) = unusable(folder.path());
+        assert_eq!((severity == "error", lost > Some(0)), (missing, missing), "{compared:?}: {lost:?}");
+        assert!(compared > Some(0));
+    }
+    // Only one frame is left behind it, which follows no other: it can be a commit that the database lacks.
+    assert_eq!(ends[20] - ends[19], FRAME);
+    fs::write(&path, &older).unwrap();
+    fs::write(&wal, &whole[..ends[20]]).unwrap();
+    assert_eq!(unusable(folder.path()).0, "warning", "it has the salts of no run");
+    whole[ends[19] + 8] ^= 0xff;
+    whole[ends[19] + 100] ^= 0xff;
+    fs::write(&wal, &whole[..ends[20]]).unwrap();
+    assert_eq!(unusable(folder.path()), ("error".to_owned(), None, None));
+}
+
+#[test]
+fn frames_of_an_older_generation_behind_those_of_the_newest_are_older_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, wal) = (folder.path().join("t.db"), folder.path().join("t.db-wal"));
+    let mut sqlite = Sqlite::open(&path);
+    sqlite.run("PRAGMA wal_autocheckpoint=0");
+    for row in 0..40 {
+        sqlite.run("INSERT INTO t VALUES(randomblob(300))");
+        if row == 29 {
+            sqlite.run("PRAGMA wal_checkpoint(RESTART)");
+        }
+    }
+    drop(sqlite);
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let whole = fs::read(&wal).unwrap();
+    let older = fs::read(&path).unwrap();
+    let newer = checkpointed(folder.path(), &whole);
+    for (database, severity) in [(older, "error"), (newer, "warning")] {
+        fs::write(&path, database).unwrap();
+        fs::write(&wal, [&[0; 32], &whole[32..]].concat()).unwrap();
+        let said = unusable(folder.path());
+        assert_eq!((said.0.as_str(), said.2 > Some(0)), (severity, severity == "error"), "{said:?}");
+        let document = salvaged(folder.path(), "t.db");
+        assert!(document["runs"].as_array().unwrap().len() >= 2, "{document:#}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_the_database_if_a_file_changed_while_it_was_compared() {
+    let broken = || {
+        let mut world = healthy();
+        world.wal().bytes[..32].fill(0);
+        world
+    };
+    let look = |seen: &dyn look::Seen| inspect(seen, &Options::default()).unwrap().behind_header.unwrap().in_database;
+    assert!(look(&broken()).is_ok());
+    let moving = Moving::new(broken(), Moment::DatabasePage, |world| world.wal().bytes[..32].fill(1));
+    assert_eq!((look(&moving), moving.happened()), (Err(NotCompared::Changed), true));
 }
 
 #[test]

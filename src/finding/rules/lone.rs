@@ -10,14 +10,16 @@ use crate::wal::mangled::{Change, MangledWal};
 use crate::wal::{EndReason, WalFacts};
 
 pub(super) fn database(examined: &Inspection) -> Option<Finding> {
-    let page_one_in_wal = matches!(examined.wal_page_one, Some(DatabaseHead::Plain(_)));
+    let page_one_in_wal = examined.page_one_in_wal();
+    // Not known, it may be there.
+    let nowhere = page_one_in_wal == Some(false);
     // While a database is made, its first page is written last, beside a rollback journal.
     let being_made = examined.hot_journal == HotJournal::Waits;
     match examined.database? {
         DatabaseHead::Opaque { zeros } => {
             if examined.first_table == Some(true) {
                 // Zeros are certain. Another beginning can be what a program scrambles on purpose.
-                let severity = match (being_made, zeros && !page_one_in_wal) {
+                let severity = match (being_made, zeros && nowhere) {
                     (true, _) => Severity::Notice,
                     (false, true) => Severity::Error,
                     (false, false) => Severity::Warning,
@@ -41,7 +43,7 @@ pub(super) fn database(examined: &Inspection) -> Option<Finding> {
             let table = examined.first_table == Some(true);
             // Some encryptions leave the first 16 or 32 bytes plain: then nothing after them can be as it is.
             let encrypted = !table && impossible.len() >= ENCRYPTED;
-            let severity = match (being_made || encrypted, refused && table && !page_one_in_wal) {
+            let severity = match (being_made || encrypted, refused && table && nowhere) {
                 (true, _) => Severity::Notice,
                 (false, true) => Severity::Error,
                 (false, false) => Severity::Warning,
@@ -59,7 +61,7 @@ fn header_unusable(
     severity: Severity,
     impossible: Vec<HeaderFault>,
     refused: bool,
-    page_one_in_wal: bool,
+    page_one_in_wal: Option<bool>,
     table_behind_it: bool,
     zeros: bool,
 ) -> Finding {

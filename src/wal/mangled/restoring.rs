@@ -10,8 +10,10 @@ use crate::wal::WalFacts;
 
 /// At most so many bytes are missing in a frame that is restored.
 const MISSING: usize = 64;
-/// Bytes that may be summed for restoring frames of a short file.
+/// Bytes that may be summed in any case for restoring frames.
 const RESTORING: u64 = 1 << 26;
+/// For each byte of a frame that came out right, so many more.
+const FOR_EACH_RIGHT: u64 = 4;
 /// At most so many ways to restore a frame are tried.
 const WAYS: usize = 2_000;
 
@@ -27,19 +29,13 @@ pub(super) fn removed(wal: &dyn ReadAt, facts: &WalFacts, at: u64) -> io::Result
         FrameNumber::NONE => header.checksum,
         last => {
             let mut before = [0; FRAME_HEADER_SIZE];
-            wal.read_at(&mut before, page_size.offset_of(last))?;
+            if wal.read_at(&mut before, page_size.offset_of(last))? < before.len() {
+                return Ok(None);
+            }
             FrameHeader::of(&before).checksum
         }
     };
-    let mut walk = Restoring {
-        wal,
-        order,
-        salts: header.salts,
-        stride,
-        at,
-        seed,
-        budget: wal.len().saturating_mul(4).saturating_add(RESTORING),
-    };
+    let mut walk = Restoring { wal, order, salts: header.salts, stride, at, seed, budget: RESTORING, summed: 0 };
     let mut undone = Undoing { frames: facts.frames.valid, commits: facts.commits };
     let mut restored = 0_u64;
     while let Some((header, missing)) = walk.next()? {
@@ -59,8 +55,11 @@ struct Restoring<'a> {
     /// Where the next frame begins.
     at: u64,
     seed: Checksum,
-    /// Bytes that may still be summed: the work is bounded by the size of the file.
+    /// Bytes that may be summed. The work is bounded by the frames that came out right, not by the size that a sparse file
+    /// claims.
     budget: u64,
+    /// Bytes that were summed for restoring.
+    summed: u64,
 }
 
 impl Restoring<'_> {
@@ -100,6 +99,7 @@ impl Restoring<'_> {
     fn go_on(&mut self, header: FrameHeader, length: usize) {
         self.seed = header.checksum;
         self.at = self.at.saturating_add(length as u64);
+        self.budget = self.budget.saturating_add(FOR_EACH_RIGHT * length as u64);
     }
 
     /// The header of a frame that is right.
@@ -118,7 +118,10 @@ impl Restoring<'_> {
         }
         let mut chosen: Vec<usize> = (0..missing).collect();
         for _ in 0..WAYS {
-            self.budget = self.budget.checked_sub(self.stride as u64)?;
+            if self.summed >= self.budget {
+                return None;
+            }
+            self.summed = self.summed.saturating_add(self.stride as u64);
             let mut frame = Vec::with_capacity(self.stride);
             let mut from = 0;
             for feed in chosen.iter().filter_map(|at| feeds.get(*at)) {
@@ -151,4 +154,45 @@ fn next_choice(chosen: &mut [usize], of: usize) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of line feeds only, which claims to be longer than it is.
+    struct Claims(u64);
+
+    impl ReadAt for Claims {
+        fn len(&self) -> u64 {
+            self.0
+        }
+
+        fn read_at(&self, buf: &mut [u8], _: u64) -> io::Result<usize> {
+            buf.fill(b'\n');
+            Ok(buf.len())
+        }
+    }
+
+    #[test]
+    fn what_is_summed_does_not_depend_on_the_size_that_a_file_claims() {
+        let stride = 24 + 4096;
+        let salts = Salts([0x0a0a_0a0a; 2]);
+        let order = ByteOrder::Little;
+        for claimed in [1 << 20, 1 << 50] {
+            let mut walk = Restoring {
+                wal: &Claims(claimed),
+                order,
+                salts,
+                stride,
+                at: 32,
+                seed: Checksum::ZERO,
+                budget: RESTORING,
+                summed: 0,
+            };
+            assert!(walk.next().unwrap().is_none());
+            // More would be tried: 64 lengths in 2000 ways.
+            assert!((RESTORING..RESTORING + stride as u64).contains(&walk.summed), "{claimed}: {}", walk.summed);
+        }
+    }
 }
