@@ -275,15 +275,3 @@ fn left_over(made: &Made) -> bool {
     };
     frames.into_iter().any(|(page, content)| lacks(u32::from_be_bytes(page.try_into().unwrap()) as usize, content))
 }
-
-/// What `verify` is known to miss: nothing now. A class that no longer occurs has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Known {}
-
-/// All of them.
-pub const KNOWN: &[Known] = &[];
-
-/// The class of a miss.
-pub fn known(_shown: &BTreeSet<Trace>) -> Option<Known> {
-    None
-}

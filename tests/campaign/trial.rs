@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::common::random::Random;
 use crate::history::{Crew, History};
-use crate::lies::{ALL, Accident, Known, Made, Silent, known, silent};
+use crate::lies::{ALL, Accident, Made, Silent, silent};
 use crate::moments::{Bench, Content, Files, Moment, Told, told};
 use crate::tally::Tally;
 use crate::traces::{Loud, Trace, traces};
@@ -25,8 +25,6 @@ enum Fate {
     NotedAllTheSame,
     /// Something was lost, and no file shows it.
     Silent(Silent),
-    /// Something was lost, the files show it, and it is not said loudly enough. The class is known.
-    Missed(Known),
     /// Nothing was lost, and nothing said.
     Harmless,
     /// Nothing was lost; a warning says what the files show.
@@ -42,7 +40,6 @@ fn fate(
     told: &Told,
 ) -> Result<Fate, &'static str> {
     let loud = shown.iter().map(|trace| trace.loud()).max();
-    let missed = |class: Option<Known>| class.map(Fate::Missed).ok_or("the files show it, and it is not said");
     match (told, lost, loud) {
         (Told::Warned(_), true, _) => Ok(Fate::Warned),
         (Told::Warned(_), false, Some(_)) => Ok(Fate::HarmlessWarned),
@@ -53,7 +50,7 @@ fn fate(
         (Told::Sound, true, None) => {
             silent(accident, made).map(Fate::Silent).ok_or("nothing shows it, and no reason is known")
         }
-        (_, true, Some(_)) => missed(known(shown)),
+        (_, true, Some(_)) => Err("the files show it, and it is not said"),
     }
 }
 
@@ -164,14 +161,14 @@ impl<'a> Trial<'a> {
 /// The table of docs/reliability.md.
 pub fn table(total: &Tally) -> String {
     let mut table = String::from(
-        "| accident | made | something lost | warned | not called sound | no trace | missed |\n|---|---|---|---|---|---|---|\n",
+        "| accident | made | something lost | warned | not called sound | no trace |\n|---|---|---|---|---|---|\n",
     );
     for (accident, name) in ALL {
         let of = |what: &str| total.sum(&format!("{accident:?}: {what}"));
-        let row = ["made", "lost", "Warned", "NotedAllTheSame", "Silent", "Missed"].map(of);
-        let [made, lost, warned, noted, silent, missed] = row;
+        let row = ["made", "lost", "Warned", "NotedAllTheSame", "Silent"].map(of);
+        let [made, lost, warned, noted, silent] = row;
         let noted = noted + of("AsACrash");
-        table += &format!("| {name} | {made} | {lost} | {warned} | {noted} | {silent} | {missed} |\n");
+        table += &format!("| {name} | {made} | {lost} | {warned} | {noted} | {silent} |\n");
     }
     table
 }
