@@ -22,7 +22,7 @@ use super::archive::unreadable;
 const TEAR_RETRIES: u32 = 100;
 
 /// The first bytes of a journal that a rollback would use. A finished journal has zeros there or is empty.
-const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+pub(super) const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// What the wal-index and the head of the WAL say at one moment.
 #[derive(Debug, Clone)]

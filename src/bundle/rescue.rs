@@ -382,3 +382,84 @@ impl order::Steps for Attempt<'_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::bundle::look::JOURNAL_MAGIC;
+    use crate::look::order::Steps;
+    use crate::number::Device;
+
+    /// The files of a folder, by the names that follow `t.db`.
+    fn set(folder: &Path, parts: &[Part]) -> KeptSet {
+        let kept = |part: Part| {
+            let path = folder.join(format!("t.db{}", part.suffix()));
+            let file = Arc::new(File::open(&path).unwrap());
+            let id = FileId { device: Device { major: 0, minor: 1 }, inode: file.metadata().unwrap().ino() };
+            KeptFile { file, id, path, descriptor: None, access_time_may_move: false }
+        };
+        let files = Parts::new(|part| parts.contains(&part).then(|| kept(part)));
+        KeptSet { files, by: Vec::new(), at_path: true }
+    }
+
+    fn folders() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        fs::create_dir(&out).unwrap();
+        (folder, out)
+    }
+
+    #[test]
+    fn a_journal_that_came_meanwhile_makes_a_copy_without_it_worthless() {
+        let (folder, out) = folders();
+        fs::write(folder.path().join("t.db"), [1; 4096]).unwrap();
+        let without = set(folder.path(), &[Part::Database]);
+        fs::write(folder.path().join("t.db-journal"), JOURNAL_MAGIC).unwrap();
+        let with = set(folder.path(), &[Part::Database, Part::Journal]);
+        let saved = save(&without, &out, OsStr::new("t.db"), 1, || Some(with.clone())).unwrap();
+        assert_eq!(saved.unstable, Some(Why::HotJournal.to_string()));
+        // The next attempt takes the journal, too.
+        let second = out.join("second");
+        fs::create_dir(&second).unwrap();
+        let saved = save(&without, &second, OsStr::new("t.db"), 2, || Some(with.clone())).unwrap();
+        let names: Vec<_> = saved.files.iter().map(|file| file.part).collect();
+        assert_eq!(names, [Part::Database, Part::Journal]);
+    }
+
+    #[test]
+    fn the_wal_is_copied_after_the_database() {
+        let (folder, out) = folders();
+        fs::write(folder.path().join("t.db"), [1; 4096]).unwrap();
+        fs::write(folder.path().join("t.db-wal"), [2; 32]).unwrap();
+        let set = set(folder.path(), &[Part::Database, Part::Wal]);
+        let files = opened(&set, &out).unwrap();
+        let mut copies = Copies { folder: &out, name: OsStr::new("t.db"), files: Parts::default() };
+        let mut attempt = Attempt::begin(&files, &set, &mut copies);
+        attempt.before().unwrap();
+        attempt.database().unwrap();
+        assert!(!out.join("t.db-wal").exists(), "a commit that comes now would be missed");
+        // The commit that comes now, and a checkpoint that takes it into the database.
+        fs::write(folder.path().join("t.db"), [3; 4096]).unwrap();
+        fs::write(folder.path().join("t.db-wal"), [4; 64]).unwrap();
+        attempt.wal().unwrap();
+        assert_eq!(fs::read(out.join("t.db")).unwrap(), [1; 4096]);
+        assert_eq!(fs::read(out.join("t.db-wal")).unwrap(), [4; 64]);
+    }
+
+    #[test]
+    fn holes_stay_holes() {
+        let (folder, out) = folders();
+        let path = folder.path().join("t.db");
+        fs::write(&path, [1; 4096]).unwrap();
+        let size = 1 << 40;
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(size).unwrap();
+        save(&set(folder.path(), &[Part::Database]), &out, OsStr::new("t.db"), 1, || None).unwrap();
+        let copy = fs::metadata(out.join("t.db")).unwrap();
+        assert_eq!(copy.len(), size);
+        assert!(copy.blocks() * 512 < 1 << 20, "{} blocks", copy.blocks());
+    }
+}
