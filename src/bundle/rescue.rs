@@ -455,7 +455,7 @@ mod tests {
         let (folder, out) = folders();
         let path = folder.path().join("t.db");
         fs::write(&path, [1; 4096]).unwrap();
-        let size = 1 << 40;
+        let size = 1 << 34;
         OpenOptions::new().write(true).open(&path).unwrap().set_len(size).unwrap();
         save(&set(folder.path(), &[Part::Database]), &out, OsStr::new("t.db"), 1, || None).unwrap();
         let copy = fs::metadata(out.join("t.db")).unwrap();

@@ -1,11 +1,8 @@
 //! Accidents about files: what people and programs do to the files of a database beside SQLite. Each is made of copies of
 //! moments of a history; real SQLite says whether something was lost, [`crate::traces`] whether the files show it.
 
-use std::collections::BTreeSet;
-
 use crate::common::random::Random;
 use crate::moments::{Content, Files, Moment};
-use crate::traces::Trace;
 
 /// The kinds of accidents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
