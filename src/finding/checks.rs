@@ -79,6 +79,9 @@ pub enum LeftOut {
     /// A database in WAL mode has no `-wal`. It was closed properly, or it is a copy that was made without its `-wal` and
     /// lacks the commits since the last checkpoint: nothing in the file tells.
     NoWalBeside,
+    /// That the `-wal` and the database are of one time. Files of two moments may leave no trace: a page that only one of them
+    /// has is not looked for in the other.
+    OneTime,
     /// Rows, tables and indexes. Only SQLite reads them.
     Content,
 }
@@ -91,8 +94,10 @@ pub fn left_out(examined: &Inspection, checks: &[Check]) -> Vec<LeftOut> {
         Some(LeftOut::Check(check.check, why.clone()))
     });
     let alone = examined.without_wal().then_some(LeftOut::NoWalBeside);
+    let compared = |check: &Check| check.check == CheckName::WalAgainstDatabase && check.not_checked.is_none();
+    let one_time = checks.iter().any(compared).then_some(LeftOut::OneTime);
     let content = (examined.depth == Depth::CrossChecked).then_some(LeftOut::Content);
-    skipped.chain(alone).chain(content).collect()
+    skipped.chain(alone).chain(one_time).chain(content).collect()
 }
 
 /// Whether a check was not made because something is in the way, and not because there is nothing to check.

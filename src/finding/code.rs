@@ -5,6 +5,7 @@
 
 use super::Severity;
 use super::check_name::CheckName;
+use super::frames_gone::FramesGone;
 use super::lacks::Lack;
 use super::mappers::Mappers;
 use super::value::{
@@ -149,7 +150,7 @@ findings! {
     DatabaseTooShort "database_too_short" "Pages of the database are in neither the database nor the WAL"
         [Warning, Error] in WalAgainstDatabase {
         size: u64, expected: u64, database_pages: u32, missing: u64, first_missing: Option<PageNumber>;
-        stated: SizeStated, in_use: bool, holders: Vec<Holder>
+        stated: SizeStated, within_page: bool, in_use: bool, holders: Vec<Holder>
     }
     DatabaseWal2 "database_wal2" "A wal2 database" [Error] in DatabaseHeader {
         write_version: u8, read_version: u8
@@ -181,8 +182,9 @@ findings! {
         backfilled: FrameNumber, mx_frame: FrameNumber
     }
     ShmBeyondWal "shm_beyond_wal" "The wal-index counts frames that the WAL does not have"
-        [Notice, Error] in ShmHeaderAgainstWal {
-        mx_frame: FrameNumber, committed: u64, end_frame: FrameNumber, end_reason: EndReason; damaged_before_its_end: bool
+        [Notice, Warning, Error] in ShmHeaderAgainstWal {
+        mx_frame: FrameNumber, committed: u64, end_frame: FrameNumber, end_reason: EndReason,
+        frames_gone: Option<FramesGone>; damaged_before_its_end: bool
     }
     ShmDeleted "shm_deleted" "A mapped -shm that its path does not lead to" [Warning] {
         gone: GoneIndex
@@ -206,8 +208,8 @@ findings! {
     }
     ShmOfOtherWal "shm_of_other_wal" "The wal-index speaks of another WAL" [Notice, Warning, Error]
         in ShmHeaderAgainstWal {
-        mx_frame: FrameNumber, shm_salts: Salts, wal_salts: Option<Salts>, in_use: bool;
-        wal_size: Option<u64>, gone: Option<u64>, missing_pages: u64
+        mx_frame: FrameNumber, shm_salts: Salts, wal_salts: Option<Salts>, in_use: bool,
+        frames_gone: Option<FramesGone>; wal_size: Option<u64>
     }
     ShmPagesWrong "shm_pages_wrong" "The wal-index names other pages than the frames do"
         [Notice, Error] in ShmPagesAgainstWal {

@@ -5,6 +5,7 @@ mod check_name;
 pub mod checks;
 pub mod code;
 pub mod cut_shm;
+pub mod frames_gone;
 pub mod lacks;
 pub mod mappers;
 pub mod processes;

@@ -248,27 +248,42 @@ impl Inspection {
         absent && !self.in_use() && self.frames_gone().is_none() && self.database.as_ref().is_some_and(wal_mode)
     }
 
-    /// How many frames a `-shm` that nobody was seen to have open counts beyond those that were copied, if the `-wal` is
-    /// missing or empty: they are in no file here. A database in rollback mode needs none.
+    /// How many frames a `-shm` that nobody was seen to have open counts beyond those that were copied and those that the
+    /// `-wal` has: they are in no file here. The `-wal` is missing, empty, cut short, or of another generation. A database in
+    /// rollback mode needs none.
     ///
     /// folklore: no close and no checkpoint through a wal-index leaves this. The last one to close copies everything,
     /// and removes the -shm before the -wal; a checkpoint that cuts the -wal off sets `mxFrame` to 0 first. But a connection
     /// that is in locking_mode=EXCLUSIVE from its start has no -shm: it copies the frames that a killed process left,
-    /// deletes the -wal, and leaves the -shm as it is. So this is no proof of a loss. Held by
-    /// `an_index_that_an_exclusive_connection_left_is_a_notice` and `a_wal_removed_or_emptied_at_rest_is_a_warning`.
+    /// deletes the -wal or begins it anew, and leaves the -shm as it is. So this is no proof of a loss, but for a -wal of
+    /// the same generation, in which no connection leaves fewer frames. Held by
+    /// `an_index_that_an_exclusive_connection_left_is_a_notice`, `a_wal_removed_or_emptied_at_rest_is_a_warning` and
+    /// `a_wal_that_was_cut_or_replaced_at_rest_is_no_reason_to_do_nothing`.
     #[must_use]
     pub fn frames_gone(&self) -> Option<u64> {
-        let nowhere = self.wal.as_ref().is_some_and(|wal| wal.is_absent() || wal.file_size == 0);
+        let wal = self.wal.as_ref()?;
+        let kept = if wal.is_absent() || wal.file_size == 0 {
+            0
+        } else if wal.page_size().is_none() {
+            // Frames can stand behind a header that cannot be used.
+            return None;
+        } else if self.same_generation() {
+            wal.frames.committed
+        } else {
+            0
+        };
         let rollback = match self.database {
             Some(DatabaseHead::Plain(ref header)) => header.journal_mode() == JournalMode::Rollback,
             _ => false,
         };
-        if !self.settled || self.in_use() || !nowhere || rollback {
+        // Who has the database open without the -shm keeps the wal-index in memory, and may have begun the -wal anew.
+        let open = self.locks.as_ref().is_some_and(|locks| locks.database.held());
+        if !self.settled || self.in_use() || open || rollback {
             return None;
         }
         let (header, shm) = self.trusted().zip(self.shm.as_ref())?;
-        let copied = shm.checkpoint.backfilled;
-        (header.mx_frame > copied).then(|| header.mx_frame.frames_after(copied))
+        let there = shm.checkpoint.backfilled.max(FrameNumber(kept));
+        (header.mx_frame > there).then(|| header.mx_frame.frames_after(there))
     }
 
     /// Whether the files can be compared with each other.

@@ -90,8 +90,8 @@ impl CheckDocument {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "NotChecked")]
 pub struct NotCheckedDocument {
-    /// The name of a check; `rows_and_tables`, which no check covers; or `missing_wal`, if a database in WAL mode has no
-    /// `-wal` beside it.
+    /// The name of a check; `rows_and_tables` and `one_time` (that the `-wal` and the database are of one time), which no check
+    /// covers; or `missing_wal`, if a database in WAL mode has no `-wal` beside it.
     pub what: &'static str,
     /// Why it was not checked.
     pub reason: String,
@@ -256,10 +256,11 @@ fn sound(checks: &[Check], inspection: &Inspection) -> String {
     let left = checks::left_out(inspection, checks);
     let frames = checks.iter().any(|check| check.check == CheckName::WalFrames && check.result != CheckResult::Skipped);
     format!(
-        "{}: {}. Not checked: {}.{}",
+        "{}: {}. Not checked: {}.{}{}",
         if frames { "sound as far as it was checked" } else { "nothing wrong was found in what was checked" },
         say::check::covered(checks, inspection),
         say::check::left_out(&left),
+        if left.contains(&LeftOut::OneTime) { format!(" {}", say::check::OF_TWO_TIMES) } else { String::new() },
         if left.contains(&LeftOut::NoWalBeside) { format!(" {}", say::check::WITHOUT_WAL) } else { String::new() }
     )
 }

@@ -6,8 +6,9 @@ use std::cmp::Reverse;
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
 use super::{damage, header, rescue, room};
+use crate::finding::frames_gone::FramesGone;
 use crate::finding::room::shm_not_made;
-use crate::finding::value::Apart;
+use crate::finding::value::{Apart, OtherSign};
 use crate::finding::{Code, Finding, Found, Severity};
 use crate::look::SizeStated;
 use crate::look::checkpoint::{Basis, CheckpointFacts, CheckpointState, Doubt};
@@ -37,7 +38,9 @@ impl Against {
             C::ShmBeyondWal if at_rest && damaged_before_its_end(finding) => (Severity::Notice, Self::CommitsBehind),
             C::WalCommitsBehindBreak if at_rest => (Severity::Warning, Self::CommitsBehind),
             C::WalCommitsBehindBreak => return None,
-            C::ShmOfOtherWal if at_rest && frames_gone(finding) => (Severity::Notice, Self::FramesGone),
+            C::ShmOfOtherWal | C::ShmBeyondWal if at_rest && gone(finding).is_some() => {
+                (Severity::Notice, Self::FramesGone)
+            }
             // A notice if nobody has the -shm open: the next to open the database makes it anew.
             C::ShmBackfillBeyondMxFrame
             | C::ShmBeyondWal
@@ -116,8 +119,21 @@ fn damaged_before_its_end(finding: &Finding) -> bool {
     matches!(finding.found, Found::ShmBeyondWal { damaged_before_its_end: true, .. })
 }
 
-fn frames_gone(finding: &Finding) -> bool {
-    matches!(finding.found, Found::ShmOfOtherWal { gone: Some(_), .. })
+/// What SQLite does with frames of another database: it goes on with "them".
+const MIXES: &str =
+    "SQLite reads a mix of both files or calls it malformed, and a checkpoint, also that of the last close, writes";
+
+/// Whether SQLite refuses the two by their sizes, and they may be of one database whose header is damaged.
+fn fewer_pages(finding: &Finding) -> bool {
+    matches!(&finding.found, Found::WalOfOtherDatabase { signs, .. } if signs.as_slice() == [OtherSign::FewerPages])
+}
+
+/// Frames that are in no file.
+fn gone(finding: &Finding) -> Option<FramesGone> {
+    match finding.found {
+        Found::ShmOfOtherWal { frames_gone, .. } | Found::ShmBeyondWal { frames_gone, .. } => frames_gone,
+        _ => None,
+    }
 }
 
 /// The finding beside which the usual sentence would be wrong, and why; the gravest of several.
@@ -170,15 +186,17 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
              database, and its closing copies {them} into it all the same and deletes the -wal. {first}"
         ),
         Against::OtherDatabase => {
-            let (belong, so) = if finding.severity == Severity::Error {
-                (one_or(n, "does not belong", "do not belong"), "SQLite")
-            } else {
-                ("may not belong", "If so, SQLite")
+            let (belong, so) = match finding.severity {
+                Severity::Error if fewer_pages(finding) => {
+                    (one_or(n, "does not fit", "do not fit"), "SQLite calls the two malformed, and its closing writes")
+                }
+                Severity::Error => (one_or(n, "does not belong to", "do not belong to"), MIXES),
+                _ => ("may not belong to", MIXES),
             };
+            let perhaps = if finding.severity == Severity::Error { "" } else { "If so: " };
             format!(
-                "{are} committed in the -wal, and {they} {belong} to this database. {so} takes {them} all the same: it \
-                 reads a mix of both files or calls it malformed, and a checkpoint, also that of the last close, writes \
-                 {them} over the database and deletes the -wal. {first}"
+                "{are} committed in the -wal, and {they} {belong} this database. {perhaps}{so} {them} over the database \
+                 all the same and deletes the -wal. {first}"
             )
         }
         Against::Mangled => {
@@ -196,7 +214,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             let sure = if finding.severity == Severity::Error { "were" } else { "may have been" };
             format!("Bytes of the {file} {sure} changed by a transfer: {so}. Copy it again in binary mode. {first}")
         }
-        Against::PagesNowhere => pages_nowhere(finding, if at_rest { first } else { rescue::SEE_FINDING }),
+        Against::PagesNowhere => pages_nowhere(finding, first),
         Against::NotInDatabase => {
             let counted =
                 format!("Of the {} that count as copied, not all are in the database", many(facts.backfilled, "frame"));
@@ -221,25 +239,11 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             format!("Do not checkpoint: {why}. {}", rescue::SEE_FINDING)
         }
         Against::CommitsBehind => format!(
-            "{are} committed up to a break in the -wal, and commits stand behind it. The next to open the database does not \
-             read those, and its closing deletes the -wal with them. {first}"
+            "{are} committed up to a break in the -wal, and commits stand at the break or behind it. The next to open the \
+             database does not read those, and its closing deletes the -wal with them. {first}"
         ),
-        Against::NoHeader => header::checkpoint(n, if at_rest { first } else { rescue::SEE_FINDING }),
-        Against::FramesGone => {
-            let Found::ShmOfOtherWal { gone: Some(n), missing_pages, wal_size, .. } = &finding.found else {
-                return String::new();
-            };
-            format!(
-                "The -wal is {}, and the -shm counts {} that {} not marked as copied: {} lost, unless a connection in exclusive \
-                 locking mode copied {}{}. Copy database and -shm before anything opens the database, and look for the -wal.",
-                if wal_size.is_some() { "empty" } else { "gone" },
-                many(*n, "frame"),
-                one_or(*n, "is", "are"),
-                one_or(*n, "it is", "they are"),
-                one_or(*n, "it", "them"),
-                if *missing_pages > 0 { " and made the database smaller" } else { "" },
-            )
-        }
+        Against::NoHeader => header::checkpoint(finding, n, first),
+        Against::FramesGone => frames_gone(finding, wal),
         Against::NoRoom => room::checkpoint(finding, facts, wal),
         Against::BehindHeader => format!(
             "The -wal's header is broken, so SQLite takes the file for empty: the next writer overwrites it, and the last to close deletes it. {} {first}",
@@ -262,6 +266,39 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
     }
 }
 
+/// A left-over `-shm` counts frames that are in no file. They may have been copied all the same.
+fn frames_gone(finding: &Finding, wal: &WalFacts) -> String {
+    let Some(FramesGone { frames: n, missing_pages }) = gone(finding) else { return String::new() };
+    let cut = matches!(finding.found, Found::ShmBeyondWal { .. });
+    let (state, look_for) = match &finding.found {
+        Found::ShmOfOtherWal { wal_size: None, .. } => ("gone", "look for the -wal"),
+        Found::ShmOfOtherWal { wal_size: Some(0), .. } => ("empty", "look for the -wal"),
+        _ if cut => ("cut short", "look for the whole -wal"),
+        _ => ("of another generation", "look for the -wal of the -shm"),
+    };
+    let reads = match wal.frames.committed {
+        0 => String::new(),
+        n => {
+            format!(" The next to open the database reads the {} of the -wal that is here.", many(n, "committed frame"))
+        }
+    };
+    let it = one_or(n, "it", "them");
+    // A connection in exclusive locking mode leaves no fewer frames of the same generation.
+    let unless = match missing_pages {
+        _ if cut => String::new(),
+        0 => format!(", unless a connection in exclusive locking mode copied {it}, which leaves no mark"),
+        _ => format!(
+            ", unless a connection in exclusive locking mode copied {it} and made the database smaller, which leaves no mark"
+        ),
+    };
+    format!(
+        "The -wal is {state}, and the -shm counts {} that {} in no file here and not marked as copied. What was committed in \
+         {it} is lost{unless}.{reads} Copy the database, -wal and -shm before anything opens the database, and {look_for}.",
+        many(n, "frame"),
+        one_or(n, "is", "are"),
+    )
+}
+
 /// Why no checkpoint should run where processes use other files than the paths lead to.
 fn other_files(finding: &Finding) -> &'static str {
     match &finding.found {
@@ -282,7 +319,8 @@ fn other_files(finding: &Finding) -> &'static str {
 }
 
 fn pages_nowhere(finding: &Finding, first: &str) -> String {
-    let Found::DatabaseTooShort { missing, stated, .. } = &finding.found else { return String::new() };
+    let Found::DatabaseTooShort { missing, stated, in_use, .. } = &finding.found else { return String::new() };
+    let first = if *in_use { rescue::SEE_FINDING } else { first };
     let are = many(*missing, "page") + one_or(*missing, " is", " are");
     let plain = finding.severity == Severity::Error || *stated == SizeStated::ByHeader;
     let perhaps = if plain { "" } else { "If the file is not compressed, " };

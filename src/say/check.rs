@@ -61,6 +61,10 @@ pub const INTEGRITY_CHECK: &str = "sqlite3 COPY \"PRAGMA integrity_check\"";
 pub const WITHOUT_WAL: &str = "A database that was closed properly has no -wal, and a copy that was made without its \
                                -wal looks the same: such a copy lacks the commits since the last checkpoint.";
 
+/// What nothing in the files tells, and what to do.
+pub const OF_TWO_TIMES: &str = "Files that were copied at two moments may leave no trace: take copies with walscope \
+                                snapshot --with-db, or sqlite3's .backup.";
+
 /// What was checked, in short: a list after "checked:". Empty if nothing was.
 #[must_use]
 pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
@@ -85,7 +89,7 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
             .or_else(|| word(CheckName::WalHeader, "the header of the -wal")),
         index().filter(|_| made(CheckName::ShmHash)).or_else(|| word(CheckName::ShmHeaders, "the header of the -shm")),
         word(CheckName::DatabaseHeader, "the header of the database"),
-        word(CheckName::WalAgainstDatabase, "whether the -wal fits the database"),
+        word(CheckName::WalAgainstDatabase, "signs that the -wal is of another database or time"),
         copied().filter(|_| made(CheckName::BackfilledInDatabase)),
         before().filter(|_| made(CheckName::StaleInDatabase)),
         word(CheckName::Journal, "whether a -journal waits"),
@@ -120,6 +124,7 @@ pub fn left_out(all: &[LeftOut]) -> String {
             (!implied).then(|| format!("{} ({why})", subject(*name)))
         }
         LeftOut::NoWalBeside => None,
+        LeftOut::OneTime => Some("that the -wal and the database are of one time".to_owned()),
         LeftOut::Content => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
     };
     all.iter().filter_map(told).collect::<Vec<_>>().join("; ")
@@ -135,7 +140,7 @@ fn subject(name: CheckName) -> &'static str {
             "the -shm against the -wal"
         }
         CheckName::DatabaseHeader => "the database",
-        CheckName::WalAgainstDatabase => "whether the -wal fits the database",
+        CheckName::WalAgainstDatabase => "signs that the -wal is of another database or time",
         CheckName::BackfilledInDatabase => "pages that count as copied",
         CheckName::StaleInDatabase => "frames of the generation before",
         CheckName::Journal => "the -journal",
@@ -148,6 +153,7 @@ pub fn left_out_name(left: &LeftOut) -> &'static str {
     match left {
         LeftOut::Check(name, _) => name.name(),
         LeftOut::NoWalBeside => "missing_wal",
+        LeftOut::OneTime => "one_time",
         LeftOut::Content => "rows_and_tables",
     }
 }
@@ -158,6 +164,7 @@ pub fn left_out_why(left: &LeftOut) -> String {
     match left {
         LeftOut::Check(_, why) => why.to_string(),
         LeftOut::NoWalBeside => WITHOUT_WAL.to_owned(),
+        LeftOut::OneTime => OF_TWO_TIMES.to_owned(),
         LeftOut::Content => "only SQLite reads them".to_owned(),
     }
 }

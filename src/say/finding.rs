@@ -6,6 +6,7 @@ use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
 use super::{damage, header, identity, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
+use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
 use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
@@ -39,8 +40,15 @@ const KEEP: &str = "Copy the database, -wal and -shm before anything opens, clos
 const LEFT_WITHOUT_WAL: &str =
     "Nothing to do if nobody has the database open: the next to open it makes the wal-index anew.";
 
-/// What to do where a left-over wal-index counts frames that were not copied, and there is no WAL.
-const LOOK_FOR_WAL: &str = "Copy the database and the -shm before anything opens the database: the -shm lists the pages of these frames, and the next to open the database makes it anew. Look for the -wal in backups; walscope rescue copies it if a process still has it open. Put it beside a copy of the database, without the -shm, and open that copy. Nothing is missing if a connection in locking_mode=EXCLUSIVE was the last to close the database, or if the database was put here from elsewhere and the -shm is not its own.";
+/// What to do where SQLite broke the chain of its WAL: nothing is damaged.
+const BROKEN_BY_SQLITE: &str = "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.";
+/// What to do where a frame may be damaged.
+const BROKEN: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. Processes that have it open still read the commits behind the break, and read them from a copy by sqlite3's .backup or VACUUM INTO through their own connection. A checkpoint copies the damaged frame too: run none before there is a copy. If nobody has it open, open only a copy. Run PRAGMA integrity_check on what you go on with, and use SQLite 3.50.2 or newer.";
+
+/// What to do where a left-over wal-index counts frames that were not copied, and the WAL does not have them.
+const LOOK_FOR_WAL: &str = "Copy the database, -wal and -shm before anything opens the database: the -shm lists the pages of these frames, and the next to open the database makes it anew. Look for the -wal in backups; walscope rescue copies it if a process still has it open. Put it beside a copy of the database, without the -shm, and open that copy. Nothing is missing if a connection in locking_mode=EXCLUSIVE was the last to use the database, or if the database or the -wal was put here from elsewhere and the -shm is not of its time.";
+/// What to do where the WAL ends before the frames that a left-over wal-index counts.
+const CUT_WAL: &str = "Copy the database, -wal and -shm before anything opens the database: the -shm lists the pages of these frames, and the next to open the database makes it anew. If the three files are copies, copy them again at one moment: walscope snapshot --with-db, or sqlite3's .backup. If the -wal was cut off, look for a whole copy of it. A machine that went down can have lost the end of a -wal that was not synced; then these commits are lost.";
 
 /// A wal-index in use that counts no frames has no `-wal` beside it.
 const NO_WAL_BESIDE: &str = "It is in use, and there is no -wal: the -wal was removed or renamed while it was in use. What its users commit goes into that file, which goes with the last of them; whoever opens the database now makes a new -wal, and both write frames of one wal-index to two files.";
@@ -53,12 +61,15 @@ pub fn finding(finding: &Finding) -> Told {
         Some(source) => format!("{source}: {detail}"),
         None => detail.into_owned(),
     };
-    Told { title: title(&finding.found), detail, advice }
+    Told { title: title(finding), detail, advice }
 }
 
 /// The title from the table, or a more exact one if a code has several kinds of facts.
-fn title(found: &Found) -> &'static str {
-    match found {
+fn title(finding: &Finding) -> &'static str {
+    match &finding.found {
+        Found::WalOfOtherDatabase { .. } if finding.severity == Severity::Error => {
+            "This WAL does not fit this database"
+        }
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
             "The -shm was deleted or replaced during the capture"
@@ -72,7 +83,7 @@ fn title(found: &Found) -> &'static str {
         Found::WalIndexSharedWalNot { apart: Apart::Process { .. } } => {
             "A process uses this wal-index with another -wal"
         }
-        _ => found.code().title(),
+        found => found.code().title(),
     }
 }
 
@@ -174,10 +185,12 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("nBackfill is {}, and mxFrame is {}: the next {} would never be copied.", count(*backfilled), count(*mx_frame), many(backfilled.frames_after(*mx_frame), "frame")).into(),
             rebuild,
         ),
-        Found::ShmBeyondWal { mx_frame, committed, end_frame, damaged_before_its_end, .. } => {
+        Found::ShmBeyondWal { mx_frame, committed, end_frame, frames_gone, damaged_before_its_end, .. } => {
             let detail = format!("mxFrame is {}, and the WAL's last commit is {}.", count(*mx_frame), if *committed == 0 { "none".to_owned() } else { format!("frame {}", count(*committed)) });
             if *damaged_before_its_end {
                 (format!("{detail} Frame {} stands in the file as it was committed, so frame {} or one before it was damaged or never reached the disk.", count(*mx_frame), count(*end_frame)).into(), KEEP)
+            } else if let Some(gone) = frames_gone {
+                (format!("{detail}{}", in_no_file(*gone)).into(), CUT_WAL)
             } else {
                 (format!("{detail} Frames behind it are missing or damaged.").into(), rebuild)
             }
@@ -209,14 +222,14 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("Copy 0 says mxFrame {} and copy 1 says {}: a reader waits or recovers.", count(*first), count(*second)).into(),
             torn,
         ),
-        Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, gone, missing_pages, .. } => {
+        Found::ShmOfOtherWal { mx_frame, shm_salts, wal_salts, wal_size, frames_gone, .. } => {
             let has = match (wal_salts, wal_size) {
                 (Some(salts), _) => format!("the WAL's header has {salts}"),
                 (None, Some(size)) => format!("there is no WAL header ({})", many(*size, "byte")),
                 (None, None) => "there is no -wal".to_owned(),
             };
             let advice = match (wal_salts, finding.severity >= Severity::Warning) {
-                (None, _) if gone.is_some() => LOOK_FOR_WAL,
+                _ if frames_gone.is_some() => LOOK_FOR_WAL,
                 (None, true) => rescue::NO_WAL,
                 // There is a -wal, but it may be another one than those that processes have open.
                 (Some(_), true) => rescue::START_AGAIN,
@@ -227,15 +240,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 return (NO_WAL_BESIDE.into(), advice);
             }
             let counts = format!("It counts {} under the salts {shm_salts}, but {has}.", many(*mx_frame, "frame"));
-            if let Some(gone) = gone {
-                let shorter = match missing_pages {
-                    0 => String::new(),
-                    pages => format!(" The database is {} shorter than they leave it.", many(*pages, "page")),
-                };
-                let are = many(*gone, "frame") + one_or(*gone, " of them is", " of them are");
-                return (format!("{counts} {are} not marked as copied, and in no file here.{shorter}").into(), advice);
-            }
-            (counts.into(), advice)
+            (format!("{counts}{}", frames_gone.map(in_no_file).unwrap_or_default()).into(), advice)
         }
         Found::ShmPagesWrong { wrong, compared, .. } => (
             format!("{}.", words::part(*wrong, *compared, "frame", "holds another page than its entry says", "hold another page than their entry says")).into(),
@@ -358,6 +363,16 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
     }
 }
 
+/// Frames that a left-over wal-index counts, and that nothing has.
+fn in_no_file(FramesGone { frames, missing_pages }: FramesGone) -> String {
+    let shorter = match missing_pages {
+        0 => String::new(),
+        pages => format!(" The database is {} shorter than they leave it.", many(pages, "page")),
+    };
+    let are = many(frames, "frame") + one_or(frames, " of them is", " of them are");
+    format!(" {are} not marked as copied, and in no file here.{shorter}")
+}
+
 /// A -shm that is shorter than what is mapped of it.
 fn cut_shm(size: u64, needed: u64, mappers: &Mappers, severity: Severity) -> (Cow<'static, str>, &'static str) {
     if severity < Severity::Error {
@@ -417,7 +432,7 @@ fn behind_break(
     if !continued && !by_rollback_to && !copied {
         return (
             format!(
-                "{broken}, and SQLite does not read what stands there. A writer that died after its commit frame and was overwritten by a shorter transaction leaves the same, and so does a damaged frame."
+                "{broken}, and SQLite does not read what stands there. A damaged frame leaves that. So does a writer that died after its commit frame, if a shorter transaction was written over it."
             ),
             "If a disk or a copy may have damaged that frame, copy the files before anything opens the database: recovery drops what is behind. Otherwise there is nothing to do: the commit was never confirmed.",
         );
@@ -425,7 +440,7 @@ fn behind_break(
     let why = if by_rollback_to {
         "SQLite before 3.50.2 itself broke the chain: after ROLLBACK TO over pages that it had written to the WAL already, it left frames without salts and checksum"
     } else if !continued {
-        "Page 1 of the database is newer than any that stands in the WAL before the break: a commit from behind it was copied, so no killed writer left it, or the -wal is older than the database. What the WAL holds before the break is older than what the database holds, and SQLite reads it in its place"
+        "Page 1 of the database is newer than every page 1 before the break. So a commit from behind the break was copied, or the -wal is older than the database; no killed writer left that. SQLite reads the older pages of the WAL in place of those of the database"
     } else {
         "Other frames continue such a commit, so no killed writer left it: a disk or a copy damaged the frame, the machine went down before the frame was on the disk, or SQLite before 3.50.2 broke its own chain after ROLLBACK TO"
     };
@@ -433,7 +448,7 @@ fn behind_break(
         format!(
             "{broken}. Connections that have the database open may still read them; the next first opener recovers the WAL and drops them. {why}."
         ),
-        "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.",
+        if by_rollback_to { BROKEN_BY_SQLITE } else { BROKEN },
     )
 }
 

@@ -109,7 +109,7 @@ pub(super) fn refused(finding: &Finding) -> bool {
 /// folklore: a connection that failed because of page 1 has the WAL open, and checkpoints it when it closes if
 /// the page size that it took for the database is that of the WAL. Held by
 /// `each_impossible_field_is_named_and_sqlite_refuses_what_is_said_to_be_refused`.
-pub(super) fn checkpoint(committed: u64, first: &str) -> String {
+pub(super) fn checkpoint(finding: &Finding, committed: u64, first: &str) -> String {
     let frames = match committed {
         0 => "Nothing is committed in the -wal".to_owned(),
         n => format!(
@@ -117,8 +117,13 @@ pub(super) fn checkpoint(committed: u64, first: &str) -> String {
             many(n, "frame") + one_or(n, " is", " are")
         ),
     };
+    // Of an error nothing else can be.
+    let perhaps = match &finding.found {
+        Found::DatabaseHeaderUnusable { .. } if finding.severity < Severity::Error => " or encrypted",
+        _ => "",
+    };
     format!(
-        "{frames}. The header of the database is damaged, so SQLite does not open it{}. {first}",
+        "{frames}. The header of the database is damaged{perhaps}, so SQLite does not open it{}. {first}",
         if committed > 0 { ", and its closing may copy them into it all the same and delete the -wal" } else { "" }
     )
 }

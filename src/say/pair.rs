@@ -11,7 +11,7 @@ use crate::look::SizeStated;
 
 /// What to do with two files that do not belong together, and that nobody was seen to use. Each of them may hold what is
 /// nowhere else.
-const KEEP_BOTH: &str = "Copy the database, -wal and -shm as they are, and open only copies with SQLite: it mixes the two, and when it closes it overwrites the database and deletes the -wal. The -wal may hold newer rows than the database. Find out which of them was restored, replaced or copied alone, and look for the other file of its time. Put a restored database into a folder of its own, never beside an older -wal.";
+const KEEP_BOTH: &str = "Copy the database, -wal and -shm as they are, and open only copies with SQLite: it mixes the two or calls them malformed, and when it closes, it overwrites the database and deletes the -wal all the same. The -wal may hold newer rows than the database. Find out which of them was restored, replaced or copied alone, and look for the other file of its time. Put a restored database into a folder of its own, never beside an older -wal.";
 /// What to do with a database that is cut off, and has no WAL.
 const CUT_OFF: &str = "Keep this file, and work on copies: sqlite3's .recover finds the rows that are left. A full disk, an interrupted copy, and a copy made while a checkpoint was at work cut a database off. Copy it again from where it came from, together with its -wal, or take a backup.";
 /// What to do where only frames of the generation before do not fit.
@@ -29,6 +29,7 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         missing,
         first_missing,
         stated,
+        within_page,
         in_use,
         holders: who,
         ..
@@ -51,7 +52,7 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         SizeStated::ByHeader => (
             format!(
                 "The header of the database states {must} or {takes}. It has {has}, and nothing is committed in a -wal that could make up for it: {pages} {are} nowhere.{first}{}",
-                if ends_within(*size, *expected, *database_pages) {
+                if *within_page {
                     " The file ends within a page: SQLite reads zeros for the rest of it."
                 } else {
                     " SQLite calls such a database malformed."
@@ -70,11 +71,6 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         _ => " The database has no SQLite header. If it is compressed, and not encrypted page by page, its length shows nothing.".to_owned(),
     };
     (format!("{detail}{why}").into(), advice)
-}
-
-/// Whether a file of this size ends within a page.
-fn ends_within(size: u64, expected: u64, pages: u32) -> bool {
-    expected.checked_div(pages.into()).is_some_and(|page| page > 0 && !size.is_multiple_of(page))
 }
 
 /// A WAL that is not of this database, by page 1.
@@ -103,10 +99,16 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             OtherSign::CounterAhead => format!("the database's change counter is {of_database}, and the WAL's first page 1 has {}, where at most {most} can be: the -wal is of a later time, or of another database", number(first)),
             OtherSign::CookieBehind => format!("the database's schema cookie is {cookie}, and the WAL's latest page 1 has {}: the -wal is older than the database, or of another one", number(wal_cookie)),
             OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, they went different ways, or page 1 of the database is damaged"),
-            OtherSign::FewerPages => format!("the header of the database states {}, and the last commit of the -wal counts on {}, without a page 1 that says so. SQLite calls this malformed. Either the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
+            OtherSign::FewerPages => format!("the header of the database states {}, and the last commit of the -wal counts on {}, without a page 1 that says so: the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
             OtherSign::MorePages => format!("the header of the database states {}, and the -wal makes it larger, to {}, without a page 1 that says so: the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
         })
         .collect();
+    // Held by `a_wal_without_page_1_has_the_size_that_the_header_states`.
+    let so = if signs.contains(&OtherSign::FewerPages) {
+        "SQLite calls the two together malformed. When it closes them, it copies the frames into the database all the same, and cuts the database off to the size of the last commit."
+    } else {
+        "SQLite replays it all the same."
+    };
     let innocent = match (finding.severity, signs.as_slice()) {
         (Severity::Error, _) | (_, [OtherSign::NoHeader]) => "",
         (_, [OtherSign::MorePages]) => " Nothing is wrong if sqlite_dbpage wrote the pages.",
@@ -117,14 +119,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             " Nothing is wrong if somebody set PRAGMA schema_version by hand, or sqlite3_rsync or sqlite_dbpage wrote the pages."
         }
     };
-    (
-        format!(
-            "A WAL carries no mark of its database, but here {}. SQLite replays it all the same.{innocent}",
-            told.join("; ")
-        )
-        .into(),
-        KEEP_BOTH,
-    )
+    (format!("A WAL carries no mark of its database, but here {}. {so}{innocent}", told.join("; ")).into(), KEEP_BOTH)
 }
 
 /// Frames of the generation before that are not in the database.

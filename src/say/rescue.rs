@@ -41,7 +41,7 @@ pub(super) const COPY_IN_USE: &str = copy_first!();
 pub(super) const COPY_AT_REST: &str =
     "Copy the database, -wal and -shm before anything opens the database, and work on the copies.";
 /// One bit of the `-wal` was flipped.
-pub(super) const FLIPPED: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. In a copy of the -wal, set this bit back: SQLite then reads these commits. Where several places fit, only one of them is right: PRAGMA integrity_check and the rows tell. Check the memory and the disk of the machine.";
+pub(super) const FLIPPED: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. In a copy of the -wal, set this bit back: SQLite then reads these commits. Run no checkpoint before: who has the database open reads the damaged page, and a checkpoint writes it into the database. Where several places fit, only one of them is right: PRAGMA integrity_check and the rows tell. Check the memory and the disk of the machine.";
 /// There is no `-wal` at the path, and a wal-index in use counts its frames.
 pub(super) const NO_WAL: &str = concat!(
     "There is no WAL at the path to rebuild the wal-index from; a process may still have it open. ",

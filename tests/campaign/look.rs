@@ -72,7 +72,7 @@ impl Look {
         for finding in &self.findings {
             assert!(finding.severity <= Severity::Notice, "{finding:?}");
             let said = sentence(&self.facts, &self.wal, &self.findings);
-            assert!(!contradict(said, finding.code(), finding.severity), "{said:?} beside {finding:?}");
+            assert!(!contradict(said, finding), "{said:?} beside {finding:?}");
         }
     }
 

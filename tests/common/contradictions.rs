@@ -1,6 +1,6 @@
 //! What must not stand on one page: a sentence about the checkpoint, and findings beside it that say otherwise.
 
-use walscope::finding::{Code, Severity};
+use walscope::finding::{Code, Finding, Found, Severity};
 use walscope::say::checkpoint::Sentence;
 
 /// These say that the frames get into the database: a checkpoint copies them, or the next to open it reads them.
@@ -22,6 +22,8 @@ pub const PROMISES_FRAMES: &[Sentence] = &[
 pub const NO_PROMISE: &[Code] = &[
     Code::BackfillNotInDatabase,
     Code::DatabaseBytesMangled,
+    Code::DatabaseHeaderUnusable,
+    Code::DatabaseOpaque,
     Code::DatabaseTooShort,
     Code::DatabaseWal2,
     Code::FileSystemFull,
@@ -71,8 +73,6 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::DatabaseFileMount,
     Code::DatabaseHeldExclusively,
     Code::DatabaseHardLinked,
-    Code::DatabaseHeaderUnusable,
-    Code::DatabaseOpaque,
     Code::DatabaseSharedWalIndexNot,
     Code::DatabaseSymlinked,
     Code::DifferentDatabases,
@@ -109,8 +109,24 @@ pub const ONLY_IN_USE: &[Code] = &[
     Code::ShmTruncated,
 ];
 
+/// Whether SQLite opens the database although its header is damaged: it does not look at that field, or page 1 is in the WAL.
+fn opens_all_the_same(found: &Found) -> bool {
+    match found {
+        Found::DatabaseHeaderUnusable { refused, page_one_in_wal, .. } => !refused || *page_one_in_wal != Some(false),
+        // Without zeros it is encrypted.
+        Found::DatabaseOpaque { zeros, page_one_in_wal } => !zeros || *page_one_in_wal != Some(false),
+        _ => false,
+    }
+}
+
 /// Whether a sentence promises what a finding beside it denies.
-pub fn contradict(sentence: Sentence, code: Code, severity: Severity) -> bool {
+pub fn contradict(sentence: Sentence, finding: &Finding) -> bool {
+    let (code, severity) = (finding.code(), finding.severity);
+    // A notice of these is a database that is encrypted, or being made.
+    let header = [Code::DatabaseHeaderUnusable, Code::DatabaseOpaque].contains(&code);
+    if header && (severity < Severity::Warning || opens_all_the_same(&finding.found)) {
+        return false;
+    }
     if ONLY_IN_USE.contains(&code) && severity < Severity::Warning {
         return false;
     }

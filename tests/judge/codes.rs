@@ -277,7 +277,9 @@ fn what_is_wrong_in_a_wal_index_that_nobody_uses_is_a_notice() {
         }
         for locks in [Some(at_rest()), None] {
             world.locks = locks;
-            assert_eq!(world.codes(), [(code.to_owned(), Severity::Notice)], "{severity:?}");
+            // Frames that no file has are lost, whoever opens it next.
+            let expected = if code == "shm_beyond_wal" { Severity::Warning } else { Severity::Notice };
+            assert_eq!(world.codes(), [(code.to_owned(), expected)], "{severity:?}");
         }
     }
 }

@@ -102,14 +102,97 @@ fn one_flipped_bit_of_the_last_commit_is_found_and_set_back_sqlite_reads_it() {
     assert!(codes(&verify(folder.path()).1).iter().all(|(_, severity)| severity == "notice"));
 }
 
+/// Why no checkpoint is advised: a connection reads the damaged page, and copies it.
 #[test]
-fn a_tail_that_was_lost_is_a_notice_at_rest() {
+fn a_checkpoint_copies_a_page_with_a_flipped_bit_and_none_is_advised() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sqlite = child();
+    sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+    sqlite.run("create WAL");
+    sqlite.run("checkpoint TRUNCATE");
+    sqlite.run("insert 1");
+    let at = folder.path().join("t.db-wal");
+    let mut wal = fs::read(&at).unwrap();
+    let last = wal.len() - FRAME;
+    let page = u32::from_be_bytes(wal[last..last + 4].try_into().unwrap()) as usize;
+    wal[last + 24 + 1000] ^= 1;
+    fs::write(&at, &wal).unwrap();
+    let document = verify(folder.path()).1;
+    let findings = document["findings"].as_array().unwrap();
+    let advice = |code: &str| {
+        let found = findings.iter().find(|finding| finding["code"] == code);
+        found.unwrap_or_else(|| panic!("{document:#}"))["advice"].as_str().unwrap()
+    };
+    assert!(advice("wal_commits_behind_break").contains("Run no checkpoint"), "{document:#}");
+    for finding in findings {
+        assert!(!finding["advice"].as_str().unwrap().contains("let one of them checkpoint"), "{finding:#}");
+    }
+    sqlite.run("checkpoint PASSIVE");
+    let database = fs::read(folder.path().join("t.db")).unwrap();
+    assert_eq!(&database[(page - 1) * 1024..page * 1024], &wal[last + 24..], "the damaged page was copied");
+    // At rest, where the last commit is the damaged one, nothing stands behind it.
+    sqlite.kill();
+    fs::remove_file(folder.path().join("t.db-shm")).unwrap();
+    let told = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+    let told = told["checkpoint"]["explanation"].as_str().unwrap();
+    assert!(told.contains("at the break or behind it"), "{told}");
+}
+
+#[test]
+fn a_wal_that_was_cut_or_replaced_at_rest_is_no_reason_to_do_nothing() {
+    let make = || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sqlite = child();
+        sqlite.run(&format!("at {}", folder.path().join("t.db").display()));
+        sqlite.run("create WAL");
+        sqlite.run("checkpoint TRUNCATE");
+        (0..5).for_each(|_| _ = sqlite.run("insert 1"));
+        sqlite.kill();
+        folder
+    };
+    let rows = |folder: &Path| {
+        let opened = tempfile::tempdir().unwrap();
+        copy(folder, opened.path());
+        let db = rusqlite::Connection::open(opened.path().join("t.db")).unwrap();
+        db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let (folder, other) = (make(), make());
+    let wal = fs::read(folder.path().join("t.db-wal")).unwrap();
+    let whole = rows(folder.path());
+    let replaced = fs::read(other.path().join("t.db-wal")).unwrap();
+    let cases = [
+        ("cut short", "shm_beyond_wal", wal[..wal.len() - 1].to_vec()),
+        ("cut short", "shm_beyond_wal", wal[..wal.len() - 3 * FRAME].to_vec()),
+        ("cut short", "shm_beyond_wal", wal[..32].to_vec()),
+        ("of another generation", "shm_of_other_wal", replaced[..32 + FRAME].to_vec()),
+        ("of another generation", "shm_of_other_wal", replaced),
+    ];
+    for (state, code, wal) in cases {
+        fs::write(folder.path().join("t.db-wal"), &wal).unwrap();
+        let document = verify(folder.path()).1;
+        let findings = document["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("{document:#}"));
+        assert!(finding["evidence"]["frames_gone"]["frames"].as_u64().unwrap() > 0, "{finding:#}");
+        let advice = finding["advice"].as_str().unwrap();
+        assert!(advice.starts_with("Copy the database, -wal and -shm before anything opens"), "{advice}");
+        if state == "cut short" {
+            assert_eq!(finding["severity"], "warning");
+            assert!(rows(folder.path()) < whole);
+        }
+        let told = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+        let told = told["checkpoint"]["explanation"].as_str().unwrap();
+        assert!(told.contains(&format!("The -wal is {state}")) || told.contains("do not checkpoint"), "{told}");
+    }
+}
+
+#[test]
+fn a_tail_that_was_lost_is_a_warning_at_rest() {
     let folder = tempfile::tempdir().unwrap();
     let frame = damaged(folder.path());
     let wal = fs::read(folder.path().join("t.db-wal")).unwrap();
     fs::write(folder.path().join("t.db-wal"), &wal[..32 + (frame as usize - 1) * FRAME]).unwrap();
     let (code, document) = verify(folder.path());
-    assert_eq!((code, codes(&document)), (0, vec![("shm_beyond_wal".to_owned(), "notice".to_owned())]));
+    assert_eq!((code, codes(&document)), (0, vec![("shm_beyond_wal".to_owned(), "warning".to_owned())]));
 }
 
 fn check<'a>(document: &'a Value, name: &str) -> &'a Value {
@@ -151,7 +234,7 @@ fn an_abandoned_tail_is_noted_and_an_older_generation_is_sound() {
         "{said}"
     );
     assert!(said.contains("; rows and tables (sqlite3 COPY \"PRAGMA integrity_check\""), "{said}");
-    assert_eq!(left_out(&document), ["backfilled_in_database", "rows_and_tables"]);
+    assert_eq!(left_out(&document), ["backfilled_in_database", "one_time", "rows_and_tables"]);
     let frames = check(&document, "wal_frames");
     assert_eq!(frames["result"], "passed");
     assert!(frames["numbers"].as_str().unwrap().contains(" stale"), "{frames}");

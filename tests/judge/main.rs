@@ -25,6 +25,7 @@ mod header;
 mod innocent;
 mod mangled;
 mod moments;
+mod pair_sizes;
 mod pairs;
 mod pairs_at_random;
 mod schedules;

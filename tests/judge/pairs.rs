@@ -5,64 +5,17 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::Connection;
-use serde_json::Value;
 use walscope::finding::{Finding, Found, Severity};
 use walscope::look::SizeStated;
 
 use crate::common::command::walscope;
-use crate::sqlite::{codes, copy, shm, verify};
+use crate::sqlite::{advice_keeps_everything, checkpoint, copy, fill, found, grave, one, shm, sqlite_says, verify};
 use crate::statements::Sqlite;
 use crate::world::{SALTS, World, healthy, page_one, with_page_one};
 
 const TOO_SHORT: &str = "database_too_short";
 const OTHER: &str = "wal_of_other_database";
 const STALE: &str = "stale_frames_not_in_database";
-
-fn fill(sqlite: &mut Sqlite, rows: u32) {
-    sqlite.run(&format!(
-        "INSERT INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i < {rows}) SELECT randomblob(300) FROM n"
-    ));
-}
-
-fn checkpoint(sqlite: &mut Sqlite, mode: &str) {
-    sqlite.run(&format!("PRAGMA wal_checkpoint({mode})"));
-}
-
-/// What SQLite says of copies of the files: the rows, or an error.
-fn sqlite_says(folder: &Path) -> Result<i64, String> {
-    let copies = tempfile::tempdir().unwrap();
-    copy(folder, copies.path());
-    let db = Connection::open(copies.path().join("t.db")).unwrap();
-    let check = db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
-    let check = check.map_err(|error| error.to_string())?;
-    if check != "ok" {
-        return Err(check);
-    }
-    db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).map_err(|error| error.to_string())
-}
-
-fn found(document: &Value, code: &str) -> Value {
-    let findings = document["findings"].as_array().unwrap();
-    findings.iter().find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("no {code}: {document:#}")).clone()
-}
-
-fn grave(document: &Value) -> Vec<(String, String)> {
-    codes(document).into_iter().filter(|(_, severity)| severity != "notice" && severity != "info").collect()
-}
-
-fn one(code: &str, severity: &str) -> Vec<(String, String)> {
-    vec![(code.to_owned(), severity.to_owned())]
-}
-
-/// No advice may cost anything: the -wal may hold the newer rows.
-fn advice_keeps_everything(finding: &Value) {
-    let advice = finding["advice"].as_str().unwrap();
-    let lower = advice.to_lowercase();
-    assert!(lower.contains("copy"), "{advice}");
-    for word in ["delete the -wal", "remove the -wal", "delete it", "without the -wal"] {
-        assert!(!lower.contains(word), "{advice}");
-    }
-}
 
 #[test]
 fn an_older_backup_beside_the_wal_of_a_later_time_lacks_pages() {
@@ -214,68 +167,6 @@ fn a_wal_of_a_later_time_beside_an_old_database_is_known_by_page_1() {
     assert_eq!(finding["evidence"]["signs"], serde_json::json!(["change_counter_ahead"]));
 }
 
-/// A closed database in WAL mode with so many rows, and a `-wal` that has a commit without page 1.
-fn one_row_changed(folder: &Path, rows: u32) -> Vec<u8> {
-    let mut sqlite = Sqlite::open(&folder.join("t.db"));
-    fill(&mut sqlite, rows);
-    checkpoint(&mut sqlite, "TRUNCATE");
-    sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
-    drop(sqlite);
-    fs::remove_file(shm(folder)).unwrap();
-    fs::read(folder.join("t.db-wal")).unwrap()
-}
-
-#[test]
-fn a_wal_without_page_1_has_the_size_that_the_header_states() {
-    let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let wal = one_row_changed(small.path(), 40);
-    one_row_changed(large.path(), 400);
-    for folder in [&small, &large] {
-        assert_eq!(grave(&verify(folder.path()).1), []);
-    }
-    fs::write(large.path().join("t.db-wal"), wal).unwrap();
-    let said = sqlite_says(large.path()).unwrap_err();
-    assert!(said.contains("malformed"), "{said}");
-    let (code, document) = verify(large.path());
-    assert_eq!((code, grave(&document)), (1, one(OTHER, "error")), "{document:#}");
-    let finding = found(&document, OTHER);
-    assert_eq!(finding["evidence"]["signs"], serde_json::json!(["fewer_pages"]));
-    let pages = |field: &str| finding["evidence"][field].as_u64().unwrap();
-    assert!(pages("database_pages") > pages("committed_pages") + 10, "{finding:#}");
-    advice_keeps_everything(&finding);
-    // The same without a foreign file: the page count of the database is damaged.
-    let db = small.path().join("t.db");
-    let whole = fs::read(&db).unwrap();
-    let mut damaged = whole.clone();
-    damaged[30] ^= 1;
-    fs::write(&db, &damaged).unwrap();
-    sqlite_says(small.path()).unwrap_err();
-    let (code, document) = verify(small.path());
-    assert_eq!((code, grave(&document)), (1, one(OTHER, "error")), "{document:#}");
-    assert!(found(&document, OTHER)["detail"].as_str().unwrap().contains("bytes 28 to 31"));
-    // SQLite does not believe a page count that was not written together with the change counter.
-    damaged[92..96].fill(0);
-    fs::write(&db, &damaged).unwrap();
-    assert_eq!((sqlite_says(small.path()), grave(&verify(small.path()).1)), (Ok(40), vec![]));
-}
-
-#[test]
-fn a_commit_may_count_the_pages_of_a_file_that_is_longer_than_its_header_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let (at, db) = (folder.path(), folder.path().join("t.db"));
-    let mut sqlite = Sqlite::open(&db);
-    fill(&mut sqlite, 40);
-    checkpoint(&mut sqlite, "TRUNCATE");
-    drop(sqlite);
-    // As SQLITE_FCNTL_CHUNK_SIZE leaves it.
-    let long = fs::metadata(&db).unwrap().len() + 5 * 4096;
-    File::options().write(true).open(&db).unwrap().set_len(long).unwrap();
-    let mut sqlite = Sqlite::open(&db);
-    sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
-    drop(sqlite);
-    assert_eq!((sqlite_says(at).is_ok(), grave(&verify(at).1)), (true, vec![]));
-}
-
 #[test]
 fn equal_cookies_with_other_tables_are_of_two_databases() {
     let (one_folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -384,6 +275,13 @@ fn a_database_that_was_cut_off_and_has_no_wal_is_too_short_for_its_own_header() 
     let finding = found(&document, TOO_SHORT);
     assert_eq!(finding["evidence"]["missing"], 1);
     advice_keeps_everything(&finding);
+    // SQLite takes a part of the last page for the whole, and calls a part of an earlier one malformed.
+    for (cut, opens) in [(100, true), (4096 + 100, false)] {
+        fs::write(&db, &whole[..whole.len() - cut]).unwrap();
+        let malformed = sqlite_says(at).is_err_and(|said| said.contains("malformed"));
+        let detail = found(&verify(at).1, TOO_SHORT)["detail"].as_str().unwrap().to_owned();
+        assert_eq!([!malformed, detail.contains("reads zeros")], [opens; 2], "{cut}: {detail}");
+    }
     // A longer file is none: SQLITE_FCNTL_CHUNK_SIZE. Nor is a size that was not written with the change counter.
     fs::write(&db, [&whole[..], &[0; 8192]].concat()).unwrap();
     assert_eq!(grave(&verify(at).1), []);

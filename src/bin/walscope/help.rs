@@ -36,7 +36,10 @@ A blocked checkpoint is a state, not a finding. In a script:
 /// `verify`.
 pub const VERIFY: &str = "\
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
-Example, for evidence at rest:
+--fail-on is error unless you say otherwise, so a warning exits with 0.
+In a script that must not take doubtful files for good:
+  walscope verify app.db --fail-on warning
+For evidence at rest:
   walscope verify seized/app.db --fail-on notice";
 
 /// `wal`.

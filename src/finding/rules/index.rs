@@ -4,6 +4,7 @@
 //! nobody has open is rebuilt by the next connection, whatever it contains.
 
 use super::pair;
+use crate::finding::frames_gone::FramesGone;
 use crate::finding::value::Both;
 use crate::finding::{Finding, Found, Severity, cut_shm};
 use crate::format::shm::IndexHeader;
@@ -62,20 +63,30 @@ fn finding(examined: &Inspection, found: Found) -> Finding {
 }
 
 fn other_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Finding {
-    let gone = examined.frames_gone();
-    let pages = examined.database_size.and_then(|bytes| bytes.checked_div(header.page_size.into()));
-    let missing_pages = pages.map_or(0, |pages| u64::from(header.database_pages).saturating_sub(pages));
+    let frames_gone = frames_gone(examined, header, wal);
     let found = Found::ShmOfOtherWal {
         mx_frame: header.mx_frame,
         shm_salts: header.salts,
         wal_salts: wal.header.map(|wal| wal.salts),
         in_use: examined.in_use(),
+        frames_gone,
         wal_size: (!wal.is_absent()).then_some(wal.file_size),
-        gone,
-        missing_pages,
     };
     // A connection without a wal-index can have copied the frames, and then the database is as long as they leave it.
-    if gone.is_some() && missing_pages > 0 { Finding::at(Severity::Warning, found) } else { finding(examined, found) }
+    if frames_gone.is_some_and(|gone| gone.missing_pages > 0) {
+        Finding::at(Severity::Warning, found)
+    } else {
+        finding(examined, found)
+    }
+}
+
+/// Frames that are in no file, and how much shorter the two files are than these leave the database.
+fn frames_gone(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Option<FramesGone> {
+    let frames = examined.frames_gone()?;
+    let in_file = examined.database_size.and_then(|bytes| bytes.checked_div(header.page_size.into()));
+    let by_commit = wal.last_commit.map_or(0, |commit| u64::from(commit.database_pages));
+    let missing = |pages: u64| u64::from(header.database_pages).saturating_sub(pages.max(by_commit));
+    Some(FramesGone { frames, missing_pages: in_file.map_or(0, missing) })
 }
 
 /// A wal-index in use that counts frames which the file cannot have. SQLite restarts the wal-index before it truncates
@@ -102,14 +113,21 @@ fn beyond_wal(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Op
         return None;
     }
     let damaged_before_its_end = damaged_before_its_end(examined, header, wal);
+    let frames_gone = frames_gone(examined, header, wal);
     let found = Found::ShmBeyondWal {
         mx_frame: header.mx_frame,
         committed,
         end_frame: wal.end_frame,
         end_reason: wal.end_reason,
+        frames_gone: frames_gone.filter(|_| !damaged_before_its_end),
         damaged_before_its_end,
     };
-    Some(if damaged_before_its_end { Finding::new(found) } else { finding(examined, found) })
+    // No connection leaves fewer frames of one generation than a wal-index counts.
+    Some(match (damaged_before_its_end, frames_gone) {
+        (true, _) => Finding::new(found),
+        (false, Some(_)) => Finding::at(Severity::Warning, found),
+        (false, None) => finding(examined, found),
+    })
 }
 
 /// Whether the frame that the wal-index names as its last commit is in the file as the wal-index describes it, while

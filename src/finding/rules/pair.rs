@@ -43,6 +43,7 @@ fn pages_nowhere(examined: &Inspection) -> Option<Finding> {
         missing: pages.missing,
         first_missing: pages.first_missing,
         stated: pages.stated,
+        within_page: pages.only_a_part_is_missing(),
         in_use: examined.in_use(),
         holders: examined.locks.as_ref().map(holders).unwrap_or_default(),
     };

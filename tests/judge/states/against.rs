@@ -138,6 +138,23 @@ pub fn frames_gone(stage: &mut Stage) {
     fs::remove_file(stage.file("-wal")).unwrap();
 }
 
+/// The last frame is missing.
+pub fn frames_gone_cut(stage: &mut Stage) {
+    rest_next_reads_them(stage);
+    stage.cut("-wal", stage.bytes("-wal").len() - FRAME);
+}
+
+/// The -wal is that of an earlier time.
+pub fn frames_gone_replaced(stage: &mut Stage) {
+    stage.create(4);
+    stage.insert(1);
+    let earlier = stage.bytes("-wal");
+    stage.checkpoint("TRUNCATE");
+    stage.insert(2);
+    stage.kill_all();
+    stage.put("-wal", &earlier);
+}
+
 pub fn frames_gone_empty(stage: &mut Stage) {
     rest_next_reads_them(stage);
     stage.cut("-wal", 0);

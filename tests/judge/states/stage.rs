@@ -219,18 +219,36 @@ impl Stage {
     fn said(&self, document: &Value) -> (String, String) {
         let checkpoint = &document["checkpoint"];
         let text = |name: &str| checkpoint[name].as_str().unwrap_or_else(|| panic!("{document:#}")).to_owned();
-        let mut said = text("explanation");
-        for (number, actor) in (4711..).zip(&self.there) {
-            for word in ["pid", "process"] {
-                let begin = format!("{word} {} (", actor.pid());
-                while let Some(at) = said.find(&begin) {
-                    let end = at + said[at..].find(')').unwrap();
-                    said.replace_range(at..=end, &format!("{word} {number} (app)"));
-                }
-            }
-        }
-        (text("sentence"), said)
+        let pids: Vec<u32> = self.there.iter().map(Actor::pid).collect();
+        (text("sentence"), with_fixed_numbers(&text("explanation"), &pids))
     }
+}
+
+/// The same sentence with the numbers from 4711 on for these processes, and one name for all.
+fn with_fixed_numbers(said: &str, pids: &[u32]) -> String {
+    let mut fixed = String::new();
+    let mut rest = said;
+    // Each process is replaced once, from the left: a real number can be one of the fixed ones.
+    let first = |text: &str| {
+        let of = |(number, pid): (u32, &u32)| {
+            let found = ["pid", "process"].map(|word| Some((text.find(&format!("{word} {pid} ("))?, word, number)));
+            found.into_iter().flatten().min()
+        };
+        (4711..).zip(pids).filter_map(of).min()
+    };
+    while let Some((at, word, number)) = first(rest) {
+        let end = at + rest[at..].find(')').unwrap() + 1;
+        fixed += &format!("{}{word} {number} (app)", &rest[..at]);
+        rest = &rest[end..];
+    }
+    fixed + rest
+}
+
+#[test]
+fn real_process_numbers_that_are_those_of_the_document_are_replaced_once() {
+    let said = "process 4711 (a b) waits for pid 9 (x), and pid 4711 (a b) for nobody";
+    let fixed = "process 4712 (app) waits for pid 4711 (app), and pid 4712 (app) for nobody";
+    assert_eq!(with_fixed_numbers(said, &[9, 4711]), fixed);
 }
 
 /// One row, of the size of a page.

@@ -198,6 +198,20 @@ pub fn rows() -> Vec<Row> {
             "Copy the database and the -shm before anything opens the database. Look for the -wal, and put it beside a copy.",
         ),
         row(
+            S::Against(Against::FramesGone),
+            against::frames_gone_cut,
+            "Two rows were in the -wal, the process was killed, and the last frame of the -wal was cut off. The -shm stayed.",
+            rest(6, Rows(5), Then(Rows(6), 6), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
+            "Copy the database, the -wal and the -shm before anything opens the database. Look for the whole -wal.",
+        ),
+        row(
+            S::Against(Against::FramesGone),
+            against::frames_gone_replaced,
+            "Two rows were in the -wal, the process was killed, and an older -wal took its place. The -shm stayed.",
+            rest(7, Rows(5), Then(Rows(6), 6), [Returns(0, 3, 3), Returns(0, 0, 0)], gone(Rows(5))),
+            "Copy the database, the -wal and the -shm before anything opens the database. Look for the -wal of the -shm.",
+        ),
+        row(
             S::Against(Against::OlderFrames),
             against::older_frames,
             "All frames were copied, and the WAL was begun anew. Then an older backup was copied over the \
