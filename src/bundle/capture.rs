@@ -377,10 +377,8 @@ impl Copy<'_, '_> {
         let n = FileBytes::region(Arc::clone(file), 0, size)
             .read_at(&mut head, 0)
             .map_err(|e| unreadable(&sibling(self.files, ""), e))?;
-        let page = match db::parse_head(head.get(..n).unwrap_or_default()) {
-            Ok(DatabaseHead::Plain(header)) => PageSize::new(header.page_size),
-            _ => page_size_of_wal,
-        };
+        let head = db::parse_head(head.get(..n).unwrap_or_default()).ok();
+        let page = head.as_ref().and_then(DatabaseHead::page_size).or(page_size_of_wal);
         self.range("db-page1", file, "", 0, size.min(page.map_or(4096, u64::from)), None)
     }
 

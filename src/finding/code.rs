@@ -267,7 +267,8 @@ findings! {
     }
     WalHeaderUnusable "wal_header_unusable" "The WAL header cannot be used" [Warning, Error] in WalHeader {
         file_size: u64, magic: u32, page_size: u32, checksum_ok: bool, frames_behind: u64, commits_behind: u64,
-        compared: Option<u64>, missing: Option<u64>; end_reason: EndReason, first_run: Option<ChainedRun>, readable: bool
+        compared: Option<u64>, missing: Option<u64>; end_reason: EndReason, first_run: Option<ChainedRun>, readable: bool,
+        mangled: bool
     }
     WalIndexSharedDatabaseNot "wal_index_shared_database_not" "One wal-index, but each side has its own database"
         [Error] {

@@ -19,7 +19,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     let locks = locks.as_ref().map(|locks| &locks.shm);
     let alone = [
         lone::database(inspection),
-        inspection.wal.as_ref().and_then(|wal| lone::wal(wal, inspection.behind_header.as_ref())),
+        inspection.wal.as_ref().and_then(|wal| lone::wal(wal, inspection)),
         inspection.shm.as_ref().and_then(|shm| lone::shm(shm, locks)),
         inspection.damage.wal.as_ref().map(lone::mangled_wal),
         inspection.damage.database.as_ref().map(lone::mangled_database),

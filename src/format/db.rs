@@ -71,6 +71,12 @@ impl DatabaseHeader {
         format!("{}.{}.{}", v / 1_000_000, v / 1_000 % 1_000, v % 1_000)
     }
 
+    /// The pages of the file, if SQLite believes the number: it was written together with the change counter.
+    #[must_use]
+    pub fn believed_pages(&self) -> Option<u32> {
+        (self.database_pages > 0 && self.version_valid_for == self.change_counter).then_some(self.database_pages)
+    }
+
     /// What bytes 18 and 19 say.
     #[must_use]
     pub fn journal_mode(&self) -> JournalMode {
@@ -168,6 +174,21 @@ pub enum DatabaseHead {
 }
 
 impl DatabaseHead {
+    /// The header, if it can be read.
+    #[must_use]
+    pub fn plain(&self) -> Option<&DatabaseHeader> {
+        match self {
+            Self::Plain(header) => Some(header),
+            Self::Opaque { .. } | Self::Empty => None,
+        }
+    }
+
+    /// The page size, if the header tells a possible one.
+    #[must_use]
+    pub fn page_size(&self) -> Option<PageSize> {
+        PageSize::new(self.plain()?.page_size)
+    }
+
     /// Whether there is no header of SQLite's, or one with impossible fields.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {

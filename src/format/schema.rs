@@ -1,43 +1,110 @@
 //! The rows of `sqlite_schema` on page 1, where page 1 has all of them.
 //! Source: fileformat2, sections 1.6, 2.1 and 2.6.
 
-use nom::bytes::complete::take;
 use nom::number::complete::{be_u16, u8};
 use nom::{IResult, Parser};
 
 use super::db::{DatabaseHeader, HEADER_SIZE};
+use crate::number::{PageNumber, PageSize};
 
-/// The type byte of a page that holds rows of a table, and no further pages.
-const TABLE_LEAF: u8 = 13;
+/// What a page of a b-tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageKind {
+    /// It names the pages of an index.
+    IndexInterior,
+    /// It names the pages of a table.
+    TableInterior,
+    /// It holds entries of an index, and names no pages.
+    IndexLeaf,
+    /// It holds rows of a table, and names no pages.
+    TableLeaf,
+}
 
-/// The type byte of a page that names the pages of a table.
-const TABLE_INTERIOR: u8 = 5;
+impl PageKind {
+    /// By the type byte.
+    pub(crate) fn new(byte: u8) -> Option<Self> {
+        Some(match byte {
+            2 => Self::IndexInterior,
+            5 => Self::TableInterior,
+            10 => Self::IndexLeaf,
+            13 => Self::TableLeaf,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of the header of such a page.
+    fn header_size(self) -> usize {
+        match self {
+            Self::IndexLeaf | Self::TableLeaf => 8,
+            Self::IndexInterior | Self::TableInterior => 12,
+        }
+    }
+}
+
+/// The header of a page of a b-tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageHead {
+    pub(crate) kind: PageKind,
+    /// Where the first free block begins, or 0.
+    free: usize,
+    cells: usize,
+    /// Where the cells begin.
+    content: usize,
+    /// Free bytes in pieces that are too small for a block.
+    fragments: u8,
+}
+
+impl PageHead {
+    /// Bytes of the shortest header.
+    pub(crate) const SIZE: usize = 8;
+
+    /// Reads the header. `None`: it is too short, or of no type that there is.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let parsed: IResult<&[u8], _> = (u8, be_u16, be_u16, be_u16, u8).parse(bytes);
+        let (_, (kind, free, cells, content, fragments)) = parsed.ok()?;
+        // An offset of 65536 does not fit into 16 bits.
+        let content = if content == 0 { 65536 } else { content.into() };
+        Some(Self { kind: PageKind::new(kind)?, free: free.into(), cells: cells.into(), content, fragments })
+    }
+
+    /// Where what names the cells ends, counted from the start of this header.
+    fn end_of_pointers(self) -> usize {
+        self.kind.header_size() + 2 * self.cells
+    }
+
+    /// What names the cells. `bytes` begin with this header.
+    fn pointers(self, bytes: &[u8]) -> Option<impl Iterator<Item = usize> + use<'_>> {
+        let (pointers, _) = bytes.get(self.kind.header_size()..self.end_of_pointers())?.as_chunks();
+        Some(pointers.iter().map(|at| u16::from_be_bytes(*at).into()))
+    }
+
+    /// Whether the numbers fit each other in a page whose header begins so many bytes behind its start.
+    fn fits(self, before: usize) -> bool {
+        self.fragments <= 60 && before + self.end_of_pointers() <= self.content
+    }
+
+    /// Whether a page of this size can begin so.
+    pub(crate) fn fits_page(self, size: PageSize) -> bool {
+        let size = size.to_usize();
+        self.fits(0) && self.content <= size && (self.free == 0 || (self.content..size).contains(&self.free))
+    }
+}
 
 /// Whether the bytes behind the header of a database are the beginning of a table, as on page 1: a type, and cells that lie
 /// within a page and behind what names them. Noise is that once in some million times. The size of the page need not be known.
 #[must_use]
 pub fn begins_table(page: &[u8]) -> bool {
     let Some(rest) = page.get(HEADER_SIZE..) else { return false };
-    let parsed: IResult<&[u8], _> = (u8, be_u16, be_u16, be_u16, u8).parse(rest);
-    let Ok((_, (kind, free, cells, content, fragments))) = parsed else { return false };
-    let header = match kind {
-        TABLE_LEAF => 8,
-        TABLE_INTERIOR => 12,
-        _ => return false,
-    };
-    // An offset of 65536 does not fit into 16 bits.
-    let content = if content == 0 { 65536 } else { usize::from(content) };
-    let named = usize::from(cells) * 2;
-    if fragments > 60 || HEADER_SIZE + header + named > content {
+    let Some(head) = PageHead::parse(rest) else { return false };
+    let PageHead { kind, free, cells, content, fragments } = head;
+    if !matches!(kind, PageKind::TableLeaf | PageKind::TableInterior) || !head.fits(HEADER_SIZE) {
         return false;
     }
     if cells == 0 {
-        let fresh = kind == TABLE_LEAF && free == 0 && fragments == 0;
+        let fresh = kind == PageKind::TableLeaf && free == 0 && fragments == 0;
         return fresh && content.next_power_of_two() - content <= 255;
     }
-    let Some(pointers) = rest.get(header..header + named) else { return false };
-    let (pointers, _) = pointers.as_chunks();
-    pointers.iter().all(|at| usize::from(u16::from_be_bytes(*at)) >= content)
+    head.pointers(rest).is_some_and(|mut pointers| pointers.all(|at| at >= content))
 }
 
 /// One row of `sqlite_schema`: its texts as stored, in the encoding of the database. A long text may be cut off, because
@@ -58,33 +125,48 @@ pub struct SchemaRow {
 /// page is damaged.
 #[must_use]
 pub fn schema_rows(page: &[u8], header: &DatabaseHeader) -> Option<Vec<SchemaRow>> {
+    records(page, header)?
+        .map(|record| {
+            columns(record?).map(|[kind, name, table, _root, sql]| {
+                let [kind, name, table, sql] = [kind, name, table, sql].map(<[u8]>::to_vec);
+                SchemaRow { kind, name, table, sql }
+            })
+        })
+        .collect()
+}
+
+/// The root pages of the indexes whose rows are on page 1.
+#[must_use]
+pub(crate) fn index_roots(page: &[u8], header: &DatabaseHeader) -> Vec<PageNumber> {
+    let Some(records) = records(page, header) else { return Vec::new() };
+    let rows = records.flatten().filter_map(columns);
+    // In UTF-16 each of these letters has a zero byte.
+    let of_index = rows.filter(|[kind, ..]| kind.iter().filter(|byte| **byte != 0).eq(b"index"));
+    let root =
+        |bytes: &[u8]| bytes.iter().try_fold(0_u32, |root, byte| Some(root.checked_mul(256)? | u32::from(*byte)));
+    of_index.filter_map(|[_, _, _, bytes, _]| root(bytes)).map(PageNumber).collect()
+}
+
+/// The records on page 1, as far as each is there. `None`: page 1 has none.
+fn records<'a>(page: &'a [u8], header: &DatabaseHeader) -> Option<impl Iterator<Item = Option<&'a [u8]>> + use<'a>> {
     let usable = page.len().checked_sub(header.reserved.into())?;
-    let (_, (kind, _, cells, _)) = leaf_header(page.get(HEADER_SIZE..)?).ok()?;
-    if kind != TABLE_LEAF {
-        return None;
-    }
-    let pointers = page.get(HEADER_SIZE + 8..)?.get(..usize::from(cells) * 2)?;
-    let (pointers, _) = pointers.as_chunks();
-    pointers.iter().map(|at| row(page.get(usize::from(u16::from_be_bytes(*at))..usable)?, usable)).collect()
+    let rest = page.get(HEADER_SIZE..)?;
+    let head = PageHead::parse(rest).filter(|head| head.kind == PageKind::TableLeaf)?;
+    Some(head.pointers(rest)?.map(move |at| row(page.get(at..usable)?, usable)))
 }
 
 /// Whether the rows of `sqlite_schema` are on other pages, as page 1 says.
 #[must_use]
 pub fn names_pages(page: &[u8]) -> bool {
-    page.get(HEADER_SIZE) == Some(&TABLE_INTERIOR)
-}
-
-/// Type, first free block, number of cells, and the rest of the header.
-fn leaf_header(input: &[u8]) -> IResult<&[u8], (u8, u16, u16, &[u8])> {
-    (u8, be_u16, be_u16, take(3_usize)).parse(input)
+    page.get(HEADER_SIZE).and_then(|byte| PageKind::new(*byte)) == Some(PageKind::TableInterior)
 }
 
 /// A cell: the length of the record, the rowid, and as much of the record as is on this page.
-fn row(cell: &[u8], usable: usize) -> Option<SchemaRow> {
+fn row(cell: &[u8], usable: usize) -> Option<&[u8]> {
     let (cell, length) = varint(cell)?;
     let (cell, _rowid) = varint(cell)?;
     let local = on_this_page(usize::try_from(length).ok()?, usable)?;
-    record(cell.get(..local)?)
+    cell.get(..local)
 }
 
 /// How many bytes of a record of this length a leaf holds.
@@ -99,7 +181,7 @@ fn on_this_page(length: usize, usable: usize) -> Option<usize> {
 }
 
 /// The first five columns: type, name, tbl_name, rootpage, sql.
-fn record(record: &[u8]) -> Option<SchemaRow> {
+fn columns(record: &[u8]) -> Option<[&[u8]; 5]> {
     let (mut types, header) = varint(record)?;
     let mut body = record.get(usize::try_from(header).ok()?..)?;
     let mut columns: [&[u8]; 5] = [&[]; 5];
@@ -109,8 +191,7 @@ fn record(record: &[u8]) -> Option<SchemaRow> {
         let length = usize::try_from(value_length(kind)?).ok()?.min(body.len());
         (*column, body) = body.split_at(length);
     }
-    let [kind, name, table, _root, sql] = columns.map(<[u8]>::to_vec);
-    Some(SchemaRow { kind, name, table, sql })
+    Some(columns)
 }
 
 /// Bytes of a value with this serial type.
@@ -143,6 +224,9 @@ mod tests {
     use super::*;
     use crate::format::db::{DatabaseHead, parse_head};
 
+    /// The type byte of a page that holds rows of a table.
+    const LEAF: u8 = 13;
+
     /// Page 1 with one row whose record has this length.
     fn page(kind: u8, sql: &[u8]) -> Vec<u8> {
         let mut page = vec![0; 512];
@@ -173,21 +257,21 @@ mod tests {
 
     #[test]
     fn the_texts_of_a_row_are_found_and_a_long_one_is_cut_off() {
-        let [row] = &rows(&page(TABLE_LEAF, b"CREATE TABLE t(x)")).unwrap()[..] else { panic!("not one row") };
+        let [row] = &rows(&page(LEAF, b"CREATE TABLE t(x)")).unwrap()[..] else { panic!("not one row") };
         assert_eq!(
             (row.kind.as_slice(), row.name.as_slice(), row.table.as_slice()),
             (&b"table"[..], &b"t"[..], &b"t"[..])
         );
         assert_eq!(row.sql, b"CREATE TABLE t(x)");
         // Of 1000 bytes a leaf of 512 keeps as much as fills whole overflow pages of 508 with the rest.
-        let long = rows(&page(TABLE_LEAF, &[b'x'; 1000])).unwrap().remove(0);
+        let long = rows(&page(LEAF, &[b'x'; 1000])).unwrap().remove(0);
         assert!(long.sql.len() < 500 && long.sql.iter().all(|byte| *byte == b'x'), "{}", long.sql.len());
     }
 
     #[test]
     fn rows_on_other_pages_and_damaged_pages_are_not_known() {
         assert_eq!(rows(&page(5, b"CREATE TABLE t(x)")), None);
-        let mut damaged = page(TABLE_LEAF, b"CREATE TABLE t(x)");
+        let mut damaged = page(LEAF, b"CREATE TABLE t(x)");
         damaged[108..110].copy_from_slice(&u16::MAX.to_be_bytes());
         assert_eq!(rows(&damaged), None);
         damaged[103..105].copy_from_slice(&u16::MAX.to_be_bytes());
@@ -197,10 +281,10 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_get_an_answer(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 512)) {
-            let mut page = page(TABLE_LEAF, b"");
+            let mut page = page(LEAF, b"");
             page[100..].copy_from_slice(&bytes[100..]);
             rows(&page);
-            page[100] = TABLE_LEAF;
+            page[100] = LEAF;
             rows(&page);
         }
     }

@@ -11,8 +11,8 @@ use super::NotCompared;
 use super::one_page::same;
 use crate::bytes::ReadAt;
 use crate::number::PageSize;
+use crate::wal::WalFacts;
 use crate::wal::salvage::{self, SEARCHED, Salvage};
-use crate::wal::{EndReason, WalFacts};
 
 /// Frames that follow one another behind a header that SQLite cannot use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +49,7 @@ pub(super) fn look(
     threads: NonZeroUsize,
     beside: &Beside<'_>,
 ) -> io::Result<Option<BehindHeader>> {
-    let broken =
-        matches!(facts.end_reason, EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum);
-    if !broken {
+    if !facts.end_reason.is_taken_for_empty() {
         return Ok(None);
     }
     let found = salvage::behind_header(wal, beside.page_size, threads.get(), SEARCHED)?;

@@ -1,15 +1,17 @@
 //! Bytes of the files that a transfer changed: line ends that were translated, text instead of bytes.
 //!
-//! A database is looked at only if its size is no whole number of pages, or if it has no header. Other databases cost
-//! nothing here, whatever is in them.
+//! A database is looked at only if its size is no whole number of pages, if it has no header, or if page 1 cannot be as it
+//! is. Of other databases page 1 and the first bytes of the indexes are read, whatever is in them.
 
 use std::io;
 
 use crate::bytes::ReadAt;
-use crate::format::db::{DatabaseHead, DatabaseHeader};
+use crate::format::db::{DatabaseHead, DatabaseHeader, HEADER_SIZE, MAGIC, parse_head};
+use crate::format::schema::{PageHead, PageKind, index_roots, names_pages, schema_rows};
 use crate::number::{PageNumber, PageSize};
 use crate::wal::mangled::{
-    Change, DATABASE_BEGINS, LINE_ENDS_ENOUGH, MangledWal, Undone, all_pairs, by_beginning, no_pairs, replaced,
+    Change, LINE_ENDS_ENOUGH, MangledWal, Undone, all_pairs, by_beginning, no_pairs, none_of, replaced,
+    replaced_throughout,
 };
 
 /// What a transfer changed.
@@ -39,13 +41,24 @@ pub struct MangledDatabase {
 /// Pages at the end of the file that are looked at for the beginning of a b-tree page.
 const LAST_PAGES: u64 = 1024;
 
+/// How a database begins.
+const BEGINS: &[&[u8]] = &[MAGIC];
+/// Bytes of the beginning that are decoded.
+const BEGINNING: usize = 256;
+
+/// Whether a file with this head begins as another form of a database does: text, swapped bytes, a compressed file.
+pub(crate) fn is_another_form(head: &[u8]) -> bool {
+    by_beginning(head, BEGINS).is_some()
+}
+
 /// Looks for a change of the bytes of a database.
 pub(super) fn of_database(database: &dyn ReadAt, head: Option<&DatabaseHead>) -> io::Result<Option<MangledDatabase>> {
     match head {
         Some(DatabaseHead::Opaque { .. }) => as_text(database),
-        Some(DatabaseHead::Plain(header)) => match PageSize::new(header.page_size) {
-            Some(size) if !database.len().is_multiple_of(size.into()) => within(database, header, size),
-            _ => Ok(None),
+        Some(head @ DatabaseHead::Plain(header)) => match head.page_size() {
+            Some(size) if database.len().is_multiple_of(size.into()) => by_page_one(database, header, size),
+            Some(size) => within(database, header, size),
+            None => Ok(None),
         },
         _ => Ok(None),
     }
@@ -53,29 +66,57 @@ pub(super) fn of_database(database: &dyn ReadAt, head: Option<&DatabaseHead>) ->
 
 /// A file without the header of a database: whether it is one in another form.
 fn as_text(database: &dyn ReadAt) -> io::Result<Option<MangledDatabase>> {
-    let mut begin = [0; 64];
+    let mut begin = [0; BEGINNING];
     let got = database.read_at(&mut begin, 0)?;
-    let Some(change) = by_beginning(begin.get(..got).unwrap_or_default(), DATABASE_BEGINS) else { return Ok(None) };
-    let certain = change != Change::Packed && is_database(Undone::new(database, change)?.as_ref())?;
+    let Some(change) = by_beginning(begin.get(..got).unwrap_or_default(), BEGINS) else { return Ok(None) };
+    let certain = change.is_proven_by_beginning()
+        || change != Change::Packed && is_database(Undone::new(database, change)?.as_ref())?;
     let seen = certain || change == Change::Packed;
     Ok(seen.then_some(MangledDatabase { change, certain, bytes: None, first: Some(PageNumber(1)) }))
 }
 
 fn is_database(undone: Option<&Undone<'_>>) -> io::Result<bool> {
     let Some(undone) = undone else { return Ok(false) };
-    let mut head = [0; crate::format::db::HEADER_SIZE];
+    let mut head = [0; HEADER_SIZE];
     let got = undone.read_at(&mut head, 0)?;
-    Ok(match crate::format::db::parse_head(head.get(..got).unwrap_or_default()) {
-        Ok(DatabaseHead::Plain(header)) => undone.len().is_multiple_of(header.page_size.max(1).into()),
-        _ => false,
-    })
+    let head = parse_head(head.get(..got).unwrap_or_default()).ok();
+    Ok(head.and_then(|head| head.page_size()).is_some_and(|size| undone.len().is_multiple_of(size.into())))
+}
+
+/// A database of whole pages: whether page 1 shows that bytes were replaced, and the whole file by which. Page 1 alone is read
+/// of a database in which nothing is wrong with it.
+fn by_page_one(database: &dyn ReadAt, header: &DatabaseHeader, size: PageSize) -> io::Result<Option<MangledDatabase>> {
+    let mut page = vec![0; size.to_usize()];
+    if database.read_at(&mut page, 0)? < page.len() || !is_doubtful(database, &page, header, size)? {
+        return Ok(None);
+    }
+    let change = replaced_throughout(database)?;
+    let first = Some(PageNumber(1));
+    Ok(change.map(|change| MangledDatabase { change, certain: false, bytes: None, first }))
+}
+
+/// Whether page 1 is not that of a database: another type, rows that cannot be read, or an index without a page of an index.
+fn is_doubtful(database: &dyn ReadAt, page: &[u8], header: &DatabaseHeader, size: PageSize) -> io::Result<bool> {
+    if names_pages(page) {
+        return Ok(false);
+    }
+    if schema_rows(page, header).is_none() {
+        return Ok(true);
+    }
+    for root in index_roots(page, header) {
+        let mut kind = [0];
+        let got = database.read_at(&mut kind, size.offset_in_database(root))?;
+        if got == kind.len() && PageKind::new(kind[0]) == Some(PageKind::TableLeaf) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A database whose size is no whole number of pages.
 fn within(database: &dyn ReadAt, header: &DatabaseHeader, size: PageSize) -> io::Result<Option<MangledDatabase>> {
     let (len, page) = (database.len(), u64::from(size));
-    let believed = header.database_pages > 0 && header.version_valid_for == header.change_counter;
-    let stated = believed.then(|| u64::from(header.database_pages).saturating_mul(page));
+    let stated = header.believed_pages().map(|pages| u64::from(pages).saturating_mul(page));
     // Chance explains neither many changes nor exactly the size that the header states.
     let fits = |before: u64, changes: u64| {
         before.is_multiple_of(page) && (changes >= LINE_ENDS_ENOUGH || (changes > 1 && stated == Some(before)))
@@ -95,6 +136,13 @@ fn within(database: &dyn ReadAt, header: &DatabaseHeader, size: PageSize) -> io:
     }
     if replaced(database)?.is_some_and(|count| count >= LINE_ENDS_ENOUGH) {
         return Ok(Some(MangledDatabase { change: Change::Utf8Replaced, certain: true, bytes: None, first: None }));
+    }
+    if let Some(stated) = stated.filter(|stated| len > *stated)
+        && none_begins_in_place(database, stated, size)?
+        && none_of(database, b'\t')?
+    {
+        let bytes = Some(len - stated);
+        return Ok(Some(MangledDatabase { change: Change::TabsExpanded, certain: false, bytes, first: None }));
     }
     let missing = page - len % page;
     let moved = moved_by(database, size, missing)?;
@@ -120,20 +168,20 @@ fn moved_by(database: &dyn ReadAt, size: PageSize, missing: u64) -> io::Result<b
     Ok(moved > 0 && moved > 4 * in_place && moved.saturating_mul(8) >= last)
 }
 
+/// Whether of the last pages of a database of this size none begins where it should.
+fn none_begins_in_place(database: &dyn ReadAt, stated: u64, size: PageSize) -> io::Result<bool> {
+    let pages = stated / u64::from(size);
+    for before in pages.saturating_sub(LAST_PAGES.min(pages / 2)).max(1)..pages {
+        if begins_page(database, before.saturating_mul(size.into()), size)? {
+            return Ok(false);
+        }
+    }
+    Ok(pages > 1)
+}
+
 /// Whether a page of a b-tree can begin here: its type, and numbers that fit each other.
 fn begins_page(database: &dyn ReadAt, at: u64, size: PageSize) -> io::Result<bool> {
-    let mut head = [0; 8];
-    if database.read_at(&mut head, at)? < head.len() {
-        return Ok(false);
-    }
-    let [kind, free1, free2, cells1, cells2, content1, content2, fragments] = head;
-    let word = |high: u8, low: u8| u32::from(high) << 8 | u32::from(low);
-    let (free, cells, content) = (word(free1, free2), word(cells1, cells2), word(content1, content2));
-    let content = if content == 0 { 65536 } else { content };
-    let begin = if matches!(kind, 2 | 5) { 12 } else { 8 };
-    Ok(matches!(kind, 2 | 5 | 10 | 13)
-        && content <= size.bytes()
-        && begin + 2 * cells <= content
-        && (free == 0 || (content..size.bytes()).contains(&free))
-        && fragments <= 60)
+    let mut head = [0; PageHead::SIZE];
+    let got = database.read_at(&mut head, at)?;
+    Ok(PageHead::parse(head.get(..got).unwrap_or_default()).is_some_and(|head| head.fits_page(size)))
 }

@@ -30,6 +30,7 @@ mod stale;
 pub use backfill::Copied;
 pub use behind::BehindBreak;
 pub use behind_header::{BehindHeader, InDatabase};
+pub(crate) use damage::is_another_form;
 pub use damage::{Damage, MangledDatabase};
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};

@@ -69,10 +69,7 @@ pub(super) struct File<'a> {
 
 impl File<'_> {
     fn plain(&self) -> Option<&DatabaseHeader> {
-        match self.head {
-            Some(DatabaseHead::Plain(header)) => Some(header),
-            _ => None,
-        }
+        self.head.and_then(DatabaseHead::plain)
     }
 
     /// The size that the header states, and the page size. SQLite believes the size only if it was written together with
@@ -82,13 +79,12 @@ impl File<'_> {
     /// before and after the size of the file was asked for.
     fn stated(&self) -> Option<(u32, PageSize)> {
         let header = self.plain()?;
-        let believed = header.database_pages > 0 && header.version_valid_for == header.change_counter;
         let at_rest = match header.journal_mode() {
             JournalMode::Wal => !self.journal_waits,
             JournalMode::Rollback => self.stood_still,
             JournalMode::Wal2 | JournalMode::Other => false,
         };
-        PageSize::new(header.page_size).filter(|_| believed && at_rest).map(|size| (header.database_pages, size))
+        header.believed_pages().zip(PageSize::new(header.page_size)).filter(|_| at_rest)
     }
 }
 

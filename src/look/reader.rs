@@ -7,7 +7,7 @@ use crate::evidence::{LockState, LocksView};
 use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
-use crate::number::{FrameNumber, PAGE_SIZES, PageSize};
+use crate::number::{FrameNumber, PAGE_SIZES};
 use crate::wal::{WalFacts, mangled};
 
 use super::backfill::{self, Copied};
@@ -238,10 +238,7 @@ impl Looking<'_, '_, '_> {
     /// Looks for frames behind a header that cannot be used.
     fn look_behind_header(&self) -> io::Result<Option<BehindHeader>> {
         let (WalSeen::Whole(wal), Some(facts)) = (&self.wal, &self.facts) else { return Ok(None) };
-        let page_size = match &self.database_head {
-            Ok(Some(DatabaseHead::Plain(header))) => PageSize::new(header.page_size),
-            _ => None,
-        };
+        let page_size = self.database_head.as_ref().ok().and_then(Option::as_ref).and_then(DatabaseHead::page_size);
         let beside = Beside { bytes: self.database.bytes(), page_size };
         behind_header::look(wal.as_ref(), facts, self.options.threads, &beside)
     }

@@ -14,6 +14,7 @@ use super::wal::Header;
 use crate::number::{ByteOrder, Salts};
 use crate::say;
 use crate::wal::EndReason;
+use crate::wal::mangled::MangledWal;
 use crate::wal::salvage::{ChainedRun, Salvage};
 
 /// The schema's name and version.
@@ -133,20 +134,21 @@ impl RunRow {
 
 impl SalvageDocument {
     /// Makes the document from that of `inspect` and what was found. `found` is an error if the bytes of the frames are
-    /// not there, with the reason.
+    /// not there, with the reason. `mangled`: what was done to the bytes of the file.
     #[must_use]
-    pub fn new(whole: InspectDocument, found: Result<Option<&Salvage>, &str>) -> Self {
+    pub fn new(whole: InspectDocument, found: Result<Option<&Salvage>, &str>, mangled: Option<&MangledWal>) -> Self {
         let header = whole.wal.as_ref().and_then(|wal| wal.header.clone());
         let usable = header.is_some()
             && whole.wal.as_ref().is_some_and(|wal| {
-                use EndReason::{BadHeaderChecksum, BadMagic, BadPageSize, ShortHeader, UnsupportedVersion};
-                !matches!(wal.end.reason, BadHeaderChecksum | BadMagic | BadPageSize | ShortHeader | UnsupportedVersion)
+                let reason = wal.end.reason;
+                !reason.is_taken_for_empty()
+                    && !matches!(reason, EndReason::ShortHeader | EndReason::UnsupportedVersion)
             });
         let mut reasons = whole.reasons;
         // This document lists neither processes nor a wal-index.
         reasons.retain(|name, _| name == "wal");
         let explanation = match found {
-            Ok(found) => say::damage::salvage(found, usable),
+            Ok(found) => say::damage::salvage(found, usable, mangled),
             Err(why) => {
                 reasons.insert("runs".to_owned(), why.to_owned());
                 format!("Nothing can be said: {why}.")

@@ -200,7 +200,6 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             )
         }
         Against::Mangled => {
-            let file = if finding.code() == Code::WalBytesMangled { "-wal" } else { "database" };
             let so = match finding.code() {
                 Code::WalBytesMangled => {
                     let reads = match wal.frames.valid {
@@ -211,8 +210,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                 }
                 _ => "SQLite reads wrong bytes, and a checkpoint writes among them".to_owned(),
             };
-            let sure = if finding.severity == Severity::Error { "were" } else { "may have been" };
-            format!("Bytes of the {file} {sure} changed by a transfer: {so}. Copy it again in binary mode. {first}")
+            format!("{} {first}", damage::mangled_in_short(finding, &so))
         }
         Against::PagesNowhere => pages_nowhere(finding, first),
         Against::NotInDatabase => {

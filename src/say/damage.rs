@@ -1,15 +1,15 @@
 //! What is said of a `-wal` whose bytes are damaged, and of what still stands in it.
 
 use super::words::{count, many, one_or};
-use crate::finding::Found;
+use crate::finding::{Finding, Found, Severity};
 use crate::format::wal::FORMAT_VERSION;
 use crate::wal::EndReason;
-use crate::wal::mangled::{Change, Undoing};
+use crate::wal::mangled::{Change, MangledWal, Undoing};
 use crate::wal::salvage::{ChainedRun, SEARCHED, Salvage};
 
 /// Detail and advice of a header that SQLite cannot use.
 pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
-    let Found::WalHeaderUnusable { file_size, magic, page_size, end_reason, frames_behind, .. } = found else {
+    let Found::WalHeaderUnusable { file_size, magic, page_size, end_reason, frames_behind, mangled, .. } = found else {
         return (String::new(), "");
     };
     let because = match end_reason {
@@ -18,6 +18,12 @@ pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
         _ => "the checksum of its header is wrong".to_owned(),
     };
     let taken = format!("SQLite takes this WAL of {} for an empty one: {because}.", many(*file_size, "byte"));
+    if *mangled && *frames_behind == 0 {
+        return (
+            format!("{taken} Its bytes are not those that SQLite wrote."),
+            "See wal_bytes_mangled: it says what was done to them.",
+        );
+    }
     if *frames_behind == 0 && *file_size > SEARCHED {
         return (
             format!(
@@ -93,13 +99,18 @@ fn pages_all(pages: u64) -> String {
     if pages == 1 { "the only page".to_owned() } else { format!("all {}", many(pages, "page")) }
 }
 
-/// The answer of `wal --salvage` in words. `usable`: SQLite can use the header that the file has.
+/// The answer of `wal --salvage` in words. `usable`: SQLite can use the header that the file has. `mangled`: its bytes were
+/// changed.
 #[must_use]
-pub fn salvage(found: Option<&Salvage>, usable: bool) -> String {
+pub fn salvage(found: Option<&Salvage>, usable: bool, mangled: Option<&MangledWal>) -> String {
+    let changed = mangled.map(bytes_changed);
     let Some(found) = found else {
-        return "No frames follow one another at the usual offsets, from byte 32 or from byte 0 on, for any page size and byte \
-                order, and no header can be made that frame 1 continues. Frames at other offsets are not looked for."
-            .to_owned();
+        return match changed {
+            Some(changed) => format!("In the file as it is, no frames follow one another. {changed}"),
+            None => "No frames follow one another at the usual offsets, from byte 32 or from byte 0 on, for any page size and \
+                     byte order, and no header can be made that frame 1 continues. Frames at other offsets are not looked for."
+                .to_owned(),
+        };
     };
     let runs = (found.runs.len() as u64).saturating_add(found.unlisted_runs);
     let mut said = format!(
@@ -113,100 +124,164 @@ pub fn salvage(found: Option<&Salvage>, usable: bool) -> String {
     );
     said.push(' ');
     if found.header_missing {
-        said.push_str(
-            "The file begins with a frame: the 32 bytes of the header are missing. A header goes before the first byte of a \
-             copy, not over it. ",
-        );
+        said.push_str("The file begins with a frame: the 32 bytes of the header are missing. ");
     }
     said.push_str(&match (usable, found.readable()) {
         (true, _) => {
             "SQLite can use the header of this file: `walscope wal` says which of them are committed.".to_owned()
         }
-        (false, Some(run)) => made_anew(run, found.header.map_or(0, |header| header.checkpoint_sequence)),
+        (false, Some(run)) => made_anew(run, found),
         (false, None) => {
             "Frame 1 is damaged or missing, so no header makes these frames right as they are. SQLite would \
                           read none of them."
                 .to_owned()
         }
     });
+    if let Some(changed) = changed {
+        said.push(' ');
+        said.push_str(&changed);
+    }
     said
 }
 
-fn made_anew(run: &ChainedRun, sequence: u32) -> String {
+/// That the bytes of a `-wal` were changed, and what is right without that.
+fn bytes_changed(mangled: &MangledWal) -> String {
+    match mangled.undone {
+        Some(Undoing { frames, commits }) if frames > 0 => format!(
+            "Its bytes were changed, and once that is undone {} with {} {} right: see the finding.",
+            many(frames, "frame"),
+            many(commits, "commit"),
+            one_or(frames, "is", "are")
+        ),
+        _ => "Its bytes were changed: see the finding.".to_owned(),
+    }
+}
+
+fn made_anew(run: &ChainedRun, found: &Salvage) -> String {
+    let sequence = found.header.map_or(0, |header| header.checkpoint_sequence);
+    let place = if found.header_missing { "before the first byte" } else { "over the first 32 bytes" };
     let header = format!(
         "Frame 1 continues a header that can be made anew (version {FORMAT_VERSION}, checkpoint sequence {sequence})"
     );
     match run.last_commit {
         Some(commit) => format!(
-            "{header}: with it SQLite would read frames 1 to {}, on a copy. As the file is, it reads none of them, and none \
-             of them counts as committed.",
+            "{header}: with it SQLite would read frames 1 to {}. As the file is, it reads none of them, and none of them counts \
+             as committed. Write the 32 bytes {place} of a copy of the -wal, beside a copy of the database, and open that copy.",
             count(commit.frame.count())
         ),
         None => format!("{header}, but no commit follows: SQLite would read none of these frames."),
     }
 }
 
-/// Detail and advice of a `-wal` whose bytes a transfer changed.
+/// What to do about a file whose bytes were changed, and more that depends on the file.
+macro_rules! advice {
+    ($change:expr, $more:literal) => {
+        match $change {
+            Change::Packed => concat!("Unpack a copy of the file, and look at what comes out. ", $more),
+            Change::Base64 => {
+                concat!("Decode a copy of the file with `base64 -d`, and look at what comes out. ", $more)
+            }
+            Change::Hex => concat!("Decode a copy of the file with `xxd -r -p`, and look at what comes out. ", $more),
+            _ => concat!(
+                "Copy the files again in binary mode, not as text, and keep these until the new copy is verified. ",
+                $more
+            ),
+        }
+    };
+}
+
+/// Detail and advice of a `-wal` whose bytes were changed.
 pub(super) fn mangled_wal(found: &Found) -> (String, &'static str) {
     let Found::WalBytesMangled { change, first_frame, valid, undone } = found else { return (String::new(), "") };
     let reads = match valid {
         0 => "SQLite reads no frame of it".to_owned(),
         valid => format!("SQLite reads {} of it", many(*valid, "frame")),
     };
-    let (done, undoing) = match change {
-        Change::LineEndsAdded => ("A byte 0x0d stands before each byte 0x0a: line ends were translated", "Undone"),
-        Change::LineEndsRemoved => {
-            ("Bytes 0x0d before 0x0a are missing: line ends were translated", "With them put back, at least")
-        }
-        other => (form(*other), "Decoded"),
+    let undoing = match change {
+        Change::LineEndsAdded | Change::Swapped => "Undone,",
+        Change::LineEndsRemoved => "With them put back, at least",
+        _ => "Decoded,",
     };
-    let mut said =
-        format!("{done}. From frame {} on nothing is where it was, and {reads}.", count(first_frame.count()));
-    if let Some(Undoing { frames, commits }) = undone {
-        said.push_str(&format!(
-            " {undoing}{} {} with {} {} right.",
-            if undoing.ends_with("least") { "" } else { "," },
-            many(*frames, "frame"),
-            many(*commits, "commit"),
-            one_or(*frames, "is", "are")
-        ));
-    }
+    let reads = match change {
+        Change::LineEndsAdded | Change::LineEndsRemoved => {
+            format!("From frame {} on nothing is where it was, and {reads}", count(first_frame.count()))
+        }
+        _ => reads,
+    };
     (
-        said,
-        "Copy the files again in binary mode, not as text, and keep these until the new copy is verified. Nothing may open the \
-         database beside this -wal: its closing would delete it.",
+        format!("{}. {reads}.{}", form(*change), right(undoing, *undone)),
+        advice!(change, "Nothing may open the database beside this -wal: its closing would delete it."),
     )
 }
 
-/// Detail and advice of a database whose bytes a transfer changed.
+/// What is right once the change is undone.
+fn right(undoing: &str, undone: Option<Undoing>) -> String {
+    let Some(Undoing { frames, commits }) = undone else { return String::new() };
+    if frames == 0 {
+        return " With them put back, the header is right.".to_owned();
+    }
+    format!(
+        " {undoing} {} with {} {} right.",
+        many(frames, "frame"),
+        many(commits, "commit"),
+        one_or(frames, "is", "are")
+    )
+}
+
+/// Detail and advice of a database whose bytes were changed.
 pub(super) fn mangled_database(found: &Found) -> (String, &'static str) {
     let Found::DatabaseBytesMangled { change, bytes, page } = found else { return (String::new(), "") };
+    let done = form(*change);
     let amount = bytes.map(|bytes| many(bytes, "byte"));
-    let done = match (change, &amount) {
-        (Change::LineEndsAdded, Some(bytes)) => format!(
-            "A byte 0x0d stands before each byte 0x0a: line ends were translated. The file is {bytes} too long, and without \
-             them its size is a whole number of pages."
-        ),
+    let shown = match (change, &amount) {
+        (Change::LineEndsAdded, Some(bytes)) => {
+            format!(" The file is {bytes} too long, and without them its size is a whole number of pages.")
+        }
         (Change::LineEndsRemoved, Some(bytes)) => format!(
-            "The size is no whole number of pages, pages at the end begin {bytes} too early, and no byte 0x0a has 0x0d before \
-             it: line ends may have been translated."
+            " The size is no whole number of pages, pages at the end begin {bytes} too early, and no byte 0x0a has 0x0d before \
+             it."
         ),
-        (Change::Utf8, Some(bytes)) => format!("{}. The file is {bytes} too long.", form(*change)),
-        (change, _) => format!("{}.", form(*change)),
+        (Change::TabsExpanded, Some(bytes)) => format!(
+            " The file is {bytes} longer than its header says, it has no byte 0x09, and no page at its end begins where it should."
+        ),
+        (Change::ReturnsReplaced | Change::FeedsReplaced | Change::TopBitRemoved, _) => {
+            " Page 1 is not as it can be, or an index begins with a page of a table.".to_owned()
+        }
+        (_, Some(bytes)) => format!(" The file is {bytes} too long."),
+        (_, None) => String::new(),
     };
     let from =
         page.map(|page| format!(" From page {} on SQLite reads wrong bytes.", count(page.0))).unwrap_or_default();
-    (
-        format!("{done}{from}"),
-        "Copy the file again in binary mode, not as text, and keep this one until the new copy is verified. Let nothing write \
-         to it, and copy -wal and -shm again with it.",
-    )
+    (format!("{done}.{shown}{from}"), advice!(change, "Let nothing write to it, and copy -wal and -shm again with it."))
 }
 
-/// What was done to a file that is another form of itself.
+/// What happened to a file, and what to do, for the sentence about the checkpoint. `so` is what SQLite does with it.
+pub(super) fn mangled_in_short(finding: &Finding, so: &str) -> String {
+    let (file, change) = match finding.found {
+        Found::WalBytesMangled { change, .. } => ("-wal", change),
+        Found::DatabaseBytesMangled { change, .. } => ("database", change),
+        _ => return String::new(),
+    };
+    let changed = match (change, finding.severity) {
+        (Change::Packed, _) => format!("The {file} begins as a compressed file or an archive does"),
+        (Change::Base64, _) => format!("The {file} is base64 text"),
+        (Change::Hex, _) => format!("The {file} is text of hexadecimal digits"),
+        (_, Severity::Error) => format!("Bytes of the {file} were changed by a transfer"),
+        _ => format!("Bytes of the {file} may have been changed by a transfer"),
+    };
+    let again = match change {
+        Change::Packed => "Unpack a copy of it.",
+        Change::Base64 | Change::Hex => "Decode a copy of it.",
+        _ => "Copy it again in binary mode.",
+    };
+    format!("{changed}: {so}. {again}")
+}
+
+/// What was done to the bytes of a file.
 fn form(change: Change) -> &'static str {
     match change {
-        Change::LineEndsAdded | Change::LineEndsRemoved => "Line ends were translated",
+        Change::LineEndsAdded => "A byte 0x0d stands before each byte 0x0a: line ends were translated",
+        Change::LineEndsRemoved => "Bytes 0x0d before 0x0a are missing: line ends were translated",
         Change::Utf8 => "The bytes were taken for text and written as UTF-8: each from 0x80 on became two bytes",
         Change::Utf8Replaced => {
             "The bytes were taken for text and written as UTF-8: those from 0x80 on were replaced, and what they were is lost"
@@ -214,6 +289,12 @@ fn form(change: Change) -> &'static str {
         Change::Utf16 => "The bytes were taken for text and written as UTF-16: each became two bytes",
         Change::Base64 => "The file is base64 text",
         Change::Hex => "The file is text of hexadecimal digits",
+        Change::Swapped => "The two bytes of each pair changed places",
+        Change::ZerosReplaced => "Each zero byte became a space (0x20), and which spaces were zeros is lost",
+        Change::TopBitRemoved => "No byte is above 0x7f: the highest bit of each was removed, and is lost",
+        Change::ReturnsReplaced => "No byte is 0x0d: each became 0x0a, as if line ends were translated",
+        Change::FeedsReplaced => "No byte is 0x0a: each became 0x0d, as if line ends were translated",
+        Change::TabsExpanded => "Tabs became spaces",
         Change::Packed => "The file begins as a compressed file or an archive does",
     }
 }

@@ -110,20 +110,19 @@ pub(super) fn refused(finding: &Finding) -> bool {
 /// the page size that it took for the database is that of the WAL. Held by
 /// `each_impossible_field_is_named_and_sqlite_refuses_what_is_said_to_be_refused`.
 pub(super) fn checkpoint(finding: &Finding, committed: u64, first: &str) -> String {
-    let frames = match committed {
-        0 => "Nothing is committed in the -wal".to_owned(),
-        n => format!(
-            "{} committed in the -wal, and page 1 is in none of them",
-            many(n, "frame") + one_or(n, " is", " are")
-        ),
-    };
     // Of an error nothing else can be.
     let perhaps = match &finding.found {
         Found::DatabaseHeaderUnusable { .. } if finding.severity < Severity::Error => " or encrypted",
         _ => "",
     };
+    let damaged = format!("The header of the database is damaged{perhaps}, so SQLite does not open it.");
+    if committed == 0 {
+        return format!("{damaged} Nothing is committed in the -wal. {first}");
+    }
     format!(
-        "{frames}. The header of the database is damaged{perhaps}, so SQLite does not open it{}. {first}",
-        if committed > 0 { ", and its closing may copy them into it all the same and delete the -wal" } else { "" }
+        "{damaged} {} committed in the -wal, and page 1 is in none of them. A program that fails to open the database may still \
+         copy {} into it when it closes, and delete the -wal. {first}",
+        many(committed, "frame") + one_or(committed, " is", " are"),
+        one_or(committed, "it", "them")
     )
 }

@@ -176,7 +176,7 @@ pub(super) fn usual(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
 fn nothing_committed(state: CheckpointState, wal: &WalFacts) -> Sentence {
     match wal.end_reason {
         EndReason::NoFile => Sentence::NoWal,
-        EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => Sentence::HeaderUnusable,
+        reason if reason.is_taken_for_empty() => Sentence::HeaderUnusable,
         EndReason::UnsupportedVersion => Sentence::OtherVersion,
         _ if state == CheckpointState::Restarted => Sentence::Restarted,
         _ if wal.frames.committed > 0 => Sentence::CommitNotShown,

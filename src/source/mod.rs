@@ -13,7 +13,7 @@ use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, Target};
-use crate::look::{HotJournal, Seen, Why};
+use crate::look::{HotJournal, Seen, Why, is_another_form};
 use crate::wal::salvage::begins_with_frames;
 
 mod files;
@@ -151,9 +151,9 @@ pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotErro
 }
 
 /// Whether the content cannot be SQLite's. An encrypted database has no header, but it has whole pages. Fewer bytes
-/// than a header are reported as too few elsewhere.
+/// than a header are reported as too few elsewhere. A database in another form, such as text, has its own finding.
 fn is_nothing_of_sqlites(head: &[u8], size: u64) -> bool {
-    !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512)
+    !head.starts_with(b"SQLite format 3\0") && size >= 100 && !size.is_multiple_of(512) && !is_another_form(head)
 }
 
 /// Whether a file that nothing identifies is a `-wal` with a broken header: its frames follow one another, or it has the

@@ -17,10 +17,11 @@ use super::{EndReason, Scan, WalFacts};
 pub use change::{Change, Undoing};
 use restoring::removed;
 pub(crate) use undone::Undone;
+use undone::decoded_begins;
 
 /// The bytes that are read to see whether a change is likely.
 const GLANCE: usize = 1 << 17;
-/// The number of line feeds without a single one that is not behind a carriage return, from which on chance is no cause.
+/// If so many bytes of a kind were all changed, and none was left as it was, chance is no cause.
 pub const LINE_ENDS_ENOUGH: u64 = 8;
 
 /// A `-wal` whose bytes were changed.
@@ -51,16 +52,12 @@ pub fn of_wal(wal: &dyn ReadAt, facts: &WalFacts, threads: usize) -> io::Result<
     let broken = facts.page_size().is_none();
     let head = glance(wal, 0)?;
     if broken && let Some(change) = by_beginning(&head, WAL_BEGINS) {
-        let undone = match change {
-            Change::Packed | Change::Utf8Replaced => None,
-            change => undo(wal, change, facts, threads)?,
-        };
+        if change == Change::Packed || change.is_proven_by_beginning() {
+            return Ok(mangled(change, None));
+        }
         // Text that gives no WAL is text of something else.
-        return Ok(if undone.is_some() || matches!(change, Change::Packed | Change::Utf8Replaced) {
-            mangled(change, undone)
-        } else {
-            None
-        });
+        let undone = undo(wal, change, facts, threads)?;
+        return Ok(undone.and_then(|undone| mangled(change, Some(undone))));
     }
     let at = facts.page_size().map_or(0, |size| size.offset_of(facts.end_frame));
     let here = if at == 0 { head } else { glance(wal, at)? };
@@ -71,54 +68,39 @@ pub fn of_wal(wal: &dyn ReadAt, facts: &WalFacts, threads: usize) -> io::Result<
             return Ok(mangled(Change::LineEndsAdded, undone));
         }
     }
-    if !broken && let Some(undone) = removed(wal, facts, at)? {
+    if let Some(undone) = removed(wal, facts)? {
         return Ok(mangled(Change::LineEndsRemoved, Some(undone)));
     }
     Ok(None)
 }
 
-/// How the text forms of a file begin.
-type Begins = &'static [(&'static [u8], Change)];
+/// How a WAL begins: the magic in one of two byte orders, and the version.
+const WAL_BEGINS: &[&[u8]] = &[b"\x37\x7f\x06\x82\0\x2d\xe2\x18", b"\x37\x7f\x06\x83\0\x2d\xe2\x18"];
 
-const WAL_BEGINS: Begins = &[
-    (b"N38GggAt4hg", Change::Base64),
-    (b"N38GgwAt4hg", Change::Base64),
-    (b"377f0682002de218", Change::Hex),
-    (b"377f0683002de218", Change::Hex),
-    (b"377F0682002DE218", Change::Hex),
-    (b"377F0683002DE218", Change::Hex),
-    (b"7\x7f\x06\xc2\x82\0-\xc3\xa2\x18", Change::Utf8),
-    (b"7\x7f\x06\xc2\x83\0-\xc3\xa2\x18", Change::Utf8),
-    (b"7\x7f\x06\xef\xbf\xbd\0-\xef\xbf\xbd\x18", Change::Utf8Replaced),
-    (b"7\0\x7f\0\x06\0\x82\0\0\0-\0\xe2\0", Change::Utf16),
-    (b"7\0\x7f\0\x06\0\x83\0\0\0-\0\xe2\0", Change::Utf16),
-];
+/// How compressed files and archives begin: gzip, zstd, xz, zip, lz4, 7z.
+const PACKED_BEGINS: &[&[u8]] =
+    &[b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"PK\x03\x04", b"\x04\x22\x4d\x18", b"7z\xbc\xaf\x27\x1c"];
 
-/// How text forms of a database begin.
-pub(crate) const DATABASE_BEGINS: Begins = &[
-    (b"U1FMaXRlIGZvcm1hdCAzA", Change::Base64),
-    (b"53514c69746520666f726d6174203300", Change::Hex),
-    (b"53514C69746520666F726D6174203300", Change::Hex),
-    (b"S\0Q\0L\0i\0t\0e\0 \0f\0o\0r\0m\0a\0t\0", Change::Utf16),
-];
+/// What the beginning of a file shows that does not begin as it should: `begins`.
+pub(crate) fn by_beginning(head: &[u8], begins: &[&[u8]]) -> Option<Change> {
+    let decoded = |change: &Change| begins.iter().any(|begin| decoded_begins(head, *change, begin));
+    let lossy = |change: &Change| {
+        begins
+            .iter()
+            .map(|begin| (begin, change.made_of(begin)))
+            .any(|(begin, made)| made != *begin && head.starts_with(&made))
+    };
+    Change::DECODED
+        .into_iter()
+        .find(decoded)
+        .or_else(|| Change::LOSSY.into_iter().find(lossy))
+        .or_else(|| is_packed(head).then_some(Change::Packed))
+}
 
-/// How compressed files and archives begin: gzip, zstd, xz, bzip2, zip, lz4, 7z.
-const PACKED_BEGINS: &[&[u8]] = &[
-    b"\x1f\x8b\x08",
-    b"\x28\xb5\x2f\xfd",
-    b"\xfd7zXZ\0",
-    b"BZh91AY&SY",
-    b"BZh11AY&SY",
-    b"PK\x03\x04",
-    b"\x04\x22\x4d\x18",
-    b"7z\xbc\xaf\x27\x1c",
-];
-
-/// What the beginning of a file shows.
-pub(crate) fn by_beginning(head: &[u8], begins: Begins) -> Option<Change> {
-    let head = head.strip_prefix(b"\xff\xfe").or_else(|| head.strip_prefix(b"\xef\xbb\xbf")).unwrap_or(head);
-    let text = begins.iter().find(|(begin, _)| head.starts_with(begin)).map(|(_, change)| *change);
-    text.or_else(|| PACKED_BEGINS.iter().any(|begin| head.starts_with(begin)).then_some(Change::Packed))
+fn is_packed(head: &[u8]) -> bool {
+    // bzip2 has the size of its blocks between the two.
+    let bzip2 = matches!(head, [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]);
+    bzip2 || PACKED_BEGINS.iter().any(|begin| head.starts_with(begin))
 }
 
 /// Line feeds behind a carriage return, and others.
@@ -228,11 +210,54 @@ pub(crate) fn replaced(bytes: &dyn ReadAt) -> io::Result<Option<u64>> {
             Err(_) => return Ok(None),
         };
         let text = whole.get(..valid).unwrap_or_default();
-        count += text.windows(3).filter(|three| *three == b"\xef\xbf\xbd").count() as u64;
+        count += text.windows(3).filter(|three| *three == change::REPLACEMENT).count() as u64;
         if got < buffer.len() {
             return Ok(Some(count));
         }
         at = at.saturating_add(valid.max(1) as u64);
+    }
+}
+
+/// Which bytes were replaced throughout a file, if one kind that every database has does not occur. The reading ends as
+/// soon as all kinds were seen.
+pub(crate) fn replaced_throughout(bytes: &dyn ReadAt) -> io::Result<Option<Change>> {
+    let (mut high, mut returns, mut feeds) = (false, 0_u64, 0_u64);
+    each_part(bytes, &mut |part| {
+        for byte in part {
+            high |= *byte >= 0x80;
+            returns += u64::from(*byte == b'\r');
+            feeds += u64::from(*byte == b'\n');
+        }
+        !(high && returns > 0 && feeds > 0)
+    })?;
+    Ok(match (high, returns, feeds) {
+        (false, ..) => Some(Change::TopBitRemoved),
+        (true, 0, LINE_ENDS_ENOUGH..) => Some(Change::ReturnsReplaced),
+        (true, LINE_ENDS_ENOUGH.., 0) => Some(Change::FeedsReplaced),
+        _ => None,
+    })
+}
+
+/// Whether this byte does not occur.
+pub(crate) fn none_of(bytes: &dyn ReadAt, byte: u8) -> io::Result<bool> {
+    let mut none = true;
+    each_part(bytes, &mut |part| {
+        none = !part.contains(&byte);
+        none
+    })?;
+    Ok(none)
+}
+
+/// Hands out the stored bytes in parts, until `each` wants no more.
+fn each_part(bytes: &dyn ReadAt, each: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let (mut buffer, mut at) = (vec![0; GLANCE], 0_u64);
+    loop {
+        at = bytes.next_data(at).min(bytes.len()).max(at);
+        let got = bytes.read_at(&mut buffer, at)?;
+        if !each(buffer.get(..got).unwrap_or_default()) || got < buffer.len() {
+            return Ok(());
+        }
+        at = at.saturating_add(got as u64);
     }
 }
 

@@ -65,6 +65,14 @@ pub enum EndReason {
     UnsupportedVersion,
 }
 
+impl EndReason {
+    /// Whether SQLite takes the WAL for an empty one because of its header, and reports no error.
+    #[must_use]
+    pub fn is_taken_for_empty(self) -> bool {
+        matches!(self, Self::BadMagic | Self::BadPageSize | Self::BadHeaderChecksum)
+    }
+}
+
 /// The class of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]

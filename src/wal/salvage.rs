@@ -127,7 +127,7 @@ impl Salvage {
     /// The run that SQLite would read up to its last commit if the header were made anew.
     #[must_use]
     pub fn readable(&self) -> Option<&ChainedRun> {
-        self.runs.first().filter(|run| run.first_proven && self.header.is_some())
+        self.runs.first().filter(|run| run.first_proven)
     }
 
     /// The last state of each page that the listed runs commit. `None`: they commit nothing.
@@ -195,8 +195,8 @@ impl LastState {
     }
 }
 
-/// Looks for frames that follow one another, whatever the header says: from byte 32 on, and from byte 0 on if there are
-/// none and the header cannot be used. `None`: no two frames do, for no page size, and frame 1 continues no header.
+/// Looks for frames that follow one another, whatever the header says: from byte 32 on, and if there are none, from byte 0
+/// on. `None`: no two frames do, for no page size, and frame 1 continues no header.
 ///
 /// The file is read once or twice until the page size is known, and once more for the runs. The memory does not depend on
 /// it. Where many places look like frames and are none, only some of them are tried.
@@ -236,11 +236,7 @@ pub(crate) fn behind_header(
             },
         },
     };
-    let header = match layout.header_before_first(wal)? {
-        Some(header) => Some(header),
-        None => usable,
-    };
-    let found = layout.runs(wal, threads, header)?;
+    let found = layout.runs(wal, threads, layout.header_before_first(wal)?)?;
     Ok((found.frames > 0).then_some(found))
 }
 
@@ -307,7 +303,7 @@ impl Layout {
         parse_header(&header.to_bytes()).ok().filter(|header| header.checksum_ok)
     }
 
-    /// The frames from one to another, in order. Some frames after them may be handed out, too.
+    /// Hands out the frames from one to another, in order. More frames may come after the last.
     fn frames(
         &self,
         wal: &dyn ReadAt,

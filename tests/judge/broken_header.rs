@@ -92,6 +92,8 @@ fn frames_behind_a_broken_header_are_counted_and_a_header_made_anew_gives_them_b
                 (&1.into(), &frames.into(), &30.into())
             );
             assert_eq!((run["class"].as_str(), &run["first_frame_proven"]), (Some("salvage"), &true.into()));
+            let said = document["explanation"].as_str().unwrap();
+            assert!(said.contains("Write the 32 bytes over the first 32 bytes of a copy of the -wal"), "{said}");
             let anew = [header(&document), broken[32..].to_vec()].concat();
             assert!(anew == whole, "{damage:?}: the header is not the one that was there");
             assert_eq!(sqlite_reads(folder.path(), &anew), (50, "ok".to_owned()));
@@ -269,6 +271,7 @@ fn frames_of_a_file_whose_header_is_missing_are_found_and_a_header_before_them_g
             let frames = (whole.len() - cut) as u64 / (24 + u64::from(page_size));
             assert_eq!(document["runs"][0]["last_frame"], frames);
             if cut == 32 {
+                assert!(said.contains("Write the 32 bytes before the first byte of a copy of the -wal"), "{said}");
                 let anew = [header(&document), whole[32..].to_vec()].concat();
                 assert!(anew == whole);
                 assert_eq!(sqlite_reads(folder.path(), &anew), (50, "ok".to_owned()));

@@ -90,6 +90,29 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// As `dd conv=swab` does it.
+fn swapped(bytes: &[u8]) -> Vec<u8> {
+    bytes.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect()
+}
+
+/// As `expand` does it.
+fn expanded(bytes: &[u8]) -> Vec<u8> {
+    let (mut out, mut column) = (Vec::new(), 0);
+    for byte in bytes {
+        if *byte == b'\t' {
+            let spaces = 8 - column % 8;
+            out.extend(vec![b' '; spaces]);
+            column += spaces;
+        } else {
+            out.push(*byte);
+            column = if *byte == b'\n' { 0 } else { column + 1 };
+        }
+    }
+    out
+}
+
 fn found<'a>(document: &'a Value, code: &str) -> Option<&'a Value> {
     document["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code)
 }
@@ -101,12 +124,23 @@ fn a_wal_that_was_copied_as_text_is_named_and_all_its_commits_come_back() {
     let database = fs::read(folder.path().join("t.db")).unwrap();
     assert_eq!(sqlite_reads(&database, Some(&whole)), Some(60));
     let frames = (whole.len() as u64 - 32) / 4120;
-    let forms: [(&str, Vec<u8>); 5] = [
+    let marked = |mark: &[u8], bytes: Vec<u8>| [mark, &bytes].concat();
+    let upper = |bytes: Vec<u8>| bytes.to_ascii_uppercase();
+    let forms = [
         ("line_ends_added", replace(&whole, b"\n", b"\r\n")),
         ("utf8", utf8(&whole)),
+        ("utf8", marked(UTF8_MARK, utf8(&whole))),
         ("utf16", utf16(&whole)),
+        ("utf16", marked(b"\xff\xfe", utf16(&whole))),
+        ("utf16", marked(b"\xfe\xff\0", utf16(&whole)[..2 * whole.len() - 1].to_vec())),
         ("hex", hex(&whole)),
+        ("hex", upper(hex(&whole))),
+        ("hex", marked(UTF8_MARK, hex(&whole))),
+        ("hex", marked(b"\xff\xfe", utf16(&hex(&whole)))),
         ("base64", base64(&whole)),
+        ("base64", marked(UTF8_MARK, base64(&whole))),
+        ("base64", marked(b"\xff\xfe", utf16(&base64(&whole)))),
+        ("swapped", swapped(&whole)),
     ];
     for (change, mangled) in forms {
         assert_ne!(sqlite_reads(&database, Some(&mangled)), Some(60), "{change}: SQLite reads it all the same");
@@ -118,14 +152,27 @@ fn a_wal_that_was_copied_as_text_is_named_and_all_its_commits_come_back() {
         assert_eq!(evidence["change"], change);
         assert_eq!(evidence["undone"]["frames"], frames, "{change}");
         assert_eq!(found(&document, "wal_commits_behind_break"), None, "{change}");
+        if let Some(header) = found(&document, "wal_header_unusable") {
+            assert!(header["advice"].as_str().unwrap().starts_with("See wal_bytes_mangled"), "{change}: {header:#}");
+        }
+        let salvaged = walscope(folder.path(), &["wal", "--salvage", "t.db-wal", "--json"]).json();
+        let said = salvaged["explanation"].as_str().unwrap();
+        assert!(said.contains(&format!("once that is undone {frames} frames with")), "{change}: {said}");
+        assert!(!said.contains("at the usual offsets"), "{change}: {said}");
+        let advice = finding["advice"].as_str().unwrap();
+        assert_eq!(advice.contains("binary mode"), !["hex", "base64"].contains(&change), "{change}: {advice}");
         let ran = walscope(folder.path(), &["inspect", "t.db", "--json"]);
         assert_eq!(ran.code, 1);
         assert!(!ran.json()["checkpoint"]["explanation"].as_str().unwrap().contains("is committed and waits"));
     }
     let replaced = String::from_utf8_lossy(&whole).into_owned().into_bytes();
-    for (change, severity, mangled) in
-        [("utf8_replaced", "error", replaced), ("packed", "warning", [b"\x1f\x8b\x08\0".as_slice(), &whole].concat())]
-    {
+    let packed = packed_begins().into_iter().map(|begin| ("packed", "warning", [begin, whole.clone()].concat()));
+    let lossy = [
+        ("utf8_replaced", "error", replaced),
+        ("zeros_replaced", "error", replace(&whole, b"\0", b" ")),
+        ("top_bit_removed", "error", whole.iter().map(|byte| byte & 0x7f).collect()),
+    ];
+    for (change, severity, mangled) in lossy.into_iter().chain(packed) {
         fs::write(folder.path().join("t.db-wal"), &mangled).unwrap();
         let (_, document) = verify(folder.path());
         let finding = found(&document, "wal_bytes_mangled").unwrap_or_else(|| panic!("{change}: {document:#}"));
@@ -134,7 +181,19 @@ fn a_wal_that_was_copied_as_text_is_named_and_all_its_commits_come_back() {
             (Some(change), Some(severity))
         );
         assert_eq!(finding["evidence"]["undone"], Value::Null);
+        let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+        for said in [&finding["advice"], &inspected["checkpoint"]["explanation"]] {
+            let said = said.as_str().unwrap();
+            assert_eq!(said.contains("npack"), change == "packed", "{said}");
+            assert_eq!(said.contains("binary mode"), change != "packed", "{said}");
+        }
     }
+}
+
+/// Beginnings of compressed files and archives. bzip2 has the size of its blocks in one digit.
+fn packed_begins() -> Vec<Vec<u8>> {
+    let bzip2 = (b'1'..=b'9').map(|digit| [b"BZh", &[digit][..], b"1AY&SY"].concat());
+    bzip2.chain([b"\x1f\x8b\x08\0".to_vec(), b"PK\x03\x04".to_vec()]).collect()
 }
 
 #[test]
@@ -164,6 +223,75 @@ fn carriage_returns_that_were_removed_are_put_back_frame_by_frame() {
         several += u32::from(undone["frames"] == 60 && undone["commits"] == 20);
     }
     assert!(several >= 10, "all frames came back in {several} of 20");
+}
+
+#[test]
+fn carriage_returns_are_put_back_into_the_header_too() {
+    let mut frames = 0;
+    for (seed, salts) in (0..).zip([[0x0d0a_1234, 5], [7, 0x1234_0d0a], [0x0d0a_0d0a, 0x0a0a_0d0a], [0x0a0d_0a0a, 9]]) {
+        let mut random = Random(seed);
+        let mut wal = WalWriter::new(1024, seed % 2 == 0, salts);
+        for frame in 0..10_u32 {
+            let page: Vec<u8> = (0..1024).map(|_| random.below(256) as u8).collect();
+            wal.frame_of(1 + frame % 7, 9, &page);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("t.db-wal"), replace(&wal.bytes, b"\r\n", b"\n")).unwrap();
+        let ran = walscope(folder.path(), &["verify", "t.db-wal", "--json"]);
+        let document = ran.json();
+        let finding = found(&document, "wal_bytes_mangled").unwrap_or_else(|| panic!("{seed}: {document:#}"));
+        assert_eq!((ran.code, &finding["evidence"]["change"]), (1, &"line_ends_removed".into()));
+        frames += finding["evidence"]["undone"]["frames"].as_u64().unwrap();
+    }
+    // Their salts have line ends, too.
+    assert!(frames >= 20, "{frames}");
+}
+
+/// A database with an index on one page, and what a transfer makes of it: SQLite does not read it any more, and it is never
+/// called sound.
+#[test]
+fn a_database_that_was_changed_byte_by_byte_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE t(x); CREATE INDEX i ON t(length(x)); BEGIN").unwrap();
+    for row in 0..300 {
+        db.execute("INSERT INTO t VALUES(?)", [format!("row {row} and some\ttext\nbehind it") + &"z".repeat(row)])
+            .unwrap();
+    }
+    db.execute_batch("COMMIT").unwrap();
+    drop(db);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(sqlite_reads(&whole, None), Some(300));
+    let each = |of: fn(u8) -> u8| whole.iter().map(|byte| of(*byte)).collect::<Vec<u8>>();
+    let forms = [
+        ("utf16", "error", utf16(&whole)),
+        ("hex", "error", hex(&whole)),
+        ("hex", "error", [b"\xff\xfe".as_slice(), &utf16(&hex(&whole))].concat()),
+        ("base64", "error", base64(&whole)),
+        ("base64", "error", [UTF8_MARK, &base64(&whole)].concat()),
+        ("swapped", "error", swapped(&whole)),
+        ("zeros_replaced", "error", each(|byte| if byte == 0 { b' ' } else { byte })),
+        ("packed", "warning", [b"BZh51AY&SY".as_slice(), &whole].concat()),
+        ("top_bit_removed", "warning", each(|byte| byte & 0x7f)),
+        ("returns_replaced", "warning", each(|byte| if byte == b'\r' { b'\n' } else { byte })),
+        ("feeds_replaced", "warning", each(|byte| if byte == b'\n' { b'\r' } else { byte })),
+        ("tabs_expanded", "warning", expanded(&whole)),
+    ];
+    for (change, severity, mangled) in forms {
+        assert_ne!(sqlite_reads(&mangled, None), Some(300), "{change}");
+        fs::write(&path, &mangled).unwrap();
+        let (code, document) = verify(folder.path());
+        let finding = found(&document, "database_bytes_mangled").unwrap_or_else(|| panic!("{change}: {document:#}"));
+        assert_eq!((code == 1, finding["severity"].as_str()), (severity == "error", Some(severity)), "{change}");
+        assert_eq!(finding["evidence"]["change"], change);
+        assert!(!["sound", "noted"].contains(&document["verdict"]["result"].as_str().unwrap()), "{change}");
+    }
+    // Cut off or with other bytes behind it, it is nothing of this.
+    for other in [whole[..whole.len() - 700].to_vec(), [&whole[..], &[7; 700]].concat(), whole.clone()] {
+        fs::write(&path, &other).unwrap();
+        assert_eq!(found(&verify(folder.path()).1, "database_bytes_mangled"), None);
+    }
 }
 
 #[test]

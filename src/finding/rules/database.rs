@@ -15,10 +15,7 @@ const LITTLE: u64 = 4;
 
 pub(super) fn findings(examined: &Inspection) -> Vec<Finding> {
     let Some(wal) = &examined.wal else { return Vec::new() };
-    let plain = match &examined.database {
-        Some(DatabaseHead::Plain(header)) => Some(header),
-        _ => None,
-    };
+    let plain = examined.database.as_ref().and_then(DatabaseHead::plain);
     let committed = wal.frames.committed > 0;
     let belongs = plain
         .filter(|_| committed && !examined.changed)

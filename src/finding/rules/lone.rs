@@ -5,8 +5,8 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{BehindHeader, HotJournal, InDatabase, Inspection, MangledDatabase};
-use crate::wal::mangled::{Change, MangledWal};
+use crate::look::{HotJournal, InDatabase, Inspection, MangledDatabase};
+use crate::wal::mangled::MangledWal;
 use crate::wal::{EndReason, WalFacts};
 
 pub(super) fn database(examined: &Inspection) -> Option<Finding> {
@@ -69,14 +69,15 @@ fn header_unusable(
     Finding::at(severity, found)
 }
 
-/// `behind`: the frames behind a header that cannot be used. They are an error, unless the database has their pages.
-pub(super) fn wal(facts: &WalFacts, behind: Option<&BehindHeader>) -> Option<Finding> {
+/// Frames behind a header that cannot be used are an error, unless the database has their pages.
+pub(super) fn wal(facts: &WalFacts, examined: &Inspection) -> Option<Finding> {
     let header = facts.header?;
     match facts.end_reason {
         EndReason::UnsupportedVersion => {
             Some(Finding::new(Found::WalVersionUnsupported { format_version: header.format_version }))
         }
-        EndReason::BadMagic | EndReason::BadPageSize | EndReason::BadHeaderChecksum => {
+        reason if reason.is_taken_for_empty() => {
+            let behind = examined.behind_header.as_ref();
             let found = behind.map(|behind| &behind.found);
             let in_database = behind.and_then(|behind| behind.in_database.as_ref().ok());
             let severity = match (found, in_database) {
@@ -95,6 +96,7 @@ pub(super) fn wal(facts: &WalFacts, behind: Option<&BehindHeader>) -> Option<Fin
                 end_reason: facts.end_reason,
                 first_run: found.and_then(|found| found.runs.first().copied()),
                 readable: found.is_some_and(|found| found.readable().is_some()),
+                mangled: examined.damage.wal.is_some(),
             };
             Some(Finding::at(severity, unusable))
         }
@@ -102,10 +104,10 @@ pub(super) fn wal(facts: &WalFacts, behind: Option<&BehindHeader>) -> Option<Fin
     }
 }
 
-/// Proven by what is right once the change is undone, or by the replacement characters that are left of a header.
+/// Proven by what is right once the change is undone, or by what is left of a header.
 pub(super) fn mangled_wal(mangled: &MangledWal) -> Finding {
     let MangledWal { change, first, valid, undone, .. } = *mangled;
-    let certain = undone.is_some() || change == Change::Utf8Replaced;
+    let certain = undone.is_some() || change.is_proven_by_beginning();
     let severity = if certain { Severity::Error } else { Severity::Warning };
     Finding::at(severity, Found::WalBytesMangled { change, first_frame: first, valid, undone })
 }

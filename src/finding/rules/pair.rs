@@ -105,9 +105,8 @@ pub(super) fn database_is_ahead(examined: &Inspection) -> bool {
 /// different. Held by `a_wal_without_page_1_has_the_size_that_the_header_states`.
 fn size_differs(header: &DatabaseHeader, examined: &Inspection) -> Option<(OtherSign, u32)> {
     let pages = examined.pages.as_ref().ok().filter(|pages| matches!(pages.stated, SizeStated::ByCommit { .. }))?;
-    let believed = header.database_pages > 0 && header.version_valid_for == header.change_counter;
     let no_page_one = matches!(examined.page_ones, Err(NotCompared::NoPageOne));
-    if !believed || !no_page_one || header.journal_mode() != JournalMode::Wal {
+    if header.believed_pages().is_none() || !no_page_one || header.journal_mode() != JournalMode::Wal {
         return None;
     }
     let of_commit = pages.database_pages;

@@ -4,10 +4,12 @@ use std::io;
 
 use super::change::Undoing;
 use crate::bytes::ReadAt;
-use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, frame_checksum};
+use crate::format::wal::{FRAME_HEADER_SIZE, FrameHeader, HEADER_SIZE, WalHeader, frame_checksum, parse_header};
 use crate::number::{ByteOrder, Checksum, FrameNumber, Salts};
-use crate::wal::WalFacts;
+use crate::wal::{WalFacts, header_fault};
 
+/// At most so many bytes are missing in a header that is restored.
+const MISSING_IN_HEADER: usize = 4;
 /// At most so many bytes are missing in a frame that is restored.
 const MISSING: usize = 64;
 /// Bytes that may be summed in any case for restoring frames.
@@ -17,33 +19,106 @@ const FOR_EACH_RIGHT: u64 = 4;
 /// At most so many ways to restore a frame are tried.
 const WAYS: usize = 2_000;
 
-/// Goes on behind the break of a WAL and puts carriage returns before line feeds where the next frame begins too early.
-/// Each frame that is restored has its checksum again.
-pub(super) fn removed(wal: &dyn ReadAt, facts: &WalFacts, at: u64) -> io::Result<Option<Undoing>> {
-    let Some((header, order)) = facts.header.and_then(|header| Some((header, header.checksum_order()?))) else {
-        return Ok(None);
-    };
-    let Some(page_size) = facts.page_size() else { return Ok(None) };
+/// Goes on behind the break of a WAL and puts carriage returns before line feeds where the next frame begins too early, also
+/// in the header. The header and each frame that is restored have their checksums again.
+pub(super) fn removed(wal: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<Undoing>> {
+    let Some(begin) = Begin::of(wal, facts)? else { return Ok(None) };
+    let Some((order, page_size)) = begin.header.checksum_order().zip(begin.header.page_size()) else { return Ok(None) };
     let stride = page_size.stride().to_usize();
-    let seed = match FrameNumber(facts.frames.valid) {
-        FrameNumber::NONE => header.checksum,
-        last => {
-            let mut before = [0; FRAME_HEADER_SIZE];
-            if wal.read_at(&mut before, page_size.offset_of(last))? < before.len() {
-                return Ok(None);
-            }
-            FrameHeader::of(&before).checksum
-        }
-    };
+    let Begin { header, at, seed, .. } = begin;
     let mut walk = Restoring { wal, order, salts: header.salts, stride, at, seed, budget: RESTORING, summed: 0 };
     let mut undone = Undoing { frames: facts.frames.valid, commits: facts.commits };
-    let mut restored = 0_u64;
+    let mut restored = begin.missing as u64;
     while let Some((header, missing)) = walk.next()? {
         undone.frames += 1;
         undone.commits += u64::from(header.is_commit());
-        restored += u64::from(missing > 0);
+        restored += missing as u64;
     }
     Ok((restored > 0).then_some(undone))
+}
+
+/// Where the restoring begins: at the break of the chain, or behind a header that was restored.
+struct Begin {
+    header: WalHeader,
+    /// How many bytes were missing in the header.
+    missing: usize,
+    /// Where the first frame begins that is not right as it is.
+    at: u64,
+    /// The checksum that it continues.
+    seed: Checksum,
+}
+
+impl Begin {
+    fn of(wal: &dyn ReadAt, facts: &WalFacts) -> io::Result<Option<Self>> {
+        let Some((page_size, header)) = facts.page_size().zip(facts.header) else {
+            return Self::with_header_restored(wal);
+        };
+        let seed = match FrameNumber(facts.frames.valid) {
+            FrameNumber::NONE => header.checksum,
+            last => {
+                let mut before = [0; FRAME_HEADER_SIZE];
+                if wal.read_at(&mut before, page_size.offset_of(last))? < before.len() {
+                    return Ok(None);
+                }
+                FrameHeader::of(&before).checksum
+            }
+        };
+        Ok(Some(Self { header, missing: 0, at: page_size.offset_of(facts.end_frame), seed }))
+    }
+
+    fn with_header_restored(wal: &dyn ReadAt) -> io::Result<Option<Self>> {
+        let mut head = [0; HEADER_SIZE];
+        let got = wal.read_at(&mut head, 0)?;
+        for missing in 1..=MISSING_IN_HEADER {
+            let length = HEADER_SIZE - missing;
+            let short = head.get(..length.min(got)).unwrap_or_default();
+            let right = |bytes: &[u8]| parse_header(bytes).ok().filter(|header| header_fault(header).is_none());
+            let header = Ways::new(short, missing).find_map(|bytes| right(&bytes));
+            if let Some(header) = header {
+                return Ok(Some(Self { header, missing, at: length as u64, seed: header.checksum }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The ways to put so many carriage returns before some of the line feeds; at most [`WAYS`].
+struct Ways<'a> {
+    short: &'a [u8],
+    feeds: Vec<usize>,
+    /// Which of the line feeds come next. `None`: there are no more.
+    chosen: Option<Vec<usize>>,
+    tried: usize,
+}
+
+impl<'a> Ways<'a> {
+    fn new(short: &'a [u8], missing: usize) -> Self {
+        let feeds: Vec<usize> =
+            short.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
+        let chosen = (missing <= feeds.len()).then(|| (0..missing).collect());
+        Self { short, feeds, chosen, tried: 0 }
+    }
+}
+
+impl Iterator for Ways<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let chosen = self.chosen.as_mut().filter(|_| self.tried < WAYS)?;
+        self.tried += 1;
+        let mut whole = Vec::with_capacity(self.short.len() + chosen.len());
+        let mut from = 0;
+        for feed in chosen.iter().filter_map(|at| self.feeds.get(*at)) {
+            whole.extend_from_slice(self.short.get(from..*feed)?);
+            whole.push(b'\r');
+            from = *feed;
+        }
+        whole.extend_from_slice(self.short.get(from..)?);
+        if !next_choice(chosen, self.feeds.len()) {
+            self.chosen = None;
+        }
+        Some(whole)
+    }
 }
 
 /// The frames of a WAL in which carriage returns may be missing.
@@ -75,25 +150,29 @@ impl Restoring<'_> {
             self.go_on(header, self.stride);
             return Ok(Some((header, 0)));
         }
-        let salts = {
-            let Salts([salt1, salt2]) = self.salts;
-            [salt1.to_be_bytes(), salt2.to_be_bytes()].concat()
-        };
+        let salts = self.salts_without_returns();
         for missing in 1..=MISSING.min(self.stride / 2) {
             let length = self.stride - missing;
-            let next = bytes.get(length + 8..length + 16);
+            let next = bytes.get(length + 8..).unwrap_or_default();
             let last = got == length;
-            if !last && next != Some(salts.as_slice()) {
+            if !last && !next.starts_with(&salts) {
                 continue;
             }
             let Some(short) = bytes.get(..length) else { continue };
-            let feeds: Vec<usize> = (0..length).filter(|i| short.get(*i) == Some(&b'\n')).collect();
-            if let Some(header) = self.restored(short, &feeds, missing) {
+            if let Some(header) = self.restored(short, missing) {
                 self.go_on(header, length);
                 return Ok(Some((header, missing)));
             }
         }
         Ok(None)
+    }
+
+    /// The salts as they stand in the file: carriage returns before line feeds are missing in them, too.
+    fn salts_without_returns(&self) -> Vec<u8> {
+        let Salts([salt1, salt2]) = self.salts;
+        let salts = [salt1.to_be_bytes(), salt2.to_be_bytes()].concat();
+        let after = salts.iter().copied().skip(1).chain([0]);
+        salts.iter().zip(after).filter(|pair| *pair != (&b'\r', b'\n')).map(|(byte, _)| *byte).collect()
     }
 
     fn go_on(&mut self, header: FrameHeader, length: usize) {
@@ -111,30 +190,15 @@ impl Restoring<'_> {
         right.then_some(header)
     }
 
-    /// Tries to put so many carriage returns before some of these line feeds.
-    fn restored(&mut self, short: &[u8], feeds: &[usize], missing: usize) -> Option<FrameHeader> {
-        if missing > feeds.len() {
-            return None;
-        }
-        let mut chosen: Vec<usize> = (0..missing).collect();
-        for _ in 0..WAYS {
+    /// Tries to put so many carriage returns before some of the line feeds.
+    fn restored(&mut self, short: &[u8], missing: usize) -> Option<FrameHeader> {
+        for frame in Ways::new(short, missing) {
             if self.summed >= self.budget {
                 return None;
             }
             self.summed = self.summed.saturating_add(self.stride as u64);
-            let mut frame = Vec::with_capacity(self.stride);
-            let mut from = 0;
-            for feed in chosen.iter().filter_map(|at| feeds.get(*at)) {
-                frame.extend_from_slice(short.get(from..*feed)?);
-                frame.push(b'\r');
-                from = *feed;
-            }
-            frame.extend_from_slice(short.get(from..)?);
             if let Some(header) = self.right(&frame) {
                 return Some(header);
-            }
-            if !next_choice(&mut chosen, feeds.len()) {
-                return None;
             }
         }
         None

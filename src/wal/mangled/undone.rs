@@ -23,15 +23,16 @@ pub(crate) struct Undone<'a> {
 impl<'a> Undone<'a> {
     /// Reads the file once. `None`: it is not all of this form.
     pub(crate) fn new(source: &'a dyn ReadAt, change: Change) -> io::Result<Option<Self>> {
-        let (mut at, mut out) = (0_u64, 0_u64);
-        let mut places = vec![(0, 0)];
+        let begin = if change.is_text() { after_mark(source)? } else { 0 };
+        let (mut at, mut out) = (begin, 0_u64);
+        let mut places = vec![(begin, 0)];
         let mut left = Left::new(change);
         let mut buffer = vec![0; SPAN];
         loop {
             let data = source.next_data(at).min(source.len());
             if data.saturating_sub(at) > SPAN as u64 {
                 // Zero bytes in a hole stay what they are, in the forms that can have them.
-                if !matches!(change, Change::LineEndsAdded | Change::Utf8) {
+                if !matches!(change, Change::LineEndsAdded | Change::Utf8 | Change::Swapped) {
                     return Ok(None);
                 }
                 left.end(&mut |_| out += 1);
@@ -40,7 +41,7 @@ impl<'a> Undone<'a> {
                 places.push((at, out));
             }
             let got = source.read_at(&mut buffer, at)?;
-            let mut listed = at == 0;
+            let mut listed = at == begin;
             for (i, byte) in buffer.get(..got).unwrap_or_default().iter().enumerate() {
                 let here = at.saturating_add(i as u64);
                 if !listed && left.is_clean() {
@@ -67,6 +68,32 @@ impl<'a> Undone<'a> {
         let as_it_was = |next: &Place| next.0.wrapping_sub(place.0) == next.1.wrapping_sub(place.1);
         Some((place, next.filter(as_it_was)))
     }
+}
+
+/// The marks of a byte order: UTF-8, and UTF-16 in two orders.
+const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+
+/// How long the mark is that stands at the beginning.
+fn mark_of(head: &[u8]) -> usize {
+    MARKS.into_iter().find(|mark| head.starts_with(mark)).map_or(0, <[u8]>::len)
+}
+
+fn after_mark(source: &dyn ReadAt) -> io::Result<u64> {
+    let mut head = [0; 3];
+    let got = source.read_at(&mut head, 0)?;
+    Ok(mark_of(head.get(..got).unwrap_or_default()) as u64)
+}
+
+/// Whether a file with this head begins so once the change is undone.
+pub(super) fn decoded_begins(head: &[u8], change: Change, begin: &[u8]) -> bool {
+    let text = head.get(if change.is_text() { mark_of(head) } else { 0 }..).unwrap_or_default();
+    let (mut left, mut decoded) = (Left::new(change), Vec::new());
+    for byte in text {
+        if decoded.len() >= begin.len() || !left.take(*byte, &mut |byte| decoded.push(byte)) {
+            break;
+        }
+    }
+    decoded.starts_with(begin)
 }
 
 impl ReadAt for Undone<'_> {
@@ -173,17 +200,16 @@ impl Left {
                 _ => false,
             },
             Change::Utf16 => {
-                // The mark of the byte order may stand before it.
-                if self.count == 0 {
-                    (self.count, self.bits) = (1, byte.into());
-                    return true;
-                }
-                self.count = 0;
-                let mark = self.bits == 0xff && byte == 0xfe;
-                if byte == 0 {
-                    each(self.bits as u8);
-                }
-                byte == 0 || mark
+                let Some(before) = self.second(byte) else { return true };
+                // One of the two is zero; which one depends on the byte order.
+                each(before | byte);
+                before == 0 || byte == 0
+            }
+            Change::Swapped => {
+                let Some(before) = self.second(byte) else { return true };
+                each(byte);
+                each(before);
+                true
             }
             Change::Base64 => match (sextet(byte), byte) {
                 (Some(value), _) if !self.ended => self.push(value, 6, each),
@@ -198,14 +224,32 @@ impl Left {
                 (Some(value), _) => self.push(value, 4, each),
                 (None, _) => self.blank(byte),
             },
-            Change::LineEndsRemoved | Change::Utf8Replaced | Change::Packed => false,
+            Change::LineEndsRemoved
+            | Change::Utf8Replaced
+            | Change::ZerosReplaced
+            | Change::TopBitRemoved
+            | Change::ReturnsReplaced
+            | Change::FeedsReplaced
+            | Change::TabsExpanded
+            | Change::Packed => false,
         }
     }
 
-    /// Takes white space. There is little of it within a byte, so that a place to begin from is never far.
+    /// Takes white space, or the zero byte of a character of UTF-16. There is little of both within a byte, so that a
+    /// place to begin from is never far.
     fn blank(&mut self, byte: u8) -> bool {
         self.blanks = if self.is_clean() { 0 } else { self.blanks + 1 };
-        byte.is_ascii_whitespace() && self.blanks < 256
+        (byte == 0 || byte.is_ascii_whitespace()) && self.blanks < 256
+    }
+
+    /// The first byte of a pair, if this is the second. Else it is kept.
+    fn second(&mut self, byte: u8) -> Option<u8> {
+        if self.count == 0 {
+            (self.count, self.bits) = (1, byte.into());
+            return None;
+        }
+        self.count = 0;
+        Some(self.bits as u8)
     }
 
     fn push(&mut self, value: u32, bits: u32, each: &mut dyn FnMut(u8)) -> bool {
@@ -220,8 +264,11 @@ impl Left {
 
     /// The end of the file.
     fn end(&mut self, each: &mut dyn FnMut(u8)) {
-        if self.held() == 1 {
-            each(b'\r');
+        match self.change {
+            Change::LineEndsAdded if self.count == 1 => each(b'\r'),
+            // The last byte of an odd number has none to change places with.
+            Change::Swapped if self.count == 1 => each(self.bits as u8),
+            _ => {}
         }
         self.count = 0;
     }

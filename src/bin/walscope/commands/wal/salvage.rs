@@ -3,7 +3,6 @@
 use anyhow::bail;
 use walscope::format::db::DatabaseHead;
 use walscope::look::Depth;
-use walscope::number::PageSize;
 use walscope::report::inspect::InspectDocument;
 use walscope::report::salvage::SalvageDocument;
 use walscope::wal::frames::FrameBytes;
@@ -24,10 +23,7 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         let why = whole.reasons.get("wal").map_or("not looked at", String::as_str);
         bail!("{}: the -wal: {why}", args.source.display());
     }
-    let page_size = match &inspection.database {
-        Some(DatabaseHead::Plain(header)) => PageSize::new(header.page_size),
-        _ => None,
-    };
+    let page_size = inspection.database.as_ref().and_then(DatabaseHead::page_size);
     let found = match (&inspection.behind_header, frame_bytes(&source)) {
         (Some(behind), _) => Ok(Some(behind.found.clone())),
         (None, Some(FrameBytes::Whole(bytes))) => Ok(salvage(bytes, page_size, look::threads(global).get())?),
@@ -36,7 +32,8 @@ pub fn run(args: &WalArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         (None, None) => Err("there is no -wal"),
     };
-    let document = SalvageDocument::new(whole, found.as_ref().map(Option::as_ref).map_err(|why| *why));
+    let mangled = inspection.damage.wal.as_ref();
+    let document = SalvageDocument::new(whole, found.as_ref().map(Option::as_ref).map_err(|why| *why), mangled);
     answered(match (global.json, args.jsonl) {
         (true, _) => output::write_json(std::io::stdout().lock(), &document),
         (false, true) => {
