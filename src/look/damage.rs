@@ -1,17 +1,16 @@
 //! Bytes of the files that a transfer changed: line ends that were translated, text instead of bytes.
 //!
-//! A database is looked at only if its size is no whole number of pages, if it has no header, or if page 1 cannot be as it
-//! is. Of other databases page 1 and the first bytes of the indexes are read, whatever is in them.
+//! A database is looked through only if its size is no whole number of pages, if it has no header, or if page 1 cannot be as it
+//! is. Of other databases only page 1 and the first bytes of the indexes are read.
 
 use std::io;
 
 use crate::bytes::ReadAt;
 use crate::format::db::{DatabaseHead, DatabaseHeader, HEADER_SIZE, MAGIC, parse_head};
-use crate::format::schema::{PageHead, PageKind, index_roots, names_pages, schema_rows};
+use crate::format::schema::{PageHead, PageKind, index_roots, schema_rows};
 use crate::number::{PageNumber, PageSize};
 use crate::wal::mangled::{
-    Change, LINE_ENDS_ENOUGH, MangledWal, Undone, all_pairs, by_beginning, no_pairs, none_of, replaced,
-    replaced_throughout,
+    Change, LINE_ENDS_ENOUGH, MangledWal, Undone, all_pairs, by_beginning, is_throughout, no_pairs, replaced,
 };
 
 /// What a transfer changed.
@@ -83,34 +82,41 @@ fn is_database(undone: Option<&Undone<'_>>) -> io::Result<bool> {
     Ok(head.and_then(|head| head.page_size()).is_some_and(|size| undone.len().is_multiple_of(size.into())))
 }
 
-/// A database of whole pages: whether page 1 shows that bytes were replaced, and the whole file by which. Page 1 alone is read
-/// of a database in which nothing is wrong with it.
+/// A database of whole pages: whether page 1 shows that bytes were replaced, and the whole file that they were everywhere.
+/// Only if page 1 shows it, more is read.
 fn by_page_one(database: &dyn ReadAt, header: &DatabaseHeader, size: PageSize) -> io::Result<Option<MangledDatabase>> {
     let mut page = vec![0; size.to_usize()];
-    if database.read_at(&mut page, 0)? < page.len() || !is_doubtful(database, &page, header, size)? {
+    if database.read_at(&mut page, 0)? < page.len() {
         return Ok(None);
     }
-    let change = replaced_throughout(database)?;
+    let Some(change) = suspected(database, &page, header, size)? else { return Ok(None) };
     let first = Some(PageNumber(1));
-    Ok(change.map(|change| MangledDatabase { change, certain: false, bytes: None, first }))
+    Ok(is_throughout(database, change)?.then_some(MangledDatabase { change, certain: false, bytes: None, first }))
 }
 
-/// Whether page 1 is not that of a database: another type, rows that cannot be read, or an index without a page of an index.
-fn is_doubtful(database: &dyn ReadAt, page: &[u8], header: &DatabaseHeader, size: PageSize) -> io::Result<bool> {
-    if names_pages(page) {
-        return Ok(false);
-    }
-    if schema_rows(page, header).is_none() {
-        return Ok(true);
+/// What page 1 shows: it is that of an index, its rows cannot be read, or an index begins with a page of a table.
+fn suspected(
+    database: &dyn ReadAt,
+    page: &[u8],
+    header: &DatabaseHeader,
+    size: PageSize,
+) -> io::Result<Option<Change>> {
+    match page.get(HEADER_SIZE).and_then(|byte| PageKind::new(*byte)) {
+        // 0x0d became 0x0a.
+        Some(PageKind::IndexLeaf) => return Ok(Some(Change::ReturnsReplaced)),
+        // Page 1 says where the rows begin.
+        Some(PageKind::TableLeaf) if schema_rows(page, header).is_none() => return Ok(Some(Change::TopBitRemoved)),
+        Some(PageKind::TableLeaf) => {}
+        _ => return Ok(None),
     }
     for root in index_roots(page, header) {
         let mut kind = [0];
         let got = database.read_at(&mut kind, size.offset_in_database(root))?;
         if got == kind.len() && PageKind::new(kind[0]) == Some(PageKind::TableLeaf) {
-            return Ok(true);
+            return Ok(Some(Change::FeedsReplaced));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// A database whose size is no whole number of pages.
@@ -139,7 +145,7 @@ fn within(database: &dyn ReadAt, header: &DatabaseHeader, size: PageSize) -> io:
     }
     if let Some(stated) = stated.filter(|stated| len > *stated)
         && none_begins_in_place(database, stated, size)?
-        && none_of(database, b'\t')?
+        && is_throughout(database, Change::TabsExpanded)?
     {
         let bytes = Some(len - stated);
         return Ok(Some(MangledDatabase { change: Change::TabsExpanded, certain: false, bytes, first: None }));

@@ -244,9 +244,9 @@ pub(super) fn mangled_database(found: &Found) -> (String, &'static str) {
         (Change::TabsExpanded, Some(bytes)) => format!(
             " The file is {bytes} longer than its header says, it has no byte 0x09, and no page at its end begins where it should."
         ),
-        (Change::ReturnsReplaced | Change::FeedsReplaced | Change::TopBitRemoved, _) => {
-            " Page 1 is not as it can be, or an index begins with a page of a table.".to_owned()
-        }
+        (Change::ReturnsReplaced, _) => " Page 1 begins as a page of an index does.".to_owned(),
+        (Change::FeedsReplaced, _) => " An index begins with a page of a table.".to_owned(),
+        (Change::TopBitRemoved, _) => " The rows on page 1 are not where it says.".to_owned(),
         (_, Some(bytes)) => format!(" The file is {bytes} too long."),
         (_, None) => String::new(),
     };

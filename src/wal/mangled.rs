@@ -218,34 +218,23 @@ pub(crate) fn replaced(bytes: &dyn ReadAt) -> io::Result<Option<u64>> {
     }
 }
 
-/// Which bytes were replaced throughout a file, if one kind that every database has does not occur. The reading ends as
-/// soon as all kinds were seen.
-pub(crate) fn replaced_throughout(bytes: &dyn ReadAt) -> io::Result<Option<Change>> {
-    let (mut high, mut returns, mut feeds) = (false, 0_u64, 0_u64);
+/// Whether this change was made to the whole file, as far as its bytes show: what it takes away does not occur, and what it
+/// puts there does. The reading ends with the first byte that speaks against it.
+pub(crate) fn is_throughout(bytes: &dyn ReadAt, change: Change) -> io::Result<bool> {
+    let (gone, instead): (fn(&u8) -> bool, _) = match change {
+        Change::TopBitRemoved => (|byte| *byte >= 0x80, None),
+        Change::ReturnsReplaced => (|byte| *byte == b'\r', Some(b'\n')),
+        Change::FeedsReplaced => (|byte| *byte == b'\n', Some(b'\r')),
+        Change::TabsExpanded => (|byte| *byte == b'\t', Some(b' ')),
+        _ => return Ok(false),
+    };
+    let (mut none, mut there) = (true, 0_u64);
     each_part(bytes, &mut |part| {
-        for byte in part {
-            high |= *byte >= 0x80;
-            returns += u64::from(*byte == b'\r');
-            feeds += u64::from(*byte == b'\n');
-        }
-        !(high && returns > 0 && feeds > 0)
-    })?;
-    Ok(match (high, returns, feeds) {
-        (false, ..) => Some(Change::TopBitRemoved),
-        (true, 0, LINE_ENDS_ENOUGH..) => Some(Change::ReturnsReplaced),
-        (true, LINE_ENDS_ENOUGH.., 0) => Some(Change::FeedsReplaced),
-        _ => None,
-    })
-}
-
-/// Whether this byte does not occur.
-pub(crate) fn none_of(bytes: &dyn ReadAt, byte: u8) -> io::Result<bool> {
-    let mut none = true;
-    each_part(bytes, &mut |part| {
-        none = !part.contains(&byte);
+        none = !part.iter().any(gone);
+        there += part.iter().filter(|byte| Some(**byte) == instead).count() as u64;
         none
     })?;
-    Ok(none)
+    Ok(none && (instead.is_none() || there >= LINE_ENDS_ENOUGH))
 }
 
 /// Hands out the stored bytes in parts, until `each` wants no more.

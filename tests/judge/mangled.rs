@@ -288,9 +288,19 @@ fn a_database_that_was_changed_byte_by_byte_is_named() {
         assert!(!["sound", "noted"].contains(&document["verdict"]["result"].as_str().unwrap()), "{change}");
     }
     // Cut off or with other bytes behind it, it is nothing of this.
-    for other in [whole[..whole.len() - 700].to_vec(), [&whole[..], &[7; 700]].concat(), whole.clone()] {
-        fs::write(&path, &other).unwrap();
-        assert_eq!(found(&verify(folder.path()).1, "database_bytes_mangled"), None);
+    // So it is with a page 1 that is damaged alone, and with a header before zero bytes.
+    let page_one = |at: usize, byte: u8| [&whole[..at], &[byte], &whole[at + 1..]].concat();
+    let others = [
+        whole[..whole.len() - 700].to_vec(),
+        [&whole[..], &[7; 700]].concat(),
+        whole.clone(),
+        page_one(100, 10),
+        page_one(108, 0),
+        [&whole[..100], &vec![0; whole.len() - 100]].concat(),
+    ];
+    for (number, other) in others.iter().enumerate() {
+        fs::write(&path, other).unwrap();
+        assert_eq!(found(&verify(folder.path()).1, "database_bytes_mangled"), None, "{number}");
     }
 }
 
