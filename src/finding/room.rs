@@ -16,7 +16,7 @@ use crate::format::shm::{BLOCK_SIZE, block_of};
 use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE};
 use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointState, Restart};
-use crate::number::{FrameNumber, PageSize};
+use crate::number::FrameNumber;
 
 /// The finding about one look: what is needed next, and does not fit.
 #[must_use]
@@ -160,10 +160,7 @@ impl Room<'_> {
     /// The frame that the next writer writes first, if there is no room for it.
     fn frame(&self, free: u64) -> Option<Lack> {
         let wal = self.examined.wal.as_ref()?;
-        let of_database = match &self.examined.database {
-            Some(DatabaseHead::Plain(header)) => PageSize::new(header.page_size),
-            _ => None,
-        };
+        let of_database = self.examined.database.as_ref().and_then(DatabaseHead::page_size);
         let frame = u64::from(wal.page_size().or(of_database)?).saturating_add(FRAME_HEADER_SIZE as u64);
         let checkpoint = self.examined.checkpoint.as_ref();
         let from_start = checkpoint.is_some_and(|checkpoint| {
