@@ -11,9 +11,9 @@
 macro_rules! copy_first {
     ($($then:expr)?) => {
         concat!(
-            "Let nothing new open the database, and do not stop its processes yet. First copy the files at the path, and \
-             from /proc/PID/fd the database, -wal and -shm that each process has open, also those that are deleted: what \
-             is only there is gone when the process ends. kill -STOP holds a process meanwhile."
+            "Let nothing new open the database, and do not stop its processes yet. First save what they have open: \
+             `walscope rescue SOURCE -o DIR` copies the database, -wal and -shm of each process, also those that are \
+             deleted: what is only there is gone when the process ends. kill -STOP holds a process meanwhile."
             $(, " ", $then)?
         )
     };
@@ -34,7 +34,7 @@ pub(super) const START_AGAIN: &str = copy_first!(concat!(
 ));
 /// Where the finding with the whole advice stands on the same page.
 pub(super) const SEE_FINDING: &str =
-    "First copy what the processes have open, as the finding says, and stop them only then.";
+    "First save what the processes have open, as the finding says, and stop them only then.";
 /// What the next to open the database would do has to be kept off, and processes have it open.
 pub(super) const COPY_IN_USE: &str = copy_first!();
 /// What the next to open the database would do has to be kept off, and nobody is known to have it open.
@@ -215,7 +215,7 @@ mod tests {
 
     fn copies_first(text: &str) -> bool {
         let text = text.to_lowercase();
-        match (text.find("/proc/pid/fd"), tells_to_stop(&text)) {
+        match (text.find("walscope rescue"), tells_to_stop(&text)) {
             (copy, Some(stop)) => copy.is_some_and(|copy| copy < stop),
             (_, None) => true,
         }
@@ -263,7 +263,7 @@ mod tests {
             let (_, advice) = section.split_once("**What to do:**").unwrap();
             let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(copies_first(&advice), "{code}: {advice}");
-            if advice.contains("/proc/PID/fd") {
+            if advice.contains("First save what they have open: `walscope rescue") {
                 found.push(code);
             }
         }

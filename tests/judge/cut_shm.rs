@@ -39,7 +39,7 @@ fn a_shm_that_was_cut_off_in_use_kills_its_process() {
         );
         let (detail, advice) = (found["detail"].as_str().unwrap(), found["advice"].as_str().unwrap());
         assert!(detail.contains(&format!("process {} (", sqlite.pid())) && detail.contains("SIGBUS"), "{detail}");
-        assert!(advice.contains("First copy the files at the path, and from /proc/PID/fd"), "{advice}");
+        assert!(advice.contains("First save what they have open: `walscope rescue SOURCE -o DIR`"), "{advice}");
         assert!(!document["explanation"].as_str().unwrap().contains("sound"), "{document:#}");
         let inspected = walscope(folder.path(), &["inspect", "t.db"]).text();
         assert!(inspected.contains("Do not checkpoint") && !inspected.contains("Look again"), "{inspected}");

@@ -299,7 +299,7 @@ fn who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided()
     let named = found("used_without_wal_index", "warning", lost.pid());
     for (named_here, text) in [(findings(&document), ran.text()), (findings(&inspected.json()), inspected.text())] {
         assert_eq!(named_here, named);
-        for words in ["which was deleted", "do not stop its processes yet", "/proc/PID/fd"] {
+        for words in ["which was deleted", "do not stop its processes yet", "walscope rescue SOURCE"] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }

@@ -24,9 +24,8 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 stays(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. Put away the -wal and the -shm that belong to the \
-             old database.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. Put away the -wal and the -shm that belong to the old database.",
         ),
         row(
             S::Against(Against::OtherFiles),
@@ -39,9 +38,8 @@ pub fn rows() -> Vec<Row> {
                 [Checkpoint::Fails("SQLITE_IOERR_SHORT_READ"), Checkpoint::Fails("SQLITE_IOERR_SHORT_READ")],
                 gone(Rows(6)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. Let them close the database if they can: that \
-             copies the frames of the deleted -wal.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. Let them close the database if they can: that copies the frames of the deleted -wal.",
         ),
         row(
             S::Against(Against::IndexCutOff),
@@ -54,9 +52,8 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 stays(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
-             anew.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. The next to open the database makes the wal-index anew.",
         ),
         row(
             S::Against(Against::NoDatabase),
@@ -140,9 +137,8 @@ pub fn rows() -> Vec<Row> {
             against::not_in_database,
             "A checkpoint has copied all frames; then an older backup was copied over the database in use.",
             live(6, [Rows(6), Rows(4), Rows(6)], Then(Rows(5), 3), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(4))),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. A copy of the database and the -wal, without the \
-             -shm, has every row of the -wal.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. A copy of the database and the -wal, without the -shm, has every row of the -wal.",
         ),
         row(
             S::Against(Against::IndexWrong),
@@ -155,9 +151,8 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 6, 6), Returns(0, 0, 0)],
                 gone(Fails("SQLITE_CORRUPT")),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
-             anew.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. The next to open the database makes the wal-index anew.",
         ),
         row(
             S::Against(Against::CommitsBehind),
@@ -223,8 +218,8 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 0, 0), Returns(0, 0, 0)],
                 gone(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes.",
         ),
         row(
             S::Against(Against::Journal),

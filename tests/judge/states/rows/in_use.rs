@@ -174,9 +174,8 @@ pub fn rows() -> Vec<Row> {
                 [Checkpoint::Fails("SQLITE_CANTOPEN"), Checkpoint::Fails("SQLITE_CANTOPEN")],
                 stays(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
-             anew.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. The next to open the database makes the wal-index anew.",
         ),
         row(
             S::Doubted(Doubt::OtherGeneration),
@@ -189,9 +188,8 @@ pub fn rows() -> Vec<Row> {
                 [Checkpoint::Fails("SQLITE_CORRUPT"), Checkpoint::Fails("SQLITE_CORRUPT")],
                 gone(Fails("SQLITE_CORRUPT")),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. Put away the -wal that does not belong to the \
-             database.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. Put away the -wal that does not belong to the database.",
         ),
         row(
             S::Doubted(Doubt::Truncated),
@@ -204,9 +202,8 @@ pub fn rows() -> Vec<Row> {
                 [Checkpoint::Fails("SQLITE_IOERR_SHORT_READ"), Checkpoint::Fails("SQLITE_IOERR_SHORT_READ")],
                 stays(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. What was in the lost frames comes only from a \
-             backup.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. What was in the lost frames comes only from a backup.",
         ),
         row(
             S::Doubted(Doubt::BackfillBeyondEnd),
@@ -219,9 +216,8 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 6, 1000), Returns(0, 0, 0)],
                 gone(Rows(4)),
             ),
-            "Run no checkpoint and stop no process yet. Copy the files at the path, and from `/proc/PID/fd` what \
-             the processes have open. Then stop the processes. The next to open the database makes the wal-index \
-             anew and reads every frame.",
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes. The next to open the database makes the wal-index anew and reads every frame.",
         ),
     ]
 }
