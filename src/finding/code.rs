@@ -6,6 +6,7 @@
 use super::Severity;
 use super::check_name::CheckName;
 use super::frames_gone::FramesGone;
+use super::journal_sign::JournalSign;
 use super::lacks::Lack;
 use super::mappers::Mappers;
 use super::value::{
@@ -140,6 +141,10 @@ findings! {
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice, Warning] in DatabaseHeader {
         zeros: bool; page_one_in_wal: Option<bool>
     }
+    DatabasePagesZero "database_pages_zero" "All pages behind the first are zeros"
+        [Warning, Error] in DatabaseHeader {
+        pages: u64, tables: bool
+    }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {
         indexes: TwoIndexes
@@ -166,7 +171,10 @@ findings! {
         file_system: String; why: &'static str
     }
     FilesReplaced "files_replaced" "Replaced while they were read" [Notice] {}
-    HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning] in Journal {}
+    HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning, Error] in Journal {
+        signs: Vec<JournalSign>, database_change_counter: Option<u32>, journal_change_counter: Option<u32>,
+        database_page_size: Option<u32>, journal_page_size: Option<u32>
+    }
     MappingWithoutLocks "mapping_without_locks" "A process has the wal-index mapped without its locks" [Notice, Warning] {
         users: UsersFound
     }
@@ -284,7 +292,7 @@ findings! {
         [Warning, Error] in WalAgainstDatabase {
         signs: Vec<OtherSign>, database_change_counter: u32, wal_change_counter: Option<u32>,
         first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>,
-        database_pages: Option<u32>, committed_pages: Option<u32>
+        database_pages: Option<u32>, committed_pages: Option<u32>; stated_in_wal: bool
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64; has_header: bool

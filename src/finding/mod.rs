@@ -6,6 +6,7 @@ pub mod checks;
 pub mod code;
 pub mod cut_shm;
 pub mod frames_gone;
+pub mod journal_sign;
 pub mod lacks;
 pub mod mappers;
 pub mod processes;

@@ -15,7 +15,7 @@ mod versions;
 /// Findings about the files, each by itself and compared with each other, and about what happened while they were read.
 #[must_use]
 pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
-    let Inspection { database, locks, .. } = inspection;
+    let locks = &inspection.locks;
     let locks = locks.as_ref().map(|locks| &locks.shm);
     let alone = [
         lone::database(inspection),
@@ -23,7 +23,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
         inspection.shm.as_ref().and_then(|shm| lone::shm(shm, locks)),
         inspection.damage.wal.as_ref().map(lone::mangled_wal),
         inspection.damage.database.as_ref().map(lone::mangled_database),
-        (inspection.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(database.as_ref())),
+        (inspection.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(inspection)),
         inspection.replaced.then(lone::files_replaced),
     ];
     let mut found: Vec<Finding> = alone.into_iter().flatten().chain(of_origin(&inspection.origin)).collect();

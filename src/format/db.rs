@@ -45,10 +45,16 @@ pub struct DatabaseHeader {
     pub change_counter: u32,
     /// Pages in the database file when the change counter was `version_valid_for`.
     pub database_pages: u32,
+    /// The first trunk page of the freelist; 0: no page is free.
+    pub freelist_trunk: u32,
+    /// Number of free pages.
+    pub freelist_pages: u32,
     /// Schema cookie.
     pub schema_cookie: u32,
     /// Schema format.
     pub schema_format: u32,
+    /// The largest root page, in a database with `auto_vacuum`; else 0.
+    pub largest_root: u32,
     /// Text encoding: 1 UTF-8, 2 UTF-16le, 3 UTF-16be.
     pub text_encoding: u32,
     /// User version.
@@ -111,6 +117,16 @@ pub enum HeaderFault {
     TextEncoding,
     /// Bytes 72 to 91, which are reserved for expansion, are not all zero.
     Expansion,
+    /// The freelist begins behind the last page.
+    FreelistTrunk,
+    /// There are at least as many free pages as pages.
+    FreelistPages,
+    /// The largest root page is behind the last page.
+    LargestRoot,
+    /// Page 1 is no page of a table.
+    FirstTable,
+    /// The cells of page 1 do not lie within it.
+    CellPointers,
 }
 
 impl HeaderFault {
@@ -127,6 +143,11 @@ impl HeaderFault {
             Self::SchemaFormat => "schema_format",
             Self::TextEncoding => "text_encoding",
             Self::Expansion => "expansion",
+            Self::FreelistTrunk => "freelist_trunk",
+            Self::FreelistPages => "freelist_pages",
+            Self::LargestRoot => "largest_root",
+            Self::FirstTable => "first_table",
+            Self::CellPointers => "cell_pointers",
         }
     }
 }
@@ -216,11 +237,12 @@ pub fn parse_head(bytes: &[u8]) -> Result<DatabaseHead, ParseError> {
 }
 
 fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
-    // 32 to 39 name the freelist, 52 the largest root page and 64 the incremental vacuum mode: nothing here asks for them.
+    // 64 is the incremental vacuum mode: nothing here asks for it.
     let (input, (page_size, write_version, read_version, reserved, payload_fractions)) =
         (be_u16, u8, u8, u8, (u8, u8, u8)).parse(input)?;
-    let (input, (change_counter, database_pages, _)) = (be_u32, be_u32, take(8usize)).parse(input)?;
-    let (input, (schema_cookie, schema_format, _cache, _largest_root)) =
+    let (input, (change_counter, database_pages, freelist_trunk, freelist_pages)) =
+        (be_u32, be_u32, be_u32, be_u32).parse(input)?;
+    let (input, (schema_cookie, schema_format, _cache, largest_root)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
     let (input, (text_encoding, user_version, _vacuum, application_id)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
@@ -233,8 +255,11 @@ fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
         payload_fractions: payload_fractions.into(),
         change_counter,
         database_pages,
+        freelist_trunk,
+        freelist_pages,
         schema_cookie,
         schema_format,
+        largest_root,
         text_encoding,
         user_version,
         application_id,

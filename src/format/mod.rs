@@ -3,7 +3,9 @@
 pub mod checksum;
 pub mod db;
 mod error;
+pub mod first_page;
 pub mod flip;
+pub mod journal;
 pub mod layout;
 pub mod schema;
 pub mod shm;

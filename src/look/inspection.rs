@@ -12,7 +12,9 @@ use super::behind::BehindBreak;
 use super::behind_header::BehindHeader;
 use super::checkpoint::CheckpointFacts;
 use super::damage::Damage;
+use super::first_page::FirstPage;
 use super::index::IndexCheck;
+use super::journal::JournalBeside;
 use super::page_ones::PageOnes;
 use super::pages_there::PagesThere;
 use super::reasons::{NotCompared, Reasons, Why};
@@ -141,6 +143,8 @@ pub struct Inspection {
     /// Whether the bytes behind the header of the database are the beginning of a table, as on page 1. `None`: nobody looked,
     /// because nothing is wrong with the header.
     pub first_table: Option<bool>,
+    /// What page 1 of the database shows, if SQLite reads it there, and it stood still.
+    pub first_page: FirstPage,
     /// Bytes of the database, if all of it was seen.
     pub database_size: Option<u64>,
     /// Whether a database was looked for and does not exist.
@@ -185,6 +189,8 @@ pub struct Inspection {
     pub checkpoint: Option<CheckpointFacts>,
     /// Whether there is a `-journal` with content beside the database.
     pub hot_journal: HotJournal,
+    /// The `-journal` that waits, compared with the database. `None`: none waits, or the two were not compared.
+    pub journal: Option<JournalBeside>,
     /// Mounts, links, owners and processes of the files. `None`: nobody looked for them. [`inspect`](super::inspect) never
     /// looks, because a look at all processes takes longer than a look at the files. `source::inspect` does. Otherwise set
     /// it from [`Seen::surroundings`](super::Seen::surroundings).

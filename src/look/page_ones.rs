@@ -37,13 +37,42 @@ pub struct PageOnes {
     pub latest: DatabaseHead,
     /// The schema of the database, and that of the latest image.
     pub schema: Schema,
+    /// How many pages the commit of the transaction counts that has the first image.
+    pub first_commit: u32,
+    /// How many pages the commit of the transaction counts that has the latest image.
+    pub latest_commit: u32,
+    /// How many pages the last commit before the first image counts, if the database still has the page 1 that was there
+    /// before the WAL: it is none of the images.
+    pub commit_before: Option<u32>,
 }
 
-/// Where the images of page 1 are in the WAL, in bytes from its start.
+/// Where the images of page 1 are in the WAL, in bytes from its start, and what the commits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Images {
     pub(super) first: u64,
     pub(super) latest: u64,
+    pub(super) first_commit: u32,
+    pub(super) latest_commit: u32,
+    pub(super) commit_before: Option<u32>,
+}
+
+impl Images {
+    /// These, and one more. `before`: pages of the commit before, if it is the first.
+    pub(super) fn and(earlier: Option<Self>, latest: u64, latest_commit: u32, before: Option<u32>) -> Self {
+        match earlier {
+            Some(images) => Self { latest, latest_commit, ..images },
+            None => Self { first: latest, latest, first_commit: latest_commit, latest_commit, commit_before: before },
+        }
+    }
+}
+
+/// Whether the head of the database is that of one of these images: a checkpoint copied it.
+pub(super) fn is_one_of(
+    head: &DatabaseHead,
+    wal: &dyn ReadAt,
+    mut images: impl Iterator<Item = u64>,
+) -> io::Result<bool> {
+    images.try_fold(false, |is, at| Ok(is || head_at(wal, at)?.as_ref() == Some(head)))
 }
 
 /// Reads the images. `database` is the file, and `head` its header when it was read before the WAL.
@@ -78,7 +107,8 @@ pub(super) fn compare(
         }
         _ => Schema::NotKnown,
     };
-    Ok(Some(PageOnes { first, latest, schema }))
+    let Images { first_commit, latest_commit, commit_before, .. } = images;
+    Ok(Some(PageOnes { first, latest, schema, first_commit, latest_commit, commit_before }))
 }
 
 fn head_at(bytes: &dyn ReadAt, at: u64) -> io::Result<Option<DatabaseHead>> {

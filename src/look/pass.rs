@@ -35,6 +35,8 @@ pub(super) struct Pass {
     /// Where the committed images of page 1 are, and where the latest one of a transaction without a commit is.
     pub(super) page_ones: Option<Images>,
     page_one_open: Option<u64>,
+    /// Pages that the last commit before the first image counts.
+    commit_before_page_one: Option<u32>,
 }
 
 impl Pass {
@@ -143,7 +145,11 @@ impl Pass {
         if frame.header.is_commit()
             && let Some(latest) = self.page_one_open.take()
         {
-            self.page_ones = Some(Images { first: self.page_ones.map_or(latest, |images| images.first), latest });
+            self.page_ones =
+                Some(Images::and(self.page_ones, latest, frame.header.commit_pages, self.commit_before_page_one));
+        }
+        if frame.header.is_commit() && self.page_ones.is_none() {
+            self.commit_before_page_one = Some(frame.header.commit_pages);
         }
     }
 

@@ -4,18 +4,20 @@ use std::io;
 
 use crate::bytes::ReadAt;
 use crate::evidence::{LockState, LocksView};
-use crate::format::db::{self, DatabaseHead};
+use crate::format::db::{self, DatabaseHead, DatabaseHeader, JournalMode};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
-use crate::number::{FrameNumber, PAGE_SIZES};
+use crate::number::{FrameNumber, PAGE_SIZES, PageNumber};
 use crate::wal::{WalFacts, mangled};
 
 use super::backfill::{self, Copied};
 use super::behind_header::{self, BehindHeader, Beside};
 use super::checkpoint::CheckpointFacts;
 use super::damage::{self, Damage};
+use super::first_page::{self, FirstPage};
 use super::head;
 use super::inspection::HotJournal;
+use super::journal::{self, JournalBeside};
 use super::later::Later;
 use super::marks_and_locks::{self, of_one_kind};
 use super::page_ones::{self, PageOnes};
@@ -204,15 +206,30 @@ impl Looking<'_, '_, '_> {
     }
 
     /// Holds the images of page 1 in the WAL against page 1 of the database.
-    fn compare_page_ones(&self) -> io::Result<Result<PageOnes, NotCompared>> {
+    fn compare_page_ones(&mut self) -> io::Result<Result<PageOnes, NotCompared>> {
         let wal = match whole(&self.wal) {
             Ok(wal) => wal,
             Err(reason) => return Ok(Err(reason)),
         };
+        let cross_checked = self.cross_checked();
         let Some(images) = self.pass.page_ones else { return Ok(Err(NotCompared::NoPageOne)) };
         let database = self.database.bytes().map(|(bytes, _)| bytes);
         let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
-        Ok(page_ones::compare(images, wal, database, head)?.ok_or(NotCompared::NoPageOne))
+        let mut compared = page_ones::compare(images, wal, database, head)?.ok_or(NotCompared::NoPageOne);
+        if let (Ok(page_ones), Some(facts)) = (&mut compared, &self.facts) {
+            let differs = |of: &DatabaseHeader| page_ones.commit_before.is_some_and(|pages| pages != of.database_pages);
+            let before = match (head, facts.page_size(), facts.last_commit) {
+                // Without the pages of the frames it cannot be known what was copied.
+                (Some(head @ DatabaseHead::Plain(of)), Some(size), Some(last)) if cross_checked && differs(of) => {
+                    let frames = self.pass.pages.index().frames(PageNumber(1)).filter(|frame| *frame <= last.frame);
+                    let images = frames.map(|frame| size.page_offset_of(frame));
+                    !page_ones::is_one_of(head, wal, images)?
+                }
+                _ => false,
+            };
+            page_ones.commit_before = page_ones.commit_before.filter(|_| before);
+        }
+        Ok(compared)
     }
 
     /// Holds the frames of the generation before against the database.
@@ -297,9 +314,14 @@ impl Looking<'_, '_, '_> {
             self.backfill = Err(apart);
         }
         let hot_journal = self.seen.hot_journal();
+        let journal = if hot_journal == HotJournal::Waits && !self.replaced { self.journal()? } else { None };
         // Without a -shm nothing is called settled, but the files can be of one time all the same.
         let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
         let pages = if of_one_time { self.pages_there(hot_journal)? } else { Err(apart) };
+        let first_page = if of_one_time { self.first_page(hot_journal)? } else { FirstPage::default() };
+        if let (false, Some((bytes, _))) = (first_page.faults.is_empty(), self.database.bytes()) {
+            self.first_table = Some(table_behind_header(bytes)?);
+        }
         let wal_page_one = self.page_ones.as_ref().ok().map(|page_ones| page_ones.latest).filter(|_| header_stayed);
         if let Some(behind) = self.behind_header.as_mut().filter(|_| changed) {
             behind.in_database = Err(apart);
@@ -338,6 +360,7 @@ impl Looking<'_, '_, '_> {
             reasons,
             database: self.database_head.ok().flatten(),
             first_table: self.first_table,
+            first_page,
             database_size,
             database_absent: matches!(self.database, DatabaseSeen::Absent),
             wal: self.facts,
@@ -359,8 +382,42 @@ impl Looking<'_, '_, '_> {
             stale: self.stale,
             checkpoint,
             hot_journal,
+            journal,
             surroundings: None,
         })
+    }
+
+    /// Compares a journal that waits, before and after, with the database.
+    fn journal(&self) -> io::Result<Option<JournalBeside>> {
+        let (Some(journal), Some((database, _))) = (self.seen.journal()?, self.database.bytes()) else {
+            return Ok(None);
+        };
+        let compared = journal::compare(journal.as_ref(), database)?;
+        Ok(compared.filter(|_| self.seen.hot_journal() == HotJournal::Waits))
+    }
+
+    /// Looks at page 1 of a database that stands still, if no frame of the WAL takes its place.
+    fn first_page(&self, journal: HotJournal) -> io::Result<FirstPage> {
+        let (Some((bytes, true)), Ok(Some(head @ DatabaseHead::Plain(header)))) =
+            (self.database.bytes(), &self.database_head)
+        else {
+            return Ok(FirstPage::default());
+        };
+        let Some(wal) = &self.facts else { return Ok(FirstPage::default()) };
+        let no_page_one = wal.last_commit.is_none() || matches!(self.page_ones, Err(NotCompared::NoPageOne));
+        let wal_mode = header.journal_mode() == JournalMode::Wal;
+        if !no_page_one || journal == HotJournal::Waits || !(wal_mode || self.not_written(journal)) {
+            return Ok(FirstPage::default());
+        }
+        let found = first_page::look(bytes, header, wal.last_commit.map(|commit| commit.database_pages))?;
+        let stayed = read_head(bytes)?.ok().as_ref() == Some(head);
+        Ok(if stayed { found } else { FirstPage::default() })
+    }
+
+    /// Whether it is known that no rollback journal waits, and nobody was seen to have the database locked exclusively.
+    fn not_written(&self, journal: HotJournal) -> bool {
+        let locked = self.locks.as_ref().is_some_and(|locks| locks.database.state == LockState::Exclusive);
+        journal == HotJournal::None && !locked
     }
 
     /// Whether each page of the database is in one of the two files.
@@ -372,9 +429,8 @@ impl Looking<'_, '_, '_> {
         let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
         let file = self.database.bytes().filter(|(_, whole)| *whole);
         let size = file.map(|(bytes, _)| bytes.len());
-        let locked = self.locks.as_ref().is_some_and(|locks| locks.database.state == LockState::Exclusive);
         let stood_still = match file {
-            Some((bytes, _)) if journal == HotJournal::None && !locked => read_head(bytes)?.ok().as_ref() == head,
+            Some((bytes, _)) if self.not_written(journal) => read_head(bytes)?.ok().as_ref() == head,
             _ => false,
         };
         let journal_waits = journal == HotJournal::Waits;

@@ -122,6 +122,14 @@ pub trait Seen: Sync {
         HotJournal::NotLookedFor
     }
 
+    /// The `-journal` beside the database. `None`: there is none, or it was not looked at.
+    ///
+    /// # Errors
+    /// Reading failed.
+    fn journal(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        Ok(None)
+    }
+
     /// Mounts, links, owners and processes of the files. `None` without such evidence. [`inspect`](super::inspect) does not
     /// ask for them: see [`Inspection::surroundings`](super::Inspection::surroundings).
     fn surroundings(&self) -> Option<Evidence> {

@@ -32,7 +32,7 @@ impl Against {
             }
             C::DatabaseHeaderUnusable | C::DatabaseOpaque => return None,
             C::DatabaseBytesMangled | C::WalBytesMangled => (Severity::Warning, Self::Mangled),
-            C::DatabaseTooShort => (Severity::Warning, Self::PagesNowhere),
+            C::DatabaseTooShort | C::DatabasePagesZero => (Severity::Warning, Self::PagesNowhere),
             C::BackfillNotInDatabase => (Severity::Warning, Self::NotInDatabase),
             // The next opener reads such a WAL up to the damage, and only who has it open reads on.
             C::ShmBeyondWal if at_rest && damaged_before_its_end(finding) => (Severity::Notice, Self::CommitsBehind),
@@ -317,6 +317,10 @@ fn other_files(finding: &Finding) -> &'static str {
 }
 
 fn pages_nowhere(finding: &Finding, first: &str) -> String {
+    if let Found::DatabasePagesZero { pages, .. } = &finding.found {
+        let pages = all(*pages, "page", "behind page 1 is zeros", "behind page 1 are zeros");
+        return format!("{pages}, and there is no frame of them. {first}");
+    }
     let Found::DatabaseTooShort { missing, stated, in_use, .. } = &finding.found else { return String::new() };
     let first = if *in_use { rescue::SEE_FINDING } else { first };
     let are = many(*missing, "page") + one_or(*missing, " is", " are");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{damage, header, identity, pair, rescue, room, sides, unseen};
+use super::{damage, header, identity, journal, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -142,6 +142,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), and for a moment when the last connection closes. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
+        Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
             rescue::TWO_INDEXES,
@@ -168,10 +169,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "The database, its -wal or its -shm was created, deleted or replaced by another file during each look: what was read is not of one time, and was not held against each other.".into(),
             "Usual beside connections that open and close in quick succession: the last one deletes -wal and -shm. Look again, or while a connection stays open.",
         ),
-        Found::HotJournal {} => (
-            "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.".into(),
-            "Keep the journal together with the database; deleting it can corrupt the database.",
-        ),
+        Found::HotJournal { .. } => journal::hot(finding),
         Found::MappingWithoutLocks { users } => without_locks(users, finding.severity),
         Found::PageSizeDiffers { wal, database } => (
             format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),

@@ -32,10 +32,18 @@ pub(super) fn unusable(finding: &Finding) -> Said {
         }
         all => {
             let told: Vec<&str> = all.iter().map(|fault| field(*fault)).collect();
-            format!("The header of the database has what SQLite never writes: {}.", told.join(", "))
+            let in_table = all.iter().any(|fault| matches!(fault, HeaderFault::FirstTable | HeaderFault::CellPointers));
+            let what = if in_table { "Page 1" } else { "The header" };
+            format!("{what} of the database has what SQLite never writes: {}.", told.join(", "))
         }
     };
+    let names_pages = impossible.iter().any(|fault| {
+        matches!(fault, HeaderFault::FreelistTrunk | HeaderFault::FreelistPages | HeaderFault::LargestRoot)
+    });
     let so = match (refused, page_one_in_wal) {
+        (false, _) if names_pages => {
+            " SQLite opens it, and calls it malformed when it takes a free page or makes a table."
+        }
         (false, _) => " SQLite opens it all the same.",
         (true, Some(true)) => {
             " SQLite reads page 1 from the -wal first, and so it can open the database as long as the -wal is there."
@@ -44,7 +52,7 @@ pub(super) fn unusable(finding: &Finding) -> Said {
             " SQLite opens the database only if a commit of the -wal has page 1, and whether one has was not looked at."
         }
         (true, Some(false)) => {
-            " No commit of a -wal has page 1: SQLite does not open the database (\"file is not a database\", or \"unsupported file format\")."
+            " No commit of a -wal has page 1: SQLite does not open the database (\"file is not a database\", \"unsupported file format\", or \"database disk image is malformed\")."
         }
     };
     let innocent = match (finding.severity, impossible.as_slice(), table_behind_it) {
@@ -56,7 +64,9 @@ pub(super) fn unusable(finding: &Finding) -> Said {
             " Nothing is wrong if a program changes the beginning on purpose and reads it by a VFS of its own."
         }
         (_, _, false) => " Nothing is wrong if it is encrypted behind a plain beginning.",
-        (_, _, true) if !refused => " Nothing is wrong if another program than SQLite uses these bytes.",
+        (_, _, true) if !refused && !names_pages => {
+            " Nothing is wrong if another program than SQLite uses these bytes."
+        }
         _ => "",
     };
     let advice = match (refused, page_one_in_wal) {
@@ -77,6 +87,11 @@ fn field(fault: HeaderFault) -> &'static str {
         HeaderFault::PayloadFractions => "payload fractions other than 64, 32 and 32",
         HeaderFault::SchemaFormat => "a schema format above 4",
         HeaderFault::TextEncoding => "a text encoding above 3",
+        HeaderFault::FreelistTrunk => "a freelist that begins behind the last page",
+        HeaderFault::FreelistPages => "more free pages than pages",
+        HeaderFault::LargestRoot => "a largest root page behind the last page",
+        HeaderFault::FirstTable => "a page 1 that is no page of a table (byte 100)",
+        HeaderFault::CellPointers => "cells that do not lie within page 1",
         HeaderFault::Expansion => "bytes in the part that is reserved for expansion",
     }
 }

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod finding;
 mod header;
 pub mod identity;
+mod journal;
 mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;

@@ -14,6 +14,8 @@ use crate::look::SizeStated;
 const KEEP_BOTH: &str = "Copy the database, -wal and -shm as they are, and open only copies with SQLite: it mixes the two or calls them malformed, and when it closes, it overwrites the database and deletes the -wal all the same. The -wal may hold newer rows than the database. Find out which of them was restored, replaced or copied alone, and look for the other file of its time. Put a restored database into a folder of its own, never beside an older -wal.";
 /// What to do with a database that is cut off, and has no WAL.
 const CUT_OFF: &str = "Keep this file, and work on copies: sqlite3's .recover finds the rows that are left. A full disk, an interrupted copy, and a copy made while a checkpoint was at work cut a database off. Copy it again from where it came from, together with its -wal, or take a backup.";
+/// What to do with a database of zeros.
+const ZEROS: &str = "Keep this file and its -wal, if there is one, and work on copies. A machine that went down before the pages were on the disk, a copy that was interrupted, and a failed disk leave zeros. Copy the database again from where it came from, together with its -wal, or take a backup.";
 /// What to do where only frames of the generation before do not fit.
 const COPY_AGAIN: &str = "Copy the database, -wal and -shm as they are before anything opens them. If they were copied one after the other while they were in use, or one of them was restored, copy both again at one moment: walscope snapshot --with-db, VACUUM INTO or the backup API. Until then keep these: the frames in the -wal hold the newer content of these pages.";
 
@@ -73,6 +75,22 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
     (format!("{detail}{why}").into(), advice)
 }
 
+/// Nothing but zeros behind page 1.
+pub(super) fn pages_zero(pages: u64, tables: bool, severity: Severity) -> Said {
+    let so = if tables {
+        "Page 1 has tables, so what was in them is nowhere: SQLite calls the database malformed as soon as it reads one."
+    } else {
+        "Page 1 has no table, and the header does not call these pages free."
+    };
+    let innocent = if severity == Severity::Error || !tables {
+        ""
+    } else {
+        " Nothing is wrong if a program writes at this moment without a journal on the disk (PRAGMA journal_mode=MEMORY or OFF): look again."
+    };
+    let zeros = super::words::all(pages, "page", "behind page 1 is zeros", "behind page 1 are zeros");
+    (format!("{zeros}, and nothing is committed in a -wal that could make up for it. {so}{innocent}").into(), ZEROS)
+}
+
 /// A WAL that is not of this database, by page 1.
 pub(super) fn other_database(finding: &Finding) -> Said {
     let Found::WalOfOtherDatabase {
@@ -84,6 +102,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
         wal_schema_cookie: wal_cookie,
         database_pages,
         committed_pages,
+        stated_in_wal,
     } = &finding.found
     else {
         return Said::default();
@@ -91,6 +110,14 @@ pub(super) fn other_database(finding: &Finding) -> Said {
     let number = |number: &Option<u32>| count(number.unwrap_or_default());
     let pages = |number: &Option<u32>| many(number.unwrap_or_default(), "page");
     let (of_database, most, cookie) = (count(*of_database), count(of_database.wrapping_add(1)), count(*cookie));
+    let (page_one, damaged) = if *stated_in_wal {
+        ("page 1 in the -wal", "the frames are of two databases, or another program than SQLite wrote them")
+    } else {
+        (
+            "the header of the database",
+            "the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged",
+        )
+    };
     let told: Vec<String> = signs
         .iter()
         .map(|sign| match sign {
@@ -99,8 +126,8 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             OtherSign::CounterAhead => format!("the database's change counter is {of_database}, and the WAL's first page 1 has {}, where at most {most} can be: the -wal is of a later time, or of another database", number(first)),
             OtherSign::CookieBehind => format!("the database's schema cookie is {cookie}, and the WAL's latest page 1 has {}: the -wal is older than the database, or of another one", number(wal_cookie)),
             OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, they went different ways, or page 1 of the database is damaged"),
-            OtherSign::FewerPages => format!("the header of the database states {}, and the last commit of the -wal counts on {}, without a page 1 that says so: the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
-            OtherSign::MorePages => format!("the header of the database states {}, and the -wal makes it larger, to {}, without a page 1 that says so: the -wal is of another database or of another time, or bytes 28 to 31 of the database are damaged", pages(database_pages), number(committed_pages)),
+            OtherSign::FewerPages => format!("{page_one} states {}, and a commit of the -wal counts on {}, without a page 1 that says so: {damaged}", pages(database_pages), number(committed_pages)),
+            OtherSign::MorePages => format!("{page_one} states {}, and a commit of the -wal makes the database larger, to {}, without a page 1 that says so: {damaged}", pages(database_pages), number(committed_pages)),
         })
         .collect();
     // Held by `a_wal_without_page_1_has_the_size_that_the_header_states`.

@@ -147,6 +147,10 @@ impl Seen for Files {
         self.journal_still_hot()
     }
 
+    fn journal(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        self.now(|files| &files.journal, None)
+    }
+
     /// At most one holder per lock is named; `/proc/locks` is not read. The `-journal` is left out: it comes and goes
     /// with every transaction in rollback mode.
     fn surroundings(&self) -> Option<Evidence> {

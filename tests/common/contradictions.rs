@@ -24,6 +24,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::DatabaseBytesMangled,
     Code::DatabaseHeaderUnusable,
     Code::DatabaseOpaque,
+    Code::DatabasePagesZero,
     Code::DatabaseTooShort,
     Code::DatabaseWal2,
     Code::FileSystemFull,

@@ -71,6 +71,18 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             }),
         ),
         (
+            "database_pages_zero",
+            Error,
+            changed(|world| {
+                (world.wal, world.shm) = (None, None);
+                let database = world.database();
+                database[512..].fill(0);
+                // A size that is to be believed, and a table with a row.
+                (database[31], database[95]) = (4, 5);
+                database[100..110].copy_from_slice(&[13, 0, 0, 0, 1, 1, 0, 0, 1, 0]);
+            }),
+        ),
+        (
             "database_too_short",
             Error,
             changed(|world| {

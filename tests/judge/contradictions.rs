@@ -284,7 +284,13 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
             let examined = world.examine();
             let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
             let mut all = findings(&examined);
-            let waits = Finding::new(Found::HotJournal {});
+            let waits = Finding::new(Found::HotJournal {
+                signs: Vec::new(),
+                database_change_counter: None,
+                journal_change_counter: None,
+                database_page_size: None,
+                journal_page_size: None,
+            });
             all.push(waits.clone());
             let kind = sentence(checkpoint, wal, &all);
             assert!(!contradict(kind, &waits), "{kind:?}: {name}");

@@ -5,9 +5,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use walscope::finding::{Found, Severity};
+
 use crate::common::command::walscope;
+use crate::common::synthetic::{WalWriter, sum};
 use crate::sqlite::{advice_keeps_everything, checkpoint, copy, fill, found, grave, one, shm, sqlite_says, verify};
 use crate::statements::Sqlite;
+use crate::world::{PAGE, SALTS, healthy, page_one};
 
 const OTHER: &str = "wal_of_other_database";
 
@@ -109,4 +113,104 @@ fn a_commit_may_count_the_pages_of_a_file_that_is_longer_than_its_header_says() 
     sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
     drop(sqlite);
     assert_eq!((sqlite_says(at).is_ok(), grave(&verify(at).1)), (true, vec![]));
+}
+
+/// Changes bytes of a frame, and makes the checksums of all frames right again.
+fn rewrite(wal: &mut [u8], page_size: usize, frame: usize, at: usize, bytes: &[u8]) {
+    let frame = 32 + (frame - 1) * (24 + page_size);
+    wal[frame + at..frame + at + bytes.len()].copy_from_slice(bytes);
+    let big = wal[3] == 0x83;
+    let mut running = sum(big, (0, 0), &wal[..24]);
+    for frame in wal[32..].chunks_exact_mut(24 + page_size) {
+        running = sum(big, sum(big, running, &frame[..8]), &frame[24..]);
+        frame[16..20].copy_from_slice(&running.0.to_be_bytes());
+        frame[20..24].copy_from_slice(&running.1.to_be_bytes());
+    }
+}
+
+/// Page 1 in the -wal states more pages than the commit of its transaction, or a later one, counts.
+#[test]
+fn a_commit_that_counts_on_fewer_pages_than_the_page_1_in_the_wal_is_an_error_as_sqlite_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut sqlite = Sqlite::open(&at.join("t.db"));
+    fill(&mut sqlite, 40);
+    checkpoint(&mut sqlite, "TRUNCATE");
+    fill(&mut sqlite, 40);
+    sqlite.run("UPDATE t SET x = zeroblob(300) WHERE rowid = 1");
+    drop(sqlite);
+    fs::remove_file(shm(at)).unwrap();
+    assert_eq!(grave(&verify(at).1), []);
+    let wal = fs::read(at.join("t.db-wal")).unwrap();
+    let commits: Vec<(usize, u32)> = wal[32..]
+        .chunks_exact(24 + 4096)
+        .map(|frame| u32::from_be_bytes(frame[4..8].try_into().unwrap()))
+        .enumerate()
+        .filter(|(_, pages)| *pages > 0)
+        .map(|(n, pages)| (n + 1, pages))
+        .collect();
+    let [(with_page_one, pages), (after, same)] = commits[..] else { panic!("{commits:?}") };
+    assert_eq!(pages, same);
+    let fewer = (pages - 1).to_be_bytes();
+    for (frame, sqlite_sees) in [(after, true), (with_page_one, false)] {
+        let mut changed = wal.clone();
+        rewrite(&mut changed, 4096, frame, 4, &fewer);
+        fs::write(at.join("t.db-wal"), &changed).unwrap();
+        // It looks at the last commit only.
+        assert_eq!(sqlite_says(at).is_err_and(|said| said.contains("malformed")), sqlite_sees);
+        let (code, document) = verify(at);
+        assert_eq!((code, grave(&document)), (1, one(OTHER, "error")), "{document:#}");
+        let finding = found(&document, OTHER);
+        assert_eq!(finding["evidence"]["signs"], serde_json::json!(["fewer_pages"]));
+        assert_eq!(finding["evidence"]["database_pages"], pages);
+        assert_eq!(finding["evidence"]["committed_pages"], pages - 1);
+        assert!(finding["detail"].as_str().unwrap().contains("page 1 in the -wal states"), "{finding:#}");
+        advice_keeps_everything(&finding);
+    }
+}
+
+/// Page 1 that states its size as SQLite does.
+fn stating(pages: u32, cookie: u8) -> Vec<u8> {
+    let mut one = page_one(2, 5, 3_053_000);
+    one[28..32].copy_from_slice(&pages.to_be_bytes());
+    one[92..96].copy_from_slice(&5_u32.to_be_bytes());
+    one[43] = cookie;
+    one
+}
+
+#[test]
+fn a_commit_before_the_first_page_1_of_the_wal_is_held_against_the_database() {
+    let one_page = |pages| (2, pages, vec![2; PAGE]);
+    let of = |database: Vec<u8>, size: usize, frames: &[(u32, u32, Vec<u8>)]| {
+        let mut world = healthy();
+        let mut wal = WalWriter::new(PAGE, false, SALTS);
+        for (page, commit, content) in frames {
+            wal.frame_of(*page, *commit, content);
+        }
+        world.database = Some([database, vec![9; (size - 1) * PAGE]].concat());
+        (world.wal, world.shm) = (Some(wal), None);
+        world.findings().into_iter().find_map(|finding| match finding.found {
+            Found::WalOfOtherDatabase { signs, database_pages, committed_pages, .. } => {
+                Some((finding.severity, signs[0].name(), database_pages.unwrap(), committed_pages.unwrap()))
+            }
+            _ => None,
+        })
+    };
+    let with_page_one = |pages| (1, pages, stating(pages, 7));
+    assert_eq!(of(stating(4, 6), 4, &[one_page(4), with_page_one(4)]), None);
+    let fewer = Some((Severity::Error, "fewer_pages", 4, 3));
+    assert_eq!(of(stating(4, 6), 4, &[one_page(3), with_page_one(4)]), fewer);
+    // The page 1 of the -wal was copied: the database was smaller before.
+    assert_eq!(of(stating(4, 7), 4, &[one_page(3), with_page_one(4)]), None);
+    let two = [one_page(3), with_page_one(4), (1, 4, stating(4, 8))];
+    assert_eq!(of(stating(4, 7), 4, &two), None, "the first of two images");
+    assert_eq!(of(stating(4, 6), 4, &two), fewer);
+    // A longer file is normal, and a commit counts its pages.
+    assert_eq!(of(stating(4, 6), 5, &[one_page(5), with_page_one(5)]), None);
+    let more = Some((Severity::Warning, "more_pages", 4, 5));
+    assert_eq!(of(stating(4, 6), 4, &[(5, 5, vec![2; PAGE]), with_page_one(5)]), more);
+    // A page 1 that was not written together with its change counter states nothing.
+    let mut older = stating(4, 6);
+    older[92..96].fill(0);
+    assert_eq!(of(older, 4, &[one_page(3), with_page_one(4)]), None);
 }

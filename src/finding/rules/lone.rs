@@ -1,11 +1,12 @@
 //! What each file shows by itself, and what was seen while it was read.
 
 use crate::evidence::ShmLocks;
+use crate::finding::journal_sign::JournalSign;
 use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{HotJournal, InDatabase, Inspection, MangledDatabase};
+use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase};
 use crate::wal::mangled::MangledWal;
 use crate::wal::{EndReason, WalFacts};
 
@@ -36,7 +37,9 @@ pub(super) fn database(examined: &Inspection) -> Option<Finding> {
             }))
         }
         DatabaseHead::Plain(header) => {
-            let (impossible, refused) = header.faults();
+            let (mut impossible, mut refused) = header.faults();
+            impossible.extend(&examined.first_page.faults);
+            refused |= examined.first_page.refused;
             if impossible.is_empty() {
                 return None;
             }
@@ -151,11 +154,37 @@ fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
     Finding::at(severity, Found::ShmVersionUnsupported { version: header.version })
 }
 
-pub(super) fn hot_journal(database: Option<&DatabaseHead>) -> Finding {
-    let wal_mode = matches!(database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
-    // In rollback mode every transaction has such a journal while it runs.
-    let severity = if wal_mode { Severity::Warning } else { Severity::Notice };
-    Finding::at(severity, Found::HotJournal {})
+/// folklore: a transaction writes page 1 with a change counter that is one more, and journals page 1 before. So the database
+/// has the counter of the journal's page 1, or one more. VACUUM can change the page size in a transaction of its own. Held by
+/// `a_journal_of_another_database_is_an_error`.
+pub(super) fn hot_journal(examined: &Inspection) -> Finding {
+    let wal_mode =
+        matches!(&examined.database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
+    let beside = examined.journal;
+    let other = |beside: &JournalBeside| {
+        let counter = beside.change_counter;
+        counter.is_some_and(|counter| beside.database_change_counter.wrapping_sub(counter) > 1)
+    };
+    let all = [
+        (JournalSign::ChangeCounter, beside.as_ref().is_some_and(other)),
+        (JournalSign::PageSize, beside.is_some_and(|beside| beside.page_size != beside.of_database)),
+    ];
+    let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
+    let severity = match signs.first() {
+        Some(JournalSign::ChangeCounter) => Severity::Error,
+        Some(JournalSign::PageSize) => Severity::Warning,
+        // In rollback mode every transaction has such a journal while it runs.
+        None if wal_mode => Severity::Warning,
+        None => Severity::Notice,
+    };
+    let found = Found::HotJournal {
+        signs,
+        database_change_counter: beside.map(|beside| beside.database_change_counter),
+        journal_change_counter: beside.and_then(|beside| beside.change_counter),
+        database_page_size: beside.map(|beside| beside.of_database),
+        journal_page_size: beside.map(|beside| beside.page_size),
+    };
+    Finding::at(severity, found)
 }
 
 pub(super) fn files_replaced() -> Finding {

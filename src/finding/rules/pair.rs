@@ -9,14 +9,15 @@ use crate::evidence::{Holder, LocksView};
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::look::{Inspection, NotCompared, PageOnes, Schema, SizeStated};
+use crate::look::{Inspection, NotCompared, PageOnes, Schema, SizeStated, ZerosBehind};
 
 /// Every sign that the two do not belong together.
 pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
     // The other format keeps its frames in two files.
     let wal2 =
         matches!(&examined.database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal2);
-    let found = [pages_nowhere(examined), other_database(examined), stale_not_in_database(examined)];
+    let found =
+        [pages_nowhere(examined), pages_zero(examined), other_database(examined), stale_not_in_database(examined)];
     found.into_iter().flatten().filter(move |_| !wal2)
 }
 
@@ -50,6 +51,16 @@ fn pages_nowhere(examined: &Inspection) -> Option<Finding> {
     Some(Finding::at(severity, found))
 }
 
+/// Nothing but zeros behind page 1. SQLite calls that malformed as soon as it reads a table.
+fn pages_zero(examined: &Inspection) -> Option<Finding> {
+    let ZerosBehind { pages, tables, .. } = examined.first_page.zeros_behind?;
+    let wal_mode =
+        matches!(&examined.database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
+    // A program that writes without a journal on the disk writes in place.
+    let severity = if wal_mode && tables { Severity::Error } else { Severity::Warning };
+    Some(Finding::at(severity, Found::DatabasePagesZero { pages, tables }))
+}
+
 /// Who has the wal-index open, as far as visible; each process once.
 fn holders(locks: &LocksView) -> Vec<Holder> {
     let mut holders = locks.shm.dead_man_switch.holders.clone();
@@ -63,9 +74,10 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
     let page_ones = examined.page_ones.as_ref().ok();
     let mut signs = page_ones.map(|page_ones| signs(header, page_ones)).unwrap_or_default();
     let size = size_differs(header, examined);
-    signs.extend(size.map(|(sign, _)| sign));
+    signs.extend(size.map(|size| size.sign));
+    let stated_in_wal = size.is_some_and(|size| size.in_wal);
     // Commits behind a break may have been copied before it came: then the database is not too new, the WAL is cut short.
-    if examined.behind_break.commits > 0 {
+    if examined.behind_break.commits > 0 && !stated_in_wal {
         signs
             .retain(|sign| !matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind | OtherSign::FewerPages));
     }
@@ -82,8 +94,9 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
         first_wal_change_counter: of_image(|both| &both.first, |one| one.change_counter),
         database_schema_cookie: header.schema_cookie,
         wal_schema_cookie: of_image(|both| &both.latest, |one| one.schema_cookie),
-        database_pages: size.map(|_| header.database_pages),
-        committed_pages: size.map(|(_, pages)| pages),
+        database_pages: size.map(|size| size.stated),
+        committed_pages: size.map(|size| size.committed),
+        stated_in_wal,
     };
     Some(Finding::at(severity, found))
 }
@@ -96,28 +109,55 @@ pub(super) fn database_is_ahead(examined: &Inspection) -> bool {
     signs(header, page_ones).iter().any(|sign| matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind))
 }
 
-/// The sign that the last commit of a WAL without page 1 gives by its size, and that size in pages.
+/// A commit that counts on another number of pages than page 1 states.
+#[derive(Clone, Copy)]
+struct SizeDiffers {
+    sign: OtherSign,
+    /// Pages that page 1 states.
+    stated: u32,
+    /// Pages that the commit counts.
+    committed: u32,
+    /// Whether this page 1 is in the WAL.
+    in_wal: bool,
+}
+
+/// The first commit whose size does not fit the page 1 of its time.
 ///
 /// folklore: the number of pages stands in page 1, and SQLite writes page 1 with each transaction that changes it. So a WAL
 /// without page 1 never changed the size. SQLite calls a database malformed whose header counts more pages than the last
 /// commit. A commit counts the pages of the file, which can be longer than its header says (`SQLITE_FCNTL_CHUNK_SIZE`).
 /// Before each transaction, SQLite corrects a size that a release before 3.7.0 left; that one also left the two counters
 /// different. Held by `a_wal_without_page_1_has_the_size_that_the_header_states`.
-fn size_differs(header: &DatabaseHeader, examined: &Inspection) -> Option<(OtherSign, u32)> {
+fn size_differs(header: &DatabaseHeader, examined: &Inspection) -> Option<SizeDiffers> {
     let pages = examined.pages.as_ref().ok().filter(|pages| matches!(pages.stated, SizeStated::ByCommit { .. }))?;
-    let no_page_one = matches!(examined.page_ones, Err(NotCompared::NoPageOne));
-    if header.believed_pages().is_none() || !no_page_one || header.journal_mode() != JournalMode::Wal {
-        return None;
-    }
-    let of_commit = pages.database_pages;
-    // Pages that are nowhere are another finding.
-    let grew = pages.size < pages.expected && pages.missing == 0;
-    let sign = match header.database_pages.cmp(&of_commit) {
-        Ordering::Greater => OtherSign::FewerPages,
-        Ordering::Less if grew => OtherSign::MorePages,
-        Ordering::Less | Ordering::Equal => return None,
+    let last = pages.database_pages;
+    let of_database = Some(*header).filter(|one| one.journal_mode() == JournalMode::Wal);
+    // Page 1, where it stands, and the commits that have to fit it.
+    let to_fit = match &examined.page_ones {
+        Err(NotCompared::NoPageOne) => vec![(of_database, false, vec![last])],
+        Ok(one) => vec![
+            (of_database, false, one.commit_before.into_iter().collect()),
+            (one.first.plain().copied(), true, vec![one.first_commit]),
+            (one.latest.plain().copied(), true, vec![one.latest_commit, last]),
+        ],
+        Err(_) => return None,
     };
-    Some((sign, of_commit))
+    // Pages that are nowhere are another finding.
+    let longer_than_file = |commit: u32| {
+        let page = pages.expected.checked_div(pages.database_pages.into()).unwrap_or(0);
+        pages.size < u64::from(commit).saturating_mul(page) && pages.missing == 0
+    };
+    to_fit.into_iter().find_map(|(head, in_wal, commits)| {
+        let stated = head.as_ref().and_then(DatabaseHeader::believed_pages)?;
+        commits.into_iter().find_map(|committed| {
+            let sign = match stated.cmp(&committed) {
+                Ordering::Greater => OtherSign::FewerPages,
+                Ordering::Less if !in_wal && longer_than_file(committed) => OtherSign::MorePages,
+                Ordering::Less | Ordering::Equal => return None,
+            };
+            Some(SizeDiffers { sign, stated, committed, in_wal })
+        })
+    })
 }
 
 /// A change counter that SQLite could not have written is certain, and so is a size that it does not accept. The other signs have

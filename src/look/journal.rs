@@ -1,0 +1,81 @@
+//! A rollback journal that waits, compared with the database that SQLite would write it into.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::db::{self, DatabaseHead};
+use crate::format::journal;
+
+/// What a journal and a database show of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalBeside {
+    /// Bytes of a page, in the journal.
+    pub page_size: u32,
+    /// Pages of the database before the transaction, in the journal.
+    pub database_pages: u32,
+    /// The change counter before the transaction, if the journal keeps page 1.
+    pub change_counter: Option<u32>,
+    /// Bytes of a page, in the database.
+    pub of_database: u32,
+    /// The change counter of the database.
+    pub database_change_counter: u32,
+}
+
+/// Compares the two. `None`: one of them changed meanwhile, or has no header.
+pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Option<JournalBeside>> {
+    let heads =
+        || Ok::<_, io::Error>((head::<{ journal::HEADER_SIZE }>(bytes)?, head::<{ db::HEADER_SIZE }>(database)?));
+    let before = heads()?;
+    let page_one = page_one(bytes)?;
+    if heads()? != before {
+        return Ok(None);
+    }
+    let plain = |bytes: &[u8]| match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
+        Ok(DatabaseHead::Plain(header)) => Some(header),
+        _ => None,
+    };
+    let (Some(of_journal), Some(of_database)) = (journal::parse(&before.0), plain(&before.1)) else { return Ok(None) };
+    Ok(Some(JournalBeside {
+        page_size: of_journal.page_size.bytes(),
+        database_pages: of_journal.database_pages,
+        change_counter: page_one.and_then(|page| plain(&page)).map(|header| header.change_counter),
+        of_database: of_database.page_size,
+        database_change_counter: of_database.change_counter,
+    }))
+}
+
+/// The first bytes of page 1 before the transaction, if the journal keeps it with a right checksum.
+fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
+    let mut at = 0;
+    let mut head = [0; journal::HEADER_SIZE];
+    while bytes.read_at(&mut head, at)? == journal::HEADER_SIZE {
+        let Some(header) = journal::parse(&head) else { return Ok(None) };
+        let sector = u64::from(header.sector_size);
+        let record = u64::from(header.page_size) + 8;
+        let mut next = at + sector;
+        let in_file = bytes.len().saturating_sub(next) / record;
+        let records = match header.records {
+            0 | u32::MAX => in_file,
+            n => in_file.min(n.into()),
+        };
+        for _ in 0..records {
+            let mut page = [0; 4];
+            if bytes.read_at(&mut page, next)? == page.len() && page == [0, 0, 0, 1] {
+                let mut kept = vec![0; header.page_size.to_usize() + 4];
+                let got = bytes.read_at(&mut kept, next + 4)?;
+                return Ok(journal::page(kept.get(..got).unwrap_or_default(), &header).map(<[u8]>::to_vec));
+            }
+            next += record;
+        }
+        // The next part begins at a sector of its own.
+        at = next.div_ceil(sector) * sector;
+    }
+    Ok(None)
+}
+
+fn head<const N: usize>(bytes: &dyn ReadAt) -> io::Result<[u8; N]> {
+    let mut head = [0; N];
+    bytes.read_at(&mut head, 0)?;
+    Ok(head)
+}

@@ -1,0 +1,123 @@
+//! A rollback journal beside a database: real processes are killed in their transactions, and SQLite rolls back.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::common::random::Random;
+use crate::sqlite::{found, verify};
+use crate::statements::Sqlite;
+
+const HOT: &str = "hot_journal";
+
+/// A database in rollback mode, after so many changes.
+fn made(path: &Path, page_size: u32, changes: u32) {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch(&format!("PRAGMA page_size={page_size}; CREATE TABLE t(x)")).unwrap();
+    for n in 0..changes {
+        db.execute("INSERT INTO t VALUES(?1)", [n]).unwrap();
+    }
+}
+
+/// A process with a connection in rollback mode.
+fn in_rollback_mode(path: &Path, mode: &str) -> Sqlite {
+    let mut sqlite = Sqlite::open(path);
+    sqlite.run(&format!("PRAGMA journal_mode={mode}"));
+    sqlite
+}
+
+/// Kills a process within a transaction that has written to the database, so that a journal waits.
+fn killed(path: &Path, sql: &str) {
+    let mut sqlite = in_rollback_mode(path, "DELETE");
+    sqlite.run("PRAGMA cache_size=2");
+    sqlite.run("BEGIN IMMEDIATE");
+    sqlite.run(sql);
+    drop(sqlite);
+    assert!(path.with_file_name("t.db-journal").metadata().is_ok_and(|journal| journal.len() > 512));
+}
+
+const ROWS: &str = "INSERT INTO t WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i < 300) SELECT randomblob(500) FROM n";
+
+#[test]
+fn a_journal_of_another_database_is_an_error() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (path, elsewhere) = (folder.path().join("t.db"), other.path().join("t.db"));
+    made(&path, 4096, 30);
+    made(&elsewhere, 4096, 3);
+    let whole = fs::read(&path).unwrap();
+    killed(&elsewhere, ROWS);
+    assert_eq!(found(&verify(other.path()).1, HOT)["severity"], "notice");
+    fs::copy(other.path().join("t.db-journal"), folder.path().join("t.db-journal")).unwrap();
+    let (code, document) = verify(folder.path());
+    let finding = found(&document, HOT);
+    assert_eq!(
+        (code, &finding["severity"], &finding["evidence"]["signs"]),
+        (1, &"error".into(), &serde_json::json!(["change_counter"])),
+        "{finding:#}"
+    );
+    assert!(finding["advice"].as_str().unwrap().starts_with("Copy the database and the -journal"));
+    // SQLite writes the pages of the other database into this one.
+    let db = Connection::open(&path).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert_ne!(rows, 30);
+    drop(db);
+    // An older state of the same database, and one of another page size.
+    fs::write(&path, &whole).unwrap();
+    killed(&path, ROWS);
+    assert_eq!(found(&verify(folder.path()).1, HOT)["severity"], "notice");
+    let journal = fs::read(folder.path().join("t.db-journal")).unwrap();
+    drop(Connection::open(&path).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)));
+    let db = Connection::open(&path).unwrap();
+    (0..2).for_each(|_| _ = db.execute("INSERT INTO t VALUES(1)", []).unwrap());
+    drop(db);
+    fs::write(folder.path().join("t.db-journal"), &journal).unwrap();
+    assert_eq!(found(&verify(folder.path()).1, HOT)["severity"], "error");
+    fs::remove_file(&path).unwrap();
+    let _ = fs::remove_file(folder.path().join("t.db-journal"));
+    made(&path, 1024, 3);
+    fs::write(folder.path().join("t.db-journal"), &journal).unwrap();
+    let signs = found(&verify(folder.path()).1, HOT)["evidence"]["signs"].clone();
+    assert_eq!(signs, serde_json::json!(["change_counter", "page_size"]));
+}
+
+/// Processes that are killed in any transaction, also in VACUUM to another page size, leave no error.
+#[test]
+fn journals_that_killed_processes_leave_are_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let (mut waited, mut with_page_one) = (0, 0);
+    for seed in 0..30 {
+        let mut random = Random(seed);
+        for suffix in ["t.db", "t.db-journal"] {
+            let _ = fs::remove_file(folder.path().join(suffix));
+        }
+        made(&path, 1024, 1 + random.below(5) as u32);
+        for _ in 0..3 {
+            let mode = random.pick(&["DELETE", "PERSIST", "TRUNCATE"]);
+            let mut sqlite = in_rollback_mode(&path, mode);
+            sqlite.run(&format!("PRAGMA cache_size={}", random.pick(&[2, 5, 2000])));
+            sqlite.run(&format!("PRAGMA locking_mode={}", random.pick(&["NORMAL", "EXCLUSIVE"])));
+            sqlite.run(ROWS);
+            for _ in 0..random.below(3) {
+                sqlite.run("UPDATE t SET x = randomblob(400) WHERE rowid % 7 = 0");
+            }
+            sqlite.run("BEGIN IMMEDIATE");
+            sqlite.run(random.pick(&[
+                "UPDATE t SET x = randomblob(600)",
+                "DELETE FROM t",
+                "CREATE TABLE IF NOT EXISTS u(y)",
+                ROWS,
+            ]));
+            drop(sqlite);
+            let document = verify(folder.path()).1;
+            let findings = document["findings"].as_array().unwrap();
+            for finding in findings.iter().filter(|finding| finding["code"] == HOT) {
+                waited += 1;
+                with_page_one += u32::from(finding["evidence"]["journal_change_counter"].is_number());
+                assert_eq!(finding["severity"], "notice", "seed {seed}, {mode}: {finding:#}");
+            }
+        }
+    }
+    assert!(waited > 20 && with_page_one > 10, "{waited}, {with_page_one}");
+}
