@@ -94,8 +94,8 @@ pub struct FileSystemKind {
     /// using a database must be on the same host computer". `None` means that no problem is known, not that there is
     /// none.
     pub care: Option<&'static str>,
-    /// Whether a write into a file fails if statvfs(3) says that no block is free, and not otherwise. It is so where an
-    /// overwritten block stays where it is and nothing is compressed. Held by `a_full_file_system_is_named_and_sqlite_agrees`.
+    /// Whether a write into a file fails if statvfs(3) says that no block is free, and not otherwise. It was tried on
+    /// tmpfs only. Held by `a_full_file_system_is_named_and_sqlite_agrees`.
     pub exact_room: bool,
 }
 
@@ -112,7 +112,7 @@ const LOCAL: FileSystemKind = FileSystemKind {
     mappings: SharedMappings::OneCache,
     frames: PageFrames::OfNextOpener,
     care: None,
-    exact_room: true,
+    exact_room: false,
 };
 
 /// What is assumed about a file system without a row, the most careful of everything: its inode numbers prove nothing,
@@ -125,17 +125,12 @@ pub const UNKNOWN: FileSystemKind = FileSystemKind {
     asked_locks: AskedLocks::ShownInPart,
     mappings: SharedMappings::NotProvenByInode,
     frames: PageFrames::OfProcesses,
-    exact_room: false,
     ..LOCAL
 };
 
 /// A local file system whose inode numbers were not examined. The kernel keeps its locks and sees its writes.
-const OF_THIS_KERNEL: FileSystemKind = FileSystemKind {
-    inodes: Inodes::Unreliable,
-    mappings: SharedMappings::NotProvenByInode,
-    exact_room: false,
-    ..LOCAL
-};
+const OF_THIS_KERNEL: FileSystemKind =
+    FileSystemKind { inodes: Inodes::Unreliable, mappings: SharedMappings::NotProvenByInode, ..LOCAL };
 
 /// A file system that a daemon or another kernel serves: others can write without this kernel, or this mount, noticing.
 const SERVED: FileSystemKind =
@@ -167,23 +162,16 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         name: "btrfs",
         title: "btrfs",
         subvolumes: true,
-        exact_room: false,
         ..LOCAL
     },
-    FileSystemKind {
-        names: &["f2fs"],
-        magics: &[0xf2f5_2010],
-        name: "f2fs",
-        title: "F2FS",
-        exact_room: false,
-        ..LOCAL
-    },
+    FileSystemKind { names: &["f2fs"], magics: &[0xf2f5_2010], name: "f2fs", title: "F2FS", ..LOCAL },
     FileSystemKind {
         names: &["tmpfs"],
         magics: &[0x0102_1994],
         name: "tmpfs",
         title: "tmpfs",
         inodes: Inodes::Local { generations: false },
+        exact_room: true,
         ..LOCAL
     },
     FileSystemKind {

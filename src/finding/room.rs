@@ -114,7 +114,11 @@ impl Room<'_> {
     /// Everything that there is no room for.
     fn lacks(&self, root: bool) -> Vec<Lack> {
         let free = self.space.free_bytes(root).unwrap_or(u64::MAX);
-        [self.shm(free), self.new_files(), self.frame(free)].into_iter().flatten().collect()
+        let (size, needed, more) = self.shm().unwrap_or_default();
+        let shm = (more > free).then_some(Lack::Shm { size, needed, more });
+        // Who opens the database takes the room of the -shm before a frame is written.
+        let left = if shm.is_some() { free } else { free - more };
+        [shm, self.new_files(), self.frame(left)].into_iter().flatten().collect()
     }
 
     fn size_of_shm(&self) -> Option<u64> {
@@ -130,7 +134,8 @@ impl Room<'_> {
         self.examined.locks.as_ref().is_some_and(|locks| locks.database.state == LockState::Exclusive)
     }
 
-    fn shm(&self, free: u64) -> Option<Lack> {
+    /// The size of the `-shm`, the bytes that it needs, and those that the file system has to add; `None`: it is long enough.
+    fn shm(&self) -> Option<(Option<u64>, u64, u64)> {
         if self.exclusive() {
             return None;
         }
@@ -147,7 +152,7 @@ impl Room<'_> {
         }
         let has = self.space.shm_allocated.unwrap_or(0);
         let more = self.space.in_blocks(needed).saturating_sub(has);
-        (more > free).then_some(Lack::Shm { size, needed, more })
+        Some((size, needed, more))
     }
 
     fn new_files(&self) -> Option<Lack> {
