@@ -8,11 +8,13 @@
 //! Unlike a capture this needs no wal-index: the header alone tells the generation. A restart writes the header of the next
 //! generation before its first frame (walFrames in wal.c), so frames are overwritten only after the header was. Held by
 //! `what_a_rescue_saves_has_every_row_that_was_committed_before_it`.
+//!
+//! Copies get their names last: what a rescue that was ended in between leaves is `*.part`, which nobody takes for a database.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,14 +27,17 @@ use super::look::{Look, Moment, is_hot_journal};
 use super::unstable::Why;
 use super::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{KeptBy, Observation, Part, Parts};
+use crate::evidence::{KeptBy, LockState, Observation, Part, Parts};
+use crate::format::db::{self, DatabaseHead, JournalMode};
 use crate::linux::mapped::kept::{KeptFile, KeptSet};
-use crate::linux::{OpenedFiles, Target};
+use crate::linux::{self, OpenedFiles, Target};
 use crate::look::order;
 use crate::number::FileId;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 1 << 20;
+/// What the name of a copy that is not finished ends with.
+const UNFINISHED: &str = ".part";
 
 /// A file that was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +56,22 @@ pub struct SavedFile {
     pub deleted: bool,
     /// The process and the number of its descriptor. `None`: it was opened by its path.
     pub descriptor: Option<(u32, u32)>,
+    /// Whose it is, and who may do what with it: st_uid, st_gid and the permission bits of st_mode. The copy is the caller's
+    /// alone.
+    pub owner: Owner,
     /// Whether reading may have changed its access time.
     pub access_time_may_have_moved: bool,
+}
+
+/// Owner and permissions of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// The permission bits.
+    pub mode: u32,
 }
 
 /// What was copied of one set.
@@ -103,7 +122,7 @@ pub fn save(
     attempts: u32,
     mut again: impl FnMut() -> Option<KeptSet>,
 ) -> Result<Saved, SnapshotError> {
-    let mut copies = Copies { folder, name, files: Default::default() };
+    let mut copies = Copies::new(folder, name);
     let mut set = set.clone();
     let mut number = 1;
     loop {
@@ -158,23 +177,43 @@ fn unusable(path: &Path, action: &'static str, source: io::Error) -> SnapshotErr
     SnapshotError::Io { path: path.to_owned(), action, source }
 }
 
-/// The new files.
+/// The new files. Those that were not finished are removed again.
 struct Copies<'a> {
     folder: &'a Path,
     name: &'a OsStr,
     files: Parts<File>,
 }
 
-impl Copies<'_> {
+impl Drop for Copies<'_> {
+    fn drop(&mut self) {
+        for part in Part::ALL.into_iter().filter(|part| self.files.get(*part).is_some()) {
+            // Whoever cannot remove it sees by its name that it is not finished.
+            let _ = std::fs::remove_file(self.unfinished(part));
+        }
+    }
+}
+
+impl<'a> Copies<'a> {
+    fn new(folder: &'a Path, name: &'a OsStr) -> Self {
+        Self { folder, name, files: Parts::default() }
+    }
+
     fn path(&self, part: Part) -> PathBuf {
         let mut name = self.name.to_owned();
         name.push(part.suffix());
         self.folder.join(name)
     }
 
+    /// Its path while it is not finished.
+    fn unfinished(&self, part: Part) -> PathBuf {
+        let mut path = self.path(part).into_os_string();
+        path.push(UNFINISHED);
+        path.into()
+    }
+
     /// Copies a file as it is now. A later attempt writes into the same new file.
     fn copy(&mut self, part: Part, kept: &KeptFile) -> Result<(), SnapshotError> {
-        let path = self.path(part);
+        let path = self.unfinished(part);
         let to = match self.files.slot(part) {
             Some(file) => file,
             slot => {
@@ -196,19 +235,19 @@ impl Copies<'_> {
         to.set_len(end).map_err(|e| unusable(&path, "write a copy", e))
     }
 
-    /// Gives the sizes, when everything is on the disk.
-    fn finish(self, set: &KeptSet) -> Result<Vec<SavedFile>, SnapshotError> {
+    /// Gives the copies their names, when everything is on the disk. The database gets its name last.
+    fn finish(mut self, set: &KeptSet) -> Result<Vec<SavedFile>, SnapshotError> {
         let mut saved = Vec::new();
-        for part in Part::ALL {
-            let path = self.path(part);
-            let Some(file) = self.files.get(part) else { continue };
-            // A file of an earlier attempt that the last one did not have.
-            let Some(kept) = set.files.get(part) else {
-                std::fs::remove_file(&path).map_err(|e| unusable(&path, "remove a copy of an earlier attempt", e))?;
-                continue;
-            };
-            file.sync_all().map_err(|e| unusable(&path, "write a copy", e))?;
-            let size = file.metadata().map_err(|e| unusable(&path, "write a copy", e))?.len();
+        for part in Part::ALL.into_iter().rev() {
+            // A file of an earlier attempt that the last one did not have stays unfinished.
+            let (Some(kept), Some(file)) = (set.files.get(part), self.files.get(part)) else { continue };
+            let (path, unfinished) = (self.path(part), self.unfinished(part));
+            let failed = |source| unusable(&path, "write a copy", source);
+            file.sync_all().map_err(failed)?;
+            let size = file.metadata().map_err(failed)?.len();
+            std::fs::rename(&unfinished, &path).map_err(failed)?;
+            self.files.slot(part).take();
+            let original = kept.file.metadata().map_err(|e| unreadable(&kept.path, e))?;
             saved.push(SavedFile {
                 part,
                 copy: path,
@@ -217,9 +256,11 @@ impl Copies<'_> {
                 id: kept.id,
                 deleted: kept.deleted(),
                 descriptor: kept.descriptor,
+                owner: Owner { uid: original.uid(), gid: original.gid(), mode: original.mode() & 0o7777 },
                 access_time_may_have_moved: kept.access_time_may_move,
             });
         }
+        saved.reverse();
         Ok(saved)
     }
 }
@@ -268,6 +309,8 @@ struct Attempt<'a, 'c> {
     before: Option<Moment>,
     between: Option<Look>,
     after: Option<Moment>,
+    /// Whether somebody held the database exclusively before or after, in rollback mode.
+    exclusive: bool,
 }
 
 impl<'a, 'c> Attempt<'a, 'c> {
@@ -282,7 +325,27 @@ impl<'a, 'c> Attempt<'a, 'c> {
             before: None,
             between: None,
             after: None,
+            exclusive: false,
         }
+    }
+
+    fn moment(&mut self) -> Result<Moment, SnapshotError> {
+        self.exclusive |= self.held_exclusively()?;
+        Moment::take(self.files)
+    }
+
+    /// Whether somebody may write to the database in rollback mode: pages go there before the end of a transaction, and only
+    /// under this lock. In WAL mode a connection with locking_mode=exclusive holds it, too.
+    fn held_exclusively(&self) -> Result<bool, SnapshotError> {
+        let held = linux::lock_states(self.files).database.state == LockState::Exclusive;
+        let Some(database) = self.set.files.get(Part::Database).filter(|_| held) else { return Ok(false) };
+        let mut head = [0; db::HEADER_SIZE];
+        let read = FileBytes::whole(Arc::clone(&database.file)).and_then(|bytes| bytes.read_at(&mut head, 0));
+        read.map_err(|e| unreadable(&database.path, e))?;
+        Ok(match db::parse_head(&head) {
+            Ok(DatabaseHead::Plain(header)) => header.journal_mode() != JournalMode::Wal,
+            _ => true,
+        })
     }
 
     fn copy(&mut self, part: Part) -> Result<(), SnapshotError> {
@@ -312,6 +375,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         match looks.map(Look::salts_of_wal) {
             [Some(a), Some(c), Some(e)] if a == c && c == e => Ok(()),
             [None, None, None] if self.journal_came(now) => Err(Why::HotJournal),
+            [None, None, None] if self.exclusive => Err(Why::ExclusiveWithoutJournal),
             [None, None, None] => self.unwritten(before, after),
             [Some(_), Some(_), Some(_)] => Err(Why::WalRestarted),
             _ => Err(Why::GenerationCameOrWent),
@@ -354,7 +418,7 @@ impl order::Steps for Attempt<'_, '_> {
     type Error = SnapshotError;
 
     fn before(&mut self) -> Result<(), SnapshotError> {
-        self.before = Some(Moment::take(self.files)?);
+        self.before = Some(self.moment()?);
         Ok(())
     }
 
@@ -374,7 +438,7 @@ impl order::Steps for Attempt<'_, '_> {
     }
 
     fn after(&mut self) -> Result<(), SnapshotError> {
-        self.after = Some(Moment::take(self.files)?);
+        self.after = Some(self.moment()?);
         Ok(())
     }
 
@@ -437,17 +501,19 @@ mod tests {
         fs::write(folder.path().join("t.db-wal"), [2; 32]).unwrap();
         let set = set(folder.path(), &[Part::Database, Part::Wal]);
         let files = opened(&set, &out).unwrap();
-        let mut copies = Copies { folder: &out, name: OsStr::new("t.db"), files: Parts::default() };
+        let mut copies = Copies::new(&out, OsStr::new("t.db"));
         let mut attempt = Attempt::begin(&files, &set, &mut copies);
         attempt.before().unwrap();
         attempt.database().unwrap();
-        assert!(!out.join("t.db-wal").exists(), "a commit that comes now would be missed");
+        assert!(!out.join("t.db-wal.part").exists(), "a commit that comes now would be missed");
         // The commit that comes now, and a checkpoint that takes it into the database.
         fs::write(folder.path().join("t.db"), [3; 4096]).unwrap();
         fs::write(folder.path().join("t.db-wal"), [4; 64]).unwrap();
         attempt.wal().unwrap();
-        assert_eq!(fs::read(out.join("t.db")).unwrap(), [1; 4096]);
-        assert_eq!(fs::read(out.join("t.db-wal")).unwrap(), [4; 64]);
+        assert_eq!(fs::read(out.join("t.db.part")).unwrap(), [1; 4096]);
+        assert_eq!(fs::read(out.join("t.db-wal.part")).unwrap(), [4; 64]);
+        drop(copies);
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "what is not finished is not left");
     }
 
     #[test]

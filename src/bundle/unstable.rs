@@ -45,6 +45,12 @@ pub(super) enum Why {
     /// A `-journal` waits to be rolled back.
     #[error("a -journal waits beside the database: a rollback-mode transaction is under way, or was cut off")]
     HotJournal,
+    /// A transaction that writes to the database and has no `-journal` on a disk.
+    #[error(
+        "a process holds the database exclusively and there is no -journal: with journal_mode=memory or off the database has \
+         half a transaction"
+    )]
+    ExclusiveWithoutJournal,
     /// Bytes of the `-wal` at each look.
     #[error("the -wal became shorter during the capture: {0:?} bytes")]
     WalShorter([u64; 3]),
