@@ -27,7 +27,7 @@ use super::look::{Look, Moment, is_hot_journal};
 use super::unstable::Why;
 use super::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{KeptBy, LockState, Observation, Part, Parts};
+use crate::evidence::{KeptBy, LockState, Observation, Part, Parts, RescueCause};
 use crate::format::db::{self, DatabaseHead, JournalMode};
 use crate::linux::mapped::kept::{KeptFile, KeptSet};
 use crate::linux::{self, OpenedFiles, Target};
@@ -84,9 +84,29 @@ pub struct Saved {
     /// Whether they lie at the path that was asked for.
     pub at_path: bool,
     /// Why it is not shown that the copies are of one moment; `None`: they are.
-    pub unstable: Option<String>,
+    pub unstable: Option<Unstable>,
     /// Number of attempts.
     pub attempts: u32,
+}
+
+/// Why it is not shown that copies are of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unstable {
+    /// What kind of reason it is.
+    pub cause: RescueCause,
+    /// The reason, without a full stop.
+    pub reason: String,
+}
+
+impl From<&Why> for Unstable {
+    fn from(why: &Why) -> Self {
+        let cause = match why {
+            Why::Unwatched(_) => RescueCause::Unwatched,
+            Why::ExclusiveWithoutJournal => RescueCause::HalfTransaction,
+            _ => RescueCause::Changing,
+        };
+        Self { cause, reason: why.to_string() }
+    }
 }
 
 /// What was copied of one database.
@@ -131,7 +151,7 @@ pub fn save(
         order::read(&mut attempt)?;
         let verdict = attempt.verdict(&mut again);
         if verdict.is_ok() || number >= attempts {
-            let unstable = verdict.err().map(|why| why.to_string());
+            let unstable = verdict.err().as_ref().map(Unstable::from);
             let (files, by, at_path) = (copies.finish(&set)?, set.by, set.at_path);
             return Ok(Saved { files, by, at_path, unstable, attempts: number });
         }
@@ -485,7 +505,7 @@ mod tests {
         fs::write(folder.path().join("t.db-journal"), JOURNAL_MAGIC).unwrap();
         let with = set(folder.path(), &[Part::Database, Part::Journal]);
         let saved = save(&without, &out, OsStr::new("t.db"), 1, || Some(with.clone())).unwrap();
-        assert_eq!(saved.unstable, Some(Why::HotJournal.to_string()));
+        assert_eq!(saved.unstable, Some(Unstable::from(&Why::HotJournal)));
         // The next attempt takes the journal, too.
         let second = out.join("second");
         fs::create_dir(&second).unwrap();

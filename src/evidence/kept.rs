@@ -100,3 +100,15 @@ pub struct KeptBy {
     /// Start of the process in clock ticks since boot: field 22 of `/proc/PID/stat`.
     pub start_time: Option<u64>,
 }
+
+/// Why rescued copies are not shown to be of one moment, by what helps against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize), serde(rename_all = "snake_case"))]
+pub enum RescueCause {
+    /// The files changed at each attempt. They stand still if the processes are held.
+    Changing,
+    /// The file system does not tell whether somebody writes, as FUSE does not.
+    Unwatched,
+    /// A transaction without a journal on a disk goes on, or may go on: it has to end first.
+    HalfTransaction,
+}

@@ -4,13 +4,19 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::finding::FindingDocument;
 use super::text::{GREEN, YELLOW, count, entry, many, styled};
 use super::{line, table};
 use crate::bundle::rescue::{Rescue, Saved, SavedFile};
-use crate::evidence::{InodeId, KeptBy, Part};
+use crate::evidence::{InodeId, KeptBy, Part, RescueCause};
+use crate::finding::{Finding, Severity};
+use crate::say::rescue::Saved as Next;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/rescue/1";
+
+/// What `verify` finds in copies, or why it cannot look at them.
+pub type Verified = Result<Vec<Finding>, String>;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
@@ -54,8 +60,14 @@ pub struct RescuedSet {
     pub stable: bool,
     /// Why that is not shown.
     pub reason: Option<String>,
+    /// What kind of reason that is.
+    pub cause: Option<RescueCause>,
     /// Number of attempts.
     pub attempts: u32,
+    /// What `verify` finds in the copies, warnings and errors: files that do not belong together, or that are damaged.
+    pub findings: Vec<FindingDocument>,
+    /// Why `verify` cannot look at the copies: they are no database.
+    pub not_verified: Option<String>,
 }
 
 /// One file and its copy.
@@ -77,6 +89,12 @@ pub struct RescuedFile {
     pub pid: Option<u32>,
     /// The number of its descriptor there: `/proc/PID/fd/N`.
     pub descriptor: Option<u32>,
+    /// Its owner: st_uid. The copy is the caller's alone.
+    pub uid: u32,
+    /// Its group: st_gid.
+    pub gid: u32,
+    /// Its permissions, octal: `0644`.
+    pub mode: String,
     /// Whether reading may have changed its access time.
     pub access_time_may_have_moved: bool,
 }
@@ -93,13 +111,16 @@ impl From<&SavedFile> for RescuedFile {
             identity: InodeId { device: file.id.device, inode: file.id.inode },
             pid,
             descriptor,
+            uid: file.owner.uid,
+            gid: file.owner.gid,
+            mode: format!("{:04o}", file.owner.mode),
             access_time_may_have_moved: file.access_time_may_have_moved,
         }
     }
 }
 
-impl From<&Saved> for RescuedSet {
-    fn from(saved: &Saved) -> Self {
+impl RescuedSet {
+    fn new(saved: &Saved, verified: &Verified) -> Self {
         let files: Vec<RescuedFile> = saved.files.iter().map(RescuedFile::from).collect();
         let copied = |part| files.iter().find(|file| file.part == part);
         let database = copied(Part::Database).map(|file| file.copy.clone());
@@ -118,17 +139,28 @@ impl From<&Saved> for RescuedSet {
             missing,
             files,
             stable: saved.unstable.is_none(),
-            reason: saved.unstable.clone(),
+            reason: saved.unstable.as_ref().map(|unstable| unstable.reason.clone()),
+            cause: saved.unstable.as_ref().map(|unstable| unstable.cause),
             attempts: saved.attempts,
+            not_verified: verified.as_ref().err().cloned(),
+            findings: verified
+                .iter()
+                .flatten()
+                .filter(|finding| finding.severity >= Severity::Warning)
+                .map(FindingDocument::from)
+                .collect(),
         }
     }
-}
 
-impl RescuedSet {
-    /// Whether everything that was open was copied as of one moment.
+    /// Whether everything that was open was copied as of one moment, and fits together.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.stable && self.missing.is_empty()
+        self.stable && self.missing.is_empty() && self.fits()
+    }
+
+    /// Whether `verify` finds nothing wrong with the copies.
+    fn fits(&self) -> bool {
+        self.findings.is_empty() && self.not_verified.is_none()
     }
 
     fn held_by(&self) -> String {
@@ -151,16 +183,16 @@ impl RescuedSet {
 }
 
 impl RescueDocument {
-    /// Makes the document.
+    /// Makes the document. `verified` has what was found in the copies of each set.
     #[must_use]
-    pub fn new(rescue: &Rescue) -> Self {
+    pub fn new(rescue: &Rescue, verified: &[Verified]) -> Self {
         Self {
             schema: SCHEMA,
             walscope_version: env!("CARGO_PKG_VERSION"),
             source: rescue.source.clone(),
             path: rescue.path.to_string_lossy().into_owned(),
             folder: rescue.folder.to_string_lossy().into_owned(),
-            sets: rescue.sets.iter().map(RescuedSet::from).collect(),
+            sets: rescue.sets.iter().zip(verified).map(|(saved, verified)| RescuedSet::new(saved, verified)).collect(),
             refused: rescue.refused.clone(),
             processes_read: rescue.processes_read,
             processes_denied: rescue.processes_denied,
@@ -210,28 +242,53 @@ impl RescueDocument {
     }
 
     fn diagnosis(&self) -> String {
+        let held = self.sets.iter().filter(|set| !set.processes.is_empty()).count();
         let sets = match self.sets.len() {
             1 => String::new(),
-            n => format!(
-                " Processes use {n} different sets of files under this path: each is in a folder of its own. The set of the \
-                 processes comes first. Compare their rows before you go on with one of them."
-            ),
+            n => {
+                let who = if held > 1 { "Processes use" } else { "There are" };
+                format!(
+                    " {who} {n} different sets of files under this path: each is in a folder of its own. The set of the \
+                     processes comes first. Compare their rows before you go on with one of them."
+                )
+            }
         };
         let whole = if self.is_whole() {
             styled(GREEN, "all that is open, and as of one moment.")
         } else {
             styled(YELLOW, "not everything, or not as of one moment; the lines below say what.")
         };
-        let next = self.sets.iter().find_map(|set| set.database.as_ref()).map(|copy| {
-            format!(
-                " Leave the processes running until you have checked the copies: walscope verify {}, then open a copy of the \
-                 copies with sqlite3.",
-                line(copy)
-            )
-        });
-        let back = " To go back into service: stop the processes, put the copies of database and -wal (not the -shm) at the path, and start again.";
-        let back = if self.sets.len() == 1 && next.is_some() { back } else { "" };
-        format!("{whole}{sets}{}{back}", next.unwrap_or_default())
+        format!("{whole}{sets} {}", self.next())
+    }
+
+    /// What to do now.
+    fn next(&self) -> String {
+        let mut with_database = self.sets.iter().filter(|set| set.database.is_some());
+        let set = with_database.clone().find(|set| !set.fits()).or_else(|| with_database.next());
+        let copy = set.and_then(|set| set.database.as_deref()).map(line);
+        let pids = self.sets.iter().flat_map(|set| &set.processes).map(|process| process.pid);
+        let mut pids: Vec<u32> = pids.collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let one = set.filter(|_| self.sets.len() == 1);
+        let has = |part| one.is_some_and(|set| set.files.iter().any(|file| file.part == part));
+        let owner = one.and_then(|set| set.files.first()).map(|file| (file.uid, file.gid, file.mode.as_str()));
+        Next {
+            copy: copy.as_deref(),
+            pids: &pids,
+            unstable: self.sets.iter().find_map(|set| set.cause),
+            incomplete: !self.refused.is_empty() || self.sets.iter().any(|set| !set.missing.is_empty()),
+            contradict: self.sets.iter().any(|set| !set.fits()),
+            all_at_path: one.is_some_and(|set| set.at_path && set.files.iter().all(|file| self.lies_at_path(file))),
+            one: one.is_some(),
+            journal: has(Part::Journal),
+            owner,
+        }
+        .next()
+    }
+
+    fn lies_at_path(&self, file: &RescuedFile) -> bool {
+        !file.deleted && file.path.strip_suffix(file.part.suffix()) == Some(self.path.as_str())
     }
 }
 
@@ -271,9 +328,8 @@ impl RescuedSet {
         if !deleted.is_empty() {
             let them = if deleted.len() == 1 { "it is" } else { "they are" };
             let text = format!(
-                "{}: no path leads there any more, and {them} gone when the process ends. What was in {} is in the copy.",
+                "{}: no path leads there any more, and {them} gone when the process ends.",
                 deleted.join(", "),
-                if deleted.len() == 1 { "it" } else { "them" }
             );
             out.push_str(&entry("Deleted", &text, width));
         }
@@ -285,12 +341,15 @@ impl RescuedSet {
             );
             out.push_str(&entry("Missing", &styled(YELLOW, &text), width));
         }
+        for finding in &self.findings {
+            let text = format!("{} [{}] {}", finding.title, finding.code, finding.detail);
+            out.push_str(&entry("Wrong", &styled(YELLOW, &text), width));
+        }
+        if let Some(reason) = &self.not_verified {
+            out.push_str(&entry("Wrong", &styled(YELLOW, &format!("{}.", line(reason))), width));
+        }
         if let Some(reason) = &self.reason {
-            let text = format!(
-                "after {}: {}. Hold the process with kill -STOP, save again, then kill -CONT.",
-                many(u64::from(self.attempts), "attempt"),
-                line(reason)
-            );
+            let text = format!("after {}: {}.", many(u64::from(self.attempts), "attempt"), line(reason));
             out.push_str(&entry("Changed", &styled(YELLOW, &text), width));
         }
         out

@@ -20,7 +20,7 @@ mod pair;
 mod pairing;
 #[cfg(feature = "capture")]
 mod reach;
-mod rescue;
+pub(crate) mod rescue;
 mod room;
 mod sentence;
 mod sides;

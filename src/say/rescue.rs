@@ -7,6 +7,9 @@
 //! lacks rows. Seen with a restored backup, a deleted -wal and a file mount. Held by
 //! `no_sentence_outside_this_file_tells_to_stop_a_process` and `every_advice_copies_before_it_stops`.
 
+#[cfg(feature = "capture")]
+use crate::evidence::RescueCause;
+
 /// The first two steps: nothing new opens the database, and everything is copied while the processes live.
 macro_rules! copy_first {
     ($($then:expr)?) => {
@@ -131,6 +134,113 @@ pub(super) const MAY_BE_ELSEWHERE: &str = concat!(
     "Look as root to see which wal-index is in use. If that does not help: ",
     copy_first!("Then stop the processes.")
 );
+
+/// What was saved of the files of processes, for [`Saved::next`].
+#[cfg(feature = "capture")]
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)]
+pub(crate) struct Saved<'a> {
+    /// The copy of the database.
+    pub copy: Option<&'a str>,
+    /// The processes that have the files open.
+    pub pids: &'a [u32],
+    /// Why the copies are not shown to be of one moment.
+    pub unstable: Option<RescueCause>,
+    /// Something that belongs to it was not found, or not copied.
+    pub incomplete: bool,
+    /// `verify` finds the copies wrong.
+    pub contradict: bool,
+    /// Every file lies at the path.
+    pub all_at_path: bool,
+    /// It is one set of files.
+    pub one: bool,
+    /// There is a `-journal`.
+    pub journal: bool,
+    /// User, group and permissions of the database.
+    pub owner: Option<(u32, u32, &'a str)>,
+}
+
+#[cfg(feature = "capture")]
+impl Saved<'_> {
+    /// What to do now: nothing that could still be saved may be lost, also not what is committed after the copies.
+    pub(crate) fn next(&self) -> String {
+        let hold = self.hold();
+        match self.unstable {
+            None => {}
+            Some(RescueCause::Unwatched) => {
+                return format!(
+                    "Do not rely on these copies alone: this file system does not tell whether somebody wrote to the files \
+                     meanwhile. {hold}, save twice into other folders, and compare with cmp: equal copies are of one moment. \
+                     Then kill -CONT."
+                );
+            }
+            Some(RescueCause::HalfTransaction) => {
+                return "Do not use these copies: they may have half of a transaction. Let it end, then save again. A process \
+                        with locking_mode=exclusive holds the database all the time: only its own backup is sure."
+                    .to_owned();
+            }
+            Some(RescueCause::Changing) => {
+                return format!(
+                    "Do not use these copies: they may be malformed. {hold}, save again into another folder, then kill -CONT."
+                );
+            }
+        }
+        if self.incomplete {
+            return "Keep the processes running: what is missing may be open in one of them. Save again as root, where every \
+                    process can be seen."
+                .to_owned();
+        }
+        let Some(copy) = self.copy else {
+            return "Keep the processes running until the copies are checked.".to_owned();
+        };
+        if self.contradict {
+            return format!(
+                "Keep the processes running: these files do not belong together, or they are damaged. walscope verify {copy} \
+                 says more; a set of files under another name may be the right one."
+            );
+        }
+        let check = format!(
+            "Check the copies: walscope verify {copy}, then PRAGMA integrity_check and the rows in a copy of the copies."
+        );
+        if self.all_at_path {
+            return format!(
+                "Nothing was deleted or renamed: the files lie at the path. So this is a backup; what is committed from now \
+                 on is not in it. {check}"
+            );
+        }
+        if !self.one {
+            return format!("Keep the processes running until that is done. {check}");
+        }
+        format!("Keep the processes running until that is done. {check} {}", self.back())
+    }
+
+    fn hold(&self) -> String {
+        if self.pids.is_empty() {
+            return "Hold the processes that write with kill -STOP".to_owned();
+        }
+        let pids = self.pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        format!("Hold the processes with kill -STOP {pids}")
+    }
+
+    /// How to go back into service. A process that is killed while it is held does not copy its WAL into other files.
+    fn back(&self) -> String {
+        let again = match self.pids {
+            [] => String::new(),
+            _ => format!(
+                "{}, save again into another folder and check that: what was committed meanwhile is only there. Then end \
+                 them with kill -KILL, so that they write nothing when they end. ",
+                self.hold()
+            ),
+        };
+        let files = if self.journal { "database, -wal and -journal" } else { "database and -wal" };
+        let owner = self.owner.map_or_else(String::new, |(uid, gid, mode)| {
+            format!(", with the owner {uid}:{gid} and the mode {mode} that they had")
+        });
+        format!(
+            "How to go back into service: {again}Put the copies of {files} at the path, not the -shm{owner}, and start again."
+        )
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -269,6 +379,38 @@ mod tests {
         }
         assert_eq!(found, IN_USE);
         assert!(IN_USE.iter().all(|name| Code::ALL.iter().any(|code| code.to_string() == *name)));
+    }
+
+    #[cfg(feature = "capture")]
+    #[test]
+    fn after_a_rescue_no_advice_loses_what_is_committed_later() {
+        let whole = Saved {
+            copy: Some("out/t.db"),
+            pids: &[4, 7],
+            unstable: None,
+            incomplete: false,
+            contradict: false,
+            all_at_path: false,
+            one: true,
+            journal: false,
+            owner: Some((1000, 1000, "0644")),
+        };
+        let back = whole.next();
+        let order = ["Check the copies", "kill -STOP 4 7", "save again", "check that", "kill -KILL", "Put the copies"];
+        let at: Vec<_> = order.iter().map(|words| back.find(words)).collect();
+        assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{back}");
+        for other in [
+            Saved { unstable: Some(RescueCause::Changing), ..whole },
+            Saved { unstable: Some(RescueCause::Unwatched), ..whole },
+            Saved { unstable: Some(RescueCause::HalfTransaction), ..whole },
+            Saved { incomplete: true, ..whole },
+            Saved { contradict: true, ..whole },
+            Saved { all_at_path: true, ..whole },
+            Saved { one: false, ..whole },
+        ] {
+            let next = other.next();
+            assert!(!next.contains("Put the copies") && !next.contains("-KILL"), "{other:?}: {next}");
+        }
     }
 
     #[test]

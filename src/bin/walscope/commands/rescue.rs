@@ -7,10 +7,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use walscope::bundle::rescue::{self, Rescue};
+use walscope::bundle::rescue::{self, Rescue, Saved};
+use walscope::evidence::Part;
+use walscope::finding::{Finding, findings};
 use walscope::linux::mapped::kept::{self, KeptView};
+use walscope::look;
 use walscope::report::line;
-use walscope::report::rescue::RescueDocument;
+use walscope::report::rescue::{RescueDocument, Verified};
 use walscope::source;
 
 use crate::bundle_file;
@@ -56,16 +59,15 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     check_room(if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) }, &view)?;
     make_folder(&args.output)?;
     let mut sets = Vec::new();
+    let named = |set| rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
+    let own_folders =
+        view.sets.len() > 1 || view.sets.iter().any(|set| named(set).is_some_and(|name| name == MANIFEST));
     for (number, set) in (1..).zip(&view.sets) {
-        let folder = match view.sets.len() {
-            1 => args.output.clone(),
-            _ => args.output.join(number.to_string()),
-        };
-        if view.sets.len() > 1 {
+        let folder = if own_folders { args.output.join(number.to_string()) } else { args.output.clone() };
+        if own_folders {
             make_folder(&folder)?;
         }
-        let name = rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
-        let name = name.unwrap_or_else(|| OsString::from("database"));
+        let name = named(set).unwrap_or_else(|| OsString::from("database"));
         let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| now.has_files_of(set));
         match rescue::save(set, &folder, &name, args.attempts, again) {
             Ok(saved) => sets.push(saved),
@@ -76,7 +78,8 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     if sets.is_empty() {
         bail!("nothing was saved: {}", view.refused.join("; "));
     }
-    let document = RescueDocument::new(&Rescue {
+    let verified: Vec<Verified> = sets.iter().map(|saved| check(saved).map_err(|error| error.to_string())).collect();
+    let rescue = Rescue {
         source: args.source.to_string_lossy().into_owned(),
         path: view.path,
         folder: args.output.clone(),
@@ -85,10 +88,20 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         processes_read: view.processes_read,
         processes_denied: view.processes_denied,
         denied_reason: view.denied_reason,
-    });
+    };
+    let document = RescueDocument::new(&rescue, &verified);
     write_manifest(&args.output, &document)?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(if document.is_whole() { Exit::Good } else { Exit::Bad })
+}
+
+/// What `verify` finds in the copies.
+fn check(saved: &Saved) -> anyhow::Result<Vec<Finding>> {
+    let Some(database) = saved.files.iter().find(|file| file.part == Part::Database) else { return Ok(Vec::new()) };
+    // With a whole path it is not taken for one in a container.
+    let source = source::open(std::path::absolute(&database.copy)?.as_os_str(), false)?;
+    let inspection = look::inspect(source.seen(), &look::Options::default())?;
+    Ok(findings(&inspection))
 }
 
 fn nothing(args: &RescueArgs, view: &KeptView) -> String {
