@@ -8,6 +8,7 @@ use walscope::look::checkpoint::{CheckpointFacts, Restart};
 
 use crate::check::Known;
 use crate::child::{AtLimit, Child, Reply};
+use crate::common::in_memory;
 use crate::common::random::Random;
 use crate::look::Look;
 use crate::model::{Index, Who, raw};
@@ -111,7 +112,7 @@ impl<'a> History<'a> {
 
     fn begin(seed: u64, crew: &'a mut Crew, tally: &'a mut Tally) -> Self {
         let mut random = Random(seed);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         let any = 512 << random.below(8);
         let page_size = random.pick(&[512, 1024, 4096, 4096, any]);
         // Without powersafe overwrite, and with full synchronisation, commits are padded to the sector boundary.

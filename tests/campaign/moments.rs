@@ -11,6 +11,7 @@ use walscope::look::{Inspection, Options, inspect};
 use walscope::report::verify::{VerdictResult, VerifyDocument};
 use walscope::source::{self, Source};
 
+use crate::common::in_memory;
 use crate::common::random::Random;
 
 /// Moments that are kept of one history.
@@ -81,7 +82,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         for name in ["sqlite", "walscope"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }

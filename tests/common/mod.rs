@@ -7,7 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what a test needs (else it is skipped with a message); how a test binary starts itself as a child; the pause of a poll |
+//! | this one | what a test needs (else it is skipped with a message); a folder in memory; how a test binary starts itself as a child; the pause of a poll |
 //! | `command` | running the real `walscope`, and a database to run it on |
 //! | `synthetic` | a writer and a reader of `-wal` and `-shm` that share no constants with the library |
 //! | `restore` | a capture turned back into files that SQLite opens |
@@ -49,6 +49,11 @@ pub fn have(what: &str, there: bool) -> bool {
             std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
     }
     there
+}
+
+/// A new folder in memory, where that is possible: many commits that wait for no disk.
+pub fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Arguments with which a test binary, started again, runs only one test function: `function` in the module whose

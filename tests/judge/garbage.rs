@@ -12,6 +12,7 @@ use walscope::look::{DatabaseSeen, Options, Seen, WalSeen, inspect};
 use walscope::shm::{BlockFacts, WalIndex};
 
 use crate::common::command::walscope;
+use crate::common::in_memory;
 use crate::common::synthetic::Shm;
 use crate::world::{World, healthy};
 use walscope::number::PageNumber;
@@ -184,7 +185,7 @@ fn no_more_blocks_are_read_than_the_file_has() {
 
 #[test]
 fn every_command_ends_on_garbage_and_says_what_it_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let at = folder.path();
     let world = healthy();
     std::fs::write(at.join("t.db"), world.database.unwrap()).unwrap();

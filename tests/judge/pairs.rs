@@ -9,6 +9,7 @@ use walscope::finding::{Finding, Found, Severity};
 use walscope::look::SizeStated;
 
 use crate::common::command::walscope;
+use crate::common::in_memory;
 use crate::sqlite::{advice_keeps_everything, checkpoint, copy, fill, found, grave, one, shm, sqlite_says, verify};
 use crate::statements::Sqlite;
 use crate::world::{SALTS, World, healthy, page_one, with_page_one};
@@ -19,7 +20,7 @@ const STALE: &str = "stale_frames_not_in_database";
 
 #[test]
 fn an_older_backup_beside_the_wal_of_a_later_time_lacks_pages() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let at = folder.path();
     let (db, backup) = (at.join("t.db"), at.join("backup.db"));
     let mut sqlite = Sqlite::open(&db);
@@ -58,7 +59,7 @@ fn torn(sqlite: &mut Sqlite, from: &Path, to: &Path, then: impl FnOnce(&mut Sqli
 
 #[test]
 fn a_copy_of_two_moments_lacks_the_pages_that_were_new() {
-    let (folder, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (folder, copied) = (in_memory(), in_memory());
     let mut sqlite = Sqlite::open(&folder.path().join("t.db"));
     checkpoint(&mut sqlite, "TRUNCATE");
     fill(&mut sqlite, 300);
@@ -72,7 +73,7 @@ fn a_copy_of_two_moments_lacks_the_pages_that_were_new() {
 
 #[test]
 fn a_copy_of_two_moments_of_a_database_that_did_not_grow_is_known_by_the_frames_before() {
-    let (folder, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (folder, copied) = (in_memory(), in_memory());
     let mut sqlite = Sqlite::open(&folder.path().join("t.db"));
     fill(&mut sqlite, 200);
     checkpoint(&mut sqlite, "TRUNCATE");
@@ -92,7 +93,7 @@ fn a_copy_of_two_moments_of_a_database_that_did_not_grow_is_known_by_the_frames_
     let check = rows.iter().find(|row| row["check"] == "stale_frames_in_database").unwrap();
     assert!(check["result"] == "passed" && check["numbers"].as_str().unwrap().contains(", 0 not in"), "{check:#}");
     // Only the header of the next generation is written, as by a writer that was killed then.
-    let restarted = tempfile::tempdir().unwrap();
+    let restarted = in_memory();
     copy(folder.path(), restarted.path());
     let wal = File::options().write(true).open(restarted.path().join("t.db-wal")).unwrap();
     wal.write_all_at(&before[32..], 32).unwrap();
@@ -104,13 +105,13 @@ fn a_copy_of_two_moments_of_a_database_that_did_not_grow_is_known_by_the_frames_
 
 #[test]
 fn a_wal_of_an_earlier_time_beside_a_newer_database_is_known_by_page_1() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let at = folder.path();
     let mut sqlite = Sqlite::open(&at.join("t.db"));
     fill(&mut sqlite, 20);
     checkpoint(&mut sqlite, "TRUNCATE");
     fill(&mut sqlite, 30);
-    let newer = tempfile::tempdir().unwrap();
+    let newer = in_memory();
     copy(at, newer.path());
     drop(sqlite);
     fs::remove_file(shm(at)).unwrap();
@@ -128,7 +129,7 @@ fn a_wal_of_an_earlier_time_beside_a_newer_database_is_known_by_page_1() {
     advice_keeps_everything(&finding);
     // Another database with more tables, made by one connection.
     fs::remove_file(at.join("t.db")).unwrap();
-    let other = tempfile::tempdir().unwrap();
+    let other = in_memory();
     let mut sqlite = Sqlite::open(&other.path().join("t.db"));
     for table in 0..5 {
         sqlite.run(&format!("CREATE TABLE more{table}(a)"));
@@ -144,7 +145,7 @@ fn a_wal_of_an_earlier_time_beside_a_newer_database_is_known_by_page_1() {
 
 #[test]
 fn a_wal_of_a_later_time_beside_an_old_database_is_known_by_page_1() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (at, db) = (folder.path(), folder.path().join("t.db"));
     let mut sqlite = Sqlite::open(&db);
     fill(&mut sqlite, 100);
@@ -169,7 +170,7 @@ fn a_wal_of_a_later_time_beside_an_old_database_is_known_by_page_1() {
 
 #[test]
 fn equal_cookies_with_other_tables_are_of_two_databases() {
-    let (one_folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one_folder, other) = (in_memory(), in_memory());
     for (folder, table) in [(&one_folder, "u(x)"), (&other, "v(y)")] {
         let mut sqlite = Sqlite::open(&folder.path().join("t.db"));
         checkpoint(&mut sqlite, "TRUNCATE");
@@ -195,7 +196,7 @@ fn equal_cookies_with_other_tables_are_of_two_databases() {
 
 #[test]
 fn a_schema_cookie_that_was_set_by_hand_is_a_warning_that_says_so() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let mut sqlite = Sqlite::open(&folder.path().join("t.db"));
     for table in 0..5 {
         sqlite.run(&format!("CREATE TABLE more{table}(a)"));
@@ -209,7 +210,7 @@ fn a_schema_cookie_that_was_set_by_hand_is_a_warning_that_says_so() {
 
 #[test]
 fn a_writer_killed_before_the_index_showed_its_commit_leaves_a_warning_and_no_error() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (at, db) = (folder.path(), folder.path().join("t.db"));
     let mut other = Sqlite::open(&db);
     fill(&mut other, 200);
@@ -237,7 +238,7 @@ fn a_writer_killed_before_the_index_showed_its_commit_leaves_a_warning_and_no_er
 
 #[test]
 fn a_backup_copied_over_a_database_in_use_names_who_has_it_open() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (at, db) = (folder.path(), folder.path().join("t.db"));
     let mut sqlite = Sqlite::open(&db);
     fill(&mut sqlite, 40);
@@ -260,7 +261,7 @@ fn a_backup_copied_over_a_database_in_use_names_who_has_it_open() {
 
 #[test]
 fn a_database_that_was_cut_off_and_has_no_wal_is_too_short_for_its_own_header() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (at, db) = (folder.path(), folder.path().join("t.db"));
     {
         let db = Connection::open(&db).unwrap();
@@ -338,7 +339,7 @@ fn each_page_behind_the_file_needs_a_committed_frame() {
 #[test]
 fn the_page_of_the_lock_bytes_is_not_missing() {
     // With pages of 65536 bytes it is page 16385.
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let look = |pages: u64, last: u32, frames: &[u32]| {
         let mut wal = crate::common::synthetic::WalWriter::new(65536, false, SALTS);
         for page in frames {

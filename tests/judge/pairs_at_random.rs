@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use walscope::finding::{Code, Finding, Severity, findings};
 use walscope::look::{Bytes, Inspection, Options, inspect};
 
+use crate::common::in_memory;
 use crate::common::random::Random;
 
 /// Histories of each kind in a plain test run.
@@ -186,7 +187,7 @@ pub fn count(tally: &mut Tally, what: impl Into<String>) {
 
 #[test]
 fn random_histories_with_kills_fit_their_wal() {
-    let (folder, mut tally) = (tempfile::tempdir().unwrap(), Tally::new());
+    let (folder, mut tally) = (in_memory(), Tally::new());
     let path = folder.path().join("t.db");
     for seed in 0..histories() {
         let mut random = Random(seed);

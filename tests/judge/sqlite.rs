@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::common::command::{Ran, walscope};
+use crate::common::in_memory;
 use crate::sqlite_child::SqliteChild;
 use crate::statements::Sqlite;
 
@@ -55,7 +56,7 @@ pub fn checkpoint(sqlite: &mut Sqlite, mode: &str) {
 
 /// What SQLite says of copies of the files: the rows, or an error.
 pub fn sqlite_says(folder: &Path) -> Result<i64, String> {
-    let copies = tempfile::tempdir().unwrap();
+    let copies = in_memory();
     copy(folder, copies.path());
     let db = Connection::open(copies.path().join("t.db")).unwrap();
     let check = db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));

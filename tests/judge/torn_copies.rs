@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::common::in_memory;
 use crate::common::random::Random;
 use crate::pairs_at_random::{Tally, Worker, count, database, look, read};
 
@@ -63,7 +64,7 @@ impl Moment {
 #[test]
 fn most_copies_of_two_moments_that_lost_something_are_found() {
     let copies = std::env::var("WALSCOPE_TORN").map_or(COPIES, |number| number.parse().unwrap());
-    let (folder, mut tally) = (tempfile::tempdir().unwrap(), Tally::new());
+    let (folder, mut tally) = (in_memory(), Tally::new());
     let path = folder.path().join("t.db");
     let of = |tally: &Tally, what: &str| tally.get(what).copied().unwrap_or_default();
     let mut seed = 0;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::common::command::walscope;
+use crate::common::in_memory;
 use crate::common::random::Random;
 use crate::sqlite::codes;
 
@@ -92,7 +93,7 @@ impl Files {
 
     /// All that SQLite finds in copies; `None` if that is not a whole database.
     fn content(&self) -> Option<Vec<(i64, Vec<u8>)>> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         let path = folder.path().join("t.db");
         self.write(&path);
         let read = || -> rusqlite::Result<_> {
@@ -152,7 +153,7 @@ fn each_damaged_database_of_a_tree_is_warned_of_and_no_other() {
     let seed = std::env::var("WALSCOPE_SEED").map_or(1, |seed| seed.parse().unwrap());
     println!("WALSCOPE_SEED={seed}");
     let mut random = Random(seed);
-    let root = tempfile::tempdir().unwrap();
+    let root = in_memory();
     let (made, mut healthy): (PathBuf, Vec<Files>) = (root.path().join("made.db"), Vec::new());
     for _ in 0..DATABASES {
         healthy.push(Files::healthy(&made, &mut random));

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::actor::{Actor, Answer};
 use crate::common::command::walscope;
+use crate::common::in_memory;
 
 /// What a connection finds that opens the database and reads the table `t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Stage {
     /// An empty folder.
     pub fn new() -> Self {
         // In memory if that can be, so that no disk is waited for.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let folder = in_memory();
         Self { folder, there: Vec::new(), rows: 0, source: Source::Database }
     }
 
