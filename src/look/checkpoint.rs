@@ -143,6 +143,21 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
     }
 }
 
+/// Who keeps a checkpoint of a wal-index in use from copying frames at one moment: without a look at the `-wal`. `None`: the
+/// wal-index or the locks cannot be judged.
+#[must_use]
+pub fn in_the_way(shm: &IndexHead, locks: &LocksView) -> Option<Vec<Blocker>> {
+    let header = shm.trusted()?;
+    let readers = Readers { marks: read_marks(shm, Some(&locks.shm)), mx_frame: header.mx_frame, locks: &locks.shm };
+    if shm.checkpoint.backfilled >= header.mx_frame {
+        return Some(Vec::new());
+    }
+    if readers.marks.iter().any(|mark| mark.lock == LockState::Unknown && readers.limits(mark)) {
+        return None;
+    }
+    Some(readers.limiting_copy().into_iter().map(slot_blocker).collect())
+}
+
 /// The checkpoint of one look. If the files were replaced while they were read, only the content of the WAL is
 /// reported.
 #[must_use]

@@ -21,6 +21,7 @@ mod later;
 pub mod marks_and_locks;
 mod one_page;
 pub mod order;
+pub mod over_time;
 mod page_ones;
 mod pages_there;
 mod pass;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::checkpoint::CheckpointDocument;
 use super::database::Database;
 use super::finding::{FindingDocument, documents};
+use super::over_time::OverTimeDocument;
 use super::shm::Shm;
 use super::wal::Wal;
 use crate::evidence::{Role, User};
@@ -93,6 +94,9 @@ pub struct InspectDocument {
     pub shm: Option<Shm>,
     /// What is known of the checkpoint.
     pub checkpoint: Option<CheckpointDocument>,
+    /// What several looks found, with `--for` and `--fail-if-blocked`. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_time: Option<OverTimeDocument>,
     /// The processes that have the database open, mapped or locked, as far as they are visible. Null: nobody looked.
     pub users: Option<Vec<UserDocument>>,
     /// Findings, the gravest first.
@@ -132,6 +136,7 @@ impl InspectDocument {
                 }
                 document
             }),
+            over_time: None,
             users: users.and_then(|users| Some(users.value()?.users.iter().map(UserDocument::from).collect())),
             findings: documents(&findings),
             reasons,

@@ -11,6 +11,7 @@ use super::{line, table};
 use crate::evidence::Role;
 use crate::evidence::{LockSlot, LockState};
 use crate::look::checkpoint::CheckpointState;
+use crate::look::over_time::Outcome;
 use crate::say::checkpoint::Against;
 use crate::wal::EndReason;
 
@@ -33,6 +34,16 @@ impl InspectDocument {
             if let Some(leftovers) = self.leftovers() {
                 out.push_str(&entry("", &leftovers, width));
             }
+        }
+        if let Some(over) = &self.over_time {
+            let (style, word) = match over.outcome {
+                Outcome::NotBlocked => (GREEN, "not blocked"),
+                Outcome::Kept => (RED, "blocked throughout"),
+                Outcome::TakeTurns => (YELLOW, "readers take turns"),
+                Outcome::NotKnown => (YELLOW, "not known"),
+            };
+            out.push('\n');
+            out.push_str(&entry("Over time", &format!("{}: {}", styled(style, word), line(&over.explanation)), width));
         }
         if let Some(shm) = &self.shm {
             out.push('\n');

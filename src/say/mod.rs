@@ -15,6 +15,7 @@ mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
+pub mod over_time;
 mod pair;
 #[cfg(feature = "capture")]
 mod pairing;

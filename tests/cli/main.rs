@@ -17,6 +17,7 @@ mod commands;
 mod common;
 mod json_contract;
 mod names;
+mod over_time;
 mod readme;
 mod rescue;
 mod shm;

@@ -29,9 +29,11 @@ Examples:
 
 /// `inspect`.
 pub const INSPECT: &str = "\
-Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
-A blocked checkpoint is a state, not a finding. In a script:
-  walscope inspect app.db --json | jq -e '.checkpoint.state != \"blocked\"'";
+Exit codes: 0 answered; 1 a finding at or above --fail-on, or blocked
+throughout (--fail-if-blocked); 2 could not answer.
+One look is one moment: readers that overlap look like one that stays. In a
+script, red only if one reader was in the way of the checkpoint all the time:
+  walscope inspect app.db --fail-if-blocked 10s";
 
 /// `verify`.
 pub const VERIFY: &str = "\

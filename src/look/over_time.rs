@@ -1,0 +1,141 @@
+//! Several looks over some time: whether the same reader stands in the way of the checkpoint throughout, or readers take
+//! turns.
+//!
+//! One look cannot tell these apart: readers that overlap hold some mark at each moment, and a checkpoint that waits a little
+//! gets its turn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Inspection;
+use super::checkpoint::in_the_way;
+use crate::evidence::{Holder, LockSlot};
+use crate::number::FrameNumber;
+
+/// A reader that stands in the way. While it is the same, its transaction, or a chain of transactions of one process that
+/// overlap, was there all the time between two looks.
+///
+/// folklore: a new reader takes the last commit (walTryBeginRead), so it does not get a mark that is below `mxFrame` while
+/// another slot is free, and it takes READ0 only if nothing waits to be copied. `nBackfill` does not move while READ0 is held.
+/// Held by `readers_that_take_turns_are_not_one_reader` and `a_reader_that_stays_is_named`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// The salts.
+    generation: [u32; 2],
+    lock: LockSlot,
+    /// Its mark; for READ0 `nBackfill`.
+    at: FrameNumber,
+    /// `None`: not visible from here.
+    pid: Option<u32>,
+}
+
+/// A reader that stood in the way at each look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The lock that it holds.
+    pub lock: LockSlot,
+    /// Up to this frame a checkpoint may copy.
+    pub at: FrameNumber,
+    /// Who it is; `None`: not visible from here.
+    pub holder: Option<Holder>,
+}
+
+/// What several looks found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nobody stood in the way at any look.
+    NotBlocked,
+    /// At least one reader stood in the way at each look.
+    Kept,
+    /// Readers stood in the way at some looks or at all, and none of them throughout.
+    TakeTurns,
+    /// At some looks the wal-index or the locks could not be judged, and at the others nobody was there throughout.
+    NotKnown,
+}
+
+/// Several looks.
+#[derive(Debug, Clone, Default)]
+pub struct OverTime {
+    /// From the first look to the last.
+    pub duration: Duration,
+    /// Number of looks.
+    pub looks: u32,
+    /// Looks at which somebody stood in the way.
+    pub blocked: u32,
+    /// Looks at which it could not be told.
+    pub not_known: u32,
+    seen: BTreeMap<Key, (u32, Option<Holder>)>,
+}
+
+impl OverTime {
+    /// Adds one look.
+    pub fn add(&mut self, look: &Inspection) {
+        self.looks = self.looks.saturating_add(1);
+        // Nobody has the -shm open: nobody reads.
+        let Some(locks) = &look.locks else { return };
+        let Some(shm) = look.shm.as_ref().filter(|_| locks.shm.dead_man_switch.held()) else { return };
+        let Some((blockers, generation)) = in_the_way(shm, locks).zip(shm.trusted().map(|header| header.salts.0))
+        else {
+            self.not_known = self.not_known.saturating_add(1);
+            return;
+        };
+        self.blocked = self.blocked.saturating_add(u32::from(!blockers.is_empty()));
+        for blocker in blockers {
+            let at = blocker.mark.filter(|_| blocker.lock != LockSlot::Read0).unwrap_or(shm.checkpoint.backfilled);
+            let mut holders: Vec<Option<Holder>> = blocker.holders.into_iter().map(Some).collect();
+            if holders.is_empty() {
+                holders.push(None);
+            }
+            for holder in holders {
+                let pid = holder.as_ref().and_then(|holder| holder.pid);
+                let seen = self.seen.entry(Key { generation, lock: blocker.lock, at, pid }).or_insert((0, holder));
+                seen.0 = seen.0.saturating_add(1);
+            }
+        }
+    }
+
+    /// The readers that stood in the way at each look.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept> {
+        let throughout = self.seen.iter().filter(|(_, (looks, _))| self.looks > 1 && *looks >= self.looks);
+        throughout.map(|(key, (_, holder))| Kept { lock: key.lock, at: key.at, holder: holder.clone() }).collect()
+    }
+
+    /// What that means.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if !self.kept().is_empty() {
+            Outcome::Kept
+        } else if self.not_known > 0 && self.blocked.saturating_add(self.not_known) >= self.looks {
+            Outcome::NotKnown
+        } else if self.blocked > 0 {
+            Outcome::TakeTurns
+        } else {
+            Outcome::NotBlocked
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn over(looks: u32, blocked: u32, not_known: u32, seen: &[(u32, u32)]) -> OverTime {
+        let each = seen.iter().map(|(pid, times)| {
+            let key = Key { generation: [1, 2], lock: LockSlot::Read1, at: FrameNumber::NONE, pid: Some(*pid) };
+            (key, (*times, None))
+        });
+        OverTime { duration: Duration::from_secs(5), looks, blocked, not_known, seen: each.collect() }
+    }
+
+    #[test]
+    fn one_reader_has_to_be_there_at_each_look() {
+        assert_eq!(over(10, 10, 0, &[(7, 10)]).outcome(), Outcome::Kept);
+        assert_eq!(over(10, 10, 0, &[(7, 9), (8, 9)]).outcome(), Outcome::TakeTurns);
+        assert_eq!(over(10, 3, 0, &[(7, 3)]).outcome(), Outcome::TakeTurns);
+        assert_eq!(over(10, 0, 0, &[]).outcome(), Outcome::NotBlocked);
+        assert_eq!(over(10, 4, 6, &[(7, 4)]).outcome(), Outcome::NotKnown);
+        assert_eq!(over(1, 1, 0, &[(7, 1)]).outcome(), Outcome::TakeTurns, "one look is no time");
+    }
+}

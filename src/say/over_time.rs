@@ -1,0 +1,44 @@
+//! What several looks say of the readers in the way of the checkpoint.
+
+use super::checkpoint::names;
+use super::words::count;
+use crate::evidence::LockSlot;
+use crate::look::over_time::{Kept, Outcome, OverTime};
+
+/// What the looks found, and what to do.
+#[must_use]
+pub fn over_time(over: &OverTime) -> String {
+    let looks = format!("{} looks in {} s", count(u64::from(over.looks)), seconds(over));
+    match over.outcome() {
+        Outcome::NotBlocked => format!("at none of {looks} was a reader in the way of the checkpoint."),
+        Outcome::Kept => {
+            let kept = over.kept();
+            let each: Vec<String> = kept.iter().map(reader).collect();
+            format!(
+                "at each of {looks} the same reader was in the way of the checkpoint: {}. The WAL grows until its transaction \
+                 ends: look there for a cursor that was not finished, or a transaction that was left open.",
+                each.join("; ")
+            )
+        }
+        Outcome::TakeTurns => format!(
+            "at {} of {looks} readers were in the way of the checkpoint, and none of them at each look: they take turns, and no \
+             single one is to blame. A checkpoint gets its turn when none is at work; PRAGMA wal_checkpoint(RESTART) with a \
+             busy_timeout waits for that.",
+            count(u64::from(over.blocked))
+        ),
+        Outcome::NotKnown => format!(
+            "at {} of {looks} it could not be told whether a reader was in the way of the checkpoint.",
+            count(u64::from(over.not_known))
+        ),
+    }
+}
+
+fn seconds(over: &OverTime) -> String {
+    let tenths = over.duration.as_millis() / 100;
+    if tenths.is_multiple_of(10) { (tenths / 10).to_string() } else { format!("{}.{}", tenths / 10, tenths % 10) }
+}
+
+fn reader(kept: &Kept) -> String {
+    let at = if kept.lock == LockSlot::Read0 { String::new() } else { format!(" at frame {}", count(kept.at)) };
+    format!("{} holds {}{at}", names(kept.holder.iter()), kept.lock)
+}

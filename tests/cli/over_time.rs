@@ -1,0 +1,81 @@
+//! `inspect --for` and `--fail-if-blocked`: one reader that stays is told from readers that take turns.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+
+use crate::common::command::{connect, database, walscope};
+
+/// A reader of the state that is there now.
+fn reader(path: &Path) -> Connection {
+    let db = connect(path);
+    db.execute_batch("BEGIN").unwrap();
+    db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+    db
+}
+
+#[test]
+fn a_reader_that_stays_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let writer = database(&path);
+    let reader = reader(&path);
+    writer.execute_batch("INSERT INTO t VALUES(1)").unwrap();
+    let blocked = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
+    let over = &blocked.json()["over_time"];
+    assert_eq!((blocked.code, &over["outcome"]), (1, &"kept".into()), "{over}");
+    assert_eq!(over["kept"][0]["holder"]["pid"], std::process::id(), "{over}");
+    assert!(over["looks"].as_u64() > Some(1) && over["looks"] == over["blocked"], "{over}");
+    let page = walscope(folder.path(), &["inspect", "t.db", "--for", "0.2s"]);
+    let words = page.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = format!("the same reader was in the way of the checkpoint: pid {}", std::process::id());
+    assert!(page.code == 0 && words.contains("Over time blocked throughout") && words.contains(&named), "{words}");
+    drop(reader);
+    let free = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
+    assert_eq!((free.code, &free.json()["over_time"]["outcome"]), (0, &"not_blocked".into()));
+}
+
+#[test]
+fn readers_that_take_turns_are_not_one_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let writer = database(&path);
+    let stop = AtomicBool::new(false);
+    let ran = std::thread::scope(|scope| {
+        let (path, stop) = (&path, &stop);
+        scope.spawn(move || {
+            let mut last = reader(path);
+            while !stop.load(Ordering::Relaxed) {
+                writer.execute_batch("INSERT INTO t VALUES(1)").unwrap();
+                // The next one begins before the last one ends: somebody is in the way at each moment but this.
+                let next = reader(path);
+                writer.execute_batch("INSERT INTO t VALUES(2)").unwrap();
+                drop(std::mem::replace(&mut last, next));
+            }
+        });
+        let ran = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "2s", "--json"]);
+        stop.store(true, Ordering::Relaxed);
+        ran
+    });
+    let over = &ran.json()["over_time"];
+    assert_eq!(
+        (ran.code, &over["outcome"], &over["kept"]),
+        (0, &"take_turns".into(), &serde_json::json!([])),
+        "{over}"
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_at_over_time_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "100ms", "--json"]);
+    assert_eq!((missing.code, missing.text().as_str()), (2, ""), "{}", missing.stderr);
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/bundles/shared/writer.walsnap");
+    let ran = walscope(folder.path(), &["inspect", bundle, "--fail-if-blocked", "100ms"]);
+    assert!(ran.code == 2 && ran.stderr.contains("a bundle is of one moment"), "{}", ran.stderr);
+    for wrong in ["0s", "-1s", "5", "soon", "25h"] {
+        let ran = walscope(folder.path(), &["inspect", "t.db", &format!("--for={wrong}")]);
+        assert!(ran.code == 2 && ran.stderr.contains("at most 24h"), "{wrong}: {}", ran.stderr);
+    }
+}
