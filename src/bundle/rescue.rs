@@ -27,7 +27,7 @@ use super::look::{Look, Moment, is_hot_journal};
 use super::unstable::Why;
 use super::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{KeptBy, LockState, Observation, Part, Parts, RescueCause};
+use crate::evidence::{KeptBy, LockState, Observation, Part, Parts, RescueCause, SetFacts};
 use crate::format::db::{self, DatabaseHead, JournalMode};
 use crate::linux::mapped::kept::{KeptFile, KeptSet};
 use crate::linux::{self, OpenedFiles, Target};
@@ -81,8 +81,10 @@ pub struct Saved {
     pub files: Vec<SavedFile>,
     /// Who has the files open. Empty: nobody was seen.
     pub by: Vec<KeptBy>,
-    /// Whether they lie at the path that was asked for.
+    /// Whether at least one of them lies at the path that was asked for.
     pub at_path: bool,
+    /// What else is known of the files.
+    pub facts: SetFacts,
     /// Why it is not shown that the copies are of one moment; `None`: they are.
     pub unstable: Option<Unstable>,
     /// Number of attempts.
@@ -126,6 +128,8 @@ pub struct Rescue {
     pub processes_read: u32,
     /// Processes whose descriptors could not be seen.
     pub processes_denied: u32,
+    /// Processes that ended meanwhile.
+    pub processes_ended: u32,
     /// Why, for the first of them.
     pub denied_reason: Option<String>,
 }
@@ -152,8 +156,8 @@ pub fn save(
         let verdict = attempt.verdict(&mut again);
         if verdict.is_ok() || number >= attempts {
             let unstable = verdict.err().as_ref().map(Unstable::from);
-            let (files, by, at_path) = (copies.finish(&set)?, set.by, set.at_path);
-            return Ok(Saved { files, by, at_path, unstable, attempts: number });
+            let (files, by, at_path, facts) = (copies.finish(&set)?, set.by, set.at_path, set.facts);
+            return Ok(Saved { files, by, at_path, facts, unstable, attempts: number });
         }
         number += 1;
         if let Some(now) = again() {
@@ -484,10 +488,10 @@ mod tests {
             let path = folder.join(format!("t.db{}", part.suffix()));
             let file = Arc::new(File::open(&path).unwrap());
             let id = FileId { device: Device { major: 0, minor: 1 }, inode: file.metadata().unwrap().ino() };
-            KeptFile { file, id, path, descriptor: None, access_time_may_move: false }
+            KeptFile { file, id, path, gone: false, descriptor: None, access_time_may_move: false }
         };
         let files = Parts::new(|part| parts.contains(&part).then(|| kept(part)));
-        KeptSet { files, by: Vec::new(), at_path: true }
+        KeptSet { files, at_path: true, ..KeptSet::default() }
     }
 
     fn folders() -> (tempfile::TempDir, PathBuf) {

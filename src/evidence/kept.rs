@@ -33,6 +33,37 @@ impl Part {
             Self::Journal => "-journal",
         }
     }
+
+    /// What a file is by its name, and the name of its database.
+    #[must_use]
+    pub fn of_name(name: &[u8]) -> (Self, &[u8]) {
+        let sidecar = [Self::Wal, Self::Shm, Self::Journal].into_iter().find_map(|part| {
+            let base = name.strip_suffix(part.suffix().as_bytes())?;
+            (!base.is_empty() && !base.ends_with(b"/")).then_some((part, base))
+        });
+        sidecar.unwrap_or((Self::Database, name))
+    }
+
+    /// What a file is by its first bytes; `None`: they do not tell. A database may have any name, also one that ends in `-wal`.
+    #[must_use]
+    pub fn of_content(head: &[u8]) -> Option<Self> {
+        match head {
+            [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', b'o', b'r', b'm', b'a', b't', b' ', b'3', 0, ..] => {
+                Some(Self::Database)
+            }
+            [0x37, 0x7f, 0x06, 0x82 | 0x83, ..] => Some(Self::Wal),
+            [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, ..] => Some(Self::Journal),
+            _ => None,
+        }
+    }
+
+    /// Whether the first bytes of a database say WAL mode; `None`: they are not those of a database.
+    #[must_use]
+    pub fn says_wal(head: &[u8]) -> Option<bool> {
+        // Bytes 18 and 19: https://sqlite.org/fileformat2.html#file_format_version_numbers
+        (Self::of_content(head) == Some(Self::Database)).then_some(())?;
+        Some(head.get(18..20)? == [2, 2])
+    }
 }
 
 impl fmt::Display for Part {
@@ -111,4 +142,56 @@ pub enum RescueCause {
     Unwatched,
     /// A transaction without a journal on a disk goes on, or may go on: it has to end first.
     HalfTransaction,
+}
+
+/// Why a `-wal` that was found nowhere may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize), serde(rename_all = "snake_case"))]
+pub enum NoWal {
+    /// A process has the database open, and its header says WAL. Or it has opened it and has not read it yet.
+    Open,
+    /// Processes ended during the look. A `-wal` that was deleted before is gone with them.
+    Ended,
+    /// What some processes have open could not be seen, and nothing shows that none of them has it.
+    Unseen,
+}
+
+/// What is known of files of one database that belong together, beside the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetFacts {
+    /// Those that lie at the path that was asked for.
+    pub at_path: Vec<Part>,
+    /// Those that a process had open, and that were gone before they could be opened.
+    pub lost: Vec<Part>,
+    /// Why a `-wal` may be missing. `None`: none is, or there is one.
+    pub no_wal: Option<NoWal>,
+    /// Parts that lie at the path beside the database, and that a process uses with another one. They are in its set.
+    pub of_another: Vec<Part>,
+    /// Whether it is not sure which database these files belong to.
+    pub pairing_unsure: bool,
+    /// Processes that have files of the set open, and not the database.
+    pub without_database: Vec<u32>,
+    /// Whether a process that is not seen holds a lock on the database or the `-shm`. It may have other files open.
+    pub locked_unseen: bool,
+    /// Those of these processes that are known.
+    pub unseen_holders: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part;
+
+    #[test]
+    fn a_file_is_known_by_its_first_bytes_or_else_by_its_name() {
+        let database = |mode| [b"SQLite format 3\0\x10\0".as_slice(), &[mode, mode]].concat();
+        assert_eq!((Part::of_content(&database(1)), Part::says_wal(&database(1))), (Some(Part::Database), Some(false)));
+        assert_eq!(Part::says_wal(&database(2)), Some(true));
+        assert_eq!(Part::of_content(&[0x37, 0x7f, 6, 0x83, 0]), Some(Part::Wal));
+        assert_eq!(Part::of_content(&[0xd9, 0xd5, 5, 0xf9, 0x20, 0xa1, 0x63, 0xd7]), Some(Part::Journal));
+        assert_eq!((Part::of_content(b""), Part::says_wal(b"text")), (None, None));
+        assert_eq!(Part::of_name(b"/d/t.db-shm"), (Part::Shm, b"/d/t.db".as_slice()));
+        for name in [b"/d/-wal".as_slice(), b"-wal", b"/d/t.db"] {
+            assert_eq!(Part::of_name(name), (Part::Database, name));
+        }
+    }
 }

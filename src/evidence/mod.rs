@@ -34,7 +34,7 @@ pub use contact::Contact;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
-pub use kept::{KeptBy, Part, Parts, RescueCause};
+pub use kept::{KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};
 pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};

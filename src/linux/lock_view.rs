@@ -196,6 +196,11 @@ fn not_shown(kind: &FileSystemKind) -> (LockState, Option<String>) {
     (LockState::Unknown, Some(format!("no lock was seen, and on {} one can be held without being seen", kind.title)))
 }
 
+/// The state of one lock of a file. Takes no lock.
+pub(super) fn state_of(slot: LockSlot, file: &Arc<File>) -> LockState {
+    Byte::ask(slot, &Observation::seen(Arc::clone(file))).state
+}
+
 /// Whether the kernel lists every lock on a file. A server that keeps the locks itself leaves the list empty.
 pub(super) fn are_listed(proc: &Proc, file: &File) -> bool {
     let kind = stat::magic_of(file).map(FileSystemKind::by_magic);

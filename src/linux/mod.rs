@@ -16,8 +16,8 @@
 //! | `sys` | the only unsafe calls |
 //!
 //! Nothing here decodes SQLite's formats or judges. What is known of SQLite is where its locks are
-//! ([`LockSlot`](crate::evidence::LockSlot)), the names of the files beside a database, and that a wal-index is mapped in
-//! blocks of 32 KiB. What could not be seen is an [`Observation`](crate::evidence::Observation) with its reason.
+//! ([`LockSlot`](crate::evidence::LockSlot)), the names and the first bytes of the files of a database
+//! ([`Part`](crate::evidence::Part)), and that a wal-index is mapped in blocks of 32 KiB. What could not be seen is an [`Observation`](crate::evidence::Observation) with its reason.
 //!
 //! Everything about one database is read through descriptors opened by [`open_database`], so that identities, bytes and
 //! locks speak of the same files even when the paths are replaced meanwhile. The proc file system can be a folder that a

@@ -232,14 +232,6 @@ fn entry_unchanged(place: &Place, name: &OsStr, opened: &Observation<Arc<File>>)
     }
 }
 
-/// The path of a database with symbolic links resolved, as far as its folder exists.
-pub(super) fn resolved(target: &Target) -> PathBuf {
-    match Place::resolve(target) {
-        Ok(place) => place.folder_path.join(&place.name),
-        Err(_) => std::path::absolute(target.path()).unwrap_or_else(|_| target.path().to_owned()),
-    }
-}
-
 /// A database's folder and its name in it.
 struct Place {
     folder: File,

@@ -275,7 +275,7 @@ impl Process {
 }
 
 /// Whether a thread has ended, by its `stat`.
-fn has_ended(stat: &[u8]) -> bool {
+pub(super) fn has_ended(stat: &[u8]) -> bool {
     matches!(text::state(stat), Some('Z' | 'X' | 'x'))
 }
 

@@ -8,7 +8,7 @@ use super::finding::FindingDocument;
 use super::text::{GREEN, YELLOW, count, entry, many, styled};
 use super::{line, table};
 use crate::bundle::rescue::{Rescue, Saved, SavedFile};
-use crate::evidence::{InodeId, KeptBy, Part, RescueCause};
+use crate::evidence::{InodeId, KeptBy, NoWal, Part, RescueCause};
 use crate::finding::{Finding, Severity};
 use crate::say::rescue::Saved as Next;
 
@@ -17,6 +17,9 @@ pub const SCHEMA: &str = "walscope/rescue/1";
 
 /// What `verify` finds in copies, or why it cannot look at them.
 pub type Verified = Result<Vec<Finding>, String>;
+
+/// At most so many processes are named on the page.
+const NAMED: usize = 16;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
@@ -39,7 +42,9 @@ pub struct RescueDocument {
     pub processes_read: u32,
     /// Number of processes whose descriptors could not be seen. They may have more files open.
     pub processes_denied: u32,
-    /// Why, for the first of them.
+    /// Number of processes that ended during the look. What they had open is gone if it was deleted.
+    pub processes_ended: u32,
+    /// Why, for the first of those whose descriptors could not be seen.
     pub denied_reason: Option<String>,
 }
 
@@ -50,12 +55,26 @@ pub struct RescuedSet {
     pub database: Option<String>,
     /// Whether at least one of the files lies at the path.
     pub at_path: bool,
+    /// Those that lie at the path.
+    pub parts_at_path: Vec<Part>,
+    /// Parts that lie at the path beside this database, and that processes use with another one. They are in its set.
+    pub parts_of_another: Vec<Part>,
+    /// Whether it is not sure which database these files belong to.
+    pub pairing_unsure: bool,
+    /// Processes that have files of the set open, and not the database.
+    pub without_database: Vec<u32>,
+    /// Whether a process that was not seen holds a lock on the database or the `-shm`. It may have other files open.
+    pub locked_unseen: bool,
+    /// Those of these processes that are known.
+    pub unseen_holders: Vec<u32>,
     /// The processes that have files of the set open. Empty: none was seen.
     pub processes: Vec<KeptBy>,
     /// The copies.
     pub files: Vec<RescuedFile>,
-    /// Parts that belong to the set and were found nowhere.
+    /// Parts that belong to the set, or may do so, and were found nowhere.
     pub missing: Vec<Part>,
+    /// Why a `-wal` may be missing of a database in WAL mode. Null: none is.
+    pub no_wal: Option<NoWal>,
     /// Whether it is shown that the copies are of one moment.
     pub stable: bool,
     /// Why that is not shown.
@@ -129,12 +148,23 @@ impl RescuedSet {
             missing.push(Part::Database);
         }
         // Whoever has a wal-index open has a -wal open.
-        if copied(Part::Shm).is_some() && copied(Part::Wal).is_none() && !saved.by.is_empty() {
+        let without_wal = copied(Part::Shm).is_some() && copied(Part::Wal).is_none() && !saved.by.is_empty();
+        let facts = saved.facts.clone();
+        if without_wal || facts.no_wal.is_some() {
             missing.push(Part::Wal);
         }
+        missing.extend(facts.lost.iter().copied().filter(|part| *part != Part::Shm));
+        missing = Part::ALL.into_iter().filter(|part| missing.contains(part) && copied(*part).is_none()).collect();
         Self {
             database,
             at_path: saved.at_path,
+            parts_at_path: facts.at_path,
+            parts_of_another: facts.of_another,
+            pairing_unsure: facts.pairing_unsure,
+            without_database: facts.without_database,
+            locked_unseen: facts.locked_unseen,
+            unseen_holders: facts.unseen_holders,
+            no_wal: facts.no_wal,
             processes: saved.by.clone(),
             missing,
             files,
@@ -155,7 +185,7 @@ impl RescuedSet {
     /// Whether everything that was open was copied as of one moment, and fits together.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.stable && self.missing.is_empty() && self.fits()
+        self.stable && self.missing.is_empty() && !self.pairing_unsure && !self.locked_unseen && self.fits()
     }
 
     /// Whether `verify` finds nothing wrong with the copies.
@@ -168,17 +198,72 @@ impl RescuedSet {
             Some(command) => format!("pid {} ({})", from.pid, line(command)),
             None => format!("pid {}", from.pid),
         };
-        match self.processes.as_slice() {
-            [] => "nobody that is seen from here".to_owned(),
-            [one] => name(one),
-            [one, others @ ..] => {
-                format!("{} and {}", name(one), many(u64::try_from(others.len()).unwrap_or(0), "other process"))
+        let names: Vec<String> = self.processes.iter().take(NAMED).map(name).collect();
+        match self.processes.len().saturating_sub(NAMED) {
+            0 if names.is_empty() => "nobody that is seen from here".to_owned(),
+            0 => names.join(", "),
+            more => {
+                format!("{} and {}", names.join(", "), many(u64::try_from(more).unwrap_or(0), "other process"))
             }
         }
     }
 
+    /// What else has to be known of the set.
+    fn facts(&self) -> Vec<String> {
+        let mut facts = Vec::new();
+        if self.pairing_unsure {
+            facts.push(
+                "It is not sure which database these files belong to: names, order and locks of the descriptors contradict each \
+                 other. Try each -wal or -journal beside a copy of each database."
+                    .to_owned(),
+            );
+        }
+        if !self.parts_of_another.is_empty() {
+            facts.push(format!(
+                "{} at the path: in use by a process, and not surely with this database. It is in the set of that process, and not \
+                 in this one.",
+                named(&self.parts_of_another)
+            ));
+        }
+        if !self.without_database.is_empty() {
+            let pids: Vec<String> = self.without_database.iter().map(u32::to_string).collect();
+            facts.push(format!(
+                "Files of this set came from pid {}, which does not have the database open: by their names they belong together.",
+                pids.join(", ")
+            ));
+        }
+        if self.locked_unseen {
+            let pids: Vec<String> = self.unseen_holders.iter().map(u32::to_string).collect();
+            let who = if pids.is_empty() { "A process".to_owned() } else { format!("pid {}", pids.join(", ")) };
+            facts.push(format!(
+                "{who} holds a lock on the database, and what it has open could not be seen. A -wal, -journal or database that was \
+                 deleted may be missing. Run this as root, and outside of the container."
+            ));
+        }
+        facts
+    }
+
     fn deleted(&self) -> Vec<String> {
         self.files.iter().filter(|file| file.deleted).map(|file| file.part.to_string()).collect()
+    }
+}
+
+fn named(parts: &[Part]) -> String {
+    parts.iter().map(|part| part.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn why_no_wal(why: NoWal) -> &'static str {
+    match why {
+        NoWal::Open => {
+            " The database is in WAL mode and a process has it open, so there is a -wal, unless the process has not read from it yet."
+        }
+        NoWal::Ended => {
+            " The database is in WAL mode, and processes ended during the look: if one of them had a deleted -wal open, it is lost. \
+             If nobody had the database open, nothing is missing."
+        }
+        NoWal::Unseen => {
+            " The database is in WAL mode, and a process that could not be seen may have a deleted -wal open."
+        }
     }
 }
 
@@ -196,6 +281,7 @@ impl RescueDocument {
             refused: rescue.refused.clone(),
             processes_read: rescue.processes_read,
             processes_denied: rescue.processes_denied,
+            processes_ended: rescue.processes_ended,
             denied_reason: rescue.denied_reason.clone(),
         }
     }
@@ -317,9 +403,12 @@ impl RescuedSet {
             Some(_) => "an empty -wal".to_owned(),
             None => "no -wal".to_owned(),
         };
-        let where_it_is =
-            if self.at_path { "at least one file of it lies at the path" } else { "nothing of it lies at the path" };
-        format!("{wal}; {where_it_is}.")
+        let at_path = match self.parts_at_path.as_slice() {
+            [] => "nothing of it lies at the path".to_owned(),
+            parts if parts.len() == self.files.len() => "all of it lies at the path".to_owned(),
+            parts => format!("of it at the path: {}", named(parts)),
+        };
+        format!("{wal}; {at_path}.")
     }
 
     fn lines(&self, width: usize) -> String {
@@ -334,12 +423,15 @@ impl RescuedSet {
             out.push_str(&entry("Deleted", &text, width));
         }
         if !self.missing.is_empty() {
-            let missing: Vec<String> = self.missing.iter().map(|part| part.to_string()).collect();
+            let why = self.no_wal.map_or("", why_no_wal);
             let text = format!(
-                "{}: nobody that is seen from here has it open, and it is not at the path.",
-                missing.join(", ")
+                "{}: nobody that is seen from here has it open, and it is not at the path.{why}",
+                named(&self.missing)
             );
             out.push_str(&entry("Missing", &styled(YELLOW, &text), width));
+        }
+        for fact in self.facts() {
+            out.push_str(&entry("", &styled(YELLOW, &fact), width));
         }
         for finding in &self.findings {
             let text = format!("{} [{}] {}", finding.title, finding.code, finding.detail);

@@ -125,7 +125,8 @@ pub fn count(n: impl Into<u64>) -> String {
 
 /// A noun after a number: `1 frame`, `2 frames`.
 pub(crate) fn plural(n: u64, noun: &str) -> String {
-    format!("{noun}{}", if n == 1 { "" } else { "s" })
+    let several = if noun.ends_with('s') { "es" } else { "s" };
+    format!("{noun}{}", if n == 1 { "" } else { several })
 }
 
 /// An amount of things: `1 frame`, `2,000 frames`.

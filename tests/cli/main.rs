@@ -20,6 +20,7 @@ mod names;
 mod over_time;
 mod readme;
 mod rescue;
+mod rescue_pairs;
 mod shm;
 mod snapshot;
 mod wal;

@@ -159,6 +159,17 @@ impl Shell {
         shell
     }
 
+    /// The process that was started.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process that was started, without closing the database.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Runs statements and returns what they printed.
     pub fn sql(&mut self, sql: &str) -> String {
         const DONE: &str = "-- done --";

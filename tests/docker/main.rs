@@ -14,3 +14,4 @@ mod host;
 mod inside;
 mod inspect;
 mod proof;
+mod rescue;

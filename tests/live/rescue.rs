@@ -18,12 +18,14 @@ const VARIABLE: &str = "WALSCOPE_TEST_RESCUED";
 /// Trials of a plain test run.
 const TRIALS: u64 = 40;
 
+const MODES: [&str; 6] = ["WAL", "WAL", "WAL", "WAL", "DELETE", "PERSIST"];
+
 /// The child's part, until it is killed; returns at once in the parent. After each commit it writes the largest row.
 pub fn serve() {
     let Ok(task) = std::env::var(VARIABLE) else { return };
     let (seed, path) = task.split_once(' ').unwrap();
     let mut random = Random(seed.parse().unwrap());
-    let mode = random.pick(&["WAL", "WAL", "WAL", "WAL", "DELETE", "PERSIST"]);
+    let mode = random.pick(&MODES);
     let db = Connection::open(path).unwrap();
     let frames = random.pick(&[3, 20, 1000]);
     let cache = random.pick(&[5, 2000]);
@@ -218,4 +220,30 @@ fn what_a_rescue_saves_has_every_row_that_was_committed_before_it() {
     }
     eprintln!("{trials} rescues beside a busy writer, {unstable} of them not shown to be of one moment");
     assert!(unstable * 10 <= trials, "{unstable} of {trials}");
+}
+
+/// A process is killed while its files are looked for. What it had open is gone then, and nobody may say that all was saved.
+#[test]
+fn a_rescue_beside_a_process_that_ends_never_says_all_without_the_wal() {
+    let in_wal_mode = (1..).find(|seed| Random(*seed).pick(&MODES) == "WAL").unwrap();
+    let mut without = 0;
+    for seed in 1..=TRIALS {
+        let mut random = Random(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let mut writer = Writer::start(&path, in_wal_mode);
+        writer.wait_for(1 + i64::try_from(random.below(20)).unwrap());
+        happen(Accident::AllDeleted, &path, &mut random);
+        let output = folder.path().join("saved");
+        let mut rescue = Command::new(crate::common::command::EXE);
+        rescue.arg("rescue").arg(&path).arg("-o").arg(&output).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut rescue = rescue.spawn().unwrap();
+        (0..random.below(2000)).for_each(|_| std::thread::yield_now());
+        drop(writer);
+        let code = rescue.wait().unwrap().code();
+        let saved = output.join("t.db-wal").exists();
+        without += u64::from(!saved);
+        assert!(code != Some(0) || saved, "seed {seed}: all is said to be saved without the -wal");
+    }
+    eprintln!("{TRIALS} rescues beside a process that ends, {without} of them without the -wal");
 }

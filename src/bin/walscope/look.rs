@@ -48,7 +48,8 @@ pub fn inspect_frames<T>(
 fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
     let gone = |open: &OpenError| open.why.kind() == io::ErrorKind::NotFound;
     let SourceError::Open(SnapshotError::Open(open)) = &error else { return error.into() };
-    let view = source::target(argument).ok().filter(|_| gone(open)).and_then(|target| kept::kept_files(&target).ok());
+    let view =
+        source::target(argument).ok().filter(|_| gone(open)).and_then(|target| kept::kept_files(&target, true).ok());
     let sets = view.map(|view| view.sets).unwrap_or_default();
     match sets.iter().flat_map(|set| &set.by).next() {
         Some(by) => anyhow::anyhow!(

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use walscope::bundle::rescue::{self, Rescue, Saved};
 use walscope::evidence::Part;
 use walscope::finding::{Finding, findings};
+use walscope::linux::Target;
 use walscope::linux::mapped::kept::{self, KeptView};
 use walscope::look;
 use walscope::report::line;
@@ -43,10 +44,11 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let mut view = match kept::kept_files(&target) {
-        Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&args.source)),
+    let look = || kept::kept_files(&target, global.strict_atime);
+    let mut view = match look() {
+        Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&target)),
         Ok(view) => view,
-        Err(error) => bail!("{error}{}", open_beneath(&args.source)),
+        Err(error) => bail!("{error}{}", open_beneath(&target)),
     };
     if global.strict_atime
         && let Some(file) = view.sets.iter().flat_map(|set| set.files.iter()).find(|file| file.access_time_may_move)
@@ -68,7 +70,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
             make_folder(&folder)?;
         }
         let name = named(set).unwrap_or_else(|| OsString::from("database"));
-        let again = || kept::kept_files(&target).ok()?.sets.into_iter().find(|now| now.has_files_of(set));
+        let again = || look().ok()?.sets.into_iter().find(|now| now.has_files_of(set));
         match rescue::save(set, &folder, &name, args.attempts, again) {
             Ok(saved) => sets.push(saved),
             // The others may still be saved.
@@ -87,6 +89,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         refused: view.refused,
         processes_read: view.processes_read,
         processes_denied: view.processes_denied,
+        processes_ended: view.processes_ended,
         denied_reason: view.denied_reason,
     };
     let document = RescueDocument::new(&rescue, &verified);
@@ -107,23 +110,31 @@ fn check(saved: &Saved) -> anyhow::Result<Vec<Finding>> {
 fn nothing(args: &RescueArgs, view: &KeptView) -> String {
     let unseen = match (&view.denied_reason, view.processes_denied) {
         (Some(reason), denied) => {
-            format!("; what {denied} other processes have open could not be seen ({reason}): run this as root")
+            let who =
+                if denied == 1 { "1 other process has".to_owned() } else { format!("{denied} other processes have") };
+            format!("; what {who} open could not be seen ({reason}): run this as root")
         }
         (None, _) => String::new(),
     };
-    format!("{}: No such file or directory, and no process that is seen has it open{unseen}", args.source.display())
+    let refused: String = view.refused.iter().map(|refused| format!("; {refused}")).collect();
+    format!(
+        "{}: No such file or directory, and no process that is seen has it open{unseen}{refused}; a file that was renamed is \
+         known by its new name only, and walscope ps lists open databases",
+        args.source.display()
+    )
 }
 
 /// Names databases that processes have open beneath the path, if it is a folder, or was one.
-fn open_beneath(source: &Path) -> String {
-    let found = kept::open_beneath(source);
+fn open_beneath(target: &Target) -> String {
+    let found = kept::open_beneath(target);
     if found.is_empty() {
         return String::new();
     }
-    let each = found.iter().take(NAMED).map(|(path, by)| format!("{} (pid {})", path.display(), by.pid));
+    let each =
+        found.iter().take(NAMED).map(|found| format!("{} (pid {})", found.source.to_string_lossy(), found.by.pid));
     let more = found.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("; open beneath it: {}{more}: name one of these", each.collect::<Vec<_>>().join(", "))
+    format!("; open there: {}{more}: name one of these", each.collect::<Vec<_>>().join(", "))
 }
 
 /// Makes the folder, or takes one that is empty.

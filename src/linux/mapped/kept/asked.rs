@@ -1,0 +1,124 @@
+//! What is looked for in each process.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::held::Open;
+use super::place::{Here, Place, View};
+use crate::evidence::{Observation, Part, Parts};
+use crate::linux::file_id::file_id;
+use crate::linux::open::OpenedFiles;
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::target::Target;
+use crate::number::{Device, FileId};
+
+/// The database that was asked for.
+pub(super) struct Asked {
+    /// The files at the path.
+    files: Parts<FileId>,
+    /// The name of the database.
+    name: OsString,
+    /// Its place; `None`: not known.
+    place: Option<Place>,
+    /// The path as the kernel prints it here for processes of the mount namespace.
+    printed: PathBuf,
+    mount_namespace: Observation<String>,
+    device: Option<Device>,
+}
+
+impl Asked {
+    pub(super) fn of(proc: &Proc, here: &Here, target: &Target, path: &Path, files: Option<&OpenedFiles>) -> Self {
+        let beneath = path.strip_prefix("/").unwrap_or(path);
+        let prefix = target.prefix();
+        Self {
+            files: Parts::new(|part| Some(file_id(&opened(files?, part)?.metadata().ok()?))),
+            name: path.file_name().unwrap_or_default().to_owned(),
+            place: here.place_of(proc, target, path),
+            printed: if prefix.as_os_str().is_empty() { path.to_owned() } else { prefix.join(beneath) },
+            mount_namespace: match target.process(proc) {
+                Ok(process) => process.link("ns/mnt"),
+                Err(error) => Observation::missing(error.to_string()),
+            },
+            device: Here::device_of(target, path),
+        }
+    }
+
+    /// Whether a file is one of those at the path.
+    fn is_at_path(&self, open: &Open) -> bool {
+        self.files.iter().any(|id| *id == open.file)
+    }
+
+    /// The part at the path with this identity.
+    pub(super) fn part_at_path(&self, id: FileId) -> Option<Part> {
+        Part::ALL.into_iter().find(|part| self.files.get(*part) == Some(&id))
+    }
+
+    /// Whether a descriptor is of the database that was asked for.
+    pub(super) fn wants(&self, open: &Open) -> bool {
+        self.is_at_path(open) || open.asked == Some(open.part)
+    }
+
+    /// Whether a descriptor may be of it, as far as name and identity tell.
+    pub(super) fn may_want(&self, open: &Open) -> bool {
+        self.is_at_path(open) || open.asked.is_some()
+    }
+
+    /// Which part has the name of a path, wherever it is.
+    fn part_named(&self, path: &[u8]) -> Option<Part> {
+        let name = Path::new(OsStr::from_bytes(path)).file_name()?.as_bytes();
+        let suffix = name.strip_prefix(self.name.as_bytes())?;
+        Part::ALL.into_iter().find(|part| part.suffix().as_bytes() == suffix)
+    }
+
+    /// Whether a path that cannot be followed has such a name.
+    pub(super) fn is_named(&self, path: &str) -> bool {
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+        self.part_named(path.as_bytes()).is_some()
+    }
+
+    /// Finds the descriptors that have the place of a part. Gives those of which the place is not known.
+    pub(super) fn find<'o>(&self, view: &View<'_>, process: &Process, open: &'o mut [Open]) -> Vec<&'o Open> {
+        let mut same_view = None;
+        let mut unknown = Vec::new();
+        for one in open {
+            let Some(part) = self.part_named(&one.path) else { continue };
+            let place = self.place.as_ref().map(|place| place.with_suffix(part.suffix()));
+            let Some(mount) = view.mount_of(one.number) else { continue };
+            let same = match (place, view.place(mount, Path::new(OsStr::from_bytes(&one.path)))) {
+                (Some(asked), Some(found)) => asked == found,
+                (Some(_), None) if view.knows_mounts() => {
+                    if self.device.is_none_or(|device| device == one.file.device) && !self.is_at_path(one) {
+                        unknown.push(&*one);
+                    }
+                    continue;
+                }
+                // The mounts are not told, here or of a process that is ending: the path counts, if both have the same ones.
+                _ => {
+                    let same_view = *same_view.get_or_insert_with(|| {
+                        let theirs = process.link("ns/mnt");
+                        theirs.value().is_some() && theirs.value() == self.mount_namespace.value()
+                    });
+                    let mut path = self.printed.clone().into_os_string();
+                    path.push(part.suffix());
+                    same_view && path.as_bytes() == one.path
+                }
+            };
+            one.asked = same.then_some(part);
+        }
+        unknown
+    }
+}
+
+/// A part of what was opened at the path.
+pub(super) fn opened(files: &OpenedFiles, part: Part) -> Option<&Arc<File>> {
+    match part {
+        Part::Database => &files.database,
+        Part::Wal => &files.wal,
+        Part::Shm => &files.shm,
+        Part::Journal => &files.journal,
+    }
+    .value()
+}

@@ -1,0 +1,79 @@
+//! What is open below a folder, or at a path, by names that can be asked for from here.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::held::{Open, descriptors};
+use super::place::{Here, Place, View, without_links};
+use super::set::kept_by;
+use crate::evidence::{KeptBy, Part};
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::target::Target;
+
+/// A database that a process has open with a `-wal`, `-shm` or `-journal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beneath {
+    /// What to ask for: a path, or `pid:N:/path` of a process that sees other files.
+    pub source: OsString,
+    /// A process that has it open.
+    pub by: KeptBy,
+}
+
+/// The databases below a folder that visible processes have open with a `-wal`, `-shm` or `-journal`; also deleted ones. Each
+/// with one process. A path of this process is also looked for in the view of processes with other mounts: whoever asks for a
+/// path of a container from the host means that one.
+#[must_use]
+pub fn open_beneath(target: &Target) -> Vec<Beneath> {
+    let proc = Proc::system();
+    let here = Here::new(&proc);
+    let folder = without_links(target);
+    let place = here.place_of(&proc, target, &folder);
+    let own = proc.this_process().ok();
+    let mut found: Vec<(Option<Place>, Beneath)> = Vec::new();
+    for pid in proc.pids().unwrap_or_default() {
+        let Ok(process) = proc.process(pid) else { continue };
+        let view = View::of(&here, &process);
+        let elsewhere = target.pid().is_none() && own.as_ref().is_some_and(|own| !is_same_view(own, &process));
+        let mut known: Vec<&[u8]> = Vec::new();
+        let open = descriptors(&process).map(|(open, _)| open).unwrap_or_default();
+        for (sidecar, base) in open.iter().filter(|open| open.part != Part::Database).filter_map(with_base) {
+            if known.contains(&base) {
+                continue;
+            }
+            known.push(base);
+            let path = Path::new(OsStr::from_bytes(base));
+            let at = view.mount_of(sidecar.number).and_then(|mount| view.place(mount, path));
+            let is_beneath = at.as_ref().zip(place.as_ref()).is_some_and(|(at, place)| at.is_beneath(place));
+            let is_new = at.is_none() || found.iter().all(|(known, _)| *known != at);
+            if is_new && (is_beneath || elsewhere && view.seen(path).starts_with(&folder)) {
+                let source = source(own.as_ref(), &process, &view, path);
+                found.push((at, Beneath { source, by: kept_by(&process) }));
+            }
+        }
+    }
+    found.into_iter().map(|(_, beneath)| beneath).collect()
+}
+
+fn with_base(open: &Open) -> Option<(&Open, &[u8])> {
+    Some((open, open.base()?))
+}
+
+/// Whether a path means the same to both.
+fn is_same_view(one: &Process, other: &Process) -> bool {
+    let same = |link: &str| {
+        let (ours, theirs) = (one.link(link), other.link(link));
+        theirs.value().is_some() && ours.value() == theirs.value()
+    };
+    same("ns/mnt") && same("root")
+}
+
+/// A path that means the same here, or the path in the view of the process.
+fn source(own: Option<&Process>, process: &Process, view: &View<'_>, path: &Path) -> OsString {
+    if own.is_some_and(|own| is_same_view(own, process)) {
+        return path.into();
+    }
+    let mut source = OsString::from(format!("pid:{}:", process.pid));
+    source.push(view.seen(path));
+    source
+}
