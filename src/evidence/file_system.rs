@@ -295,6 +295,38 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
     },
 ];
 
+/// Magic numbers of file systems whose files are made by the kernel when they are read: no database lies there, and reading
+/// a file can do something. Source: linux/magic.h and man 2 statfs; the last two from net/sunrpc and fs/nfsd.
+const PSEUDO: &[u64] = &[
+    0x9fa0,      // proc
+    0x6265_6572, // sysfs
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0x7363_6673, // securityfs
+    0x6265_6570, // configfs
+    0x1cd1,      // devpts
+    0xcafe_4a11, // bpf
+    0x6165_676c, // pstore
+    0xde5e_81e4, // efivarfs
+    0xf97c_ff8c, // selinux
+    0x4341_5d53, // smack
+    0x1980_0202, // mqueue
+    0x4249_4e4d, // binfmt_misc
+    0x6573_5543, // fusectl
+    0x6e73_6673, // nsfs
+    0x0187,      // autofs
+    0x6759_6969, // rpc_pipefs
+    0x6e66_7364, // nfsd
+];
+
+/// Whether `f_type` of statfs(2) is that of a file system whose files are made by the kernel when they are read.
+#[must_use]
+pub fn is_pseudo(magic: u64) -> bool {
+    PSEUDO.contains(&magic)
+}
+
 impl FileSystemKind {
     /// The row for a type as mountinfo prints it, with or without a part after a dot.
     #[must_use]

@@ -12,6 +12,7 @@
 //! | [`mapped`] | one scanner of processes: who maps the `-shm` of one side, and every mapped wal-index |
 //! | `pagemap`, [`challenge`], `live_sides` | trials with two sides that are live at the same time |
 //! | `gather` | all evidence about one side |
+//! | [`walk`] | the regular files below a folder |
 //! | `staged` | what the lab does to itself to make a faulty set-up; nothing examined is touched |
 //! | `sys` | the only unsafe calls |
 //!
@@ -54,6 +55,7 @@ mod sys;
 pub mod target;
 pub mod text;
 mod unseen;
+pub mod walk;
 
 pub use gather::{clock_sample, evidence, evidence_without_holders, raw_texts};
 pub use host::host_view;

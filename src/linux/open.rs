@@ -22,6 +22,7 @@ use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
 use crate::linux::unseen::unseen;
+use crate::number::FileId;
 
 /// At most so many symbolic links are followed in one path, as in the kernel.
 const LINK_LIMIT: u32 = 40;
@@ -87,7 +88,7 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
         let name = with_suffix(&place.name, suffix);
         let path = place.folder_path.join(&name);
         match open_regular_by(|flags| place.open(&name, flags)) {
-            Ok(opened) if opened.access_time_may_move && strict_atime => Err(access_time_would_move(&path)),
+            Ok(opened) if opened.access_time_may_move && strict_atime => Err(refused_by_strict_atime(&path)),
             Ok(opened) => {
                 if opened.access_time_may_move {
                     moved.push(path.display().to_string());
@@ -138,14 +139,18 @@ pub fn open_regular(target: impl Into<Target>, strict_atime: bool) -> Result<Ope
     let opened = open_regular_by(|flags| target.open(flags))
         .map_err(|error| OpenError::new(&path, "opening for examination", error))?;
     if strict_atime && opened.access_time_may_move {
-        return Err(access_time_would_move(&path));
+        return Err(refused_by_strict_atime(&path));
     }
     Ok(opened)
 }
 
-fn access_time_would_move(path: &Path) -> OpenError {
+fn refused_by_strict_atime(path: &Path) -> OpenError {
+    OpenError::new(path, "refused by strict access times", access_time_would_move())
+}
+
+pub(super) fn access_time_would_move() -> io::Error {
     let why = "reading may move its access time: O_NOATIME needs the file's owner or CAP_FOWNER";
-    OpenError::new(path, "refused by strict access times", io::Error::new(io::ErrorKind::PermissionDenied, why))
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 /// Whether database, `-wal` and `-shm` all exist now.
@@ -295,6 +300,14 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
 
 /// Opens one regular file for reading. `by_name` opens it with flags.
 pub(super) fn open_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Opened> {
+    open_regular_unless(by_name, |id| own_locks::held(&Proc::system(), id))
+}
+
+/// Opens one regular file for reading, unless this process itself holds locks on it.
+pub(super) fn open_regular_unless(
+    by_name: impl Fn(OFlags) -> io::Result<OwnedFd>,
+    held: impl Fn(&FileId) -> bool,
+) -> io::Result<Opened> {
     let place = File::from(by_name(OFlags::PATH)?);
     let metadata = place.metadata()?;
     let kind = FileType::from_raw_mode(metadata.mode());
@@ -302,7 +315,7 @@ pub(super) fn open_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -
         return Err(not_a_regular_file(kind));
     }
     // For the kernel an O_PATH descriptor is no open file: closing it drops no locks.
-    if own_locks::held(&Proc::system(), &metadata) {
+    if held(&file_id(&metadata)) {
         return Err(io::Error::other(OwnLocks));
     }
     let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -325,7 +338,7 @@ pub(super) fn open_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -
     Ok(Opened { file: Arc::new(file), access_time_may_move })
 }
 
-fn keeps_no_access_times(file: &File) -> bool {
+pub(super) fn keeps_no_access_times(file: &File) -> bool {
     let quiet = StatVfsMountFlags::NOATIME | StatVfsMountFlags::RDONLY;
     fstatvfs(file).is_ok_and(|mount| mount.f_flag.intersects(quiet))
 }

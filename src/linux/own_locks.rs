@@ -1,13 +1,13 @@
 //! POSIX locks that walscope's own process holds: closing any descriptor of the file would drop them all (man 2 fcntl).
 
-use std::fs::Metadata;
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::linux::file_id::file_id;
 use crate::linux::procfs::Proc;
 use crate::linux::text::fdinfo;
 use crate::linux::text::locks::LockKind;
+use crate::number::FileId;
 
 /// Refused: the file must not be opened in this process.
 #[derive(Debug, Error)]
@@ -21,12 +21,22 @@ pub(super) struct OwnLocks;
 ///
 /// A descriptor's fdinfo lists the locks that were taken through it; a lock is released with its descriptor, so none is
 /// missed. When proc is not mounted, no lock is found.
-pub(super) fn held(proc: &Proc, file: &Metadata) -> bool {
-    let Ok(process) = proc.this_process() else { return false };
-    let identity = file_id(file);
-    process.names("fd").unwrap_or_default().iter().any(|descriptor| {
-        process.file_behind(&format!("fd/{descriptor}")).is_ok_and(|found| found == identity)
-            && process.read(&format!("fdinfo/{descriptor}")).is_ok_and(|text| holds(&text))
+pub(super) fn held(proc: &Proc, file: &FileId) -> bool {
+    through_descriptors(proc, |found| found == file).next().is_some()
+}
+
+/// Every file on which this process holds a POSIX lock.
+pub(super) fn all(proc: &Proc) -> BTreeSet<FileId> {
+    through_descriptors(proc, |_| true).collect()
+}
+
+fn through_descriptors(proc: &Proc, wanted: impl Fn(&FileId) -> bool) -> impl Iterator<Item = FileId> {
+    let process = proc.this_process().ok();
+    let names = process.as_ref().and_then(|process| process.names("fd").ok()).unwrap_or_default();
+    names.into_iter().filter_map(move |name| {
+        let process = process.as_ref()?;
+        let file = process.file_behind(&format!("fd/{name}")).ok().filter(&wanted)?;
+        process.read(&format!("fdinfo/{name}")).is_ok_and(|text| holds(&text)).then_some(file)
     })
 }
 

@@ -93,6 +93,12 @@ impl Target {
         self.process.as_ref().map_or_else(|| printed.to_owned(), |foreign| foreign.take_off(printed))
     }
 
+    /// What lies at a path below this one, in the view of the same process.
+    #[must_use]
+    pub fn beneath(&self, path: &Path) -> Self {
+        self.at(self.path.join(path))
+    }
+
     /// Another path of the same process.
     pub(super) fn at(&self, path: PathBuf) -> Self {
         Self { path, process: self.process.clone() }

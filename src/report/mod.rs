@@ -29,6 +29,7 @@ pub mod table;
 mod text;
 pub mod verdict;
 pub mod verify;
+pub mod verify_many;
 pub mod wal;
 pub mod wal_frames;
 pub mod wal_page;

@@ -7,11 +7,15 @@ use crate::evidence::Evidence;
 use crate::look::{self, Depth, Inspection, Options};
 use crate::wal::Frame;
 
-use super::{Source, SourceError, open};
+use super::{Found, Source, SourceError, open, open_target};
+use crate::bundle::SnapshotError;
 
 /// At most so many looks at files in use until they stand still. A WAL restarts, or the last connection closes, now and
 /// then, but not all the time.
 const LOOKS: u32 = 5;
+
+/// Opens what is looked at, each time anew.
+type Open<'a> = &'a dyn Fn() -> Result<Source, SnapshotError>;
 
 /// Opens a SOURCE and looks at it until it stands still. Returns the last look, and the opened source that it was made
 /// of.
@@ -25,13 +29,24 @@ pub fn inspect(
     strict_atime: bool,
     options: &Options<'_>,
 ) -> Result<(Source, Inspection), SourceError> {
-    let (source, mut inspection) = steadily(
-        open(argument, strict_atime)?,
-        argument,
-        strict_atime,
-        |source| look::inspect(source.seen(), options),
-        Inspection::look_again,
-    )?;
+    inspect_by(&|| open(argument, strict_atime), options)
+}
+
+/// Opens a database that was found below a folder, and looks at it until it stands still.
+///
+/// # Errors
+/// When it cannot be opened or read, or nothing is there.
+pub fn inspect_found(
+    found: &Found,
+    strict_atime: bool,
+    options: &Options<'_>,
+) -> Result<(Source, Inspection), SourceError> {
+    inspect_by(&|| open_target(&found.label, found.target.clone(), strict_atime), options)
+}
+
+fn inspect_by(open: Open<'_>, options: &Options<'_>) -> Result<(Source, Inspection), SourceError> {
+    let look = |source: &Source| look::inspect(source.seen(), options);
+    let (source, mut inspection) = steadily(open()?, open, look, Inspection::look_again)?;
     something_there(&source, &inspection)?;
     if options.depth < Depth::CrossChecked {
         return Ok((source, inspection));
@@ -40,7 +55,7 @@ pub fn inspect(
     // none.
     let around = |source: &Source| Ok(source.seen().surroundings());
     let moved = |around: &Option<Evidence>| around.as_ref().is_some_and(|around| !around.paths_unchanged);
-    let (source, surroundings) = steadily(source, argument, strict_atime, around, moved)?;
+    let (source, surroundings) = steadily(source, open, around, moved)?;
     inspection.surroundings = surroundings;
     Ok((source, inspection))
 }
@@ -64,7 +79,8 @@ pub fn inspect_frames<T>(
         Ok((inspection, found))
     };
     let again = |(inspection, _): &(Inspection, T)| inspection.look_again();
-    let (source, (inspection, found)) = steadily(open(argument, strict_atime)?, argument, strict_atime, look, again)?;
+    let open = || open(argument, strict_atime);
+    let (source, (inspection, found)) = steadily(open()?, &open, look, again)?;
     something_there(&source, &inspection)?;
     Ok((source, inspection, found))
 }
@@ -81,8 +97,7 @@ fn something_there(source: &Source, inspection: &Inspection) -> Result<(), Sourc
 /// Looks at a source; as long as `again` says so, opens it again and looks again, at most [`LOOKS`] times.
 fn steadily<T>(
     mut source: Source,
-    argument: &OsStr,
-    strict_atime: bool,
+    open: Open<'_>,
     mut look: impl FnMut(&Source) -> io::Result<T>,
     again: impl Fn(&T) -> bool,
 ) -> Result<(Source, T), SourceError> {
@@ -98,7 +113,7 @@ fn steadily<T>(
             break;
         }
         // When the source cannot be opened any more, the last look stands.
-        let Ok(next) = open(argument, strict_atime) else { break };
+        let Ok(next) = open() else { break };
         seen = once(&next)?;
         source = next;
     }

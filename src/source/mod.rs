@@ -19,10 +19,12 @@ use crate::wal::salvage::begins_with_frames;
 mod files;
 mod inspect;
 mod syntax;
+mod tree;
 
 pub use files::Files;
-pub use inspect::{inspect, inspect_frames};
+pub use inspect::{inspect, inspect_found, inspect_frames};
 pub use syntax::{process, target};
+pub use tree::{Found, Tree, Unread, tree};
 
 /// A SOURCE, resolved.
 // A command holds a handful of these. A box would only make it harder to take the descriptors out.
@@ -99,8 +101,12 @@ pub enum SourceError {
 /// # Errors
 /// When it cannot be read, or is none of these kinds.
 pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
-    let target = target(argument)?;
-    let label = &*argument.to_string_lossy();
+    open_target(argument, target(argument)?, strict_atime)
+}
+
+/// Opens what lies at a target; the label is what the user calls it.
+fn open_target(label: &OsStr, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
+    let label = &*label.to_string_lossy();
     // The database may be missing while its siblings are there: then there is no content to recognize it by.
     if !target.exists() {
         return database(label, target, strict_atime);

@@ -23,4 +23,5 @@ mod rescue;
 mod rescue_pairs;
 mod shm;
 mod snapshot;
+mod verify_many;
 mod wal;

@@ -61,11 +61,13 @@ impl Examined {
 /// `a_trial_in_the_folder_of_a_database_locks_its_scratch_file_alone`.
 fn examining(examined: &Examined) -> Vec<Vec<String>> {
     let here = examined.database.display().to_string();
+    let folder = examined.database.parent().unwrap().display().to_string();
     let through = format!("pid:{}:{here}", std::process::id());
     let [one, other] = examined.others.each_ref().map(|process| format!("pid:{}:{here}", process.pid()));
     [
         vec!["inspect", &here],
         vec!["verify", &here],
+        vec!["verify", &folder],
         vec!["wal", &here],
         vec!["shm", &here],
         vec!["snapshot", &here, "-o", "out.walsnap"],

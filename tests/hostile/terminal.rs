@@ -85,6 +85,7 @@ fn no_file_name_controls_the_terminal_in_any_command() {
         &[os("inspect"), &pid],
         &[os("verify"), &path],
         &[os("verify"), &bundle],
+        &[os("verify"), at.as_os_str()],
         &[os("wal"), &path],
         &[os("wal"), &bundle, os("--transactions")],
         &[os("wal"), &wal, os("--frame"), os("1..2"), os("--hex")],

@@ -4,10 +4,12 @@
 //!
 //! `WALSCOPE_SEED=n cargo test --test judge tree -- --nocapture` tries another tree.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::common::command::walscope;
 use crate::common::in_memory;
@@ -148,6 +150,32 @@ impl Files {
     }
 }
 
+/// Whether a damaged database is warned of, and a healthy one is not.
+fn is_right(document: &Value, how: Option<&str>) -> bool {
+    let warned = codes(document).iter().any(|(_, severity)| severity == "warning" || severity == "error");
+    match how {
+        Some(LAST_TRANSACTION) => document["verdict"]["result"] != "sound",
+        how => warned == how.is_some(),
+    }
+}
+
+/// One `verify` of the folder says the same. `alone` has the exit code for each database alone, and how it was damaged.
+fn below_the_folder(root: &Path, mut alone: BTreeMap<String, (i32, Option<&str>)>, wrong: &mut Vec<String>) {
+    let ran = walscope(root, &["verify", ".", "--json"]);
+    let document = ran.json();
+    for one in document["databases"].as_array().unwrap() {
+        let label = one["source"]["label"].as_str().unwrap();
+        let Some((code, how)) = alone.remove(label) else { panic!("{label} is no database, or twice") };
+        if code > 1 || !is_right(one, how) {
+            wrong.push(format!("{label} below its folder: {}, {:?}", how.unwrap_or("healthy"), codes(one)));
+        }
+    }
+    // What is not there has too few bytes.
+    wrong.extend(alone.iter().filter(|(_, (code, _))| *code <= 1).map(|(label, _)| format!("{label} was not found")));
+    let (unread, failed) = (document["counts"]["not_looked_at"] != 0, document["counts"]["wrong"] != 0);
+    assert_eq!(ran.code, if unread { 2 } else { i32::from(failed) }, "{}", document["counts"]);
+}
+
 #[test]
 fn each_damaged_database_of_a_tree_is_warned_of_and_no_other() {
     let seed = std::env::var("WALSCOPE_SEED").map_or(1, |seed| seed.parse().unwrap());
@@ -162,6 +190,7 @@ fn each_damaged_database_of_a_tree_is_warned_of_and_no_other() {
         }
     }
     let (mut wrong, mut damaged) = (Vec::new(), 0);
+    let mut alone = BTreeMap::new();
     for (number, files) in healthy.iter().enumerate() {
         let mut files = files.clone();
         let mut how = None;
@@ -184,23 +213,17 @@ fn each_damaged_database_of_a_tree_is_warned_of_and_no_other() {
         let name = format!("{number}.db");
         files.write(&folder.join(&name));
         let ran = walscope(&folder, &["verify", &name, "--json"]);
+        alone.insert(format!("./{}/{}/{name}", number % 7, number % 5), (ran.code, how));
         // Fewer bytes than a header has cannot be looked at.
         if ran.code == 2 && files.database.len() < 100 {
             continue;
         }
         assert!(ran.code <= 1, "seed {seed}, {name}, {how:?}: {}", ran.stderr);
-        let document = ran.json();
-        let found = codes(&document);
-        let warned = found.iter().any(|(_, severity)| severity == "warning" || severity == "error");
-        let right = if how == Some(LAST_TRANSACTION) {
-            document["verdict"]["result"] != "sound"
-        } else {
-            warned == how.is_some()
-        };
-        if !right {
-            wrong.push(format!("{name}: {}, {found:?}", how.unwrap_or("healthy")));
+        if !is_right(&ran.json(), how) {
+            wrong.push(format!("{name}: {}, {:?}", how.unwrap_or("healthy"), codes(&ran.json())));
         }
     }
+    below_the_folder(root.path(), alone, &mut wrong);
     println!("{damaged} of {DATABASES} are damaged");
     assert!(damaged > DATABASES / 8, "seed {seed}: only {damaged} are damaged");
     assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");

@@ -47,7 +47,7 @@ pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
 }
 
 /// The error and its causes in one line. Errors of the library already contain their cause, so it is not repeated.
-fn message(error: &anyhow::Error) -> String {
+pub fn message(error: &anyhow::Error) -> String {
     let mut out = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if out.is_empty() {

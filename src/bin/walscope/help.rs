@@ -8,6 +8,15 @@ What to look at:
   NAME:/path   below the root of a running container, from the host
   pid:N:/path  as that process sees it";
 
+/// The help for the SOURCE arguments of `verify`, shown with an indent of ten columns.
+pub const SOURCES: &str = "\
+What to look at:
+  PATH         a database, with -wal and -shm beside it; a -wal or -shm
+               alone, recognised by its content; a bundle; or a folder:
+               every database below it
+  NAME:/path   below the root of a running container, from the host
+  pid:N:/path  as that process sees it";
+
 /// The command itself.
 pub const WALSCOPE: &str = "\
 Exit codes:
@@ -42,7 +51,9 @@ Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.
 In a script that must not take doubtful files for good:
   walscope verify app.db --fail-on warning
 For evidence at rest:
-  walscope verify seized/app.db --fail-on notice";
+  walscope verify seized/app.db --fail-on notice
+Every database below a folder, the worst first; 2 if one could not be read:
+  walscope verify /srv";
 
 /// `wal`.
 pub const WAL: &str = "\

@@ -10,7 +10,7 @@ use walscope::bundle::SnapshotError;
 use walscope::linux::OpenError;
 use walscope::linux::mapped::kept;
 use walscope::look::{Depth, Inspection, Options};
-use walscope::source::{self, Source, SourceError};
+use walscope::source::{self, Found, Source, SourceError};
 use walscope::wal::Frame;
 
 use crate::options::Global;
@@ -29,6 +29,14 @@ pub fn inspect(argument: &OsStr, depth: Depth, global: &Global) -> anyhow::Resul
     let show = |bytes, of| progress.show(bytes, of);
     source::inspect(argument, global.strict_atime, &options(depth, global, &show))
         .map_err(|error| still_open(argument, error))
+}
+
+/// Opens a database that was found below a folder, and looks at it until it stands still.
+pub fn inspect_found(found: &Found, depth: Depth, global: &Global) -> anyhow::Result<Inspection> {
+    let progress = Progress::new();
+    let show = |bytes, of| progress.show(bytes, of);
+    let (_, inspection) = source::inspect_found(found, global.strict_atime, &options(depth, global, &show))?;
+    Ok(inspection)
 }
 
 /// Opens a SOURCE and looks at it until it stands still; each look hands the frames of the `-wal` to a new `T`.

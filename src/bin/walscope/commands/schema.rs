@@ -12,6 +12,7 @@ use walscope::report::salvage::{RunRow, SalvageDocument};
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::snapshot::SnapshotDocument;
 use walscope::report::verify::VerifyDocument;
+use walscope::report::verify_many::VerifyManyDocument;
 use walscope::report::wal_frames::{FrameRow, TransactionRow, WalDocument};
 
 use crate::exit::Exit;
@@ -21,8 +22,8 @@ use crate::output;
 /// The name of a document, and the function that makes its schema.
 type Document = (&'static str, fn() -> Schema);
 
-/// Documents, named after the command that prints them. `lab-all` belongs to `lab --all`, `manifest` is the
-/// `manifest.json` of a bundle, `wal-frame` and `wal-transaction` are the lines of `wal --jsonl`,
+/// Documents, named after the command that prints them. `lab-all` belongs to `lab --all`, `verify-many` to `verify` of several
+/// sources or of a folder, `manifest` is the `manifest.json` of a bundle, `wal-frame` and `wal-transaction` are the lines of `wal --jsonl`,
 /// and `wal-salvage-run` those of `wal --salvage --jsonl`.
 const DOCUMENTS: &[Document] = &[
     ("inspect", of::<InspectDocument>),
@@ -35,6 +36,7 @@ const DOCUMENTS: &[Document] = &[
     ("snapshot", of::<SnapshotDocument>),
     ("manifest", of::<Manifest>),
     ("verify", of::<VerifyDocument>),
+    ("verify-many", of::<VerifyManyDocument>),
     ("explain", of::<ExplainDocument>),
     ("compare", of::<CompareDocument>),
     ("probe", of::<ProbeDocument>),

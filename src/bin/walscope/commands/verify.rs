@@ -1,20 +1,25 @@
-//! `walscope verify`: every checksum again, every file held against the others.
+//! `walscope verify`: every checksum again, every file held against the others; of one database, of several, or of all below
+//! a folder.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
-use walscope::look::Depth;
+use walscope::look::{Depth, Inspection};
 use walscope::report::verify::VerifyDocument;
+use walscope::report::verify_many::{NotLookedAt, VerifyManyDocument};
+use walscope::source::{self, Tree};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, message};
 use crate::options::{FailOn, Global};
 use crate::{look, output};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// A database, a -wal or -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
-    #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
-    source: PathBuf,
+    /// A database, a -wal or -shm alone, a bundle, or a folder: PATH, NAME:/path in a container, or pid:N:/path
+    #[arg(value_name = "SOURCE", required = true, long_help = crate::help::SOURCES)]
+    sources: Vec<OsString>,
     /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
@@ -22,8 +27,98 @@ pub struct VerifyArgs {
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let (_, inspection) = look::inspect(args.source.as_os_str(), Depth::CrossChecked, global)?;
+    let tree = |source: &OsStr| source::tree(source, global.strict_atime);
+    if let [source] = args.sources.as_slice() {
+        return match tree(source)? {
+            None => one(source, args.fail_on, global),
+            Some(tree) => {
+                let mut many = Many::new(global);
+                many.below(source, tree);
+                many.end(args.fail_on)
+            }
+        };
+    }
+    let mut many = Many::new(global);
+    for source in once_each(&args.sources) {
+        match tree(source) {
+            Ok(Some(tree)) => many.below(source, tree),
+            Ok(None) => {
+                let looked = look::inspect(source, Depth::CrossChecked, global);
+                many.add(source, looked.map(|(_, inspection)| inspection));
+            }
+            Err(error) => many.not_looked_at(source, &message(&error.into())),
+        }
+    }
+    many.end(args.fail_on)
+}
+
+/// One database.
+fn one(source: &OsStr, fail_on: FailOn, global: &Global) -> anyhow::Result<Exit> {
+    let (_, inspection) = look::inspect(source, Depth::CrossChecked, global)?;
     let document = VerifyDocument::new(&inspection);
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(args.fail_on.judge(&document.findings))
+    Ok(fail_on.judge(&document.findings))
+}
+
+/// Each source once. A `-wal` or `-shm` whose database is given too is looked at with it: a shell that was given `*` names all
+/// three.
+fn once_each(sources: &[OsString]) -> impl Iterator<Item = &OsStr> {
+    let all: BTreeSet<&OsStr> = sources.iter().map(OsString::as_os_str).collect();
+    let mut given = BTreeSet::new();
+    let sibling = move |source: &OsStr| {
+        let of = ["-wal", "-shm"].iter().find_map(|suffix| source.as_bytes().strip_suffix(suffix.as_bytes()));
+        of.is_some_and(|database| all.contains(OsStr::from_bytes(database)))
+    };
+    sources.iter().map(OsString::as_os_str).filter(move |source| given.insert(*source) && !sibling(source))
+}
+
+/// Several databases: what was found so far.
+struct Many<'a> {
+    global: &'a Global,
+    databases: Vec<VerifyDocument>,
+    not_looked_at: Vec<NotLookedAt>,
+}
+
+impl<'a> Many<'a> {
+    fn new(global: &'a Global) -> Self {
+        Self { global, databases: Vec::new(), not_looked_at: Vec::new() }
+    }
+
+    /// Every database below a folder.
+    fn below(&mut self, folder: &OsStr, tree: Tree) {
+        if tree.databases.is_empty() && tree.unread.is_empty() {
+            self.not_looked_at(folder, "no database lies below it");
+        }
+        for unread in &tree.unread {
+            self.not_looked_at(&unread.label, &unread.reason);
+        }
+        for found in &tree.databases {
+            self.add(&found.label, look::inspect_found(found, Depth::CrossChecked, self.global));
+        }
+    }
+
+    fn add(&mut self, source: &OsStr, looked: anyhow::Result<Inspection>) {
+        match looked {
+            Ok(inspection) => self.databases.push(VerifyDocument::new(&inspection)),
+            Err(error) => self.not_looked_at(source, &message(&error)),
+        }
+    }
+
+    fn not_looked_at(&mut self, source: &OsStr, reason: &str) {
+        let path = source.to_string_lossy().into_owned();
+        // Most reasons begin with the name.
+        let reason = reason.strip_prefix(&format!("{path}: ")).unwrap_or(reason).to_owned();
+        self.not_looked_at.push(NotLookedAt { path, reason });
+    }
+
+    fn end(self, fail_on: FailOn) -> anyhow::Result<Exit> {
+        let document = VerifyManyDocument::new(self.databases, self.not_looked_at);
+        output::document(self.global, &document, |width| document.draw(width))?;
+        let bad = document.databases.iter().any(|one| fail_on.judge(&one.findings) == Exit::Bad);
+        Ok(match (document.not_looked_at.is_empty(), bad) {
+            (false, _) => Exit::NoAnswer,
+            (true, true) => Exit::Bad,
+            (true, false) => Exit::Good,
+        })
+    }
 }

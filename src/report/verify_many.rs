@@ -1,0 +1,168 @@
+//! `walscope/verify-many/1`: several databases, each verified by itself.
+
+use std::cmp::Reverse;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::line;
+use super::text::{self, BOLD, GREEN, RED, YELLOW, entry, many, styled};
+use super::verify::{VerdictResult, VerifyDocument};
+use crate::finding::Severity;
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "walscope/verify-many/1";
+
+/// More sound databases are not listed on the page.
+const SOUND_LISTED: usize = 10;
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+pub struct VerifyManyDocument {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Number of databases by their verdict, and of what could not be looked at.
+    pub counts: Counts,
+    /// The document of each database, in the order of the arguments, and below a folder in that of the walk.
+    pub databases: Vec<VerifyDocument>,
+    /// Files and folders that could not be looked at.
+    pub not_looked_at: Vec<NotLookedAt>,
+}
+
+/// How many there are of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Counts {
+    /// Databases that were looked at. The next five are its parts.
+    pub databases: usize,
+    /// With an error.
+    pub wrong: usize,
+    /// With a warning.
+    pub doubtful: usize,
+    /// Without a fault, but a person should read something.
+    pub noted: usize,
+    /// Nothing could be checked.
+    pub unchecked: usize,
+    /// Nothing wrong in what was checked.
+    pub sound: usize,
+    /// Files and folders that could not be looked at.
+    pub not_looked_at: usize,
+}
+
+/// A file or folder that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct NotLookedAt {
+    /// Its name. Bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl VerifyManyDocument {
+    /// Makes the document.
+    #[must_use]
+    pub fn new(databases: Vec<VerifyDocument>, not_looked_at: Vec<NotLookedAt>) -> Self {
+        let of = |result| databases.iter().filter(|one| one.verdict.result == result).count();
+        let counts = Counts {
+            databases: databases.len(),
+            wrong: of(VerdictResult::Wrong),
+            doubtful: of(VerdictResult::Doubtful),
+            noted: of(VerdictResult::Noted),
+            unchecked: of(VerdictResult::Unchecked),
+            sound: of(VerdictResult::Sound),
+            not_looked_at: not_looked_at.len(),
+        };
+        Self { schema: SCHEMA, counts, databases, not_looked_at }
+    }
+
+    /// The page, at most `width` columns wide, with colour: what could not be looked at, the databases from the worst to the
+    /// sound ones, and how many of each.
+    #[must_use]
+    pub fn draw(&self, width: usize) -> String {
+        let mut out = String::new();
+        for one in &self.not_looked_at {
+            out.push_str(&entry("not read", &format!("{}: {}", line(&one.path), line(&one.reason)), width));
+        }
+        let listed =
+            |one: &&VerifyDocument| one.verdict.result != VerdictResult::Sound || self.counts.sound <= SOUND_LISTED;
+        let mut databases: Vec<&VerifyDocument> = self.databases.iter().filter(listed).collect();
+        databases.sort_by_key(|one| Reverse(gravity(one)));
+        for one in &databases {
+            out.push_str(&entry(word(one.verdict.result), &summary(one), width));
+        }
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&entry("Total", &self.count(), width));
+        out
+    }
+
+    /// `200 databases: 3 wrong, 2 with warnings, 195 sound.`
+    fn count(&self) -> String {
+        let Counts { databases, wrong, doubtful, noted, unchecked, sound, not_looked_at } = self.counts;
+        let parts = [
+            (wrong, RED, format!("{} wrong", text::count(wrong as u64))),
+            (doubtful, YELLOW, format!("{} with warnings", text::count(doubtful as u64))),
+            (noted, BOLD, format!("{} noted", text::count(noted as u64))),
+            (unchecked, YELLOW, format!("{} unchecked", text::count(unchecked as u64))),
+            (sound, GREEN, format!("{} sound", text::count(sound as u64))),
+        ];
+        let parts: Vec<String> =
+            parts.iter().filter(|(n, ..)| *n > 0).map(|(_, style, text)| styled(*style, text)).collect();
+        let mut said = many(databases as u64, "database");
+        if !parts.is_empty() {
+            said = format!("{said}: {}", parts.join(", "));
+        }
+        said.push('.');
+        if not_looked_at > 0 {
+            said.push_str(&format!(" Not everything could be read: {}.", many(not_looked_at as u64, "place")));
+        }
+        if sound > SOUND_LISTED {
+            said.push_str(" Sound ones are not listed.");
+        }
+        if databases > 0 {
+            said.push_str(" One in full: walscope verify PATH");
+        }
+        said
+    }
+}
+
+/// The worst first: by the verdict, then by the findings.
+fn gravity(one: &VerifyDocument) -> (u8, usize, usize) {
+    let result = match one.verdict.result {
+        VerdictResult::Wrong => 4,
+        VerdictResult::Doubtful => 3,
+        VerdictResult::Unchecked => 2,
+        VerdictResult::Noted => 1,
+        VerdictResult::Sound => 0,
+    };
+    let count = |severity| one.findings.iter().filter(|finding| finding.severity == severity).count();
+    (result, count(Severity::Error), count(Severity::Warning))
+}
+
+fn word(result: VerdictResult) -> &'static str {
+    match result {
+        VerdictResult::Wrong => "wrong",
+        VerdictResult::Doubtful => "doubtful",
+        VerdictResult::Noted => "noted",
+        VerdictResult::Unchecked => "unchecked",
+        VerdictResult::Sound => "sound",
+    }
+}
+
+/// The path, and its gravest finding; without one above `info`, what the verdict says first.
+fn summary(one: &VerifyDocument) -> String {
+    let path = line(&one.source.label);
+    let mut above = one.findings.iter().filter(|finding| finding.severity > Severity::Info);
+    match above.next() {
+        Some(first) => {
+            let title = line(&first.title);
+            let more = match above.count() as u64 {
+                0 => String::new(),
+                n => format!(" And {} more.", text::count(n)),
+            };
+            format!("{path}: {} [{}]{more}", title.trim_end_matches('.').to_owned() + ".", line(&first.code))
+        }
+        None if one.verdict.result == VerdictResult::Sound => path,
+        None => format!("{path}: {}", line(one.explanation.split(['.', ':']).next().unwrap_or_default())),
+    }
+}

@@ -1,0 +1,225 @@
+//! The databases below a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::target;
+use crate::bundle::SnapshotError;
+use crate::format::db::HEADER_SIZE;
+use crate::format::first_page;
+use crate::linux::Target;
+use crate::linux::walk::{self, Entry, EntryKind, Step};
+
+/// At most so many databases are listed of one folder.
+const DATABASES: usize = 10_000;
+
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// The databases, in the order of the walk.
+    pub databases: Vec<Found>,
+    /// What could not be looked at.
+    pub unread: Vec<Unread>,
+}
+
+/// A database that was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The folder as the user typed it, with the path below it: a SOURCE.
+    pub label: OsString,
+    /// Where it is.
+    pub target: Target,
+}
+
+/// A file or folder that could not be looked at.
+#[derive(Debug)]
+pub struct Unread {
+    /// The folder as the user typed it, with the path below it.
+    pub label: OsString,
+    /// Why.
+    pub reason: String,
+}
+
+/// The databases below a folder. `None`: the SOURCE is no folder.
+///
+/// A database is told by its content, or by a `-wal` or `-shm` beside it: it may be encrypted, or its header may be lost.
+/// Behind a header of zero bytes the first table tells it. A `-wal` or `-shm` without its database stands for the database that is missing. Other files cost 16 bytes of reading.
+///
+/// # Errors
+/// When there is no such process or container, or when the folder itself cannot be looked into.
+pub fn tree(argument: &OsStr, strict_atime: bool) -> Result<Option<Tree>, SnapshotError> {
+    let root = target(argument)?;
+    if !walk::is_folder(&root) {
+        return Ok(None);
+    }
+    let mut tree = Tree::default();
+    let label = |path: &Path| match path.as_os_str().is_empty() {
+        true => argument.to_owned(),
+        false => Path::new(argument).join(path).into_os_string(),
+    };
+    let mut each = |step: Step<'_>| {
+        match step {
+            Step::Unreadable(path, why) => tree.unread.push(unread(label(path), &why)),
+            Step::Folder(folder, entries) => {
+                for (name, why) in sources(entries) {
+                    let path = folder.join(name);
+                    match why {
+                        Some(why) => tree.unread.push(unread(label(&path), &why)),
+                        None if tree.databases.len() == DATABASES => {
+                            let why = io::Error::other(format!("more than {DATABASES} databases: the walk ends here"));
+                            tree.unread.push(unread(label(folder), &why));
+                            return ControlFlow::Break(());
+                        }
+                        None => {
+                            let target = root.beneath(&path);
+                            tree.databases.push(Found { label: label(&path), target });
+                        }
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    walk::walk(&root, strict_atime, &mut each)?;
+    Ok(Some(tree))
+}
+
+fn unread(label: OsString, why: &io::Error) -> Unread {
+    Unread { label, reason: why.to_string() }
+}
+
+/// What of a folder is looked at, by name, with the reason if it cannot be read.
+fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
+    let mut entries: BTreeMap<OsString, EntryKind> =
+        entries.into_iter().map(|entry| (entry.name, entry.kind)).collect();
+    let mut sources = BTreeSet::new();
+    let beside = |name: &OsStr, entries: &BTreeMap<OsString, EntryKind>| {
+        SIBLINGS.iter().any(|suffix| entries.get(&with(name, suffix)).is_some_and(is_file))
+    };
+    for (name, kind) in &entries {
+        let database = of_database(name).map(|database| (database, entries.get(database)));
+        match (kind, database) {
+            (EntryKind::Other, _) => {}
+            // It is looked at with its database.
+            (_, Some((_, Some(of)))) if is_file(of) && !is_database(kind) => {}
+            (EntryKind::Unreadable(_), _) => {
+                sources.insert(name.clone());
+            }
+            (EntryKind::File(_), _) if is_database(kind) || beside(name, &entries) => {
+                sources.insert(name.clone());
+            }
+            (EntryKind::File(head), Some((database, there))) if could_be_sibling(head) => {
+                // A name that leads to something else cannot stand for the database.
+                let name = if there.is_none() { database } else { name };
+                sources.insert(name.to_owned());
+            }
+            (EntryKind::File(head), _) if is_wal(head) => {
+                sources.insert(name.clone());
+            }
+            (EntryKind::File(_), _) => {}
+        }
+    }
+    let why = |name: OsString| match entries.remove(&name) {
+        Some(EntryKind::Unreadable(why)) => (name, Some(why)),
+        _ => (name, None),
+    };
+    sources.into_iter().map(why).collect()
+}
+
+const SIBLINGS: [&str; 2] = ["-wal", "-shm"];
+
+fn with(name: &OsStr, suffix: &str) -> OsString {
+    let mut name = name.to_owned();
+    name.push(suffix);
+    name
+}
+
+/// The name of the database beside which SQLite would give a file this name.
+fn of_database(name: &OsStr) -> Option<&OsStr> {
+    let name = SIBLINGS.iter().find_map(|suffix| name.as_bytes().strip_suffix(suffix.as_bytes()))?;
+    (!name.is_empty()).then(|| OsStr::from_bytes(name))
+}
+
+fn is_file(kind: &EntryKind) -> bool {
+    !matches!(kind, EntryKind::Other)
+}
+
+fn is_database(kind: &EntryKind) -> bool {
+    matches!(kind, EntryKind::File(head) if head.starts_with(b"SQLite format 3\0") || is_zeroed_database(head))
+}
+
+/// Whether the 100 bytes of the header are zero, and the head of a table with rows stands behind them.
+fn is_zeroed_database(head: &[u8]) -> bool {
+    let zeroed = head.get(..HEADER_SIZE).is_some_and(|header| header.iter().all(|byte| *byte == 0));
+    zeroed && matches!(head.get(HEADER_SIZE), Some(5 | 13)) && first_page::cells(head) > 0
+}
+
+/// Magic number and version of a `-wal`.
+fn is_wal(head: &[u8]) -> bool {
+    let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok()).map(u32::from_be_bytes);
+    word(0).is_some_and(|magic| magic | 1 == 0x377f_0683) && word(4) == Some(3_007_000)
+}
+
+/// Whether a file with the name of a `-wal` or `-shm` is one without its database. The name alone is not enough. A header of
+/// zero bytes is: it may have been lost.
+fn could_be_sibling(head: &[u8]) -> bool {
+    let magic = head.get(..4).and_then(|word| <[u8; 4]>::try_from(word).ok());
+    let lost = !head.is_empty() && head.iter().all(|byte| *byte == 0);
+    let is = |word| u32::from_be_bytes(word) | 1 == 0x377f_0683;
+    let version = |word| u32::from_le_bytes(word) == 3_007_000 || u32::from_be_bytes(word) == 3_007_000;
+    lost || magic.is_some_and(|word| is(word) || version(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATABASE: &[u8] = b"SQLite format 3\0";
+    const WAL: &[u8] = &[0x37, 0x7f, 0x06, 0x83, 0, 0x2d, 0xe2, 0x18];
+    const SHM: &[u8] = &[0x18, 0xe2, 0x2d, 0];
+
+    /// The sources among these files.
+    fn found(files: &[(&str, Option<&[u8]>)]) -> Vec<String> {
+        let entry = |(name, head): &(&str, Option<&[u8]>)| Entry {
+            name: OsString::from(name),
+            kind: head.map_or(EntryKind::Other, |head| EntryKind::File(head.to_vec())),
+        };
+        let sources = sources(files.iter().map(entry).collect());
+        sources.into_keys().map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_database_is_told_by_its_content_or_by_what_lies_beside_it() {
+        let files = |files: &[(&'static str, &'static [u8])]| {
+            found(&files.iter().map(|(name, head)| (*name, Some(*head))).collect::<Vec<_>>())
+        };
+        assert_eq!(files(&[("a", DATABASE), ("a-wal", WAL), ("a-shm", SHM), ("text", b"x"), ("empty", b"")]), ["a"]);
+        assert_eq!(files(&[("zeroed", &[0; 16]), ("zeroed-wal", WAL)]), ["zeroed"]);
+        assert_eq!(files(&[("encrypted", b"\xe7\x01"), ("encrypted-shm", &[0; 16])]), ["encrypted"]);
+        assert_eq!(files(&[("new", b""), ("new-wal", b"")]), ["new"]);
+        const ZEROED: [u8; 108] = {
+            let mut head = [0; 108];
+            (head[100], head[104]) = (13, 2);
+            head
+        };
+        assert_eq!(files(&[("zeroed", &ZEROED), ("zeros", &[0; 108])]), ["zeroed"]);
+        // The database is missing: one source, by its name.
+        assert_eq!(files(&[("b-wal", WAL), ("b-shm", SHM)]), ["b"]);
+        assert_eq!(files(&[("b-wal", &[0; 16])]), ["b"]);
+        // The names alone are not enough.
+        assert_eq!(files(&[("notes-wal", b"text"), ("c-shm", b""), ("-wal", b"x")]), [""; 0]);
+        assert_eq!(files(&[("copied.bin", WAL)]), ["copied.bin"]);
+        // A database may be called so.
+        assert_eq!(files(&[("a", DATABASE), ("a-wal", DATABASE), ("a-wal-wal", WAL)]), ["a", "a-wal"]);
+    }
+
+    #[test]
+    fn a_link_or_a_folder_stands_for_no_database() {
+        assert_eq!(found(&[("a", None), ("a-wal", Some(WAL))]), ["a-wal"]);
+        assert_eq!(found(&[("a", Some(b"text")), ("a-wal", None)]), [""; 0]);
+    }
+}

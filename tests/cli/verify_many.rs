@@ -1,0 +1,150 @@
+//! `verify` of several sources and of folders: what is found, in which order, and the exit codes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::command::{self, EXE, connect, database, run, walscope};
+
+/// A database without a `-wal`.
+fn closed(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    connect(path).execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1)").unwrap();
+}
+
+/// A database that a killed process left. `damage` changes its `-wal`.
+fn left(path: &Path, damage: impl Fn(&mut [u8])) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let made = path.with_extension("made");
+    let db = database(&made);
+    for suffix in ["", "-wal"] {
+        let mut bytes = fs::read(format!("{}{suffix}", made.display())).unwrap();
+        if suffix == "-wal" {
+            damage(&mut bytes);
+        }
+        fs::write(format!("{}{suffix}", path.display()), bytes).unwrap();
+    }
+    drop(db);
+    fs::remove_file(made).unwrap();
+}
+
+fn zero_header(wal: &mut [u8]) {
+    wal[..32].fill(0);
+}
+
+fn labels(document: &Value) -> Vec<&str> {
+    document["databases"].as_array().unwrap().iter().map(|one| one["source"]["label"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_database_below_a_folder_is_told_the_worst_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for number in 0..11 {
+        closed(&at(&format!("many/{number}.db")));
+    }
+    left(&at("a/sound.db"), |_| {});
+    left(&at("z/deep/er/broken.db"), zero_header);
+    left(&at("no-database.db"), |_| {});
+    fs::remove_file(at("no-database.db")).unwrap();
+    // What is no database, and what must not be followed or opened.
+    fs::write(at("notes"), "not a database").unwrap();
+    fs::write(at("empty.db"), []).unwrap();
+    fs::write(at("old-wal"), "not a WAL").unwrap();
+    symlink("..", at("a/loop")).unwrap();
+    symlink("sound.db", at("a/link.db")).unwrap();
+    assert!(Command::new("mkfifo").arg(at("a/fifo.db")).status().unwrap().success());
+
+    let ran = walscope(folder.path(), &["verify", "."]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{}", ran.text());
+    let text = ran.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("wrong       ./z/deep/er/broken.db: "), "{text}");
+    assert!(lines.iter().any(|line| line.starts_with("doubtful    ./no-database.db: ")), "{text}");
+    assert!(text.contains("[wal_without_database]") && !text.contains("many/3.db"), "{text}");
+    let count = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. One in full: walscope verify PATH"),
+        "{text}"
+    );
+    let ran = walscope(folder.path(), &["verify", ".", "--json", "--fail-on", "warning"]);
+    let document = ran.json();
+    assert_eq!((ran.code, &document["schema"]), (1, &Value::from("walscope/verify-many/1")));
+    let labels = labels(&document);
+    assert_eq!(labels.len(), 14, "{labels:?}");
+    assert_eq!(labels[..3], ["./no-database.db", "./a/sound.db", "./many/0.db"]);
+    assert_eq!(document["counts"]["sound"], 12);
+    // Each is what it is alone.
+    let alone = walscope(folder.path(), &["verify", "./z/deep/er/broken.db", "--json"]).json();
+    assert_eq!(document["databases"].as_array().unwrap().last().unwrap()["findings"], alone["findings"]);
+}
+
+#[test]
+fn of_several_sources_one_that_cannot_be_read_outranks_one_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    closed(&at("good.db"));
+    left(&at("broken.db"), zero_header);
+    fs::create_dir(at("none")).unwrap();
+    let code = |args: &[&str]| walscope(folder.path(), &[&["verify"], args].concat()).code;
+    assert_eq!(code(&["good.db", "good.db"]), 0);
+    assert_eq!(code(&["good.db", "broken.db"]), 1);
+    assert_eq!(code(&["good.db", "broken.db", "missing.db"]), 2);
+    // An empty folder is no answer: a volume may not be mounted.
+    assert_eq!(code(&["none"]), 2);
+    let ran = walscope(folder.path(), &["verify", "missing.db", "good.db", "none"]);
+    let text = ran.text();
+    assert!(text.starts_with("not read    missing.db: ") && text.contains("No such file"), "{text}");
+    assert!(text.contains("not read    none: no database lies below it"), "{text}");
+    assert!(text.contains("1 database: 1 sound. Not everything could be read: 2 places."), "{text}");
+    // A shell names all files of a database for `*`.
+    let ran = walscope(folder.path(), &["verify", "broken.db", "broken.db-wal", "good.db", "--json"]);
+    assert_eq!((ran.code, labels(&ran.json())), (1, vec!["broken.db", "good.db"]));
+    // One file is answered as ever.
+    let document = walscope(folder.path(), &["verify", "good.db", "--json"]).json();
+    assert_eq!(document["schema"], "walscope/verify/1");
+}
+
+#[test]
+fn a_name_with_a_line_break_fakes_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    closed(&folder.path().join(OsStr::from_bytes(b"a\nwrong       b.db: \x1b[1m\xff.db")));
+    let ran = walscope(folder.path(), &["verify", "."]);
+    assert_eq!(ran.code, 0, "{}", ran.text());
+    assert!(ran.text().starts_with("sound       ./a\\nwrong"), "{}", ran.text());
+    assert!(!ran.text().contains('\u{1b}') && ran.text().contains("\u{fffd}.db"), "{}", ran.text());
+}
+
+#[test]
+fn what_a_user_may_not_read_is_named_and_the_rest_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["tree/good.db", "tree/private/hidden.db", "tree/locked.db"] {
+        closed(&at(name));
+    }
+    for name in ["tree/private", "tree/locked.db"] {
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    // The binary may lie where an ordinary user cannot reach it.
+    command::copy_executable(EXE, &at("walscope"));
+    let mut command = Command::new(at("walscope"));
+    command.args(["verify", "tree", "--json"]).current_dir(folder.path());
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let ran = run(&mut command);
+    let document = ran.json();
+    assert_eq!((ran.code, labels(&document)), (2, vec!["tree/good.db"]), "{}", ran.stderr);
+    let unread = document["not_looked_at"].as_array().unwrap();
+    let paths: Vec<_> = unread.iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["tree/locked.db", "tree/private"]);
+    assert!(unread.iter().all(|one| one["reason"].as_str().unwrap().contains("ermission denied")), "{unread:?}");
+    fs::set_permissions(at("tree/private"), fs::Permissions::from_mode(0o700)).unwrap();
+}
