@@ -23,7 +23,7 @@ pub enum LockState {
 }
 
 /// Somebody who holds a lock and is visible from here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
 pub struct Holder {
     /// Process id in the PID namespace of the observer.
@@ -36,6 +36,36 @@ pub struct Holder {
     /// as they are open. With a null `pid`, that process has ended and the holder is not visible from here.
     #[cfg_attr(feature = "capture", serde(default))]
     pub taken_by: Option<u32>,
+    /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub start_time: Option<u64>,
+    /// Whether it runs. Null: that was not seen.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub process_state: Option<ProcessState>,
+}
+
+/// Whether a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum ProcessState {
+    /// It runs, or waits for something.
+    Running,
+    /// It is stopped or traced (states T and t).
+    Stopped,
+    /// Its cgroup is frozen, as that of a paused container.
+    Frozen,
+}
+
+impl ProcessState {
+    /// What to say of a process that does not go on by itself.
+    #[must_use]
+    pub fn kept_from_running(self) -> Option<&'static str> {
+        match self {
+            Self::Running => None,
+            Self::Stopped => Some("stopped"),
+            Self::Frozen => Some("paused"),
+        }
+    }
 }
 
 /// One lock byte, and who holds it. If it is held and no holder is listed, the holder is not visible from here.

@@ -36,7 +36,7 @@ pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
 pub use kept::{KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
 pub use lock_slot::{LockSlot, NoSuchLock};
-pub use locks::{ByteLock, Holder, LockState, LocksView, ShmLocks};
+pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
 pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;

@@ -13,7 +13,7 @@ use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::{self, LockKind, LockLine, LockedFile};
 use crate::linux::unseen::{unseen, vanished};
-use crate::linux::{container, descriptor_locks, mounts, runtimes, stat, sys};
+use crate::linux::{container, descriptor_locks, mounts, runtimes, stat, stopped, sys};
 
 /// Who holds SQLite's locks now. Takes no lock.
 #[must_use]
@@ -352,12 +352,12 @@ impl Byte {
     }
 
     fn unnamed(self) -> ByteLock {
-        let holder = |pid| Holder { pid: Some(pid), command: None, container: None, taken_by: None };
+        let holder = |pid| Holder { pid: Some(pid), ..Holder::default() };
         ByteLock { state: self.state, reason: self.reason, holders: self.pids.into_iter().map(holder).collect() }
     }
 
     fn finish(self, proc: &Proc) -> ByteLock {
-        let unseen = |taker| Holder { pid: None, command: None, container: None, taken_by: Some(taker) };
+        let unseen = |taker| Holder { taken_by: Some(taker), ..Holder::default() };
         let holder = |pid| Holder { taken_by: self.keepers.get(&pid).copied(), ..holder(proc, pid) };
         let holders = self.pids.iter().copied().map(holder).chain(self.ended.iter().copied().map(unseen)).collect();
         ByteLock { state: self.state, reason: self.reason, holders }
@@ -372,6 +372,8 @@ fn holder(proc: &Proc, pid: u32) -> Holder {
         command: process.as_ref().and_then(Process::command),
         container: container.as_ref().map(runtimes::name_of),
         taken_by: None,
+        start_time: process.as_ref().and_then(Process::start_time),
+        process_state: process.as_ref().and_then(stopped::state),
     }
 }
 

@@ -51,6 +51,7 @@ pub mod runtimes;
 #[cfg(feature = "lab")]
 pub mod staged;
 pub mod stat;
+mod stopped;
 mod sys;
 pub mod target;
 pub mod text;

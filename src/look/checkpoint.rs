@@ -107,6 +107,9 @@ pub enum Basis {
         against_restart: Vec<Blocker>,
         /// Whether the locks of all slots that could prevent it were seen.
         slots_seen: bool,
+        /// Who holds WRITE and CKPT: a FULL, RESTART or TRUNCATE checkpoint keeps writers out while it waits for readers.
+        /// One process can also write beside its own checkpoint.
+        keeps_writers_out: Vec<Holder>,
     },
     /// A wal-index that a process has open, but that cannot be judged. Only the WAL is known.
     Doubted(Doubt),
@@ -327,6 +330,11 @@ fn live(
             attempted: shm.checkpoint.backfill_attempted,
             against_restart: against_restart.into_iter().map(slot_blocker).collect(),
             slots_seen: readers.known_for_restart(),
+            keeps_writers_out: if locks.write.held() {
+                locks.checkpoint.holders.iter().filter(|holder| locks.write.holders.contains(holder)).cloned().collect()
+            } else {
+                Vec::new()
+            },
         },
         found_copied: None,
     }

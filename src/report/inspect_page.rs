@@ -4,12 +4,12 @@ use super::checkpoint::CheckpointDocument;
 use super::database::Kind;
 use super::inspect::{InspectDocument, SourceKind};
 use super::picture::{self, Class, Mark, Part};
-use super::shm::Shm;
+use super::shm::{Lock, Shm};
 use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, styled, words};
 use super::wal::Wal;
 use super::{line, table};
 use crate::evidence::Role;
-use crate::evidence::{LockSlot, LockState};
+use crate::evidence::{LockSlot, LockState, ProcessState};
 use crate::look::checkpoint::CheckpointState;
 use crate::look::over_time::Outcome;
 use crate::say::checkpoint::Against;
@@ -211,7 +211,7 @@ impl InspectDocument {
                     words(&lock.lock),
                     mark.map_or_else(String::new, |mark| mark.mark.map_or_else(|| "unused".to_owned(), count)),
                     if held { text::holders(&lock.holders) } else { String::new() },
-                    meaning(lock.name, lock.lock, mark.and_then(|mark| mark.mark)).to_owned(),
+                    meaning(lock, &shm.locks, mark.and_then(|mark| mark.mark)).to_owned(),
                 ]
             })
             .collect();
@@ -292,10 +292,21 @@ fn locked_by(holders: &[crate::evidence::Holder]) -> String {
     }
 }
 
-pub(super) fn meaning(slot: LockSlot, lock: LockState, mark: Option<u32>) -> &'static str {
+/// What a lock means, beside `all` the locks of the same `-shm`.
+pub(super) fn meaning(lock: &Lock, all: &[Lock], mark: Option<u32>) -> &'static str {
+    let Lock { name: slot, lock: state, holders } = lock;
+    let (slot, lock) = (*slot, *state);
     let held = matches!(lock, LockState::Shared | LockState::Exclusive);
+    let kept = holders.iter().any(|holder| holder.process_state.is_some_and(|state| state != ProcessState::Running));
+    let checkpoints =
+        |holder| all.iter().any(|lock| lock.name == LockSlot::Checkpoint && lock.holders.contains(holder));
     match (slot, held) {
         (_, false) if lock == LockState::Unknown => "",
+        (LockSlot::Write, true) if kept => "nobody can write: its holder does not run",
+        (LockSlot::Checkpoint, true) if kept => "nobody can checkpoint: its holder does not run",
+        (LockSlot::Write, true) if holders.iter().any(checkpoints) => {
+            "writers wait: a checkpoint, or a writer beside it"
+        }
         (LockSlot::Write, true) => "a writer is at work",
         (LockSlot::Checkpoint, true) => "a checkpoint is running",
         (LockSlot::Recover, true) => "the wal-index is being recovered",

@@ -165,7 +165,7 @@ fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
                 if held { text::holders(&lock.holders) } else { String::new() },
                 match (unknown, frame) {
                     (true, Some(_)) if lock.name != LockSlot::Read0 => "a reader, or a leftover".to_owned(),
-                    _ => meaning(lock.name, lock.lock, frame).to_owned(),
+                    _ => meaning(lock, &shm.locks, frame).to_owned(),
                 },
             ]
         })

@@ -6,7 +6,7 @@ use textwrap::{Options, core::display_width};
 
 use super::finding::{self, FindingDocument};
 use super::line;
-use crate::evidence::Holder;
+use crate::evidence::{Holder, ProcessState};
 use crate::finding::Severity;
 pub(crate) use crate::say::{count, many};
 
@@ -82,6 +82,9 @@ pub(crate) fn holder(holder: &Holder) -> String {
     }
     if let Some(container) = &holder.container {
         out.push_str(&format!(" in container {}", short_id(container)));
+    }
+    if let Some(kept) = holder.process_state.and_then(ProcessState::kept_from_running) {
+        out.push_str(&format!(", {kept}"));
     }
     if let Some(taker) = holder.taken_by {
         out.push_str(&format!(", through descriptors of process {taker}, which took it"));
@@ -163,7 +166,7 @@ mod tests {
             pid: Some(7),
             command: Some("a\u{1b}[31mb".into()),
             container: Some("x\ny".into()),
-            taken_by: None,
+            ..Holder::default()
         };
         let text = holder(&hostile);
         assert!(!text.contains(['\u{1b}', '\n']), "{text}");

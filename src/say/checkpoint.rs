@@ -7,7 +7,7 @@ use super::sentence::usual;
 pub use super::sentence::{Against, Sentence};
 use super::users_found::subject;
 use super::words::{all, count, many, one_or, part};
-use crate::evidence::{Holder, LockSlot};
+use crate::evidence::{Holder, LockSlot, ProcessState};
 use crate::finding::value::UsersFound;
 use crate::finding::{Finding, Found};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
@@ -308,11 +308,20 @@ fn in_progress(facts: &CheckpointFacts) -> String {
         return format!("{at_work} Another one gets busy until it ends.");
     }
     let readers: Vec<Blocker> = readers.cloned().collect();
+    let writers = match &facts.basis {
+        Basis::Live { keeps_writers_out, .. } if !keeps_writers_out.is_empty() => format!(
+            " {} holds the write lock, too: if that is its checkpoint (FULL, RESTART or TRUNCATE), which waits for {}, every \
+             write gets SQLITE_BUSY until that reader or the checkpoint ends.",
+            names(keeps_writers_out.iter()),
+            names(readers.iter().flat_map(|reader| &reader.holders))
+        ),
+        _ => String::new(),
+    };
     match facts.safe_to {
         Some(safe_to) if facts.pending > 0 => {
-            format!("{at_work} It gets no further than frame {} while {}.", count(safe_to), held_by(&readers))
+            format!("{at_work} It gets no further than frame {} while {}.{writers}", count(safe_to), held_by(&readers))
         }
-        _ => format!("{at_work} The WAL cannot restart while {}.", held_by(&readers)),
+        _ => format!("{at_work} The WAL cannot restart while {}.{writers}", held_by(&readers)),
     }
 }
 
@@ -405,11 +414,16 @@ fn name(holder: &Holder) -> String {
             );
         }
     };
+    let kept = holder.process_state.and_then(ProcessState::kept_from_running).map(str::to_owned);
     let taken = holder.taken_by.map(|taker| format!("taken by process {taker}, whose descriptors it shares"));
-    let more: Vec<String> =
-        [holder.command.clone(), holder.container.as_ref().map(|container| format!("container {container}")), taken]
-            .into_iter()
-            .flatten()
-            .collect();
+    let more: Vec<String> = [
+        holder.command.clone(),
+        holder.container.as_ref().map(|container| format!("container {container}")),
+        kept,
+        taken,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if more.is_empty() { pid } else { format!("{pid} ({})", more.join(", ")) }
 }

@@ -38,7 +38,7 @@ fn free() -> ByteLock {
 }
 
 fn held(state: LockState, pid: u32) -> ByteLock {
-    let holder = Holder { pid: Some(pid), command: Some("sqlite3".into()), container: None, taken_by: None };
+    let holder = Holder { pid: Some(pid), command: Some("sqlite3".into()), ..Holder::default() };
     ByteLock { state, reason: None, holders: vec![holder] }
 }
 

@@ -60,10 +60,7 @@ fn all_locks() -> Vec<Option<LocksView>> {
         locks.read[slot] = byte(LockState::Shared);
         locks
     };
-    let by = |state| ByteLock {
-        holders: vec![Holder { pid: Some(7), command: None, container: None, taken_by: None }],
-        ..byte(state)
-    };
+    let by = |state| ByteLock { holders: vec![Holder { pid: Some(7), ..Holder::default() }], ..byte(state) };
     let mut writer_that_reads = open();
     writer_that_reads.write = by(LockState::Exclusive);
     writer_that_reads.read[1] = by(LockState::Shared);

@@ -6,7 +6,7 @@
 //!   and `one_process` holds what was read of one process.
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
 //! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has,
-//!   `descriptors` what it has open, `inherited` what of it is an ancestor's, `stopped` whether it can go on.
+//!   `descriptors` what it has open, `inherited` what of it is an ancestor's.
 //! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
 //! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off`, `closing` and `users` say which
 //!   processes those are.
@@ -30,7 +30,6 @@ mod one_process;
 mod open_files;
 mod scan;
 mod settle;
-mod stopped;
 mod subvolume;
 mod unlocked;
 mod user;

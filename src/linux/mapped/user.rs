@@ -11,7 +11,6 @@ use super::inherited::{MappedAt, Traces};
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::one_process::OneProcess;
 use super::scan::ProcessMaps;
-use super::stopped;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
@@ -20,6 +19,7 @@ use crate::evidence::{
 };
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
+use crate::linux::stopped;
 use crate::linux::text::locks::{LockLine, LockedFile};
 use crate::linux::text::maps::{MapsLine, escaped};
 use crate::linux::text::process as stat_text;

@@ -3,21 +3,32 @@
 use std::fs;
 use std::path::Path;
 
+use crate::evidence::ProcessState;
 use crate::linux::procfs::Process;
 use crate::linux::text::cgroup;
-use crate::linux::text::process::state;
+use crate::linux::text::process;
 
 /// Where Linux mounts the control groups.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Whether a process is stopped or traced, by its `stat`.
-pub(super) fn by_signal(stat: &[u8]) -> bool {
-    matches!(state(stat), Some('T' | 't'))
+pub(in crate::linux) fn by_signal(stat: &[u8]) -> bool {
+    matches!(process::state(stat), Some('T' | 't'))
 }
 
 /// Whether the cgroup of a process is frozen, as that of a paused container.
-pub(super) fn by_cgroup(process: &Process) -> bool {
+pub(in crate::linux) fn by_cgroup(process: &Process) -> bool {
     is_frozen(process, Path::new(CGROUPS))
+}
+
+/// How a process is; `None`: that was not seen.
+pub(in crate::linux) fn state(process: &Process) -> Option<ProcessState> {
+    let stat = process.read("stat").ok()?;
+    Some(match by_signal(&stat) {
+        true => ProcessState::Stopped,
+        false if by_cgroup(process) => ProcessState::Frozen,
+        false => ProcessState::Running,
+    })
 }
 
 /// folklore: a frozen process is no stopped one: `stat` shows D or S. A cgroup of version 2 says `frozen 1` in
