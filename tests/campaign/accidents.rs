@@ -2,7 +2,7 @@
 
 use crate::child::{AtLimit, Child, Reply};
 use crate::history::History;
-use crate::model::{Who, raw};
+use crate::model::{Who, raw, unconfirmed};
 
 /// The connection of a victim.
 const VICTIM: usize = 9;
@@ -38,6 +38,7 @@ impl History<'_> {
         }
         index.adopt(&left);
         index.end(who);
+        self.unconfirmed = unconfirmed(&self.path, self.page_size as usize).or(self.unconfirmed);
     }
 
     /// A checkpoint that is cut off at some byte of the database.

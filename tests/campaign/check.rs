@@ -21,6 +21,8 @@ pub struct Known<'a> {
     pub checkpointing: Option<u32>,
     /// Whether commit frames were repeated up to the sector boundary.
     pub padded: bool,
+    /// Whether a commit may be left that nobody was told of.
+    pub unconfirmed: bool,
 }
 
 impl Known<'_> {
@@ -31,7 +33,7 @@ impl Known<'_> {
         let state = self.check_state(look);
         self.check_restart(look, tally);
         self.check_blockers(look);
-        look.check_findings();
+        look.check_findings(self.unconfirmed);
         assert!(!look.told().is_empty());
         tally.count(format!("state {state:?}"));
         tally.count("looks");

@@ -46,6 +46,8 @@ pub struct History<'a> {
     pub path: PathBuf,
     pub page_size: u64,
     pub padded: bool,
+    /// The salt-1 of the last generation in which a commit was left that nobody was told of.
+    pub unconfirmed: Option<u32>,
     /// Many readers at many frames, until no slot is free.
     crowded: bool,
     pub synchronous: &'static str,
@@ -93,9 +95,22 @@ impl<'a> History<'a> {
 
     /// Offers this moment to the keeper, if there is one.
     pub fn offer(&mut self, at_rest: bool) {
+        if self.left_unconfirmed() {
+            return;
+        }
         if let Some(keeper) = &mut self.keeper {
             keeper.offer(&self.path, self.steps.len(), at_rest);
         }
+    }
+
+    /// Whether a commit that nobody was told of can stand in the -wal as a frame that was never copied: the one innocent cause
+    /// of the warning `stale_frames_not_in_database`, which docs/findings.md names.
+    pub fn left_unconfirmed(&self) -> bool {
+        let Some(salt) = self.unconfirmed else { return false };
+        let wal = std::fs::read(self.path.with_extension("db-wal")).unwrap_or_default();
+        let Some(now) = wal.get(16..20) else { return false };
+        let now = u32::from_be_bytes(now.try_into().unwrap());
+        now == salt || now == salt.wrapping_add(1)
     }
 
     /// Closes everything; the database must be whole.
@@ -133,6 +148,7 @@ impl<'a> History<'a> {
             tally,
             page_size,
             padded,
+            unconfirmed: None,
             synchronous,
             seed,
         };
@@ -248,6 +264,7 @@ impl<'a> History<'a> {
             open: self.known_open().into_iter().chain(one_more).collect(),
             checkpointing,
             padded: self.padded,
+            unconfirmed: self.left_unconfirmed(),
         };
         known.check(&look, self.tally);
         for (compared, what) in [
@@ -273,7 +290,7 @@ impl<'a> History<'a> {
         if look.wal.frames.torn_bytes > 0 {
             self.tally.count("torn frame");
         }
-        if self.random.one_in(80) {
+        if self.random.one_in(80) && !self.left_unconfirmed() {
             look.check_command(&self.path);
             self.tally.count("the command says the same");
         }

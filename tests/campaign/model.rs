@@ -198,6 +198,18 @@ pub fn raw(path: &Path) -> Option<Raw> {
     })
 }
 
+/// The salt-1 of the -wal if a whole commit frame stands behind what the wal-index counts: its writer died, or failed to repeat
+/// the frame up to the sector boundary, before the wal-index showed it. Nobody was told that it is committed. If others go on
+/// and restart the WAL, it stays behind as a frame of the generation before that was never copied.
+pub fn unconfirmed(path: &Path, page_size: usize) -> Option<u32> {
+    let wal = fs::read(path.with_extension("db-wal")).ok()?;
+    let behind = raw(path)?.mx_frame as usize;
+    let salts = wal.get(16..24)?;
+    let mut frames = wal.get(32..)?.chunks_exact(24 + page_size).skip(behind);
+    let commits = frames.any(|frame| frame[8..16] == *salts && frame[4..8] != [0; 4]);
+    commits.then(|| u32::from_be_bytes(salts[..4].try_into().unwrap()))
+}
+
 /// Whether the -wal is of a generation that ended, with `mxFrame` 0 and these salts in the wal-index. With `commits` in it,
 /// salt-1 tells, which a restart counts up: else they begin the next generation. Without, frames of other salts than the
 /// header's are of before.

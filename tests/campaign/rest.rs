@@ -14,7 +14,7 @@ impl History<'_> {
         self.offer(true);
         let look = Look::at(&self.path);
         let facts = &look.facts;
-        look.check_findings();
+        look.check_findings(self.left_unconfirmed());
         if let Some(locks) = &look.locks {
             assert_eq!(locks.shm.dead_man_switch.state, LockState::Free);
         }
@@ -102,7 +102,7 @@ impl History<'_> {
         let frames: u64 = self.ask(0, "sql 0", &sql).parse().unwrap();
         assert!(frames > before, "{frames} frames after {before}");
         let look = Look::at(&self.path);
-        look.check_findings();
+        look.check_findings(self.left_unconfirmed());
         let facts = &look.facts;
         assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Pending), "in exclusive mode");
         assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
