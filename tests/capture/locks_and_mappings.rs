@@ -1,11 +1,15 @@
 //! What is seen of a real SQLite in another process: its locks and its mapping of the wal-index.
 
+use std::path::Path;
+
 use walscope::evidence::{ByteLock, LockState, LocksView, MappingsView};
 use walscope::linux::{
     OpenedFiles, host_view, identities, locks_view, mappings_view, open_database, paths_unchanged, raw_texts,
     users_view,
 };
 
+use crate::common::command::walscope;
+use crate::common::pause;
 use crate::sqlite::Sqlite;
 
 fn locks(files: &OpenedFiles) -> LocksView {
@@ -132,4 +136,55 @@ fn the_raw_texts_contain_what_the_views_were_made_from() {
     assert!(text("self/mountinfo").contains(" - proc "));
     assert!(text("uname").starts_with("Linux "));
     assert_eq!(text("sys/kernel/random/boot_id").trim(), host_view(&files).boot_id.value().unwrap());
+}
+
+fn inspected(path: &Path) -> serde_json::Value {
+    walscope(path.parent().unwrap(), &["inspect", "t.db", "--json"]).json()
+}
+
+/// Polls until something is so.
+fn until(is: impl Fn() -> bool) {
+    while !is() {
+        pause();
+    }
+}
+
+#[test]
+fn a_holder_that_is_stopped_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let mut writer = Sqlite::open(&path);
+    writer.run("BEGIN IMMEDIATE");
+    let state = || inspected(&path)["shm"]["locks"][0]["holders"][0]["process_state"].clone();
+    assert_eq!(state(), "running");
+    let page = || walscope(folder.path(), &["inspect", "t.db"]).text();
+    assert!(page().contains("a writer is at work"));
+    let process = rustix::process::Pid::from_raw(writer.pid().cast_signed()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    until(|| state() == "stopped");
+    let page = page();
+    assert!(page.contains(", stopped") && page.contains("nobody can write"), "{page}");
+    assert!(!page.contains("a writer is at work"), "{page}");
+}
+
+#[test]
+fn a_checkpoint_that_keeps_writers_out_is_named_with_the_reader_that_it_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let (mut writer, mut reader, mut checkpointer) = (Sqlite::open(&path), Sqlite::open(&path), Sqlite::open(&path));
+    writer.run("INSERT INTO t VALUES (1)");
+    reader.run("BEGIN; SELECT count(*) FROM t");
+    writer.run("INSERT INTO t VALUES (2)");
+    let told = || inspected(&path)["checkpoint"]["explanation"].as_str().unwrap().to_owned();
+    assert!(!told().contains("SQLITE_BUSY"), "{}", told());
+    let (waits, reads) = (checkpointer.pid(), reader.pid());
+    checkpointer.run("PRAGMA busy_timeout=600000");
+    std::thread::scope(|scope| {
+        scope.spawn(move || checkpointer.run("PRAGMA wal_checkpoint(RESTART)"));
+        until(|| told().contains("every write gets SQLITE_BUSY"));
+        let told = told();
+        let named = |pid: u32| told.contains(&format!("pid {pid} "));
+        assert!(named(waits) && named(reads), "{told}");
+        reader.run("COMMIT");
+    });
 }
