@@ -27,6 +27,8 @@ struct Key {
     at: FrameNumber,
     /// `None`: not visible from here.
     pid: Option<u32>,
+    /// The start of that process: numbers are used again.
+    start_time: Option<u64>,
 }
 
 /// A reader that stood in the way at each look.
@@ -88,7 +90,9 @@ impl OverTime {
             }
             for holder in holders {
                 let pid = holder.as_ref().and_then(|holder| holder.pid);
-                let seen = self.seen.entry(Key { generation, lock: blocker.lock, at, pid }).or_insert((0, holder));
+                let start_time = holder.as_ref().and_then(|holder| holder.start_time);
+                let key = Key { generation, lock: blocker.lock, at, pid, start_time };
+                let seen = self.seen.entry(key).or_insert((0, holder));
                 seen.0 = seen.0.saturating_add(1);
             }
         }
@@ -123,7 +127,13 @@ mod tests {
 
     fn over(looks: u32, blocked: u32, not_known: u32, seen: &[(u32, u32)]) -> OverTime {
         let each = seen.iter().map(|(pid, times)| {
-            let key = Key { generation: [1, 2], lock: LockSlot::Read1, at: FrameNumber::NONE, pid: Some(*pid) };
+            let key = Key {
+                generation: [1, 2],
+                lock: LockSlot::Read1,
+                at: FrameNumber::NONE,
+                pid: Some(*pid),
+                start_time: None,
+            };
             (key, (*times, None))
         });
         OverTime { duration: Duration::from_secs(5), looks, blocked, not_known, seen: each.collect() }
