@@ -340,7 +340,10 @@ impl RescueDocument {
             }
         };
         let whole = if self.is_whole() {
-            styled(GREEN, "all that is open, and as of one moment.")
+            // What the others have open of a path that leads to other files by now, no lock shows.
+            let seen =
+                if self.processes_denied > 0 { "all that the processes seen have open" } else { "all that is open" };
+            styled(GREEN, &format!("{seen}, and as of one moment."))
         } else {
             styled(YELLOW, "not everything, or not as of one moment; the lines below say what.")
         };

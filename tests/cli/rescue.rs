@@ -25,8 +25,7 @@ fn a_deleted_database_is_saved_and_whoever_looks_for_it_is_told_how() {
     );
     let ran = walscope(folder.path(), &["rescue", "data/t.db", "-o", "saved"]);
     assert_eq!(ran.code, 0, "{} {}", ran.text(), ran.stderr);
-    for words in ["├─ t.db-wal  ──▶  saved/t.db-wal  deleted", "all that is open, and as of one moment", "Deleted"]
-    {
+    for words in ["├─ t.db-wal  ──▶  saved/t.db-wal  deleted", ", and as of one moment", "Deleted"] {
         assert!(ran.text().contains(words), "{words}: {}", ran.text());
     }
     let saved = folder.path().join("saved");
