@@ -191,7 +191,12 @@ fn trial(seed: u64) -> (Accident, i32) {
         Accident::Renamed,
         Accident::Replaced,
     ]);
-    let source = happen(accident, &path, &mut random);
+    let mut source = happen(accident, &path, &mut random);
+    // By its old name a renamed database is known through its -wal. In rollback mode nothing has that name between two
+    // transactions.
+    if accident == Accident::Renamed && Random(seed).pick(&MODES) != "WAL" {
+        source = path.with_file_name("renamed.db");
+    }
     let committed = writer.rows();
     let ran = walscope(folder.path(), &["rescue", &source.display().to_string(), "-o", "saved", "--json"]);
     let context = || format!("seed {seed}, {accident:?}: {} {}", ran.text(), ran.stderr);
