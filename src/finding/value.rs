@@ -114,6 +114,9 @@ pub enum OtherSign {
     CounterBehind,
     /// The first page 1 in the WAL has a change counter that is more than one above that of the database.
     CounterAhead,
+    /// The change counter is between those of the first and the latest page 1 in the WAL, or that of one, and page 1 of the
+    /// database is none of them.
+    CounterOfNone,
     /// The latest page 1 in the WAL has a lower schema cookie than the database.
     CookieBehind,
     /// The schema cookies are equal, and the schemas are not.
@@ -132,6 +135,7 @@ impl OtherSign {
             Self::NoHeader => "no_header",
             Self::CounterBehind => "change_counter_behind",
             Self::CounterAhead => "change_counter_ahead",
+            Self::CounterOfNone => "change_counter_of_none",
             Self::CookieBehind => "schema_cookie_behind",
             Self::SchemaDiffers => "schema_differs",
             Self::FewerPages => "fewer_pages",

@@ -99,6 +99,8 @@ impl DatabaseHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HeaderFault {
+    /// The file ends within the header.
+    Cut,
     /// Bytes 0 to 15 are not "SQLite format 3".
     Magic,
     /// The page size is no power of two from 512 to 65536.
@@ -134,6 +136,7 @@ impl HeaderFault {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Cut => "cut",
             Self::Magic => "magic",
             Self::PageSize => "page_size",
             Self::WriteVersion => "write_version",

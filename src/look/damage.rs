@@ -46,6 +46,7 @@ const BEGINS: &[&[u8]] = &[MAGIC];
 const BEGINNING: usize = 256;
 
 /// Whether a file with this head begins as another form of a database does: text, swapped bytes, a compressed file.
+#[cfg(feature = "capture")]
 pub(crate) fn is_another_form(head: &[u8]) -> bool {
     by_beginning(head, BEGINS).is_some()
 }

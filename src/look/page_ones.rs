@@ -10,7 +10,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
-use crate::format::db::{self, DatabaseHead};
+use crate::format::db::{self, DatabaseHead, DatabaseHeader};
 use crate::format::schema::{names_pages, schema_rows};
 use crate::number::PageSize;
 
@@ -44,6 +44,17 @@ pub struct PageOnes {
     /// How many pages the last commit before the first image counts, if the database still has the page 1 that was there
     /// before the WAL: it is none of the images.
     pub commit_before: Option<u32>,
+    /// Whether the database has a change counter as only a page 1 in the WAL has it, and its header is none of those.
+    pub counter_of_none: bool,
+}
+
+impl PageOnes {
+    /// Whether the change counter of the database is not that of the page 1 that the first writer in the WAL read: one below
+    /// the first image, or the same.
+    pub(super) fn is_not_from_before(&self, of_database: &DatabaseHeader) -> bool {
+        let first = self.first.plain().map(|first| first.change_counter.wrapping_sub(of_database.change_counter));
+        first.is_some_and(|ahead| ahead > 1)
+    }
 }
 
 /// Where the images of page 1 are in the WAL, in bytes from its start, and what the commits count.
@@ -108,7 +119,7 @@ pub(super) fn compare(
         _ => Schema::NotKnown,
     };
     let Images { first_commit, latest_commit, commit_before, .. } = images;
-    Ok(Some(PageOnes { first, latest, schema, first_commit, latest_commit, commit_before }))
+    Ok(Some(PageOnes { first, latest, schema, first_commit, latest_commit, commit_before, counter_of_none: false }))
 }
 
 fn head_at(bytes: &dyn ReadAt, at: u64) -> io::Result<Option<DatabaseHead>> {

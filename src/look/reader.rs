@@ -218,16 +218,21 @@ impl Looking<'_, '_, '_> {
         let mut compared = page_ones::compare(images, wal, database, head)?.ok_or(NotCompared::NoPageOne);
         if let (Ok(page_ones), Some(facts)) = (&mut compared, &self.facts) {
             let differs = |of: &DatabaseHeader| page_ones.commit_before.is_some_and(|pages| pages != of.database_pages);
-            let before = match (head, facts.page_size(), facts.last_commit) {
+            let not_before = |of: &DatabaseHeader| page_ones.is_not_from_before(of);
+            let none_of_them = match (head, facts.page_size(), facts.last_commit) {
                 // Without the pages of the frames it cannot be known what was copied.
-                (Some(head @ DatabaseHead::Plain(of)), Some(size), Some(last)) if cross_checked && differs(of) => {
+                (Some(head @ DatabaseHead::Plain(of)), Some(size), Some(last))
+                    if cross_checked && (differs(of) || not_before(of)) =>
+                {
                     let frames = self.pass.pages.index().frames(PageNumber(1)).filter(|frame| *frame <= last.frame);
                     let images = frames.map(|frame| size.page_offset_of(frame));
                     !page_ones::is_one_of(head, wal, images)?
                 }
                 _ => false,
             };
-            page_ones.commit_before = page_ones.commit_before.filter(|_| before);
+            let counter = head.and_then(DatabaseHead::plain).is_some_and(not_before);
+            page_ones.commit_before = page_ones.commit_before.filter(|_| none_of_them);
+            page_ones.counter_of_none = none_of_them && counter;
         }
         Ok(compared)
     }

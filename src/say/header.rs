@@ -30,6 +30,7 @@ pub(super) fn unusable(finding: &Finding) -> Said {
         [HeaderFault::Magic] => {
             "The database does not begin with \"SQLite format 3\", and behind its first 100 bytes page 1 goes on as that of a plain database: it is not encrypted, and the header was damaged.".to_owned()
         }
+        [HeaderFault::Cut] => "The database ends within its header of 100 bytes: it was cut off, or only its beginning was copied.".to_owned(),
         all => {
             let told: Vec<&str> = all.iter().map(|fault| field(*fault)).collect();
             let in_table = all.iter().any(|fault| matches!(fault, HeaderFault::FirstTable | HeaderFault::CellPointers));
@@ -60,6 +61,7 @@ pub(super) fn unusable(finding: &Finding) -> Said {
         (Severity::Notice, ..) => {
             " Nothing is wrong if the database is encrypted behind a plain beginning, or if it is being made at this moment."
         }
+        (_, [HeaderFault::Cut], _) => "",
         (_, [HeaderFault::Magic], _) if !zeros => {
             " Nothing is wrong if a program changes the beginning on purpose and reads it by a VFS of its own."
         }
@@ -79,6 +81,7 @@ pub(super) fn unusable(finding: &Finding) -> Said {
 
 fn field(fault: HeaderFault) -> &'static str {
     match fault {
+        HeaderFault::Cut => "an end within it",
         HeaderFault::Magic => "another beginning",
         HeaderFault::PageSize => "a page size that is no power of two from 512 to 65536",
         HeaderFault::WriteVersion => "a write version other than 1 and 2",

@@ -124,6 +124,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             OtherSign::NoHeader => "the database is plain, and the WAL's page 1 has no SQLite header".to_owned(),
             OtherSign::CounterBehind => format!("the database's change counter is {of_database}, and the WAL's latest page 1 has {}: the -wal is older than the database", number(of_wal)),
             OtherSign::CounterAhead => format!("the database's change counter is {of_database}, and the WAL's first page 1 has {}, where at most {most} can be: the -wal is of a later time, or of another database", number(first)),
+            OtherSign::CounterOfNone => format!("the database's change counter is {of_database}, that of a page 1 in the -wal, and its page 1 is none of those: the two are of different times, or page 1 is damaged"),
             OtherSign::CookieBehind => format!("the database's schema cookie is {cookie}, and the WAL's latest page 1 has {}: the -wal is older than the database, or of another one", number(wal_cookie)),
             OtherSign::SchemaDiffers => format!("both have the schema cookie {cookie}, and their schemas differ: the two are not of one database, they went different ways, or page 1 of the database is damaged"),
             OtherSign::FewerPages => format!("{page_one} states {}, and a commit of the -wal counts on {}, without a page 1 that says so: {damaged}", pages(database_pages), number(committed_pages)),

@@ -84,7 +84,7 @@ fn fill_one(seed: u64, bench: &Bench, tally: &mut Tally) {
         match told_with_surroundings(&path) {
             Told::Warned(codes) if codes == "file_system_full" => tally.count("said to be full"),
             Told::Warned(codes) => panic!("seed {seed}, step {step}: {command}: {reply:?}: {codes}"),
-            Told::Sound | Told::Noted(_) => {
+            Told::Sound | Told::Noted(_) | Told::Refused(_) => {
                 tally.count(if failed { "failed, and not said to be full" } else { "room" })
             }
         }

@@ -47,6 +47,13 @@ impl Files {
         }
     }
 
+    /// Whether others are these, but for a `-shm` that is cut off or gone.
+    pub fn are_those(&self, others: &Self) -> bool {
+        let index = others.shm.as_deref().unwrap_or_default();
+        (&self.database, &self.wal) == (&others.database, &others.wal)
+            && self.shm.as_deref().unwrap_or_default().starts_with(index)
+    }
+
     pub fn without_index(mut self) -> Self {
         self.shm = None;
         self
@@ -69,8 +76,10 @@ pub enum Content {
 pub enum Told {
     /// Nothing that must be read.
     Sound,
-    /// No warning, but it is not called sound: something must be read, or the command refuses to look (exit code 2).
+    /// No warning, but it is not called sound: something must be read.
     Noted(String),
+    /// The command refuses to look, says why, and ends with 2.
+    Refused(String),
     /// A finding of warning or error.
     Warned(String),
 }
@@ -129,7 +138,7 @@ impl Bench {
 
 /// What `verify` says, by its own steps but for the processes around.
 pub fn told(path: &Path) -> Told {
-    let refused = |why: String| Told::Noted(format!("exit 2: {why}"));
+    let refused = Told::Refused;
     let files = match source::open(path.as_os_str(), false) {
         Ok(Source::Files(files)) => files,
         Ok(Source::Bundle(_)) => panic!("a bundle"),
@@ -146,7 +155,7 @@ pub fn told(path: &Path) -> Told {
 pub fn told_with_surroundings(path: &Path) -> Told {
     match source::inspect(path.as_os_str(), false, &Options::default()) {
         Ok((_, seen)) => verdict(&seen),
-        Err(error) => Told::Noted(format!("exit 2: {error}")),
+        Err(error) => Told::Refused(error.to_string()),
     }
 }
 

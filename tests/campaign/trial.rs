@@ -29,21 +29,25 @@ enum Fate {
     Harmless,
     /// Nothing was lost; a warning says what the files show.
     HarmlessWarned,
+    /// Nothing was lost. The files are of no one moment, and a warning says so by more than `traces` defines.
+    HarmlessWarnedByMore,
 }
 
 /// Judges one accident. An error tells what is wrong with walscope, or with the definition.
 fn fate(
     accident: Accident,
     made: &Made,
+    of_one_moment: bool,
     lost: bool,
     shown: &BTreeSet<Trace>,
     told: &Told,
 ) -> Result<Fate, &'static str> {
     let loud = shown.iter().map(|trace| trace.loud()).max();
     match (told, lost, loud) {
-        (Told::Warned(_), true, _) => Ok(Fate::Warned),
+        (Told::Warned(_) | Told::Refused(_), true, _) => Ok(Fate::Warned),
         (Told::Warned(_), false, Some(_)) => Ok(Fate::HarmlessWarned),
-        (Told::Warned(_), false, None) => Err("a warning, and nothing is lost or shown"),
+        (Told::Warned(_), false, None) if !of_one_moment => Ok(Fate::HarmlessWarnedByMore),
+        (Told::Warned(_), false, None) => Err("a warning, and the files are those of one moment"),
         (_, false, _) => Ok(Fate::Harmless),
         (Told::Noted(_), true, Some(Loud::NotSound)) => Ok(Fate::AsACrash),
         (Told::Noted(_), true, None) => Ok(Fate::NotedAllTheSame),
@@ -85,7 +89,7 @@ impl<'a> Trial<'a> {
                 let accident = Accident::at_rest(&mut trial.random);
                 if let Some(made) = accident.happen(&moments, &mut trial.random) {
                     let said = bench.told(&made.files);
-                    trial.judge(accident, &made, &said);
+                    trial.judge(accident, &made, &said, &moments);
                 }
             }
         }
@@ -121,7 +125,7 @@ impl<'a> Trial<'a> {
         fs::write(&history.path, &old.files.database).unwrap();
         let made = Made { files: Files::of(&history.path), whole, right: Some(now.database) };
         let said = told(&history.path);
-        self.judge(Accident::OlderDatabaseInUse, &made, &said);
+        self.judge(Accident::OlderDatabaseInUse, &made, &said, moments);
     }
 
     /// Keeps the files of what went wrong, if somebody wants to look at them.
@@ -133,7 +137,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn judge(&mut self, accident: Accident, made: &Made, told: &Told) {
+    fn judge(&mut self, accident: Accident, made: &Made, told: &Told, moments: &[Moment]) {
         let content = self.bench.content(&made.files);
         let lost = !made.whole.contains(&content);
         let shown = traces(&made.files);
@@ -142,7 +146,8 @@ impl<'a> Trial<'a> {
         if lost {
             count("lost".to_owned());
         }
-        match fate(accident, made, lost, &shown, told) {
+        let same = |moment: &Moment| moment.files.are_those(&made.files);
+        match fate(accident, made, moments.iter().any(same), lost, &shown, told) {
             Ok(fate) => count(format!("{fate:?}")),
             Err(why) => {
                 count(format!("WRONG: {why}"));

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use walscope::finding::{Found, Severity};
 
 use crate::common::command::walscope;
+use crate::common::in_memory;
 use crate::common::synthetic::{WalWriter, sum};
 use crate::sqlite::{advice_keeps_everything, checkpoint, copy, fill, found, grave, one, shm, sqlite_says, verify};
 use crate::statements::Sqlite;
@@ -213,4 +214,24 @@ fn a_commit_before_the_first_page_1_of_the_wal_is_held_against_the_database() {
     let mut older = stating(4, 6);
     older[92..96].fill(0);
     assert_eq!(of(older, 4, &[one_page(3), with_page_one(4)]), None);
+}
+
+#[test]
+fn a_database_with_the_counter_of_the_wal_and_a_later_page_1_is_told() {
+    let (folder, copied) = (in_memory(), in_memory());
+    let (at, to) = (folder.path(), copied.path());
+    let (mut first, mut second) = (Sqlite::open(&at.join("t.db")), Sqlite::open(&at.join("t.db")));
+    // Each connection adds 1 to the change counter, once.
+    fill(&mut first, 40);
+    fill(&mut second, 40);
+    fs::copy(at.join("t.db-wal"), to.join("t.db-wal")).unwrap();
+    fill(&mut second, 40);
+    checkpoint(&mut second, "PASSIVE");
+    fs::copy(at.join("t.db"), to.join("t.db")).unwrap();
+    assert_ne!(sqlite_says(to), sqlite_says(at));
+    let (code, document) = verify(to);
+    assert_eq!((code, grave(&document)), (0, one("wal_of_other_database", "warning")), "{document:#}");
+    let finding = found(&document, "wal_of_other_database");
+    assert_eq!(finding["evidence"]["signs"], serde_json::json!(["change_counter_of_none"]));
+    assert_eq!(grave(&verify(at).1), [], "the pair itself");
 }

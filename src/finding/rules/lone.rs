@@ -6,7 +6,7 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase};
+use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase, Why};
 use crate::wal::mangled::MangledWal;
 use crate::wal::{EndReason, WalFacts};
 
@@ -16,6 +16,15 @@ pub(super) fn database(examined: &Inspection) -> Option<Finding> {
     let nowhere = page_one_in_wal == Some(false);
     // While a database is made, its first page is written last, beside a rollback journal.
     let being_made = examined.hot_journal == HotJournal::Waits;
+    if matches!(examined.reasons.database, Some(Why::TooShort(_))) {
+        // Nothing of a database is that short, encrypted or not.
+        let severity = match (being_made, nowhere) {
+            (true, _) => Severity::Notice,
+            (false, true) => Severity::Error,
+            (false, false) => Severity::Warning,
+        };
+        return Some(header_unusable(severity, vec![HeaderFault::Cut], true, page_one_in_wal, false, false));
+    }
     match examined.database? {
         DatabaseHead::Opaque { zeros } => {
             if examined.first_table == Some(true) {

@@ -78,8 +78,12 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
     let stated_in_wal = size.is_some_and(|size| size.in_wal);
     // Commits behind a break may have been copied before it came: then the database is not too new, the WAL is cut short.
     if examined.behind_break.commits > 0 && !stated_in_wal {
-        signs
-            .retain(|sign| !matches!(sign, OtherSign::CounterBehind | OtherSign::CookieBehind | OtherSign::FewerPages));
+        signs.retain(|sign| {
+            !matches!(
+                sign,
+                OtherSign::CounterBehind | OtherSign::CounterOfNone | OtherSign::CookieBehind | OtherSign::FewerPages
+            )
+        });
     }
     let of = |head: &DatabaseHead, field: fn(&DatabaseHeader) -> u32| match head {
         DatabaseHead::Plain(one) => Some(field(one)),
@@ -165,9 +169,11 @@ fn size_differs(header: &DatabaseHeader, examined: &Inspection) -> Option<SizeDi
 fn severity(sign: OtherSign) -> Severity {
     match sign {
         OtherSign::CounterBehind | OtherSign::CounterAhead | OtherSign::FewerPages => Severity::Error,
-        OtherSign::NoHeader | OtherSign::CookieBehind | OtherSign::SchemaDiffers | OtherSign::MorePages => {
-            Severity::Warning
-        }
+        OtherSign::CounterOfNone
+        | OtherSign::NoHeader
+        | OtherSign::CookieBehind
+        | OtherSign::SchemaDiffers
+        | OtherSign::MorePages => Severity::Warning,
     }
 }
 
@@ -177,9 +183,11 @@ fn signs(header: &DatabaseHeader, page_ones: &PageOnes) -> Vec<OtherSign> {
         DatabaseHead::Plain(first) => behind(header.change_counter.wrapping_add(1), first.change_counter),
         DatabaseHead::Opaque { .. } | DatabaseHead::Empty => false,
     };
+    let counter_behind = behind(latest.change_counter, header.change_counter);
     let all = [
-        (OtherSign::CounterBehind, behind(latest.change_counter, header.change_counter)),
+        (OtherSign::CounterBehind, counter_behind),
         (OtherSign::CounterAhead, ahead),
+        (OtherSign::CounterOfNone, page_ones.counter_of_none && !ahead && !counter_behind),
         (OtherSign::CookieBehind, behind(latest.schema_cookie, header.schema_cookie)),
         (OtherSign::SchemaDiffers, page_ones.schema == Schema::Differs),
     ];
