@@ -146,6 +146,12 @@ pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksVie
     }
 }
 
+/// Who holds WRITE and CKPT.
+fn keeps_writers_out(locks: &ShmLocks) -> Vec<Holder> {
+    let (both, writers) = (locks.checkpoint.holders.iter(), &locks.write.holders);
+    both.filter(|holder| locks.write.held() && writers.contains(holder)).cloned().collect()
+}
+
 /// Who keeps a checkpoint of a wal-index in use from copying frames at one moment: without a look at the `-wal`. `None`: the
 /// wal-index or the locks cannot be judged.
 #[must_use]
@@ -153,7 +159,10 @@ pub fn in_the_way(shm: &IndexHead, locks: &LocksView) -> Option<Vec<Blocker>> {
     let header = shm.trusted()?;
     let readers = Readers { marks: read_marks(shm, Some(&locks.shm)), mx_frame: header.mx_frame, locks: &locks.shm };
     if shm.checkpoint.backfilled >= header.mx_frame {
-        return Some(Vec::new());
+        // A checkpoint that keeps writers out waits for every reader of the WAL.
+        let waits = !keeps_writers_out(&locks.shm).is_empty();
+        let readers = if waits { readers.against_restart() } else { Vec::new() };
+        return Some(readers.into_iter().map(slot_blocker).collect());
     }
     if readers.marks.iter().any(|mark| mark.lock == LockState::Unknown && readers.limits(mark)) {
         return None;
@@ -330,11 +339,7 @@ fn live(
             attempted: shm.checkpoint.backfill_attempted,
             against_restart: against_restart.into_iter().map(slot_blocker).collect(),
             slots_seen: readers.known_for_restart(),
-            keeps_writers_out: if locks.write.held() {
-                locks.checkpoint.holders.iter().filter(|holder| locks.write.holders.contains(holder)).cloned().collect()
-            } else {
-                Vec::new()
-            },
+            keeps_writers_out: keeps_writers_out(locks),
         },
         found_copied: None,
     }

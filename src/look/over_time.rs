@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Inspection;
 use super::checkpoint::in_the_way;
-use crate::evidence::{Holder, LockSlot};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState};
 use crate::number::FrameNumber;
 
 /// A reader that stands in the way. While it is the same, its transaction, or a chain of transactions of one process that
@@ -73,11 +73,20 @@ impl OverTime {
     /// Adds one look.
     pub fn add(&mut self, look: &Inspection) {
         self.looks = self.looks.saturating_add(1);
-        // Nobody has the -shm open: nobody reads.
-        let Some(locks) = &look.locks else { return };
-        let Some(shm) = look.shm.as_ref().filter(|_| locks.shm.dead_man_switch.held()) else { return };
-        let Some((blockers, generation)) = in_the_way(shm, locks).zip(shm.trusted().map(|header| header.salts.0))
-        else {
+        let free = |lock: &ByteLock| lock.state == LockState::Free;
+        let nobody = match &look.locks {
+            Some(locks) => free(&locks.shm.dead_man_switch) && free(&locks.database),
+            // Without a -shm a process can still keep the database for itself, with a -wal.
+            None => {
+                look.sizes.database.is_some() && look.sizes.shm.is_none() && look.sizes.wal.is_none_or(|size| size == 0)
+            }
+        };
+        if nobody {
+            return;
+        }
+        let seen = look.locks.as_ref().zip(look.shm.as_ref()).filter(|(locks, _)| locks.shm.dead_man_switch.held());
+        let judged = seen.and_then(|(locks, shm)| Some((in_the_way(shm, locks)?, shm.trusted()?.salts.0, shm)));
+        let Some((blockers, generation, shm)) = judged else {
             self.not_known = self.not_known.saturating_add(1);
             return;
         };
@@ -110,7 +119,8 @@ impl OverTime {
     pub fn outcome(&self) -> Outcome {
         if !self.kept().is_empty() {
             Outcome::Kept
-        } else if self.not_known > 0 && self.blocked.saturating_add(self.not_known) >= self.looks {
+        } else if self.not_known > 0 && (self.blocked == 0 || self.blocked.saturating_add(self.not_known) >= self.looks)
+        {
             Outcome::NotKnown
         } else if self.blocked > 0 {
             Outcome::TakeTurns

@@ -188,6 +188,11 @@ impl RescuedSet {
         self.stable && self.missing.is_empty() && !self.pairing_unsure && !self.locked_unseen && self.fits()
     }
 
+    /// Whether each of its files lies at the path.
+    fn lies_at_path(&self) -> bool {
+        self.files.iter().all(|file| !file.deleted && self.parts_at_path.contains(&file.part))
+    }
+
     /// Whether `verify` finds nothing wrong with the copies.
     fn fits(&self) -> bool {
         self.findings.is_empty() && self.not_verified.is_none()
@@ -289,7 +294,13 @@ impl RescueDocument {
     /// Whether all that was open was copied, each set as of one moment.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.refused.is_empty() && self.sets.iter().all(RescuedSet::is_whole)
+        self.refused.is_empty() && !self.may_be_elsewhere() && self.sets.iter().all(RescuedSet::is_whole)
+    }
+
+    /// Whether nobody was seen to have any of it open, and not everybody was seen: who has the database open may have other
+    /// files than those at the path, and no lock on these shows that.
+    fn may_be_elsewhere(&self) -> bool {
+        self.processes_denied > 0 && self.sets.iter().all(|set| set.processes.is_empty())
     }
 
     /// The page, at most `width` columns wide, with colour.
@@ -366,18 +377,16 @@ impl RescueDocument {
             copy: copy.as_deref(),
             pids: &pids,
             unstable: self.sets.iter().find_map(|set| set.cause),
-            incomplete: !self.refused.is_empty() || self.sets.iter().any(|set| !set.missing.is_empty()),
+            incomplete: !self.refused.is_empty()
+                || self.may_be_elsewhere()
+                || self.sets.iter().any(|set| !set.missing.is_empty()),
             contradict: self.sets.iter().any(|set| !set.fits()),
-            all_at_path: one.is_some_and(|set| set.at_path && set.files.iter().all(|file| self.lies_at_path(file))),
+            all_at_path: one.is_some_and(RescuedSet::lies_at_path),
             one: one.is_some(),
             journal: has(Part::Journal),
             owner,
         }
         .next()
-    }
-
-    fn lies_at_path(&self, file: &RescuedFile) -> bool {
-        !file.deleted && file.path.strip_suffix(file.part.suffix()) == Some(self.path.as_str())
     }
 }
 

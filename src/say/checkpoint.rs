@@ -305,7 +305,17 @@ fn in_progress(facts: &CheckpointFacts) -> String {
     };
     let at_work = format!("{who} ({by}); it began with {} of {} copied.", count(*backfilled), frames(*committed));
     if readers.peek().is_none() {
-        return format!("{at_work} Another one gets busy until it ends.");
+        let kept = facts
+            .blocked_by
+            .iter()
+            .flat_map(|blocker| &blocker.holders)
+            .any(|holder| holder.process_state.is_some_and(|state| state != ProcessState::Running));
+        return match kept {
+            true => format!(
+                "{at_work} It does not go on, and no other one can begin, until that process runs again (kill -CONT, or unpause its container) or ends."
+            ),
+            false => format!("{at_work} Another one gets busy until it ends."),
+        };
     }
     let readers: Vec<Blocker> = readers.cloned().collect();
     let writers = match &facts.basis {

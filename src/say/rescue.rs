@@ -202,6 +202,12 @@ impl Saved<'_> {
         let check = format!(
             "Check the copies: walscope verify {copy}, then PRAGMA integrity_check and the rows in a copy of the copies."
         );
+        if self.all_at_path && self.pids.is_empty() {
+            return format!(
+                "No process is seen that has these files open: they are what lies at the path. If an application runs, it uses \
+                 other files: walscope ps lists the databases that are open. {check}"
+            );
+        }
         if self.all_at_path {
             return format!(
                 "Nothing was deleted or renamed: the files lie at the path. So this is a backup; what is committed from now \
@@ -227,8 +233,9 @@ impl Saved<'_> {
         let again = match self.pids {
             [] => String::new(),
             _ => format!(
-                "{}, save again into another folder and check that: what was committed meanwhile is only there. Then end \
-                 them with kill -KILL, so that they write nothing when they end. ",
+                "Switch off what starts the processes again (systemd, a restart policy). {}, save again into another folder and \
+                 check that: what was committed meanwhile is only there. Then end them with kill -KILL, so that they write \
+                 nothing when they end. ",
                 self.hold()
             ),
         };
@@ -396,7 +403,15 @@ mod tests {
             owner: Some((1000, 1000, "0644")),
         };
         let back = whole.next();
-        let order = ["Check the copies", "kill -STOP 4 7", "save again", "check that", "kill -KILL", "Put the copies"];
+        let order = [
+            "Check the copies",
+            "Switch off",
+            "kill -STOP 4 7",
+            "save again",
+            "check that",
+            "kill -KILL",
+            "Put the copies",
+        ];
         let at: Vec<_> = order.iter().map(|words| back.find(words)).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{back}");
         for other in [

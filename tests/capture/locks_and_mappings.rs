@@ -169,22 +169,31 @@ fn a_holder_that_is_stopped_is_said_to_be() {
 
 #[test]
 fn a_checkpoint_that_keeps_writers_out_is_named_with_the_reader_that_it_waits_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
-    let (mut writer, mut reader, mut checkpointer) = (Sqlite::open(&path), Sqlite::open(&path), Sqlite::open(&path));
-    writer.run("INSERT INTO t VALUES (1)");
-    reader.run("BEGIN; SELECT count(*) FROM t");
-    writer.run("INSERT INTO t VALUES (2)");
-    let told = || inspected(&path)["checkpoint"]["explanation"].as_str().unwrap().to_owned();
-    assert!(!told().contains("SQLITE_BUSY"), "{}", told());
-    let (waits, reads) = (checkpointer.pid(), reader.pid());
-    checkpointer.run("PRAGMA busy_timeout=600000");
-    std::thread::scope(|scope| {
-        scope.spawn(move || checkpointer.run("PRAGMA wal_checkpoint(RESTART)"));
-        until(|| told().contains("every write gets SQLITE_BUSY"));
-        let told = told();
-        let named = |pid: u32| told.contains(&format!("pid {pid} "));
-        assert!(named(waits) && named(reads), "{told}");
-        reader.run("COMMIT");
-    });
+    // The reader has the last commit, so that all is copied, or an earlier one.
+    for last in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let (mut writer, mut reader) = (Sqlite::open(&path), Sqlite::open(&path));
+        let mut checkpointer = Sqlite::open(&path);
+        writer.run("INSERT INTO t VALUES (1)");
+        reader.run("BEGIN; SELECT count(*) FROM t");
+        if !last {
+            writer.run("INSERT INTO t VALUES (2)");
+        }
+        let told = || inspected(&path)["checkpoint"]["explanation"].as_str().unwrap().to_owned();
+        assert!(!told().contains("SQLITE_BUSY"), "{}", told());
+        let (waits, reads) = (checkpointer.pid(), reader.pid());
+        checkpointer.run("PRAGMA busy_timeout=600000");
+        std::thread::scope(|scope| {
+            scope.spawn(move || checkpointer.run("PRAGMA wal_checkpoint(RESTART)"));
+            until(|| told().contains("every write gets SQLITE_BUSY"));
+            let told = told();
+            let named = |pid: u32| told.contains(&format!("pid {pid} "));
+            assert!(named(waits) && named(reads), "{told}");
+            let ran = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "200ms", "--json"]);
+            let kept = &ran.json()["over_time"]["kept"][0]["holder"]["pid"];
+            assert_eq!((ran.code, kept), (1, &reads.into()), "{}", ran.text());
+            reader.run("COMMIT");
+        });
+    }
 }

@@ -79,3 +79,25 @@ fn what_cannot_be_looked_at_over_time_is_no_success() {
         assert!(ran.code == 2 && ran.stderr.contains("at most 24h"), "{wrong}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn what_was_not_seen_is_not_called_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let writer = database(&path);
+    let _reader = reader(&path);
+    writer.execute_batch("INSERT INTO t VALUES(1)").unwrap();
+    for alone in ["t.db-wal", "t.db-shm"] {
+        let ran = walscope(folder.path(), &["inspect", alone, "--fail-if-blocked", "100ms", "--json"]);
+        assert_eq!((ran.code, &ran.json()["over_time"]["outcome"]), (2, &"not_known".into()), "{alone}");
+    }
+    let other = folder.path().join("e.db");
+    let exclusive = connect(&other);
+    let rows = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE t(x)";
+    exclusive.execute_batch(rows).unwrap();
+    let ran = walscope(folder.path(), &["inspect", "e.db", "--fail-if-blocked", "100ms", "--json"]);
+    assert_eq!((ran.code, &ran.json()["over_time"]["outcome"]), (2, &"not_known".into()));
+    drop(exclusive);
+    let ran = walscope(folder.path(), &["inspect", "e.db", "--fail-if-blocked", "100ms", "--json"]);
+    assert_eq!((ran.code, &ran.json()["over_time"]["outcome"]), (0, &"not_blocked".into()));
+}

@@ -141,3 +141,15 @@ fn a_database_with_the_name_of_the_manifest_is_saved_in_a_folder_of_its_own() {
         folder.path().join("saved/1/manifest.json-wal").exists() && folder.path().join("saved/manifest.json").exists()
     );
 }
+
+#[test]
+fn a_database_that_has_only_another_name_left_is_not_said_to_lie_at_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let _db = database(&path);
+    fs::hard_link(&path, folder.path().join("other.db")).unwrap();
+    fs::remove_file(&path).unwrap();
+    let ran = walscope(folder.path(), &["rescue", "t.db", "-o", "saved"]);
+    assert!(!ran.text().contains("Nothing was deleted"), "{}", ran.text());
+    assert!(ran.text().contains("go back into service"), "{}", ran.text());
+}

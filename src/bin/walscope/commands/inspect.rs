@@ -49,8 +49,11 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut document = InspectDocument::new(&inspection);
     document.over_time = over.as_ref().map(OverTimeDocument::from);
     output::document(global, &document, |width| document.draw(width))?;
-    let blocked = args.fail_if_blocked.is_some() && over.is_some_and(|over| over.outcome() == Outcome::Kept);
-    Ok(if blocked { Exit::Bad } else { args.fail_on.judge(&document.findings) })
+    Ok(match over.map(|over| over.outcome()).filter(|_| args.fail_if_blocked.is_some()) {
+        Some(Outcome::Kept) => Exit::Bad,
+        Some(Outcome::NotKnown) => Exit::NoAnswer,
+        _ => args.fail_on.judge(&document.findings),
+    })
 }
 
 /// Looks at the heads of the files and the locks until the time is over, at least twice. The files are opened anew for each
