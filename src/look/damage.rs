@@ -46,7 +46,7 @@ const BEGINS: &[&[u8]] = &[MAGIC];
 const BEGINNING: usize = 256;
 
 /// Whether a file with this head begins as another form of a database does: text, swapped bytes, a compressed file.
-#[cfg(feature = "capture")]
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub(crate) fn is_another_form(head: &[u8]) -> bool {
     by_beginning(head, BEGINS).is_some()
 }

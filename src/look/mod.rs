@@ -33,7 +33,7 @@ mod stale;
 pub use backfill::Copied;
 pub use behind::BehindBreak;
 pub use behind_header::{BehindHeader, InDatabase};
-#[cfg(feature = "capture")]
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub(crate) use damage::is_another_form;
 pub use damage::{Damage, MangledDatabase};
 pub use first_page::{FirstPage, ZerosBehind};

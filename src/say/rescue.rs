@@ -7,7 +7,7 @@
 //! lacks rows. Seen with a restored backup, a deleted -wal and a file mount. Held by
 //! `no_sentence_outside_this_file_tells_to_stop_a_process` and `every_advice_copies_before_it_stops`.
 
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 use crate::evidence::RescueCause;
 
 /// The first two steps: nothing new opens the database, and everything is copied while the processes live.
@@ -136,7 +136,7 @@ pub(super) const MAY_BE_ELSEWHERE: &str = concat!(
 );
 
 /// What was saved of the files of processes, for [`Saved::next`].
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Saved<'a> {
@@ -160,7 +160,7 @@ pub(crate) struct Saved<'a> {
     pub owner: Option<(u32, u32, &'a str)>,
 }
 
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 impl Saved<'_> {
     /// What to do now: nothing that could still be saved may be lost, also not what is committed after the copies.
     pub(crate) fn next(&self) -> String {
@@ -388,7 +388,7 @@ mod tests {
         assert!(IN_USE.iter().all(|name| Code::ALL.iter().any(|code| code.to_string() == *name)));
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "cli", target_os = "linux"))]
     #[test]
     fn after_a_rescue_no_advice_loses_what_is_committed_later() {
         let whole = Saved {
