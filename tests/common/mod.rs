@@ -18,7 +18,7 @@
 //! | `btrfs` | a btrfs that a test makes for itself |
 //!
 //! Two more files beside this one hold a test function that a parent starts in a process of its own. Only the binaries
-//! that have such a parent include them, so that no binary lists an ignored test that nobody runs:
+//! that have such a parent include them, so that no binary lists the part of a child that nobody starts:
 //!
 //! | file | holds |
 //! |---|---|
@@ -49,6 +49,12 @@ pub fn have(what: &str, there: bool) -> bool {
             std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: this test needs {what}\n").as_bytes());
     }
     there
+}
+
+/// What a child has to do that a test started by [`only_test`]: the value of its variable. `None`: this is the plain run of all
+/// tests. Then the function that asks returns at once, because it is no test.
+pub fn task(variable: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(variable)
 }
 
 /// A new folder in memory, where that is possible: many commits that wait for no disk.

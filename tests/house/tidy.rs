@@ -461,34 +461,56 @@ fn the_number_of_faults_in_the_document_is_that_of_the_list_and_each_fits_one_pl
     assert_eq!(told, faults.len(), "every fault is in a room of the table");
 }
 
-/// A test that nobody runs holds nothing. What `cargo test` leaves out is the part of a child, which a test of the same binary
-/// starts by its name: each binary that has the child's file also uses it.
+/// A test that nobody runs holds nothing.
 #[test]
-fn every_ignored_test_is_a_child_that_a_test_of_its_binary_starts() {
-    let mut ignored = 0;
+fn no_test_is_ignored() {
+    let ignore = ["#[", "ignore"].concat();
+    for folder in ["src", "tests", "benches", "examples"] {
+        for path in files(&root().join(folder), "rs") {
+            assert!(!fs::read_to_string(&path).unwrap().contains(&ignore), "{}: a test is ignored", path.display());
+        }
+    }
+}
+
+/// The part of a child asks for its task, and does nothing in a plain run. So a test of the same binary has to start it by its
+/// name: each binary that has the child's file also uses it.
+#[test]
+fn every_part_of_a_child_is_started_by_a_test_of_its_binary() {
+    let mut parts = 0;
     for main in files(&root().join("tests"), "rs").iter().filter(|path| path.ends_with("main.rs")) {
         let folder = main.parent().unwrap();
+        let own: Vec<String> = files(folder, "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let uses = |words: &str| own.iter().any(|text| text.contains(words));
+        for text in &own {
+            for name in parts_of_children(text) {
+                assert!(uses(&format!("\"{name}\"")), "nothing in {} starts {name}", folder.display());
+                parts += 1;
+            }
+        }
+        // A file of several binaries starts the child itself, for whoever uses the module.
         let text = fs::read_to_string(main).unwrap();
-        let included = text.split("#[path = \"").skip(1).map(|rest| folder.join(rest.split('"').next().unwrap()));
-        let own = files(folder, "rs");
-        let uses = |module: &str| own.iter().any(|path| fs::read_to_string(path).unwrap().contains(module));
-        for path in included.chain(own.iter().cloned()).filter(|path| path.is_file()) {
-            let text = fs::read_to_string(&path).unwrap();
-            let module = path.file_stem().unwrap().to_str().unwrap();
-            for item in text.split("\n#[ignore").skip(1) {
-                let name = item.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
-                let named = format!("\"{name}\"");
-                // A file of several binaries starts the child itself, for whoever uses it.
-                let started = match own.contains(&path) {
-                    true => uses(&named),
-                    false => text.contains(&named) && uses(&format!("crate::{module}::")),
-                };
-                assert!(started, "{}: nothing in {} starts {name}", path.display(), folder.display());
-                ignored += 1;
+        for included in text.split("#[path = \"").skip(1) {
+            let (path, rest) = included.split_once("\"]").unwrap();
+            let module = rest.trim_start().trim_start_matches("pub ").strip_prefix("mod ").unwrap();
+            let module = module.split(';').next().unwrap();
+            let text = fs::read_to_string(folder.join(path)).unwrap();
+            for name in parts_of_children(&text) {
+                let started = text.contains(&format!("\"{name}\"")) && uses(&format!("{module}::"));
+                assert!(started, "nothing in {} starts {name} of {module}", folder.display());
+                parts += 1;
             }
         }
     }
-    assert!(ignored >= 10, "found only {ignored} tests");
+    assert!(parts >= 13, "found only {parts} parts of children");
+}
+
+/// The test functions that ask for the task of a child.
+fn parts_of_children(text: &str) -> Vec<&str> {
+    let functions = text
+        .split("#[test]\nfn ")
+        .skip(1)
+        .filter(|function| function.split("\n}\n").next().is_some_and(|body| body.contains("common::task(")));
+    functions.map(|function| function.split('(').next().unwrap()).collect()
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub fn captures(roles: &[Role], number: u64, first_seed: u64) -> Tally {
 fn history(roles: &[Role], number: u64, seed: u64, tally: &mut Tally) {
     let folder = tempfile::tempdir().unwrap();
     let mut crew = Crew::new(folder.path(), roles, seed);
-    let mut witness = Witness { scratch: scratch(), random: Random(seed ^ 0xcafe), path: folder.path().join("t.db") };
+    let mut witness =
+        Witness { scratch: common::in_memory(), random: Random(seed ^ 0xcafe), path: folder.path().join("t.db") };
     let mut done = 0;
     // The first process has to make the database first.
     while crew.highest(Count::Committed) == 0 {
@@ -86,12 +87,8 @@ fn history(roles: &[Role], number: u64, seed: u64, tally: &mut Tally) {
     tally.counts.iter_mut().zip(counts).for_each(|(sum, more)| *sum += more);
 }
 
-/// Where captures are turned back into files: memory, if there is a folder of it.
-fn scratch() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 struct Witness {
+    /// Where captures are turned back into files.
     scratch: TempDir,
     random: Random,
     path: PathBuf,

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use walscope::wal::{WalFacts, scan};
 
 use super::{die, malformed_or, model, run_child};
+use crate::common::in_memory;
 use crate::common::synthetic::{WalWriter, read_native_header};
 
 /// Names the folder with the database and the whole WAL, and the first length, to a child.
@@ -73,7 +74,7 @@ fn sampled(bit: usize) -> bool {
 
 /// SQLite's answers to flipped bits, each held against walscope's.
 fn check_flips(name: &str, wal: &[u8], bits: &[usize]) -> Vec<(usize, WalFacts)> {
-    let folder = scratch();
+    let folder = in_memory();
     fs::write(folder.path().join("whole"), wal).unwrap();
     let list: Vec<String> = bits.iter().map(usize::to_string).collect();
     fs::write(folder.path().join("bits"), list.join(" ")).unwrap();
@@ -106,15 +107,9 @@ fn check_flips(name: &str, wal: &[u8], bits: &[usize]) -> Vec<(usize, WalFacts)>
     found
 }
 
-/// Memory, if there is a folder of it: thousands of files are made and removed.
-fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 #[test]
-#[ignore = "a child of the tests"]
 fn recovers_every_flip() {
-    let folder = PathBuf::from(std::env::var(FLIPS).unwrap());
+    let Some(folder) = crate::common::task(FLIPS).map(PathBuf::from) else { return };
     let mut wal = fs::read(folder.join("whole")).unwrap();
     let database = empty_database(&folder.join("made.db"));
     let mut heads = Vec::new();
@@ -133,7 +128,7 @@ fn recovers_every_flip() {
 }
 
 fn check_cuts(name: &str, wal: &[u8], first: usize) -> usize {
-    let folder = scratch();
+    let folder = in_memory();
     fs::write(folder.path().join("whole"), wal).unwrap();
     let task = format!("{first}:{}", folder.path().display());
     assert!(run_child(module_path!(), "recovers_every_cut", CUTS, &task));
@@ -154,9 +149,9 @@ fn check_cuts(name: &str, wal: &[u8], first: usize) -> usize {
 }
 
 #[test]
-#[ignore = "a child of the tests"]
 fn recovers_every_cut() {
-    let task = std::env::var(CUTS).unwrap();
+    let Some(task) = crate::common::task(CUTS) else { return };
+    let task = task.into_string().unwrap();
     let (first, folder) = task.split_once(':').unwrap();
     let (first, folder) = (first.parse::<usize>().unwrap(), PathBuf::from(folder));
     let wal = fs::read(folder.join("whole")).unwrap();
