@@ -61,10 +61,15 @@ fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
         };
         for _ in 0..records {
             let mut page = [0; 4];
-            if bytes.read_at(&mut page, next)? == page.len() && page == [0, 0, 0, 1] {
-                let mut kept = vec![0; header.page_size.to_usize() + 4];
-                let got = bytes.read_at(&mut kept, next + 4)?;
-                return Ok(journal::page(kept.get(..got).unwrap_or_default(), &header).map(<[u8]>::to_vec));
+            match bytes.read_at(&mut page, next)? {
+                4 if page == [0, 0, 0, 1] => {
+                    let mut kept = vec![0; header.page_size.to_usize() + 4];
+                    let got = bytes.read_at(&mut kept, next + 4)?;
+                    return Ok(journal::page(kept.get(..got).unwrap_or_default(), &header).map(<[u8]>::to_vec));
+                }
+                // SQLite goes no further than a page 0. A file that claims terabytes has nothing else in its holes.
+                4 if page != [0; 4] => {}
+                _ => return Ok(None),
             }
             next += record;
         }

@@ -53,6 +53,15 @@ impl Sqlite {
         self.wait();
     }
 
+    /// Runs a statement in which the child dies.
+    pub fn dies_of(mut self, sql: &str) {
+        writeln!(self.input, "{sql}").unwrap();
+        let mut line = String::new();
+        while self.output.read_line(&mut line).unwrap() != 0 {
+            assert!(!line.trim_end().ends_with("done"), "the child lives");
+        }
+    }
+
     fn wait(&mut self) {
         let mut line = String::new();
         // libtest writes `test name ... ` without a newline before the first answer.

@@ -1,9 +1,11 @@
 //! A rollback journal beside a database: real processes are killed in their transactions, and SQLite rolls back.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::common::random::Random;
 use crate::sqlite::{found, verify};
@@ -120,4 +122,44 @@ fn journals_that_killed_processes_leave_are_no_error() {
         }
     }
     assert!(waited > 20 && with_page_one > 10, "{waited}, {with_page_one}");
+}
+
+/// VACUUM to another page size, killed while it writes the new pages into the database.
+#[test]
+fn a_killed_vacuum_to_another_page_size_is_no_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let tables: String = (0..40).map(|n| format!("CREATE TABLE t{n}(x); INSERT INTO t{n} VALUES(1);")).collect();
+    Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA page_size=512; {tables}")).unwrap();
+    let mut sqlite = in_rollback_mode(&path, "DELETE");
+    sqlite.run("PRAGMA temp_store=MEMORY");
+    // Nothing is written before the commit, and then page 1 first.
+    sqlite.run("PRAGMA cache_size=100000");
+    sqlite.run("PRAGMA page_size=65536");
+    let pid = Pid::from_raw(sqlite.pid().try_into().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(1 << 20), maximum: None }).unwrap();
+    sqlite.dies_of("VACUUM");
+    let document = verify(folder.path()).1;
+    let evidence = &found(&document, HOT)["evidence"];
+    assert_eq!((&evidence["journal_page_size"], &evidence["database_page_size"]), (&512.into(), &65536.into()));
+    assert_eq!(found(&document, HOT)["severity"], "notice", "{document:#}");
+    let db = Connection::open(&path).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM t39", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+}
+
+/// A journal with a hole of a terabyte behind its header is read no further than the hole.
+#[test]
+fn a_sparse_journal_is_read_no_further_than_its_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    made(&path, 4096, 30);
+    killed(&path, ROWS);
+    let journal = fs::File::options().write(true).read(true).open(folder.path().join("t.db-journal")).unwrap();
+    // 0xffffffff pages: as many as the file has.
+    journal.write_all_at(&[0xff; 4], 8).unwrap();
+    journal.set_len(512).unwrap();
+    journal.set_len(1 << 40).unwrap();
+    let document = verify(folder.path()).1;
+    assert_eq!(found(&document, HOT)["evidence"]["journal_change_counter"], serde_json::Value::Null);
 }

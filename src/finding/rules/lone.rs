@@ -174,10 +174,12 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
         let counter = beside.change_counter;
         counter.is_some_and(|counter| beside.database_change_counter.wrapping_sub(counter) > 1)
     };
-    let all = [
-        (JournalSign::ChangeCounter, beside.as_ref().is_some_and(other)),
-        (JournalSign::PageSize, beside.is_some_and(|beside| beside.page_size != beside.of_database)),
-    ];
+    let other_counter = beside.as_ref().is_some_and(other);
+    // VACUUM changes the page size, and the page 1 that is kept then shows that the two belong together.
+    let fits = |beside: &JournalBeside| beside.change_counter.is_some() && !other_counter;
+    let other_size = |beside: &JournalBeside| beside.page_size != beside.of_database && !fits(beside);
+    let all =
+        [(JournalSign::ChangeCounter, other_counter), (JournalSign::PageSize, beside.as_ref().is_some_and(other_size))];
     let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
     let severity = match signs.first() {
         Some(JournalSign::ChangeCounter) => Severity::Error,
