@@ -45,13 +45,14 @@ pub struct Kept {
 /// What several looks found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nobody stood in the way at any look.
+    /// Nobody stood in the way at any look that tells it.
     NotBlocked,
     /// At least one reader stood in the way at each look.
     Kept,
     /// Readers stood in the way at some looks or at all, and none of them throughout.
     TakeTurns,
-    /// At some looks the wal-index or the locks could not be judged, and at the others nobody was there throughout.
+    /// At some looks the wal-index or the locks could not be judged, and at all others the same reader was there, or there
+    /// are no others.
     NotKnown,
 }
 
@@ -117,10 +118,12 @@ impl OverTime {
     /// What that means.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
+        // At the looks that tell nothing, a reader that was there at all others may have been there too.
+        let most = self.seen.values().map(|(looks, _)| *looks).max().unwrap_or(0);
+        let throughout = self.not_known > 0 && most.saturating_add(self.not_known) >= self.looks;
         if !self.kept().is_empty() {
             Outcome::Kept
-        } else if self.not_known > 0 && (self.blocked == 0 || self.blocked.saturating_add(self.not_known) >= self.looks)
-        {
+        } else if throughout {
             Outcome::NotKnown
         } else if self.blocked > 0 {
             Outcome::TakeTurns
@@ -156,6 +159,13 @@ mod tests {
         assert_eq!(over(10, 3, 0, &[(7, 3)]).outcome(), Outcome::TakeTurns);
         assert_eq!(over(10, 0, 0, &[]).outcome(), Outcome::NotBlocked);
         assert_eq!(over(10, 4, 6, &[(7, 4)]).outcome(), Outcome::NotKnown);
+        assert_eq!(
+            over(10, 4, 6, &[(7, 3), (8, 3)]).outcome(),
+            Outcome::TakeTurns,
+            "each was away at a look that tells it"
+        );
+        assert_eq!(over(10, 0, 9, &[]).outcome(), Outcome::NotBlocked, "nobody was there at one look");
+        assert_eq!(over(10, 0, 10, &[]).outcome(), Outcome::NotKnown);
         assert_eq!(over(1, 1, 0, &[(7, 1)]).outcome(), Outcome::TakeTurns, "one look is no time");
     }
 }

@@ -33,13 +33,13 @@ pub struct OverTimeDocument {
 #[serde(remote = "over_time::Outcome", rename_all = "snake_case")]
 #[schemars(rename = "OverTimeOutcome")]
 enum OutcomeDocument {
-    /// Nobody was in the way at any look.
+    /// Nobody was in the way at any look that tells it.
     NotBlocked,
     /// At least one reader was in the way at each look.
     Kept,
     /// Readers were in the way, and none of them at each look.
     TakeTurns,
-    /// At some looks it could not be told.
+    /// At some looks it could not be told, and at all others the same reader was in the way, or there are no others.
     NotKnown,
 }
 

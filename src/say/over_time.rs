@@ -10,7 +10,9 @@ use crate::look::over_time::{Kept, Outcome, OverTime};
 pub fn over_time(over: &OverTime) -> String {
     let looks = format!("{} looks in {} s", count(u64::from(over.looks)), seconds(over));
     match over.outcome() {
-        Outcome::NotBlocked => format!("at none of {looks} was a reader in the way of the checkpoint."),
+        Outcome::NotBlocked => {
+            format!("at none of {looks} was a reader in the way of the checkpoint{}.", unknown(over))
+        }
         Outcome::Kept => {
             let kept = over.kept();
             let each: Vec<String> = kept.iter().map(reader).collect();
@@ -22,14 +24,23 @@ pub fn over_time(over: &OverTime) -> String {
         }
         Outcome::TakeTurns => format!(
             "at {} of {looks} readers were in the way of the checkpoint, and none of them at each look: they take turns, and no \
-             single one is to blame. A checkpoint gets its turn when none is at work; PRAGMA wal_checkpoint(RESTART) with a \
+             single one is to blame{}. A checkpoint gets its turn when none is at work; PRAGMA wal_checkpoint(RESTART) with a \
              busy_timeout waits for that.",
-            count(u64::from(over.blocked))
+            count(u64::from(over.blocked)),
+            unknown(over)
         ),
         Outcome::NotKnown => format!(
             "at {} of {looks} it could not be told whether a reader was in the way of the checkpoint.",
             count(u64::from(over.not_known))
         ),
+    }
+}
+
+/// The looks that tell nothing.
+fn unknown(over: &OverTime) -> String {
+    match over.not_known {
+        0 => String::new(),
+        n => format!(" ({} of them could not tell)", count(u64::from(n))),
     }
 }
 
