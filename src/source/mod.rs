@@ -24,7 +24,7 @@ mod tree;
 pub use files::Files;
 pub use inspect::{inspect, inspect_found, inspect_frames};
 pub use syntax::{process, target};
-pub use tree::{Found, Tree, Unread, tree};
+pub use tree::{Found, Tree, Unread, is_beside, tree};
 
 /// A SOURCE, resolved.
 // A command holds a handful of these. A box would only make it harder to take the descriptors out.

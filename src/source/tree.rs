@@ -8,11 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::target;
+use super::{Kind, kind};
 use crate::bundle::SnapshotError;
+use crate::bytes::{FileBytes, ReadAt};
 use crate::format::db::HEADER_SIZE;
 use crate::format::first_page;
-use crate::linux::Target;
 use crate::linux::walk::{self, Entry, EntryKind, Step};
+use crate::linux::{Target, open_regular};
 
 /// At most so many databases are listed of one folder.
 const DATABASES: usize = 10_000;
@@ -90,6 +92,21 @@ pub fn tree(argument: &OsStr, strict_atime: bool) -> Result<Option<Tree>, Snapsh
 
 fn unread(label: OsString, why: &io::Error) -> Unread {
     Unread { label, reason: why.to_string() }
+}
+
+/// Whether a look at the database takes in this other SOURCE: both are files, and this one is no database itself.
+#[must_use]
+pub fn is_beside(sidecar: &OsStr, database: &OsStr) -> bool {
+    let head = |argument| {
+        let opened = open_regular(target(argument).ok()?, true).ok()?;
+        let mut head = [0; 16];
+        FileBytes::whole(opened.file).ok()?.read_at(&mut head, 0).ok()?;
+        Some(head)
+    };
+    // Of a -wal or -shm without a usable header only the name tells what it is.
+    let of_sqlites = |head: &[u8; 16]| head.starts_with(b"SQLite format 3\0");
+    head(sidecar).is_some_and(|head| !of_sqlites(&head))
+        && head(database).is_some_and(|head| kind(&head) == Kind::Database)
 }
 
 /// What of a folder is looked at, by name, with the reason if it cannot be read.

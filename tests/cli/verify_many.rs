@@ -148,3 +148,26 @@ fn what_a_user_may_not_read_is_named_and_the_rest_is_answered() {
     assert!(unread.iter().all(|one| one["reason"].as_str().unwrap().contains("ermission denied")), "{unread:?}");
     fs::set_permissions(at("tree/private"), fs::Permissions::from_mode(0o700)).unwrap();
 }
+
+#[test]
+fn a_sidecar_is_left_out_only_beside_its_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    left(&at("a.db"), |_| {});
+    // A database may have such a name; a bundle and a folder have no sidecars.
+    closed(&at("a.db-shm"));
+    left(&at("gone"), |_| {});
+    fs::remove_file(at("gone")).unwrap();
+    let looked_at = |sources: &[&str]| {
+        let ran = walscope(folder.path(), &[&["verify", "--json"], sources].concat());
+        let document = ran.json();
+        let mut all: Vec<String> = labels(&document).into_iter().map(str::to_owned).collect();
+        all.extend(document["not_looked_at"].as_array().unwrap().iter().map(|one| one["path"].to_string()));
+        all
+    };
+    assert_eq!(looked_at(&["a.db", "a.db-wal", "a.db-shm"]), ["a.db", "a.db-shm"]);
+    assert_eq!(looked_at(&["gone", "gone-wal"]).len(), 2);
+    fs::create_dir(at("folder")).unwrap();
+    left(&at("folder-wal"), |_| {});
+    assert_eq!(looked_at(&["folder", "folder-wal"]), ["folder-wal", "\"folder\""]);
+}

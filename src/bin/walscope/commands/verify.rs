@@ -67,7 +67,8 @@ fn once_each(sources: &[OsString]) -> impl Iterator<Item = &OsStr> {
     let mut given = BTreeSet::new();
     let sibling = move |source: &OsStr| {
         let of = ["-wal", "-shm"].iter().find_map(|suffix| source.as_bytes().strip_suffix(suffix.as_bytes()));
-        of.is_some_and(|database| all.contains(OsStr::from_bytes(database)))
+        let of = of.map(OsStr::from_bytes).filter(|database| all.contains(database));
+        of.is_some_and(|database| source::is_beside(source, database))
     };
     sources.iter().map(OsString::as_os_str).filter(move |source| given.insert(*source) && !sibling(source))
 }
