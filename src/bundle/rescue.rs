@@ -132,6 +132,8 @@ pub struct Rescue {
     pub processes_ended: u32,
     /// Why, for the first of them.
     pub denied_reason: Option<String>,
+    /// Whether every process of the machine was visible, and its descriptors too.
+    pub every_process: bool,
 }
 
 /// Copies the files of a set into new files of `folder`, named after the database. While the files change too much, the

@@ -46,6 +46,9 @@ pub struct RescueDocument {
     pub processes_ended: u32,
     /// Why, for the first of those whose descriptors could not be seen.
     pub denied_reason: Option<String>,
+    /// Whether every process of the machine was visible, and its descriptors too. False within a container: the processes
+    /// outside of it may have files open.
+    pub every_process: bool,
 }
 
 /// Files that belong together.
@@ -288,6 +291,7 @@ impl RescueDocument {
             processes_denied: rescue.processes_denied,
             processes_ended: rescue.processes_ended,
             denied_reason: rescue.denied_reason.clone(),
+            every_process: rescue.every_process,
         }
     }
 
@@ -300,7 +304,7 @@ impl RescueDocument {
     /// Whether nobody was seen to have any of it open, and not everybody was seen: who has the database open may have other
     /// files than those at the path, and no lock on these shows that.
     fn may_be_elsewhere(&self) -> bool {
-        self.processes_denied > 0 && self.sets.iter().all(|set| set.processes.is_empty())
+        !self.every_process && self.sets.iter().all(|set| set.processes.is_empty())
     }
 
     /// The page, at most `width` columns wide, with colour.
@@ -331,6 +335,10 @@ impl RescueDocument {
                 line(reason)
             );
             out.push_str(&entry("Unseen", &unseen, width));
+        } else if !self.every_process {
+            let unseen = "not every process of the machine is visible here, as within a container. Run this on the host, as root, \
+                          to save the files of every process.";
+            out.push_str(&entry("Unseen", unseen, width));
         }
         out.push('\n');
         let rows: Vec<Vec<String>> = self.sets.iter().flat_map(|set| &set.files).map(RescuedFile::row).collect();
@@ -352,8 +360,7 @@ impl RescueDocument {
         };
         let whole = if self.is_whole() {
             // What the others have open of a path that leads to other files by now, no lock shows.
-            let seen =
-                if self.processes_denied > 0 { "all that the processes seen have open" } else { "all that is open" };
+            let seen = if self.every_process { "all that is open" } else { "all that the processes seen have open" };
             styled(GREEN, &format!("{seen}, and as of one moment."))
         } else {
             styled(YELLOW, "not everything, or not as of one moment; the lines below say what.")
@@ -379,10 +386,10 @@ impl RescueDocument {
             unstable: self.sets.iter().find_map(|set| set.cause),
             incomplete: !self.refused.is_empty()
                 || self.may_be_elsewhere()
-                || self.sets.iter().any(|set| !set.missing.is_empty()),
+                || self.sets.iter().any(|set| !set.missing.is_empty() || set.locked_unseen),
             contradict: self.sets.iter().any(|set| !set.fits()),
             all_at_path: one.is_some_and(RescuedSet::lies_at_path),
-            one: one.is_some(),
+            one: one.is_some_and(|set| !set.pairing_unsure),
             journal: has(Part::Journal),
             owner,
         }

@@ -9,10 +9,9 @@ use std::io;
 use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSES};
 use super::scan::{Candidate, each_process};
 use super::{closing, index, settle, subvolume, unlocked, wal_beside};
-use crate::evidence::{InSight, InodeId, Mapped};
+use crate::evidence::{InodeId, Mapped};
 use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::Proc;
-use crate::linux::text::namespaces::is_initial_pid_namespace;
 use crate::linux::{lock_view, namespaces};
 
 /// Finds every wal-index that a visible process has mapped. When a mapping seems cut off, this looks several times
@@ -28,13 +27,7 @@ pub fn every_wal_index(is_wal_index: &dyn Fn(&[u8]) -> bool) -> io::Result<Mappe
 }
 
 pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause: impl FnMut()) -> io::Result<Mapped> {
-    let own = namespaces::own_link(proc, "ns/pid");
-    let in_sight = match own.value().map(|own| is_initial_pid_namespace(own)) {
-        Some(true) => InSight::Every,
-        Some(false) => InSight::OfThisNamespace,
-        None => InSight::NotKnown,
-    };
-    let mut found = Mapped { in_sight, ..Mapped::default() };
+    let mut found = Mapped { in_sight: namespaces::in_sight(proc), ..Mapped::default() };
     let mut files: BTreeMap<InodeId, Vec<Candidate>> = BTreeMap::new();
     let (mut left_out, mut looked_at) = (BTreeSet::new(), 0);
     let reach = each_process(proc, |maps| {

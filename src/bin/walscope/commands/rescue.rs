@@ -91,6 +91,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         processes_denied: view.processes_denied,
         processes_ended: view.processes_ended,
         denied_reason: view.denied_reason,
+        every_process: view.every_process,
     };
     let document = RescueDocument::new(&rescue, &verified);
     write_manifest(&args.output, &document)?;

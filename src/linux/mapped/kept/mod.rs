@@ -34,9 +34,10 @@ pub use set::{KeptFile, KeptSet};
 use set::{add, add_at_path, join_lone_wal, kept_by};
 use units::{Unit, units};
 
-use crate::evidence::{LockState, NoWal, Part, Parts, SetFacts};
+use crate::evidence::{InSight, LockState, NoWal, Part, Parts, SetFacts};
 use crate::linux::file_id::file_id;
 use crate::linux::mounts;
+use crate::linux::namespaces;
 use crate::linux::open::{self, Opened, OpenedFiles};
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process, has_ended};
@@ -59,6 +60,8 @@ pub struct KeptView {
     pub processes_ended: u32,
     /// Why, for the first of those whose descriptors could not be seen.
     pub denied_reason: Option<String>,
+    /// Whether every process of the machine was visible, and its descriptors too.
+    pub every_process: bool,
     /// Files that are open and could not be opened here, with the reason.
     pub refused: Vec<String>,
 }
@@ -193,6 +196,7 @@ impl Looking {
                 set.facts.no_wal = no_wal(set, view.processes_ended, view.processes_denied);
             }
         }
+        view.every_process = view.processes_denied == 0 && namespaces::in_sight(proc) == InSight::Every;
         // What processes have open comes first, and what only lies at the path comes last.
         view.sets.sort_by_key(|set| set.by.is_empty());
         view
