@@ -87,8 +87,10 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
     let mut entry = |suffix: &str| {
         let name = with_suffix(&place.name, suffix);
         let path = place.folder_path.join(&name);
+        // In an error, the path is written as a SOURCE.
+        let named = || PathBuf::from(target.at(path.clone()).to_string());
         match open_regular_by(|flags| place.open(&name, flags)) {
-            Ok(opened) if opened.access_time_may_move && strict_atime => Err(refused_by_strict_atime(&path)),
+            Ok(opened) if opened.access_time_may_move && strict_atime => Err(refused_by_strict_atime(&named())),
             Ok(opened) => {
                 if opened.access_time_may_move {
                     moved.push(path.display().to_string());
@@ -96,11 +98,11 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
                 Ok(Observation::seen(opened.file))
             }
             Err(error) if error.get_ref().is_some_and(|inner| inner.is::<OwnLocks>()) => {
-                Err(OpenError::new(&path, "not opened", error))
+                Err(OpenError::new(&named(), "not opened", error))
             }
             // A database of a wrong kind is an error; a sibling of a wrong kind is an observation.
             Err(error) if suffix.is_empty() && error.kind() == io::ErrorKind::InvalidInput => {
-                Err(OpenError::new(&path, "cannot be examined", error))
+                Err(OpenError::new(&named(), "cannot be examined", error))
             }
             Err(error) => Ok(unseen(&path.display().to_string(), &error)),
         }

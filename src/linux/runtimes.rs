@@ -3,14 +3,17 @@
 //! Only argument lists are used, never a shell. Names are checked before the call, answers after it. A runtime that
 //! does not answer in time counts as not installed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::evidence::Container;
+use crate::linux::mapped::limits::DESCRIPTORS_OF_A_PROCESS;
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
@@ -22,6 +25,8 @@ const RUNTIMES: [&str; 3] = ["docker", "podman", "nerdctl"];
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long the list of names may take. It is short, because names are only a convenience.
 const NAMES_WITHIN: Duration = Duration::from_secs(2);
+/// At most so many paths of open files are collected of one container.
+const OPEN_FILES: usize = 100_000;
 /// What was being done when the container's process could not be looked into.
 const LOOKING: &str = "looking into the container";
 
@@ -48,6 +53,19 @@ pub struct Refused {
     pub why: OpenError,
     /// The command of the runtime that knows the container, or that refused to answer this user.
     pub runtime: Option<&'static str>,
+    /// Who has said that there is no such container.
+    pub unknown: Unknown,
+}
+
+/// Whether the runtimes of this machine know a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// There is no runtime to ask.
+    NobodyToAsk,
+    /// Every runtime that is here answered that there is no such container.
+    ByAll,
+    /// There is such a container, or it is not known whether there is.
+    NotSaid,
 }
 
 /// A path beneath the root of a running container, by the container's name or id.
@@ -56,11 +74,57 @@ pub struct Refused {
 /// When no runtime knows it, when it does not run, when its first process is not visible here or may not be looked
 /// into, or when no process with the container's root is seen.
 pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
+    let (root, _) = root(name, path, ANSWER_WITHIN)?;
+    Ok(root.at(path.to_owned()))
+}
+
+/// The paths of files that processes of a running container have open by now, as they are named in the container, and its
+/// root. A runtime that does not answer soon is passed over.
+///
+/// # Errors
+/// As for [`target`]; and when the processes cannot be listed, or none can be looked into.
+pub fn open_files(name: &str) -> Result<(Target, BTreeSet<PathBuf>), Refused> {
+    let (root, id) = root(name, Path::new("/"), NAMES_WITHIN)?;
+    let refused = |why| {
+        let why = OpenError::new(Path::new(name), "looking into its processes", why);
+        Refused { why, runtime: None, unknown: Unknown::NotSaid }
+    };
+    let proc = Proc::system();
+    let (mut files, mut denied, mut read) = (BTreeSet::new(), None, 0_usize);
+    for pid in proc.pids().map_err(refused)? {
+        let Ok(process) = proc.process(pid) else { continue };
+        if container::by_cgroup(&process).is_none_or(|of| of.id != id) {
+            continue;
+        }
+        let names = match process.names("fd") {
+            Ok(names) => names,
+            Err(why) => {
+                denied.get_or_insert(why);
+                continue;
+            }
+        };
+        read += 1;
+        let links = names.iter().take(DESCRIPTORS_OF_A_PROCESS);
+        let paths = links.filter_map(|name| process.link_bytes(&format!("fd/{name}")).ok());
+        let paths = paths.map(|path| root.take_off_prefix(Path::new(OsStr::from_bytes(&path))));
+        files.extend(paths.filter(|path| path.is_absolute()).take(OPEN_FILES.saturating_sub(files.len())));
+    }
+    match denied {
+        Some(why) if read == 0 => Err(refused(why)),
+        _ => Ok((root, files)),
+    }
+}
+
+/// The root of a running container, and its id. `path` is what is looked for in it, for messages.
+fn root(name: &str, path: &Path, within: Duration) -> Result<(Target, String), Refused> {
     let shown = format!("{name}:{}", path.display());
     let error = |what, why| OpenError::new(Path::new(&shown), what, why);
-    let (runtime, running) =
-        find(name).map_err(|(runtime, why)| Refused { why: error("finding the container", why), runtime })?;
-    let error = |what, why| Refused { why: error(what, why), runtime: Some(runtime) };
+    let (runtime, running) = find(name, within).map_err(|not| Refused {
+        why: error("finding the container", not.why),
+        runtime: not.runtime,
+        unknown: not.unknown,
+    })?;
+    let error = |what, why| Refused { why: error(what, why), runtime: Some(runtime), unknown: Unknown::NotSaid };
     let target = Target::of_process(running.pid, path)
         .map_err(|open| error(LOOKING, io::Error::new(open.why.kind(), open.why)))?;
     // The engine may use another PID namespace, or be on another machine: then the pid means another process here. The
@@ -77,29 +141,45 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
     let first = target.process(&proc).map_err(|why| error(LOOKING, why))?;
     let process = container_root::process(&proc, first, &running.id).map_err(|why| error(LOOKING, why))?;
     let root = Target::of_bound(&process).map_err(|why| error(LOOKING, why))?;
-    Ok(root.at(path.to_owned()))
+    Ok((root.in_container(name), running.id))
+}
+
+/// Why a container was not found.
+struct NotFound {
+    runtime: Option<&'static str>,
+    why: io::Error,
+    unknown: Unknown,
 }
 
 /// Asks each installed runtime for the container. An error names the runtime that refused.
-fn find(name: &str) -> Result<(&'static str, Running), (Option<&'static str>, io::Error)> {
+fn find(name: &str, within: Duration) -> Result<(&'static str, Running), NotFound> {
     let mut said = Vec::new();
     let mut kind = io::ErrorKind::NotFound;
     let mut refusing = None;
+    let mut unknown = Unknown::ByAll;
     for runtime in RUNTIMES {
         let format = "{{.State.Pid}} {{.Id}}";
-        match ask(runtime, &["container", "inspect", "--format", format, "--", name], ANSWER_WITHIN) {
+        match ask(runtime, &["container", "inspect", "--format", format, "--", name], within) {
             Ok(text) => match running(&text) {
                 Some(running) if running.pid > 0 => return Ok((runtime, running)),
                 Some(_) => {
-                    return Err((Some(runtime), io::Error::other(format!("{runtime} says that it is not running"))));
+                    let why = io::Error::other(format!("{runtime} says that it is not running"));
+                    return Err(NotFound { runtime: Some(runtime), why, unknown: Unknown::NotSaid });
                 }
-                None => said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim())),
+                None => {
+                    said.push(format!("{runtime}: an answer that was not understood: {:.80}", text.trim()));
+                    unknown = Unknown::NotSaid;
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let error = error.to_string();
+                let lower = error.to_ascii_lowercase();
+                if !lower.contains("no such container") {
+                    unknown = Unknown::NotSaid;
+                }
                 // This user may not use the engine's socket.
-                if error.to_ascii_lowercase().contains("permission denied") {
+                if lower.contains("permission denied") {
                     kind = io::ErrorKind::PermissionDenied;
                     refusing = refusing.or(Some(runtime));
                 }
@@ -109,8 +189,9 @@ fn find(name: &str) -> Result<(&'static str, Running), (Option<&'static str>, io
     }
     if said.is_empty() {
         said.push("there is neither such a file nor docker, podman or nerdctl to ask for such a container".to_owned());
+        unknown = Unknown::NobodyToAsk;
     }
-    Err((refusing, io::Error::new(kind, said.join("; "))))
+    Err(NotFound { runtime: refusing, why: io::Error::new(kind, said.join("; ")), unknown })
 }
 
 fn running(answer: &str) -> Option<Running> {

@@ -4,6 +4,7 @@
 //! Below another root every link is followed as that process would follow it, and never out of that root:
 //! openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS). The files there were made by others and are not trusted.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -26,6 +27,8 @@ const RENAMED_MEANWHILE: u32 = 64;
 pub struct Target {
     path: PathBuf,
     process: Option<Arc<Foreign>>,
+    /// The container as the user named it, if the process was found by that name.
+    container: Option<Arc<str>>,
 }
 
 /// Another process, held by descriptors. When it ends and its pid is reused, this still means the first process.
@@ -41,7 +44,7 @@ struct Foreign {
 impl<P: AsRef<Path> + ?Sized> From<&P> for Target {
     /// The path as this process sees it.
     fn from(path: &P) -> Self {
-        Self { path: path.as_ref().to_owned(), process: None }
+        Self { path: path.as_ref().to_owned(), process: None, container: None }
     }
 }
 
@@ -59,7 +62,7 @@ impl Target {
         }
         let foreign = Foreign::bind(pid);
         let foreign = foreign.map_err(|why| OpenError::new(&shown(), "looking through the process's root", why))?;
-        Ok(Self { path: path.to_owned(), process: Some(Arc::new(foreign)) })
+        Ok(Self { path: path.to_owned(), process: Some(Arc::new(foreign)), container: None })
     }
 
     /// The path, as its process sees it.
@@ -85,7 +88,13 @@ impl Target {
     /// The root folder of a process that is already held by a descriptor.
     pub(super) fn of_bound(process: &Process) -> io::Result<Self> {
         let foreign = Foreign::of(process.try_clone()?)?;
-        Ok(Self { path: PathBuf::from("/"), process: Some(Arc::new(foreign)) })
+        Ok(Self { path: PathBuf::from("/"), process: Some(Arc::new(foreign)), container: None })
+    }
+
+    /// The same place, printed with the container's name as the user wrote it.
+    pub(super) fn in_container(mut self, name: &str) -> Self {
+        self.container = Some(Arc::from(name));
+        self
     }
 
     /// Turns a path that the kernel printed for this process into the path that the target's process sees.
@@ -99,9 +108,20 @@ impl Target {
         self.at(self.path.join(path))
     }
 
+    /// The target as a SOURCE, every byte of the path kept.
+    pub(super) fn source(&self) -> OsString {
+        let mut source = match (&self.container, self.pid()) {
+            (Some(name), _) => OsString::from(format!("{name}:")),
+            (None, Some(pid)) => OsString::from(format!("pid:{pid}:")),
+            (None, None) => OsString::new(),
+        };
+        source.push(&self.path);
+        source
+    }
+
     /// Another path of the same process.
     pub(super) fn at(&self, path: PathBuf) -> Self {
-        Self { path, process: self.process.clone() }
+        Self { path, process: self.process.clone(), container: self.container.clone() }
     }
 
     /// The process in whose view the path is.
@@ -135,7 +155,7 @@ impl Target {
             return fs::read_link(&self.path);
         }
         let link = self.open(OFlags::PATH | OFlags::NOFOLLOW)?;
-        Ok(PathBuf::from(std::ffi::OsString::from_vec(readlinkat(&link, "", Vec::new())?.into_bytes())))
+        Ok(PathBuf::from(OsString::from_vec(readlinkat(&link, "", Vec::new())?.into_bytes())))
     }
 
     /// The canonical path of a folder that the path led to, as the process sees it; checked by identity.
@@ -188,12 +208,9 @@ pub(super) fn printed(file: &impl AsRawFd) -> Option<PathBuf> {
 }
 
 impl std::fmt::Display for Target {
-    /// Prints the target as a SOURCE: `PATH` or `pid:N:PATH`.
+    /// Prints the target as a SOURCE: `PATH`, `NAME:PATH` or `pid:N:PATH`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.pid() {
-            Some(pid) => write!(f, "pid:{pid}:{}", self.path.display()),
-            None => write!(f, "{}", self.path.display()),
-        }
+        write!(f, "{}", Path::new(&self.source()).display())
     }
 }
 

@@ -17,6 +17,15 @@ const ERRORS: &str = include_str!("../../docs/errors.md");
 /// The document with a heading for every state, lock and number.
 const WORDS: &str = include_str!("../../docs/words.md");
 
+/// Messages of earlier versions of SQLite, with the number of the error.
+const OLDER_MESSAGES: &[(u32, &str)] = &[
+    (26, "file is encrypted or is not a database"),
+    (14, "unable to open the database file"),
+    (8, "attempt to write a read-only database"),
+];
+/// Words before the number of an error, as drivers print them.
+const CALLS: &[&str] = &["error", "code", "rc", "errno", "errcode", "sqlite"];
+
 /// What one code means.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Explanation {
@@ -186,11 +195,22 @@ impl ErrorExplanation {
         text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == self.number.to_string())
     }
 
-    /// Whether a text holds its name or, if it is no extended code, its message.
+    /// Whether a text holds its name, its number after the word "code" or "error", or, if it is no extended code, its message.
     fn is_in(&self, text: &str) -> bool {
         let mut names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let older = OLDER_MESSAGES.iter().any(|(number, message)| *number == self.number && text.contains(message));
         names.any(|word| word == self.name.to_lowercase())
             || (self.number <= 0xff && text.contains(&self.message.to_lowercase()))
+            || older
+            || self.called_in(text)
+    }
+
+    /// Whether a text calls its number an error or a code: `SQLite error 14`, `code: 14`, `rc=14`.
+    fn called_in(&self, text: &str) -> bool {
+        let words: Vec<&str> =
+            text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let number = self.number.to_string();
+        words.windows(2).any(|pair| matches!(pair, [called, word] if CALLS.contains(called) && **word == number))
     }
 }
 
@@ -327,6 +347,53 @@ mod tests {
         assert_eq!(told("Read1"), ["read1"]);
         assert_eq!(told("no such word"), <[&str; 0]>::default());
         assert_eq!(told(""), <[&str; 0]>::default());
+    }
+
+    /// As sqlite3, Python, Go, Java, Node, Rust, .NET and PHP print them.
+    #[test]
+    fn the_errors_of_drivers_are_found() {
+        let printed = [
+            ("Runtime error: database is locked (5)", "SQLITE_BUSY"),
+            ("sqlite3.OperationalError: database is locked", "SQLITE_BUSY"),
+            ("database is locked (5) (SQLITE_BUSY)", "SQLITE_BUSY"),
+            ("Error: SQLITE_BUSY: database is locked", "SQLITE_BUSY"),
+            ("[SQLITE_BUSY] The database file is locked (database is locked)", "SQLITE_BUSY"),
+            ("error returned from database: (code: 5) database is locked", "SQLITE_BUSY"),
+            ("SQLSTATE[HY000]: General error: 5 database is locked", "SQLITE_BUSY"),
+            ("SQLite Error 5: 'database is locked'.", "SQLITE_BUSY"),
+            ("SqliteFailure(Error { code: DatabaseBusy, extended_code: 517 }, None)", "SQLITE_BUSY_SNAPSHOT"),
+            ("database is locked (517)", "SQLITE_BUSY_SNAPSHOT"),
+            ("261", "SQLITE_BUSY_RECOVERY"),
+            ("773", "SQLITE_BUSY_TIMEOUT"),
+            ("database table is locked: t", "SQLITE_LOCKED"),
+            ("262", "SQLITE_LOCKED_SHAREDCACHE"),
+            ("sqlite3.OperationalError: attempt to write a readonly database", "SQLITE_READONLY"),
+            ("attempt to write a readonly database (1032)", "SQLITE_READONLY_DBMOVED"),
+            ("sqlite3.OperationalError: disk I/O error", "SQLITE_IOERR"),
+            ("disk I/O error: no such file or directory", "SQLITE_IOERR"),
+            ("SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMOPEN"),
+            ("database disk image is malformed (11)", "SQLITE_CORRUPT"),
+            (
+                "[SQLITE_CORRUPT] The database disk image is malformed (database disk image is malformed)",
+                "SQLITE_CORRUPT",
+            ),
+            ("OperationalError: database or disk is full", "SQLITE_FULL"),
+            ("Error: in prepare, unable to open database file (14)", "SQLITE_CANTOPEN"),
+            ("unable to open the database file", "SQLITE_CANTOPEN"),
+            ("sqlite error 14", "SQLITE_CANTOPEN"),
+            ("rc=14", "SQLITE_CANTOPEN"),
+            ("526", "SQLITE_CANTOPEN_ISDIR"),
+            ("locking protocol", "SQLITE_PROTOCOL"),
+            ("sqlite3.DatabaseError: file is not a database", "SQLITE_NOTADB"),
+            ("file is encrypted or is not a database", "SQLITE_NOTADB"),
+            ("283", "SQLITE_NOTICE_RECOVER_WAL"),
+        ];
+        for (text, name) in printed {
+            assert_eq!(told(text), [name], "{text}");
+        }
+        for text in ["14 files", "no such table: t", "error 99999"] {
+            assert_eq!(told(text), <[&str; 0]>::default(), "{text}");
+        }
     }
 
     #[test]

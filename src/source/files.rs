@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bundle;
@@ -62,7 +62,8 @@ impl Files {
             if let Observation::Denied { reason } | Observation::Unsupported { reason } = file {
                 let mut path = opened.database_path.clone().into_os_string();
                 path.push(suffix);
-                return Err(SourceError::Refused { path: path.into(), reason: reason.clone() });
+                let path = PathBuf::from(opened.target.beneath(Path::new(&path)).to_string());
+                return Err(SourceError::Refused { path, reason: reason.clone() });
             }
         }
         Ok(())

@@ -17,14 +17,16 @@ use crate::look::{HotJournal, Seen, Why, is_another_form};
 use crate::wal::salvage::begins_with_frames;
 
 mod files;
+mod in_container;
 mod inspect;
 mod syntax;
 mod tree;
 
 pub use files::Files;
+pub use in_container::{InContainer, in_container};
 pub use inspect::{inspect, inspect_found, inspect_frames};
-pub use syntax::{process, target};
-pub use tree::{Found, Tree, Unread, is_beside, tree};
+pub use syntax::{process, shell_word, target};
+pub use tree::{Found, Tree, Unread, is_beside, tree, tree_until};
 
 /// A SOURCE, resolved.
 // A command holds a handful of these. A box would only make it harder to take the descriptors out.

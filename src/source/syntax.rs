@@ -75,12 +75,21 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     }
 }
 
+/// A text as one word of a shell's command line.
+#[must_use]
+pub fn shell_word(text: &OsStr) -> String {
+    let text = text.to_string_lossy();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,=@:".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// The command to run inside the container instead, for the runtime that was found.
 fn inside(runtime: Option<&str>, name: &str, path: &Path) -> String {
     let Some(runtime) = runtime else { return "run walscope inside of the container".to_owned() };
-    let path = path.to_string_lossy();
-    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+,=@".contains(&byte));
-    let path = if plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) };
+    let path = shell_word(path.as_os_str());
     format!(
         "run inside: {runtime} exec {name} walscope snapshot {path} -o - > {name}.walsnap, and give {name}.walsnap in place of {name}:{path}"
     )

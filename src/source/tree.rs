@@ -6,6 +6,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::target;
 use super::{Kind, kind};
@@ -26,6 +27,8 @@ pub struct Tree {
     pub databases: Vec<Found>,
     /// What could not be looked at.
     pub unread: Vec<Unread>,
+    /// Whether the search was ended before everything was looked at, because its time was over.
+    pub ended_early: bool,
 }
 
 /// A database that was found.
@@ -54,6 +57,14 @@ pub struct Unread {
 /// # Errors
 /// When there is no such process or container, or when the folder itself cannot be looked into.
 pub fn tree(argument: &OsStr, strict_atime: bool) -> Result<Option<Tree>, SnapshotError> {
+    tree_until(argument, strict_atime, None)
+}
+
+/// The databases below a folder, as [`tree`] finds them, but no folder is begun after this moment.
+///
+/// # Errors
+/// As for [`tree`].
+pub fn tree_until(argument: &OsStr, strict_atime: bool, end: Option<Instant>) -> Result<Option<Tree>, SnapshotError> {
     let root = target(argument)?;
     if !walk::is_folder(&root) {
         return Ok(None);
@@ -83,6 +94,10 @@ pub fn tree(argument: &OsStr, strict_atime: bool) -> Result<Option<Tree>, Snapsh
                     }
                 }
             }
+        }
+        if end.is_some_and(|end| Instant::now() >= end) {
+            tree.ended_early = true;
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     };

@@ -15,6 +15,7 @@ mod cases;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod first_words;
 mod json_contract;
 mod names;
 mod over_time;

@@ -332,3 +332,43 @@ fn a_first_process_in_a_jail_does_not_move_its_container_s_paths() {
         assert_eq!(found["sides"][0]["container_name"], jailed.container.as_str(), "{name}: {found:#}");
     }
 }
+
+#[test]
+fn the_bare_name_of_a_container_is_answered_with_its_databases() {
+    let Some(world) = world() else { return };
+    let (writer, api, _) = pinned(&world);
+    let (code, out, err) = run(&["inspect", &writer.container]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.lines().any(|line| line == format!("  walscope inspect {}", source(&writer))), "{err}");
+    assert!(!err.contains("-wal") && !err.contains("-shm"), "{err}");
+    let (code, out, err) = run(&["inspect", &format!("{}-not", writer.container)]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("No such file") && err.contains("there is no container of this name either"), "{err}");
+    api.quit();
+    writer.quit();
+}
+
+#[test]
+fn errors_name_the_container_as_the_user_wrote_it() {
+    let Some(world) = world() else { return };
+    let (writer, api, _) = pinned(&world);
+    for (path, says) in [("/data/none.db", "No such file"), ("/none/t.db", "No such file"), ("/data", "directory")] {
+        let source = format!("{}:{path}", writer.container);
+        for command in [
+            ["inspect", &source].as_slice(),
+            &["wal", &source],
+            &["shm", &source],
+            &["snapshot", &source, "-o", "-"],
+            &["compare", &source, &source],
+            &["rescue", &source, "-o", "/nowhere/saved"],
+        ] {
+            let (code, _, err) = run(command);
+            assert_eq!(code, 2, "{command:?}: {err}");
+            assert!(err.starts_with(&format!("walscope: {}:", writer.container)), "{command:?}: {err}");
+            assert!(err.contains(says), "{command:?}: {err}");
+            assert!(!err.contains("pid:"), "{command:?}: {err}");
+        }
+    }
+    api.quit();
+    writer.quit();
+}

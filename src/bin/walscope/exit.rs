@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use walscope::report::verdict::Answer;
 
 use crate::output::complain;
+use crate::wrong_command;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,22 @@ pub fn conclude(result: anyhow::Result<Exit>) -> ExitCode {
         Err(error) if broken_pipe(&error) => ExitCode::from(Exit::NoAnswer as u8),
         Err(error) => {
             complain(&format!("walscope: {}\n", walscope::report::line(&message(&error))));
+            for line in error.downcast_ref::<Advice>().into_iter().flat_map(|advice| &advice.lines) {
+                complain(&format!("  {}\n", walscope::report::line(line)));
+            }
             ExitCode::from(Exit::NoAnswer as u8)
         }
     }
+}
+
+/// An error with lines of advice below it: commands to copy.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Advice {
+    /// The error and its causes in one line.
+    pub message: String,
+    /// The lines below it.
+    pub lines: Vec<String>,
 }
 
 /// The error and its causes in one line. Errors of the library already contain their cause, so it is not repeated.
@@ -64,6 +78,9 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
         return ExitCode::from(Exit::Good as u8);
+    }
+    if let Some(advice) = wrong_command::advice(error) {
+        return conclude(Err(advice.into()));
     }
     // The message repeats the argument, which can be the name of a file that begins with a hyphen.
     complain(&walscope::report::safe(&error.render().to_string()));

@@ -3,6 +3,7 @@
 mod bundle_file;
 mod commands;
 mod exit;
+mod first_words;
 mod forbidden;
 mod harmless;
 mod help;
@@ -14,6 +15,7 @@ mod look;
 mod options;
 mod output;
 mod stop;
+mod wrong_command;
 
 use clap::Parser;
 
@@ -28,7 +30,7 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    exit::conclude(run(&cli))
+    exit::conclude(run(&cli).map_err(|error| first_words::advise(&cli, error)))
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Exit> {

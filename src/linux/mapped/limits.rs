@@ -18,7 +18,7 @@ pub(super) const DESCRIPTORS_WITH_LOCKS: usize = 4096;
 /// At most so many ancestors of a process are looked for.
 pub(super) const ANCESTORS: usize = 16;
 /// At most so many descriptors are looked at in one process.
-pub(super) const DESCRIPTORS_OF_A_PROCESS: usize = 65_536;
+pub(in crate::linux) const DESCRIPTORS_OF_A_PROCESS: usize = 65_536;
 
 /// At most so many different mapped files are examined.
 pub(super) const FILES_LOOKED_INTO: usize = 4096;

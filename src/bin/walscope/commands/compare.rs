@@ -22,7 +22,7 @@ use crate::{live, output};
 pub struct CompareArgs {
     /// Two or more bundles or databases: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE, required = true, num_args = 2..)]
-    sources: Vec<OsString>,
+    pub sources: Vec<OsString>,
     /// End with 3 also if sharing is proven on an assumption: that two captures are of one machine and disk
     #[arg(long)]
     strict: bool,

@@ -19,7 +19,7 @@ use crate::{look, output};
 pub struct InspectArgs {
     /// A database, a -wal or -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
-    source: PathBuf,
+    pub source: PathBuf,
     /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,

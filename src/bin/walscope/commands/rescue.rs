@@ -32,7 +32,7 @@ const MANIFEST: &str = "manifest.json";
 pub struct RescueArgs {
     /// The path that the database has or had: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE")]
-    source: PathBuf,
+    pub source: PathBuf,
     /// A new folder for the copies (mode 0700), or one that is empty
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,

@@ -31,7 +31,7 @@ const EMPTY_ONE_BY_ONE: u64 = 64;
 pub struct ShmArgs {
     /// A database, a -shm alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
-    source: PathBuf,
+    pub source: PathBuf,
     /// List the page of each frame, block by block
     #[arg(long)]
     pages: bool,

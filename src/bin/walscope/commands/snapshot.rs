@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub struct SnapshotArgs {
     /// The database: PATH, NAME:/path in a running container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
-    source: PathBuf,
+    pub source: PathBuf,
     /// The new file of the bundle (mode 0600), or - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,

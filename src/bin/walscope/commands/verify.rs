@@ -19,7 +19,7 @@ use crate::{look, output};
 pub struct VerifyArgs {
     /// A database, a -wal or -shm alone, a bundle, or a folder: PATH, NAME:/path in a container, or pid:N:/path
     #[arg(value_name = "SOURCE", required = true, long_help = crate::help::SOURCES)]
-    sources: Vec<OsString>,
+    pub sources: Vec<OsString>,
     /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,

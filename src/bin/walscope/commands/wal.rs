@@ -38,7 +38,7 @@ const PAGES_DRAWN: usize = 1000;
 pub struct WalArgs {
     /// A database, a -wal alone, or a bundle: PATH, NAME:/path in a container, or pid:N:/path
     #[arg(value_name = "SOURCE", long_help = crate::help::SOURCE)]
-    source: PathBuf,
+    pub source: PathBuf,
     /// List committed transactions instead of frames
     #[arg(long, conflicts_with_all = ["page", "hex"])]
     transactions: bool,

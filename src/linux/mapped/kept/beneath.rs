@@ -14,7 +14,7 @@ use crate::linux::target::Target;
 /// A database that a process has open with a `-wal`, `-shm` or `-journal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beneath {
-    /// What to ask for: a path, or `pid:N:/path` of a process that sees other files.
+    /// What to ask for: a path, as the folder was asked for, or `pid:N:/path` of a process that sees other files.
     pub source: OsString,
     /// A process that has it open.
     pub by: KeptBy,
@@ -30,6 +30,7 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
     let folder = without_links(target);
     let place = here.place_of(&proc, target, &folder);
     let own = proc.this_process().ok();
+    let asked = target.process(&proc).ok();
     let mut found: Vec<(Option<Place>, Beneath)> = Vec::new();
     for pid in proc.pids().unwrap_or_default() {
         let Ok(process) = proc.process(pid) else { continue };
@@ -47,7 +48,11 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
             let is_beneath = at.as_ref().zip(place.as_ref()).is_some_and(|(at, place)| at.is_beneath(place));
             let is_new = at.is_none() || found.iter().all(|(known, _)| *known != at);
             if is_new && (is_beneath || elsewhere && view.seen(path).starts_with(&folder)) {
-                let source = source(own.as_ref(), &process, &view, path);
+                // As it was asked for: by the name of the container.
+                let source = match asked.as_ref().is_some_and(|asked| is_same_view(asked, &process)) {
+                    true => target.at(view.seen(path)).source(),
+                    false => source(own.as_ref(), &process, &view, path),
+                };
                 found.push((at, Beneath { source, by: kept_by(&process) }));
             }
         }

@@ -1,0 +1,105 @@
+//! What people type first instead of a SOURCE: a folder, or the bare name of a container. The message lists the databases that
+//! are meant, each as a command to copy.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use walscope::source::{self, InContainer, shell_word};
+
+use crate::exit::{Advice, message};
+use crate::options::{Cli, Command};
+
+/// At most so many databases are listed.
+const LISTED: usize = 10;
+/// No folder is looked into after this time. `verify FOLDER` looks into all of them.
+const SEARCH: Duration = Duration::from_secs(3);
+
+/// Adds to an error what was probably meant.
+pub fn advise(cli: &Cli, error: anyhow::Error) -> anyhow::Error {
+    let strict = cli.global.strict_atime;
+    let advice = sources(&cli.command)
+        .into_iter()
+        .find_map(|source| folder(source, strict, &error).or_else(|| container(source, strict, &error)));
+    advice.map_or(error, Into::into)
+}
+
+/// The SOURCEs of a command that takes databases and no folders.
+fn sources(command: &Command) -> Vec<&OsStr> {
+    match command {
+        Command::Inspect(args) => vec![args.source.as_os_str()],
+        Command::Wal(args) => vec![args.source.as_os_str()],
+        Command::Shm(args) => vec![args.source.as_os_str()],
+        Command::Snapshot(args) => vec![args.source.as_os_str()],
+        Command::Rescue(args) => vec![args.source.as_os_str()],
+        // `verify` answers for folders: an error about one is of another kind.
+        Command::Verify(args) => args.sources.iter().map(OsString::as_os_str).collect(),
+        Command::Compare(args) => args.sources.iter().map(OsString::as_os_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn folder(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advice> {
+    let error = message(error);
+    if !error.contains("found a directory") {
+        return None;
+    }
+    let tree = source::tree_until(source, strict, Some(Instant::now() + SEARCH)).ok()??;
+    let found = tree.databases.into_iter().map(|found| found.label).collect::<Vec<_>>();
+    let not_all = if tree.ended_early { " so far: the search was ended early" } else { "" };
+    if found.is_empty() {
+        return Some(Advice {
+            message: format!("{error}; no database was found below it{not_all}"),
+            lines: Vec::new(),
+        });
+    }
+    let all = format!("all of them: walscope verify {}", shell_word(source));
+    let message = format!("{error}. Databases below it{not_all}:");
+    Some(Advice { message, lines: lines(source, found, Some(all)) })
+}
+
+fn container(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advice> {
+    if Path::new(source).symlink_metadata().is_ok() || source.as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    let name = source.to_string_lossy();
+    let error = message(error);
+    if !error.contains("No such file") {
+        return None;
+    }
+    let (message, lines) = match source::in_container(source, strict) {
+        InContainer::NotAsked => return None,
+        InContainer::NoSuchContainer => (format!("{error}; there is no container of this name either"), Vec::new()),
+        InContainer::NotSeen(why) => (format!("{error}; a container of this name was looked for: {why}"), Vec::new()),
+        InContainer::Databases(found) if found.is_empty() => {
+            let what = "no process in it was seen to have a database open; name the file: walscope inspect";
+            (format!("{name} is a container, and {what} {name}:/path"), Vec::new())
+        }
+        InContainer::Databases(found) => {
+            (format!("{name} is a container. Databases that its processes have open:"), lines(source, found, None))
+        }
+    };
+    Some(Advice { message, lines })
+}
+
+/// The command that was typed, once for each database in the place of the SOURCE.
+fn lines(source: &OsStr, mut found: Vec<OsString>, all: Option<String>) -> Vec<String> {
+    found.sort();
+    let rest = found.len().saturating_sub(LISTED);
+    let mut lines: Vec<String> = found.iter().take(LISTED).map(|database| typed(source, database)).collect();
+    if rest > 0 {
+        lines.push(format!("and {rest} more"));
+    }
+    lines.extend(all);
+    lines
+}
+
+/// The command that was typed, with this database instead of the SOURCE.
+fn typed(source: &OsStr, database: &OsStr) -> String {
+    let mut instead = Some(database);
+    let words = std::env::args_os().skip(1).map(|word| match word == source {
+        true => instead.take().map_or_else(|| shell_word(&word), shell_word),
+        false => shell_word(&word),
+    });
+    std::iter::once("walscope".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,73 @@
+//! The databases that processes of a container have open, by the container's name alone.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use crate::linux::runtimes::{self, Unknown};
+use crate::linux::{self, Target};
+
+/// What the name of a container leads to.
+#[derive(Debug)]
+pub enum InContainer {
+    /// It cannot be the name of a container, or no runtime is here to be asked.
+    NotAsked,
+    /// There is no container of this name.
+    NoSuchContainer,
+    /// Why the container could not be looked into, or why it is not known whether there is one.
+    NotSeen(String),
+    /// The databases that its processes have open, as SOURCEs (`NAME:/path`), sorted. Perhaps none.
+    Databases(Vec<OsString>),
+}
+
+/// Looks for a running container of this name, and for the databases that its processes have open.
+#[must_use]
+pub fn in_container(name: &OsStr, strict_atime: bool) -> InContainer {
+    let Some(name) = name.to_str().filter(|name| runtimes::is_name(name)) else { return InContainer::NotAsked };
+    match runtimes::open_files(name) {
+        Ok((root, files)) => {
+            let found = databases(&files, |path| is_database(&root.beneath(path), strict_atime));
+            let source = |path: PathBuf| {
+                let mut source = OsString::from(format!("{name}:"));
+                source.push(path);
+                source
+            };
+            InContainer::Databases(found.into_iter().map(source).collect())
+        }
+        Err(refused) => match refused.unknown {
+            Unknown::NobodyToAsk => InContainer::NotAsked,
+            Unknown::ByAll => InContainer::NoSuchContainer,
+            Unknown::NotSaid => InContainer::NotSeen(refused.why.to_string()),
+        },
+    }
+}
+
+/// The databases among open files: what begins as one, and what has its open `-wal` or `-shm` beside it.
+fn databases(files: &BTreeSet<PathBuf>, is_database: impl Fn(&PathBuf) -> bool) -> BTreeSet<PathBuf> {
+    let beside = |path: &PathBuf| {
+        let with = |suffix: &[u8]| PathBuf::from(OsString::from_vec([path.as_os_str().as_bytes(), suffix].concat()));
+        files.contains(&with(b"-wal")) || files.contains(&with(b"-shm"))
+    };
+    files.iter().filter(|path| beside(path) || is_database(path)).cloned().collect()
+}
+
+fn is_database(target: &Target, strict_atime: bool) -> bool {
+    let mut head = [0; 16];
+    linux::open_regular(target.clone(), strict_atime)
+        .is_ok_and(|opened| opened.file.read_exact_at(&mut head, 0).is_ok() && &head == b"SQLite format 3\0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_wal_tells_the_database_beside_it() {
+        let files = ["/data/a.db", "/data/b.db", "/data/b.db-wal", "/data/b.db-shm", "/log", "/x-wal"];
+        let files = files.iter().map(PathBuf::from).collect();
+        let found = databases(&files, |path| path.ends_with("a.db"));
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [PathBuf::from("/data/a.db"), PathBuf::from("/data/b.db")]);
+    }
+}
