@@ -24,16 +24,14 @@ fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 fn locks() -> LocksView {
     let lock = |state| ByteLock { state, reason: None, holders: Vec::new() };
-    LocksView {
-        shm: ShmLocks {
-            write: lock(LockState::Free),
-            checkpoint: lock(LockState::Free),
-            recover: lock(LockState::Free),
-            read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
-            dead_man_switch: lock(LockState::Shared),
-        },
-        database: lock(LockState::Shared),
-    }
+    let shm = ShmLocks {
+        write: lock(LockState::Free),
+        checkpoint: lock(LockState::Free),
+        recover: lock(LockState::Free),
+        read: std::array::from_fn(|slot| lock(if slot == 1 { LockState::Shared } else { LockState::Free })),
+        dead_man_switch: lock(LockState::Shared),
+    };
+    LocksView::new(shm, lock(LockState::Shared))
 }
 
 fuzz_target!(|bytes: &[u8]| {

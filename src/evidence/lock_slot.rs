@@ -10,10 +10,10 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-/// A lock that shows who uses a database: a byte of the `-shm`, or the database's SHARED range.
+/// A lock that shows who uses a database: a byte of the `-shm`, or bytes of the database itself.
 ///
 /// The bytes are those of wal.c (`WALINDEX_LOCK_OFFSET`, `SQLITE_SHM_NLOCK`) and os_unix.c (`UNIX_SHM_BASE`,
-/// `UNIX_SHM_DMS`, `SHARED_FIRST`, `SHARED_SIZE`).
+/// `UNIX_SHM_DMS`, `PENDING_BYTE`, `RESERVED_BYTE`, `SHARED_FIRST`, `SHARED_SIZE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum LockSlot {
@@ -37,6 +37,10 @@ pub enum LockSlot {
     DeadManSwitch,
     /// The database's SHARED range, 510 bytes. It shows connections without a `-shm`, as in exclusive locking mode.
     Database,
+    /// PENDING, the byte at 2^30 of the database: in rollback mode a writer that waits for the last readers holds it.
+    Pending,
+    /// RESERVED, the byte after PENDING: in rollback mode the one writer holds it.
+    Reserved,
 }
 
 /// The error for a text that is not the name of a lock.
@@ -57,6 +61,8 @@ impl LockSlot {
         Self::Read4,
         Self::DeadManSwitch,
     ];
+    /// The locks of the database itself, in the order in which a writer in rollback mode takes them.
+    pub const DATABASE: [Self; 3] = [Self::Database, Self::Reserved, Self::Pending];
     /// The locks of the readers, by the number of their read mark.
     pub const READ: [Self; 5] = [Self::Read0, Self::Read1, Self::Read2, Self::Read3, Self::Read4];
 
@@ -72,7 +78,14 @@ impl LockSlot {
         (0..).zip(Self::READ).find(|(_, slot)| *slot == self).map(|(mark, _)| mark)
     }
 
-    /// Its name in JSON: `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`, `database`.
+    /// Whether it is a lock of the database itself, and not of the `-shm`.
+    #[must_use]
+    pub const fn is_of_database(self) -> bool {
+        matches!(self, Self::Database | Self::Pending | Self::Reserved)
+    }
+
+    /// Its name in JSON: `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`, `database`, `pending`,
+    /// `reserved`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,10 +99,12 @@ impl LockSlot {
             Self::Read4 => "read4",
             Self::DeadManSwitch => "dead_man_switch",
             Self::Database => "database",
+            Self::Pending => "pending",
+            Self::Reserved => "reserved",
         }
     }
 
-    /// Its bytes, in the `-shm` or, for [`LockSlot::Database`], in the database.
+    /// Its bytes, in the `-shm` or, for those of [`LockSlot::DATABASE`], in the database.
     #[must_use]
     pub const fn bytes(self) -> Range<u64> {
         let first = match self {
@@ -103,6 +118,8 @@ impl LockSlot {
             Self::Read4 => 127,
             Self::DeadManSwitch => 128,
             Self::Database => return 0x4000_0002..0x4000_0002 + 510,
+            Self::Pending => 0x4000_0000,
+            Self::Reserved => 0x4000_0001,
         };
         first..first + 1
     }
@@ -118,7 +135,7 @@ impl FromStr for LockSlot {
     type Err = NoSuchLock;
 
     fn from_str(name: &str) -> Result<Self, NoSuchLock> {
-        let mut all = Self::SHM.into_iter().chain([Self::Database]);
+        let mut all = Self::SHM.into_iter().chain(Self::DATABASE);
         all.find(|slot| slot.name() == name).ok_or_else(|| NoSuchLock(name.to_owned()))
     }
 }
@@ -129,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_name_is_read_back_and_is_what_json_says() {
-        for slot in LockSlot::SHM.into_iter().chain([LockSlot::Database]) {
+        for slot in LockSlot::SHM.into_iter().chain(LockSlot::DATABASE) {
             assert_eq!(slot.name().parse(), Ok(slot));
             #[cfg(feature = "capture")]
             assert_eq!(serde_json::to_value(slot).unwrap(), slot.name());

@@ -86,6 +86,12 @@ impl ByteLock {
         Self { state: LockState::Unknown, reason: Some(reason.into()), holders: Vec::new() }
     }
 
+    /// What is known of a lock of which a bundle of an earlier version says nothing.
+    #[cfg(feature = "capture")]
+    fn not_recorded() -> Self {
+        Self::unknown("not recorded")
+    }
+
     /// Whether anybody is known to hold it.
     #[must_use]
     pub fn held(&self) -> bool {
@@ -158,9 +164,39 @@ pub struct LocksView {
     /// The database's SHARED range (510 bytes at 0x40000002). It shows connections without a `-shm`, as in exclusive
     /// locking mode.
     pub database: ByteLock,
+    /// The database's PENDING byte.
+    #[cfg_attr(feature = "capture", serde(default = "ByteLock::not_recorded"))]
+    pub pending: ByteLock,
+    /// The database's RESERVED byte.
+    #[cfg_attr(feature = "capture", serde(default = "ByteLock::not_recorded"))]
+    pub reserved: ByteLock,
 }
 
 impl LocksView {
+    /// The locks of the `-shm` and the SHARED range of the database. Nothing is known of PENDING and RESERVED.
+    #[must_use]
+    pub fn new(shm: ShmLocks, database: ByteLock) -> Self {
+        let not_asked = || ByteLock::unknown("not asked");
+        Self { shm, database, pending: not_asked(), reserved: not_asked() }
+    }
+
+    /// Asks `state` for each lock, in the order of [`LockSlot::SHM`] and then of [`LockSlot::DATABASE`].
+    pub fn of_each(mut state: impl FnMut(LockSlot) -> ByteLock) -> Self {
+        let shm = ShmLocks::of_each(&mut state);
+        let [database, reserved, pending] = LockSlot::DATABASE.map(&mut state);
+        Self { shm, database, pending, reserved }
+    }
+
+    /// The locks with their names, in the order of [`LocksView::of_each`].
+    pub fn iter(&self) -> impl Iterator<Item = (LockSlot, &ByteLock)> {
+        self.shm.iter().chain(self.of_database())
+    }
+
+    /// The locks of the database itself, in the order of [`LockSlot::DATABASE`].
+    pub fn of_database(&self) -> impl Iterator<Item = (LockSlot, &ByteLock)> {
+        LockSlot::DATABASE.into_iter().zip([&self.database, &self.reserved, &self.pending])
+    }
+
     /// The lock with this name.
     #[must_use]
     pub fn get(&self, slot: LockSlot) -> &ByteLock {
@@ -176,6 +212,8 @@ impl LocksView {
             LockSlot::Read4 => read4,
             LockSlot::DeadManSwitch => &self.shm.dead_man_switch,
             LockSlot::Database => &self.database,
+            LockSlot::Pending => &self.pending,
+            LockSlot::Reserved => &self.reserved,
         }
     }
 }
@@ -187,8 +225,9 @@ mod tests {
     #[test]
     fn every_lock_is_found_under_its_name() {
         let named = |slot: LockSlot| ByteLock::unknown(slot.name());
-        let locks = LocksView { shm: ShmLocks::of_each(named), database: named(LockSlot::Database) };
-        for slot in LockSlot::SHM.into_iter().chain([LockSlot::Database]) {
+        let locks = LocksView::of_each(named);
+        assert!(locks.iter().all(|(slot, lock)| lock.reason.as_deref() == Some(slot.name())));
+        for slot in LockSlot::SHM.into_iter().chain(LockSlot::DATABASE) {
             assert_eq!(locks.get(slot).reason.as_deref(), Some(slot.name()));
         }
         assert!(locks.shm.iter().all(|(slot, lock)| lock.reason.as_deref() == Some(slot.name())));

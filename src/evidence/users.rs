@@ -167,6 +167,8 @@ pub enum Role {
     /// It has the database open, locks nothing and maps nothing: it has not read yet, copies the file, or reads without
     /// locks (`immutable=1`).
     Idle,
+    /// It has the database locked, which is in rollback mode: nobody has a wal-index there.
+    RollbackMode,
     /// It has files open or mapped as no SQLite connection has them.
     Bystander,
     /// Its locks and mappings did not fit together once, and did not stay so.
@@ -201,7 +203,9 @@ impl Role {
     #[must_use]
     pub const fn is_suspect(self) -> bool {
         match self {
-            Self::Ordinary | Self::Idle | Self::Bystander | Self::Passing | Self::NotKnown => false,
+            Self::Ordinary | Self::Idle | Self::RollbackMode | Self::Bystander | Self::Passing | Self::NotKnown => {
+                false
+            }
             Self::Stopped
             | Self::Inherited
             | Self::SeveralLibraries

@@ -3,7 +3,7 @@
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
-use crate::evidence::{Access, Evidence, Role, User};
+use crate::evidence::{Access, DatabaseLock, Evidence, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{Part, Process, SideIndex};
 
@@ -30,7 +30,7 @@ pub fn role(user: &User, rollback_mode: bool) -> Role {
         | Role::MayBeElsewhere
             if rollback_mode && !matches!(user.mapped, Access::ReadOnly | Access::Writable) =>
         {
-            Role::Idle
+            if user.database_lock == DatabaseLock::Shared { Role::RollbackMode } else { Role::Idle }
         }
         role => role,
     }

@@ -43,12 +43,9 @@ pub fn dead_man_switch(files: &OpenedFiles) -> ByteLock {
     ByteLock { state, reason, holders: Vec::new() }
 }
 
-/// Asks the kernel for every lock byte: ten calls. Takes no lock.
+/// Asks the kernel for every lock byte: twelve calls. Takes no lock.
 fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
-    LocksView {
-        shm: ShmLocks::of_each(|slot| Byte::ask(slot, shm).unnamed()),
-        database: Byte::ask(LockSlot::Database, database).unnamed(),
-    }
+    LocksView::of_each(|slot| Byte::ask(slot, if slot.is_of_database() { database } else { shm }).unnamed())
 }
 
 /// Names the holders of what [`states`] found.
@@ -66,19 +63,18 @@ fn with_holders(
     mounts: &Observation<Vec<Mount>>,
     states: LocksView,
 ) -> LocksView {
-    let of_shm = states.shm.iter().map(|(slot, lock)| Byte::of(slot, lock));
-    let mut bytes: Vec<Byte> = of_shm.chain([Byte::of(LockSlot::Database, &states.database)]).collect();
-    if bytes.iter().any(|byte| byte.state != LockState::Free) {
+    let mut bytes: Vec<Byte> = states.iter().map(|(slot, lock)| Byte::of(slot, lock)).collect();
+    // Nobody holds a lock of a file that is not there.
+    let there =
+        |slot: LockSlot| !matches!(if slot.is_of_database() { database } else { shm }, Observation::Missing { .. });
+    if bytes.iter().any(|byte| byte.state != LockState::Free && there(byte.slot)) {
         let keys = [keys(proc, shm, mounts), keys(proc, database, mounts)];
         take_holders(proc, &mut bytes, &keys, |slot| {
-            let file = if slot == LockSlot::Database { database } else { shm };
-            Byte::ask(slot, file).pids
+            Byte::ask(slot, if slot.is_of_database() { database } else { shm }).pids
         });
     }
     let mut locks = bytes.into_iter().map(|byte| byte.finish(proc));
-    let mut next = |_| locks.next().unwrap_or_else(|| ByteLock::unknown("not asked"));
-    let shm = ShmLocks::of_each(&mut next);
-    LocksView { shm, database: next(LockSlot::Database) }
+    LocksView::of_each(|_| locks.next().unwrap_or_else(|| ByteLock::unknown("not asked")))
 }
 
 /// `ask` asks the kernel again who holds a lock.
@@ -165,7 +161,7 @@ const LOOKS_FOR_RELEASED: usize = 5;
 /// The names under which `/proc/locks` may list the file of this lock.
 fn keys_of(keys: &[Vec<LockedFile>; 2], slot: LockSlot) -> &[LockedFile] {
     let [shm, database] = keys;
-    if slot == LockSlot::Database { database } else { shm }
+    if slot.is_of_database() { database } else { shm }
 }
 
 /// The names under which `/proc/locks` may list a file: with the superblock's device from mountinfo, and with `st_dev`.
@@ -238,7 +234,7 @@ impl Byte {
                 Err(error) => (LockState::Unknown, unseen::<()>("F_OFD_GETLK", &error).reason().map(str::to_owned)),
             },
             unseen => {
-                let name = if slot == LockSlot::Database { "database" } else { "-shm" };
+                let name = if slot.is_of_database() { "database" } else { "-shm" };
                 (LockState::Unknown, Some(format!("{name}: {}", unseen.reason().unwrap_or_default())))
             }
         };

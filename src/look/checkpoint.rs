@@ -17,7 +17,7 @@ pub enum CheckpointState {
     Empty,
     /// Frames wait, and nothing blocks the checkpoint.
     Pending,
-    /// Frames wait, and a reader blocks the checkpoint.
+    /// Frames wait, and a reader blocks the checkpoint, or somebody has the whole database locked exclusively.
     Blocked,
     /// All frames are in the database.
     Complete,
@@ -117,6 +117,8 @@ pub enum Basis {
     WithoutIndex {
         /// Who has the database open.
         holders: Vec<Holder>,
+        /// Whether the database is locked exclusively, so that nobody else can use it.
+        exclusive: bool,
     },
     /// Only the WAL. Nobody is known to have the `-shm` open.
     AtRest {
@@ -137,7 +139,7 @@ pub enum Basis {
 #[must_use]
 pub fn diagnose(wal: &WalFacts, shm: Option<&IndexHead>, locks: Option<&LocksView>) -> CheckpointFacts {
     match (locks, openness(locks)) {
-        (Some(LocksView { shm: locks, database }), Openness::Live) => match live_index(wal, shm, locks) {
+        (Some(LocksView { shm: locks, database, .. }), Openness::Live) => match live_index(wal, shm, locks) {
             Ok((shm, header)) => live(wal, shm, header, locks, database),
             Err(doubt) => doubted(wal, locks, doubt),
         },
@@ -187,7 +189,7 @@ fn replaced(wal: &WalFacts) -> CheckpointFacts {
 enum Openness {
     /// The dead-man switch or another lock is held.
     Live,
-    /// The dead-man switch is free, but the database is open.
+    /// No lock of the `-shm` is held, but the database is open.
     WithoutIndex,
     /// The dead-man switch is free, and no process is seen to have the database open.
     AtRest,
@@ -196,10 +198,13 @@ enum Openness {
 }
 
 fn openness(locks: Option<&LocksView>) -> Openness {
-    let Some(LocksView { shm: locks, database }) = locks else { return Openness::Unknown };
+    let Some(LocksView { shm: locks, database, .. }) = locks else { return Openness::Unknown };
     let held = [&locks.write, &locks.checkpoint, &locks.recover, &locks.dead_man_switch];
     if held.into_iter().chain(&locks.read).any(ByteLock::held) {
         Openness::Live
+    } else if database.state == LockState::Exclusive {
+        // Nobody else has the database locked, so nobody else uses a -shm; there need not be one.
+        Openness::WithoutIndex
     } else if locks.dead_man_switch.state == LockState::Free {
         if database.held() { Openness::WithoutIndex } else { Openness::AtRest }
     } else {
@@ -318,10 +323,15 @@ fn live(
         CheckpointState::InProgress
     } else if attempted_more(wal, shm, header) && locks.checkpoint.state == LockState::Free {
         CheckpointState::Interrupted
+    } else if database.state == LockState::Exclusive {
+        CheckpointState::Blocked
     } else {
         CheckpointState::Pending
     };
-    let alone = state == CheckpointState::InProgress && !checkpointing;
+    // A connection in exclusive locking mode, or the last one while it closes. It takes no lock of the wal-index.
+    let alone = !checkpointing
+        && database.state == LockState::Exclusive
+        && matches!(state, CheckpointState::InProgress | CheckpointState::Blocked);
     let against_restart = if committed > 0 { readers.against_restart() } else { Vec::new() };
     let mut blocked_by: Vec<Blocker> = Vec::new();
     blocked_by.extend(checkpointing.then(|| byte_blocker(LockSlot::Checkpoint, &locks.checkpoint)));
@@ -349,19 +359,27 @@ fn live(
 ///
 /// folklore: in exclusive locking mode that was entered before the database was read, the wal-index is in the memory of
 /// that one process, and a `-shm` that was left over stays as it was (wal.c, `WAL_HEAPMEMORY_MODE`). An ordinary
-/// connection looks the same for a moment, after it has locked the database and before it locks the wal-index. Held by
-/// the campaign.
+/// connection looks the same for a moment, after it has locked the database and before it locks the wal-index; and so does
+/// the last one that closes, after it has removed the `-shm`. Held by the campaign and by
+/// `who_has_the_whole_database_locked_is_named_in_every_mode`.
 fn without_index(wal: &WalFacts, database: &ByteLock) -> CheckpointFacts {
     let committed = wal.frames.committed;
+    let exclusive = database.state == LockState::Exclusive;
+    let state = match exclusive {
+        _ if committed == 0 => nothing_committed(wal, None),
+        true => CheckpointState::Blocked,
+        false => CheckpointState::Pending,
+    };
+    let blocks = state == CheckpointState::Blocked;
     CheckpointFacts {
-        state: if committed == 0 { nothing_committed(wal, None) } else { CheckpointState::Pending },
+        state,
         committed,
         backfilled: 0,
         pending: committed,
         safe_to: None,
         restart: Restart::NotKnown,
-        blocked_by: Vec::new(),
-        basis: Basis::WithoutIndex { holders: database.holders.clone() },
+        blocked_by: blocks.then(|| byte_blocker(LockSlot::Database, database)).into_iter().collect(),
+        basis: Basis::WithoutIndex { holders: database.holders.clone(), exclusive },
         found_copied: None,
     }
 }

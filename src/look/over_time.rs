@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Inspection;
-use super::checkpoint::in_the_way;
+use super::checkpoint::{Blocker, in_the_way};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState};
+use crate::format::wal::HEADER_SIZE as WAL_HEADER_SIZE;
 use crate::number::FrameNumber;
 
 /// A reader that stands in the way. While it is the same, its transaction, or a chain of transactions of one process that
@@ -74,15 +75,22 @@ impl OverTime {
     /// Adds one look.
     pub fn add(&mut self, look: &Inspection) {
         self.looks = self.looks.saturating_add(1);
+        let nothing_waits =
+            || look.sizes.database.is_some() && look.sizes.shm.is_none() && look.sizes.wal.is_none_or(|size| size == 0);
         let free = |lock: &ByteLock| lock.state == LockState::Free;
         let nobody = match &look.locks {
-            Some(locks) => free(&locks.shm.dead_man_switch) && free(&locks.database),
             // Without a -shm a process can still keep the database for itself, with a -wal.
-            None => {
-                look.sizes.database.is_some() && look.sizes.shm.is_none() && look.sizes.wal.is_none_or(|size| size == 0)
-            }
+            Some(locks) if look.sizes.shm.is_none() => free(&locks.database) || nothing_waits(),
+            Some(locks) => free(&locks.shm.dead_man_switch) && free(&locks.database),
+            None => nothing_waits(),
         };
         if nobody {
+            return;
+        }
+        if let Some(database) = locked(look) {
+            self.blocked = self.blocked.saturating_add(1);
+            let blocker = Blocker { lock: LockSlot::Database, mark: None, holders: database.holders.clone() };
+            self.count([0; 2], FrameNumber::NONE, blocker);
             return;
         }
         let seen = look.locks.as_ref().zip(look.shm.as_ref()).filter(|(locks, _)| locks.shm.dead_man_switch.held());
@@ -94,17 +102,21 @@ impl OverTime {
         self.blocked = self.blocked.saturating_add(u32::from(!blockers.is_empty()));
         for blocker in blockers {
             let at = blocker.mark.filter(|_| blocker.lock != LockSlot::Read0).unwrap_or(shm.checkpoint.backfilled);
-            let mut holders: Vec<Option<Holder>> = blocker.holders.into_iter().map(Some).collect();
-            if holders.is_empty() {
-                holders.push(None);
-            }
-            for holder in holders {
-                let pid = holder.as_ref().and_then(|holder| holder.pid);
-                let start_time = holder.as_ref().and_then(|holder| holder.start_time);
-                let key = Key { generation, lock: blocker.lock, at, pid, start_time };
-                let seen = self.seen.entry(key).or_insert((0, holder));
-                seen.0 = seen.0.saturating_add(1);
-            }
+            self.count(generation, at, blocker);
+        }
+    }
+
+    fn count(&mut self, generation: [u32; 2], at: FrameNumber, blocker: Blocker) {
+        let mut holders: Vec<Option<Holder>> = blocker.holders.into_iter().map(Some).collect();
+        if holders.is_empty() {
+            holders.push(None);
+        }
+        for holder in holders {
+            let pid = holder.as_ref().and_then(|holder| holder.pid);
+            let start_time = holder.as_ref().and_then(|holder| holder.start_time);
+            let key = Key { generation, lock: blocker.lock, at, pid, start_time };
+            let seen = self.seen.entry(key).or_insert((0, holder));
+            seen.0 = seen.0.saturating_add(1);
         }
     }
 
@@ -131,6 +143,16 @@ impl OverTime {
             Outcome::NotBlocked
         }
     }
+}
+
+/// The lock of somebody who has the whole database locked while frames wait.
+fn locked(look: &Inspection) -> Option<&ByteLock> {
+    let locks = look.locks.as_ref().filter(|locks| locks.database.state == LockState::Exclusive)?;
+    let waits = match look.trusted().zip(look.shm.as_ref()).filter(|_| locks.shm.dead_man_switch.held()) {
+        Some((header, shm)) => shm.checkpoint.backfilled < header.mx_frame,
+        None => look.sizes.wal.is_some_and(|size| size > WAL_HEADER_SIZE as u64),
+    };
+    waits.then_some(&locks.database)
 }
 
 #[cfg(test)]

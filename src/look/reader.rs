@@ -451,7 +451,8 @@ impl Looking<'_, '_, '_> {
         if let Some(fault) = &self.shm_fault {
             reasons.shm = Some(Why::TooShort(fault.clone()));
         }
-        if let Some(unknown) = self.locks.as_ref().and_then(marks_and_locks::unknown_because) {
+        let locks = self.locks.as_ref().filter(|_| self.shm_size.is_some());
+        if let Some(unknown) = locks.and_then(marks_and_locks::unknown_because) {
             reasons.locks = Some(Why::Recorded(unknown.to_owned()));
         }
         reasons

@@ -22,7 +22,7 @@ enum StateDocument {
     Empty,
     /// Frames wait, and nothing blocks the checkpoint.
     Pending,
-    /// Frames wait, and a reader blocks the checkpoint.
+    /// Frames wait, and a reader blocks the checkpoint, or somebody has the whole database locked exclusively.
     Blocked,
     /// All frames are in the database.
     Complete,

@@ -9,10 +9,10 @@ use super::checkpoint::CheckpointDocument;
 use super::database::Database;
 use super::finding::{FindingDocument, documents};
 use super::over_time::OverTimeDocument;
-use super::shm::Shm;
+use super::shm::{Lock, Shm};
 use super::wal::Wal;
-use crate::evidence::{Role, User};
-use crate::finding::findings;
+use crate::evidence::{ByteLock, LockState, Role, User};
+use crate::finding::{findings, users};
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
 use crate::say;
 
@@ -68,12 +68,13 @@ pub struct UserDocument {
     pub does: &'static str,
 }
 
-impl From<&User> for UserDocument {
-    fn from(user: &User) -> Self {
+impl UserDocument {
+    fn new(user: &User, rollback_mode: bool) -> Self {
         let container =
             user.container.as_ref().map(|container| container.name.as_ref().unwrap_or(&container.id).clone());
-        let role = user.role();
-        Self { pid: user.pid, command: user.command.clone(), container, role, does: say::users::does(role) }
+        let role = users::role(user, rollback_mode);
+        let does = say::users::does(role, rollback_mode);
+        Self { pid: user.pid, command: user.command.clone(), container, role, does }
     }
 }
 
@@ -92,6 +93,10 @@ pub struct InspectDocument {
     pub wal: Option<Wal>,
     /// The `-shm`.
     pub shm: Option<Shm>,
+    /// The locks of the database itself: `database` is its SHARED range, which a connection holds shared while it reads, in
+    /// WAL mode as long as it is open, and exclusively in exclusive locking mode; `reserved` and `pending` belong to the
+    /// writer in rollback mode. Null: nobody looked.
+    pub database_locks: Option<Vec<Lock>>,
     /// What is known of the checkpoint.
     pub checkpoint: Option<CheckpointDocument>,
     /// What several looks found, with `--for` and `--fail-if-blocked`. Absent otherwise.
@@ -117,7 +122,11 @@ impl InspectDocument {
             reasons.insert("checkpoint".to_owned(), why);
         }
         let locks = inspection.locks.as_ref().map(|locks| &locks.shm);
-        let users = inspection.surroundings.as_ref().map(|evidence| &evidence.users);
+        let database_locks =
+            inspection.locks.as_ref().filter(|locks| locks.of_database().any(|(_, lock)| is_known(lock)));
+        let evidence = inspection.surroundings.as_ref();
+        let rollback = evidence.is_some_and(|seen| users::in_rollback_mode(seen, inspection.database.as_ref()));
+        let users = evidence.map(|evidence| &evidence.users);
         if users.is_none_or(|users| users.value().is_none()) {
             let why = users.and_then(|users| users.reason()).unwrap_or("processes are not looked at for this source");
             reasons.insert("users".to_owned(), why.to_owned());
@@ -136,12 +145,19 @@ impl InspectDocument {
                 }
                 document
             }),
+            database_locks: database_locks.map(|locks| locks.of_database().map(Lock::new).collect()),
             over_time: None,
-            users: users.and_then(|users| Some(users.value()?.users.iter().map(UserDocument::from).collect())),
+            users: users.and_then(|users| {
+                Some(users.value()?.users.iter().map(|user| UserDocument::new(user, rollback)).collect())
+            }),
             findings: documents(&findings),
             reasons,
         }
     }
+}
+
+fn is_known(lock: &ByteLock) -> bool {
+    lock.state != LockState::Unknown
 }
 
 /// Why something is null or unknown, by its name in the documents.

@@ -49,6 +49,7 @@ impl InspectDocument {
             out.push('\n');
             out.push_str(&self.locks(shm, width));
         }
+        out.push_str(&self.locked(width));
         // Others are named by findings, or hold locks.
         for user in self.users.iter().flatten().filter(|user| user.role == Role::Idle) {
             let more: Vec<String> = user.command.iter().map(|command| line(command)).collect();
@@ -59,6 +60,32 @@ impl InspectDocument {
         if !self.findings.is_empty() {
             out.push('\n');
             out.push_str(&text::findings(&self.findings, width));
+        }
+        out
+    }
+
+    /// Who has the database itself locked, where the locks of the `-shm` do not tell it.
+    fn locked(&self, width: usize) -> String {
+        let by_index = self.shm.iter().flat_map(|shm| &shm.locks);
+        let in_use = by_index.filter(|lock| lock.name == LockSlot::DeadManSwitch).any(Lock::is_held);
+        let ordinary = |lock: &Lock| in_use && (lock.name, lock.lock) == (LockSlot::Database, LockState::Shared);
+        let all = || self.database_locks.iter().flatten();
+        // Who has it exclusively has the others as well, or left them held on the way.
+        let exclusive = all().any(|lock| (lock.name, lock.lock) == (LockSlot::Database, LockState::Exclusive));
+        let held = all().filter(|lock| lock.is_held() && !ordinary(lock));
+        let held = held.filter(|lock| !exclusive || lock.name == LockSlot::Database);
+        let mut out = String::new();
+        for lock in held {
+            let (word, meaning) = match (lock.name, lock.lock) {
+                (LockSlot::Reserved, _) => ("RESERVED", "it writes, and others can still read"),
+                (LockSlot::Pending, _) => ("PENDING", "it waits for the last readers, and nobody can begin to read"),
+                (_, LockState::Exclusive) => ("EXCLUSIVE", "nobody else can read or write"),
+                _ => ("SHARED", "it reads, or has the database open"),
+            };
+            let each = if lock.holders.len() > 1 { meaning.replace("it ", "each ") } else { meaning.to_owned() };
+            let label = if out.is_empty() { "Locked" } else { "" };
+            out.push_str(if out.is_empty() { "\n" } else { "" });
+            out.push_str(&entry(label, &format!("{word} by {}: {each}", text::holders(&lock.holders)), width));
         }
         out
     }

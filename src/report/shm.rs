@@ -90,7 +90,8 @@ pub struct ReadMark {
 /// One lock byte.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
-    /// The name: `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`.
+    /// The name: `write`, `checkpoint`, `recover`, `read0` to `read4`, `dead_man_switch`; of the database itself `database`
+    /// (its SHARED range), `reserved` and `pending`.
     #[schemars(with = "String")]
     pub name: LockSlot,
     /// Its state.
@@ -117,6 +118,11 @@ impl Shm {
 }
 
 impl Lock {
+    /// Whether anybody holds it.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.lock, LockState::Shared | LockState::Exclusive)
+    }
+
     /// Makes the document of a lock that was seen.
     pub(super) fn new((name, byte): (LockSlot, &ByteLock)) -> Self {
         Self { name, lock: byte.state, holders: byte.holders.clone() }

@@ -23,8 +23,8 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         let [one, several] = ["waits", "wait"].map(|verb| format!("{verb}{more}"));
         part(*pending, *committed, "frame", &one, &several)
     };
-    let unseen = unprotected(beside);
     let usual = usual(facts, wal);
+    let unseen = unprotected(beside, usual);
     if let Some((against, finding)) = against::decides(usual, &facts.basis, beside) {
         return but(against::told(against, finding, facts, wal), &unseen);
     }
@@ -37,6 +37,7 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
             .to_owned(),
         Sentence::Doubted(why) => doubt(why, wal),
         Sentence::WithoutIndex => without_index(facts),
+        Sentence::DatabaseLocked => database_locked(facts, beside),
         Sentence::NoWal => "There is no -wal: nothing waits for a checkpoint.".to_owned(),
         Sentence::HeaderUnusable => format!(
             "The -wal's header has {}, so SQLite takes the file for empty: the next writer overwrites it, and the last to \
@@ -159,7 +160,7 @@ fn no_reader(unseen: &[(String, &str)]) -> &'static str {
 }
 
 /// Who uses the database so that the locks do not show what it reads and writes, and how.
-fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
+fn unprotected(beside: &[Finding], usual: Sentence) -> Vec<(String, &'static str)> {
     let of = |finding| {
         let finding: &Finding = finding;
         let (users, does) = match &finding.found {
@@ -173,6 +174,8 @@ fn unprotected(beside: &[Finding]) -> Vec<(String, &'static str)> {
                 users,
                 "has the database open or locked without this wal-index: what it reads and writes, no lock of it shows",
             ),
+            // The sentence names it.
+            Found::DatabaseHeldExclusively { .. } if usual == Sentence::DatabaseLocked => return None,
             Found::DatabaseHeldExclusively { users } => (
                 users,
                 "holds the whole database exclusively: until that ends, nobody else can open, read or checkpoint it",
@@ -274,15 +277,49 @@ fn doubt(doubt: Doubt, wal: &WalFacts) -> String {
 /// The sentence if a process has the database open and does not use the `-shm`.
 fn without_index(facts: &CheckpointFacts) -> String {
     let holders = match &facts.basis {
-        Basis::WithoutIndex { holders } => holders.as_slice(),
+        Basis::WithoutIndex { holders, .. } => holders.as_slice(),
         _ => &[],
     };
     format!(
-        "The database is open ({}), but not its -shm: it is used in exclusive locking mode, or is only being opened. The \
-         -shm is a left-over and tells nothing; {} committed in the WAL, and what is copied of them, only that process \
-         knows.",
+        "The database is open ({}), and nobody holds a lock of its -shm: it is only being opened or closed, or that process \
+         has lost its locks. Look again. What the -shm tells may be old; {} committed in the WAL.",
         names(holders.iter()),
         are(facts.committed),
+    )
+}
+
+/// The sentence if a process has the whole database locked while frames wait. Only a later look shows whether that stays so:
+/// a connection that closes as the last one has it locked, too.
+fn database_locked(facts: &CheckpointFacts, beside: &[Finding]) -> String {
+    let CheckpointFacts { committed, pending, .. } = facts;
+    let holders: Vec<&Holder> = facts
+        .blocked_by
+        .iter()
+        .filter(|blocker| blocker.lock == LockSlot::Database)
+        .flat_map(|blocker| &blocker.holders)
+        .collect();
+    let who = names(holders.iter().copied());
+    let waiting = match &facts.basis {
+        Basis::WithoutIndex { .. } => {
+            format!("{} committed in the WAL, and what is copied of them, only that process knows.", are(*committed))
+        }
+        _ => format!("{}.", part(*pending, *committed, "frame", "waits", "wait")),
+    };
+    let stays = beside.iter().any(|finding| matches!(finding.found, Found::DatabaseHeldExclusively { .. }));
+    if !stays {
+        return format!(
+            "{who} has the whole database locked at this moment: it is closing the database as the last one, or uses it in \
+             exclusive locking mode. Look again. {waiting}"
+        );
+    }
+    let end =
+        match holders.iter().any(|holder| holder.process_state.is_some_and(|state| state != ProcessState::Running)) {
+            true => "that process runs again (kill -CONT, or unpause its container) and closes it, or ends",
+            false => "that process closes it, leaves that mode, or ends",
+        };
+    format!(
+        "{who} has the whole database locked, as in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE, vfs=unix-excl): nobody else can \
+         read, write or checkpoint it until {end}. {waiting}"
     )
 }
 

@@ -139,7 +139,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::DatabaseHeaderUnusable { .. } => header::unusable(finding),
         Found::DatabaseHeldExclusively { users } => (
             format!("{} holds the whole database exclusively: nobody else can open or checkpoint it, and there may be no wal-index to share.", users_found(users)).into(),
-            "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), and for a moment when the last connection closes. If others should use the database too, that process has to leave exclusive mode or close it.",
+            "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), for a moment when the last connection closes, and in rollback mode while a writer commits. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),

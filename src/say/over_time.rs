@@ -16,6 +16,13 @@ pub fn over_time(over: &OverTime) -> String {
         Outcome::Kept => {
             let kept = over.kept();
             let each: Vec<String> = kept.iter().map(reader).collect();
+            if kept.iter().all(|kept| kept.lock == LockSlot::Database) {
+                return format!(
+                    "at each of {looks} the same process had the whole database locked, as in exclusive locking mode: {}. \
+                     Nobody else can read, write or checkpoint it until that process closes it, leaves that mode, or ends.",
+                    names(kept.iter().flat_map(|kept| &kept.holder))
+                );
+            }
             format!(
                 "at each of {looks} the same reader was in the way of the checkpoint: {}. The WAL grows until its transaction \
                  ends: look there for a cursor that was not finished, or a transaction that was left open.",
@@ -50,6 +57,7 @@ fn seconds(over: &OverTime) -> String {
 }
 
 fn reader(kept: &Kept) -> String {
-    let at = if kept.lock == LockSlot::Read0 { String::new() } else { format!(" at frame {}", count(kept.at)) };
+    let no_mark = matches!(kept.lock, LockSlot::Read0 | LockSlot::Database);
+    let at = if no_mark { String::new() } else { format!(" at frame {}", count(kept.at)) };
     format!("{} holds {}{at}", names(kept.holder.iter()), kept.lock)
 }

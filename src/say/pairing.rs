@@ -85,7 +85,7 @@ fn of_roles(side: &UsersOf, names: Names<'_>, wanted: impl Fn(Role) -> bool) -> 
         let paths: BTreeSet<String> = of_role.filter_map(path_of).collect();
         let paths: Vec<String> = paths.into_iter().collect();
         let index = if paths.is_empty() { String::new() } else { format!(" ({})", paths.join(", ")) };
-        format!("{} on {}{} {}{index}", processes(&all), names.of(side.side), each(all.len()), users::does(role))
+        format!("{} on {}{} {}{index}", processes(&all), names.of(side.side), each(all.len()), users::does(role, false))
     };
     roles.into_iter().map(told).collect()
 }

@@ -50,6 +50,8 @@ kinds! {
     Replaced "replaced",
     /// The database is open without its `-shm`.
     WithoutIndex "without_index",
+    /// Frames wait, and a process has the whole database locked, so that nobody else can copy them.
+    DatabaseLocked "database_locked",
     /// There is no `-wal`.
     NoWal "no_wal",
     /// The header of the `-wal` cannot be used: SQLite overwrites the file.
@@ -141,9 +143,16 @@ pub(super) fn usual(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
     match &facts.basis {
         Basis::Replaced => Sentence::Replaced,
         Basis::Doubted(doubt) => Sentence::Doubted(*doubt),
+        Basis::WithoutIndex { exclusive: true, .. } if facts.state == CheckpointState::Blocked => {
+            Sentence::DatabaseLocked
+        }
+        Basis::WithoutIndex { exclusive: true, .. } => nothing_committed(facts.state, wal),
         Basis::WithoutIndex { .. } => Sentence::WithoutIndex,
         Basis::Live { against_restart, slots_seen, .. } => match facts.state {
             CheckpointState::InProgress => Sentence::InProgress,
+            CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Database) => {
+                Sentence::DatabaseLocked
+            }
             CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Read0) => {
                 Sentence::BlockedByDatabaseReader
             }

@@ -34,11 +34,16 @@ pub(crate) fn names<'a>(users: impl IntoIterator<Item = &'a User>) -> String {
     named.join(", ")
 }
 
-/// What a process does, after its name; after the names of several and "each".
+/// What a process does, after its name; after the names of several and "each". `rollback_mode`: the database is in it.
 #[cfg(feature = "capture")]
 #[must_use]
-pub fn does(role: Role) -> &'static str {
+pub fn does(role: Role, rollback_mode: bool) -> &'static str {
     match role {
+        Role::Idle if rollback_mode => {
+            "has the database open and holds no lock on it: in rollback mode a connection has it locked only during a \
+             transaction"
+        }
+        Role::RollbackMode => "has the database locked in rollback mode",
         Role::Ordinary => "has the wal-index mapped and holds its locks",
         Role::Idle => {
             "has the database open and holds no lock on it: it has not read yet, copies the file, or reads with \

@@ -114,8 +114,11 @@ impl Seen for Files {
     }
 
     /// The states of the locks, without a search for the holders: [`linux::lock_states`].
+    /// Without a `-shm` those of the database itself are left: in rollback mode and in exclusive locking mode nobody has
+    /// others.
     fn locks(&self) -> Option<LocksView> {
-        self.opened.as_ref().filter(|_| self.shm.is_some()).map(linux::lock_states)
+        let opened = self.opened.as_ref()?;
+        (self.shm.is_some() || opened.database.value().is_some()).then(|| linux::lock_states(opened))
     }
 
     fn name_holders(&self, locks: LocksView) -> LocksView {

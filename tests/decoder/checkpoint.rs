@@ -65,7 +65,7 @@ fn reading(slot: usize) -> ShmLocks {
 
 /// With nobody at the database itself.
 fn seen(locks: &ShmLocks) -> LocksView {
-    LocksView { shm: locks.clone(), database: free() }
+    LocksView::new(locks.clone(), free())
 }
 
 fn judge(shm: &Shm, locks: &ShmLocks) -> CheckpointFacts {
@@ -225,8 +225,23 @@ fn the_shm_says_nothing_if_the_database_is_open_without_it() {
     let copied = Shm { backfilled: 10, attempted: 10, ..shm() };
     let locks = LocksView { database: held(LockState::Exclusive, 77), ..seen(&at_rest()) };
     let facts = diagnose(&wal(), Some(&head(&copied)), Some(&locks));
-    assert_eq!(numbers(&facts), (CheckpointState::Pending, 10, None, None));
-    assert!(told(&facts).contains("exclusive locking mode") && told(&facts).contains("pid 77"));
+    assert_eq!(numbers(&facts), (CheckpointState::Blocked, 10, None, None));
+    assert_eq!(blockers(&facts), ["database"]);
+    assert_eq!(facts.blocked_by[0].holders[0].pid, Some(77));
+    // One look is one moment: the last connection that closes has the database locked as well.
+    let told_once = told(&facts);
+    assert!(
+        told_once.contains("pid 77") && told_once.contains("closing") && told_once.contains("Look again"),
+        "{told_once}"
+    );
+    let shared = LocksView { database: held(LockState::Shared, 77), ..seen(&at_rest()) };
+    let opened = diagnose(&wal(), Some(&head(&copied)), Some(&shared));
+    assert_eq!(numbers(&opened), (CheckpointState::Pending, 10, None, None));
+    assert!(!told(&opened).contains("exclusive"), "{}", told(&opened));
+    // There need not be a -shm.
+    let without_shm = LocksView { shm: ShmLocks::unknown("-shm: absent"), ..locks.clone() };
+    let facts = diagnose(&wal(), None, Some(&without_shm));
+    assert_eq!((facts.state, blockers(&facts)), (CheckpointState::Blocked, vec!["database"]));
     let beside = LocksView { shm: open(), ..locks };
     assert_eq!(diagnose(&wal(), Some(&head(&copied)), Some(&beside)).state, CheckpointState::Complete);
 }
@@ -243,7 +258,7 @@ fn a_killed_checkpoint_is_interrupted() {
 #[test]
 fn the_last_checkpoint_of_a_connection_that_closes_is_at_work() {
     // It has the database for itself, and takes no lock of the wal-index.
-    let closing = LocksView { shm: open(), database: held(LockState::Exclusive, 77) };
+    let closing = LocksView::new(open(), held(LockState::Exclusive, 77));
     let judged = |shm: &Shm| diagnose(&wal(), Some(&head(shm)), Some(&closing));
     let facts = judged(&Shm { backfilled: 3, attempted: 10, ..shm() });
     assert_eq!((facts.state, facts.pending), (CheckpointState::InProgress, 7));
@@ -252,7 +267,8 @@ fn the_last_checkpoint_of_a_connection_that_closes_is_at_work() {
     assert!(told(&facts).contains("A connection that closes, or one in exclusive mode, is checkpointing"));
     assert!(told(&facts).contains("pid 77"), "{}", told(&facts));
     // Before it has begun to copy, and when it has ended.
-    assert_eq!(judged(&shm()).state, CheckpointState::Pending);
+    let before = judged(&shm());
+    assert_eq!((before.state, blockers(&before)), (CheckpointState::Blocked, vec!["database"]));
     assert_eq!(judged(&Shm { backfilled: 10, attempted: 10, ..shm() }).state, CheckpointState::Complete);
     // Whether somebody holds CKPT has to be known before one is called interrupted.
     let mut unseen = open();

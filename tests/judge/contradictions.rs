@@ -54,7 +54,7 @@ impl Seen for Still {
 
 /// Locks of every kind of look: nobody is there, somebody has it open, writes, reads, closes; nothing was seen.
 fn all_locks() -> Vec<Option<LocksView>> {
-    let view = |shm: ShmLocks, database| Some(LocksView { shm, database: byte(database) });
+    let view = |shm: ShmLocks, database| Some(LocksView::new(shm, byte(database)));
     let reading = |slot: usize| {
         let mut locks = open();
         locks.read[slot] = byte(LockState::Shared);

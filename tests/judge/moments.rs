@@ -56,7 +56,7 @@ impl Seen for Writer {
         if self.standing {
             locks.read[2] = byte(LockState::Shared);
         }
-        Some(LocksView { shm: locks, database: byte(LockState::Shared) })
+        Some(LocksView::new(locks, byte(LockState::Shared)))
     }
 }
 
@@ -114,7 +114,7 @@ impl Seen for Counting {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        Some(LocksView { shm: open(), database: byte(LockState::Shared) })
+        Some(LocksView::new(open(), byte(LockState::Shared)))
     }
 }
 

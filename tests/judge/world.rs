@@ -151,7 +151,7 @@ impl Seen for World {
     }
 
     fn locks(&self) -> Option<LocksView> {
-        self.locks.clone().map(|shm| LocksView { shm, database: byte(self.database_lock) })
+        self.locks.clone().map(|shm| LocksView::new(shm, byte(self.database_lock)))
     }
 
     fn in_place(&self) -> bool {

@@ -14,6 +14,7 @@ mod common;
 mod compare_live;
 mod dangers;
 mod idle;
+mod locked;
 mod places;
 mod proof;
 mod ps;

@@ -153,7 +153,7 @@ pub fn checksum(frame: u64) -> Checksum {
 pub fn locks(dead_man_switch: LockState) -> LocksView {
     let mut shm = ShmLocks::unknown("not asked");
     shm.dead_man_switch.state = dead_man_switch;
-    LocksView { shm, database: ByteLock { state: LockState::Shared, reason: None, holders: Vec::new() } }
+    LocksView::new(shm, ByteLock { state: LockState::Shared, reason: None, holders: Vec::new() })
 }
 
 pub fn index(mx_frame: u32, salts: [u32; 2]) -> IndexHead {

@@ -53,7 +53,7 @@ fn locks(held: Option<&str>) -> LocksView {
     locks.write = byte("write");
     locks.recover = byte("recover");
     locks.dead_man_switch = byte("dead_man_switch");
-    LocksView { shm: locks, database: ByteLock::unknown("test") }
+    LocksView::new(locks, ByteLock::unknown("test"))
 }
 
 #[test]

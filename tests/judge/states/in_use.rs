@@ -139,14 +139,43 @@ pub fn copied_readers_unseen(stage: &mut Stage) {
     hide_read_locks(stage);
 }
 
+/// A process that opens and closes its own -shm drops its locks on it.
 pub fn without_index(stage: &mut Stage) {
     wait_checkpoint_copies(stage);
+    let shm = stage.file("-shm");
+    assert_eq!(stage.there[0].ask(&format!("touch {}", shm.display())), Answer::Done(String::new()));
+}
+
+/// The wal-index is in the memory of the one process. A -shm of before is left over.
+pub fn exclusive_beside_a_left_over(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
     stage.kill_all();
+    exclusive(stage);
+}
+
+/// Without a -shm.
+pub fn exclusive_without_shm(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
+    stage.there[0].close();
+    stage.kill_all();
+    exclusive(stage);
+}
+
+fn exclusive(stage: &mut Stage) {
     let mut actor = Actor::with("a", &stage.file(""));
     actor.sql("a", "PRAGMA locking_mode=EXCLUSIVE");
     actor.sql("a", INSERT);
     stage.rows += 1;
     stage.add(actor);
+}
+
+/// The process goes on with its -shm, and takes no lock of it any more.
+pub fn exclusive_from_now_on(stage: &mut Stage) {
+    wait_checkpoint_copies(stage);
+    let actor = &mut stage.there[0];
+    actor.sql("a", "PRAGMA locking_mode=EXCLUSIVE");
+    actor.sql("a", INSERT);
+    stage.rows += 1;
 }
 
 /// A bundle in which the locks of readers are as they are on NFS, where one that is not seen may be held all the same.

@@ -25,7 +25,40 @@ pub fn rows() -> Vec<Row> {
         row(
             S::WithoutIndex,
             in_use::without_index,
-            "A process has the database open with `PRAGMA locking_mode=EXCLUSIVE`.",
+            "A process opened and closed its own -shm beside SQLite, and so dropped its locks on it.",
+            live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            "Look again. If a finding names a process that has lost its locks, do what it says.",
+        ),
+        row(
+            S::DatabaseLocked,
+            in_use::exclusive_beside_a_left_over,
+            "A process has the database open with `PRAGMA locking_mode=EXCLUSIVE`. A -shm is left over.",
+            live(
+                7,
+                [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
+                Writes::Fails("SQLITE_BUSY"),
+                [Checkpoint::Fails("SQLITE_BUSY"), Checkpoint::Fails("SQLITE_BUSY")],
+                gone(Rows(7)),
+            ),
+            "Wait for that process, or close its connection. Do not kill it for this.",
+        ),
+        row(
+            S::DatabaseLocked,
+            in_use::exclusive_without_shm,
+            "A process has the database open with `PRAGMA locking_mode=EXCLUSIVE`. There is no -shm.",
+            live(
+                7,
+                [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
+                Writes::Fails("SQLITE_BUSY"),
+                [Checkpoint::Fails("SQLITE_BUSY"), Checkpoint::Fails("SQLITE_BUSY")],
+                gone(Rows(7)),
+            ),
+            "Wait for that process, or close its connection. Do not kill it for this.",
+        ),
+        row(
+            S::DatabaseLocked,
+            in_use::exclusive_from_now_on,
+            "A process that had the database open already set `PRAGMA locking_mode=EXCLUSIVE`, and wrote.",
             live(
                 7,
                 [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
