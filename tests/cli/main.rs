@@ -19,6 +19,7 @@ mod first_words;
 mod json_contract;
 mod names;
 mod over_time;
+mod printed_commands;
 mod readme;
 mod rescue;
 mod rescue_pairs;
