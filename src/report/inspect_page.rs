@@ -9,7 +9,7 @@ use super::text::{self, BOLD, GREEN, RED, YELLOW, bytes, count, entry, many, sty
 use super::wal::Wal;
 use super::{line, table};
 use crate::evidence::Role;
-use crate::evidence::{LockSlot, LockState, ProcessState};
+use crate::evidence::{Holder, LockSlot, LockState, ProcessState};
 use crate::look::checkpoint::CheckpointState;
 use crate::look::over_time::Outcome;
 use crate::say::checkpoint::Against;
@@ -183,9 +183,9 @@ impl InspectDocument {
                 let text = match mark.lock {
                     LockState::Free => return None,
                     LockState::Unknown if frame == 0 => return None,
-                    LockState::Unknown => format!("slot {slot} at frame {}, lock unknown", count(frame)),
-                    _ if slot == 0 => format!("slot 0 reads the database alone, {}", locked_by(&mark.holders)),
-                    _ => format!("slot {slot} at frame {}, {}", count(frame), locked_by(&mark.holders)),
+                    LockState::Unknown => format!("read{slot} at frame {}, lock unknown", count(frame)),
+                    _ if slot == 0 => format!("read0: the database alone, {}", locked_by(&mark.holders)),
+                    _ => format!("read{slot} at frame {}, {}", count(frame), locked_by(&mark.holders)),
                 };
                 Some(Mark { frame: u64::from(frame), text })
             })
@@ -213,16 +213,16 @@ impl InspectDocument {
         format!("{}. {}{aside}", styled(style, word), line(&checkpoint.explanation))
     }
 
-    /// A sentence about marks without a reader. Slot 0 always has a mark.
+    /// A sentence about marks without a reader. `read0` always has a mark.
     fn leftovers(&self) -> Option<String> {
         let marks = self.shm.iter().flat_map(|shm| &shm.checkpoint.read_marks);
         let left = marks.filter(|mark| mark.slot > 0 && mark.mark.is_some() && mark.lock == LockState::Free);
-        let slots: Vec<String> = left.map(|mark| mark.slot.to_string()).collect();
-        let (last, others) = slots.split_last()?;
+        let locks: Vec<String> = left.map(|mark| format!("read{}", mark.slot)).collect();
+        let (last, others) = locks.split_last()?;
         Some(if others.is_empty() {
-            format!("Slot {last} holds a leftover mark: no lock, it blocks nothing.")
+            format!("{last} has a leftover mark: no lock, it blocks nothing.")
         } else {
-            format!("Slots {} and {last} hold leftover marks: no lock, they block nothing.", others.join(", "))
+            format!("{} and {last} have leftover marks: no lock, they block nothing.", others.join(", "))
         })
     }
 
@@ -342,9 +342,24 @@ pub(super) fn meaning(lock: &Lock, all: &[Lock], mark: Option<u32>) -> &'static 
         (LockSlot::Read0, true) => "a reader of the database alone, or a checkpoint",
         (LockSlot::Read0 | LockSlot::Write | LockSlot::Checkpoint | LockSlot::Recover, false) => "",
         (_, true) if lock == LockState::Exclusive => "mark being moved",
-        (_, true) => "a reader, or the writer's own",
+        (_, true) if perhaps_of_writer(holders, all) => "a reader, perhaps the writer itself",
+        (_, true) => "a reader",
         (_, false) if mark.is_some() => "leftover, blocks nothing",
         _ => "",
+    }
+}
+
+/// Whether a read lock may be that of the writer: a write transaction holds one too. Two connections of one process look like
+/// one.
+fn perhaps_of_writer(holders: &[Holder], all: &[Lock]) -> bool {
+    let Some(write) = all.iter().find(|lock| lock.name == LockSlot::Write) else { return true };
+    match write.lock {
+        LockState::Free => false,
+        LockState::Unknown => true,
+        _ => {
+            let is_writer = |holder: &Holder| write.holders.iter().any(|writer| writer.pid == holder.pid);
+            holders.is_empty() || write.holders.is_empty() || holders.iter().any(is_writer)
+        }
     }
 }
 

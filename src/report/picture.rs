@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn mark(frame: u64) -> Mark {
-        Mark { frame, text: "slot 2 at frame 71, locked by pid 3102".into() }
+        Mark { frame, text: "read2 at frame 71, locked by pid 3102".into() }
     }
 
     #[test]

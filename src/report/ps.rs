@@ -147,11 +147,11 @@ impl PsDocument {
             out.push('\n');
         }
         let seen = format!(
-            "{} mapped, by the maps of {}.",
+            "{} in the maps of {}.",
             match self.wal_indexes.len() {
-                0 => "No wal-index is".to_owned(),
-                1 => "1 wal-index is".to_owned(),
-                n => format!("{} wal-indexes are", count(n as u64)),
+                0 => "No mapped wal-index was seen".to_owned(),
+                1 => "1 mapped wal-index was seen".to_owned(),
+                n => format!("{} mapped wal-indexes were seen", count(n as u64)),
             },
             match self.sight.processes_read {
                 1 => "1 process".to_owned(),

@@ -161,6 +161,12 @@ impl Rows {
         Self { heads: columns.iter().map(|column| column.head).collect(), places, width, colour }
     }
 
+    /// Whether each row has one line: every column fits beside the others.
+    #[must_use]
+    pub fn is_one_line(&self) -> bool {
+        self.places.iter().all(|place| place.line == 0)
+    }
+
     /// The column heads, and the rule under them.
     #[must_use]
     pub fn head(&self) -> String {

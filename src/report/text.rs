@@ -2,7 +2,7 @@
 //! [`line`](super::line()).
 
 use anstyle::{AnsiColor, Style};
-use textwrap::{Options, core::display_width};
+use textwrap::{Options, WordSeparator, WordSplitter, core::display_width};
 
 use super::finding::{self, FindingDocument};
 use super::line;
@@ -42,7 +42,12 @@ pub(crate) fn entry(label: &str, text: &str, width: usize) -> String {
 
 /// Wraps to a width, breaking long words; ends with a newline.
 pub(crate) fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
-    let options = Options::new(width).initial_indent(first).subsequent_indent(rest);
+    // A name such as `-shm` or `app-1.db` is not broken behind its hyphen.
+    let options = Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
     let mut out = String::new();
     for line in textwrap::wrap(text, options) {
         out.push_str(line.trim_end());

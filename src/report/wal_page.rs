@@ -2,7 +2,7 @@
 
 use super::inspect::InspectDocument;
 use super::picture::Class;
-use super::rows::{Cell, Rows, numbers, offsets, words};
+use super::rows::{Cell, Column, Rows, numbers, offsets, words};
 use super::text::{self, BOLD, DIM, RED, YELLOW, count, entry, many, styled};
 use super::wal::{Header, Role, Wal};
 use super::wal_frames::{FrameRow, TransactionRow};
@@ -112,10 +112,21 @@ fn generations(wal: &Wal, width: usize) -> String {
     out
 }
 
+/// Which columns of frames are shown: each frame stands on one line if it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    All,
+    /// Without the salts, which are those of the table of generations.
+    NoSalts,
+    /// Also without the checksum.
+    NoNumbers,
+}
+
 /// The table of frames.
 #[derive(Debug)]
 pub struct FrameTable {
     rows: Rows,
+    shown: Shown,
     width: usize,
     backfilled: u64,
     database_pages: u32,
@@ -139,8 +150,19 @@ impl FrameTable {
             words("ok", 3),
             words("note", "superseded".len()),
         ];
+        let [frame, offset, page, commit, class, tx, salts, checksum, ok, note] = columns;
+        let all = vec![frame, offset, page, commit, class, tx, salts, checksum, ok, note];
+        let no_salts = vec![frame, offset, page, commit, class, tx, checksum, ok, note];
+        let no_numbers = vec![frame, offset, page, commit, class, tx, ok, note];
+        let choices = [(Shown::All, all), (Shown::NoSalts, no_salts), (Shown::NoNumbers, no_numbers)];
+        let fits = |(shown, columns): (Shown, Vec<Column>)| {
+            Some((shown, Rows::new(&columns, width, colour))).filter(|(_, rows)| rows.is_one_line())
+        };
+        let fitting = choices.into_iter().find_map(fits);
+        let (shown, rows) = fitting.unwrap_or_else(|| (Shown::All, Rows::new(&columns, width, colour)));
         Self {
-            rows: Rows::new(&columns, width, colour),
+            rows,
+            shown,
             width,
             backfilled: whole.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.backfilled),
             database_pages: wal.and_then(|wal| wal.database_pages).unwrap_or(u32::MAX),
@@ -162,23 +184,36 @@ impl FrameTable {
         let ok = match frame.checksum_ok {
             Some(true) => Cell::from("yes"),
             // It was written behind another frame than the one that stands there now.
-            Some(false) if frame.first_of_its_salts => Cell::from("-"),
+            Some(false) if frame.first_of_its_salts => Cell::from("-").styled(DIM),
             Some(false) => Cell::from("no").styled(RED),
             None => Cell::from("?"),
         };
-        let cells = [
-            frame.frame.into(),
-            Cell::offset(frame.offset),
-            frame.page.into(),
-            if frame.commit_pages == 0 { "-".into() } else { frame.commit_pages.into() },
-            Cell::from(class(frame.class)).styled(self.look(frame).style()),
-            frame.transaction.map_or_else(|| "-".into(), Cell::from),
-            Cell::pair([frame.salt1, frame.salt2]),
-            Cell::pair([frame.checksum1, frame.checksum2]),
-            ok,
-            Cell::from(self.note(frame)).styled(DIM),
-        ];
-        self.rows.row(&cells, out);
+        let (number, offset) = (frame.frame.into(), Cell::offset(frame.offset));
+        let commit = if frame.commit_pages == 0 { "-".into() } else { frame.commit_pages.into() };
+        let class = Cell::from(class(frame.class)).styled(self.look(frame).style());
+        let transaction = frame.transaction.map_or_else(|| "-".into(), Cell::from);
+        let (salts, checksum) =
+            (Cell::pair([frame.salt1, frame.salt2]), Cell::pair([frame.checksum1, frame.checksum2]));
+        let (page, note) = (frame.page.into(), Cell::from(self.note(frame)).styled(DIM));
+        match self.shown {
+            Shown::All => {
+                self.rows.row(&[number, offset, page, commit, class, transaction, salts, checksum, ok, note], out);
+            }
+            Shown::NoSalts => {
+                self.rows.row(&[number, offset, page, commit, class, transaction, checksum, ok, note], out);
+            }
+            Shown::NoNumbers => self.rows.row(&[number, offset, page, commit, class, transaction, ok, note], out),
+        }
+    }
+
+    /// Which columns are not shown for want of room, and how to see them.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&'static str> {
+        match self.shown {
+            Shown::All => None,
+            Shown::NoSalts => Some("Not shown at this width: the salts (--width 100, or --json)."),
+            Shown::NoNumbers => Some("Not shown at this width: the salts and the checksum (--width 120, or --json)."),
+        }
     }
 
     fn look(&self, frame: &FrameRow) -> Class {

@@ -119,7 +119,7 @@ fn pages(fact: &PageFact, names: Names<'_>) -> String {
             )
         }
         PageFact::TwoFrames { page, frames: [p, q], by: [a, b], times } => format!(
-            "page {page} of the -shm is page frame {p} for {} and {q} for {}, {} times and more",
+            "page {page} of the -shm was page frame {p} for {} and {q} for {}, at {} looks one after the other",
             mapped_by(a, names),
             mapped_by(b, names),
             count(*times)
@@ -131,7 +131,7 @@ fn pages(fact: &PageFact, names: Names<'_>) -> String {
 fn mapped_by(by: &MappedBy, names: Names<'_>) -> String {
     let label = names.of(by.side);
     match &by.mapper {
-        Mapper::Descriptor => format!("whoever opens {label}"),
+        Mapper::Descriptor => format!("a process that opens {label} now"),
         Mapper::Process { pid, command, .. } => {
             format!("{} on {label}", process(&Process { pid: *pid, command: command.clone() }))
         }
@@ -168,7 +168,7 @@ fn no_pages(why: &NoPages) -> String {
 fn directory(fact: &DirectoryFact, names: Names<'_>) -> String {
     match fact {
         DirectoryFact::OpenersMeet(found, name) => format!(
-            "{}; whoever opens {name} next, on either side, looks up or creates the -shm there",
+            "{}; the next process that opens {name}, on either side, finds or makes the -shm there",
             identity(found, names)
         ),
         DirectoryFact::OpenersPart(found) => {

@@ -140,8 +140,8 @@ fn proven(verdict: &Verdict, names: Names<'_>, stable: bool) -> Vec<String> {
         let others = others(verdict, names);
         let assumed = verdict.pairs.iter().any(is_assumed);
         sentences.push(match (stable && others.is_empty(), assumed) {
-            (true, false) => "There is nothing to do; processes that were not seen are not judged.".to_owned(),
-            (true, true) => "There is nothing to do if each of them holds its locks, which was not looked at; processes that were not seen are not judged.".to_owned(),
+            (true, false) => "For sharing there is nothing to do; processes that were not seen are not judged.".to_owned(),
+            (true, true) => "For sharing there is nothing to do if each of them holds its locks, which was not looked at; processes that were not seen are not judged.".to_owned(),
             (false, _) => "Processes that were not seen are not judged.".to_owned(),
         });
         sentences.extend(others);

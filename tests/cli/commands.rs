@@ -102,7 +102,7 @@ fn a_reader_that_blocks_the_checkpoint_is_named_with_slot_frame_and_process() {
     assert_eq!(blocker["holders"][0]["pid"], std::process::id());
     let text = walscope(folder.path(), &["inspect", "t.db"]).text();
     assert!(text.contains(&format!("at frame {mark}, locked by pid {}", std::process::id())), "{text}");
-    assert!(text.contains("cannot be copied: read") && text.contains("Readers"), "{text}");
+    assert!(text.contains("cannot be copied now: read") && text.contains("Readers"), "{text}");
 
     reader.execute_batch("COMMIT").unwrap();
     assert_eq!(inspect(folder.path(), "t.db")["checkpoint"]["state"], "pending");

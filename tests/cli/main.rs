@@ -27,3 +27,4 @@ mod shm;
 mod snapshot;
 mod verify_many;
 mod wal;
+mod words_stay_whole;

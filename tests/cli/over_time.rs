@@ -118,3 +118,72 @@ fn who_has_the_whole_database_locked_throughout_is_named() {
         (&"database".into(), &std::process::id().into())
     );
 }
+
+/// One look cannot tell one long reader from readers that take turns.
+#[test]
+fn one_look_does_not_blame_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    let reader = connect(&folder.path().join("t.db"));
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
+    db.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    let told = || {
+        let page = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+        (page["checkpoint"]["sentence"].clone(), page["checkpoint"]["explanation"].as_str().unwrap().to_owned())
+    };
+    let (sentence, blocked) = told();
+    assert_eq!(sentence, "blocked");
+    for words in
+        ["This is one look", "take turns", "walscope inspect --for 5s", "If one stays, end its read transaction"]
+    {
+        assert!(blocked.contains(words), "{words:?} is not in {blocked}");
+    }
+    assert!(!blocked.contains("End that"), "{blocked}");
+    reader.execute_batch("COMMIT").unwrap();
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
+    let (sentence, said) = told();
+    // A reader of the database alone keeps nobody from restarting the WAL.
+    assert!(sentence != "copied_cannot_restart" || said.contains("This is one look"), "{said}");
+}
+
+/// When everything is copied and nobody is in the way, the size of a large file is worth a word, and the words are true.
+#[test]
+fn a_large_wal_that_is_all_copied_keeps_its_size_until_it_is_truncated() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    let told = || {
+        let page = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+        (page["checkpoint"]["state"].clone(), page["checkpoint"]["explanation"].as_str().unwrap().to_owned())
+    };
+    let checkpoint = |kind: &str| db.query_row(&format!("PRAGMA wal_checkpoint({kind})"), [], |_| Ok(())).unwrap();
+    checkpoint("PASSIVE");
+    let (state, small) = told();
+    assert_eq!(state, "complete");
+    assert!(!small.contains("TRUNCATE"), "{small}");
+    db.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+         INSERT INTO t SELECT randomblob(4000) FROM n",
+    )
+    .unwrap();
+    // While frames wait, the size is not what matters.
+    assert!(!told().1.contains("TRUNCATE"));
+    checkpoint("PASSIVE");
+    let (state, large) = told();
+    assert_eq!(state, "complete");
+    assert!(
+        large.contains("keeps its 9 MiB") && large.contains("PRAGMA wal_checkpoint(TRUNCATE) frees them"),
+        "{large}"
+    );
+    // Somebody is in the way: then the truncation would wait.
+    let reader = connect(&folder.path().join("t.db"));
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM t", [], |_| Ok(())).unwrap();
+    db.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+    assert!(!told().1.contains("TRUNCATE"), "{}", told().1);
+    reader.execute_batch("COMMIT").unwrap();
+    checkpoint("TRUNCATE");
+    assert_eq!(std::fs::metadata(folder.path().join("t.db-wal")).unwrap().len(), 0);
+}

@@ -70,7 +70,7 @@ fn a_blocking_reader_is_named_in_one_sentence_with_container_pid_slot_and_frame(
     for part in ["read1", &format!("frame {frame}"), &format!("pid {}", pid(&api)), &api.container] {
         assert!(sentence.contains(part), "{part} is not in: {said}");
     }
-    assert!(said.contains("End that read transaction") && said.contains("wal_checkpoint"), "{said}");
+    assert!(said.contains("--for 5s") && said.contains("wal_checkpoint"), "{said}");
     let switch =
         found["shm"]["locks"].as_array().unwrap().iter().find(|lock| lock["name"] == "dead_man_switch").unwrap();
     let mut containers: Vec<&str> =

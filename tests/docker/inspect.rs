@@ -60,7 +60,7 @@ fn a_reader_in_another_container_blocks_the_checkpoint_until_it_ends() {
     }
     let out = world.exec(&writer, &[], &["/walscope", "inspect", "/data/t.db", "--width", "100"]);
     let text = String::from_utf8(out.stdout).unwrap();
-    assert!(text.contains("^ slot") || text.contains(" ^\n"), "{text}");
+    assert!(text.contains("^ read1") || text.contains(" ^\n"), "{text}");
 
     reader.sql("COMMIT;");
     assert_eq!(states(&pages(&world, &writer, folder.path())), ["pending"; 2]);

@@ -152,7 +152,7 @@ fn a_reader_in_a_container_that_blocks_the_checkpoint_is_named_with_advice() {
     for part in [container, &format!("pid {}", holder["pid"]), &format!("at frame {}", blocker["mark"])] {
         assert!(sentence.contains(part), "{part:?}: {sentence}");
     }
-    assert!(sentence.contains("End that read transaction"), "{sentence}");
+    assert!(sentence.contains("inspect --for 5s"), "{sentence}");
 }
 
 fn root() -> bool {

@@ -245,6 +245,9 @@ impl Listing<'_> {
         } else {
             let table = FrameTable::new(self.whole, self.start, width, out.colour());
             self.each_frame(&mut |row, _| write_row(&mut out, &mut rows, || table.head(), |out| table.row(row, out)))?;
+            if let Some(left_out) = table.left_out().filter(|_| rows > 0) {
+                out.text(&format!("{left_out}\n"))?;
+            }
         }
         if rows == 0 {
             let what = if self.args.transactions { "committed transactions" } else { "frames" };

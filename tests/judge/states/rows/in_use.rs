@@ -86,14 +86,14 @@ pub fn rows() -> Vec<Row> {
             in_use::blocked_by_database_reader,
             "A reader began when nothing was in the -wal; then two rows were committed.",
             live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 0), Returns(1, 6, 0)], gone(Rows(6))),
-            "End that read transaction, then run `PRAGMA wal_checkpoint`.",
+            "`inspect --for 5s` tells whether one reader stays. Then end its read transaction, and run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::Blocked,
             in_use::blocked,
             "A reader reads the state before the last commit.",
             live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 3), Returns(1, 6, 3)], gone(Rows(6))),
-            "End that read transaction, then run `PRAGMA wal_checkpoint`.",
+            "`inspect --for 5s` tells whether one reader stays. Then end its read transaction, and run `PRAGMA wal_checkpoint`.",
         ),
         row(
             S::Interrupted,
@@ -114,7 +114,7 @@ pub fn rows() -> Vec<Row> {
             in_use::copied_cannot_restart,
             "A checkpoint has copied all frames, and a reader still reads the last of them.",
             live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(1, 6, 6)], gone(Rows(6))),
-            "End that read transaction; else the -wal grows with each commit.",
+            "`inspect --for 5s` tells whether one reader stays. Then end its read transaction; else the -wal grows with each commit.",
         ),
         row(
             S::CopiedWriterAtWork,
