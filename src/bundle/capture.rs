@@ -190,6 +190,7 @@ impl Attempt {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let users = linux::users_view(&self.files, &mappings);
+        let renamed = linux::mapped::kept::renamed(&self.files, &users);
         let page_tables = linux::page_tables(&linux::LiveSide {
             files: &self.files,
             mappings: &mappings,
@@ -237,6 +238,7 @@ impl Attempt {
                 folder_unchanged: linux::folder_unchanged(&self.files),
                 mappings,
                 users,
+                renamed,
                 locks: Observation::seen(self.locks),
                 contact,
                 samples,

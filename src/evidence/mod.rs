@@ -23,6 +23,7 @@ mod locks;
 mod mapped;
 mod mappings;
 mod observation;
+mod renamed;
 mod sample;
 mod space;
 mod time;
@@ -40,6 +41,7 @@ pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
 pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
+pub use renamed::{Renamed, RenamedPart};
 pub use sample::WalIndexSample;
 pub use space::SpaceView;
 pub use time::{ClockSample, Timestamp};
@@ -68,6 +70,9 @@ pub struct Evidence {
     /// Processes that use the database: what they have open, mapped and locked.
     #[cfg_attr(feature = "capture", serde(default = "not_recorded::<UsersView>"))]
     pub users: Observation<UsersView>,
+    /// Processes among them that go on with a database that was renamed, and with the `-wal` of its old name.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub renamed: Vec<Renamed>,
     /// The locks.
     pub locks: Observation<LocksView>,
     /// Beacons by which captures meet.

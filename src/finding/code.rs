@@ -9,6 +9,7 @@ use super::frames_gone::FramesGone;
 use super::journal_sign::JournalSign;
 use super::lacks::Lack;
 use super::mappers::Mappers;
+use super::renamed::RenamedFound;
 use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
     Unsettled, UsersFound, Value,
@@ -144,6 +145,9 @@ findings! {
     DatabasePagesZero "database_pages_zero" "All pages behind the first are zeros"
         [Warning, Error] in DatabaseHeader {
         pages: u64, tables: bool
+    }
+    DatabaseRenamed "database_renamed" "The database was renamed while a process has it open" [Error] {
+        renamed: RenamedFound
     }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
         [Error] {

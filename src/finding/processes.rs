@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::old_names;
 use super::value::{Apart, GoneIndex, SplitIndex};
 use super::{Finding, Found};
 use crate::evidence::{Evidence, FileOpen, Mapping, Observation, Root};
@@ -107,6 +108,10 @@ pub fn of_mappings(mappings: &[&Mapping]) -> Vec<Process> {
 
 fn split_brain(at: SideIndex, label: &str, evidence: &Evidence) -> Option<Finding> {
     let Mapped::Split(cut_off) = mapped(at, evidence) else { return None };
+    let named = old_names::named(evidence);
+    if cut_off.mappings.iter().all(|mapping| named.contains(&mapping.pid)) {
+        return None;
+    }
     Some(Finding::new(Found::SplitBrain { split: SplitIndex::Side { side: label.to_owned(), cut_off } }))
 }
 
@@ -147,7 +152,12 @@ fn of_another_file(label: &str, evidence: &Evidence) -> Option<Finding> {
         (true, false) => (Part::Wal, wal),
         (true, true) => return None,
     };
-    let processes = of_mappings(&found);
+    let named = old_names::named(evidence);
+    let processes: Vec<Process> =
+        of_mappings(&found).into_iter().filter(|process| !named.contains(&process.pid)).collect();
+    if processes.is_empty() {
+        return None;
+    }
     let apart = Apart::Process { side: label.to_owned(), apart: part, processes };
     Some(Finding::new(Found::apart(apart)))
 }

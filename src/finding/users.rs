@@ -1,5 +1,6 @@
 //! Findings about processes that use a database without its wal-index, or the wal-index without its locks.
 
+use super::old_names;
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
@@ -50,6 +51,7 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         _ => <_>::default(),
     };
     let rollback = in_rollback_mode(evidence, database);
+    let moved = old_names::named(evidence);
     let found = |wanted: &dyn Fn(&User, Role) -> bool| {
         let users = users.iter().filter(|user| wanted(user, role(user, rollback)));
         let users: Vec<User> = users.map(|user| (*user).clone()).collect();
@@ -61,7 +63,9 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         of_role(Role::Inherited).map(|users| Finding::at(Severity::Notice, Found::MappingWithoutLocks { users }));
     // A process that maps another wal-index is named as split already.
     let without = found(&|user, role| {
-        matches!(role, Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere) && !split.contains(&user.pid)
+        matches!(role, Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere)
+            && !split.contains(&user.pid)
+            && !moved.contains(&user.pid)
     });
     let without = without.map(|users| Finding::new(Found::UsedWithoutWalIndex { users }));
     let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
@@ -71,12 +75,16 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         || view.is_some_and(|view| view.exclusive_unseen).then(|| UsersFound::Unseen { side: label.to_owned() });
     let exclusive = of_role(Role::Exclusive).or_else(unseen);
     let exclusive = exclusive.map(|users| Finding::at(Severity::Info, Found::DatabaseHeldExclusively { users }));
-    let named = processes::of_another_database(evidence);
+    let mut named = processes::of_another_database(evidence);
+    named.extend(moved.iter().copied());
     let other = users.iter().filter(|user| role(user, rollback) == Role::OtherDatabase && !named.contains(&user.pid));
     let other: Vec<Process> = other.map(|user| Process::from(*user)).collect();
     let other = (!other.is_empty()).then(|| {
         let apart = Apart::Process { side: label.to_owned(), apart: Part::Database, processes: other };
         Finding::new(Found::apart(apart))
     });
-    [other, replaced, lost, libraries, inherited, without, exclusive].into_iter().flatten().collect()
+    [old_names::finding(label, evidence), other, replaced, lost, libraries, inherited, without, exclusive]
+        .into_iter()
+        .flatten()
+        .collect()
 }

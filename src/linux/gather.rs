@@ -3,6 +3,7 @@
 use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation, UsersView};
 use crate::linux::identities::identities;
 use crate::linux::lock_view::{lock_states, locks_view};
+use crate::linux::mapped::kept;
 use crate::linux::mapped::of_side::{Wanted, mappings_view, raw_lines};
 use crate::linux::mapped::users::{self, users_view};
 use crate::linux::open::{OpenedFiles, folder_unchanged, paths_unchanged};
@@ -33,6 +34,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
     let begun = clock_sample();
     let mappings = mappings_view(files);
     let users = users_view(files, &mappings);
+    let renamed = kept::renamed(files, &users);
     let locks = locks(files);
     let identities = identities(files);
     Evidence {
@@ -43,6 +45,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         folder_unchanged: folder_unchanged(files),
         mappings,
         users,
+        renamed,
         locks,
         contact: Observation::missing("not looked at"),
         samples: Vec::new(),

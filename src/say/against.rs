@@ -20,9 +20,11 @@ impl Against {
     fn of(finding: &Finding, at_rest: bool) -> Option<Self> {
         use Code as C;
         let (from, against) = match finding.code() {
-            C::SplitBrain | C::WalIndexSharedDatabaseNot | C::WalIndexSharedWalNot | C::WorkerOnReplacedFiles => {
-                (Severity::Error, Self::OtherFiles)
-            }
+            C::DatabaseRenamed
+            | C::SplitBrain
+            | C::WalIndexSharedDatabaseNot
+            | C::WalIndexSharedWalNot
+            | C::WorkerOnReplacedFiles => (Severity::Error, Self::OtherFiles),
             C::ShmTruncated => (Severity::Error, Self::IndexCutOff),
             C::WalWithoutDatabase => (Severity::Warning, Self::NoDatabase),
             C::DatabaseWal2 => (Severity::Warning, Self::OtherFormat),
@@ -306,6 +308,10 @@ fn other_files(finding: &Finding) -> &'static str {
         Found::WalIndexSharedDatabaseNot { .. } => "two databases have this wal-index: a checkpoint would mix them",
         Found::WalIndexSharedWalNot { .. } => {
             "this wal-index is in use with another -wal: a checkpoint would copy frames of the wrong file"
+        }
+        Found::DatabaseRenamed { .. } => {
+            "a process goes on with the database, or with this -wal, by the old name of the database: a checkpoint by another \
+             process leaves its commits out, or mixes two databases"
         }
         Found::WorkerOnReplacedFiles { .. } => {
             "a process goes on with files that were replaced: a checkpoint would mix old and new files"

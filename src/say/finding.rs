@@ -143,6 +143,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
+        Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
             rescue::TWO_INDEXES,

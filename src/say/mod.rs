@@ -21,6 +21,7 @@ mod pair;
 mod pairing;
 #[cfg(feature = "capture")]
 mod reach;
+mod renamed;
 pub(crate) mod rescue;
 mod room;
 mod sentence;

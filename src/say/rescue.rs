@@ -109,6 +109,16 @@ pub(super) const FILE_MOUNT: &str = concat!(
      which can go with the container. So if the database is open: ",
     copy_first!("Do that in every container. Then stop the containers, and change the mount.")
 );
+/// The database was renamed while processes have it open.
+pub(super) const RENAMED: &str = concat!(
+    copy_first!(
+        "Then give the database its old name back, while the process runs: it goes on in the ordinary way, and its close copies \
+         all. Or stop the process, and then rename the -wal of the old name as well, so that it stands beside the new name; \
+         remove the -shm of the old name. If a -wal or a database has been made under the other name meanwhile, use the \
+         copies that rescue made."
+    ),
+    " Never rename a database while it is in use."
+);
 /// The database has several names.
 pub(super) const HARD_LINKED: &str = concat!(
     "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
@@ -275,6 +285,7 @@ mod tests {
         MOUNT_THE_FOLDER,
         FILE_MOUNT,
         HARD_LINKED,
+        RENAMED,
         WITHOUT_LOCKS,
         WITHOUT_INDEX,
         #[cfg(feature = "capture")]
@@ -285,6 +296,7 @@ mod tests {
     const IN_USE: &[&str] = &[
         "database_file_mount",
         "database_hard_linked",
+        "database_renamed",
         "database_shared_wal_index_not",
         "mapping_without_locks",
         "shm_backfill_beyond_mx_frame",

@@ -19,6 +19,7 @@ use crate::wal::salvage::begins_with_frames;
 mod files;
 mod in_container;
 mod inspect;
+mod renamed;
 mod syntax;
 mod tree;
 

@@ -25,6 +25,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::DatabaseHeaderUnusable,
     Code::DatabaseOpaque,
     Code::DatabasePagesZero,
+    Code::DatabaseRenamed,
     Code::DatabaseTooShort,
     Code::DatabaseWal2,
     Code::FileSystemFull,

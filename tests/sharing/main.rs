@@ -18,6 +18,7 @@ mod locked;
 mod places;
 mod proof;
 mod ps;
+mod renamed;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 mod users;

@@ -269,6 +269,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
             processes_read: 3,
             ..MappingsView::default()
         }),
+        renamed: Vec::new(),
         users: Observation::seen(UsersView {
             users: vec![user(pid, &namespace)],
             processes_read: 3,

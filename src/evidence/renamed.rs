@@ -1,0 +1,45 @@
+//! A database that was renamed while a process had it open.
+
+#[cfg(feature = "capture")]
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
+
+/// Which file of a renamed database lies at the path that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
+pub enum RenamedPart {
+    /// The database: the path is its new name.
+    Database,
+    /// Its `-wal`: the path is its old name.
+    Wal,
+}
+
+/// A process that goes on with a database that was renamed, and with the `-wal` of its old name.
+///
+/// folklore: SQLite never looks at the name of an open database again, except at its close, where it copies nothing if the
+/// name leads to another file or to none (`databaseIsUnmoved`, pager.c). Who opens the new name makes another `-wal` and
+/// `-shm`. Held by `a_database_that_was_renamed_in_use_is_told_by_both_names`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+pub struct Renamed {
+    /// Process id in the PID namespace of the observer.
+    pub pid: u32,
+    /// Name of its command.
+    pub command: Option<String>,
+    /// Its container: the name, or else the short id.
+    pub container: Option<String>,
+    /// Start time of the process: field 22 of `/proc/PID/stat`.
+    pub start_time: Option<u64>,
+    /// What lies at the path that was looked at.
+    pub here: RenamedPart,
+    /// The new path of the database, as the process sees it.
+    pub database: String,
+    /// The path by which the process opened it: its `-wal` and `-shm` have this name.
+    pub opened_as: String,
+    /// The descriptors of its `-wal` and of its `-shm`. Null: it has no `-shm` open.
+    pub descriptors: (u32, Option<u32>),
+    /// Commits in that `-wal` that are not in the database, as far as its `-shm` says what was copied. Null: not read.
+    pub commits: Option<u64>,
+}

@@ -1,0 +1,144 @@
+//! A database that was renamed while a process had it open, seen from that process.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::asked::Asked;
+use super::held::{self, Open, descriptors};
+use super::place::{Here, View};
+use super::units::{Unit, units};
+use crate::evidence::{
+    Access, DatabaseLock, LockSlot, Observation, Part, Renamed, RenamedPart, Role, SwitchLock, User, UsersView,
+};
+use crate::linux::file_id::file_id;
+use crate::linux::mapped::one_process::carries;
+use crate::linux::open::{OpenedFiles, open_regular_by};
+use crate::linux::procfs::{Proc, Process};
+use crate::linux::target::Target;
+use crate::linux::{container, runtimes};
+use crate::number::FileId;
+
+/// Who goes on with the database at the path by an old name of it, or with the `-wal` at the path and a database that was
+/// renamed. Only processes that were seen to use one of them in an unusual way are looked at.
+#[must_use]
+pub fn renamed(files: &OpenedFiles, users: &Observation<UsersView>) -> Vec<Renamed> {
+    let users = users.value().into_iter().flat_map(|view| &view.users);
+    let pids: Vec<u32> = users.filter(|user| may_use_renamed(user)).map(|user| user.pid).collect();
+    if pids.is_empty() {
+        return Vec::new();
+    }
+    let proc = Proc::system();
+    let here = Here::new(&proc);
+    let asked = Asked::of(&proc, &here, &files.target, &files.database_path, Some(files));
+    let mut found: Vec<Renamed> = pids.into_iter().flat_map(|pid| of_process(&proc, &here, &asked, pid)).collect();
+    let own = files.database_path.to_string_lossy();
+    for one in &mut found {
+        match one.here {
+            RenamedPart::Database => one.database = own.clone().into_owned(),
+            RenamedPart::Wal => one.opened_as = own.clone().into_owned(),
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Whether what was seen of a process fits a renamed database: it uses the database by another wal-index or for itself, or it
+/// uses this `-wal` or `-shm` without this database.
+fn may_use_renamed(user: &User) -> bool {
+    let of_database = matches!(
+        user.role(),
+        Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere | Role::OtherDatabase | Role::Exclusive
+    ) && (matches!(user.database_lock, DatabaseLock::Shared | DatabaseLock::Exclusive)
+        || user.dead_man_switch == SwitchLock::Held
+        || user.mapped == Access::Writable);
+    of_database || (user.database == Access::No && user.wal == Access::Writable)
+}
+
+fn of_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32) -> Vec<Renamed> {
+    let Ok(process) = proc.process(pid) else { return Vec::new() };
+    let Ok((mut open, _)) = descriptors(&process) else { return Vec::new() };
+    let view = View::of(here, &process);
+    asked.find(&view, &process, &mut open);
+    if !open.iter().any(|open| asked.may_want(open)) {
+        return Vec::new();
+    }
+    held::describe(&view, &process, &mut open, |open| asked.may_want(open), true);
+    let units = units(&open, |open| asked.wants(open));
+    units.iter().filter_map(|unit| of_unit(&view, &process, asked, unit)).collect()
+}
+
+fn of_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
+    if unit.unsure {
+        return None;
+    }
+    let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
+    // A program that only reads the files, to copy them, holds no lock.
+    if !carries(process, &database.number.to_string(), LockSlot::Database) {
+        return None;
+    }
+    let old_name = wal.base()?;
+    if leads_to(view, process, old_name, database.file, true) {
+        return None;
+    }
+    let here = match asked.part_at_path(database.file) {
+        Some(Part::Database) => RenamedPart::Database,
+        _ if asked.part_at_path(wal.file) == Some(Part::Wal) && has_new_name(view, process, database) => {
+            RenamedPart::Wal
+        }
+        _ => return None,
+    };
+    let shown = |path: &[u8]| view.seen(Path::new(OsStr::from_bytes(path))).to_string_lossy().into_owned();
+    Some(Renamed {
+        pid: process.pid,
+        command: process.command(),
+        container: container::by_cgroup(process).as_ref().map(runtimes::name_of),
+        start_time: process.start_time(),
+        here,
+        database: shown(&database.path),
+        opened_as: shown(old_name),
+        descriptors: (wal.number, unit.files.get(Part::Shm).map(|shm| shm.number)),
+        commits: None,
+    })
+}
+
+/// Whether a path leads to the file, below the root of the process. A database that was opened by a symbolic link has its
+/// sidecars beside the link in old versions of SQLite.
+fn leads_to(view: &View<'_>, process: &Process, printed: &[u8], file: FileId, follow: bool) -> bool {
+    let Ok(target) = Target::of_bound(process) else { return true };
+    let flags = if follow { OFlags::PATH } else { OFlags::PATH | OFlags::NOFOLLOW };
+    let seen = view.seen(Path::new(OsStr::from_bytes(printed)));
+    match target.at(seen).open(flags) {
+        Ok(found) => File::from(found).metadata().is_ok_and(|found| file_id(&found) == file),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether a database has a name of its own now: it was neither deleted nor replaced.
+///
+/// folklore: NFS and FUSE rename a file that is deleted while it is open (`.nfs000...`, `.fuse_hidden...`).
+fn has_new_name(view: &View<'_>, process: &Process, database: &Open) -> bool {
+    let name = Path::new(OsStr::from_bytes(&database.path)).file_name().unwrap_or_default().as_bytes();
+    let hidden = name.starts_with(b".nfs") || name.starts_with(b".fuse_hidden");
+    !database.deleted && !hidden && leads_to(view, process, &database.path, database.file, false)
+}
+
+/// The `-wal` that a process goes on with, and the `-shm`. `None`: it has closed them, or has ended.
+#[must_use]
+pub fn sidecars_of_renamed(of: &Renamed) -> Option<(Arc<File>, Option<Arc<File>>)> {
+    let process = Proc::system().process(of.pid).ok().filter(|process| process.start_time() == of.start_time)?;
+    let open = |number: u32, suffix: &str| {
+        let link = format!("fd/{number}");
+        let path = process.link_bytes(&link).ok()?;
+        let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(suffix.as_bytes());
+        let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok().filter(|_| named)?;
+        (!opened.access_time_may_move).then_some(opened.file)
+    };
+    let (wal, shm) = of.descriptors;
+    Some((open(wal, Part::Wal.suffix())?, shm.and_then(|shm| open(shm, Part::Shm.suffix()))))
+}

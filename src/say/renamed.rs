@@ -1,0 +1,72 @@
+//! A database that was renamed while a process had it open.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::rescue;
+use super::words::many;
+use crate::evidence::{Renamed, RenamedPart};
+use crate::finding::renamed::RenamedFound;
+
+/// What happened, and what to do.
+pub(super) fn renamed(found: &RenamedFound) -> (Cow<'static, str>, &'static str) {
+    let mut by_names: BTreeMap<(RenamedPart, &str, &str), Vec<&Renamed>> = BTreeMap::new();
+    for one in &found.renamed {
+        by_names.entry((one.here, &one.database, &one.opened_as)).or_default().push(one);
+    }
+    let told: Vec<String> = by_names.into_values().map(|all| of_one_database(&all, found.both_names)).collect();
+    (format!("On {} {}", found.side, told.join(" ")).into(), rescue::RENAMED)
+}
+
+fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
+    let Some(first) = all.first() else { return String::new() };
+    let Renamed { database, opened_as, here, .. } = first;
+    let who = all.iter().map(|one| name(one)).collect::<Vec<_>>().join(", ");
+    let commits = match all.iter().filter_map(|one| one.commits).max() {
+        Some(0) => {
+            format!("what is committed in {opened_as}-wal is in the database so far, and what comes next is not")
+        }
+        Some(commits) => {
+            let stand = if commits == 1 { "stands" } else { "stand" };
+            format!("{} that {} not in the database {stand} in {opened_as}-wal", many(commits, "commit"), is(commits))
+        }
+        None => format!("what it commits stands in {opened_as}-wal"),
+    };
+    let close = "The close of that process does not copy them: SQLite notices that the file has moved.";
+    match here {
+        RenamedPart::Database => {
+            let others = match both_names {
+                true => {
+                    "There is a -wal beside the new name as well: who opens the database by its new name uses that one, and each overwrites what the other wrote."
+                }
+                false => {
+                    "Who opens the database by its new name makes another -wal and -shm: each then overwrites what the other wrote."
+                }
+            };
+            format!(
+                "{who} has this database open by its old name, {opened_as}: it was renamed while it was in use, and {commits}. {close} {others}"
+            )
+        }
+        RenamedPart::Wal => {
+            let others = match both_names {
+                true => {
+                    "Another database lies here now, to which this -wal does not belong: who opens it mixes the two."
+                }
+                false => "Make no database here: SQLite would use this -wal with it, or delete it.",
+            };
+            format!(
+                "the database of this -wal was renamed to {database} while {who} had it open, and {commits}. {close} {others}"
+            )
+        }
+    }
+}
+
+fn is(n: u64) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+fn name(one: &Renamed) -> String {
+    let container = one.container.as_ref().map(|container| format!("container {container}"));
+    let more: Vec<String> = one.command.clone().into_iter().chain(container).collect();
+    if more.is_empty() { format!("pid {}", one.pid) } else { format!("pid {} ({})", one.pid, more.join(", ")) }
+}

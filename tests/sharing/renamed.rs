@@ -1,0 +1,167 @@
+//! Databases that are renamed while processes have them open.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::common::command::{connect, walscope};
+use crate::sqlite::Sqlite;
+
+/// A database in WAL mode with one row in it, and a process that has committed two more rows to its -wal.
+fn made(path: &Path) -> Sqlite {
+    let db = connect(path);
+    db.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(0)").unwrap();
+    drop(db);
+    let mut process = Sqlite::open(path);
+    process.run("PRAGMA wal_autocheckpoint=0");
+    process.run("INSERT INTO t VALUES(1)");
+    process.run("INSERT INTO t VALUES(2)");
+    process
+}
+
+fn inspect(folder: &Path, name: &str) -> (i32, Value) {
+    let ran = walscope(folder, &["inspect", name, "--json"]);
+    (ran.code, ran.json())
+}
+
+fn codes(document: &Value) -> Vec<String> {
+    let grave = |finding: &&Value| finding["severity"] == "warning" || finding["severity"] == "error";
+    let found = document["findings"].as_array().unwrap().iter().filter(grave);
+    found.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn detail(document: &Value) -> String {
+    let all = document["findings"].as_array().unwrap();
+    let finding = all.iter().find(|finding| finding["code"] == "database_renamed").unwrap();
+    format!("{} {}", finding["detail"].as_str().unwrap(), finding["advice"].as_str().unwrap())
+}
+
+fn evidence(document: &Value) -> Value {
+    let all = document["findings"].as_array().unwrap();
+    all.iter().find(|finding| finding["code"] == "database_renamed").unwrap()["evidence"]["renamed"].clone()
+}
+
+fn rows(path: &Path) -> i64 {
+    Connection::open(path).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_database_that_was_renamed_in_use_is_told_by_both_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    fs::create_dir(root.join("other")).unwrap();
+    let (old, old_wal) = (root.join("t.db"), root.join("t.db-wal"));
+    for new in ["new.db", "other/t.db"] {
+        let process = made(&old);
+        let (pid, path) = (process.pid(), root.join(new));
+        fs::rename(&old, &path).unwrap();
+        let expected = json!([{"pid": pid, "command": evidence_command(pid), "container": null,
+            "database": path, "opened_as": old, "commits": 2}]);
+        for (name, word) in [(new, "by its old name"), ("t.db", "Make no database here")] {
+            let (code, document) = inspect(&root, name);
+            assert_eq!((code, evidence(&document)), (1, expected.clone()), "{name}");
+            let others = ["database_renamed", "wal_without_database"];
+            let found = codes(&document);
+            assert!(found.iter().all(|code| others.contains(&code.as_str())), "{name}: {found:?}");
+            let told = detail(&document);
+            assert!(told.contains(word) && told.contains("walscope rescue") && told.contains("2 commits"), "{told}");
+            assert!(told.contains(&format!("pid {pid}")) && told.contains(old_wal.to_str().unwrap()), "{told}");
+            assert_eq!(document["checkpoint"]["sentence"], "other_files");
+            assert_eq!(walscope(&root, &["verify", name]).code, 1);
+        }
+        let compared = walscope(&root, &["compare", "t.db", new, "--json"]);
+        assert_eq!(compared.code, 3);
+        assert!(codes(&compared.json()).contains(&"database_renamed".to_owned()));
+        // Its old name again, while the process runs: nothing was lost.
+        fs::rename(&path, &old).unwrap();
+        let (code, document) = inspect(&root, "t.db");
+        assert_eq!((code, codes(&document)), (0, vec![]));
+        drop(process);
+        assert_eq!(rows(&old), 3);
+        fs::remove_file(&old).unwrap();
+    }
+}
+
+fn evidence_command(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn a_rotated_database_is_told_by_both_names_and_the_new_one_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("t.db"));
+    fs::rename(root.join("t.db"), root.join("t.db.1")).unwrap();
+    fs::write(root.join("t.db"), "").unwrap();
+    let (code, document) = inspect(&root, "t.db.1");
+    assert_eq!((code, codes(&document)), (1, vec!["database_renamed".to_owned()]));
+    let (code, document) = inspect(&root, "t.db");
+    let found = codes(&document);
+    assert!(code == 1 && found.contains(&"database_renamed".to_owned()), "{found:?}");
+    assert!(found.contains(&"wal_index_shared_database_not".to_owned()), "{found:?}");
+    assert!(detail(&document).contains("Another database lies here now"), "{}", detail(&document));
+    assert_eq!(evidence(&document)[0]["pid"], process.pid());
+}
+
+/// `ln` and `rm` are a rename, too.
+#[test]
+fn a_name_that_was_removed_after_another_was_made_is_a_rename() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("t.db"));
+    fs::hard_link(root.join("t.db"), root.join("new.db")).unwrap();
+    let (_, document) = inspect(&root, "new.db");
+    assert!(!codes(&document).contains(&"database_renamed".to_owned()), "two names are no rename");
+    fs::remove_file(root.join("t.db")).unwrap();
+    let (code, document) = inspect(&root, "new.db");
+    assert!(code == 1 && codes(&document).contains(&"database_renamed".to_owned()), "{:?}", codes(&document));
+    assert_eq!(evidence(&document)[0]["pid"], process.pid());
+}
+
+#[test]
+fn a_process_in_exclusive_locking_mode_is_told_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    drop(made(&root.join("t.db")));
+    let mut process = Sqlite::open(&root.join("t.db"));
+    process.run("PRAGMA locking_mode=EXCLUSIVE");
+    process.run("INSERT INTO t VALUES(1)");
+    fs::rename(root.join("t.db"), root.join("new.db")).unwrap();
+    for name in ["new.db", "t.db"] {
+        let (code, document) = inspect(&root, name);
+        assert_eq!((code, &evidence(&document)[0]["pid"]), (1, &process.pid().into()), "{name}");
+    }
+}
+
+#[test]
+fn a_renamed_folder_a_program_that_reads_and_a_symbolic_link_are_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    fs::create_dir(root.join("a")).unwrap();
+    let mut process = made(&root.join("a/t.db"));
+    fs::rename(root.join("a"), root.join("b")).unwrap();
+    let (code, document) = inspect(&root, "b/t.db");
+    assert_eq!((code, codes(&document)), (0, vec![]));
+    // It goes on with the right files.
+    process.run("INSERT INTO t VALUES(3)");
+    assert_eq!(rows(&root.join("b/t.db")), 4);
+    // This process has the database and the -wal open, as a program does that copies them.
+    let at_rest = root.join("c.db");
+    drop(made(&at_rest));
+    let _wal = fs::File::create(root.join("c.db-wal")).unwrap();
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&at_rest).unwrap();
+    fs::rename(&at_rest, root.join("d.db")).unwrap();
+    for name in ["d.db", "c.db"] {
+        let (_, document) = inspect(&root, name);
+        assert!(!codes(&document).contains(&"database_renamed".to_owned()), "{name}");
+    }
+    std::os::unix::fs::symlink(root.join("b/t.db"), root.join("link.db")).unwrap();
+    let by_link = Sqlite::open(&root.join("link.db"));
+    assert!(by_link.pid() > 0);
+    for name in ["b/t.db", "link.db"] {
+        let (code, document) = inspect(&root, name);
+        assert!(code == 0 && !codes(&document).contains(&"database_renamed".to_owned()), "{name}");
+    }
+}
