@@ -26,6 +26,8 @@ pub enum Action {
     Seek,
     /// Meet another side.
     Meet,
+    /// Meet a process of one's own.
+    Try,
 }
 
 /// What the action was done on.
@@ -105,7 +107,10 @@ impl ProbeDocument {
     /// The document with a verdict and its explanation.
     #[must_use]
     pub fn judged(self, verdict: &compare::Verdict) -> Self {
-        let told = say::verdict::explain_probe(verdict, self.on == On::ScratchFile);
+        let told = match self.action {
+            Action::Try => say::verdict::explain_try(verdict),
+            _ => say::verdict::explain_probe(verdict, self.on == On::ScratchFile),
+        };
         let passed_over = self.peer_nonce.is_none() && !self.other_nonces.is_empty();
         let explanation = if passed_over { format!("{} {told}", say::verdict::PASSED_OVER) } else { told };
         Self { explanation, verdict: Some(Verdict::new(verdict, Names::PROBE)), ..self }

@@ -54,6 +54,26 @@ pub fn explain(comparison: &Comparison) -> String {
 pub const PASSED_OVER: &str =
     "Others at the same table answered each other, and not this side: give each pair a --token of its own.";
 
+/// Explains the verdict of a trial in a folder that started both sides by itself: two processes of one machine, by one path.
+#[must_use]
+pub fn explain_try(verdict: &Verdict) -> String {
+    let refuting = || verdict.because().find(|item| item.says == Says::Refutes).map(|item| detail(item, Names::PROBE));
+    match verdict.sharing {
+        Answer::Proven => {
+            "Locks and shared memory work in this folder between two processes here: SQLite can use WAL mode in it. Whether another container or another mount reaches the same files is another question: walscope probe meet FOLDER, run on both sides, answers it."
+                .to_owned()
+        }
+        Answer::Refuted => format!(
+            "WAL mode does not work in this folder, not even between two processes here: {}. Use a local file system, or another journal mode.",
+            refuting().unwrap_or_default()
+        ),
+        Answer::Undecided => {
+            "The trial did not come to an end: the evidence says what was not tried. Run it again; if it stays so, run walscope probe meet FOLDER in two terminals and read what each side says."
+                .to_owned()
+        }
+    }
+}
+
 /// Explains the verdict of a probe. `folder`: a scratch file in a folder was tried.
 #[must_use]
 pub fn explain_probe(verdict: &Verdict, folder: bool) -> String {

@@ -20,6 +20,7 @@ mod json_contract;
 mod names;
 mod over_time;
 mod printed_commands;
+mod probe_try;
 mod readme;
 mod rescue;
 mod rescue_pairs;

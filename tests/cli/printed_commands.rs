@@ -40,6 +40,8 @@ const PRINTED: &[(&str, Tried)] = &[
     ("walscope compare writer.walsnap reader.walsnap", Ends(0)),
     ("walscope compare --strict writer.walsnap reader.walsnap", Ends(3)),
     ("walscope probe meet /data/app.db", Elsewhere("it waits for the other side: tests/sharing/proof.rs")),
+    ("walscope probe try /srv/app", Ends(0)),
+    ("walscope probe try /data", Ends(0)),
     ("walscope --strict-atime verify app.db --fail-on notice", Ends(0)),
     ("walscope --strict-atime wal app.db", Ends(0)),
     ("walscope --strict-atime wal app.db --transactions", Ends(0)),
@@ -127,7 +129,7 @@ fn try_line(line: &str, folder: &Path) -> Ran {
     let here = folder.display();
     let mine = format!("pid:{}:{here}/data/", std::process::id());
     let line = line.replace("writer:/data/", &mine).replace("reader:/data/", &mine);
-    let line = line.replace(" /data/", " data/").replace(" /srv", " srv");
+    let line = line.replace(" /data", " data").replace(" /srv", " srv");
     let line = line.replace(" 10s", " 300ms").replace(" 5s", " 300ms");
     let path = format!("{}:{}", Path::new(EXE).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let script = format!("set -o pipefail; umask 077; {line}");

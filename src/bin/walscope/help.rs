@@ -107,6 +107,14 @@ Example, in two terminals:
   docker exec writer walscope probe meet /data/app.db
   docker exec reader walscope probe meet /data/app.db";
 
+/// `probe try`.
+pub const PROBE_TRY: &str = "\
+Exit codes: 0 locks and shared memory work; 1 they do not; 2 could not answer
+(the folder cannot be written to, or nothing can be mapped in it); 3 undecided.
+Examples:
+  walscope probe try /srv/app
+  docker exec writer walscope probe try /data";
+
 /// `ps`.
 pub const PS: &str = "\
 Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.";

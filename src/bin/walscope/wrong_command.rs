@@ -85,6 +85,7 @@ const MEANT: &[(&[&str], &str, &str)] = &[
         "walscope probe meet SOURCE",
         "run on both sides, tries whether they see each other's locks",
     ),
+    (&["try", "test", "trial"], "walscope probe try FOLDER", "tries whether locks and shared memory work in a folder"),
     (&["experiment", "demo"], "walscope lab", "runs the two-container experiment on this machine"),
     (
         &["error", "what", "man", "doc"],

@@ -63,6 +63,13 @@ enum Action {
         #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
         timeout: u32,
     },
+    #[command(after_help = help::PROBE_TRY)]
+    /// Start both sides by itself: do locks and shared memory work between two processes in this folder?
+    Try {
+        /// A folder, or a database: its folder. A scratch file is made there and removed at the end
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 /// Runs it.
@@ -72,6 +79,7 @@ pub fn run(args: &ProbeArgs, global: &Global) -> anyhow::Result<Exit> {
             wal_index::hold(source, token, seconds.map(|n| Duration::from_secs(n.into())), global)
         }
         Action::Seek { source, nonce, token } => wal_index::seek(source, *nonce, token, global),
+        Action::Try { folder } => folder::try_alone(folder, &Stop::listen()?, global),
         Action::Meet { source, token, timeout } => {
             let timeout = Duration::from_secs((*timeout).into());
             // A scratch file is removed before the end.
