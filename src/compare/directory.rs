@@ -3,9 +3,9 @@
 //! This evidence counts if there is no `-shm` to compare: it is missing on a side, or it was created again between the
 //! captures or during one.
 
-use super::{About, Because, Fact, Pair, Placed, Says, Side, identity, reach};
+use super::{About, Apart, Because, Fact, Pair, Placed, Says, Side, identity, reach};
 use crate::evidence::{FileView, Observation};
-use crate::sides::{DirectoryFact, Identity, NotReached, Part, Recorded, Unseen, What};
+use crate::sides::{DirectoryFact, Identity, NotReached, Part, Recorded, Unknown, Unseen, What};
 
 /// The folder as evidence. `shm` is what was found about the identity of the `-shm`.
 pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
@@ -61,4 +61,28 @@ fn uncovered(of: Placed<'_>) -> Result<(), NotReached> {
         }
     }
     Ok(())
+}
+
+/// Whether the sides have two volumes or folders, or two mounts. Two folders count only if the database in them is two files as
+/// well: a file that is a mount of its own lies in any folder.
+pub(super) fn apart(pair: &Pair<'_>) -> Option<Apart> {
+    match identity::judge(pair, Part::Directory) {
+        Identity::TwoInodes(looks) | Identity::TwoLockInodes(looks) => {
+            let two = identity::judge(pair, Part::Database);
+            let two = matches!(two, Identity::TwoInodes(_) | Identity::TwoLockInodes(_));
+            two.then(|| Apart::Folders(looks, [pair.a, pair.b].map(|of| mounted(of.side))))
+        }
+        // FUSE and network file systems: one superblock each.
+        Identity::Unknown(Unknown::FileSystem(looks, _)) if looks.a.id.device != looks.b.id.device => {
+            Some(Apart::Mounts(looks))
+        }
+        _ => None,
+    }
+}
+
+/// The folder of its file system that is mounted where the database lies: as a volume is known on the host.
+fn mounted(side: &Side) -> Option<String> {
+    let id = side.evidence.files.directory.value()?.mount_id.value()?;
+    let mounts = side.evidence.host.mounts.value()?;
+    mounts.iter().find(|mount| mount.id == *id).map(|mount| mount.root.clone())
 }

@@ -54,6 +54,7 @@ pub(super) fn judge(pair: &Pair<'_>) -> PairVerdict {
         locks,
         because,
         one_side,
+        apart: directory::apart(pair),
         shm,
         two_files,
         doubt,

@@ -97,6 +97,7 @@ pub fn probe(met: Met<'_>, live: &Live) -> Verdict {
             decided_by,
             because,
             one_side: None,
+            apart: None,
             shm,
             two_files: None,
             doubt,

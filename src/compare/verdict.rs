@@ -4,8 +4,8 @@ use super::Side;
 use crate::evidence::UnstableCause;
 use crate::finding::Finding;
 use crate::sides::{
-    BeaconFact, CoherenceFact, ContactFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack, Identity,
-    LineageFact, MappingFact, OneSide, PageFact, PairingFact, SideIndex, TemporalFact, TriedFact,
+    BeaconFact, BothLooks, CoherenceFact, ContactFact, ContentFact, DirectoryFact, Doubt, EqualBytesFact, HeldBack,
+    Identity, LineageFact, MappingFact, OneSide, PageFact, PairingFact, SideIndex, TemporalFact, TriedFact,
 };
 
 /// The answer to a question.
@@ -200,6 +200,8 @@ pub struct PairVerdict {
     pub because: Vec<Because>,
     /// How both sides are one, if nothing was compared for this reason.
     pub one_side: Option<OneSide>,
+    /// The sides have two volumes or folders, or reach the database through two mounts. `None`: neither was seen.
+    pub apart: Option<Apart>,
     /// What was found about the identity of the `-shm`.
     pub shm: Identity,
     /// What was found about the identity of the database or the `-wal`, if the sides have two of them behind one
@@ -259,6 +261,17 @@ impl Verdict {
     pub fn because(&self) -> impl Iterator<Item = &Because> {
         self.pairs.iter().flat_map(|pair| &pair.because)
     }
+}
+
+/// Where the databases of two sides lie, if that is why they are two: a user knows volumes and mounts, not inodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Apart {
+    /// The database lies in two folders, on two file systems if their devices differ. What is mounted on each side, where
+    /// that was seen.
+    Folders(BothLooks, [Option<String>; 2]),
+    /// The folder is reached through two mounts of a file system whose mounts have memory of their own.
+    Mounts(BothLooks),
 }
 
 /// What happened between two captures.

@@ -2,6 +2,8 @@
 //! decides anything. Sentences about verdicts need the feature `capture`, as `compare` does.
 
 mod against;
+#[cfg(feature = "capture")]
+mod apart;
 pub mod check;
 pub mod checkpoint;
 pub mod damage;

@@ -1,5 +1,6 @@
 //! The verdict in words. It never says more than its subject, and says what to do.
 
+use super::apart::apart;
 use super::evidence::{detail, one_side, reason};
 use super::identity::{doubt, identity};
 use super::pairing::{beside, has_suspects, held_back, is_assumed};
@@ -248,12 +249,18 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         }
         (Subject::Paths, _) => (format!("{all} do not share one wal-index"), rescue::MOUNT_THE_FOLDER),
     };
-    vec![format!("{what}: {facts}."), advice.to_owned()]
+    // What the user has set up comes before inodes and page frames.
+    let set_up =
+        verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted).find_map(|pair| apart(pair, names));
+    set_up.into_iter().chain([format!("{what}: {facts}."), advice.to_owned()]).collect()
 }
 
 fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     let all = names.all();
     let mut sentences = vec![format!("Whether {all} share one wal-index is undecided.")];
+    sentences.extend(
+        verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Undecided).find_map(|pair| apart(pair, names)),
+    );
     let half = match (verdict.memory, verdict.locks) {
         (Answer::Proven, Answer::Proven) => Some("Memory and locks of one wal-index are shared."),
         (Answer::Proven, _) => Some("Memory is shared; about the locks nothing is proven."),

@@ -124,6 +124,28 @@ fn every_recorded_scenario_is_judged_as_it_was() {
     }
 }
 
+/// A user knows volumes and mounts: these are named before inodes and page frames, and only where they are the cause.
+#[test]
+fn two_volumes_and_two_mounts_are_named_first() {
+    let told: BTreeMap<&str, String> = SCENARIOS
+        .iter()
+        .map(|scenario| {
+            let (sides, live) = recorded(scenario);
+            (scenario.0, walscope::say::verdict::explain(&judge(&sides, live.as_ref())))
+        })
+        .collect();
+    let first = |scenario: &str| told[scenario].split(". ").next().unwrap().to_owned();
+    assert!(first("copied").contains("have two folders, and a database in each"), "{}", told["copied"]);
+    assert!(first("copied").contains("/volumes/a on writer"), "{}", told["copied"]);
+    assert!(first("fuse").contains("reach the database through two mounts"), "{}", told["fuse"]);
+    // One folder and one mount, another cause.
+    for scenario in ["shared", "file-mount", "deleted-shm", "restored-aside", "fuse-one-mount-locks", "pinned-reader"] {
+        let told = &told[scenario];
+        let named = ["two folders", "two volumes", "through two mounts"].iter().any(|words| told.contains(words));
+        assert!(!named, "{scenario}: {told}");
+    }
+}
+
 /// What each subset of a scenario's evidence says more than all of it, and what was taken away.
 fn stronger_subsets(scenario: &Recorded) -> BTreeMap<String, Vec<&'static str>> {
     let (all, live) = recorded(scenario);
