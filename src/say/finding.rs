@@ -34,6 +34,8 @@ pub struct Told {
 /// What to do about a wal-index that no process was seen to use.
 const LEFT: &str =
     "Nothing to do if nobody has the database open: the next to open it rebuilds the wal-index from the WAL.";
+/// What to do about a left-over wal-index that is of another WAL than the one beside it: one of the two may be foreign.
+const PERHAPS_FOREIGN: &str = "The next to open the database makes the wal-index anew from this -wal, and what is committed in the -wal becomes part of the database. If the -wal may be of another database or of another time, that destroys the database: copy the database, -wal and -shm before anything opens it, and look for the -wal that belongs to it.";
 /// What to do about damage within the WAL: only the -shm still shows the commits after it.
 const KEEP: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database: the next to open it recovers the WAL only up to the damage, and the commits behind it are lost.";
 /// What to do about a wal-index that is left over, if there is no WAL either.
@@ -233,7 +235,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 // There is a -wal, but it may be another one than those that processes have open.
                 (Some(_), true) => rescue::START_AGAIN,
                 (None, false) => LEFT_WITHOUT_WAL,
-                (Some(_), false) => LEFT,
+                (Some(_), false) => PERHAPS_FOREIGN,
             };
             if *mx_frame == FrameNumber::NONE {
                 return (NO_WAL_BESIDE.into(), advice);

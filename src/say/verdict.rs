@@ -9,7 +9,7 @@ use super::rescue;
 use super::words::Names;
 use crate::compare::{
     About, Answer, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon,
-    OneSide, PairVerdict, Says, SideName, Subject, Verdict,
+    NoProof, OneSide, PairVerdict, Says, SideName, Subject, Verdict,
 };
 use crate::evidence::UnstableCause;
 use crate::sides::{PeerUnknown, Unknown};
@@ -295,6 +295,18 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     }
     sentences.extend(open().find_map(|pair| pair.doubt.as_ref()).map(|why| not_shown(why, names)));
     let only_seen = |item: &Because| item.kind == Kind::LockBeacon && item.says == Says::Supports;
+    // Another capture would be as silent: on these file systems no identity decides.
+    let by_trial = open().any(|pair| {
+        matches!(
+            pair.shm,
+            Identity::Alike(_, NoProof::FileSystem | NoProof::Overlay | NoProof::Btrfs)
+                | Identity::Unknown(Unknown::FileSystem(..) | Unknown::Overlay(..) | Unknown::Btrfs(..))
+        )
+    });
+    if by_trial {
+        sentences.push(BY_TRIAL.to_owned());
+        return sentences;
+    }
     if verdict.locks == Answer::Undecided && open().any(|pair| pair.because.iter().any(only_seen)) {
         sentences.push(
             "Locks of one side are seen by the other, which does not show that they stop anybody there: walscope probe meet FOLDER, run on both sides, tries them with a scratch file."
@@ -307,6 +319,9 @@ fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     );
     sentences
 }
+
+/// What decides where identity does not.
+const BY_TRIAL: &str = "More captures do not decide it on this file system. walscope probe meet FOLDER, run on both sides at the same time, tries the locks and the memory with a scratch file; walscope compare as root on the host, of both sides live, reads page frames. Or put the folder on a local file system (ext4, xfs, btrfs, f2fs, tmpfs), and mount it once.";
 
 /// What to say when one pair has a proof and a refutation.
 fn conflict(pair: &PairVerdict) -> Option<String> {

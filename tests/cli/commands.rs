@@ -448,3 +448,25 @@ fn a_reader_that_goes_away_does_not_change_the_exit_code() {
         assert!(ran.stderr.is_empty(), "{args:?}");
     }
 }
+
+/// The -shm is that of the database, the -wal is another's with commits: who opens it has them replayed.
+#[test]
+fn a_foreign_wal_beside_the_right_shm_is_never_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (own, foreign) = (database(&at("own.db")), database(&at("foreign.db")));
+    foreign.execute_batch("INSERT INTO t VALUES (2); INSERT INTO t VALUES (3);").unwrap();
+    // All is copied, so that no frame is missing.
+    own.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+    // By another process: closing a descriptor in this one would drop SQLite's locks.
+    for (from, to) in [("own.db", "t.db"), ("own.db-shm", "t.db-shm"), ("foreign.db-wal", "t.db-wal")] {
+        assert!(Command::new("cp").args([from, to]).current_dir(folder.path()).status().unwrap().success());
+    }
+    for command in ["inspect", "verify"] {
+        let ran = walscope(folder.path(), &[command, "t.db", "--width", "1000"]);
+        let text = ran.text();
+        assert!(!text.contains("Nothing to do"), "{command}: {text}");
+        assert!(text.contains("opy the database, -wal and -shm before anything opens"), "{command}: {text}");
+    }
+    drop((own, foreign));
+}

@@ -146,6 +146,20 @@ fn two_volumes_and_two_mounts_are_named_first() {
     }
 }
 
+/// Advice must lead to other evidence: where identity never decides, another capture is no advice.
+#[test]
+fn undecided_by_its_file_system_leads_to_a_trial_and_not_to_another_capture() {
+    for name in ["fuse", "fuse-locks", "copy-up"] {
+        let scenario = SCENARIOS.iter().find(|scenario| scenario.0 == name).unwrap();
+        let (sides, _) = recorded(scenario);
+        let comparison = judge(&sides, None);
+        assert_eq!(comparison.verdict.sharing, Answer::Undecided, "{name}");
+        let told = walscope::say::verdict::explain(&comparison);
+        assert!(told.contains("walscope probe meet FOLDER, run on both sides"), "{name}: {told}");
+        assert!(!told.contains("Capture on each side"), "{name}: {told}");
+    }
+}
+
 /// What each subset of a scenario's evidence says more than all of it, and what was taken away.
 fn stronger_subsets(scenario: &Recorded) -> BTreeMap<String, Vec<&'static str>> {
     let (all, live) = recorded(scenario);
