@@ -123,3 +123,17 @@ fn a_missing_file_is_no_container_either() {
     let said = refused(folder.path(), &["inspect", "./no-such-container"]);
     assert!(!said.contains("container of this name"), "{said}");
 }
+
+/// `shm` of a `-wal`: the database is meant, or it is missing.
+#[test]
+fn a_wal_that_was_given_to_shm_leads_to_its_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    let said = refused(folder.path(), &["shm", "t.db-wal"]);
+    assert!(said.contains("the database lies beside it: walscope shm t.db"), "{said}");
+    let copied = std::process::Command::new("cp").args(["t.db-wal", "lost.db-wal"]).current_dir(folder.path()).status();
+    assert!(copied.unwrap().success());
+    let said = refused(folder.path(), &["shm", "lost.db-wal"]);
+    assert!(said.contains("its database lost.db is not there, so keep this file"), "{said}");
+    drop(db);
+}

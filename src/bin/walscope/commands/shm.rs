@@ -1,6 +1,9 @@
 //! `walscope shm`: the wal-index, both header copies, locks, and every block of it.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -12,7 +15,7 @@ use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope::say::many;
 use walscope::shm::{IndexError, WalIndex, frames_that_count};
-use walscope::source::Source;
+use walscope::source::{Source, shell_word};
 
 use crate::exit::{Exit, answered};
 use crate::look;
@@ -49,6 +52,20 @@ pub struct ShmArgs {
     fail_on: FailOn,
 }
 
+/// What to look at instead of a `-wal`.
+fn instead(wal: &Path) -> String {
+    let Some(name) = wal.as_os_str().as_bytes().strip_suffix(b"-wal") else { return String::new() };
+    let database = OsStr::from_bytes(name);
+    if Path::new(database).symlink_metadata().is_ok() {
+        return format!("; the database lies beside it: walscope shm {}", shell_word(database));
+    }
+    format!(
+        "; its database {} is not there, so keep this file, which may hold commits that are nowhere else: walscope wal {}",
+        database.to_string_lossy(),
+        shell_word(wal.as_os_str())
+    )
+}
+
 /// Runs it.
 pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     let (source, inspection) = look::inspect(args.source.as_os_str(), Depth::Heads, global)?;
@@ -60,7 +77,11 @@ pub fn run(args: &ShmArgs, global: &Global) -> anyhow::Result<Exit> {
     if let (None, Source::Files(files)) = (bytes, &source)
         && files.opened.is_none()
     {
-        bail!("{}: this is a -wal alone, there is no wal-index to look at", args.source.display());
+        bail!(
+            "{}: this is a -wal alone, there is no wal-index to look at{}",
+            args.source.display(),
+            instead(&args.source)
+        );
     }
     // A -shm that is too short for a head is an answer, too: the document says so.
     let index = match (bytes, &head) {
