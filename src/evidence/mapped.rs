@@ -6,13 +6,17 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-use super::{Device, InodeId, Observation, ShmLocks};
+use super::{ByteLock, Device, InodeId, LockSlot, Observation, ShmLocks};
 
 /// The mapped wal-indexes that were found, and how far the search could look.
 #[derive(Debug, Clone, Default)]
 pub struct Mapped {
     /// The wal-indexes, ordered by identity.
     pub indexes: Vec<MappedIndex>,
+    /// Databases that processes have locked without a wal-index that is listed.
+    pub databases: Vec<LockedDatabase>,
+    /// Files that are locked as databases are, by processes of which the descriptors could not be read.
+    pub databases_unseen: u64,
     /// Processes whose maps could be read.
     pub processes_read: u32,
     /// Processes whose maps could not be read.
@@ -114,4 +118,48 @@ pub enum Leads {
     Nowhere,
     /// Could not be looked at.
     Unknown,
+}
+
+/// A database that processes have locked, and of which no wal-index is listed that they have mapped.
+#[derive(Debug, Clone)]
+pub struct LockedDatabase {
+    /// Device and inode as the kernel prints them in the lock table.
+    pub identity: InodeId,
+    /// What its header says.
+    pub content: DatabaseContent,
+    /// Its locks, in the order of [`LockSlot::DATABASE`](super::LockSlot::DATABASE).
+    pub locks: Vec<(LockSlot, ByteLock)>,
+    /// Who has it locked.
+    pub processes: Vec<LockingProcess>,
+}
+
+/// What the header of a locked database says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DatabaseContent {
+    /// It is in WAL mode: a process in exclusive locking mode keeps the wal-index in its own memory.
+    WalMode,
+    /// It is in rollback mode.
+    RollbackMode,
+    /// The file is empty: a new database.
+    Empty,
+    /// It was not read, because the kernel does not serve the file itself, or this user may not. The file is locked as a
+    /// database is.
+    NotRead,
+}
+
+/// A process that has a database locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockingProcess {
+    /// Process, in the PID namespace of the observer.
+    pub pid: u32,
+    /// `/proc/PID/comm`.
+    pub command: Option<String>,
+    /// The container's name, or its short id.
+    pub container: Option<String>,
+    /// The path of the database as the process sees it, without ` (deleted)`.
+    pub path: String,
+    /// The path with the process's own root before it.
+    pub place: String,
+    /// Whether no path leads to the file any more.
+    pub deleted: bool,
 }

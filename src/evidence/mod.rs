@@ -38,7 +38,9 @@ pub use identity::InodeId;
 pub use kept::{KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
-pub use mapped::{InSight, Leads, Mapped, MappedIndex, MappingProcess};
+pub use mapped::{
+    DatabaseContent, InSight, Leads, LockedDatabase, LockingProcess, Mapped, MappedIndex, MappingProcess,
+};
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
 pub use renamed::{Renamed, RenamedPart};

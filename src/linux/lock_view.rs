@@ -360,7 +360,8 @@ impl Byte {
     }
 }
 
-fn holder(proc: &Proc, pid: u32) -> Holder {
+/// A process by name, with what is known of it.
+pub(super) fn holder(proc: &Proc, pid: u32) -> Holder {
     let process = proc.process(pid).ok();
     let container = process.as_ref().and_then(container::by_cgroup);
     Holder {

@@ -1,4 +1,4 @@
-//! `walscope/ps/1`: every wal-index mapped on this host.
+//! `walscope/ps/1`: every wal-index mapped on this host, and databases that are locked without one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,10 @@ use super::finding::{FindingDocument, documents};
 use super::shm::Lock;
 use super::text::{self, BOLD, RED, YELLOW, count, entry, many, styled, words};
 use super::{line, table};
-use crate::evidence::{Device, InSight, InodeId, Leads, LockSlot, LockState, Mapped, MappedIndex, MappingProcess};
+use crate::evidence::{
+    DatabaseContent, Device, InSight, InodeId, Leads, LockSlot, LockState, LockedDatabase, LockingProcess, Mapped,
+    MappedIndex, MappingProcess,
+};
 use crate::finding::surroundings;
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
@@ -26,6 +29,9 @@ pub struct PsDocument {
     pub sight: Sight,
     /// The wal-indexes, ordered by the identity that the kernel prints for mappings.
     pub wal_indexes: Vec<WalIndex>,
+    /// Databases that processes have locked without a wal-index of this list: in exclusive locking mode, and during a
+    /// transaction in rollback mode.
+    pub databases: Vec<Locked>,
     /// Findings, the gravest first.
     pub findings: Vec<FindingDocument>,
 }
@@ -83,6 +89,42 @@ pub struct WalIndex {
     pub reasons: BTreeMap<String, String>,
 }
 
+/// A database that processes have locked without a wal-index that is listed.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "LockedDatabase")]
+pub struct Locked {
+    /// Device and inode as the kernel prints them in the lock table.
+    pub identity: InodeId,
+    /// The paths of the database, as the processes that have it locked see them.
+    pub databases: Vec<String>,
+    /// `wal` or `rollback`. Null: the file is empty, or its header was not read.
+    pub journal_mode: Option<&'static str>,
+    /// Whether the header was read. If not, the file is only locked as SQLite locks databases.
+    pub header_read: bool,
+    /// The locks of the database itself: `database` (its SHARED range), `reserved` and `pending`.
+    pub locks: Vec<Lock>,
+    /// The processes that have it locked.
+    pub processes: Vec<LockingDocument>,
+    /// A SOURCE for other commands, as in `wal_indexes`.
+    pub look: Option<String>,
+}
+
+/// A process that has a database locked.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "LockingProcess")]
+pub struct LockingDocument {
+    /// Process id in the PID namespace of the observer.
+    pub pid: u32,
+    /// Name of its command.
+    pub command: Option<String>,
+    /// Name of its container if the runtime gives it, otherwise the short id.
+    pub container: Option<String>,
+    /// Path of the database as the process sees it.
+    pub path: String,
+    /// Whether no path leads to the file any more.
+    pub deleted: bool,
+}
+
 /// What the paths of a mapped wal-index lead to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +171,7 @@ impl PsDocument {
         Self {
             schema: SCHEMA,
             sight: Sight::new(mapped),
+            databases: mapped.databases.iter().map(Locked::new).collect(),
             wal_indexes: mapped.indexes.iter().map(|index| WalIndex::new(index, split_with(index))).collect(),
             findings: documents(&findings),
         }
@@ -138,6 +181,15 @@ impl PsDocument {
     #[must_use]
     pub fn draw(&self, width: usize) -> String {
         let mut out = String::new();
+        // What was not seen comes first: the lists below may lack it.
+        if let Some(unseen) = &self.sight.unseen {
+            out.push_str(&entry("Not seen", &line(unseen), width));
+            out.push('\n');
+        }
+        for database in &self.databases {
+            out.push_str(&database.draw(width));
+            out.push('\n');
+        }
         for index in &self.wal_indexes {
             out.push_str(&index.draw(width));
             out.push('\n');
@@ -158,8 +210,12 @@ impl PsDocument {
                 n => format!("{} processes", count(n)),
             }
         );
-        let unseen = self.sight.unseen.as_deref().map(|unseen| format!(" Not seen: {}.", line(unseen)));
-        out.push_str(&text::wrap(&format!("{seen}{}", unseen.unwrap_or_default()), width, "", ""));
+        let locked = match self.databases.len() {
+            0 => String::new(),
+            1 => " 1 database is locked without one.".to_owned(),
+            n => format!(" {} databases are locked without one.", count(n as u64)),
+        };
+        out.push_str(&text::wrap(&format!("{seen}{locked}"), width, "", ""));
         out
     }
 }
@@ -175,10 +231,19 @@ impl Sight {
         if mapped.processes_denied > 0 {
             let why = mapped.denied_reason.as_deref().unwrap_or("no permission");
             unseen.push(format!(
-                "what {} may have mapped ({why})",
+                "what {} may have mapped or locked ({why}); root sees what processes of other users have",
                 match mapped.processes_denied {
                     1 => "1 process".to_owned(),
                     n => format!("{} processes", count(n)),
+                }
+            ));
+        }
+        if mapped.databases_unseen > 0 {
+            unseen.push(format!(
+                "which {} locked in the way of SQLite by processes whose descriptors could not be read",
+                match mapped.databases_unseen {
+                    1 => "1 file is".to_owned(),
+                    n => format!("{} files are", count(n)),
                 }
             ));
         }
@@ -196,6 +261,86 @@ impl Sight {
             passing: mapped.passing,
         }
     }
+}
+
+impl Locked {
+    fn new(found: &LockedDatabase) -> Self {
+        let databases: BTreeSet<String> = found.processes.iter().map(|process| process.path.clone()).collect();
+        let first = found.processes.first();
+        Self {
+            identity: found.identity,
+            databases: databases.into_iter().collect(),
+            journal_mode: match found.content {
+                DatabaseContent::WalMode => Some("wal"),
+                DatabaseContent::RollbackMode => Some("rollback"),
+                DatabaseContent::Empty | DatabaseContent::NotRead => None,
+            },
+            header_read: found.content != DatabaseContent::NotRead,
+            locks: found.locks.iter().map(|(slot, lock)| Lock::new((*slot, lock))).collect(),
+            processes: found.processes.iter().map(LockingDocument::from).collect(),
+            look: first
+                .and_then(|first| source(first.pid, first.container.as_ref(), first.path == first.place, &first.path)),
+        }
+    }
+
+    fn draw(&self, width: usize) -> String {
+        let databases: Vec<String> = self.databases.iter().map(|database| line(database)).collect();
+        let mut out = entry("Database", &styled(BOLD, &databases.join(", ")), width);
+        let exclusive =
+            self.locks.iter().any(|lock| lock.name == LockSlot::Database && lock.lock == LockState::Exclusive);
+        let how = match (self.journal_mode, exclusive) {
+            (Some("wal"), true) => {
+                "the whole database is locked exclusively: in exclusive locking mode the wal-index is in the memory of that process, or it closes the database now"
+            }
+            (Some("wal"), false) => {
+                "locked without a wal-index of this list: it is being opened or closed, or has another one"
+            }
+            (Some(_), true) => {
+                "rollback mode, the whole database is locked exclusively: nobody else can read or write it"
+            }
+            (Some(_), false) => "rollback mode, in a transaction",
+            (None, _) if self.header_read => "empty, a new database",
+            (None, _) => "locked in the way of SQLite; its header was not read",
+        };
+        out.push_str(&entry("Locked", how, width));
+        let holds = |pid: u32| {
+            let held = self.locks.iter().filter(|lock| lock.holders.iter().any(|holder| holder.pid == Some(pid)));
+            held.map(|lock| format!("{} {}", words(&lock.name), words(&lock.lock))).collect::<Vec<_>>().join(", ")
+        };
+        let rows = self.processes.iter().map(|process| {
+            let gone = if process.deleted { " (gone)" } else { "" };
+            vec![
+                process.pid.to_string(),
+                process.command.clone().unwrap_or_default(),
+                process.container.clone().unwrap_or_default(),
+                holds(process.pid),
+                format!("{}{gone}", process.path),
+            ]
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));
+        out.push_str(&look_line(self.look.as_deref(), width));
+        out
+    }
+}
+
+impl From<&LockingProcess> for LockingDocument {
+    fn from(process: &LockingProcess) -> Self {
+        Self {
+            pid: process.pid,
+            command: process.command.clone(),
+            container: process.container.clone(),
+            path: process.path.clone(),
+            deleted: process.deleted,
+        }
+    }
+}
+
+fn look_line(source: Option<&str>, width: usize) -> String {
+    let Some(source) = source else { return String::new() };
+    let plain = source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/._-+,=@".contains(&byte));
+    let source = if plain { source.to_owned() } else { format!("'{}'", source.replace('\'', r"'\''")) };
+    text::wrap(&format!("look: walscope inspect {source}"), width, "", "  ")
 }
 
 impl WalIndex {
@@ -257,11 +402,7 @@ impl WalIndex {
         if self.processes_not_listed > 0 {
             out.push_str(&text::wrap(&format!("and {} more", count(self.processes_not_listed)), width, "", ""));
         }
-        if let Some(source) = &self.look {
-            let plain = source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/._-+,=@".contains(&byte));
-            let source = if plain { source.clone() } else { format!("'{}'", source.replace('\'', r"'\''")) };
-            out.push_str(&text::wrap(&format!("look: walscope inspect {source}"), width, "", "  "));
-        }
+        out.push_str(&look_line(self.look.as_deref(), width));
         out
     }
 
@@ -335,13 +476,16 @@ impl From<&MappingProcess> for Process {
 /// works as long as the process lives.
 fn look(processes: &[MappingProcess]) -> Option<String> {
     let process = processes.iter().find(|process| process.path_leads_to == Leads::Here).or(processes.first())?;
-    let path = database(&process.path);
+    source(process.pid, process.container.as_ref(), process.place == process.path, &database(&process.path))
+}
+
+fn source(pid: u32, container: Option<&String>, own_root: bool, path: &str) -> Option<String> {
     // A short id stands in place of a name that is not known.
     let is_id = |name: &&String| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let name = process.container.as_ref().filter(|name| !is_id(name) && process.place == process.path);
+    let name = container.filter(|name| !is_id(name) && own_root);
     let source = match name {
         Some(name) => format!("{name}:{path}"),
-        None => format!("pid:{}:{path}", process.pid),
+        None => format!("pid:{pid}:{path}"),
     };
     (line(&source) == source).then_some(source)
 }

@@ -301,3 +301,88 @@ fn on_tmpfs_two_processes_are_listed_under_one_wal_index() {
     let found = of(&json, &database);
     assert_eq!((found.len(), &found[0]["subvolume"], pids(&found[0]).len()), (1, &Value::Null, 2), "{json:#}");
 }
+
+/// The databases that are locked without a wal-index of the list, by path.
+fn locked(json: &Value, database: &Path) -> Vec<Value> {
+    let all = json["databases"].as_array().unwrap().iter();
+    all.filter(|one| one["databases"].as_array().unwrap().iter().any(|path| path == database.to_str().unwrap()))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn a_database_that_is_locked_without_a_wal_index_is_listed() {
+    let (_folder, database) = folder();
+    let own = std::process::id();
+    let db = common::command::connect(&database);
+    db.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)").unwrap();
+    assert!(locked(&ps(&[]).1, &database).is_empty(), "its wal-index is listed");
+    drop(db);
+    for (mode, begin, lock) in [
+        ("wal", "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1)", "exclusive"),
+        ("rollback", "PRAGMA journal_mode=DELETE; BEGIN IMMEDIATE", "shared"),
+    ] {
+        let db = common::command::connect(&database);
+        db.execute_batch(begin).unwrap();
+        let (_, json) = ps(&[]);
+        let found = locked(&json, &database);
+        assert_eq!(found.len(), 1, "{mode}: {json:#}");
+        assert_eq!((&found[0]["journal_mode"], &found[0]["header_read"]), (&mode.into(), &true.into()));
+        assert_eq!(found[0]["processes"][0]["pid"], own);
+        assert_eq!((&found[0]["locks"][0]["name"], &found[0]["locks"][0]["lock"]), (&"database".into(), &lock.into()));
+        assert_eq!(held_by(&found[0], "database"), [u64::from(own)]);
+        assert!(of(&json, &database).is_empty());
+        let source = found[0]["look"].as_str().unwrap();
+        assert_eq!(Command::new(EXE).args(["inspect", source]).output().unwrap().status.code(), Some(0));
+        let page = String::from_utf8(Command::new(EXE).arg("ps").output().unwrap().stdout).unwrap();
+        assert!(page.contains(&format!("{own}")) && page.contains("locked without one"), "{page}");
+        drop(db);
+    }
+    assert!(locked(&ps(&[]).1, &database).is_empty());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_not_listed_however_it_is_locked() {
+    let (_folder, path) = folder();
+    fs::write(&path, "plain text, longer than a header of SQLite; locked where SQLite locks").unwrap();
+    let lock = "import fcntl, os, struct, sys\nfd = os.open(sys.argv[1], os.O_RDWR)\n\
+        fcntl.fcntl(fd, fcntl.F_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0x40000002, 510, 0))\n\
+        print('ready', flush=True)\nsys.stdin.read()";
+    let mut child = Command::new("python3")
+        .args(["-c", lock])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 5];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    assert!(locked(&ps(&[]).1, &path).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_user_may_not_look_at_is_said_first_and_is_worth_a_notice() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let (folder, database) = folder();
+    let _root = Sqlite::open(&database);
+    let copy = folder.path().join("walscope");
+    fs::copy(EXE, &copy).unwrap();
+    for path in [folder.path(), copy.as_path()] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let run = |options: &[&str]| {
+        let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        let out = Command::new("setpriv").args(user).arg(&copy).arg("ps").args(options).output().unwrap();
+        (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap())
+    };
+    let (code, page) = run(&[]);
+    let first = page.lines().next().unwrap();
+    assert!(code == 0 && first.starts_with("Not seen") && first.contains("processes may have mapped"), "{page}");
+    assert!(!page.contains("No wal-index is mapped"), "{page}");
+    assert_eq!(run(&["--fail-on", "notice"]).0, 1);
+    assert_eq!(run(&["--fail-on", "warning"]).0, 0);
+}

@@ -117,7 +117,8 @@ Examples:
 
 /// `ps`.
 pub const PS: &str = "\
-Exit codes: 0 answered; 1 a finding at or above --fail-on; 2 could not answer.";
+Exit codes: 0 answered; 1 a finding at or above --fail-on, and with --fail-on
+notice also if processes could not be looked at; 2 could not answer.";
 
 /// `rescue`.
 pub const RESCUE: &str = "\
