@@ -311,7 +311,7 @@ impl Locked {
             let gone = if process.deleted { " (gone)" } else { "" };
             vec![
                 process.pid.to_string(),
-                process.command.clone().unwrap_or_default(),
+                command(process.command.as_deref(), process.pid, &self.locks),
                 process.container.clone().unwrap_or_default(),
                 holds(process.pid),
                 format!("{}{gone}", process.path),
@@ -334,6 +334,13 @@ impl From<&LockingProcess> for LockingDocument {
             deleted: process.deleted,
         }
     }
+}
+
+/// The command of a process, and whether it is kept from running: what it holds stays until it goes on or ends.
+fn command(name: Option<&str>, pid: u32, locks: &[Lock]) -> String {
+    let holders = locks.iter().flat_map(|lock| &lock.holders).filter(|holder| holder.pid == Some(pid));
+    let kept = holders.filter_map(|holder| holder.process_state?.kept_from_running()).next();
+    [name, kept].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn look_line(source: Option<&str>, width: usize) -> String {
@@ -434,7 +441,7 @@ impl WalIndex {
         };
         vec![
             process.pid.to_string(),
-            process.command.clone().unwrap_or_default(),
+            command(process.command.as_deref(), process.pid, &self.locks),
             process.container.clone().unwrap_or_default(),
             holds.collect::<Vec<_>>().join(", "),
             path,

@@ -386,3 +386,26 @@ fn what_a_user_may_not_look_at_is_said_first_and_is_worth_a_notice() {
     assert_eq!(run(&["--fail-on", "notice"]).0, 1);
     assert_eq!(run(&["--fail-on", "warning"]).0, 0);
 }
+
+#[test]
+fn a_process_that_is_stopped_is_said_to_be_stopped() {
+    let (_folder, database) = folder();
+    let mut writer = Sqlite::open(&database);
+    writer.run("BEGIN IMMEDIATE");
+    let signal = |name: &str| Command::new("kill").args([name, &writer.pid().to_string()]).status().unwrap();
+    let row = || {
+        let page =
+            String::from_utf8(Command::new(EXE).args(["ps", "--width", "300"]).output().unwrap().stdout).unwrap();
+        let is_its = |line: &&str| line.split_whitespace().next() == Some(&writer.pid().to_string());
+        page.lines().find(is_its).unwrap().to_owned()
+    };
+    assert!(!row().contains("stopped"), "{}", row());
+    assert!(signal("-STOP").success());
+    let stopped = || fs::read_to_string(format!("/proc/{}/stat", writer.pid())).unwrap().contains(") T ");
+    while !stopped() {
+        std::thread::yield_now();
+    }
+    let said = row();
+    assert!(signal("-CONT").success());
+    assert!(said.contains(", stopped") && said.contains("write"), "{said}");
+}
