@@ -28,6 +28,11 @@ pub trait ReadAt: Send + Sync {
         offset
     }
 
+    /// The first offset, at or after `offset`, that may be in a hole. If there is none, the length.
+    fn next_hole(&self, offset: u64) -> u64 {
+        self.len().max(offset)
+    }
+
     /// Whether there are no bytes at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -50,13 +55,6 @@ impl FileBytes {
     pub fn whole(file: Arc<File>) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { file, start: 0, len })
-    }
-
-    /// The first offset, at or after `offset`, that may be in a hole. If there is none, the length.
-    #[cfg(all(target_os = "linux", feature = "capture"))]
-    pub(crate) fn next_hole(&self, offset: u64) -> u64 {
-        let hole = self.start.checked_add(offset).map_or(u64::MAX, |at| next_hole(&self.file, at));
-        hole.saturating_sub(self.start).max(offset).min(self.len.max(offset))
     }
 
     /// A region of a file, such as one member of a bundle.
@@ -91,6 +89,12 @@ impl ReadAt for FileBytes {
     fn next_data(&self, offset: u64) -> u64 {
         let data = self.start.checked_add(offset).map_or(u64::MAX, |at| next_data(&self.file, at));
         data.saturating_sub(self.start).max(offset).min(self.len.max(offset))
+    }
+
+    #[cfg(all(target_os = "linux", feature = "capture"))]
+    fn next_hole(&self, offset: u64) -> u64 {
+        let hole = self.start.checked_add(offset).map_or(u64::MAX, |at| next_hole(&self.file, at));
+        hole.saturating_sub(self.start).max(offset).min(self.len.max(offset))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn write_bundle(
         hook(Step::Before);
         let opened = match given.take() {
             Some(files) => Ok(files),
-            None => linux::open_database(target.clone(), options.strict_atime),
+            None => linux::open_database(target.clone(), options.care),
         };
         let files = match (opened, last) {
             (Ok(files), _) => files,
@@ -386,14 +386,13 @@ impl Copy<'_, '_> {
 
     /// Copies the `-shm`: first the head that one look found whole, then the rest.
     fn copy_wal_index(&mut self, between: &Look) -> Result<(), SnapshotError> {
-        let Some(file) = self.files.shm.value() else { return Ok(()) };
-        let size = self.size(file, "-shm")?;
         let path = sibling(self.files, "-shm");
-        let bytes = FileBytes::region(Arc::clone(file), 0, size);
+        let Some(bytes) = self.files.shm_bytes().map_err(|e| unreadable(&path, e))? else { return Ok(()) };
+        let size = bytes.len();
         let needed = indexed_end(between, size);
         // Looked for a little beyond, so that a hole which the end cuts short is still found.
         let looked_at = needed.saturating_add(WHOLE_SHM_AT_MOST).min(size);
-        let holes = long_holes(&bytes, HEAD_SIZE as u64..looked_at).map_err(|e| unreadable(&path, e))?;
+        let holes = long_holes(bytes.as_ref(), HEAD_SIZE as u64..looked_at).map_err(|e| unreadable(&path, e))?;
         let holes: Vec<_> = holes.into_iter().map(|hole| hole.start..hole.end.min(needed)).collect();
         let mut left = left_out(&holes, 0, LeftOutReason::Hole);
         left.retain(|out| out.length > 0 && out.offset < needed);
@@ -406,7 +405,7 @@ impl Copy<'_, '_> {
         if let Some(first) = kept.first_mut() {
             first.start = (HEAD_SIZE as u64).min(first.end);
         }
-        let rest = Pieces { file, path, from: 0, kept };
+        let rest = Pieces { bytes, path, from: 0, kept };
         let chunk = self.options.chunk_size;
         self.member("shm", size, left, |sink, _| {
             sink.write(&between.head)?;
@@ -494,7 +493,7 @@ impl Copy<'_, '_> {
         let holes = long_holes(&bytes, from..to).map_err(|e| unreadable(&path, e))?;
         let left = left_out(&holes, from, LeftOutReason::Hole);
         let length = to.saturating_sub(from);
-        let range = Pieces { file, path, from, kept: kept(&left, length) };
+        let range = Pieces { bytes: Arc::new(bytes), path, from, kept: kept(&left, length) };
         let chunk = self.options.chunk_size;
         self.member(name, length, left, |sink, hook| {
             range.copy(chunk, sink, &mut |n| {

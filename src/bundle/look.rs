@@ -77,9 +77,10 @@ impl Locks {
 impl Look {
     /// Reads the wal-index first, then the WAL header.
     pub(super) fn take(files: &OpenedFiles) -> Result<Self, SnapshotError> {
-        let mut look = match &files.shm {
-            Observation::Seen { value } => read_index(value).map_err(|e| unreadable(&sibling(files, "-shm"), e))?,
-            _ => Self { head: Vec::new(), index: None, checkpoint: None, sample: None, wal: None },
+        let shm = files.shm_bytes().map_err(|e| unreadable(&sibling(files, "-shm"), e))?;
+        let mut look = match shm {
+            Some(shm) => read_index(shm.as_ref()).map_err(|e| unreadable(&sibling(files, "-shm"), e))?,
+            None => Self { head: Vec::new(), index: None, checkpoint: None, sample: None, wal: None },
         };
         if let Some(file) = files.wal.value() {
             look.wal = Some(read_wal_head(file).map_err(|e| unreadable(&sibling(files, "-wal"), e))?);
@@ -143,8 +144,7 @@ impl Look {
     }
 }
 
-fn read_index(shm: &Arc<File>) -> std::io::Result<Look> {
-    let bytes = FileBytes::region(Arc::clone(shm), 0, HEAD_SIZE as u64);
+fn read_index(bytes: &dyn ReadAt) -> std::io::Result<Look> {
     let mut retries = 0;
     loop {
         let before = linux::clock_sample();

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::bytes::ReadAt;
 use crate::linux::challenge::contact::Held;
-use crate::linux::{self, OpenedFiles, Target};
+use crate::linux::{self, Care, OpenedFiles, Target};
 use crate::look::{DatabaseSeen, WalSeen};
 
 mod archive;
@@ -80,8 +80,8 @@ pub struct Options {
     pub with_db: bool,
     /// How many attempts are made in all, as long as the capture is unstable.
     pub attempts: u32,
-    /// Refuse to read where the access time would move.
-    pub strict_atime: bool,
+    /// What an open may do to others.
+    pub care: Care,
     /// Bytes that are copied at once; between two chunks of the database and of the `-wal` the hook is called.
     pub chunk_size: usize,
     /// Samples of the wal-index that are taken after the capture, besides those of the capture itself.
@@ -98,7 +98,7 @@ impl Default for Options {
             wal: None,
             with_db: false,
             attempts: 5,
-            strict_atime: false,
+            care: Care::default(),
             chunk_size: 1 << 20,
             samples: 0,
             interval: Duration::from_millis(100),
@@ -153,7 +153,7 @@ impl Capture {
     /// # Errors
     /// When the file cannot be read, is no bundle, is cut short, or was written by a newer walscope.
     pub fn open(path: &Path) -> Result<Self, SnapshotError> {
-        let opened = crate::linux::open_regular(path, false)?;
+        let opened = crate::linux::open_regular(path, Care::default())?;
         Self::from_file(&path.display().to_string(), opened.file)
     }
 
@@ -185,7 +185,7 @@ pub fn write_bundle(
 /// # Errors
 /// When nothing can be captured, or the temporary file cannot be made, written or read.
 pub fn capture_live(target: impl Into<Target>, options: &Options) -> Result<Capture, SnapshotError> {
-    capture_opened(linux::open_database(target, options.strict_atime)?, options).map(|(capture, _)| capture)
+    capture_opened(linux::open_database(target, options.care)?, options).map(|(capture, _)| capture)
 }
 
 /// Captures from descriptors that are already open. When a capture is unstable, the next attempt opens the path again.

@@ -183,6 +183,7 @@ fn opened(set: &KeptSet, folder: &Path) -> Result<OpenedFiles, SnapshotError> {
         database: part(Part::Database),
         wal: part(Part::Wal),
         shm: part(Part::Shm),
+        shm_memory: None,
         journal: part(Part::Journal),
         access_time_moved: Vec::new(),
         database_path,

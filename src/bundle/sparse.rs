@@ -2,13 +2,12 @@
 //! a file is a claim. Work and room follow from what is stored in it.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::bytes::{FileBytes, ReadAt};
+use crate::bytes::ReadAt;
 use crate::format::wal::HEADER_SIZE;
 use crate::number::{PageSize, Stride};
 
@@ -27,7 +26,7 @@ const HOLES_AT_MOST: usize = 65_536;
 ///
 /// # Errors
 /// There are too many of them.
-pub(super) fn long_holes(bytes: &FileBytes, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+pub(super) fn long_holes(bytes: &dyn ReadAt, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
     let mut holes = Vec::new();
     let mut at = range.start;
     // A short range has no long hole, and then nobody has to look.
@@ -115,15 +114,15 @@ pub(super) fn kept(left_out: &[LeftOut], len: u64) -> Vec<Range<u64>> {
 }
 
 /// The parts of a file that are copied.
-pub(super) struct Pieces<'a> {
-    pub(super) file: &'a Arc<File>,
+pub(super) struct Pieces {
+    pub(super) bytes: Arc<dyn ReadAt>,
     pub(super) path: PathBuf,
     pub(super) from: u64,
     /// What is copied, counted from `from`.
     pub(super) kept: Vec<Range<u64>>,
 }
 
-impl Pieces<'_> {
+impl Pieces {
     /// Copies by `pread`. Ends early at the end of the file; the rest of the member is then padding. `between` is
     /// called before every chunk but the first, with its number.
     pub(super) fn copy(
@@ -136,13 +135,14 @@ impl Pieces<'_> {
         let mut number = 0;
         for range in &self.kept {
             let [mut at, end] = [range.start, range.end].map(|at| self.from.saturating_add(at));
-            let bytes = FileBytes::region(Arc::clone(self.file), 0, end);
             while at < end {
                 if number > 0 {
                     between(number);
                 }
                 number += 1;
-                let n = bytes.read_at(&mut buffer, at).map_err(|e| unreadable(&self.path, e))?;
+                let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+                let buffer = buffer.get_mut(..most).unwrap_or_default();
+                let n = self.bytes.read_at(buffer, at).map_err(|e| unreadable(&self.path, e))?;
                 sink.write(buffer.get(..n).unwrap_or_default())?;
                 at = at.saturating_add(n as u64);
                 if n < buffer.len() && at < end {
@@ -227,6 +227,7 @@ impl ReadAt for Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::FileBytes;
 
     fn out(ranges: &[(u64, u64)]) -> Vec<LeftOut> {
         let ranges: Vec<_> = ranges.iter().map(|(start, end)| *start..*end).collect();

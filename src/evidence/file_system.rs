@@ -327,6 +327,12 @@ pub fn is_pseudo(magic: u64) -> bool {
     PSEUDO.contains(&magic)
 }
 
+/// Whether `f_type` of statfs(2) is that of FUSE, also of virtiofs.
+#[must_use]
+pub fn is_fuse(magic: u64) -> bool {
+    magic == FUSE
+}
+
 impl FileSystemKind {
     /// The row for a type as mountinfo prints it, with or without a part after a dot.
     #[must_use]

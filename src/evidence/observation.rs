@@ -83,6 +83,17 @@ impl<T> Observation<T> {
         }
     }
 
+    /// The same with a reference to the value.
+    #[must_use]
+    pub fn as_ref(&self) -> Observation<&T> {
+        match self {
+            Self::Seen { value } => Observation::seen(value),
+            Self::Denied { reason } => Observation::denied(reason),
+            Self::Missing { reason } => Observation::missing(reason),
+            Self::Unsupported { reason } => Observation::unsupported(reason),
+        }
+    }
+
     /// Applies `f` to the value; without a value, the reason stays.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observation<U> {
         match self {

@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::evidence::file_system::{AskedLocks, FileSystemKind, UNKNOWN};
-use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
+use crate::evidence::{ByteLock, Holder, InSight, LockSlot, LockState, LocksView, Mount, Observation, ShmLocks};
 use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::file_id::device;
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::{self, LockKind, LockLine, LockedFile};
 use crate::linux::unseen::{unseen, vanished};
-use crate::linux::{container, descriptor_locks, mounts, runtimes, stat, stopped, sys};
+use crate::linux::{container, descriptor_locks, mounts, namespaces, runtimes, stat, stopped, sys, unopened};
 
 /// Who holds SQLite's locks now. Takes no lock.
 #[must_use]
@@ -45,7 +45,34 @@ pub fn dead_man_switch(files: &OpenedFiles) -> ByteLock {
 
 /// Asks the kernel for every lock byte: twelve calls. Takes no lock.
 fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> LocksView {
-    LocksView::of_each(|slot| Byte::ask(slot, if slot.is_of_database() { database } else { shm }).unnamed())
+    let of_database = Byte::ask(LockSlot::Database, database);
+    let unopened = shm.value().is_some_and(|shm| unopened::is_unopened(shm));
+    let listed = if unopened { of_listed(&Proc::system(), shm, (database, &of_database)) } else { None };
+    LocksView::of_each(|slot| {
+        let byte = match &listed {
+            _ if slot.is_of_database() => Byte::ask(slot, database),
+            Some(lines) => Byte::of_lines(slot, lines, shm),
+            None => Byte::ask(slot, shm),
+        };
+        byte.unnamed()
+    })
+}
+
+/// The lines of the lock table, if they tell every lock of a `-shm` that is not opened: every process is visible, and the
+/// kernel itself keeps the locks of this mount, because it lists the one of the database that it reports.
+fn of_listed(
+    proc: &Proc,
+    shm: &Observation<Arc<File>>,
+    (database, asked): (&Observation<Arc<File>>, &Byte),
+) -> Option<Vec<LockLine>> {
+    let none = Observation::missing("not looked at");
+    let held = matches!(asked.state, LockState::Shared | LockState::Exclusive);
+    if !held || namespaces::in_sight(proc) != InSight::Every || keys(proc, shm, &none).is_empty() {
+        return None;
+    }
+    let lines = listed(proc);
+    let keys = keys(proc, database, &none);
+    lines.iter().any(|line| descriptor_locks::is_on(line, &keys, &asked.slot.bytes())).then_some(lines)
 }
 
 /// Names the holders of what [`states`] found.
@@ -225,6 +252,9 @@ impl Byte {
         let bytes = slot.bytes();
         let mut pids = BTreeSet::new();
         let (state, reason) = match file {
+            Observation::Seen { value } if unopened::is_unopened(value) => {
+                (LockState::Unknown, Some("the -shm is on a FUSE mount and in use, and was not opened".to_owned()))
+            }
             Observation::Seen { value } => match sys::first_conflict(value, bytes.start, bytes.end - bytes.start) {
                 Ok(None) => unseen_lock(value),
                 Ok(Some(conflict)) => {
@@ -239,6 +269,17 @@ impl Byte {
             }
         };
         Self { pids, ..Self::new(slot, state, reason) }
+    }
+
+    /// From a list of every lock.
+    fn of_lines(slot: LockSlot, lines: &[LockLine], file: &Observation<Arc<File>>) -> Self {
+        let keys = keys(&Proc::system(), file, &Observation::missing("not looked at"));
+        let mut byte = Self::new(slot, LockState::Unknown, None);
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
+        if byte.state == LockState::Unknown {
+            byte.state = LockState::Free;
+        }
+        byte
     }
 
     fn new(slot: LockSlot, state: LockState, reason: Option<String>) -> Self {

@@ -6,6 +6,7 @@ use crate::evidence::{InodeId, Observation};
 use crate::linux::procfs::Proc;
 use crate::linux::sys;
 use crate::linux::text::maps;
+use crate::linux::unopened;
 use crate::linux::unseen::unseen;
 
 /// Device and inode that the kernel prints for a mapping of this file. The file is mapped, looked up in this process's
@@ -15,6 +16,12 @@ use crate::linux::unseen::unseen;
 /// numbers.
 #[must_use]
 pub fn mapped_identity(proc: &Proc, file: &File) -> Observation<InodeId> {
+    if unopened::is_unopened(file) && unopened::open_drops_pages(file) {
+        return match unopened::identity(file) {
+            Ok(id) => Observation::seen(id),
+            Err(error) => unseen("fstat", &error),
+        };
+    }
     // A length of one page is allowed for an empty file, too: only loads beyond its end would fault.
     let mapping = match sys::map_shared(file, 4096) {
         Ok(mapping) => mapping,

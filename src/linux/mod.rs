@@ -55,6 +55,7 @@ mod stopped;
 mod sys;
 pub mod target;
 pub mod text;
+mod unopened;
 mod unseen;
 pub mod walk;
 
@@ -66,7 +67,7 @@ pub use lock_view::{dead_man_switch, lock_states, locks_view, name_holders};
 pub use mapped::of_side::mappings_view;
 pub use mapped::users::users_view;
 pub use open::{
-    Opened, OpenedFiles, complete, folder_unchanged, in_place, journal_in_place, open_database, open_regular,
+    Care, Opened, OpenedFiles, complete, folder_unchanged, in_place, journal_in_place, open_database, open_regular,
     paths_unchanged,
 };
 pub use open_error::OpenError;
@@ -75,3 +76,4 @@ pub use procfs::Proc;
 pub use stat::space;
 pub use sys::{end_standard_output, ignores_signal, settle_inheritance, share_one_heap};
 pub use target::Target;
+pub use unopened::MappedFile;

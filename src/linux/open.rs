@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::io::Errno;
 
+use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
 use crate::linux::file_id::{file_id, same_file};
 use crate::linux::open_error::OpenError;
@@ -21,6 +23,7 @@ use crate::linux::own_locks::{self, OwnLocks};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::Proc;
 use crate::linux::target::Target;
+use crate::linux::unopened::{self, MappedFile, Way};
 use crate::linux::unseen::unseen;
 use crate::number::FileId;
 
@@ -51,15 +54,47 @@ pub struct OpenedFiles {
     pub database: Observation<Arc<File>>,
     /// The `-wal`.
     pub wal: Observation<Arc<File>>,
-    /// The `-shm`.
+    /// The `-shm`. With `shm_memory` it was opened with O_PATH: it can be identified, not read, and not asked for locks.
     pub shm: Observation<Arc<File>>,
+    /// The bytes of a `-shm` that is not opened, because that would harm those that use it.
+    pub shm_memory: Option<Arc<MappedFile>>,
     /// The `-journal`.
     pub journal: Observation<Arc<File>>,
     /// Paths of files whose access time may change by reading.
     pub access_time_moved: Vec<String>,
 }
 
+/// What an open may do to those who use a file, or to its access time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Care {
+    /// Nothing is opened if reading might move its access time.
+    pub strict_atime: bool,
+    /// A `-shm` in use on FUSE is opened, although that can make the kernel drop what is cached of it.
+    pub look_anyway: bool,
+}
+
 impl OpenedFiles {
+    /// The bytes of the `-shm`, with the length that it has now. `None`: it was not seen.
+    ///
+    /// # Errors
+    /// Its size cannot be read.
+    pub fn shm_bytes(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        match (&self.shm_memory, self.shm.value()) {
+            (Some(memory), _) => Ok(Some(Arc::clone(memory) as Arc<dyn ReadAt>)),
+            (None, Some(file)) => Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file))?))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The `-shm`, if locks on it can be taken and asked for.
+    #[must_use]
+    pub fn shm_to_lock(&self) -> Observation<&Arc<File>> {
+        match self.shm_memory {
+            Some(_) => Observation::unsupported(unopened::refusal("it is on a FUSE mount and in use")),
+            None => self.shm.as_ref(),
+        }
+    }
+
     /// The path of the `-shm` as the side sees it.
     #[must_use]
     pub fn shm_path(&self) -> PathBuf {
@@ -79,12 +114,13 @@ impl OpenedFiles {
 ///
 /// # Errors
 /// When nothing can be opened, when the database is no regular file, when this process itself holds POSIX locks on one of
-/// the files, or, with `strict_atime`, when reading one of the files might move its access time.
-pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<OpenedFiles, OpenError> {
+/// the files, or, with [`Care::strict_atime`], when reading one of the files might move its access time.
+pub fn open_database(target: impl Into<Target>, care: Care) -> Result<OpenedFiles, OpenError> {
     let target = target.into();
     let place = Place::resolve(&target)?;
     let mut moved = Vec::new();
     let mut entry = |suffix: &str| {
+        let strict_atime = care.strict_atime;
         let name = with_suffix(&place.name, suffix);
         let path = place.folder_path.join(&name);
         // In an error, the path is written as a SOURCE.
@@ -107,7 +143,20 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
             Err(error) => Ok(unseen(&path.display().to_string(), &error)),
         }
     };
-    let (database, wal, shm, journal) = (entry("")?, entry("-wal")?, entry("-shm")?, entry("-journal")?);
+    let (database, wal) = (entry("")?, entry("-wal")?);
+    let name = with_suffix(&place.name, "-shm");
+    let shm_path = place.folder_path.join(&name);
+    let mut shm_memory = None;
+    let shm = match way_to_shm(&|flags| place.open(&name, flags), &database, care) {
+        Way::Open => entry("-shm")?,
+        Way::Memory(memory) => {
+            let file = Arc::clone(memory.place());
+            shm_memory = Some(Arc::new(memory));
+            Observation::seen(file)
+        }
+        Way::Closed(why) => Observation::unsupported(format!("{}: {}", shm_path.display(), unopened::refusal(&why))),
+    };
+    let journal = entry("-journal")?;
     if let Some(reason) = [&wal, &shm].iter().all(|file| file.value().is_none()).then(|| database.reason()).flatten() {
         let kind = match database {
             Observation::Missing { .. } => io::ErrorKind::NotFound,
@@ -125,22 +174,50 @@ pub fn open_database(target: impl Into<Target>, strict_atime: bool) -> Result<Op
         database,
         wal,
         shm,
+        shm_memory,
         journal,
         access_time_moved: moved,
     })
+}
+
+/// How the `-shm` is looked at. Where an open harms nobody, it is opened.
+fn way_to_shm(open: &dyn Fn(OFlags) -> io::Result<OwnedFd>, database: &Observation<Arc<File>>, care: Care) -> Way {
+    let Ok(file) = open(OFlags::PATH).map(File::from) else { return Way::Open };
+    let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if care.look_anyway || !regular || !unopened::open_drops_pages(&file) {
+        return Way::Open;
+    }
+    unopened::way(&Proc::system(), Arc::new(file), database.value())
+}
+
+/// Opens a regular file to learn which one it is. On FUSE it is only found, because an open can harm those that use it.
+pub(super) fn find_regular_by(by_name: impl Fn(OFlags) -> io::Result<OwnedFd>) -> io::Result<Arc<File>> {
+    let place = File::from(by_name(OFlags::PATH)?);
+    if place.metadata()?.is_file() && unopened::open_drops_pages(&place) {
+        return Ok(Arc::new(place));
+    }
+    open_regular_by(by_name).map(|opened| opened.file)
 }
 
 /// Opens one regular file, following symbolic links: a bundle, or a `-wal` or `-shm` given by its own path.
 ///
 /// # Errors
 /// When it cannot be opened, is no regular file, when this process itself holds POSIX locks on it, or, with
-/// `strict_atime`, when reading might move its access time.
-pub fn open_regular(target: impl Into<Target>, strict_atime: bool) -> Result<Opened, OpenError> {
+/// [`Care::strict_atime`], when reading might move its access time.
+pub fn open_regular(target: impl Into<Target>, care: Care) -> Result<Opened, OpenError> {
     let target = target.into();
     let path = PathBuf::from(target.to_string());
+    if path.as_os_str().as_bytes().ends_with(b"-shm")
+        && let Way::Memory(_) | Way::Closed(_) =
+            way_to_shm(&|flags| target.open(flags), &Observation::missing(""), care)
+    {
+        let why = unopened::refusal("it is on a FUSE mount and in use, as far as can be told");
+        let why = io::Error::other(format!("{why}. Name its database instead"));
+        return Err(OpenError::new(&path, "opening for examination", why));
+    }
     let opened = open_regular_by(|flags| target.open(flags))
         .map_err(|error| OpenError::new(&path, "opening for examination", error))?;
-    if strict_atime && opened.access_time_may_move {
+    if care.strict_atime && opened.access_time_may_move {
         return Err(refused_by_strict_atime(&path));
     }
     Ok(opened)

@@ -24,6 +24,7 @@ use crate::linux::procfs::{Proc, Process};
 use crate::linux::stat::magic_of;
 use crate::linux::sys;
 use crate::linux::text::maps::{self, MapsLine};
+use crate::linux::unopened;
 use crate::linux::unseen::unseen;
 
 /// How often each table is read.
@@ -95,7 +96,12 @@ fn touch_idle(sides: [(&Tables, &Observation<Arc<File>>); 2]) -> Touched {
         return Touched::NotTried;
     }
     let both = |a: &Table| b.of_processes().any(|b| a.share_a_resident_page(b));
-    if a.of_processes().next().is_none() || b.of_processes().next().is_none() || a.of_processes().any(both) {
+    // The bytes of a -shm that is not opened were read through one process: then its pages alone are in a table.
+    let one_was_read = sides.iter().any(|(tables, shm)| {
+        shm.value().is_some_and(|shm| unopened::is_unopened(shm)) && tables.of_processes().any(Table::is_idle)
+    });
+    let enough = a.of_processes().any(both) && !one_was_read;
+    if a.of_processes().next().is_none() || b.of_processes().next().is_none() || enough {
         return Touched::NotTried;
     }
     let mut touched = Touched::NotTried;
@@ -222,7 +228,11 @@ impl Tables {
     /// Whether this process may see page frames, as walscope's own mapping shows.
     fn shows_frames(&self) -> bool {
         let mut own = self.all.iter().filter(|table| table.mapper == Mapper::Descriptor);
-        own.any(|table| table.last().iter().any(|entry| entry.frame().is_ok()))
+        own.any(|table| match table.access {
+            Ok(_) => table.last().iter().any(|entry| entry.frame().is_ok()),
+            // A -shm that is not opened is not mapped here.
+            Err(_) => own_memory_shows_a_frame().unwrap_or(false),
+        })
     }
 
     fn forget(&mut self) {
@@ -232,6 +242,16 @@ impl Tables {
     fn conclude(self) -> Vec<PageTable> {
         self.all.into_iter().map(Table::conclude).collect()
     }
+}
+
+/// Whether the page table shows the frame of a page of this process's own program, which is the page of a file.
+fn own_memory_shows_a_frame() -> io::Result<bool> {
+    static OF_PROGRAM: [u8; 8] = *b"walscope";
+    let address = std::hint::black_box(&OF_PROGRAM).as_ptr().addr() as u64;
+    std::hint::black_box(OF_PROGRAM.first().copied());
+    let mut entry = [0; ENTRY as usize];
+    Proc::system().this_process()?.open("pagemap")?.read_exact_at(&mut entry, address / page_size() * ENTRY)?;
+    Ok(PageEntry(u64::from_ne_bytes(entry)).frame().is_ok())
 }
 
 /// For each process of the side one mapping of the beginning of the `-shm`, and how many more were seen.
@@ -258,7 +278,11 @@ impl Table {
             let pagemap = proc.this_process()?.open("pagemap")?;
             Ok(Access { pagemap, address: mapping.as_ptr().addr() as u64, alive: Alive::Own(mapping) })
         };
-        let access = access().map_err(|error| unseen("self/pagemap", &error));
+        let access = if unopened::is_unopened(shm) {
+            Err(Observation::missing("the -shm is on FUSE and in use, and was not opened"))
+        } else {
+            access().map_err(|error| unseen("self/pagemap", &error))
+        };
         Self { mapper: Mapper::Descriptor, writable: false, same_path: true, access, reads: Vec::new() }
     }
 
@@ -310,12 +334,16 @@ impl Table {
         self.last().iter().zip(other.last()).any(|(x, y)| x.frame().is_ok() && y.frame().is_ok())
     }
 
+    /// Whether the first page is not in the table.
+    fn is_idle(&self) -> bool {
+        self.last().first().is_some_and(|entry| entry.frame() == Err(NoFrame::NotResident))
+    }
+
     /// The memory of a process that shows no frame of the first page, and the address of that page.
     fn idle(&self) -> Option<(File, u64)> {
         let access = self.access.as_ref().ok()?;
         let Alive::Other { process, .. } = &access.alive else { return None };
-        let idle = self.last().first()?.frame() == Err(NoFrame::NotResident);
-        idle.then(|| process.open("mem").ok()).flatten().map(|memory| (memory, access.address))
+        self.is_idle().then(|| process.open("mem").ok()).flatten().map(|memory| (memory, access.address))
     }
 
     fn conclude(self) -> PageTable {
@@ -392,7 +420,7 @@ mod tests {
         let view = scan(&proc, &wanted, PathLeads::Here).value().unwrap().clone();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("t.db"), "").unwrap();
-        let files = open::open_database(folder.path().join("t.db").as_path(), false).unwrap();
+        let files = open::open_database(folder.path().join("t.db").as_path(), open::Care::default()).unwrap();
         let counted = |change: &dyn Fn(&mut MappingsView)| {
             let mut view = view.clone();
             change(&mut view);

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,13 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::evidence::file_system::is_pseudo;
-use crate::linux::open::{access_time_would_move, keeps_no_access_times, open_regular_unless};
+use crate::linux::open::{Care, access_time_would_move, keeps_no_access_times, open_regular_unless};
 use crate::linux::open_error::OpenError;
 use crate::linux::own_locks;
 use crate::linux::procfs::Proc;
 use crate::linux::stat::magic_of;
 use crate::linux::target::Target;
+use crate::linux::unopened;
 use crate::number::FileId;
 
 /// Bytes that are read of each regular file.
@@ -50,6 +51,8 @@ pub struct Entry {
 pub enum EntryKind {
     /// A regular file with its first bytes, at most [`HEAD`], or [`LONG_HEAD`] if all of these are zero.
     File(Vec<u8>),
+    /// A regular file with the name of a `-shm`, on FUSE: it is not opened, because that could harm those that use it.
+    Unopened,
     /// A regular file that could not be read, and why.
     Unreadable(io::Error),
     /// A link, a FIFO, a socket, a device or a folder. It was not opened as a file.
@@ -75,11 +78,7 @@ pub fn is_folder(target: &Target) -> bool {
 ///
 /// # Errors
 /// When the folder itself cannot be opened, or is on a pseudo file system.
-pub fn walk(
-    root: &Target,
-    strict_atime: bool,
-    each: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
-) -> Result<(), OpenError> {
+pub fn walk(root: &Target, care: Care, each: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<(), OpenError> {
     let refused = |why| OpenError::new(Path::new(&root.to_string()), "looking into the folder", why);
     let folder = File::from(root.open(OFlags::PATH | OFlags::DIRECTORY).map_err(refused)?);
     let device = folder.metadata().map_err(refused)?.dev();
@@ -87,13 +86,13 @@ pub fn walk(
         return Err(refused(io::Error::other("it is on a pseudo file system, which holds no databases")));
     }
     let held = own_locks::all(&Proc::system());
-    let mut walk = Walk { strict_atime, held, left: ENTRIES, each };
+    let mut walk = Walk { care, held, left: ENTRIES, each };
     let _ = walk.folder(&folder, device, &mut PathBuf::new(), DEPTH);
     Ok(())
 }
 
 struct Walk<'a> {
-    strict_atime: bool,
+    care: Care,
     /// Files that this process itself holds locks on.
     held: BTreeSet<FileId>,
     left: usize,
@@ -156,7 +155,9 @@ impl Walk<'_> {
     fn open_to_list(&self, folder: &File) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(folder, c".", flags | OFlags::NOATIME, Mode::empty()) {
-            Err(Errno::PERM) if self.strict_atime && !keeps_no_access_times(folder) => Err(access_time_would_move()),
+            Err(Errno::PERM) if self.care.strict_atime && !keeps_no_access_times(folder) => {
+                Err(access_time_would_move())
+            }
             Err(Errno::PERM) => Ok(openat(folder, c".", flags, Mode::empty())?),
             opened => Ok(opened?),
         }
@@ -165,8 +166,15 @@ impl Walk<'_> {
     /// A file with its first bytes. Where the folder does not say the kinds of its entries, it may be a folder.
     fn file(&self, folder: &File, name: &OsStr, folders: &mut Vec<OsString>) -> EntryKind {
         let by_name = |flags| Ok(openat(folder, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+        if name.as_bytes().ends_with(b"-shm") && !self.care.look_anyway {
+            let place = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+            let place = place.map(File::from).ok().filter(|place| place.metadata().is_ok_and(|found| found.is_file()));
+            if place.is_some_and(|place| unopened::open_drops_pages(&place)) {
+                return EntryKind::Unopened;
+            }
+        }
         let opened = match open_regular_unless(by_name, |id| self.held.contains(id)) {
-            Ok(opened) if opened.access_time_may_move && self.strict_atime => {
+            Ok(opened) if opened.access_time_may_move && self.care.strict_atime => {
                 return EntryKind::Unreadable(access_time_would_move());
             }
             Ok(opened) => opened.file,
@@ -230,11 +238,12 @@ mod tests {
     /// Every step as a line.
     fn walked(root: &Path) -> Vec<String> {
         let mut lines = Vec::new();
-        walk(&Target::from(root), false, &mut |step| {
+        walk(&Target::from(root), Care::default(), &mut |step| {
             match step {
                 Step::Folder(path, entries) => lines.extend(entries.iter().map(|entry| {
                     let what = match &entry.kind {
                         EntryKind::File(head) => format!("{} bytes", head.len()),
+                        EntryKind::Unopened => "not opened".to_owned(),
                         EntryKind::Unreadable(why) => why.to_string(),
                         EntryKind::Other => "other".to_owned(),
                     };
@@ -280,7 +289,7 @@ mod tests {
 
     #[test]
     fn pseudo_file_systems_are_not_walked() {
-        let why = walk(&Target::from("/proc/sys"), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        let why = walk(&Target::from("/proc/sys"), Care::default(), &mut |_| ControlFlow::Continue(())).unwrap_err();
         assert!(why.to_string().contains("pseudo file system"), "{why}");
         // From the folder above, it is passed over.
         let root = Target::from("/");
@@ -292,7 +301,7 @@ mod tests {
             seen.push(path.to_owned());
             ControlFlow::Break(())
         };
-        let mut walk = Walk { strict_atime: false, held: BTreeSet::new(), left: ENTRIES, each: &mut each };
+        let mut walk = Walk { care: Care::default(), held: BTreeSet::new(), left: ENTRIES, each: &mut each };
         let _ = walk.below(&root, OsStr::new("proc"), device, &mut PathBuf::from("proc"), DEPTH);
         assert_eq!(seen, Vec::<PathBuf>::new());
     }

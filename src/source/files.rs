@@ -110,7 +110,10 @@ impl Seen for Files {
     }
 
     fn shm(&self) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        self.now(|files| &files.shm, self.shm.as_ref())
+        match &self.opened {
+            Some(opened) => opened.shm_bytes(),
+            None => Ok(self.shm.clone()),
+        }
     }
 
     /// The states of the locks, without a search for the holders: [`linux::lock_states`].

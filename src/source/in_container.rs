@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::linux::runtimes::{self, Unknown};
-use crate::linux::{self, Target};
+use crate::linux::{self, Care, Target};
 
 /// What the name of a container leads to.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub enum InContainer {
 
 /// Looks for a running container of this name, and for the databases that its processes have open.
 #[must_use]
-pub fn in_container(name: &OsStr, strict_atime: bool) -> InContainer {
+pub fn in_container(name: &OsStr, care: Care) -> InContainer {
     let Some(name) = name.to_str().filter(|name| runtimes::is_name(name)) else { return InContainer::NotAsked };
     match runtimes::open_files(name) {
         Ok((root, files)) => {
-            let found = databases(&files, |path| is_database(&root.beneath(path), strict_atime));
+            let found = databases(&files, |path| is_database(&root.beneath(path), care));
             let source = |path: PathBuf| {
                 let mut source = OsString::from(format!("{name}:"));
                 source.push(path);
@@ -53,9 +53,9 @@ fn databases(files: &BTreeSet<PathBuf>, is_database: impl Fn(&PathBuf) -> bool) 
     files.iter().filter(|path| beside(path) || is_database(path)).cloned().collect()
 }
 
-fn is_database(target: &Target, strict_atime: bool) -> bool {
+fn is_database(target: &Target, care: Care) -> bool {
     let mut head = [0; 16];
-    linux::open_regular(target.clone(), strict_atime)
+    linux::open_regular(target.clone(), care)
         .is_ok_and(|opened| opened.file.read_exact_at(&mut head, 0).is_ok() && &head == b"SQLite format 3\0")
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::evidence::Evidence;
+use crate::linux::Care;
 use crate::look::{self, Depth, Inspection, Options};
 use crate::wal::Frame;
 
@@ -24,24 +25,16 @@ type Open<'a> = &'a dyn Fn() -> Result<Source, SnapshotError>;
 ///
 /// # Errors
 /// When it cannot be opened or read, or nothing is there.
-pub fn inspect(
-    argument: &OsStr,
-    strict_atime: bool,
-    options: &Options<'_>,
-) -> Result<(Source, Inspection), SourceError> {
-    inspect_by(&|| open(argument, strict_atime), options)
+pub fn inspect(argument: &OsStr, care: Care, options: &Options<'_>) -> Result<(Source, Inspection), SourceError> {
+    inspect_by(&|| open(argument, care), options)
 }
 
 /// Opens a database that was found below a folder, and looks at it until it stands still.
 ///
 /// # Errors
 /// When it cannot be opened or read, or nothing is there.
-pub fn inspect_found(
-    found: &Found,
-    strict_atime: bool,
-    options: &Options<'_>,
-) -> Result<(Source, Inspection), SourceError> {
-    inspect_by(&|| open_target(&found.label, found.target.clone(), strict_atime), options)
+pub fn inspect_found(found: &Found, care: Care, options: &Options<'_>) -> Result<(Source, Inspection), SourceError> {
+    inspect_by(&|| open_target(&found.label, found.target.clone(), care), options)
 }
 
 fn inspect_by(open: Open<'_>, options: &Options<'_>) -> Result<(Source, Inspection), SourceError> {
@@ -67,7 +60,7 @@ fn inspect_by(open: Open<'_>, options: &Options<'_>) -> Result<(Source, Inspecti
 /// When it cannot be opened or read, or nothing is there.
 pub fn inspect_frames<T>(
     argument: &OsStr,
-    strict_atime: bool,
+    care: Care,
     options: &Options<'_>,
     mut begin: impl FnMut(&Source) -> T,
     mut each: impl FnMut(&mut T, &Frame, &[u8]),
@@ -79,7 +72,7 @@ pub fn inspect_frames<T>(
         Ok((inspection, found))
     };
     let again = |(inspection, _): &(Inspection, T)| inspection.look_again();
-    let open = || open(argument, strict_atime);
+    let open = || open(argument, care);
     let (source, (inspection, found)) = steadily(open()?, &open, look, again)?;
     something_there(&source, &inspection)?;
     Ok((source, inspection, found))

@@ -12,7 +12,7 @@ use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
 use crate::format::wal::HEADER_SIZE;
-use crate::linux::{self, Target};
+use crate::linux::{self, Care, Target};
 use crate::look::{HotJournal, Seen, Why, is_another_form};
 use crate::wal::salvage::begins_with_frames;
 
@@ -103,18 +103,18 @@ pub enum SourceError {
 ///
 /// # Errors
 /// When it cannot be read, or is none of these kinds.
-pub fn open(argument: &OsStr, strict_atime: bool) -> Result<Source, SnapshotError> {
-    open_target(argument, target(argument)?, strict_atime)
+pub fn open(argument: &OsStr, care: Care) -> Result<Source, SnapshotError> {
+    open_target(argument, target(argument)?, care)
 }
 
 /// Opens what lies at a target; the label is what the user calls it.
-fn open_target(label: &OsStr, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
+fn open_target(label: &OsStr, target: Target, care: Care) -> Result<Source, SnapshotError> {
     let label = &*label.to_string_lossy();
     // The database may be missing while its siblings are there: then there is no content to recognize it by.
     if !target.exists() {
-        return database(label, target, strict_atime);
+        return database(label, target, care);
     }
-    let opened = linux::open_regular(target.clone(), strict_atime)?;
+    let opened = linux::open_regular(target.clone(), care)?;
     let path = target.path();
     let unreadable = |source| SnapshotError::Io { path: path.to_owned(), action: "read", source };
     let bytes = FileBytes::whole(Arc::clone(&opened.file)).map_err(unreadable)?;
@@ -138,7 +138,7 @@ fn open_target(label: &OsStr, target: Target, strict_atime: bool) -> Result<Sour
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),
         Kind::WalIndex => Ok(alone(None, Some(Arc::new(bytes)))),
         Kind::Database => {
-            let source = database(label, target.clone(), strict_atime)?;
+            let source = database(label, target.clone(), care)?;
             let by_itself = matches!(&source, Source::Files(files) if files.wal.is_none() && files.shm.is_none());
             let head = head.get(..n).unwrap_or_default();
             if by_itself && is_broken_wal(path, head, &bytes).map_err(unreadable)? {
@@ -174,21 +174,19 @@ fn is_broken_wal(path: &Path, head: &[u8], bytes: &dyn ReadAt) -> io::Result<boo
     Ok(path.as_os_str().as_encoded_bytes().ends_with(b"-wal") || begins_with_frames(bytes)?)
 }
 
-fn database(label: &str, target: Target, strict_atime: bool) -> Result<Source, SnapshotError> {
-    let opened = linux::open_database(target, strict_atime)?;
+fn database(label: &str, target: Target, care: Care) -> Result<Source, SnapshotError> {
+    let opened = linux::open_database(target, care)?;
+    let unreadable = |source| SnapshotError::Io { path: opened.database_path.clone(), action: "read", source };
     let bytes = |file: &Observation<Arc<File>>| -> Result<Option<Arc<dyn ReadAt>>, SnapshotError> {
         let Some(file) = file.value() else { return Ok(None) };
-        match FileBytes::whole(Arc::clone(file)) {
-            Ok(bytes) => Ok(Some(Arc::new(bytes))),
-            Err(source) => Err(SnapshotError::Io { path: opened.database_path.clone(), action: "read", source }),
-        }
+        Ok(Some(Arc::new(FileBytes::whole(Arc::clone(file)).map_err(unreadable)?)))
     };
     Ok(Source::Files(Box::new(Files {
         label: label.to_owned(),
         database_path: opened.database_path.clone(),
         database: bytes(&opened.database)?,
         wal: bytes(&opened.wal)?,
-        shm: bytes(&opened.shm)?,
+        shm: opened.shm_bytes().map_err(unreadable)?,
         hot_journal: opened.journal.known().map(|journal| journal.is_some_and(bundle::is_hot_journal)).into(),
         access_time_moved: opened.access_time_moved.clone(),
         opened: Some(opened),

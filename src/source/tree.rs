@@ -15,7 +15,7 @@ use crate::bytes::{FileBytes, ReadAt};
 use crate::format::db::HEADER_SIZE;
 use crate::format::first_page;
 use crate::linux::walk::{self, Entry, EntryKind, Step};
-use crate::linux::{Target, open_regular};
+use crate::linux::{Care, Target, open_regular};
 
 /// At most so many databases are listed of one folder.
 const DATABASES: usize = 10_000;
@@ -56,15 +56,15 @@ pub struct Unread {
 ///
 /// # Errors
 /// When there is no such process or container, or when the folder itself cannot be looked into.
-pub fn tree(argument: &OsStr, strict_atime: bool) -> Result<Option<Tree>, SnapshotError> {
-    tree_until(argument, strict_atime, None)
+pub fn tree(argument: &OsStr, care: Care) -> Result<Option<Tree>, SnapshotError> {
+    tree_until(argument, care, None)
 }
 
 /// The databases below a folder, as [`tree`] finds them, but no folder is begun after this moment.
 ///
 /// # Errors
 /// As for [`tree`].
-pub fn tree_until(argument: &OsStr, strict_atime: bool, end: Option<Instant>) -> Result<Option<Tree>, SnapshotError> {
+pub fn tree_until(argument: &OsStr, care: Care, end: Option<Instant>) -> Result<Option<Tree>, SnapshotError> {
     let root = target(argument)?;
     if !walk::is_folder(&root) {
         return Ok(None);
@@ -101,7 +101,7 @@ pub fn tree_until(argument: &OsStr, strict_atime: bool, end: Option<Instant>) ->
         }
         ControlFlow::Continue(())
     };
-    walk::walk(&root, strict_atime, &mut each)?;
+    walk::walk(&root, care, &mut each)?;
     Ok(Some(tree))
 }
 
@@ -113,7 +113,7 @@ fn unread(label: OsString, why: &io::Error) -> Unread {
 #[must_use]
 pub fn is_beside(sidecar: &OsStr, database: &OsStr) -> bool {
     let head = |argument| {
-        let opened = open_regular(target(argument).ok()?, true).ok()?;
+        let opened = open_regular(target(argument).ok()?, Care { strict_atime: true, look_anyway: false }).ok()?;
         let mut head = [0; 16];
         FileBytes::whole(opened.file).ok()?.read_at(&mut head, 0).ok()?;
         Some(head)
@@ -135,7 +135,7 @@ fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
     for (name, kind) in &entries {
         let database = of_database(name).map(|database| (database, entries.get(database)));
         match (kind, database) {
-            (EntryKind::Other, _) => {}
+            (EntryKind::Other | EntryKind::Unopened, _) => {}
             // It is looked at with its database.
             (_, Some((_, Some(of)))) if is_file(of) && !is_database(kind) => {}
             (EntryKind::Unreadable(_), _) => {

@@ -37,7 +37,9 @@ pub struct Look {
 
 impl Look {
     pub fn at(path: &Path) -> Self {
-        let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
+        let Source::Files(files) = source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap() else {
+            panic!("a bundle")
+        };
         let seen = inspect(files.as_ref(), &Options::default()).unwrap();
         let found = findings(&seen);
         let wal = seen.wal.expect("a look at the WAL");
@@ -94,7 +96,9 @@ impl Look {
             .unwrap();
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
         // The command also looks at the processes, which takes too long for every look.
-        let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("a bundle") };
+        let Source::Files(files) = source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap() else {
+            panic!("a bundle")
+        };
         let mut seen = inspect(files.as_ref(), &Options::default()).unwrap();
         seen.surroundings = files.surroundings();
         let foretold = CheckpointDocument::new(&self.facts, &self.wal, &findings(&seen));

@@ -139,7 +139,7 @@ impl Bench {
 /// What `verify` says, by its own steps but for the processes around.
 pub fn told(path: &Path) -> Told {
     let refused = Told::Refused;
-    let files = match source::open(path.as_os_str(), false) {
+    let files = match source::open(path.as_os_str(), walscope::linux::Care::default()) {
         Ok(Source::Files(files)) => files,
         Ok(Source::Bundle(_)) => panic!("a bundle"),
         Err(error) => return refused(error.to_string()),
@@ -153,7 +153,7 @@ pub fn told(path: &Path) -> Told {
 
 /// The same with the processes and the file system around, as the command looks at them.
 pub fn told_with_surroundings(path: &Path) -> Told {
-    match source::inspect(path.as_os_str(), false, &Options::default()) {
+    match source::inspect(path.as_os_str(), walscope::linux::Care::default(), &Options::default()) {
         Ok((_, seen)) => verdict(&seen),
         Err(error) => Told::Refused(error.to_string()),
     }

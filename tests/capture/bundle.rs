@@ -272,7 +272,7 @@ fn an_absent_wal_is_an_answer() {
 fn a_source_is_recognized_by_content_whatever_its_name() {
     let (folder, path, _writer) = live();
     let file = folder.path().join("innocent.txt");
-    let open = |path: &Path| source::open(path.as_os_str(), false).unwrap();
+    let open = |path: &Path| source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap();
     let shape = |source: Source| match source {
         Source::Files(f) => {
             format!("{:?}", [f.database.is_some(), f.wal.is_some(), f.shm.is_some(), f.opened.is_some()])
@@ -297,10 +297,12 @@ fn siblings_without_a_database_are_a_source_and_missing_files_are_not() {
     let (folder, path, writer) = live();
     writer.kill();
     std::fs::remove_file(&path).unwrap();
-    let Source::Files(files) = source::open(path.as_os_str(), false).unwrap() else { panic!("files") };
+    let Source::Files(files) = source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap() else {
+        panic!("files")
+    };
     assert!(files.database.is_none() && files.wal.is_some() && files.shm.is_some());
-    assert!(source::open(folder.path().join("none.db").as_os_str(), false).is_err());
-    assert!(source::open(folder.path().as_os_str(), false).is_err(), "a directory");
+    assert!(source::open(folder.path().join("none.db").as_os_str(), walscope::linux::Care::default()).is_err());
+    assert!(source::open(folder.path().as_os_str(), walscope::linux::Care::default()).is_err(), "a directory");
 }
 
 #[test]

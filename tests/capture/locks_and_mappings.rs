@@ -32,7 +32,7 @@ fn the_locks_of_a_reader_and_a_writer_are_seen_with_their_processes() {
     writer.run("INSERT INTO t VALUES (1)");
     let mut reader = Sqlite::open(&path);
     let (reading, writing) = (reader.pid(), writer.pid());
-    let files = open_database(&path, false).unwrap();
+    let files = open_database(&path, walscope::linux::Care::default()).unwrap();
 
     let idle = locks(&files);
     assert!(idle.shm.read.iter().all(|slot| slot.state == LockState::Free && slot.holders.is_empty()));
@@ -67,7 +67,7 @@ fn a_connection_without_a_wal_index_is_seen_by_its_lock_on_the_database() {
     sqlite.run("PRAGMA journal_mode=delete");
     sqlite.run("BEGIN EXCLUSIVE");
     sqlite.run("INSERT INTO t VALUES (1)");
-    let files = open_database(&path, false).unwrap();
+    let files = open_database(&path, walscope::linux::Care::default()).unwrap();
     let seen = locks(&files);
     assert_eq!((seen.database.state, pids(&seen.database)), (LockState::Exclusive, vec![sqlite.pid()]));
     assert_eq!(seen.shm.write.state, LockState::Unknown);
@@ -79,7 +79,7 @@ fn the_mapping_of_a_process_has_the_same_identity_as_the_observer_s_mapping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b\nc.db");
     let sqlite = Sqlite::open(&path);
-    let files = open_database(&path, false).unwrap();
+    let files = open_database(&path, walscope::linux::Care::default()).unwrap();
     let identity = *identities(&files).shm.value().unwrap().maps_identity.value().unwrap();
     let view = mappings(&files);
     assert!(view.processes_read > 0);
@@ -97,15 +97,15 @@ fn a_process_on_a_deleted_wal_index_is_still_seen_under_its_path() {
     let path = folder.path().join("t.db");
     let shm = folder.path().join("t.db-shm");
     let stale = Sqlite::open(&path);
-    let before = open_database(&path, false).unwrap();
+    let before = open_database(&path, walscope::linux::Care::default()).unwrap();
     std::fs::remove_file(&shm).unwrap();
 
-    let without = open_database(&path, false).unwrap();
+    let without = open_database(&path, walscope::linux::Care::default()).unwrap();
     let orphan = mappings(&without).mappings;
     assert_eq!(orphan.iter().map(|found| (found.pid, found.deleted_suffix)).collect::<Vec<_>>(), [(stale.pid(), true)]);
 
     let fresh = Sqlite::open(&path);
-    let after = open_database(&path, false).unwrap();
+    let after = open_database(&path, walscope::linux::Care::default()).unwrap();
     assert!(!paths_unchanged(&before) && paths_unchanged(&after));
     let identity = *identities(&after).shm.value().unwrap().maps_identity.value().unwrap();
     let view = mappings(&after);
@@ -120,7 +120,7 @@ fn the_raw_texts_contain_what_the_views_were_made_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let sqlite = Sqlite::open(&path);
-    let files = open_database(&path, false).unwrap();
+    let files = open_database(&path, walscope::linux::Care::default()).unwrap();
     let mappings = mappings_view(&files);
     let texts = raw_texts(&files, &mappings, &users_view(&files, &mappings));
     let text = |name: &str| {

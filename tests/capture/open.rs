@@ -30,8 +30,8 @@ fn opening_never_blocks_and_each_kind_of_file_is_named() {
         (device, "found a character device"),
         (folder.path().join(".."), "found a directory"),
     ] {
-        let of_database = open_database(&path, false).unwrap_err().to_string();
-        let of_file = open_regular(&path, false).unwrap_err().to_string();
+        let of_database = open_database(&path, walscope::linux::Care::default()).unwrap_err().to_string();
+        let of_file = open_regular(&path, walscope::linux::Care::default()).unwrap_err().to_string();
         for message in [of_database, of_file] {
             assert!(message.contains(kind) && message.contains(path.to_str().unwrap()), "{message}");
         }
@@ -47,7 +47,7 @@ fn a_sibling_of_a_wrong_kind_is_an_observation_and_a_link_is_not_followed() {
     symlink("secret", folder.path().join("t.db-wal")).unwrap();
     let fifo = folder.path().join("t.db-shm");
     rustix::fs::mknodat(rustix::fs::CWD, fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    let files = open_database(&db, false).unwrap();
+    let files = open_database(&db, walscope::linux::Care::default()).unwrap();
     assert!(files.wal.reason().unwrap().contains("found a symbolic link"));
     assert!(files.shm.reason().unwrap().contains("found a FIFO"));
     assert!(matches!(files.journal, Observation::Missing { .. }));
@@ -64,7 +64,7 @@ fn siblings_lie_beside_the_target_of_a_linked_database() {
     touch(&folder.path().join("two-wal"));
     let wal = touch(&real.join("t.db-wal"));
     // Dangling: the database itself is missing.
-    let files = open_database(&folder.path().join("two"), false).unwrap();
+    let files = open_database(&folder.path().join("two"), walscope::linux::Care::default()).unwrap();
     assert_eq!(files.database_path, real.canonicalize().unwrap().join("t.db"));
     assert!(matches!(files.database, Observation::Missing { .. }));
     assert_eq!(files.wal.value().unwrap().metadata().unwrap().ino(), wal);
@@ -78,12 +78,14 @@ fn endless_links_and_missing_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("loop");
     symlink("loop", &path).unwrap();
-    assert!(open_database(&path, false).unwrap_err().to_string().contains("symbolic links"));
-    let missing = open_database(&folder.path().join("none.db"), false).unwrap_err();
+    assert!(open_database(&path, walscope::linux::Care::default()).unwrap_err().to_string().contains("symbolic links"));
+    let missing = open_database(&folder.path().join("none.db"), walscope::linux::Care::default()).unwrap_err();
     assert_eq!(missing.why.kind(), std::io::ErrorKind::NotFound);
     assert!(missing.to_string().contains("none.db-wal") || missing.to_string().contains("none.db"));
-    assert!(open_database(Path::new(""), false).unwrap_err().to_string().contains("not found"));
-    assert!(open_database(&folder.path().join("no/such/t.db"), false).is_err());
+    assert!(
+        open_database(Path::new(""), walscope::linux::Care::default()).unwrap_err().to_string().contains("not found")
+    );
+    assert!(open_database(&folder.path().join("no/such/t.db"), walscope::linux::Care::default()).is_err());
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn replaced_removed_and_new_files_are_noticed() {
     let shm = folder.path().join("t.db-shm");
     touch(&db);
     touch(&shm);
-    let files = open_database(&db, false).unwrap();
+    let files = open_database(&db, walscope::linux::Care::default()).unwrap();
     assert!(paths_unchanged(&files));
     let kept = folder.path().join("kept");
     fs::rename(&shm, &kept).unwrap();
@@ -112,7 +114,7 @@ fn another_folder_with_the_same_files_is_a_change() {
     let (folder, away) = (outer.path().join("data"), outer.path().join("away"));
     fs::create_dir(&folder).unwrap();
     touch(&folder.join("t.db"));
-    let files = open_database(&folder.join("t.db"), false).unwrap();
+    let files = open_database(&folder.join("t.db"), walscope::linux::Care::default()).unwrap();
     fs::rename(&folder, &away).unwrap();
     fs::create_dir(&folder).unwrap();
     fs::hard_link(away.join("t.db"), folder.join("t.db")).unwrap();
@@ -126,7 +128,7 @@ fn open_descriptors_still_describe_a_deleted_file() {
     let shm = folder.path().join("t.db-shm");
     touch(&db);
     let inode = touch(&shm);
-    let files = open_database(&db, false).unwrap();
+    let files = open_database(&db, walscope::linux::Care::default()).unwrap();
     fs::remove_file(&shm).unwrap();
     let view = identities(&files);
     let shm = view.shm.value().unwrap();
@@ -160,12 +162,22 @@ fn a_file_of_somebody_else_is_opened_with_a_notice_or_strictly_refused() {
     touch(&own);
     // An ordinary user does not own root's files, and neither does root after it has become nobody.
     let foreign = if rustix::process::geteuid().is_root() { own.clone() } else { "/etc/passwd".into() };
-    let (lenient, strict) = unprivileged(|| (open_database(&foreign, false), open_database(&foreign, true)));
+    let (lenient, strict) = unprivileged(|| {
+        (
+            open_database(&foreign, walscope::linux::Care::default()),
+            open_database(&foreign, walscope::linux::Care { strict_atime: true, ..walscope::linux::Care::default() }),
+        )
+    });
     let noatime = rustix::fs::statvfs(&foreign).unwrap().f_flag.contains(rustix::fs::StatVfsMountFlags::NOATIME);
     assert_eq!(lenient.unwrap().access_time_moved.is_empty(), noatime);
     assert_eq!(strict.is_ok(), noatime);
     // The owner never gets this notice.
-    assert!(open_database(&own, true).unwrap().access_time_moved.is_empty());
+    assert!(
+        open_database(&own, walscope::linux::Care { strict_atime: true, ..walscope::linux::Care::default() })
+            .unwrap()
+            .access_time_moved
+            .is_empty()
+    );
 }
 
 #[test]
@@ -177,10 +189,10 @@ fn a_denied_sibling_is_an_observation_and_a_denied_database_alone_an_error() {
     touch(&db);
     touch(&wal);
     fs::set_permissions(&wal, Permissions::from_mode(0o0)).unwrap();
-    let files = unprivileged(|| open_database(&db, false)).unwrap();
+    let files = unprivileged(|| open_database(&db, walscope::linux::Care::default())).unwrap();
     assert!(matches!(files.wal, Observation::Denied { .. }));
     fs::set_permissions(&db, Permissions::from_mode(0o0)).unwrap();
-    let denied = unprivileged(|| open_database(&db, false)).unwrap_err();
+    let denied = unprivileged(|| open_database(&db, walscope::linux::Care::default())).unwrap_err();
     assert_eq!(denied.why.kind(), std::io::ErrorKind::PermissionDenied);
 }
 
@@ -208,7 +220,7 @@ fn a_path_through_another_root_stays_there() {
     touch(&folder.path().join("t.db"));
     let root = format!("/proc/{}/root", child.id());
     let path = Path::new(&root).join(folder.path().strip_prefix("/").unwrap()).join("t.db");
-    let files = open_database(&path, false).unwrap();
+    let files = open_database(&path, walscope::linux::Care::default()).unwrap();
     let seen = std::io::read_to_string(files.database.value().unwrap().as_ref()).unwrap();
     assert_eq!(seen, "inside\n");
     assert_eq!(files.database_path, path);

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("look", &["look", "wal", "shm", "format", "evidence", "bytes"]),
     ("finding", &["finding", "sides", "look", "wal", "shm", "format", "evidence", "bytes"]),
     ("say", &["say", "compare", "finding", "sides", "look", "wal", "shm", "format", "evidence"]),
-    ("linux", &["linux", "evidence"]),
+    ("linux", &["linux", "evidence", "bytes"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
     ("source", &["source", "bundle", "linux", "look", "wal", "format", "evidence", "bytes"]),
     ("compare", &["compare", "sides", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),

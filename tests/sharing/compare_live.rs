@@ -296,7 +296,7 @@ fn a_live_capture_returns_the_descriptors_it_was_made_from() {
     let inode = || fs::metadata(&path).unwrap().ino();
     let first = inode();
     let replaced = || {
-        let files = open_database(&path, false).unwrap();
+        let files = open_database(&path, walscope::linux::Care::default()).unwrap();
         fs::write(folder.path().join("next"), "second").unwrap();
         fs::rename(folder.path().join("next"), &path).unwrap();
         files
@@ -320,7 +320,7 @@ fn a_process_on_another_btrfs_subvolume_does_not_count_though_maps_prints_the_sa
     let _process = Sqlite::open(&one.join("t.db"));
     btrfs.subvolume(&[&one, &copy]);
     let view = |path: &Path| {
-        let files = open_database(&path.join("t.db"), false).unwrap();
+        let files = open_database(&path.join("t.db"), walscope::linux::Care::default()).unwrap();
         let id = *linux::identities(&files).shm.value().unwrap().maps_identity.value().unwrap();
         let view = linux::mappings_view(&files);
         (id, view.value().unwrap().mappings.len())

@@ -10,10 +10,15 @@ use crate::common::command::walscope;
 use crate::sqlite::Sqlite;
 
 /// A folder mounted by bindfs; unmounted on drop.
-struct Bindfs(tempfile::TempDir);
+pub struct Bindfs(tempfile::TempDir);
 
 impl Bindfs {
-    fn mount() -> Option<Self> {
+    /// The folder that the mount shows.
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.0.path().join("mount")
+    }
+
+    pub fn mount() -> Option<Self> {
         let there = rustix::process::geteuid().is_root() && Path::new("/dev/fuse").exists();
         let there = there && Command::new("bindfs").arg("--version").output().is_ok_and(|out| out.status.success());
         if !common::have("fuse", there) {
@@ -51,4 +56,17 @@ fn idle_processes_on_one_fuse_mount_have_one_memory() {
         let document = compared(&folder, [&a, &b]);
         assert_eq!(document["verdict"]["memory"], "proven", "{document:#}");
     }
+}
+
+/// Another program has opened the file meanwhile: then nothing is in the page tables of the idle processes.
+#[test]
+fn idle_processes_whose_pages_another_program_dropped_have_one_memory() {
+    let Some(bindfs) = Bindfs::mount() else { return };
+    let folder = bindfs.folder();
+    let (mut a, mut b) = (Sqlite::open(&folder.join("t.db")), Sqlite::open(&folder.join("t.db")));
+    a.run("INSERT INTO t VALUES(1)");
+    b.run("INSERT INTO t VALUES(2)");
+    std::fs::read(folder.join("t.db-shm")).unwrap();
+    let document = compared(&folder, [&a, &b]);
+    assert_eq!(document["verdict"]["memory"], "proven", "{document:#}");
 }

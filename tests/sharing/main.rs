@@ -21,5 +21,6 @@ mod ps;
 mod renamed;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
+mod unopened;
 mod users;
 mod wal_gone;

@@ -322,7 +322,12 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
     let here = mounts.1.path();
     let (_a, _b) = (database(&here.join("m1/t.db")), command::connect(&here.join("m2/t.db")));
     assert_eq!(_b.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0)).unwrap(), 1);
+    // Page frames need no open; locks do.
     let ran = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, says(&document, "physical_pages")), (1, vec!["refutes"]), "{}", ran.stderr);
+    assert_eq!(says(&document, "lock_beacon"), ["silent"]);
+    let ran = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json", "--look-anyway"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let document = ran.json();
     assert_eq!(says(&document, "physical_pages"), ["refutes"]);
@@ -351,7 +356,7 @@ fn fuse_mounts_with_lock_forwarding_share_locks_and_no_memory() {
     let here = mounts.1.path();
     let (_a, b) = (database(&here.join("m1/t.db")), command::connect(&here.join("m2/t.db")));
     assert_eq!(count(&b), 1);
-    let document = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json"]).json();
+    let document = walscope(here, &["compare", "m1/t.db", "m2/t.db", "--json", "--look-anyway"]).json();
     assert_eq!(says(&document, "lock_beacon"), ["supports"], "{document:#}");
     assert_eq!(document["verdict"]["memory"], "refuted");
     assert_eq!(document["verdict"]["sharing"], "refuted");
@@ -387,7 +392,15 @@ fn locks_that_a_fuse_mount_shows_and_grants_are_refuted_by_trying() {
     }
     let (_a, b) = (database(&here.join("m1/t.db")), command::connect(&here.join("m1/t.db")));
     assert_eq!(count(&b), 1);
-    for ran in both(here, &[EXE, "probe", "meet", "m1/t.db", "--json"], &[EXE, "probe", "meet", "m1/t.db", "--json"]) {
+    let refused = walscope(here, &["probe", "meet", "m1/t.db", "--json"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("--look-anyway") && refused.stderr.contains("probe meet FOLDER"),
+        "{}",
+        refused.stderr
+    );
+    let meet = [EXE, "probe", "meet", "m1/t.db", "--json", "--look-anyway"];
+    for ran in both(here, &meet, &meet) {
         let document = ran.json();
         assert_eq!((ran.code, &document["verdict"]["locks"]), (3, &"undecided".into()), "{}", ran.text());
         assert!(document["explanation"].as_str().unwrap().contains("probe meet FOLDER"), "{}", ran.text());

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use walscope::linux::Care;
 use walscope::source::{self, InContainer, shell_word};
 
 use crate::exit::{Advice, message};
@@ -17,10 +18,10 @@ const SEARCH: Duration = Duration::from_secs(3);
 
 /// Adds to an error what was probably meant.
 pub fn advise(cli: &Cli, error: anyhow::Error) -> anyhow::Error {
-    let strict = cli.global.strict_atime;
+    let care = cli.global.care();
     let advice = sources(&cli.command)
         .into_iter()
-        .find_map(|source| folder(source, strict, &error).or_else(|| container(source, strict, &error)));
+        .find_map(|source| folder(source, care, &error).or_else(|| container(source, care, &error)));
     advice.map_or(error, Into::into)
 }
 
@@ -39,12 +40,12 @@ fn sources(command: &Command) -> Vec<&OsStr> {
     }
 }
 
-fn folder(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advice> {
+fn folder(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
     let error = message(error);
     if !error.contains("found a directory") {
         return None;
     }
-    let tree = source::tree_until(source, strict, Some(Instant::now() + SEARCH)).ok()??;
+    let tree = source::tree_until(source, care, Some(Instant::now() + SEARCH)).ok()??;
     let found = tree.databases.into_iter().map(|found| found.label).collect::<Vec<_>>();
     let not_all = if tree.ended_early { " so far: the search was ended early" } else { "" };
     if found.is_empty() {
@@ -58,7 +59,7 @@ fn folder(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advice>
     Some(Advice { message, lines: lines(source, found, Some(all)) })
 }
 
-fn container(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advice> {
+fn container(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
     if Path::new(source).symlink_metadata().is_ok() || source.as_encoded_bytes().contains(&b'/') {
         return None;
     }
@@ -67,7 +68,7 @@ fn container(source: &OsStr, strict: bool, error: &anyhow::Error) -> Option<Advi
     if !error.contains("No such file") {
         return None;
     }
-    let (message, lines) = match source::in_container(source, strict) {
+    let (message, lines) = match source::in_container(source, care) {
         InContainer::NotAsked => return None,
         InContainer::NoSuchContainer => (format!("{error}; there is no container of this name either"), Vec::new()),
         InContainer::NotSeen(why) => (format!("{error}; a container of this name was looked for: {why}"), Vec::new()),

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use walscope::linux::OpenedFiles;
+use walscope::linux::{Care, OpenedFiles};
 use walscope::source::{self, Source};
 
 use crate::bundle_file::folder;
@@ -26,8 +26,8 @@ pub enum Destination<'a> {
 
 /// Opens the database to be captured. Refuses a destination that is one of its files, or would become one. As long as
 /// the files are open, no other file gets their inode numbers.
-pub fn open(source: &Path, strict_atime: bool, destination: Destination<'_>) -> anyhow::Result<OpenedFiles> {
-    let files = match source::open(source.as_os_str(), strict_atime)? {
+pub fn open(source: &Path, care: Care, destination: Destination<'_>) -> anyhow::Result<OpenedFiles> {
+    let files = match source::open(source.as_os_str(), care)? {
         Source::Bundle(_) => bail!("{}: is a bundle; give a database", source.display()),
         Source::Files(files) => *files,
     };

@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(500);
 /// Holds a beacon on the `-shm` of opened files.
 pub fn hold(files: &OpenedFiles) -> anyhow::Result<Arc<Held>> {
     let name = files.database_path.display();
-    let shm: &Arc<File> = match &files.shm {
+    let shm: &Arc<File> = match files.shm_to_lock() {
         Observation::Seen { value } => value,
         absent => bail!(
             "{name}: --hold needs a -shm, which is there while a connection is open: {}",

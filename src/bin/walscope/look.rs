@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use walscope::bundle::SnapshotError;
-use walscope::linux::OpenError;
 use walscope::linux::mapped::kept;
+use walscope::linux::{Care, OpenError};
 use walscope::look::{Depth, Inspection, Options};
 use walscope::source::{self, Found, Source, SourceError};
 use walscope::wal::Frame;
@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub fn inspect(argument: &OsStr, depth: Depth, global: &Global) -> anyhow::Result<(Source, Inspection)> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    source::inspect(argument, global.strict_atime, &options(depth, global, &show))
+    source::inspect(argument, global.care(), &options(depth, global, &show))
         .map_err(|error| still_open(argument, error))
 }
 
@@ -35,7 +35,7 @@ pub fn inspect(argument: &OsStr, depth: Depth, global: &Global) -> anyhow::Resul
 pub fn inspect_found(found: &Found, depth: Depth, global: &Global) -> anyhow::Result<Inspection> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    let (_, inspection) = source::inspect_found(found, global.strict_atime, &options(depth, global, &show))?;
+    let (_, inspection) = source::inspect_found(found, global.care(), &options(depth, global, &show))?;
     Ok(inspection)
 }
 
@@ -48,7 +48,7 @@ pub fn inspect_frames<T>(
 ) -> anyhow::Result<(Source, Inspection, T)> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    source::inspect_frames(argument, global.strict_atime, &options(Depth::Frames, global, &show), begin, each)
+    source::inspect_frames(argument, global.care(), &options(Depth::Frames, global, &show), begin, each)
         .map_err(|error| still_open(argument, error))
 }
 
@@ -56,8 +56,10 @@ pub fn inspect_frames<T>(
 fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
     let gone = |open: &OpenError| open.why.kind() == io::ErrorKind::NotFound;
     let SourceError::Open(SnapshotError::Open(open)) = &error else { return error.into() };
-    let view =
-        source::target(argument).ok().filter(|_| gone(open)).and_then(|target| kept::kept_files(&target, true).ok());
+    let view = source::target(argument)
+        .ok()
+        .filter(|_| gone(open))
+        .and_then(|target| kept::kept_files(&target, Care { strict_atime: true, look_anyway: false }).ok());
     let sets = view.map(|view| view.sets).unwrap_or_default();
     match sets.iter().flat_map(|set| &set.by).next() {
         Some(by) => anyhow::anyhow!(

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use walscope::finding::Severity;
+use walscope::linux::Care;
 use walscope::report::finding::FindingDocument;
 
 use crate::exit::Exit;
@@ -38,6 +39,17 @@ pub struct Global {
     /// Refuse to read a file if reading would change its access time
     #[arg(long, global = true)]
     pub strict_atime: bool,
+    /// Open a -shm in use on FUSE, although the kernel then drops its cached pages, and two mounts of one folder can lose
+    /// commits
+    #[arg(long, global = true)]
+    pub look_anyway: bool,
+}
+
+impl Global {
+    /// What an open may do to others.
+    pub fn care(&self) -> Care {
+        Care { strict_atime: self.strict_atime, look_anyway: self.look_anyway }
+    }
 }
 
 /// When to use colour.

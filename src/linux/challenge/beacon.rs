@@ -174,7 +174,7 @@ pub fn nonce() -> io::Result<u64> {
 /// Tries a beacon in both directions between the `-shm` files of two sides that this process has open.
 #[must_use]
 pub fn challenge(a: &OpenedFiles, b: &OpenedFiles) -> BeaconView {
-    let (shm_a, shm_b) = match (&a.shm, &b.shm) {
+    let (shm_a, shm_b) = match (a.shm_to_lock(), b.shm_to_lock()) {
         (Observation::Seen { value: a }, Observation::Seen { value: b }) => (a, b),
         (absent, Observation::Seen { .. }) | (_, absent) => {
             let reason = format!("there is no -shm to lock: {}", absent.reason().unwrap_or_default());
@@ -356,7 +356,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("t.db"), "").unwrap();
         std::fs::write(folder.path().join("t.db-shm"), [0; 32_768]).unwrap();
-        let opened = crate::linux::open_database(&folder.path().join("t.db"), false).unwrap();
+        let opened = crate::linux::open_database(&folder.path().join("t.db"), crate::linux::Care::default()).unwrap();
         let (host, files) = (crate::linux::host_view(&opened), crate::linux::identities(&opened));
         let of = |wal| digest(&host, &FilesView { wal, ..files.clone() }).unwrap();
         let ways = [of(Observation::missing("a")), of(Observation::denied("a")), of(Observation::unsupported("a"))];

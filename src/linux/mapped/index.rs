@@ -12,11 +12,13 @@ use super::names::{self, Name};
 use super::one_process::RootId;
 use super::scan::{Candidate, is_named_shm};
 use super::subvolume::OneFile;
+use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::{Leads, MappedIndex, MappingProcess, Mount, Observation, ShmLocks};
 use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
 use crate::linux::text::locks::{LockLine, LockedFile};
+use crate::linux::unopened::{self, MappedFile};
 use crate::linux::unseen::unseen;
 use crate::linux::{container, lock_view, mounts, open, runtimes};
 
@@ -41,7 +43,9 @@ pub(super) fn look(
 ) -> Option<Index> {
     let opened = open_any(proc, &file);
     let head = match &opened {
-        Ok(opened) => read_head(opened),
+        Ok(opened) if unopened::is_unopened(opened) => head_in_memory(opened, &file),
+        Ok(opened) => FileBytes::whole(Arc::clone(opened))
+            .map_or_else(|error| unseen("reading the mapped file", &error), |bytes| read_head(&bytes)),
         Err(error) => unseen("looking into the mapped file", error),
     };
     let by_name = file.candidates.iter().any(|candidate| is_named_shm(&candidate.path));
@@ -128,16 +132,16 @@ fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
 fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for candidate in wanted.candidates.iter().take(TRIES_TO_OPEN) {
-        let by_mapping = open::open_regular_by(|flags| candidate.process.open_mapped(&candidate.range, flags));
+        let by_mapping = open::find_regular_by(|flags| candidate.process.open_mapped(&candidate.range, flags));
         let by_path = |_| {
             let (target, _) = names::target(candidate)?;
-            let file = open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW))?.file;
+            let file = open::find_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW))?;
             match wanted.is(proc, &file) {
                 Some(true) => Ok(file),
                 _ => Err(io::Error::other("its path leads to another file")),
             }
         };
-        match by_mapping.map(|opened| opened.file).or_else(by_path) {
+        match by_mapping.or_else(by_path) {
             Ok(file) => return Ok(file),
             Err(error) => last = error,
         }
@@ -145,18 +149,24 @@ fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     Err(last)
 }
 
-fn read_head(file: &File) -> Observation<Vec<u8>> {
+fn read_head(bytes: &dyn ReadAt) -> Observation<Vec<u8>> {
     let mut head = vec![0; HEAD_BYTES];
-    let mut filled = 0;
-    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match std::os::unix::fs::FileExt::read_at(file, rest, filled as u64) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) => return unseen("reading the mapped file", &error),
+    match bytes.read_at(&mut head, 0) {
+        Ok(read) => {
+            head.truncate(read);
+            Observation::seen(head)
         }
+        Err(error) => unseen("reading the mapped file", &error),
     }
-    head.truncate(filled);
-    Observation::seen(head)
+}
+
+/// The head of a file that is not opened.
+fn head_in_memory(place: &Arc<File>, wanted: &OneFile) -> Observation<Vec<u8>> {
+    let processes = wanted.candidates.iter().take(TRIES_TO_OPEN).map(|candidate| candidate.process.try_clone());
+    match MappedFile::of(Arc::clone(place), processes) {
+        Some(memory) => read_head(&memory),
+        None => Observation::missing("its processes may not be read, and an open on FUSE could harm them"),
+    }
 }
 
 /// Where the paths lead by which one wal-index was mapped. Each path is looked up once for each mount namespace.
@@ -223,8 +233,8 @@ pub(super) fn leads(proc: &Proc, file: &OneFile, candidate: &Candidate) -> Leads
 /// may have this name. So the path is looked up, and the file found there is mapped to learn its identity. Held by
 /// `a_deleted_and_a_replaced_wal_index_are_distinguished`.
 fn leads_to(proc: &Proc, file: &OneFile, target: &Target, name: &Name) -> Leads {
-    let found = match open::open_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW)) {
-        Ok(opened) => match file.is(proc, &opened.file) {
+    let found = match open::find_regular_by(|flags| target.open(flags | OFlags::NOFOLLOW)) {
+        Ok(found) => match file.is(proc, &found) {
             Some(true) => Leads::Here,
             Some(false) => Leads::Elsewhere,
             None => Leads::Unknown,

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use walscope::bundle::{self, Capture, Options};
 use walscope::compare::{self, LivePair, Side};
 use walscope::finding::{Finding, rules, surroundings};
-use walscope::linux::{self, OpenedFiles};
+use walscope::linux::{self, Care, OpenedFiles};
 use walscope::look::{self, Seen};
 use walscope::report::compare::CompareDocument;
 use walscope::source::{self, Source};
@@ -37,7 +37,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> anyhow::Result<Exit> {
         bail!("compare needs two or more SOURCEs, found {}", args.sources.len());
     }
     let options = look::Options { threads: crate::look::threads(global), ..look::Options::default() };
-    let document = capture_all(&args.sources, global.strict_atime)?.document(&options)?;
+    let document = capture_all(&args.sources, global.care())?.document(&options)?;
     output::document(global, &document, |width| document.draw(width))?;
     let assumed = args.strict && !document.verdict.assuming.is_empty();
     Ok(if assumed { Exit::Undecided } else { exit_of(document.verdict.sharing) })
@@ -78,9 +78,9 @@ impl Captured {
 }
 
 /// Captures every side, then tries the live ones against each other.
-pub fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<Captured> {
-    let opened = sources.iter().map(|source| open(source, strict_atime)).collect::<anyhow::Result<Vec<_>>>()?;
-    let options = Options { strict_atime, ..Options::default() };
+pub fn capture_all(sources: &[OsString], care: Care) -> anyhow::Result<Captured> {
+    let opened = sources.iter().map(|source| open(source, care)).collect::<anyhow::Result<Vec<_>>>()?;
+    let options = Options { care, ..Options::default() };
     let mut captures = Vec::with_capacity(sources.len());
     let mut held = Vec::new();
     for (at, (source, opened)) in sources.iter().zip(opened).enumerate() {
@@ -101,8 +101,8 @@ pub fn capture_all(sources: &[OsString], strict_atime: bool) -> anyhow::Result<C
     Ok(Captured { captures, simultaneous, live, processes })
 }
 
-fn open(source: &OsStr, strict_atime: bool) -> anyhow::Result<Opened> {
-    match source::open(source, strict_atime)? {
+fn open(source: &OsStr, care: Care) -> anyhow::Result<Opened> {
+    match source::open(source, care)? {
         Source::Bundle(capture) => Ok(Opened::Bundle(capture)),
         Source::Files(files) => match files.opened {
             Some(opened) => Ok(Opened::Live(Box::new(opened))),

@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use walscope::bundle::rescue::{self, Rescue, Saved};
 use walscope::evidence::Part;
 use walscope::finding::{Finding, findings};
-use walscope::linux::Target;
 use walscope::linux::mapped::kept::{self, KeptView};
+use walscope::linux::{Care, Target};
 use walscope::look;
 use walscope::report::line;
 use walscope::report::rescue::{RescueDocument, Verified};
@@ -44,7 +44,7 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let look = || kept::kept_files(&target, global.strict_atime);
+    let look = || kept::kept_files(&target, global.care());
     let mut view = match look() {
         Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&target)),
         Ok(view) => view,
@@ -103,7 +103,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
 fn check(saved: &Saved) -> anyhow::Result<Vec<Finding>> {
     let Some(database) = saved.files.iter().find(|file| file.part == Part::Database) else { return Ok(Vec::new()) };
     // With a whole path it is not taken for one in a container.
-    let source = source::open(std::path::absolute(&database.copy)?.as_os_str(), false)?;
+    let source = source::open(std::path::absolute(&database.copy)?.as_os_str(), Care::default())?;
     let inspection = look::inspect(source.seen(), &look::Options::default())?;
     Ok(findings(&inspection))
 }

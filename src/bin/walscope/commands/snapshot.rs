@@ -87,7 +87,7 @@ pub fn run(args: &SnapshotArgs, global: &Global) -> anyhow::Result<Exit> {
         attempts: args.attempts,
         samples: args.samples,
         interval: Duration::from_millis(args.interval.into()),
-        strict_atime: global.strict_atime,
+        care: global.care(),
         ..Options::default()
     };
     // A beacon is held as long as this lives.
@@ -158,7 +158,7 @@ fn to_file(args: &SnapshotArgs, options: &Options, beacon: &mut Option<Arc<Held>
         wait_for(&args.source)?;
         file.restart().with_context(|| name.clone())?;
         // The source is opened again: a restarted container has another process under its name.
-        held = regular(forbidden::open(&args.source, options.strict_atime, destination)?)?;
+        held = regular(forbidden::open(&args.source, options.care, destination)?)?;
         manifest = capture(args, &held, &with_beacon(args, options, &held, beacon)?, &mut file)?;
     }
     let size = file.publish(&args.output, args.force).with_context(|| format!("{name}: cannot be given its name"))?;
@@ -183,7 +183,7 @@ fn await_files(
     destination: Destination<'_>,
     check: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<OpenedFiles> {
-    let open = || forbidden::open(&args.source, options.strict_atime, destination);
+    let open = || forbidden::open(&args.source, options.care, destination);
     if !args.wait {
         let files = open()?;
         return check().and_then(|()| regular(files));

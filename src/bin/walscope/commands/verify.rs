@@ -27,7 +27,7 @@ pub struct VerifyArgs {
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let tree = |source: &OsStr| source::tree(source, global.strict_atime);
+    let tree = |source: &OsStr| source::tree(source, global.care());
     if let [source] = args.sources.as_slice() {
         return match tree(source)? {
             None => one(source, args.fail_on, global),

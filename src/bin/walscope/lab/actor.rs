@@ -248,7 +248,7 @@ fn snapshot(program: &Path, database: &Path, bundle: &Path) -> anyhow::Result<()
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(bundle);
     let file = file.with_context(|| bundle.display().to_string())?;
     let output = Command::new(program)
-        .arg("snapshot")
+        .args(["snapshot", "--look-anyway"])
         .arg(database)
         .args(["-o", "-"])
         .stdin(Stdio::null())

@@ -161,7 +161,7 @@ impl Runtime for Docker {
         let file = file.with_context(|| bundle.display().to_string())?;
         let (container, database) = (self.name(view.name), self.database(view));
         let database = database.to_string_lossy();
-        let exec = ["exec", &container, PROGRAM, "snapshot", &database, "-o", "-"];
+        let exec = ["exec", &container, PROGRAM, "snapshot", "--look-anyway", &database, "-o", "-"];
         let ended = self.call(&exec, None, Some(file.into()))?;
         self.stop.check()?;
         actor::judge_snapshot(ended.status, &ended.stderr)

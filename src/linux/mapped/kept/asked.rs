@@ -117,6 +117,8 @@ pub(super) fn opened(files: &OpenedFiles, part: Part) -> Option<&Arc<File>> {
     match part {
         Part::Database => &files.database,
         Part::Wal => &files.wal,
+        // It is not opened, so it cannot be copied.
+        Part::Shm if files.shm_memory.is_some() => return None,
         Part::Shm => &files.shm,
         Part::Journal => &files.journal,
     }

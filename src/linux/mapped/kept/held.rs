@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
+
 use super::place::View;
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{LockSlot, Part};
@@ -14,9 +16,10 @@ use crate::linux::file_id::file_id;
 use crate::linux::lock_view::are_listed;
 use crate::linux::mapped::limits::DESCRIPTORS_OF_A_PROCESS;
 use crate::linux::mapped::one_process::carries;
-use crate::linux::open::{Opened, open_regular_by};
+use crate::linux::open::{Care, Opened, open_regular_by};
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::stat;
+use crate::linux::unopened;
 use crate::linux::unseen::{refused, vanished};
 use crate::number::FileId;
 
@@ -103,8 +106,17 @@ pub(super) fn descriptors(process: &Process) -> io::Result<(Vec<Open>, Vec<Strin
 }
 
 /// Opens the file of a descriptor anew. `None`: the process has closed it meanwhile.
-pub(super) fn open_anew(process: &Process, open: &Open) -> io::Result<Option<Opened>> {
+///
+/// # Errors
+/// What the system said, and for a `-shm` on FUSE that an open could harm those that use it.
+pub(super) fn open_anew(process: &Process, open: &Open, care: Care) -> io::Result<Option<Opened>> {
     let link = format!("fd/{}", open.number);
+    if open.path.ends_with(b"-shm") && !care.look_anyway {
+        let place = process.open_link(&link, OFlags::PATH);
+        if place.is_ok_and(|place| unopened::open_drops_pages(&place.into())) {
+            return Err(io::Error::other(unopened::refusal("it is on a FUSE mount and in use")));
+        }
+    }
     let opened = match open_regular_by(|flags| process.open_link(&link, flags)) {
         Err(error) if vanished(&error) => return Ok(None),
         opened => opened?,
@@ -128,7 +140,7 @@ pub(super) fn describe(
     process: &Process,
     open: &mut [Open],
     wanted: impl Fn(&Open) -> bool,
-    strict: bool,
+    care: Care,
 ) {
     let folders: Vec<_> =
         open.iter().filter(|open| wanted(open)).filter_map(Open::folder).map(Path::to_owned).collect();
@@ -136,13 +148,13 @@ pub(super) fn describe(
         one.locked = carries(process, &one.number.to_string(), LockSlot::Database);
         let near = one.folder().is_some_and(|folder| folders.iter().any(|known| known == folder));
         if near || one.locked || one.part != Part::Database || wanted(one) {
-            look(view, process, one, strict);
+            look(view, process, one, care);
         }
     }
 }
 
-fn look(view: &View<'_>, process: &Process, one: &mut Open, strict: bool) {
-    let opened = open_anew(process, one).ok().flatten();
+fn look(view: &View<'_>, process: &Process, one: &mut Open, care: Care) {
+    let opened = open_anew(process, one, care).ok().flatten();
     let metadata = opened.as_ref().and_then(|opened| opened.file.metadata().ok());
     let links = metadata.map_or(1, |metadata| metadata.nlink());
     if one.deleted && links > 0 {
@@ -161,7 +173,7 @@ fn look(view: &View<'_>, process: &Process, one: &mut Open, strict: bool) {
         }
     }
     let Some(opened) = opened else { return };
-    let head = head(&opened, strict);
+    let head = head(&opened, care.strict_atime);
     one.part = Part::of_content(&head).unwrap_or(one.part);
     one.wal_mode = Part::says_wal(&head);
     one.locked |= one.wal_mode.is_some() && !are_listed(&Proc::system(), &opened.file);

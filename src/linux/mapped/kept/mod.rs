@@ -40,7 +40,7 @@ use crate::evidence::{InSight, LockState, NoWal, Part, Parts, SetFacts};
 use crate::linux::file_id::file_id;
 use crate::linux::mounts;
 use crate::linux::namespaces;
-use crate::linux::open::{self, Opened, OpenedFiles};
+use crate::linux::open::{self, Care, Opened, OpenedFiles};
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process, has_ended};
 use crate::linux::target::Target;
@@ -69,38 +69,38 @@ pub struct KeptView {
 }
 
 /// Looks at every visible process but this one, and at the path. The path is that of the database, or of its `-wal`, `-shm` or
-/// `-journal`. With `strict_atime` no byte is read where that may change an access time.
+/// `-journal`. With [`Care::strict_atime`] no byte is read where that may change an access time.
 ///
 /// # Errors
 /// The processes cannot be listed, or the path cannot be looked up.
-pub fn kept_files(target: &Target, strict_atime: bool) -> Result<KeptView, OpenError> {
+pub fn kept_files(target: &Target, care: Care) -> Result<KeptView, OpenError> {
     let (part, base) = Part::of_name(target.path().as_os_str().as_bytes());
     if part == Part::Database {
-        return look(target, strict_atime);
+        return look(target, care);
     }
     // A database may have any name, also one that ends in `-wal`.
-    let there = open::open_regular(target.clone(), false).ok();
-    let content = there.as_ref().and_then(|opened| Part::of_content(&held::head(opened, strict_atime)));
+    let there = open::open_regular(target.clone(), Care { strict_atime: false, ..care }).ok();
+    let content = there.as_ref().and_then(|opened| Part::of_content(&held::head(opened, care.strict_atime)));
     if content == Some(Part::Database) {
-        return look(target, strict_atime);
+        return look(target, care);
     }
     if there.is_none() {
-        let view = look(target, strict_atime)?;
+        let view = look(target, care)?;
         if !view.sets.is_empty() {
             return Ok(view);
         }
     }
-    look(&target.at(OsString::from_vec(base.to_vec()).into()), strict_atime)
+    look(&target.at(OsString::from_vec(base.to_vec()).into()), care)
 }
 
-fn look(target: &Target, strict_atime: bool) -> Result<KeptView, OpenError> {
+fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
     let proc = Proc::system();
     // Who ends from here on may have had files open.
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
     let own = std::process::id();
     let going_on = |pid: &u32| *pid != own && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
     let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
-    let files = match open::open_database(target.clone(), false) {
+    let files = match open::open_database(target.clone(), Care { strict_atime: false, ..care }) {
         Ok(files) => Some(files),
         Err(error) if error.why.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -109,7 +109,7 @@ fn look(target: &Target, strict_atime: bool) -> Result<KeptView, OpenError> {
     let here = Here::new(&proc);
     let asked = Asked::of(&proc, &here, target, &path, files.as_ref());
     let mut looking =
-        Looking { here, asked, strict_atime, view: KeptView { path, ..KeptView::default() }, seen: BTreeSet::new() };
+        Looking { here, asked, care, view: KeptView { path, ..KeptView::default() }, seen: BTreeSet::new() };
     for pid in processes {
         looking.at(&proc, pid);
     }
@@ -120,7 +120,7 @@ fn look(target: &Target, strict_atime: bool) -> Result<KeptView, OpenError> {
 struct Looking {
     here: Here,
     asked: Asked,
-    strict_atime: bool,
+    care: Care,
     view: KeptView,
     /// Processes whose descriptors were seen.
     seen: BTreeSet<u32>,
@@ -168,20 +168,20 @@ impl Looking {
         if !open.iter().any(|open| asked.may_want(open)) {
             return Ok(Vec::new());
         }
-        held::describe(&view, process, &mut open, |open| asked.may_want(open), self.strict_atime);
+        held::describe(&view, process, &mut open, |open| asked.may_want(open), self.care);
         let sets = units(&open, |open| asked.wants(open));
-        Ok(sets.iter().filter_map(|unit| kept(process, unit, refused)).collect())
+        Ok(sets.iter().filter_map(|unit| kept(process, unit, self.care, refused)).collect())
     }
 
     fn finish(self, proc: &Proc, target: &Target, files: Option<&OpenedFiles>) -> KeptView {
-        let Self { asked, strict_atime, mut view, seen, .. } = self;
+        let Self { asked, care, mut view, seen, .. } = self;
         if let Some(files) = files {
             add_at_path(&mut view.sets, at_path(files));
         }
         let says_wal = |set: &KeptSet| {
             let kept = set.files.get(Part::Database)?;
             let opened = Opened { file: Arc::clone(&kept.file), access_time_may_move: kept.access_time_may_move };
-            Part::says_wal(&held::head(&opened, strict_atime))
+            Part::says_wal(&held::head(&opened, care.strict_atime))
         };
         join_lone_wal(&mut view.sets, |set| says_wal(set) == Some(true));
         let mounts = mounts::of(proc, target);
@@ -234,12 +234,12 @@ fn at_path(files: &OpenedFiles) -> KeptSet {
 }
 
 /// Opens the files of one database that a process has open.
-fn kept(process: &Process, unit: &Unit<'_>, refused: &mut Vec<String>) -> Option<KeptSet> {
+fn kept(process: &Process, unit: &Unit<'_>, care: Care, refused: &mut Vec<String>) -> Option<KeptSet> {
     let mut facts = SetFacts { pairing_unsure: unit.unsure, ..SetFacts::default() };
     let mut vanished = Vec::new();
     let files = Parts::new(|part| {
         let open = *unit.files.get(part)?;
-        match held::open_anew(process, open) {
+        match held::open_anew(process, open, care) {
             Ok(Some(opened)) => Some(KeptFile {
                 file: opened.file,
                 id: open.file,

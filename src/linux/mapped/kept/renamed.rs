@@ -17,10 +17,10 @@ use crate::evidence::{
 };
 use crate::linux::file_id::file_id;
 use crate::linux::mapped::one_process::carries;
-use crate::linux::open::{OpenedFiles, open_regular_by};
+use crate::linux::open::{Care, OpenedFiles, open_regular_by};
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
-use crate::linux::{container, runtimes};
+use crate::linux::{container, runtimes, unopened};
 use crate::number::FileId;
 
 /// Who goes on with the database at the path by an old name of it, or with the `-wal` at the path and a database that was
@@ -68,7 +68,13 @@ fn of_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32) -> Vec<Renamed>
     if !open.iter().any(|open| asked.may_want(open)) {
         return Vec::new();
     }
-    held::describe(&view, &process, &mut open, |open| asked.may_want(open), true);
+    held::describe(
+        &view,
+        &process,
+        &mut open,
+        |open| asked.may_want(open),
+        Care { strict_atime: true, look_anyway: false },
+    );
     let units = units(&open, |open| asked.wants(open));
     units.iter().filter_map(|unit| of_unit(&view, &process, asked, unit)).collect()
 }
@@ -136,7 +142,14 @@ pub fn sidecars_of_renamed(of: &Renamed) -> Option<(Arc<File>, Option<Arc<File>>
         let link = format!("fd/{number}");
         let path = process.link_bytes(&link).ok()?;
         let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(suffix.as_bytes());
-        let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok().filter(|_| named)?;
+        let drops = || {
+            let place = process.open_link(&link, OFlags::PATH);
+            place.is_ok_and(|place| unopened::open_drops_pages(&place.into()))
+        };
+        if !named || (suffix == Part::Shm.suffix() && drops()) {
+            return None;
+        }
+        let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok()?;
         (!opened.access_time_may_move).then_some(opened.file)
     };
     let (wal, shm) = of.descriptors;

@@ -37,14 +37,14 @@ struct Challenged {
 
 impl Challenged {
     fn open(source: &Path, global: &Global) -> anyhow::Result<Self> {
-        let files = match source::open(source.as_os_str(), global.strict_atime)? {
+        let files = match source::open(source.as_os_str(), global.care())? {
             Source::Files(files) => files.opened,
             Source::Bundle(_) => None,
         };
         let Some(files) = files else {
             bail!("{}: a probe needs a live database, found a bundle, a -wal or a -shm alone", source.display());
         };
-        let shm = match &files.shm {
+        let shm = match files.shm_to_lock() {
             Observation::Seen { value } => Arc::clone(value),
             absent => bail!(
                 "{}: a probe needs a -shm, which is there while a connection is open: {}; before there is a database, walscope probe meet FOLDER",
