@@ -15,12 +15,15 @@ pub(super) struct Later {
     rewritten: BTreeSet<PageNumber>,
     /// The smallest size that one of their commits gives the database.
     smallest: PageNumber,
+    /// The last frame that is of the present generation by now, committed or not.
+    written_up_to: FrameNumber,
 }
 
 impl Later {
     /// Reads the headers of these frames. `facts`: what the pass found.
     pub(super) fn read(wal: &dyn ReadAt, facts: &WalFacts) -> io::Result<Self> {
-        let mut later = Self { rewritten: BTreeSet::new(), smallest: PageNumber(u32::MAX) };
+        let (smallest, written_up_to) = (PageNumber(u32::MAX), FrameNumber(facts.frames.committed));
+        let mut later = Self { rewritten: BTreeSet::new(), smallest, written_up_to };
         let (Some(header), Some(page_size)) = (facts.header, facts.page_size()) else { return Ok(later) };
         let mut number = FrameNumber(facts.frames.committed).next();
         let mut bytes = [0; FRAME_HEADER_SIZE];
@@ -30,6 +33,7 @@ impl Later {
             if frame.salts != header.salts {
                 break;
             }
+            later.written_up_to = number;
             open.push(frame.page);
             if frame.is_commit() {
                 later.rewritten.extend(open.drain(..));
@@ -40,10 +44,16 @@ impl Later {
         Ok(later)
     }
 
+    /// Whether a frame of the generation before may have been overwritten when its page was read. SQLite writes the header of
+    /// a frame before its page.
+    pub(super) fn overwrote(&self, frame: FrameNumber) -> bool {
+        frame <= self.written_up_to
+    }
+
     /// Whether a later frame can be the reason that a page differs: the page may already have the content of that frame,
     /// and a page after a later, smaller size may have been cut off.
     pub(super) fn explains(&self, page: PageNumber) -> bool {
-        let Self { rewritten, smallest } = self;
+        let Self { rewritten, smallest, .. } = self;
         page > *smallest || rewritten.contains(&page)
     }
 }

@@ -158,10 +158,13 @@ impl Stale {
         Ok(if compared.pages > 0 { Ok(compared) } else { Err(NotCompared::AllWrittenAgain) })
     }
 
-    /// Removes what was added to the WAL since: [`Later::explains`].
+    /// Removes what was added to the WAL since: [`Later::explains`], and what that has overwritten.
     pub(super) fn forgive(&mut self, compared: &mut StaleInDatabase, later: &Later) {
         if let Some(run) = &mut self.run {
-            run.differing.retain(|page| !later.explains(*page));
+            let mut differing = std::mem::take(&mut run.differing);
+            let overwritten = |page| run.newest(page).is_some_and(|newest| later.overwrote(newest.frame));
+            differing.retain(|page| !later.explains(*page) && !overwritten(*page));
+            run.differing = differing;
             compared.count(run);
         }
     }
@@ -179,6 +182,12 @@ impl Run {
         FrameNumber(frame.count().saturating_add(self.begins.into()))
     }
 
+    /// The last frame of a page, by its number in the file.
+    fn newest(&self, page: PageNumber) -> Option<FrameOfPage> {
+        let frame = self.index.newest(page, FrameNumber::LARGEST)?;
+        Some(FrameOfPage { page, frame: self.number_of(frame) })
+    }
+
     fn take(&mut self, frame: &Frame) {
         self.pages.push(frame.header.page);
         if frame.header.is_commit() {
@@ -191,10 +200,6 @@ impl Run {
 impl StaleInDatabase {
     fn count(&mut self, run: &Run) {
         self.missing = run.differing.len() as u64;
-        let newest = |page| {
-            let frame = run.index.newest(page, FrameNumber::LARGEST)?;
-            Some(FrameOfPage { page, frame: run.number_of(frame) })
-        };
-        self.listed = run.differing.iter().take(LISTED).filter_map(|page| newest(*page)).collect();
+        self.listed = run.differing.iter().take(LISTED).filter_map(|page| run.newest(*page)).collect();
     }
 }
