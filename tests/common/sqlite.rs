@@ -53,6 +53,11 @@ impl Sqlite {
         self.wait();
     }
 
+    /// Begins a statement and does not wait for its end.
+    pub fn begin(&mut self, sql: &str) {
+        writeln!(self.input, "{sql}").unwrap();
+    }
+
     /// Runs a statement in which the child dies.
     pub fn dies_of(mut self, sql: &str) {
         writeln!(self.input, "{sql}").unwrap();

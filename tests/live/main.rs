@@ -11,6 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod accidents;
 mod actor;
 mod captures;
 #[path = "../common/mod.rs"]
@@ -22,12 +23,19 @@ mod ledger;
 mod lives;
 mod rescue;
 mod restarts;
+#[path = "../common/sqlite.rs"]
+mod sqlite;
 
 use actor::{Count, Role};
 use captures::{Tally, captures};
 
 /// Captures of a plain test run: half of them beside writers that stay, a quarter beside each other kind.
 const CAPTURES: u64 = 500;
+
+#[test]
+fn accidents() {
+    accidents::serve();
+}
 
 #[test]
 fn actor() {
