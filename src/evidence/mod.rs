@@ -12,6 +12,7 @@ use {
 mod contact;
 #[cfg(feature = "capture")]
 mod decimal;
+mod deleted_wal;
 pub mod file_system;
 mod files;
 mod host;
@@ -32,6 +33,7 @@ mod users;
 
 pub use crate::number::Device;
 pub use contact::Contact;
+pub use deleted_wal::DeletedWal;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
@@ -75,6 +77,9 @@ pub struct Evidence {
     /// Processes among them that go on with a database that was renamed, and with the `-wal` of its old name.
     #[cfg_attr(feature = "capture", serde(default))]
     pub renamed: Vec<Renamed>,
+    /// A `-wal` of the database that was deleted, and that one of them still has open without using the wal-index at the path.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub deleted_wals: Vec<DeletedWal>,
     /// The locks.
     pub locks: Observation<LocksView>,
     /// Beacons by which captures meet.

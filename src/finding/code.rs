@@ -14,7 +14,7 @@ use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
     Unsettled, UsersFound, Value,
 };
-use crate::evidence::{Device, Holder};
+use crate::evidence::{DeletedWal, Device, Holder};
 use crate::format::db::HeaderFault;
 use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
@@ -257,8 +257,8 @@ findings! {
         [Warning] {
         sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
     }
-    UsedWithoutWalIndex "used_without_wal_index" "A process uses the database without this wal-index" [Warning] {
-        users: UsersFound
+    UsedWithoutWalIndex "used_without_wal_index" "A process uses the database without this wal-index" [Warning, Error] {
+        users: UsersFound, deleted_wals: Vec<DeletedWal>
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>

@@ -5,6 +5,7 @@ mod check_name;
 pub mod checks;
 pub mod code;
 pub mod cut_shm;
+mod deleted_wal;
 pub mod frames_gone;
 pub mod journal_sign;
 pub mod lacks;

@@ -60,12 +60,13 @@ pub fn explain(full: &Finding, found: &mut Vec<Finding>) {
         _ => true,
     });
     for one in found.iter_mut() {
-        if let Found::UsedWithoutWalIndex { users: UsersFound::Side { users, .. } } = &mut one.found {
-            users.retain(|user| user.dead_man_switch != SwitchLock::Held);
+        if let Found::UsedWithoutWalIndex { users: UsersFound::Side { users, .. }, deleted_wals } = &mut one.found {
+            let has_deleted = |pid: u32| deleted_wals.iter().any(|wal| wal.pid == pid);
+            users.retain(|user| user.dead_man_switch != SwitchLock::Held || has_deleted(user.pid));
         }
     }
     found.retain(|one| {
-        !matches!(&one.found, Found::UsedWithoutWalIndex { users: UsersFound::Side { users, .. } } if users.is_empty())
+        !matches!(&one.found, Found::UsedWithoutWalIndex { users: UsersFound::Side { users, .. }, .. } if users.is_empty())
     });
 }
 

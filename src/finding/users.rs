@@ -4,7 +4,7 @@ use super::old_names;
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
-use crate::evidence::{Access, DatabaseLock, Evidence, Role, User};
+use crate::evidence::{Access, DatabaseLock, DeletedWal, Evidence, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{Part, Process, SideIndex};
 
@@ -67,7 +67,7 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
             && !split.contains(&user.pid)
             && !moved.contains(&user.pid)
     });
-    let without = without.map(|users| Finding::new(Found::UsedWithoutWalIndex { users }));
+    let without = without.map(|users| without_index(users, &evidence.deleted_wals));
     let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
     let libraries = of_role(Role::SeveralLibraries).map(|users| Finding::new(Found::SeveralSqliteLibraries { users }));
     let view = evidence.users.value();
@@ -87,4 +87,16 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// An error if one of them has commits in a deleted `-wal` that are not in the database: they go with the process.
+fn without_index(users: UsersFound, deleted_wals: &[DeletedWal]) -> Finding {
+    let named = |wal: &&DeletedWal| match &users {
+        UsersFound::Side { users, .. } => users.iter().any(|user| user.pid == wal.pid),
+        _ => false,
+    };
+    let deleted_wals: Vec<DeletedWal> = deleted_wals.iter().filter(named).cloned().collect();
+    let only_there = deleted_wals.iter().any(|wal| wal.commits.is_some_and(|commits| commits > 0));
+    let severity = if only_there { Severity::Error } else { Severity::Warning };
+    Finding::at(severity, Found::UsedWithoutWalIndex { users, deleted_wals })
 }

@@ -34,7 +34,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
     let begun = clock_sample();
     let mappings = mappings_view(files);
     let users = users_view(files, &mappings);
-    let renamed = kept::renamed(files, &users);
+    let (renamed, deleted_wals) = kept::goes_on(files, &users);
     let locks = locks(files);
     let identities = identities(files);
     Evidence {
@@ -46,6 +46,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         mappings,
         users,
         renamed,
+        deleted_wals,
         locks,
         contact: Observation::missing("not looked at"),
         samples: Vec::new(),

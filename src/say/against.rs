@@ -24,6 +24,7 @@ impl Against {
             | C::SplitBrain
             | C::WalIndexSharedDatabaseNot
             | C::WalIndexSharedWalNot
+            | C::UsedWithoutWalIndex
             | C::WorkerOnReplacedFiles => (Severity::Error, Self::OtherFiles),
             C::ShmTruncated => (Severity::Error, Self::IndexCutOff),
             C::WalWithoutDatabase => (Severity::Warning, Self::NoDatabase),
@@ -82,7 +83,6 @@ impl Against {
             | C::SidecarsElsewhere
             | C::SidecarsStricter
             | C::TwoMountsOfOneFileSystem
-            | C::UsedWithoutWalIndex
             | C::UserCannotWrite
             | C::WalBesideRollbackDatabase
             | C::WalLargeLittleLive
@@ -312,6 +312,9 @@ fn other_files(finding: &Finding) -> &'static str {
         Found::DatabaseRenamed { .. } => {
             "a process goes on with the database, or with this -wal, by the old name of the database: a checkpoint by another \
              process leaves its commits out, or mixes two databases"
+        }
+        Found::UsedWithoutWalIndex { .. } => {
+            "a process goes on with a -wal that was deleted: a checkpoint by another process leaves its commits out"
         }
         Found::WorkerOnReplacedFiles { .. } => {
             "a process goes on with files that were replaced: a checkpoint would mix old and new files"

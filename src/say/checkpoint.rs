@@ -9,7 +9,7 @@ use super::users_found::subject;
 use super::words::{all, count, many, one_or, part};
 use crate::evidence::{Holder, LockSlot, ProcessState};
 use crate::finding::value::UsersFound;
-use crate::finding::{Finding, Found};
+use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
@@ -192,7 +192,9 @@ fn unprotected(beside: &[Finding], usual: Sentence) -> Vec<(String, &'static str
             Found::SeveralSqliteLibraries { users } => {
                 (users, "uses the wal-index by several SQLite libraries, whose locks do not keep each other out")
             }
-            Found::UsedWithoutWalIndex { users } => (
+            // The sentence is about it.
+            Found::UsedWithoutWalIndex { .. } if finding.severity == Severity::Error => return None,
+            Found::UsedWithoutWalIndex { users, .. } => (
                 users,
                 "has the database open or locked without this wal-index: what it reads and writes, no lock of it shows",
             ),

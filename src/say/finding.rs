@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::users_found::{processes, users_found, without_index, without_locks};
+use super::users_found::{only_in_deleted, processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
 use super::{damage, header, identity, journal, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
@@ -282,8 +282,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
         ),
-        Found::UsedWithoutWalIndex { users } => (
-            format!("{}. Who uses the database so sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users)).into(),
+        Found::UsedWithoutWalIndex { users, deleted_wals } => (
+            format!("{}.{} Who uses the database so sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users), only_in_deleted(deleted_wals)).into(),
             rescue::WITHOUT_INDEX,
         ),
         Found::UserCannotWrite { uid, gid, files } => (

@@ -3,9 +3,9 @@
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
-use super::words::{count, each};
+use super::words::{count, each, many, one_or};
 use super::{rescue, users};
-use crate::evidence::{Access, DatabaseLock, MappingProcess, OtherIndex, Role, SwitchLock, User};
+use crate::evidence::{Access, DatabaseLock, DeletedWal, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
 use crate::finding::value::UsersFound;
 
@@ -118,6 +118,23 @@ pub(super) fn without_index(found: &UsersFound) -> String {
         }
     });
     format!("On {side} {}", told.collect::<Vec<_>>().join("; "))
+}
+
+/// Commits that stand in deleted files only, with the descriptor of each `-wal`.
+pub(super) fn only_in_deleted(wals: &[DeletedWal]) -> String {
+    let told = wals.iter().filter_map(|wal| {
+        let commits = wal.commits.filter(|commits| *commits > 0)?;
+        let (stand, are) = (one_or(commits, "stands", "stand"), one_or(commits, "is", "are"));
+        Some(format!(
+            " pid {pid} still has the deleted -wal open (/proc/{pid}/fd/{number}): {} that {are} not in the database {stand} in it, \
+             and {} when that process ends.",
+            many(commits, "commit"),
+            one_or(commits, "is gone", "are gone"),
+            pid = wal.pid,
+            number = wal.descriptors.0,
+        ))
+    });
+    told.collect()
 }
 
 /// Whether a process holds no lock and has not this `-shm` mapped. Where it has no other one mapped either, descriptors are all

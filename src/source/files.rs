@@ -11,7 +11,7 @@ use crate::evidence::{Evidence, LocksView, Observation};
 use crate::linux::{self, OpenedFiles};
 use crate::look::{DatabaseSeen, HotJournal, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
 
-use super::{SourceError, renamed};
+use super::{SourceError, commits};
 
 /// Files on this machine, opened read-only, without following the last link of siblings, never blocking.
 ///
@@ -163,7 +163,7 @@ impl Seen for Files {
     fn surroundings(&self) -> Option<Evidence> {
         let opened = self.opened.as_ref()?;
         let mut evidence = linux::evidence_without_holders(opened);
-        renamed::count(&mut evidence.renamed);
+        commits::count(&mut evidence);
         evidence.paths_unchanged = self.in_place();
         if !evidence.paths_unchanged {
             evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");

@@ -16,10 +16,10 @@ use crate::linux::{self, Care, Target};
 use crate::look::{HotJournal, Seen, Why, is_another_form};
 use crate::wal::salvage::begins_with_frames;
 
+mod commits;
 mod files;
 mod in_container;
 mod inspect;
-mod renamed;
 mod syntax;
 mod tree;
 

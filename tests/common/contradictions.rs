@@ -41,6 +41,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmSlotsOutOfOrder,
     Code::ShmTruncated,
     Code::SplitBrain,
+    Code::UsedWithoutWalIndex,
     Code::WalBytesMangled,
     Code::WalHeaderUnusable,
     Code::WalIndexSharedDatabaseNot,
@@ -88,7 +89,6 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::SidecarsElsewhere,
     Code::SidecarsStricter,
     Code::TwoMountsOfOneFileSystem,
-    Code::UsedWithoutWalIndex,
     Code::UserCannotWrite,
     Code::WalAheadOfShm,
     Code::WalBesideRollbackDatabase,
@@ -127,6 +127,10 @@ pub fn contradict(sentence: Sentence, finding: &Finding) -> bool {
     // A notice of these is a database that is encrypted, or being made.
     let header = [Code::DatabaseHeaderUnusable, Code::DatabaseOpaque].contains(&code);
     if header && (severity < Severity::Warning || opens_all_the_same(&finding.found)) {
+        return false;
+    }
+    // An error where commits stand in a deleted -wal alone.
+    if code == Code::UsedWithoutWalIndex && severity < Severity::Error {
         return false;
     }
     if ONLY_IN_USE.contains(&code) && severity < Severity::Warning {

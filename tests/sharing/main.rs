@@ -13,6 +13,7 @@ mod actor;
 mod common;
 mod compare_live;
 mod dangers;
+mod deleted_wal;
 mod idle;
 mod locked;
 mod places;

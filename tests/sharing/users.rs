@@ -11,7 +11,7 @@ use crate::common::command::walscope;
 use crate::sqlite::Sqlite;
 
 /// A database in WAL mode with a row that waits for a checkpoint.
-fn database(folder: &Path) -> Connection {
+pub fn database(folder: &Path) -> Connection {
     let db = Connection::open(folder.join("t.db")).unwrap();
     db.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1)",
@@ -27,7 +27,7 @@ fn copies(folder: &Path, names: &[&str]) {
     }
 }
 
-fn findings(document: &Value) -> Vec<(String, String, Vec<u64>)> {
+pub fn findings(document: &Value) -> Vec<(String, String, Vec<u64>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let pids = |finding: &Value| {
         let pids = finding["evidence"]["pids"].as_array().cloned().unwrap_or_default();
@@ -41,7 +41,7 @@ fn of_users(folder: &Path, command: &[&str]) -> Vec<(String, String, Vec<u64>)> 
     findings(&walscope(folder, command).json())
 }
 
-fn found(code: &str, severity: &str, pid: u32) -> Vec<(String, String, Vec<u64>)> {
+pub fn found(code: &str, severity: &str, pid: u32) -> Vec<(String, String, Vec<u64>)> {
     vec![(code.to_owned(), severity.to_owned(), vec![u64::from(pid)])]
 }
 
@@ -296,7 +296,7 @@ fn who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided()
     let document = ran.json();
     assert_eq!((ran.code, document["verdict"]["sharing"].as_str()), (3, Some("undecided")), "{}", ran.text());
     let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]);
-    let named = found("used_without_wal_index", "warning", lost.pid());
+    let named = found("used_without_wal_index", "error", lost.pid());
     for (named_here, text) in [(findings(&document), ran.text()), (findings(&inspected.json()), inspected.text())] {
         assert_eq!(named_here, named);
         for words in ["which was deleted", "do not stop its processes yet", "walscope rescue SOURCE"] {

@@ -270,6 +270,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
             ..MappingsView::default()
         }),
         renamed: Vec::new(),
+        deleted_wals: Vec::new(),
         users: Observation::seen(UsersView {
             users: vec![user(pid, &namespace)],
             processes_read: 3,

@@ -12,10 +12,10 @@
 
 mod asked;
 mod beneath;
+mod goes_on;
 mod held;
 mod pairs;
 mod place;
-mod renamed;
 mod set;
 mod units;
 mod unseen;
@@ -29,9 +29,9 @@ use std::sync::Arc;
 
 use asked::{Asked, opened};
 pub use beneath::{Beneath, open_beneath};
+pub use goes_on::{goes_on, sidecars};
 use held::{Open, descriptors};
 use place::{Here, View};
-pub use renamed::{renamed, sidecars_of_renamed};
 pub use set::{KeptFile, KeptSet};
 use set::{add, add_at_path, join_lone_wal, kept_by};
 use units::{Unit, units};

@@ -1,4 +1,4 @@
-//! A database that was renamed while a process had it open, seen from that process.
+//! A database that was renamed while a process had it open, or whose `-wal` was deleted meanwhile, seen from that process.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +13,8 @@ use super::held::{self, Open, descriptors};
 use super::place::{Here, View};
 use super::units::{Unit, units};
 use crate::evidence::{
-    Access, DatabaseLock, LockSlot, Observation, Part, Renamed, RenamedPart, Role, SwitchLock, User, UsersView,
+    Access, DatabaseLock, DeletedWal, LockSlot, Observation, Part, Renamed, RenamedPart, Role, SwitchLock, User,
+    UsersView,
 };
 use crate::linux::file_id::file_id;
 use crate::linux::mapped::one_process::carries;
@@ -24,28 +25,43 @@ use crate::linux::{container, runtimes, unopened};
 use crate::number::FileId;
 
 /// Who goes on with the database at the path by an old name of it, or with the `-wal` at the path and a database that was
-/// renamed. Only processes that were seen to use one of them in an unusual way are looked at.
+/// renamed; and who has a deleted `-wal` of the database open without using its wal-index. Only processes that were seen to use
+/// one of them in an unusual way are looked at.
 #[must_use]
-pub fn renamed(files: &OpenedFiles, users: &Observation<UsersView>) -> Vec<Renamed> {
+pub fn goes_on(files: &OpenedFiles, users: &Observation<UsersView>) -> (Vec<Renamed>, Vec<DeletedWal>) {
     let users = users.value().into_iter().flat_map(|view| &view.users);
-    let pids: Vec<u32> = users.filter(|user| may_use_renamed(user)).map(|user| user.pid).collect();
-    if pids.is_empty() {
-        return Vec::new();
+    let wanted: Vec<(u32, bool, bool)> = users
+        .map(|user| (user.pid, may_use_renamed(user), is_without_index(user)))
+        .filter(|(_, renamed, deleted)| *renamed || *deleted)
+        .collect();
+    if wanted.is_empty() {
+        return <_>::default();
     }
     let proc = Proc::system();
     let here = Here::new(&proc);
     let asked = Asked::of(&proc, &here, &files.target, &files.database_path, Some(files));
-    let mut found: Vec<Renamed> = pids.into_iter().flat_map(|pid| of_process(&proc, &here, &asked, pid)).collect();
+    let (mut renamed, mut deleted_wals) = (Vec::new(), Vec::new());
+    for (pid, may_be_renamed, without_index) in wanted {
+        in_process(&proc, &here, &asked, pid, |view, process, unit| {
+            renamed.extend(may_be_renamed.then(|| renamed_unit(view, process, &asked, unit)).flatten());
+            deleted_wals.extend(without_index.then(|| deleted_wal(process, &asked, unit)).flatten());
+        });
+    }
     let own = files.database_path.to_string_lossy();
-    for one in &mut found {
+    for one in &mut renamed {
         match one.here {
             RenamedPart::Database => one.database = own.clone().into_owned(),
             RenamedPart::Wal => one.opened_as = own.clone().into_owned(),
         }
     }
-    found.sort();
-    found.dedup();
-    found
+    renamed.sort();
+    renamed.dedup();
+    (renamed, deleted_wals)
+}
+
+/// Whether it is one of those that `used_without_wal_index` names.
+fn is_without_index(user: &User) -> bool {
+    matches!(user.role(), Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere)
 }
 
 /// Whether what was seen of a process fits a renamed database: it uses the database by another wal-index or for itself, or it
@@ -60,13 +76,14 @@ fn may_use_renamed(user: &User) -> bool {
     of_database || (user.database == Access::No && user.wal == Access::Writable)
 }
 
-fn of_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32) -> Vec<Renamed> {
-    let Ok(process) = proc.process(pid) else { return Vec::new() };
-    let Ok((mut open, _)) = descriptors(&process) else { return Vec::new() };
+/// Looks at each database that a process has open, and that may be wanted.
+fn in_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32, mut each: impl FnMut(&View<'_>, &Process, &Unit<'_>)) {
+    let Ok(process) = proc.process(pid) else { return };
+    let Ok((mut open, _)) = descriptors(&process) else { return };
     let view = View::of(here, &process);
     asked.find(&view, &process, &mut open);
     if !open.iter().any(|open| asked.may_want(open)) {
-        return Vec::new();
+        return;
     }
     held::describe(
         &view,
@@ -76,13 +93,22 @@ fn of_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32) -> Vec<Renamed>
         Care { strict_atime: true, look_anyway: false },
     );
     let units = units(&open, |open| asked.wants(open));
-    units.iter().filter_map(|unit| of_unit(&view, &process, asked, unit)).collect()
+    units.iter().filter(|unit| !unit.unsure).for_each(|unit| each(&view, &process, unit));
 }
 
-fn of_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
-    if unit.unsure {
-        return None;
-    }
+/// The deleted `-wal` of the database at the path.
+fn deleted_wal(process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<DeletedWal> {
+    let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
+    let of_path = asked.part_at_path(database.file) == Some(Part::Database) && wal.asked == Some(Part::Wal);
+    (of_path && wal.deleted).then(|| DeletedWal {
+        pid: process.pid,
+        start_time: process.start_time(),
+        descriptors: (wal.number, unit.files.get(Part::Shm).filter(|shm| shm.deleted).map(|shm| shm.number)),
+        commits: None,
+    })
+}
+
+fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
     let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
     // A program that only reads the files, to copy them, holds no lock.
     if !carries(process, &database.number.to_string(), LockSlot::Database) {
@@ -134,10 +160,14 @@ fn has_new_name(view: &View<'_>, process: &Process, database: &Open) -> bool {
     !database.deleted && !hidden && leads_to(view, process, &database.path, database.file, false)
 }
 
-/// The `-wal` that a process goes on with, and the `-shm`. `None`: it has closed them, or has ended.
+/// The `-wal` that a process goes on with, and the `-shm`, by their descriptors. `None`: it has closed them, or has ended.
 #[must_use]
-pub fn sidecars_of_renamed(of: &Renamed) -> Option<(Arc<File>, Option<Arc<File>>)> {
-    let process = Proc::system().process(of.pid).ok().filter(|process| process.start_time() == of.start_time)?;
+pub fn sidecars(
+    pid: u32,
+    start_time: Option<u64>,
+    descriptors: (u32, Option<u32>),
+) -> Option<(Arc<File>, Option<Arc<File>>)> {
+    let process = Proc::system().process(pid).ok().filter(|process| process.start_time() == start_time)?;
     let open = |number: u32, suffix: &str| {
         let link = format!("fd/{number}");
         let path = process.link_bytes(&link).ok()?;
@@ -152,6 +182,6 @@ pub fn sidecars_of_renamed(of: &Renamed) -> Option<(Arc<File>, Option<Arc<File>>
         let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok()?;
         (!opened.access_time_may_move).then_some(opened.file)
     };
-    let (wal, shm) = of.descriptors;
+    let (wal, shm) = descriptors;
     Some((open(wal, Part::Wal.suffix())?, shm.and_then(|shm| open(shm, Part::Shm.suffix()))))
 }
