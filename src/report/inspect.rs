@@ -13,6 +13,7 @@ use super::shm::{Lock, Shm};
 use super::wal::Wal;
 use crate::evidence::{ByteLock, LockState, Role, User};
 use crate::finding::{findings, users};
+use crate::look::over_time::OverTime;
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
 use crate::say;
 
@@ -153,6 +154,18 @@ impl InspectDocument {
             findings: documents(&findings),
             reasons,
         }
+    }
+}
+
+impl InspectDocument {
+    /// Adds what several looks found. The sentence about the checkpoint is then that of the last look.
+    #[must_use]
+    pub fn with_over_time(mut self, over: Option<&OverTime>) -> Self {
+        self.over_time = over.map(OverTimeDocument::from);
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| over.is_some()) {
+            checkpoint.explanation = say::checkpoint::of_last_look(&checkpoint.explanation);
+        }
+        self
     }
 }
 

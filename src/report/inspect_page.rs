@@ -28,13 +28,6 @@ impl InspectDocument {
         out.push_str(&entry("-wal", &self.wal_line(), width));
         out.push_str(&entry("-shm", &self.shm_line(), width));
         out.push_str(&self.bar(width));
-        if let Some(checkpoint) = &self.checkpoint {
-            out.push('\n');
-            out.push_str(&entry("Checkpoint", &self.diagnosis(checkpoint), width));
-            if let Some(leftovers) = self.leftovers() {
-                out.push_str(&entry("", &leftovers, width));
-            }
-        }
         if let Some(over) = &self.over_time {
             let (style, word) = match over.outcome {
                 Outcome::NotBlocked => (GREEN, "not blocked"),
@@ -44,6 +37,17 @@ impl InspectDocument {
             };
             out.push('\n');
             out.push_str(&entry("Over time", &format!("{}: {}", styled(style, word), line(&over.explanation)), width));
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            out.push('\n');
+            out.push_str(&entry(
+                if self.over_time.is_some() { "Last look" } else { "Checkpoint" },
+                &self.diagnosis(checkpoint),
+                width,
+            ));
+            if let Some(leftovers) = self.leftovers() {
+                out.push_str(&entry("", &leftovers, width));
+            }
         }
         if let Some(shm) = &self.shm {
             out.push('\n');

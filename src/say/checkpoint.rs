@@ -153,6 +153,15 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
 const ONE_LOOK: &str = "This is one look: readers that take turns look like one that stays, and walscope inspect --for 5s tells \
                         them apart. If one stays, end its read transaction";
 
+/// The sentence of the last of several looks: what these tell stands above it.
+#[must_use]
+pub fn of_last_look(said: &str) -> String {
+    said.replace(
+        ONE_LOOK,
+        "That is the last look alone; what all looks tell stands above. If one reader stays, end its read transaction",
+    )
+}
+
 /// A `-wal` from which more bytes are worth a word: twice of what a WAL has with the usual automatic checkpoint, which begins at
 /// 1,000 frames, of pages of 4 KiB.
 const LARGE: u64 = 8 << 20;

@@ -108,9 +108,9 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::BackfillNotInDatabase { backfilled, compared, missing, in_use, .. } => (
             format!("nBackfill claims every frame up to {}; of the {} it vouches for, the database holds {} otherwise. Readers of the database alone see older content, and a checkpoint will not copy {}.", count(*backfilled), many(*compared, "page"), count(*missing), one_or(*missing, "it", "them")).into(),
             if *in_use {
-                "Copy the database and its -wal now, before any connection closes: the last to close deletes the -wal. Without the -shm, a copy of both recovers with every commit."
+                "Copy the database, the -wal and the -shm now, before any connection closes: the last to close deletes the -wal. If only these pages were lost, a copy of the database and the -wal, without the -shm, recovers with every commit. If an older backup was copied over the database, it does not: what was committed before the first frame of this -wal is then not in these files. PRAGMA integrity_check does not tell the two apart; compare the rows."
             } else {
-                "Keep the -wal with the database, and copy both before anything opens them: opening without the -shm recovers every commit of the WAL."
+                "Keep the -wal with the database, and copy both before anything opens them: opening without the -shm recovers every commit of the WAL, but none from before it, if the database is an older one."
             },
         ),
         Found::BundleReadableByOthers {} => (
@@ -292,7 +292,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::WalAheadOfShm { committed, mx_frame } => (
             format!("The WAL's last commit is frame {}, and mxFrame is {}: readers see the state before.", count(*committed), count(*mx_frame)).into(),
-            "Usual while a commit is being synced. If it stays so with no writer at work, a writer died there: the commit was never confirmed, and the next writer overwrites it.",
+            "Usual while a commit is being synced. If it stays so with no writer at work, a writer died there: the commit was never confirmed, and the next writer overwrites it. But if the folder is also reached by another mount (FUSE, network) or from another machine, somebody may have committed it there: copy all three files before anything writes, and see walscope compare.",
         ),
         Found::WalBesideRollbackDatabase { committed, .. } => (
             format!("Bytes 18 and 19 of the database say rollback journal, but {} {} beside it. SQLite replays a -wal that exists, whatever the database says.", many(*committed, "committed frame"), one_or(*committed, "lies", "lie")).into(),

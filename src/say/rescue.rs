@@ -112,10 +112,10 @@ pub(super) const FILE_MOUNT: &str = concat!(
 /// The database was renamed while processes have it open.
 pub(super) const RENAMED: &str = concat!(
     copy_first!(
-        "Then give the database its old name back, while the process runs: it goes on in the ordinary way, and its close copies \
-         all. Or stop the process, and then rename the -wal of the old name as well, so that it stands beside the new name; \
-         remove the -shm of the old name. If a -wal or a database has been made under the other name meanwhile, use the \
-         copies that rescue made."
+        "Do that for both names. If another database, or another -wal, lies under the old name by now, rename nothing over it: \
+         go on with the copies that rescue made. Else give the database its old name back with mv -n, while the process runs: \
+         it goes on in the ordinary way, and its close copies all. Or, if the -wal of the old name is still there, stop the \
+         process, rename that -wal too, so that it stands beside the new name, and put away the -shm of the old name."
     ),
     " Never rename a database while it is in use."
 );

@@ -5,10 +5,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use walscope::evidence::LockSlot;
 use walscope::look::Depth;
 use walscope::look::over_time::{Outcome, OverTime};
 use walscope::report::inspect::InspectDocument;
-use walscope::report::over_time::OverTimeDocument;
 
 use crate::exit::Exit;
 use crate::options::{FailOn, Global};
@@ -46,11 +46,12 @@ fn time(text: &str) -> Result<Duration, String> {
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let over = args.over.or(args.fail_if_blocked).map(|time| over_time(args, time, global)).transpose()?;
     let (_, inspection) = look::inspect(args.source.as_os_str(), Depth::CrossChecked, global)?;
-    let mut document = InspectDocument::new(&inspection);
-    document.over_time = over.as_ref().map(OverTimeDocument::from);
+    let document = InspectDocument::new(&inspection).with_over_time(over.as_ref());
     output::document(global, &document, |width| document.draw(width))?;
+    // An application in exclusive locking mode runs its checkpoints itself: nobody is in their way.
+    let by_reader = over.as_ref().is_some_and(|over| over.kept().iter().any(|kept| kept.lock != LockSlot::Database));
     Ok(match over.map(|over| over.outcome()).filter(|_| args.fail_if_blocked.is_some()) {
-        Some(Outcome::Kept) => Exit::Bad,
+        Some(Outcome::Kept) if by_reader => Exit::Bad,
         Some(Outcome::NotKnown) => Exit::NoAnswer,
         _ => args.fail_on.judge(&document.findings),
     })
