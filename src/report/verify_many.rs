@@ -9,6 +9,7 @@ use super::line;
 use super::text::{self, BOLD, GREEN, RED, YELLOW, entry, many, styled};
 use super::verify::{VerdictResult, VerifyDocument};
 use crate::finding::Severity;
+use crate::say;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/verify-many/1";
@@ -44,6 +45,8 @@ pub struct Counts {
     pub unchecked: usize,
     /// Nothing wrong in what was checked.
     pub sound: usize,
+    /// Databases in WAL mode without a `-wal`: closed properly, or copied without it. They are counted above too.
+    pub missing_wal: usize,
     /// Files and folders that could not be looked at.
     pub not_looked_at: usize,
 }
@@ -69,6 +72,7 @@ impl VerifyManyDocument {
             noted: of(VerdictResult::Noted),
             unchecked: of(VerdictResult::Unchecked),
             sound: of(VerdictResult::Sound),
+            missing_wal: databases.iter().filter(|one| lacks_wal(one)).count(),
             not_looked_at: not_looked_at.len(),
         };
         Self { schema: SCHEMA, counts, databases, not_looked_at }
@@ -98,7 +102,7 @@ impl VerifyManyDocument {
 
     /// `200 databases: 3 wrong, 2 with warnings, 195 sound.`
     fn count(&self) -> String {
-        let Counts { databases, wrong, doubtful, noted, unchecked, sound, not_looked_at } = self.counts;
+        let Counts { databases, wrong, doubtful, noted, unchecked, sound, missing_wal, not_looked_at } = self.counts;
         let parts = [
             (wrong, RED, format!("{} wrong", text::count(wrong as u64))),
             (doubtful, YELLOW, format!("{} with warnings", text::count(doubtful as u64))),
@@ -119,11 +123,27 @@ impl VerifyManyDocument {
         if sound > SOUND_LISTED {
             said.push_str(" Sound ones are not listed.");
         }
+        if missing_wal > 0 {
+            said.push_str(&format!(
+                " {} in WAL mode without a -wal: a clean close looks like this, and so does a copy that was made without its -wal, \
+                 which lacks the commits in it.",
+                text::count(missing_wal as u64)
+            ));
+        }
+        match self.databases.as_slice() {
+            [] => {}
+            [one] => said.push_str(&format!(" In full: walscope verify {}", line(&one.source.label))),
+            _ => said.push_str(" One in full: walscope verify PATH"),
+        }
         if databases > 0 {
-            said.push_str(" One in full: walscope verify PATH");
+            said.push_str(". Rows and tables are not read: that is PRAGMA integrity_check, in a copy.");
         }
         said
     }
+}
+
+fn lacks_wal(one: &VerifyDocument) -> bool {
+    one.not_checked.iter().any(|left| left.what == say::check::MISSING_WAL)
 }
 
 /// The worst first: by the verdict, then by the findings.

@@ -57,6 +57,9 @@ impl fmt::Display for NotChecked {
 /// What SQLite's own check of rows, tables and indexes is called.
 pub const INTEGRITY_CHECK: &str = "sqlite3 COPY \"PRAGMA integrity_check\"";
 
+/// The name of what is not checked where a database in WAL mode has no `-wal`.
+pub const MISSING_WAL: &str = "missing_wal";
+
 /// A database in WAL mode without a `-wal`: what that can mean.
 pub const WITHOUT_WAL: &str = "A database that was closed properly has no -wal, and a copy that was made without its \
                                -wal looks the same: such a copy lacks the commits since the last checkpoint.";
@@ -152,7 +155,7 @@ fn subject(name: CheckName) -> &'static str {
 pub fn left_out_name(left: &LeftOut) -> &'static str {
     match left {
         LeftOut::Check(name, _) => name.name(),
-        LeftOut::NoWalBeside => "missing_wal",
+        LeftOut::NoWalBeside => MISSING_WAL,
         LeftOut::OneTime => "one_time",
         LeftOut::Content => "rows_and_tables",
     }

@@ -51,7 +51,8 @@ pub struct Unread {
 
 /// The databases below a folder. `None`: the SOURCE is no folder.
 ///
-/// A database is told by its content, or by a `-wal` or `-shm` beside it: it may be encrypted, or its header may be lost.
+/// A database is told by its content, or by a `-wal` or `-shm` beside it: it may be encrypted, or its header may be lost. A
+/// name that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3` is enough too, unless the file is a text or of another known program.
 /// Behind a header of zero bytes the first table tells it. A `-wal` or `-shm` without its database stands for the database that is missing. Other files cost 16 bytes of reading.
 ///
 /// # Errors
@@ -152,6 +153,10 @@ fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
             (EntryKind::File(head), _) if is_wal(head) => {
                 sources.insert(name.clone());
             }
+            // Its header may be lost.
+            (EntryKind::File(head), _) if is_named_as_database(name) && !is_of_others(head) => {
+                sources.insert(name.clone());
+            }
             (EntryKind::File(_), _) => {}
         }
     }
@@ -182,6 +187,32 @@ fn is_file(kind: &EntryKind) -> bool {
 
 fn is_database(kind: &EntryKind) -> bool {
     matches!(kind, EntryKind::File(head) if head.starts_with(b"SQLite format 3\0") || is_zeroed_database(head))
+}
+
+/// Whether a file has a name as databases of SQLite have it.
+fn is_named_as_database(name: &OsStr) -> bool {
+    let extension = Path::new(name).extension().map(OsStr::to_ascii_lowercase);
+    extension.is_some_and(|extension| ["db", "db3", "sqlite", "sqlite3"].iter().any(|known| extension == *known))
+}
+
+/// Whether the first bytes are those of a text, or of another program that names its files so.
+fn is_of_others(head: &[u8]) -> bool {
+    let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
+    let is = |word: Option<[u8; 4]>, magics: &[u32]| {
+        word.is_some_and(|word| {
+            magics.contains(&u32::from_le_bytes(word)) || magics.contains(&u32::from_be_bytes(word))
+        })
+    };
+    let text = !head.is_empty() && head.iter().all(|byte| (b' '..0x7f).contains(byte) || b"\t\r\n".contains(byte));
+    // GDBM, Berkeley DB (hash, tree, queue; at byte 12 and, in old files, at 0), and the thumbnails of Windows.
+    const GDBM: [u32; 4] = [0x1357_9ace, 0x1357_9acd, 0x1357_9acf, 0x1357_9ad0];
+    const BERKELEY: [u32; 4] = [0x0006_1561, 0x0005_3162, 0x0004_2253, 0x0007_4582];
+    text || is(word(0), &GDBM)
+        || is(word(0), &BERKELEY)
+        || is(word(12), &BERKELEY)
+        || head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0])
+        || head.starts_with(b"CMMM")
+        || head.starts_with(b"GVariant")
 }
 
 /// Whether the 100 bytes of the header are zero, and the head of a table with rows stands behind them.
@@ -245,6 +276,16 @@ mod tests {
         // The names alone are not enough.
         assert_eq!(files(&[("notes-wal", b"text"), ("c-shm", b""), ("-wal", b"x")]), [""; 0]);
         assert_eq!(files(&[("copied.bin", WAL)]), ["copied.bin"]);
+        // The name of a database, and a header that is lost, or nothing at all.
+        assert_eq!(
+            files(&[("a.db", b"\xe7\x01"), ("b.SQLITE", b""), ("c.sqlite3", &[0; 16])]),
+            ["a.db", "b.SQLITE", "c.sqlite3"]
+        );
+        assert_eq!(
+            files(&[("text.db", b"a list of names"), ("index.db", b"\xce\x9a\x57\x13\0"), ("x.dbx", b"\x01")]),
+            [""; 0]
+        );
+        assert_eq!(files(&[("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1")]), [""; 0]);
         // A database may be called so.
         assert_eq!(files(&[("a", DATABASE), ("a-wal", DATABASE), ("a-wal-wal", WAL)]), ["a", "a-wal"]);
     }

@@ -55,7 +55,8 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     fs::remove_file(at("no-database.db")).unwrap();
     // What is no database, and what must not be followed or opened.
     fs::write(at("notes"), "not a database").unwrap();
-    fs::write(at("empty.db"), []).unwrap();
+    fs::write(at("empty.dat"), []).unwrap();
+    fs::write(at("texts.db"), "a list of names").unwrap();
     fs::write(at("old-wal"), "not a WAL").unwrap();
     symlink("..", at("a/loop")).unwrap();
     symlink("sound.db", at("a/link.db")).unwrap();
@@ -70,7 +71,7 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     assert!(text.contains("[wal_without_database]") && !text.contains("many/3.db"), "{text}");
     let count = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. One in full: walscope verify PATH"),
+        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. One in full: walscope verify PATH. Rows and tables are not read: that is PRAGMA integrity_check, in a copy."),
         "{text}"
     );
     let ran = walscope(folder.path(), &["verify", ".", "--json", "--fail-on", "warning"]);
@@ -170,4 +171,36 @@ fn a_sidecar_is_left_out_only_beside_its_database() {
     fs::create_dir(at("folder")).unwrap();
     left(&at("folder-wal"), |_| {});
     assert_eq!(looked_at(&["folder", "folder-wal"]), ["folder-wal", "\"folder\""]);
+}
+
+#[test]
+fn a_name_of_a_database_is_enough_where_its_header_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    closed(&at("a.db"));
+    let mut lost = fs::read(at("a.db")).unwrap();
+    lost[..16].fill(0xe7);
+    fs::write(at("lost.db"), &lost).unwrap();
+    fs::write(at("lost.bin"), &lost).unwrap();
+    fs::write(at("zeros.sqlite"), [0; 8192]).unwrap();
+    let ran = walscope(folder.path(), &["verify", ".", "--fail-on", "warning", "--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, labels(&document)), (1, vec!["./a.db", "./lost.db", "./zeros.sqlite"]), "{document:#}");
+    assert_eq!(document["counts"]["missing_wal"], 0, "none of them is in WAL mode");
+}
+
+#[test]
+fn a_database_in_wal_mode_without_a_wal_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    left(&at("whole.db"), |_| {});
+    left(&at("copied.db"), |_| {});
+    fs::remove_file(at("copied.db-wal")).unwrap();
+    let ran = walscope(folder.path(), &["verify", ".", "--json"]);
+    assert_eq!(ran.json()["counts"]["missing_wal"], 1);
+    let text = walscope(folder.path(), &["verify", "."]).text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("1 in WAL mode without a -wal"), "{text}");
+    fs::remove_file(at("copied.db")).unwrap();
+    let text = walscope(folder.path(), &["verify", "."]).text();
+    assert!(text.contains("In full: walscope verify ./whole.db"), "{text}");
 }
