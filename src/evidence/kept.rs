@@ -169,6 +169,8 @@ pub struct SetFacts {
     pub of_another: Vec<Part>,
     /// Whether it is not sure which database these files belong to.
     pub pairing_unsure: bool,
+    /// Whether the `-shm` is on FUSE and in use, and was not opened because that could harm its processes.
+    pub shm_not_opened: bool,
     /// Processes that have files of the set open, and not the database.
     pub without_database: Vec<u32>,
     /// Whether a process that is not seen holds a lock on the database or the `-shm`. It may have other files open.

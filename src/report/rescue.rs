@@ -64,6 +64,9 @@ pub struct RescuedSet {
     pub parts_of_another: Vec<Part>,
     /// Whether it is not sure which database these files belong to.
     pub pairing_unsure: bool,
+    /// Whether the `-shm` was not copied: it is on a FUSE mount and in use, and to open it could harm its processes. No row is
+    /// only there.
+    pub shm_not_opened: bool,
     /// Processes that have files of the set open, and not the database.
     pub without_database: Vec<u32>,
     /// Whether a process that was not seen holds a lock on the database or the `-shm`. It may have other files open.
@@ -164,6 +167,7 @@ impl RescuedSet {
             parts_at_path: facts.at_path,
             parts_of_another: facts.of_another,
             pairing_unsure: facts.pairing_unsure,
+            shm_not_opened: facts.shm_not_opened && copied(Part::Shm).is_none(),
             without_database: facts.without_database,
             locked_unseen: facts.locked_unseen,
             unseen_holders: facts.unseen_holders,
@@ -232,6 +236,13 @@ impl RescuedSet {
                  in this one.",
                 named(&self.parts_of_another)
             ));
+        }
+        if self.shm_not_opened {
+            facts.push(
+                "The -shm was not copied: it is on a FUSE mount and in use, and to open it could harm its processes. No row is lost: \
+                 SQLite makes it anew from the -wal."
+                    .to_owned(),
+            );
         }
         if !self.without_database.is_empty() {
             let pids: Vec<String> = self.without_database.iter().map(u32::to_string).collect();

@@ -105,23 +105,43 @@ pub(super) fn descriptors(process: &Process) -> io::Result<(Vec<Open>, Vec<Strin
     Ok((open, unseen))
 }
 
-/// Opens the file of a descriptor anew. `None`: the process has closed it meanwhile.
+/// The file of a descriptor, opened anew.
+pub(super) enum Anew {
+    /// It is open.
+    Opened(Opened),
+    /// The process has closed it meanwhile.
+    Closed,
+    /// A `-shm` on FUSE: an open could harm those that use it.
+    NotOpened,
+}
+
+impl Anew {
+    fn opened(self) -> Option<Opened> {
+        match self {
+            Self::Opened(opened) => Some(opened),
+            Self::Closed | Self::NotOpened => None,
+        }
+    }
+}
+
+/// Opens the file of a descriptor anew.
 ///
 /// # Errors
-/// What the system said, and for a `-shm` on FUSE that an open could harm those that use it.
-pub(super) fn open_anew(process: &Process, open: &Open, care: Care) -> io::Result<Option<Opened>> {
+/// What the system said.
+pub(super) fn open_anew(process: &Process, open: &Open, care: Care) -> io::Result<Anew> {
     let link = format!("fd/{}", open.number);
     if open.path.ends_with(b"-shm") && !care.look_anyway {
         let place = process.open_link(&link, OFlags::PATH);
         if place.is_ok_and(|place| unopened::open_drops_pages(&place.into())) {
-            return Err(io::Error::other(unopened::refusal("it is on a FUSE mount and in use")));
+            return Ok(Anew::NotOpened);
         }
     }
     let opened = match open_regular_by(|flags| process.open_link(&link, flags)) {
-        Err(error) if vanished(&error) => return Ok(None),
+        Err(error) if vanished(&error) => return Ok(Anew::Closed),
         opened => opened?,
     };
-    Ok((file_id(&opened.file.metadata()?) == open.file).then_some(opened))
+    let same = file_id(&opened.file.metadata()?) == open.file;
+    Ok(if same { Anew::Opened(opened) } else { Anew::Closed })
 }
 
 /// The first bytes of a file. None where reading may not change the access time, and would.
@@ -154,7 +174,7 @@ pub(super) fn describe(
 }
 
 fn look(view: &View<'_>, process: &Process, one: &mut Open, care: Care) {
-    let opened = open_anew(process, one, care).ok().flatten();
+    let opened = open_anew(process, one, care).ok().and_then(Anew::opened);
     let metadata = opened.as_ref().and_then(|opened| opened.file.metadata().ok());
     let links = metadata.map_or(1, |metadata| metadata.nlink());
     if one.deleted && links > 0 {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use asked::{Asked, opened};
 pub use beneath::{Beneath, open_beneath};
 pub use goes_on::{goes_on, sidecars};
-use held::{Open, descriptors};
+use held::{Anew, Open, descriptors};
 use place::{Here, View};
 pub use set::{KeptFile, KeptSet};
 use set::{add, add_at_path, join_lone_wal, kept_by};
@@ -44,6 +44,7 @@ use crate::linux::open::{self, Care, Opened, OpenedFiles};
 use crate::linux::open_error::OpenError;
 use crate::linux::procfs::{Proc, Process, has_ended};
 use crate::linux::target::Target;
+use crate::linux::unopened;
 use crate::linux::unseen::vanished;
 use crate::number::FileId;
 
@@ -230,7 +231,8 @@ fn at_path(files: &OpenedFiles) -> KeptSet {
             descriptor: None,
         })
     };
-    KeptSet { files: Parts::new(file), ..KeptSet::default() }
+    let facts = SetFacts { shm_not_opened: files.shm_memory.is_some(), ..SetFacts::default() };
+    KeptSet { files: Parts::new(file), facts, ..KeptSet::default() }
 }
 
 /// Opens the files of one database that a process has open.
@@ -240,7 +242,7 @@ fn kept(process: &Process, unit: &Unit<'_>, care: Care, refused: &mut Vec<String
     let files = Parts::new(|part| {
         let open = *unit.files.get(part)?;
         match held::open_anew(process, open, care) {
-            Ok(Some(opened)) => Some(KeptFile {
+            Ok(Anew::Opened(opened)) => Some(KeptFile {
                 file: opened.file,
                 id: open.file,
                 path: OsString::from_vec(open.path.clone()).into(),
@@ -248,8 +250,17 @@ fn kept(process: &Process, unit: &Unit<'_>, care: Care, refused: &mut Vec<String
                 descriptor: Some((process.pid, open.number)),
                 access_time_may_move: opened.access_time_may_move,
             }),
-            Ok(None) => {
+            Ok(Anew::Closed) => {
                 vanished.push(part);
+                None
+            }
+            // SQLite makes it anew, so nothing is lost without it.
+            Ok(Anew::NotOpened) if part == Part::Shm => {
+                facts.shm_not_opened = true;
+                None
+            }
+            Ok(Anew::NotOpened) => {
+                refused.push(told(process, open, &unopened::refusal("it is on a FUSE mount and in use")));
                 None
             }
             Err(error) => {

@@ -97,6 +97,7 @@ impl KeptSet {
         self.facts.of_another.extend(other.facts.of_another);
         self.facts.without_database.extend(other.facts.without_database);
         self.facts.pairing_unsure |= other.facts.pairing_unsure;
+        self.facts.shm_not_opened |= other.facts.shm_not_opened;
     }
 }
 
