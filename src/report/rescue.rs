@@ -167,7 +167,8 @@ impl RescuedSet {
             parts_at_path: facts.at_path,
             parts_of_another: facts.of_another,
             pairing_unsure: facts.pairing_unsure,
-            shm_not_opened: facts.shm_not_opened && copied(Part::Shm).is_none(),
+            // Without the -wal of this set, the -shm at the path is that of another one.
+            shm_not_opened: facts.shm_not_opened && copied(Part::Shm).is_none() && copied(Part::Wal).is_some(),
             without_database: facts.without_database,
             locked_unseen: facts.locked_unseen,
             unseen_holders: facts.unseen_holders,

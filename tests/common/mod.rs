@@ -17,13 +17,14 @@
 //! | `docker` | containers without a registry |
 //! | `btrfs` | a btrfs that a test makes for itself |
 //!
-//! Two more files beside this one hold a test function that a parent starts in a process of its own. Only the binaries
+//! Three more files beside this one hold a test function that a parent starts in a process of its own. Only the binaries
 //! that have such a parent include them, so that no binary lists the part of a child that nobody starts:
 //!
 //! | file | holds |
 //! |---|---|
 //! | `sqlite.rs` | SQLite in a child process that runs SQL statements |
 //! | `sqlite_child.rs` | SQLite in a child process that runs short commands and answers each with a digest |
+//! | `rescued.rs` | a process that writes all the time, what happens to its files, and what a rescued copy must have |
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod btrfs;

@@ -15,3 +15,6 @@ mod inside;
 mod inspect;
 mod proof;
 mod rescue;
+#[path = "../common/rescued.rs"]
+mod rescued;
+mod rescues;

@@ -22,6 +22,8 @@ mod host;
 mod ledger;
 mod lives;
 mod rescue;
+#[path = "../common/rescued.rs"]
+mod rescued;
 mod restarts;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
@@ -45,11 +47,6 @@ fn actor() {
 #[test]
 fn host() {
     host::serve();
-}
-
-#[test]
-fn rescued() {
-    rescue::serve();
 }
 
 #[test]
