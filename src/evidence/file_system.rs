@@ -97,6 +97,9 @@ pub struct FileSystemKind {
     /// Whether a write into a file fails if statvfs(3) says that no block is free, and not otherwise. It was tried on
     /// tmpfs only. Held by `a_full_file_system_is_named_and_sqlite_agrees`.
     pub exact_room: bool,
+    /// Whether it may grant a shared mapping that is only read where it refuses one that is written to. Source: `mmap` of the
+    /// file system's `file_operations` (`generic_file_readonly_mmap`): 9p with `cache=none`, vboxsf.
+    pub maps_for_reading_only: bool,
 }
 
 /// A local file system with nothing special.
@@ -113,6 +116,7 @@ const LOCAL: FileSystemKind = FileSystemKind {
     frames: PageFrames::OfNextOpener,
     care: None,
     exact_room: false,
+    maps_for_reading_only: false,
 };
 
 /// What is assumed about a file system without a row, the most careful of everything: its inode numbers prove nothing,
@@ -240,6 +244,7 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         name: "9p",
         title: "9p",
         care: Some("it is shared with another kernel, and its mappings and locks need not reach there"),
+        maps_for_reading_only: true,
         ..SERVED
     },
     FileSystemKind {
@@ -283,6 +288,7 @@ pub static FILE_SYSTEMS: &[FileSystemKind] = &[
         name: "vboxsf",
         title: "vboxsf",
         care: Some("it is shared with another kernel, and shared mappings are not supported"),
+        maps_for_reading_only: true,
         ..REMOTE
     },
     FileSystemKind {

@@ -25,6 +25,7 @@ mod mapped;
 mod mappings;
 mod observation;
 mod renamed;
+mod rights;
 mod sample;
 mod space;
 mod time;
@@ -46,6 +47,7 @@ pub use mapped::{
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
 pub use renamed::{Renamed, RenamedPart};
+pub use rights::{Allowed, Bar, FileRights, RightsView, SharedMapping, Unsure};
 pub use sample::WalIndexSample;
 pub use space::SpaceView;
 pub use time::{ClockSample, Timestamp};

@@ -9,6 +9,7 @@ use super::frames_gone::FramesGone;
 use super::journal_sign::JournalSign;
 use super::lacks::Lack;
 use super::mappers::Mappers;
+use super::obstacle::Obstacle;
 use super::renamed::RenamedFound;
 use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
@@ -118,6 +119,9 @@ findings! {
     BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
         unsettled: Unsettled
     }
+    CannotOpenHere "cannot_open_here" "SQLite cannot open the database here" [Notice] {
+        process: Option<u32>, uid: Option<u32>, gid: Option<u32>, reasons: Vec<Obstacle>; left_out: u64, in_use: bool
+    }
     CapturesDiverged "captures_diverged" "The captures do not continue each other" [Warning, Error] {
         diverged: Diverged
     }
@@ -188,6 +192,9 @@ findings! {
     }
     SeveralSqliteLibraries "several_sqlite_libraries" "Several SQLite libraries in one process use the wal-index" [Warning] {
         users: UsersFound
+    }
+    SharedMappingsRefused "shared_mappings_refused" "The file system does not map files shared" [Warning] {
+        file_system: Option<String>
     }
     ShmBackfillBeyondMxFrame "shm_backfill_beyond_mx_frame" "More frames are claimed to be copied than there are"
         [Notice, Error] in ShmHeaderAgainstWal {

@@ -10,7 +10,9 @@ pub mod frames_gone;
 pub mod journal_sign;
 pub mod lacks;
 pub mod mappers;
+pub mod obstacle;
 mod old_names;
+pub mod openable;
 pub mod processes;
 pub mod renamed;
 pub mod room;
@@ -89,12 +91,16 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
         found.extend(processes::findings(SideIndex(0), &origin.label, evidence));
         found.extend(users::findings(&origin.label, evidence, inspection.database.as_ref(), &users::all(evidence)));
         found.extend(surroundings::findings(evidence));
-        found.extend(origin.of_other_process.then(|| surroundings::user_cannot_write(evidence)).flatten());
     }
     if let Some(full) = room::of_look(inspection) {
         room::explain(&full, &mut found);
         found.push(full);
     }
+    let opening = openable::findings(inspection, &found);
+    if opening.iter().any(|one| one.code() == Code::SharedMappingsRefused) {
+        room::take_signs_away(&mut found);
+    }
+    found.extend(opening);
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }

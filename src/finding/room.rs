@@ -51,9 +51,13 @@ pub fn of_look(examined: &Inspection) -> Option<Finding> {
 /// Takes away what is only a sign of the want of room: a `-shm` that could not be made longer, and connections that
 /// wait without it.
 pub fn explain(full: &Finding, found: &mut Vec<Finding>) {
-    if !shm_not_made(full) {
-        return;
+    if shm_not_made(full) {
+        take_signs_away(found);
     }
+}
+
+/// Takes away what is only a sign of a wal-index that could not be made.
+pub(super) fn take_signs_away(found: &mut Vec<Finding>) {
     found.retain(|one| match one.code() {
         Code::ShmTruncated => one.severity > Severity::Notice,
         Code::ShmHeaderChecksumWrong | Code::ShmHeaderCopiesDiffer => false,

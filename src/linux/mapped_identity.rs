@@ -1,6 +1,7 @@
 //! Device and inode that the kernel prints for a mapped file.
 
 use std::fs::File;
+use std::io;
 
 use crate::evidence::{InodeId, Observation};
 use crate::linux::procfs::Proc;
@@ -39,6 +40,15 @@ pub fn mapped_identity(proc: &Proc, file: &File) -> Observation<InodeId> {
         },
         Err(error) => Observation::unsupported(format!("self/maps: {error}")),
     }
+}
+
+/// Whether mmap(2) failed because the file system maps no files shared.
+///
+/// folklore: 9p with `cache=none` answers EINVAL, and virtiofs with `cache=none` and FUSE with `direct_io` ENODEV. SQLite then
+/// refuses WAL mode. Seen in virtual machines and with bindfs; held by `a_refused_mapping_is_explained` and
+/// `a_file_system_without_shared_mappings_is_named`.
+pub(super) fn refuses_mappings(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::EOPNOTSUPP | libc::ENOSYS))
 }
 
 #[cfg(test)]

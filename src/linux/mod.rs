@@ -12,6 +12,7 @@
 //! | [`mapped`] | one scanner of processes: who maps the `-shm` of one side, and every mapped wal-index |
 //! | `pagemap`, [`challenge`], `live_sides` | trials with two sides that are live at the same time |
 //! | `gather` | all evidence about one side |
+//! | `rights` | what the user who asks may do with the files |
 //! | [`walk`] | the regular files below a folder |
 //! | `staged` | what the lab does to itself to make a faulty set-up; nothing examined is touched |
 //! | `sys` | the only unsafe calls |
@@ -47,6 +48,7 @@ mod own_locks;
 mod pagemap;
 mod path_leads;
 pub mod procfs;
+mod rights;
 pub mod runtimes;
 #[cfg(feature = "lab")]
 pub mod staged;
@@ -73,6 +75,7 @@ pub use open::{
 pub use open_error::OpenError;
 pub use pagemap::LiveSide;
 pub use procfs::Proc;
+pub use rights::rights_view;
 pub use stat::space;
 pub use sys::{end_standard_output, ignores_signal, settle_inheritance, share_one_heap};
 pub use target::Target;

@@ -389,6 +389,7 @@ impl Looking<'_, '_, '_> {
             hot_journal,
             journal,
             surroundings: None,
+            rights: None,
         })
     }
 

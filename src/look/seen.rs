@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::bytes::ReadAt;
-use crate::evidence::{Evidence, LocksView};
+use crate::evidence::{Evidence, LocksView, RightsView};
 use crate::format::shm::IndexHead;
 use crate::number::FrameNumber;
 use crate::wal::WalFacts;
@@ -133,6 +133,11 @@ pub trait Seen: Sync {
     /// Mounts, links, owners and processes of the files. `None` without such evidence. [`inspect`](super::inspect) does not
     /// ask for them: see [`Inspection::surroundings`](super::Inspection::surroundings).
     fn surroundings(&self) -> Option<Evidence> {
+        None
+    }
+
+    /// What the user who asks may do with the files. `None` where nobody asks to open them by a path.
+    fn rights(&self) -> Option<RightsView> {
         None
     }
 }

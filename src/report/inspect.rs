@@ -8,10 +8,12 @@ use serde::Serialize;
 use super::checkpoint::CheckpointDocument;
 use super::database::Database;
 use super::finding::{FindingDocument, documents};
+use super::opening::OpenDocument;
 use super::over_time::OverTimeDocument;
 use super::shm::{Lock, Shm};
 use super::wal::Wal;
 use crate::evidence::{ByteLock, LockState, Role, User};
+use crate::finding::openable::openable;
 use crate::finding::{findings, users};
 use crate::look::over_time::OverTime;
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
@@ -103,6 +105,8 @@ pub struct InspectDocument {
     /// What several looks found, with `--for` and `--fail-if-blocked`. Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_time: Option<OverTimeDocument>,
+    /// Whether SQLite can open the database through this path now. Null: nobody asks that of this source.
+    pub open: Option<OpenDocument>,
     /// The processes that have the database open, mapped or locked, as far as they are visible. Null: nobody looked.
     pub users: Option<Vec<UserDocument>>,
     /// Findings, the gravest first.
@@ -132,6 +136,10 @@ impl InspectDocument {
             let why = users.and_then(|users| users.reason()).unwrap_or("processes are not looked at for this source");
             reasons.insert("users".to_owned(), why.to_owned());
         }
+        let open = openable(inspection, &findings);
+        if let Err(why) = open {
+            reasons.insert("open".to_owned(), say::opening::not_asked(why).to_owned());
+        }
         Self {
             schema: SCHEMA,
             source: Source::from(&inspection.origin),
@@ -151,6 +159,7 @@ impl InspectDocument {
             users: users.and_then(|users| {
                 Some(users.value()?.users.iter().map(|user| UserDocument::new(user, rollback)).collect())
             }),
+            open: open.ok().as_ref().map(OpenDocument::from),
             findings: documents(&findings),
             reasons,
         }

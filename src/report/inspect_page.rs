@@ -54,6 +54,11 @@ impl InspectDocument {
             out.push_str(&self.locks(shm, width));
         }
         out.push_str(&self.locked(width));
+        if let Some(told) = self.open.as_ref().and_then(|open| open.explanation.as_ref()) {
+            out.push('\n');
+            let (first, rest) = told.split_at_checked(1).unwrap_or(("", told));
+            out.push_str(&entry("SQLite here", &line(&format!("{}{rest}.", first.to_uppercase())), width));
+        }
         // Others are named by findings, or hold locks.
         for user in self.users.iter().flatten().filter(|user| user.role == Role::Idle) {
             let more: Vec<String> = user.command.iter().map(|command| line(command)).collect();
@@ -204,6 +209,7 @@ impl InspectDocument {
         };
         let (style, word) = match checkpoint.against {
             true if checkpoint.sentence == Against::NoRoom.name() => (RED, "no room"),
+            true if checkpoint.sentence == Against::NoMapping.name() => (RED, "not possible"),
             true => (RED, "not safe"),
             false => (style, super::checkpoint::words(checkpoint.state)),
         };

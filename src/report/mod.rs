@@ -12,6 +12,7 @@ pub mod finding;
 pub mod hex;
 pub mod inspect;
 mod inspect_page;
+pub mod opening;
 pub mod over_time;
 pub mod picture;
 pub mod probe;

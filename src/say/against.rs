@@ -55,6 +55,7 @@ impl Against {
             C::WalHeaderUnusable => (Severity::Error, Self::BehindHeader),
             C::StaleFramesNotInDatabase => (Severity::Warning, Self::OlderFrames),
             C::FileSystemFull => (Severity::Warning, Self::NoRoom),
+            C::SharedMappingsRefused => (Severity::Warning, Self::NoMapping),
             C::HotJournal => (Severity::Warning, Self::Journal),
             // The state has a sentence of its own.
             C::FilesReplaced
@@ -69,6 +70,7 @@ impl Against {
             C::AccessTimeMoved
             | C::BundleReadableByOthers
             | C::BundleUnstable
+            | C::CannotOpenHere
             | C::CapturesDiverged
             | C::DatabaseFileMount
             | C::DatabaseHardLinked
@@ -107,6 +109,7 @@ impl Against {
             Self::FramesGone => !own || usual == Sentence::NoWal,
             Self::Mangled => !own || usual == Sentence::HeaderUnusable,
             Self::OlderFrames | Self::Journal => usual.all_is_well(),
+            Self::NoMapping => !matches!(usual, Sentence::Replaced | Sentence::HeaderUnusable | Sentence::OtherVersion),
             // A -shm that could not be made is why the wal-index cannot be read.
             Self::NoRoom => {
                 let unread = matches!(usual, Sentence::Doubted(Doubt::Unreadable | Doubt::Torn));
@@ -128,6 +131,17 @@ const MIXES: &str =
 /// Whether SQLite refuses the two by their sizes, and they may be of one database whose header is damaged.
 fn fewer_pages(finding: &Finding) -> bool {
     matches!(&finding.found, Found::WalOfOtherDatabase { signs, .. } if signs.as_slice() == [OtherSign::FewerPages])
+}
+
+/// The checkpoint, where files are not mapped shared.
+fn no_mapping(committed: u64) -> String {
+    let waits = match committed {
+        0 => "Nothing is committed in a -wal".to_owned(),
+        n => {
+            format!("{} committed in the -wal: keep it with the database", many(n, "frame") + one_or(n, " is", " are"))
+        }
+    };
+    format!("{waits}. {}.", super::opening::CHECKPOINT)
 }
 
 /// Frames that are in no file.
@@ -245,6 +259,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
         Against::NoHeader => header::checkpoint(finding, n, first),
         Against::FramesGone => frames_gone(finding, wal),
         Against::NoRoom => room::checkpoint(finding, facts, wal),
+        Against::NoMapping => no_mapping(n),
         Against::BehindHeader => format!(
             "The -wal's header is broken, so SQLite takes the file for empty: the next writer overwrites it, and the last to close deletes it. {} {first}",
             damage::lost_behind_header(&finding.found)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{only_in_deleted, processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{damage, header, identity, journal, pair, rescue, room, sides, unseen};
+use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen};
 use crate::evidence::Leads;
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -125,6 +125,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The files of {side} could not be shown to be of one moment; identities hold, the content may be mixed.").into(),
             "Capture again, when there is less traffic or while a connection stays open.",
         ),
+        Found::CannotOpenHere { .. } => opening::cannot_open(finding),
         Found::CapturesDiverged { diverged } => (diverged_captures(diverged).into(), match finding.severity {
             Severity::Error => "Find out whether files were restored in place. Then compare the live databases, or capture one side with walscope snapshot --hold, and the other while that is held.",
             _ => "Capture both sides again while a connection stays open on each, or compare the live databases.",
@@ -255,6 +256,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("A search takes the last slot that it comes across, and {} {} behind the slot of a newer frame of the same page.", count(*misordered_slots), one_or(*misordered_slots, "stands", "stand")).into(),
             rebuild,
         ),
+        Found::SharedMappingsRefused { file_system } => opening::no_shared_mappings(file_system.as_deref()),
         Found::ShmTruncated { size, needed, mappers } => cut_shm(*size, *needed, mappers, finding.severity),
         Found::ShmVersionUnsupported { version } => (
             format!("Both copies of its header are intact and say version {version}; 3007000 is the only one there is. As long as somebody has it open, SQLite cannot open the database.").into(),
@@ -272,7 +274,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             let owned = |file: &OwnedFile| format!("mode {:04o} and owner {}:{}", file.mode, file.uid, file.gid);
             let told: Vec<String> = files.iter().map(|file| format!("the {} has {}", file.name, owned(file))).collect();
             (
-                format!("The database has {}, but {}. Another container's user may open the database and then fails.", owned(database), told.join(", ")).into(),
+                format!("The database has {}, but {}. Another container's user may open the database and then fails: to read where it may not read one of them, else to write.", owned(database), told.join(", ")).into(),
                 "Run every container with one user and group, or give all three files the same group and mode (SQLite copies the database's mode to the files it makes).",
             )
         }
@@ -286,10 +288,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{}.{} Who uses the database so sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users), only_in_deleted(deleted_wals)).into(),
             rescue::WITHOUT_INDEX,
         ),
-        Found::UserCannotWrite { uid, gid, files } => (
-            format!("User {uid}:{gid} may not write to: {}. SQLite as this user cannot write to the database; it can read it in WAL mode only while it may write to the -shm, or make one.", files.join(", ")).into(),
-            "If a container runs as this user, give it the files' user or group; a reader needs to write to the -shm, too.",
-        ),
+        Found::UserCannotWrite { uid, gid, files } => opening::cannot_write(*uid, *gid, files),
         Found::WalAheadOfShm { committed, mx_frame } => (
             format!("The WAL's last commit is frame {}, and mxFrame is {}: readers see the state before.", count(*committed), count(*mx_frame)).into(),
             "Usual while a commit is being synced. If it stays so with no writer at work, a writer died there: the commit was never confirmed, and the next writer overwrites it. But if the folder is also reached by another mount (FUSE, network) or from another machine, somebody may have committed it there: copy all three files before anything writes, and see walscope compare.",

@@ -17,6 +17,7 @@ mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;
 mod look;
+pub mod opening;
 pub mod over_time;
 mod pair;
 #[cfg(feature = "capture")]

@@ -134,8 +134,9 @@ pub(super) const WITHOUT_LOCKS: &str = copy_first!(
 /// A process uses the database without this wal-index: what it commits may be in files that are deleted, or renamed.
 pub(super) const WITHOUT_INDEX: &str = copy_first!(
     "Then find out how it opens the database, or with whose descriptors it was started: vfs=unix-none or unix-dotfile, a \
-     SQLite that keeps its -shm in another folder, a reader that may not write to the -shm, two SQLite libraries in one process \
-     of which one has closed the database, or an old process on deleted or renamed files. Stop that process, put a database that was renamed back beside its -wal, and open it in the ordinary way \
+     SQLite that keeps its -shm in another folder, a reader that found the -shm left over and may not write to it, two SQLite \
+     libraries in one process of which one has closed the database, or an old process on deleted or renamed files. Stop that \
+     process, put a database that was renamed back beside its -wal, and open it in the ordinary way \
      from every process."
 );
 /// A process may use another wal-index.

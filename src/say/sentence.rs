@@ -34,6 +34,8 @@ kinds! {
     FramesGone "frames_gone",
     /// The file system is full: who opens the database, or commits, fails.
     NoRoom "no_room",
+    /// The file system does not map files shared: who opens the database in WAL mode fails.
+    NoMapping "no_mapping",
     /// Frames stand behind a header that SQLite cannot use: the next writer overwrites them.
     BehindHeader "behind_header",
     /// Frames of the generation before are not in the database. Only a sentence that all is well would be wrong.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::bundle;
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{Evidence, LocksView, Observation};
+use crate::evidence::{Evidence, LocksView, Observation, RightsView};
 use crate::linux::{self, OpenedFiles};
 use crate::look::{DatabaseSeen, HotJournal, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
 
@@ -169,5 +169,9 @@ impl Seen for Files {
             evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");
         }
         Some(evidence)
+    }
+
+    fn rights(&self) -> Option<RightsView> {
+        self.opened.as_ref().map(linux::rights_view)
     }
 }

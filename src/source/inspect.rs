@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, RightsView};
 use crate::linux::Care;
 use crate::look::{self, Depth, Inspection, Options};
 use crate::wal::Frame;
@@ -46,9 +46,14 @@ fn inspect_by(open: Open<'_>, options: &Options<'_>) -> Result<(Source, Inspecti
     }
     // A -shm that disappears while the processes are looked at was removed by the last connection: the next look has
     // none.
-    let around = |source: &Source| Ok(source.seen().surroundings());
-    let moved = |around: &Option<Evidence>| around.as_ref().is_some_and(|around| !around.paths_unchanged);
-    let (source, surroundings) = steadily(source, open, around, moved)?;
+    let around = |source: &Source| Ok((source.seen().rights(), source.seen().surroundings()));
+    let moved = |(_, around): &(Option<RightsView>, Option<Evidence>)| {
+        around.as_ref().is_some_and(|around| !around.paths_unchanged)
+    };
+    let (source, (rights, surroundings)) = steadily(source, open, around, moved)?;
+    // Of files that came or went meanwhile, the rights are those of another moment.
+    let in_place = surroundings.as_ref().is_some_and(|around| around.paths_unchanged);
+    inspection.rights = rights.filter(|_| in_place);
     inspection.surroundings = surroundings;
     Ok((source, inspection))
 }

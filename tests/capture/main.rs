@@ -15,6 +15,7 @@ mod full;
 mod interference;
 mod locks_and_mappings;
 mod open;
+mod opening;
 mod sparse;
 #[path = "../common/sqlite.rs"]
 mod sqlite;

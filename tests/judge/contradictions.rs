@@ -255,7 +255,7 @@ fn no_sentence_about_the_checkpoint_contradicts_a_finding_beside_it() {
 /// A reason that no page has would be one that nobody reads.
 #[test]
 fn every_reason_against_the_usual_sentence_is_on_a_page_or_comes_from_what_lies_around() {
-    let elsewhere = [Against::OtherFiles, Against::IndexCutOff, Against::Journal, Against::NoRoom];
+    let elsewhere = [Against::OtherFiles, Against::IndexCutOff, Against::Journal, Against::NoRoom, Against::NoMapping];
     for against in Against::all().into_iter().filter(|against| !elsewhere.contains(against)) {
         let said = Sentence::Against(against);
         assert!(pages().iter().any(|(_, sentence, _)| *sentence == said), "no page has {said:?}");
@@ -330,6 +330,28 @@ fn beside_a_full_file_system_no_page_promises_anything() {
         }
     }
     assert!(said.contains(&Sentence::Against(Against::NoRoom)));
+}
+
+/// Whether files can be mapped is tried on the file system.
+#[test]
+fn beside_a_file_system_that_maps_nothing_shared_no_page_promises_anything() {
+    let refused = Finding::new(Found::SharedMappingsRefused { file_system: Some("fuse".into()) });
+    let mut said = Vec::new();
+    for locks in all_locks() {
+        for (name, mut world) in worlds() {
+            world.locks = locks.clone().map(|locks| locks.shm);
+            let examined = world.examine();
+            let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
+            let mut all = findings(&examined);
+            all.push(refused.clone());
+            let kind = sentence(checkpoint, wal, &all);
+            assert!(!contradict(kind, &refused), "{kind:?}: {name}");
+            let told = CheckpointDocument::new(checkpoint, wal, &all).explanation;
+            assert!(told.ends_with('.') && !told.contains(".."), "{told}");
+            said.push(kind);
+        }
+    }
+    assert!(said.contains(&Sentence::Against(Against::NoMapping)));
 }
 
 /// What processes have open comes from /proc, so no world raises these findings.

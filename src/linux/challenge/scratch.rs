@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::beacon;
+use crate::linux::mapped_identity::refuses_mappings;
 
 /// Round trips of the trial.
 pub(super) const ROUNDS: u8 = 32;
@@ -121,16 +122,14 @@ pub(super) fn in_round(nonce: u64, round: u8) -> u64 {
     nonce.wrapping_add(round.into())
 }
 
-/// folklore: 9p with `cache=none` answers EINVAL, and virtiofs with `cache=none` ENODEV. SQLite then refuses WAL mode.
-/// Seen in virtual machines; held by `a_refused_mapping_is_explained`.
+/// What to say of a refused mapping.
 fn no_mapping(error: io::Error) -> io::Error {
-    let why = "shared mappings are refused here, so SQLite's WAL mode does not work in this folder";
-    match error.raw_os_error() {
-        Some(libc::EINVAL | libc::ENODEV | libc::EOPNOTSUPP | libc::ENOSYS) => {
-            io::Error::new(io::ErrorKind::Unsupported, format!("{why}: {error}"))
-        }
-        _ => error,
+    if !refuses_mappings(&error) {
+        return error;
     }
+    let why = "the file system refuses to map a file shared, so SQLite's WAL mode does not work in this folder: use a local \
+               disk, or journal_mode=DELETE";
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 #[cfg(test)]

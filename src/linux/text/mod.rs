@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 pub mod cgroup;
+pub mod credentials;
 pub mod fdinfo;
 pub mod locks;
 pub mod maps;

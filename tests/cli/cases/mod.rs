@@ -81,6 +81,11 @@ fn answer(case: &Case, command: &str) -> Value {
     let path = json["source"]["path"].as_str().unwrap();
     assert!(path.ends_with(case.source), "{path}");
     json["source"]["path"] = case.source.into();
+    // The answers are those of whoever runs the tests.
+    if json["open"].is_object() {
+        assert_eq!(json["open"]["as_uid"], rustix::process::geteuid().as_raw());
+        (json["open"]["as_uid"], json["open"]["as_gid"]) = (0.into(), 0.into());
+    }
     json
 }
 

@@ -180,6 +180,7 @@ fn frame_bytes(source: &Source) -> Option<FrameBytes<'_>> {
 fn note_reasons(whole: &mut InspectDocument, args: &WalArgs, start: &Start, bytes: Option<FrameBytes<'_>>) {
     // The document of this command does not list processes.
     whole.reasons.remove("users");
+    whole.reasons.remove("open");
     if args.transactions {
         return;
     }
