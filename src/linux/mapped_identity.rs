@@ -51,6 +51,11 @@ pub(super) fn refuses_mappings(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::EOPNOTSUPP | libc::ENOSYS))
 }
 
+/// Whether the file system refuses to map this file shared: then nobody has pages of it, or of the files beside it.
+pub(super) fn maps_nothing_shared(file: &File) -> bool {
+    sys::map_shared(file, 4096).is_err_and(|error| refuses_mappings(&error))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;

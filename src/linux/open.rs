@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
 use crate::linux::file_id::{file_id, same_file};
+use crate::linux::mapped_identity::maps_nothing_shared;
 use crate::linux::open_error::OpenError;
 use crate::linux::own_locks::{self, OwnLocks};
 use crate::linux::path_leads::PathLeads;
@@ -187,7 +188,11 @@ fn way_to_shm(open: &dyn Fn(OFlags) -> io::Result<OwnedFd>, database: &Observati
     if care.look_anyway || !regular || !unopened::open_drops_pages(&file) {
         return Way::Open;
     }
-    unopened::way(&Proc::system(), Arc::new(file), database.value())
+    match unopened::way(&Proc::system(), Arc::new(file), database.value()) {
+        // A -shm that cannot be mapped has no pages that the kernel could drop.
+        Way::Closed(_) if database.value().is_some_and(|database| maps_nothing_shared(database)) => Way::Open,
+        way => way,
+    }
 }
 
 /// Opens a regular file to learn which one it is. On FUSE it is only found, because an open can harm those that use it.
