@@ -76,7 +76,7 @@ fn a_wal_that_claims_terabytes_is_answered_by_what_is_stored_live_and_from_bundl
                 &["wal", "--frame", "1000000000.."],
             ] {
                 let ran = walscope(folder.path(), &[command, &[source]].concat());
-                assert_eq!(ran.code, 0, "{command:?} {source}: {}", ran.stderr);
+                assert_eq!(ran.code, 0, "{command:?} {source}: {} {}", ran.stderr, ran.text());
                 assert!(ran.stdout.len() < 1 << 20, "{command:?} {source}: {} bytes", ran.stdout.len());
             }
             let ran = walscope(folder.path(), &["wal", "--jsonl", source]);
