@@ -85,9 +85,11 @@ pub fn openable(examined: &Inspection, beside: &[Finding]) -> Result<Openable, N
     if let Some(one) = named {
         asked.perhaps(Aim::Read, What::Finding(one.code().name()));
     }
-    if asked.open_already() && asked.answer(&[Aim::Read, Aim::Write]) == Answer::No {
-        asked.obstacles.iter_mut().for_each(|one| one.certain = false);
-        asked.perhaps(Aim::Read, What::OpenAlready);
+    for (aim, has_it) in [(Aim::Read, asked.has_mapped(false)), (Aim::Write, asked.has_mapped(true))] {
+        if has_it && asked.answer(&[aim]) == Answer::No {
+            asked.obstacles.iter_mut().filter(|one| one.aim == aim).for_each(|one| one.certain = false);
+            asked.perhaps(aim, What::OpenAlready);
+        }
     }
     asked.obstacles.sort_by_key(|one| (one.aim, !one.certain));
     Ok(Openable {
@@ -340,12 +342,12 @@ impl Asked<'_> {
         self.locks().is_some_and(|locks| locks.database.held() || locks.reserved.held() || locks.pending.held())
     }
 
-    /// Whether the process that is asked about has the wal-index mapped.
-    fn open_already(&self) -> bool {
+    /// Whether the process that is asked about has the wal-index mapped, and so can read, or write, through what it has open.
+    fn has_mapped(&self, writable: bool) -> bool {
         let users = self.examined.surroundings.as_ref().and_then(|around| around.users.value());
         let mut of =
             users.into_iter().flat_map(|view| &view.users).filter(|user| Some(user.pid) == self.rights.process);
-        of.any(|user| matches!(user.mapped, Access::ReadOnly | Access::Writable))
+        of.any(|user| user.mapped == Access::Writable || !writable && user.mapped == Access::ReadOnly)
     }
 }
 

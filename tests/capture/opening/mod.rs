@@ -305,12 +305,29 @@ fn a_process_that_has_it_open_already_is_not_told_that_it_cannot() {
     let source = format!("pid:{}:{}", kept.pid(), path.display());
     let said = place.asked(&[], &source);
     assert_eq!((said.read.as_str(), said.write.as_str(), said.page.as_str()), ("yes", "yes", ""));
-    // The process is root; everything that is there belongs to somebody else who lets nobody in but root.
     let others = Waiting::start(&AS_USER);
     rights(&path, 'n');
     let said = place.asked(&[], &format!("pid:{}:{}", others.pid, path.display()));
     assert_eq!((said.read.as_str(), said.codes.contains(&"cannot_open_here".to_owned())), ("no", true));
     place.made += 1;
+}
+
+/// Who only reads can read, and cannot write, before and while it has the database open.
+#[test]
+fn a_process_that_reads_without_a_right_to_write_can_read() {
+    if !root() {
+        return;
+    }
+    let place = Place::new();
+    let folder = place.at("read");
+    fs::create_dir(&folder).unwrap();
+    mode(&folder, 0o755);
+    let path = database(&folder, "WAL");
+    let _kept = opened(&path);
+    let reader = place.reader(&AS_USER, &path);
+    let said = place.asked(&[], &format!("pid:{}:{}", reader.pid, path.display()));
+    assert_eq!((said.read.as_str(), said.write.as_str()), ("yes", "no"), "{said:?}");
+    assert_eq!(said.codes.iter().filter(|code| *code == "user_cannot_write").count(), 1, "{said:?}");
 }
 
 #[test]

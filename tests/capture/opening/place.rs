@@ -14,6 +14,8 @@ use crate::sqlite::Sqlite;
 
 /// A database path, and `read` or `write`: what the child tries.
 const TRY: &str = "WALSCOPE_TEST_OPEN";
+/// A database path that a child keeps open, reading.
+const READ: &str = "WALSCOPE_TEST_KEEPS_OPEN";
 /// The user who asks, who owns nothing.
 pub const USER: u32 = 1000;
 
@@ -32,6 +34,16 @@ fn opens_in_a_child() {
         Err(error) => error.sqlite_error().map_or(-1, |error| error.extended_code).to_string(),
     };
     println!("said: {said} done");
+}
+
+/// The part of a child that reads, and keeps the database open until standard input ends.
+#[test]
+fn reads_in_a_child() {
+    let Some(path) = common::task(READ) else { return };
+    let db = Connection::open(path).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    println!("reads {rows}");
+    let _ = std::io::stdin().lines().count();
 }
 
 /// A folder that every user can reach, with copies of the programs that another user has to run.
@@ -95,6 +107,17 @@ impl Place {
             codes: document["findings"].as_array().unwrap().iter().map(|one| text(one["code"].clone())).collect(),
             page: open["explanation"].as_str().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// A process that reads, and keeps the database open.
+    pub fn reader(&self, before: &[&str], path: &Path) -> Waiting {
+        let mut command = self.command(before, "try");
+        command.args(common::only_test(module_path!(), "reads_in_a_child")).env(READ, path);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map(Result::unwrap).any(|line| line.contains("reads ")));
+        let (pid, input) = (child.id(), child.stdin.take().unwrap());
+        Waiting { child, pid, _input: input }
     }
 
     /// What SQLite does as the same user.
