@@ -128,6 +128,9 @@ impl Known<'_> {
         let index = self.index;
         let end = Some(index.mx_frame);
         let mut expected: Vec<String> = self.checkpointing.map(|_| "checkpoint".to_owned()).into_iter().collect();
+        if index.exclusive && index.backfilled < index.mx_frame {
+            expected.push("database".to_owned());
+        }
         for slot in (0..5).filter(|slot| !index.readers[*slot].is_empty()) {
             let in_the_way = if index.backfilled < index.mx_frame {
                 slot == 0 || index.marks[slot] < end

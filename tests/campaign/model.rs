@@ -20,6 +20,8 @@ pub struct Index {
     pub marks: [Option<u32>; 5],
     pub readers: [Vec<Who>; 5],
     pub writer: Option<Who>,
+    /// A connection in exclusive locking mode has the whole database locked.
+    pub exclusive: bool,
     /// A checkpoint was cut and none has made up for it.
     pub cut: bool,
     /// The index was recovered with frames in it, and not restarted since.
@@ -36,6 +38,7 @@ impl Index {
             marks: [Some(0), (mx_frame > 0).then_some(mx_frame), None, None, None],
             readers: Default::default(),
             writer: None,
+            exclusive: false,
             cut: false,
             recovered: mx_frame > 0,
         }
@@ -162,10 +165,10 @@ impl Index {
         self.readers[1..].iter().flatten().all(|reader| self.writer == Some(*reader))
     }
 
-    /// Whether a reader keeps frames behind its mark, or all of them, from being copied.
+    /// Whether a reader keeps frames behind its mark, or all of them, from being copied, or nobody else can use the database.
     pub fn blocked(&self) -> bool {
         let limits = |slot: usize| slot == 0 || self.marks[slot] < Some(self.mx_frame);
-        (0..5).any(|slot| !self.readers[slot].is_empty() && limits(slot))
+        self.exclusive || (0..5).any(|slot| !self.readers[slot].is_empty() && limits(slot))
     }
 
     /// Takes over what a process that died, or was cut off, left in the `-shm`; the holders stay.

@@ -1,6 +1,6 @@
 //! Nobody has the wal-index open: all connections closed, all processes killed, or exclusive locking mode.
 
-use walscope::evidence::LockState;
+use walscope::evidence::{LockSlot, LockState};
 use walscope::look::checkpoint::{CheckpointState, Restart};
 
 use crate::child::{AtLimit, Child};
@@ -15,7 +15,8 @@ impl History<'_> {
         let look = Look::at(&self.path);
         let facts = &look.facts;
         look.check_findings(self.left_unconfirmed());
-        if let Some(locks) = &look.locks {
+        // Without a -shm there are only the locks of the database.
+        if let (Some(locks), Some(_)) = (&look.locks, left) {
             assert_eq!(locks.shm.dead_man_switch.state, LockState::Free);
         }
         let committed = look.wal.frames.committed;
@@ -85,11 +86,13 @@ impl History<'_> {
         let left = raw(&self.path).unwrap();
         self.index().adopt(&left);
         assert_eq!(self.index().mx_frame, frames);
+        self.index().exclusive = true;
         let foretold = self.look(None);
         let report = self.ask(child, &format!("checkpoint {connection}"), "PASSIVE");
         self.check_report("PASSIVE", &report, &foretold);
         self.look(None);
         self.ask(child, &format!("sql {connection}"), "PRAGMA locking_mode=NORMAL; SELECT count(*) FROM t");
+        self.index().exclusive = false;
         self.tally.count("exclusive mode with -shm");
     }
 
@@ -104,11 +107,13 @@ impl History<'_> {
         let look = Look::at(&self.path);
         look.check_findings(self.left_unconfirmed());
         let facts = &look.facts;
-        assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Pending), "in exclusive mode");
+        assert_eq!((facts.committed, facts.state), (frames, CheckpointState::Blocked), "in exclusive mode");
+        let by = facts.blocked_by.iter().map(|blocker| blocker.lock).collect::<Vec<_>>();
+        assert_eq!(by, [LockSlot::Database]);
         assert_eq!(facts.backfilled, 0, "a left-over -shm that does not belong to this WAL to the frame");
         assert_eq!((facts.safe_to, facts.restart), (None, Restart::NotKnown), "only that process knows: {facts:?}");
-        if look.locks.is_some() {
-            assert!(look.told().contains("exclusive locking mode"), "{facts:?}");
+        assert!(look.told().contains("exclusive locking mode"), "{facts:?}");
+        if look.locks.is_some_and(|locks| locks.shm.dead_man_switch.state != LockState::Unknown) {
             self.tally.count("exclusive mode beside a left-over -shm");
         }
         assert_eq!(self.ask(0, "checkpoint 0", "PASSIVE"), format!("0|{frames}|{frames}"));
