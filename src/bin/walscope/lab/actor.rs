@@ -144,7 +144,7 @@ impl Actor {
             Request::Meet { program, place, seconds } => {
                 let timeout = seconds.to_string();
                 let mut command = Command::new(program);
-                command.args(["--json", "probe", "meet", "--timeout", &timeout]).arg(place);
+                command.args(["--json", "--look-anyway", "probe", "meet", "--timeout", &timeout]).arg(place);
                 Reply::Said { text: String::from_utf8(command.stdin(Stdio::null()).output()?.stdout)? }
             }
         })
