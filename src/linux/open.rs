@@ -91,7 +91,7 @@ impl OpenedFiles {
     #[must_use]
     pub fn shm_to_lock(&self) -> Observation<&Arc<File>> {
         match self.shm_memory {
-            Some(_) => Observation::unsupported(unopened::refusal("it is on a FUSE mount and in use")),
+            Some(_) => Observation::unsupported(unopened::refusal_of_locks()),
             None => self.shm.as_ref(),
         }
     }
@@ -183,11 +183,7 @@ pub fn open_database(target: impl Into<Target>, care: Care) -> Result<OpenedFile
 
 /// How the `-shm` is looked at. Where an open harms nobody, it is opened.
 fn way_to_shm(open: &dyn Fn(OFlags) -> io::Result<OwnedFd>, database: &Observation<Arc<File>>, care: Care) -> Way {
-    let Ok(file) = open(OFlags::PATH).map(File::from) else { return Way::Open };
-    let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-    if care.look_anyway || !regular || !unopened::open_drops_pages(&file) {
-        return Way::Open;
-    }
+    let Some(file) = unopened::kept_closed(b"-shm", care.look_anyway, open) else { return Way::Open };
     match unopened::way(&Proc::system(), Arc::new(file), database.value()) {
         // A -shm that cannot be mapped has no pages that the kernel could drop.
         Way::Closed(_) if database.value().is_some_and(|database| maps_nothing_shared(database)) => Way::Open,
@@ -216,8 +212,7 @@ pub fn open_regular(target: impl Into<Target>, care: Care) -> Result<Opened, Ope
         && let Way::Memory(_) | Way::Closed(_) =
             way_to_shm(&|flags| target.open(flags), &Observation::missing(""), care)
     {
-        let why = unopened::refusal("it is on a FUSE mount and in use, as far as can be told");
-        let why = io::Error::other(format!("{why}. Name its database instead"));
+        let why = io::Error::other(unopened::refusal(&format!("{}, as far as can be told", unopened::IN_USE)));
         return Err(OpenError::new(&path, "opening for examination", why));
     }
     let opened = open_regular_by(|flags| target.open(flags))

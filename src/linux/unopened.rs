@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
@@ -19,7 +20,22 @@ use crate::evidence::{InSight, InodeId, LockSlot};
 use crate::linux::file_id::device;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::maps;
+use crate::linux::unseen::vanished;
 use crate::linux::{namespaces, sys};
+
+/// A regular file with the name of a `-shm` that is not simply opened, because that can make the kernel drop its pages: the
+/// file, opened with O_PATH by `open`. `None`: it may be opened.
+pub(super) fn kept_closed(
+    name: &[u8],
+    look_anyway: bool,
+    open: impl FnOnce(OFlags) -> io::Result<OwnedFd>,
+) -> Option<File> {
+    if look_anyway || !name.ends_with(b"-shm") {
+        return None;
+    }
+    let place = File::from(open(OFlags::PATH).ok()?);
+    (place.metadata().is_ok_and(|found| found.is_file()) && open_drops_pages(&place)).then_some(place)
+}
 
 /// Whether opening the file can make the kernel drop what it has cached. `place` may be opened with O_PATH.
 pub(super) fn open_drops_pages(place: &File) -> bool {
@@ -67,7 +83,7 @@ pub(super) fn way(proc: &Proc, place: Arc<File>, database: Option<&Arc<File>>) -
                     parts.push(part);
                 }
             }
-            Err(error) if crate::linux::unseen::vanished(&error) => {}
+            Err(error) if vanished(&error) => {}
             Err(_) => all = false,
         }
     }
@@ -84,19 +100,28 @@ pub(super) fn way(proc: &Proc, place: Arc<File>, database: Option<&Arc<File>>) -
                 _ if locked.is_none() => ", as far as can be told".to_owned(),
                 _ => String::new(),
             };
-            Way::Closed(format!("it is on a FUSE mount and in use{by}"))
+            Way::Closed(format!("{IN_USE}{by}"))
         }
     }
 }
 
-/// What has to be said before a `-shm` in use on FUSE is opened.
+/// What has to be said before a `-shm` in use on FUSE is opened to be read.
 pub(super) fn refusal(why: &str) -> String {
     format!(
-        "not opened: {why}. To open it makes the kernel drop what this mount has cached of it, and if the folder is mounted \
-         twice, one side then reads the wal-index of the other, and commits are lost. As root on the host, walscope reads it \
-         from the memory of its processes instead. --look-anyway opens it"
+        "not opened: {why}. {HARM}. If its database is named, walscope as root on the host reads it from the memory of its \
+         processes. --look-anyway opens it"
     )
 }
+
+/// The same of one that is opened to try locks on it.
+pub(super) fn refusal_of_locks() -> String {
+    format!("not opened: {IN_USE}, and locks can be tried only on an open file. {HARM}. --look-anyway opens it")
+}
+
+/// Why a `-shm` on FUSE is not opened.
+pub(super) const IN_USE: &str = "it is on a FUSE mount and in use";
+const HARM: &str = "To open it makes the kernel drop what this mount has cached of it, and if the folder is mounted twice, one side \
+                    then reads the wal-index of the other, and commits are lost";
 
 /// A file that some processes have mapped, read from their memory.
 pub struct MappedFile {
@@ -196,10 +221,7 @@ impl ReadAt for MappedFile {
                 (None, why) => {
                     let why = why
                         .map_or_else(|| "no process that may be read has it mapped".to_owned(), |why| why.to_string());
-                    return Err(io::Error::other(format!(
-                        "from byte {at} on {why}; {}",
-                        refusal("it is on a FUSE mount and in use")
-                    )));
+                    return Err(io::Error::other(format!("from byte {at} on {why}; {}", refusal(IN_USE))));
                 }
             }
         }

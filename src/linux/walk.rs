@@ -166,12 +166,8 @@ impl Walk<'_> {
     /// A file with its first bytes. Where the folder does not say the kinds of its entries, it may be a folder.
     fn file(&self, folder: &File, name: &OsStr, folders: &mut Vec<OsString>) -> EntryKind {
         let by_name = |flags| Ok(openat(folder, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
-        if name.as_bytes().ends_with(b"-shm") && !self.care.look_anyway {
-            let place = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-            let place = place.map(File::from).ok().filter(|place| place.metadata().is_ok_and(|found| found.is_file()));
-            if place.is_some_and(|place| unopened::open_drops_pages(&place)) {
-                return EntryKind::Unopened;
-            }
+        if unopened::kept_closed(name.as_bytes(), self.care.look_anyway, by_name).is_some() {
+            return EntryKind::Unopened;
         }
         let opened = match open_regular_unless(by_name, |id| self.held.contains(id)) {
             Ok(opened) if opened.access_time_may_move && self.care.strict_atime => {

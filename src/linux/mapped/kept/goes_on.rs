@@ -172,11 +172,9 @@ pub fn sidecars(
         let link = format!("fd/{number}");
         let path = process.link_bytes(&link).ok()?;
         let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(suffix.as_bytes());
-        let drops = || {
-            let place = process.open_link(&link, OFlags::PATH);
-            place.is_ok_and(|place| unopened::open_drops_pages(&place.into()))
-        };
-        if !named || (suffix == Part::Shm.suffix() && drops()) {
+        let closed =
+            || unopened::kept_closed(suffix.as_bytes(), false, |flags| process.open_link(&link, flags)).is_some();
+        if !named || closed() {
             return None;
         }
         let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok()?;

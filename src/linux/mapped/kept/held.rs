@@ -7,8 +7,6 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
-
 use super::place::View;
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{LockSlot, Part};
@@ -130,11 +128,8 @@ impl Anew {
 /// What the system said.
 pub(super) fn open_anew(process: &Process, open: &Open, care: Care) -> io::Result<Anew> {
     let link = format!("fd/{}", open.number);
-    if open.path.ends_with(b"-shm") && !care.look_anyway {
-        let place = process.open_link(&link, OFlags::PATH);
-        if place.is_ok_and(|place| unopened::open_drops_pages(&place.into())) {
-            return Ok(Anew::NotOpened);
-        }
+    if unopened::kept_closed(&open.path, care.look_anyway, |flags| process.open_link(&link, flags)).is_some() {
+        return Ok(Anew::NotOpened);
     }
     let opened = match open_regular_by(|flags| process.open_link(&link, flags)) {
         Err(error) if vanished(&error) => return Ok(Anew::Closed),
