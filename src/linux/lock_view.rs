@@ -208,15 +208,23 @@ pub(super) fn keys(proc: &Proc, file: &Observation<Arc<File>>, mounts: &Observat
 
 /// What it means that the kernel was asked and showed no lock. On a file system on which not every lock is seen, the
 /// byte may be held.
-fn unseen_lock(file: &File) -> (LockState, Option<String>) {
-    not_shown(stat::magic_of(file).map_or(&UNKNOWN, FileSystemKind::by_magic))
+fn unseen_lock(slot: LockSlot, file: &File) -> (LockState, Option<String>) {
+    not_shown(slot, stat::magic_of(file).map_or(&UNKNOWN, FileSystemKind::by_magic))
 }
 
-fn not_shown(kind: &FileSystemKind) -> (LockState, Option<String>) {
-    if kind.asked_locks != AskedLocks::ShownInPart {
-        return (LockState::Free, None);
-    }
-    (LockState::Unknown, Some(format!("no lock was seen, and on {} one can be held without being seen", kind.title)))
+/// folklore: on FUSE the kernel keeps the locks of each mount for itself, unless the daemon takes them. Of a folder that is mounted
+/// twice, or used behind its mount, the one mount shows no lock of the other. So there nobody is said to be away: the locks
+/// that every connection holds are unknown, and not free. Seen with bindfs 1.14.7; held by
+/// `a_second_fuse_mount_is_not_said_to_be_unused`.
+fn not_shown(slot: LockSlot, kind: &FileSystemKind) -> (LockState, Option<String>) {
+    let why = match kind.asked_locks {
+        AskedLocks::ShownInPart => "one can be held without being seen",
+        AskedLocks::Shown if [LockSlot::DeadManSwitch, LockSlot::Database].contains(&slot) => {
+            "those of another mount of the folder, or from behind the mount, are not seen"
+        }
+        AskedLocks::Shown | AskedLocks::Enforced => return (LockState::Free, None),
+    };
+    (LockState::Unknown, Some(format!("no lock was seen, and on {} {why}", kind.title)))
 }
 
 /// The state of one lock of a file. Takes no lock.
@@ -256,7 +264,7 @@ impl Byte {
                 (LockState::Unknown, Some("the -shm is on a FUSE mount and in use, and was not opened".to_owned()))
             }
             Observation::Seen { value } => match sys::first_conflict(value, bytes.start, bytes.end - bytes.start) {
-                Ok(None) => unseen_lock(value),
+                Ok(None) => unseen_lock(slot, value),
                 Ok(Some(conflict)) => {
                     pids.extend(u32::try_from(conflict.pid).ok().filter(|pid| *pid > 0));
                     (if conflict.exclusive { LockState::Exclusive } else { LockState::Shared }, None)
@@ -450,7 +458,7 @@ mod tests {
 
     #[test]
     fn an_unseen_lock_on_nfs_is_unknown_and_on_ext4_free() {
-        let of = |name| not_shown(FileSystemKind::by_name(name));
+        let of = |name| not_shown(LockSlot::Write, FileSystemKind::by_name(name));
         for name in ["nfs", "nfs4", "newfs"] {
             let (state, reason) = of(name);
             assert_eq!((state, reason.is_some()), (LockState::Unknown, true), "{name}");

@@ -112,3 +112,22 @@ fn who_cannot_read_the_memory_of_the_processes_is_told_first() {
     let ran = walscope(&folder, &["inspect", "t.db", "--json"]);
     assert_eq!((ran.code, &ran.json()["shm"]["headers_agree"]), (0, &true.into()));
 }
+
+/// The one mount does not show who uses the other one, nor what is used behind it.
+#[test]
+fn a_second_fuse_mount_is_not_said_to_be_unused() {
+    let Some(bindfs) = Bindfs::mount() else { return };
+    let mut a = Sqlite::open(&bindfs.folder().join("t.db"));
+    a.run("INSERT INTO t VALUES(1)");
+    let low = bindfs.folder().with_file_name("low");
+    let second = bindfs.folder().with_file_name("second");
+    fs::create_dir(&second).unwrap();
+    assert!(Command::new("bindfs").args([&low, &second]).status().unwrap().success());
+    let told = walscope(&second, &["inspect", "t.db", "--json"]);
+    let unmounted = Command::new("umount").arg("-l").arg(&second).status().unwrap();
+    assert!(unmounted.success());
+    let document = told.json();
+    let explanation = document["checkpoint"]["explanation"].as_str().unwrap();
+    assert!(!explanation.contains("nobody") && !explanation.contains("the next to open it"), "{explanation}");
+    assert!(explanation.contains("as far as these files tell"), "{explanation}");
+}
