@@ -51,28 +51,29 @@ fn states(shm: &Observation<Arc<File>>, database: &Observation<Arc<File>>) -> Lo
     LocksView::of_each(|slot| {
         let byte = match &listed {
             _ if slot.is_of_database() => Byte::ask(slot, database),
-            Some(lines) => Byte::of_lines(slot, lines, shm),
+            Some((lines, keys)) => Byte::of_lines(slot, lines, keys),
             None => Byte::ask(slot, shm),
         };
         byte.unnamed()
     })
 }
 
-/// The lines of the lock table, if they tell every lock of a `-shm` that is not opened: every process is visible, and the
+/// The lines of the lock table, and the names of the `-shm` in it, if they tell every lock of a `-shm` that is not opened: every process is visible, and the
 /// kernel itself keeps the locks of this mount, because it lists the one of the database that it reports.
 fn of_listed(
     proc: &Proc,
     shm: &Observation<Arc<File>>,
     (database, asked): (&Observation<Arc<File>>, &Byte),
-) -> Option<Vec<LockLine>> {
+) -> Option<(Vec<LockLine>, Vec<LockedFile>)> {
     let none = Observation::missing("not looked at");
     let held = matches!(asked.state, LockState::Shared | LockState::Exclusive);
-    if !held || namespaces::in_sight(proc) != InSight::Every || keys(proc, shm, &none).is_empty() {
+    let [of_shm, of_database] = [shm, database].map(|file| keys(proc, file, &none));
+    if !held || namespaces::in_sight(proc) != InSight::Every || of_shm.is_empty() {
         return None;
     }
     let lines = listed(proc);
-    let keys = keys(proc, database, &none);
-    lines.iter().any(|line| descriptor_locks::is_on(line, &keys, &asked.slot.bytes())).then_some(lines)
+    let by_kernel = lines.iter().any(|line| descriptor_locks::is_on(line, &of_database, &asked.slot.bytes()));
+    by_kernel.then_some((lines, of_shm))
 }
 
 /// Names the holders of what [`states`] found.
@@ -280,10 +281,9 @@ impl Byte {
     }
 
     /// From a list of every lock.
-    fn of_lines(slot: LockSlot, lines: &[LockLine], file: &Observation<Arc<File>>) -> Self {
-        let keys = keys(&Proc::system(), file, &Observation::missing("not looked at"));
+    fn of_lines(slot: LockSlot, lines: &[LockLine], keys: &[LockedFile]) -> Self {
         let mut byte = Self::new(slot, LockState::Unknown, None);
-        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), &keys);
+        byte.take_lines(lines.iter().map(|line| (line.visible_pid(), *line)), keys);
         if byte.state == LockState::Unknown {
             byte.state = LockState::Free;
         }

@@ -158,7 +158,7 @@ const ONE_LOOK: &str = "This is one look: readers that take turns look like one 
 pub fn of_last_look(said: &str) -> String {
     said.replace(
         ONE_LOOK,
-        "That is the last look alone; what all looks tell stands above. If one reader stays, end its read transaction",
+        "That is the last look alone; \"over time\" has what all looks tell. If one reader stays, end its read transaction",
     )
 }
 
@@ -506,4 +506,15 @@ fn name(holder: &Holder) -> String {
     .flatten()
     .collect();
     if more.is_empty() { pid } else { format!("{pid} ({})", more.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_several_looks_is_not_told_as_the_only_one() {
+        let said = of_last_look(&format!("read1 is held by pid 7. {ONE_LOOK}, then run PRAGMA wal_checkpoint."));
+        assert!(!said.contains("This is one look") && said.contains("the last look alone"), "{said}");
+    }
 }

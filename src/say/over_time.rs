@@ -11,7 +11,7 @@ pub fn over_time(over: &OverTime) -> String {
     let looks = format!("{} looks in {} s", count(u64::from(over.looks)), seconds(over));
     match over.outcome() {
         Outcome::NotBlocked => {
-            format!("at none of {looks} was a reader in the way of the checkpoint{}.", unknown(over))
+            format!("at none of {looks} was a reader seen in the way of the checkpoint{}.", unknown(over))
         }
         Outcome::Kept => {
             let kept = over.kept();
@@ -47,7 +47,7 @@ pub fn over_time(over: &OverTime) -> String {
 fn unknown(over: &OverTime) -> String {
     match over.not_known {
         0 => String::new(),
-        n => format!(" ({} of them could not tell)", count(u64::from(n))),
+        n => format!(" ({} of the looks could not tell)", count(u64::from(n))),
     }
 }
 

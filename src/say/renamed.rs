@@ -24,7 +24,9 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
     let who = all.iter().map(|one| name(one)).collect::<Vec<_>>().join(", ");
     let commits = match all.iter().filter_map(|one| one.commits).max() {
         Some(0) => {
-            format!("what is committed in {opened_as}-wal is in the database so far, and what comes next is not")
+            format!(
+                "what is committed in {opened_as}-wal is in the database so far, and what is committed next stands there first"
+            )
         }
         Some(commits) => {
             let stand = if commits == 1 { "stands" } else { "stand" };
@@ -32,7 +34,8 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
         }
         None => format!("what it commits stands in {opened_as}-wal"),
     };
-    let close = "The close of that process does not copy them: SQLite notices that the file has moved.";
+    let close = "A close copies nothing of it into the database: SQLite notices that the file has moved.";
+    let has = if all.len() == 1 { "has" } else { "have" };
     match here {
         RenamedPart::Database => {
             let others = match both_names {
@@ -44,7 +47,7 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
                 }
             };
             format!(
-                "{who} has this database open by its old name, {opened_as}: it was renamed while it was in use, and {commits}. {close} {others}"
+                "{who} {has} this database open by its old name, {opened_as}: it was renamed while it was in use, and {commits}. {close} {others}"
             )
         }
         RenamedPart::Wal => {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::bytes::{FileBytes, ReadAt};
@@ -12,22 +13,47 @@ use crate::linux::mapped::kept;
 use crate::number::{FrameNumber, Salts};
 use crate::wal::Scan;
 
-/// Counts the commits of each.
+/// Counts the commits of each. Many processes can have one `-wal` open: it is read once.
 pub(super) fn count(evidence: &mut Evidence) {
+    let mut known = Known::default();
     for one in &mut evidence.renamed {
-        one.commits = not_in_database(one.pid, one.start_time, one.descriptors).map(|(commits, _)| commits);
+        one.commits = known.not_in_database(one.pid, one.start_time, one.descriptors).map(|(commits, _)| commits);
     }
     // Without the wal-index of its generation, as in exclusive locking mode, nothing tells what was copied.
     for one in &mut evidence.deleted_wals {
-        let counted = not_in_database(one.pid, one.start_time, one.descriptors);
+        let counted = known.not_in_database(one.pid, one.start_time, one.descriptors);
         one.commits = counted.and_then(|(commits, by_its_shm)| (by_its_shm || commits == 0).then_some(commits));
     }
 }
 
-/// The commits that are not copied, and whether the `-shm` is that of this `-wal`. Without one, no commit counts as copied.
-fn not_in_database(pid: u32, start_time: Option<u64>, descriptors: (u32, Option<u32>)) -> Option<(u64, bool)> {
-    let (wal, shm) = kept::sidecars(pid, start_time, descriptors)?;
-    commits(wal, shm).ok()
+/// The pairs of `-wal` and `-shm` that were read, with what was found. They stay open, so no other file gets their numbers.
+#[derive(Default)]
+struct Known(Vec<(Pair, Option<(u64, bool)>)>);
+
+type Pair = (Arc<File>, Option<Arc<File>>);
+
+impl Known {
+    /// The commits that are not copied, and whether the `-shm` is that of this `-wal`. Without one, no commit counts as copied.
+    fn not_in_database(
+        &mut self,
+        pid: u32,
+        start_time: Option<u64>,
+        descriptors: (u32, Option<u32>),
+    ) -> Option<(u64, bool)> {
+        let pair = kept::sidecars(pid, start_time, descriptors)?;
+        if let Some((_, found)) = self.0.iter().find(|(known, _)| same(known, &pair)) {
+            return *found;
+        }
+        let found = commits(Arc::clone(&pair.0), pair.1.clone()).ok();
+        self.0.push((pair, found));
+        found
+    }
+}
+
+fn same(a: &Pair, b: &Pair) -> bool {
+    let id = |file: &File| file.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let shm = |pair: &Pair| pair.1.as_ref().map(|shm| id(shm));
+    id(&a.0).is_some() && id(&a.0) == id(&b.0) && shm(a) == shm(b)
 }
 
 fn commits(wal: Arc<File>, shm: Option<Arc<File>>) -> io::Result<(u64, bool)> {

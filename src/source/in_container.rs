@@ -6,6 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use crate::evidence::Part;
+use crate::format::db::MAGIC;
 use crate::linux::runtimes::{self, Unknown};
 use crate::linux::{self, Care, Target};
 
@@ -50,13 +52,16 @@ fn databases(files: &BTreeSet<PathBuf>, is_database: impl Fn(&PathBuf) -> bool) 
         let with = |suffix: &[u8]| PathBuf::from(OsString::from_vec([path.as_os_str().as_bytes(), suffix].concat()));
         files.contains(&with(b"-wal")) || files.contains(&with(b"-shm"))
     };
-    files.iter().filter(|path| beside(path) || is_database(path)).cloned().collect()
+    // What has the name of a sidecar is not opened.
+    let named = |path: &PathBuf| Part::of_name(path.as_os_str().as_bytes()).0 == Part::Database;
+    files.iter().filter(|path| beside(path) || named(path) && is_database(path)).cloned().collect()
 }
 
+/// Nobody named these files: none is read whose access time that would move.
 fn is_database(target: &Target, care: Care) -> bool {
     let mut head = [0; 16];
-    linux::open_regular(target.clone(), care)
-        .is_ok_and(|opened| opened.file.read_exact_at(&mut head, 0).is_ok() && &head == b"SQLite format 3\0")
+    linux::open_regular(target.clone(), Care { strict_atime: true, ..care })
+        .is_ok_and(|opened| opened.file.read_exact_at(&mut head, 0).is_ok() && head.starts_with(MAGIC))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::target;
 use super::{Kind, kind};
 use crate::bundle::SnapshotError;
 use crate::bytes::{FileBytes, ReadAt};
-use crate::format::db::HEADER_SIZE;
+use crate::format::db::{HEADER_SIZE, MAGIC};
 use crate::format::first_page;
 use crate::linux::walk::{self, Entry, EntryKind, Step};
 use crate::linux::{Care, Target, open_regular};
@@ -112,17 +112,20 @@ fn unread(label: OsString, why: &io::Error) -> Unread {
 
 /// Whether a look at the database takes in this other SOURCE: both are files, and this one is no database itself.
 #[must_use]
-pub fn is_beside(sidecar: &OsStr, database: &OsStr) -> bool {
-    let head = |argument| {
-        let opened = open_regular(target(argument).ok()?, Care { strict_atime: true, look_anyway: false }).ok()?;
+pub fn is_beside(sidecar: &OsStr, database: &OsStr, care: Care) -> bool {
+    let head = |target: &Target| {
+        let opened = open_regular(target.clone(), care).ok()?;
         let mut head = [0; 16];
         FileBytes::whole(opened.file).ok()?.read_at(&mut head, 0).ok()?;
         Some(head)
     };
-    // Of a -wal or -shm without a usable header only the name tells what it is.
-    let of_sqlites = |head: &[u8; 16]| head.starts_with(b"SQLite format 3\0");
-    head(sidecar).is_some_and(|head| !of_sqlites(&head))
-        && head(database).is_some_and(|head| kind(&head) == Kind::Database)
+    let (Ok(sidecar), Ok(database)) = (target(sidecar), target(database)) else { return false };
+    // What is there and cannot be opened is looked at with its database, which names the reason. Of a -wal or -shm without a
+    // usable header only the name tells what it is.
+    sidecar.exists()
+        && !walk::is_folder(&sidecar)
+        && head(&sidecar).is_none_or(|head| !head.starts_with(MAGIC))
+        && head(&database).is_some_and(|head| kind(&head) == Kind::Database)
 }
 
 /// What of a folder is looked at, by name, with the reason if it cannot be read.
@@ -186,7 +189,7 @@ fn is_file(kind: &EntryKind) -> bool {
 }
 
 fn is_database(kind: &EntryKind) -> bool {
-    matches!(kind, EntryKind::File(head) if head.starts_with(b"SQLite format 3\0") || is_zeroed_database(head))
+    matches!(kind, EntryKind::File(head) if head.starts_with(MAGIC) || is_zeroed_database(head))
 }
 
 /// Whether a file has a name as databases of SQLite have it.
@@ -204,15 +207,25 @@ fn is_of_others(head: &[u8]) -> bool {
         })
     };
     let text = !head.is_empty() && head.iter().all(|byte| (b' '..0x7f).contains(byte) || b"\t\r\n".contains(byte));
-    // GDBM, Berkeley DB (hash, tree, queue; at byte 12 and, in old files, at 0), and the thumbnails of Windows.
+    // GDBM, Berkeley DB (hash, tree, queue; at byte 12 and, in old files, at 0).
     const GDBM: [u32; 4] = [0x1357_9ace, 0x1357_9acd, 0x1357_9acf, 0x1357_9ad0];
     const BERKELEY: [u32; 4] = [0x0006_1561, 0x0005_3162, 0x0004_2253, 0x0007_4582];
-    text || is(word(0), &GDBM)
-        || is(word(0), &BERKELEY)
-        || is(word(12), &BERKELEY)
-        || head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0])
-        || head.starts_with(b"CMMM")
-        || head.starts_with(b"GVariant")
+    // Thumbnails of Windows, GVariant, gzip, zstd, xz, zip, bzip2, RPM, plocate and mlocate.
+    const OF_OTHERS: [&[u8]; 11] = [
+        b"\xd0\xcf\x11\xe0",
+        b"CMMM",
+        b"GVariant",
+        b"\x1f\x8b",
+        b"\x28\xb5\x2f\xfd",
+        b"\xfd7zXZ\0",
+        b"PK\x03\x04",
+        b"BZh",
+        b"RpmP",
+        b"\0plocate",
+        b"\0mlocate",
+    ];
+    let prefixed = OF_OTHERS.iter().any(|magic| head.starts_with(magic));
+    text || prefixed || is(word(0), &GDBM) || is(word(0), &BERKELEY) || is(word(12), &BERKELEY)
 }
 
 /// Whether the 100 bytes of the header are zero, and the head of a table with rows stands behind them.

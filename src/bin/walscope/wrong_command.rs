@@ -124,14 +124,16 @@ fn meant(word: &str) -> Option<(&'static str, &'static str)> {
     MEANT.iter().find(|(words, ..)| words.contains(&word.as_str())).map(|(_, command, does)| (*command, *does))
 }
 
-/// The command with what was typed after the word, in the places of `SOURCE`, or `A B`.
+/// The command with what was typed after the word, in the places of `SOURCE`, `FOLDER`, `WHAT`, or `A B`.
 fn with_arguments(command: &str, word: &str) -> String {
     let after = std::env::args_os().skip_while(|argument| argument != word).skip(1);
     let given: Vec<String> =
         after.filter(|text| !text.as_encoded_bytes().starts_with(b"-")).map(|text| shell_word(&text)).collect();
     match given.as_slice() {
         [] => command.to_owned(),
-        [source] => command.replace("SOURCE", source),
+        [one] => {
+            ["SOURCE", "FOLDER", "WHAT"].iter().fold(command.to_owned(), |command, place| command.replace(place, one))
+        }
         several => command.replace("A B", &several.join(" ")),
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
-    ByteLock, DatabaseContent, InodeId, LockSlot, LockState, LockedDatabase, LockingProcess, MappedIndex,
+    ByteLock, DatabaseContent, InodeId, LockSlot, LockState, LockedDatabase, LockingProcess, MappedIndex, Part,
 };
 use crate::linux::descriptor_locks::is_on;
 use crate::linux::lock_view::holder;
@@ -28,10 +28,6 @@ use crate::linux::{container, mounts, runtimes};
 const DESCRIPTORS: usize = 200_000;
 /// At most so many databases are listed.
 const DATABASES: usize = 4096;
-/// The first bytes of every SQLite database that is not encrypted.
-const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Where the header says how the database is written: 1 with a rollback journal, 2 with a WAL.
-const WRITE_VERSION: usize = 18;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -111,7 +107,7 @@ struct Explained<'a> {
     /// The databases by the paths of their wal-indexes, of each process.
     paths: BTreeMap<u32, Vec<(&'a str, Option<&'a str>)>>,
     /// The inode of each path, by mount namespace.
-    inodes: BTreeMap<(Option<&'a str>, &'a str), Option<u64>>,
+    inodes: BTreeMap<(&'a str, &'a str), u64>,
 }
 
 impl<'a> Explained<'a> {
@@ -133,10 +129,12 @@ impl<'a> Explained<'a> {
         let proc = self.proc;
         let look = |path: &str| Some(proc.process(pid).ok()?.file_beneath_root(path.as_bytes()).ok()?.inode);
         paths.iter().any(|(path, namespace)| {
-            let found = match namespace {
-                Some(_) => *self.inodes.entry((*namespace, path)).or_insert_with(|| look(path)),
-                None => look(path),
-            };
+            let known = namespace.and_then(|namespace| self.inodes.get(&(namespace, *path)).copied());
+            let found = known.or_else(|| look(path));
+            // What this process could not find, another one may.
+            if let (Some(namespace), Some(inode)) = (namespace, found) {
+                self.inodes.insert((*namespace, *path), inode);
+            }
             found == Some(inode)
         })
     }
@@ -210,16 +208,16 @@ fn content(proc: &Proc, process: &Process, descriptor: &str, info: &[u8]) -> Opt
     if opened.access_time_may_move {
         return Some(DatabaseContent::NotRead);
     }
-    let mut head = [0; WRITE_VERSION + 1];
+    let mut head = [0; 20];
     match opened.file.read_at(&mut head, 0) {
         Ok(0) => Some(DatabaseContent::Empty),
         Ok(got) => {
             let head = head.get(..got)?;
-            head.starts_with(MAGIC).then(|| match head.get(WRITE_VERSION) {
-                Some(1) => DatabaseContent::RollbackMode,
-                Some(2) => DatabaseContent::WalMode,
-                _ => DatabaseContent::NotRead,
-            })
+            match Part::says_wal(head) {
+                Some(true) => Some(DatabaseContent::WalMode),
+                Some(false) => Some(DatabaseContent::RollbackMode),
+                None => (Part::of_content(head) == Some(Part::Database)).then_some(DatabaseContent::NotRead),
+            }
         }
         Err(_) => Some(DatabaseContent::NotRead),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use walscope::linux::Care;
 use walscope::look::{Depth, Inspection};
 use walscope::report::verify::VerifyDocument;
 use walscope::report::verify_many::{NotLookedAt, VerifyManyDocument};
@@ -39,7 +40,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         };
     }
     let mut many = Many::new(global);
-    for source in once_each(&args.sources) {
+    for source in once_each(&args.sources, global.care()) {
         match tree(source) {
             Ok(Some(tree)) => many.below(source, tree),
             Ok(None) => {
@@ -62,13 +63,13 @@ fn one(source: &OsStr, fail_on: FailOn, global: &Global) -> anyhow::Result<Exit>
 
 /// Each source once. A `-wal` or `-shm` whose database is given too is looked at with it: a shell that was given `*` names all
 /// three.
-fn once_each(sources: &[OsString]) -> impl Iterator<Item = &OsStr> {
+fn once_each(sources: &[OsString], care: Care) -> impl Iterator<Item = &OsStr> {
     let all: BTreeSet<&OsStr> = sources.iter().map(OsString::as_os_str).collect();
     let mut given = BTreeSet::new();
     let sibling = move |source: &OsStr| {
         let of = ["-wal", "-shm"].iter().find_map(|suffix| source.as_bytes().strip_suffix(suffix.as_bytes()));
         let of = of.map(OsStr::from_bytes).filter(|database| all.contains(database));
-        of.is_some_and(|database| source::is_beside(source, database))
+        of.is_some_and(|database| source::is_beside(source, database, care))
     };
     sources.iter().map(OsString::as_os_str).filter(move |source| given.insert(*source) && !sibling(source))
 }

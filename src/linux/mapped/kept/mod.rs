@@ -260,7 +260,7 @@ fn kept(process: &Process, unit: &Unit<'_>, care: Care, refused: &mut Vec<String
                 None
             }
             Ok(Anew::NotOpened) => {
-                refused.push(told(process, open, &unopened::refusal("it is on a FUSE mount and in use")));
+                refused.push(told(process, open, &unopened::refusal(unopened::IN_USE)));
                 None
             }
             Err(error) => {
