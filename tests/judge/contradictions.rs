@@ -297,6 +297,18 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
     assert!(said.contains(&Sentence::Against(Against::Journal)) && said.contains(&Sentence::WaitCheckpointCopies));
 }
 
+/// The sentence beside one more finding, which it must not contradict. `None`: there is none to say.
+fn said_beside(examined: &Inspection, extra: &Finding, name: &str) -> Option<Sentence> {
+    let (wal, checkpoint) = (examined.wal.as_ref()?, examined.checkpoint.as_ref()?);
+    let mut all = findings(examined);
+    all.push(extra.clone());
+    let kind = sentence(checkpoint, wal, &all);
+    assert!(!contradict(kind, extra), "{kind:?}: {name}");
+    let told = CheckpointDocument::new(checkpoint, wal, &all).explanation;
+    assert!(told.ends_with('.') && !told.contains(".."), "{told}");
+    Some(kind)
+}
+
 /// How much room there is comes from the file system.
 #[test]
 fn beside_a_full_file_system_no_page_promises_anything() {
@@ -307,7 +319,6 @@ fn beside_a_full_file_system_no_page_promises_anything() {
             for (name, mut world) in worlds() {
                 world.locks = locks.clone().map(|locks| locks.shm);
                 let examined = world.examine();
-                let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
                 let in_use = examined.in_use();
                 let (available, lacks) = (Some(0), vec![lack]);
                 let found = Found::FileSystemFull {
@@ -318,14 +329,7 @@ fn beside_a_full_file_system_no_page_promises_anything() {
                     in_use,
                     root: true,
                 };
-                let mut all = findings(&examined);
-                let full = Finding::at(Severity::Warning, found);
-                all.push(full.clone());
-                let kind = sentence(checkpoint, wal, &all);
-                assert!(!contradict(kind, &full), "{kind:?}: {name}");
-                let told = CheckpointDocument::new(checkpoint, wal, &all).explanation;
-                assert!(told.ends_with('.') && !told.contains(".."), "{told}");
-                said.push(kind);
+                said.extend(said_beside(&examined, &Finding::at(Severity::Warning, found), &name));
             }
         }
     }
@@ -341,14 +345,7 @@ fn beside_a_file_system_that_maps_nothing_shared_no_page_promises_anything() {
         for (name, mut world) in worlds() {
             world.locks = locks.clone().map(|locks| locks.shm);
             let examined = world.examine();
-            let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
-            let mut all = findings(&examined);
-            all.push(refused.clone());
-            let kind = sentence(checkpoint, wal, &all);
-            assert!(!contradict(kind, &refused), "{kind:?}: {name}");
-            let told = CheckpointDocument::new(checkpoint, wal, &all).explanation;
-            assert!(told.ends_with('.') && !told.contains(".."), "{told}");
-            said.push(kind);
+            said.extend(said_beside(&examined, &refused, &name));
         }
     }
     assert!(said.contains(&Sentence::Against(Against::NoMapping)));

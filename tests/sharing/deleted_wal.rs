@@ -1,15 +1,13 @@
 //! Processes that go on with a -wal that was deleted.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::common;
 use crate::common::command::walscope;
-use crate::users::{database, findings, found};
+use crate::users::{database, findings, found, python};
 
 /// A process that opens the database by Python's library and by a copy of it, and closes the copy. Then it commits.
 const CLOSES_ONE_LIBRARY: &str = r"
@@ -35,19 +33,9 @@ fn who_goes_on_with_files_that_another_library_deleted_has_commits_to_save() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.db");
         database(folder.path()).close().unwrap();
-        let child = Command::new("python3")
-            .args(["-c", CLOSES_ONE_LIBRARY])
-            .args([path.as_os_str(), folder.path().join("copy.so").as_os_str(), commits.as_ref()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut child) = child else {
-            common::have("python3", false);
-            return;
-        };
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let copy = folder.path().join("copy.so");
+        let started = python(CLOSES_ONE_LIBRARY, &[path.as_os_str(), copy.as_os_str(), commits.as_ref()]);
+        let Some((mut child, line)) = started else { return };
         if common::have("python3 with a libsqlite3 of its own", line == "ready\n") {
             assert!(!folder.path().join("t.db-wal").exists());
             let ran = walscope(folder.path(), &["inspect", "t.db", "--json"]);
@@ -98,18 +86,7 @@ fn who_has_deleted_files_of_a_clean_close_has_nothing_to_save() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     database(folder.path()).close().unwrap();
-    let parent = Command::new("python3")
-        .args(["-c", FORKS_AND_CLOSES])
-        .arg(&path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut parent) = parent else {
-        common::have("python3", false);
-        return;
-    };
-    let mut line = String::new();
-    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Some((mut parent, line)) = python(FORKS_AND_CLOSES, &[path.as_os_str()]) else { return };
     let child: u32 = line.trim().parse().unwrap();
     let ran = walscope(folder.path(), &["inspect", "t.db", "--json"]);
     let document = ran.json();

@@ -1,7 +1,10 @@
 //! What processes that use a database hold: real SQLite, and walscope beside it.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -18,6 +21,21 @@ pub fn database(folder: &Path) -> Connection {
     )
     .unwrap();
     db
+}
+
+/// Starts a Python program that waits for the end of its standard input, with the first line that it prints. `None`: there is no
+/// python3.
+pub fn python(program: &str, arguments: &[&OsStr]) -> Option<(Child, String)> {
+    let mut command = Command::new("python3");
+    command.args(["-c", program]).args(arguments);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = child else {
+        common::have("python3", false);
+        return None;
+    };
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Some((child, line))
 }
 
 /// Opens and closes a file of the database: all POSIX locks of this process on it are gone.
@@ -191,23 +209,10 @@ sys.stdin.read()
 
 #[test]
 fn two_sqlite_libraries_in_one_process_are_named() {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
     let _ordinary = Sqlite::open(&folder.path().join("t.db"));
-    let child = Command::new("python3")
-        .args(["-c", TWO_LIBRARIES])
-        .args([folder.path().join("t.db"), folder.path().join("copy.so")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else {
-        common::have("python3", false);
-        return;
-    };
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let [path, copy] = ["t.db", "copy.so"].map(|name| folder.path().join(name));
+    let Some((mut child, line)) = python(TWO_LIBRARIES, &[path.as_os_str(), copy.as_os_str()]) else { return };
     if common::have("python3 with a libsqlite3 of its own", line == "ready\n") {
         let named = found("several_sqlite_libraries", "warning", child.id());
         assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);

@@ -7,11 +7,20 @@ use super::super::stage::{
     Checkpoint::{self, Returns},
     Next,
     Reads::{Fails, Rows},
+    Stage,
     Writes::{self, Then},
     gone, live, rest, stays,
 };
 use super::super::{doubted, in_use};
 use super::{Row, row};
+
+/// One process has the whole database locked, and everybody else is refused.
+fn locked(make: fn(&mut Stage), case: &'static str) -> Row {
+    let busy = || Checkpoint::Fails("SQLITE_BUSY");
+    let reads = [Rows(7), Fails("SQLITE_BUSY"), Rows(7)];
+    let next = live(7, reads, Writes::Fails("SQLITE_BUSY"), [busy(), busy()], gone(Rows(7)));
+    row(S::DatabaseLocked, make, case, next, "Wait for that process, or close its connection. Do not kill it for this.")
+}
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -29,44 +38,17 @@ pub fn rows() -> Vec<Row> {
             live(6, [Rows(6), Rows(6), Rows(6)], Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
             "Look again. If a finding names a process that has lost its locks, do what it says.",
         ),
-        row(
-            S::DatabaseLocked,
+        locked(
             in_use::exclusive_beside_a_left_over,
             "A process has the database open with `PRAGMA locking_mode=EXCLUSIVE`. A -shm is left over.",
-            live(
-                7,
-                [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
-                Writes::Fails("SQLITE_BUSY"),
-                [Checkpoint::Fails("SQLITE_BUSY"), Checkpoint::Fails("SQLITE_BUSY")],
-                gone(Rows(7)),
-            ),
-            "Wait for that process, or close its connection. Do not kill it for this.",
         ),
-        row(
-            S::DatabaseLocked,
+        locked(
             in_use::exclusive_without_shm,
             "A process has the database open with `PRAGMA locking_mode=EXCLUSIVE`. There is no -shm.",
-            live(
-                7,
-                [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
-                Writes::Fails("SQLITE_BUSY"),
-                [Checkpoint::Fails("SQLITE_BUSY"), Checkpoint::Fails("SQLITE_BUSY")],
-                gone(Rows(7)),
-            ),
-            "Wait for that process, or close its connection. Do not kill it for this.",
         ),
-        row(
-            S::DatabaseLocked,
+        locked(
             in_use::exclusive_from_now_on,
             "A process that had the database open already set `PRAGMA locking_mode=EXCLUSIVE`, and wrote.",
-            live(
-                7,
-                [Rows(7), Fails("SQLITE_BUSY"), Rows(7)],
-                Writes::Fails("SQLITE_BUSY"),
-                [Checkpoint::Fails("SQLITE_BUSY"), Checkpoint::Fails("SQLITE_BUSY")],
-                gone(Rows(7)),
-            ),
-            "Wait for that process, or close its connection. Do not kill it for this.",
         ),
         row(
             S::InProgress,

@@ -35,7 +35,7 @@ pub fn try_alone(source: &Path, stop: &Stop, global: &Global) -> anyhow::Result<
     // Nobody else knows the word, so nobody else is met.
     let token = format!("{:016x}", beacon::nonce().context("random numbers")?);
     let second = RefCell::new(Second::start(folder, &token)?);
-    let over = || stop.asked() || second.borrow_mut().has_ended();
+    let over = || stop.asked() || second.borrow_mut().has_answered();
     answer(folder, &token, TO_COME, Action::Try, &over, global)
 }
 
@@ -48,6 +48,11 @@ impl Second {
         command.args(["probe", "meet", "--json", "--timeout", &TO_COME.as_secs().to_string(), "--token", token, "--"]);
         command.arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(command.spawn().context("starting the second process")?))
+    }
+
+    /// Whether it has ended, and not because it could not answer: then this side comes to the same reason, and tells it.
+    fn has_answered(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(ended) if ended.is_none_or(|ended| ended.code() == Some(Exit::NoAnswer as i32)))
     }
 
     fn has_ended(&mut self) -> bool {
