@@ -7,6 +7,7 @@ use {
 };
 
 use super::{ByteLock, Device, InodeId, LockSlot, Observation, ShmLocks};
+use crate::number::FileId;
 
 /// The mapped wal-indexes that were found, and how far the search could look.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +105,9 @@ pub struct MappingProcess {
     /// Whether it has another `-wal` open than the path leads to, or the path leads to none, as several looks within a quarter
     /// of a second showed.
     pub other_wal: bool,
+    /// The database that it uses with this wal-index, if processes use that one with another wal-index, too, as several looks
+    /// within a quarter of a second showed.
+    pub split_database: Option<FileId>,
 }
 
 /// What is now under the path that a wal-index was mapped by.

@@ -11,9 +11,10 @@ use super::lacks::Lack;
 use super::mappers::Mappers;
 use super::obstacle::Obstacle;
 use super::renamed::RenamedFound;
+use super::split_index::SplitIndex;
 use super::value::{
-    Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes,
-    Unsettled, UsersFound, Value,
+    Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled,
+    UsersFound, Value,
 };
 use crate::evidence::{DeletedWal, Device, Holder};
 use crate::format::db::HeaderFault;

@@ -17,6 +17,7 @@ pub mod processes;
 pub mod renamed;
 pub mod room;
 pub mod rules;
+pub mod split_index;
 pub mod surroundings;
 pub mod users;
 pub mod value;

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::old_names;
-use super::value::{Apart, GoneIndex, SplitIndex};
+use super::split_index::SplitIndex;
+use super::value::{Apart, GoneIndex};
 use super::{Finding, Found};
 use crate::evidence::{Evidence, FileOpen, Mapping, Observation, Root};
 use crate::sides::{CutOffProcesses, NotMapped, Part, Process, Recorded, SideIndex, Unseen, What};

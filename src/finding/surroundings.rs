@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::file_system::FileSystemKind;
-use crate::evidence::{Evidence, FileView, HostView, Leads, Mapped, MappedIndex, MappingProcess, Observation};
-use crate::finding::value::{Apart, GoneIndex, OwnedFile, SplitIndex, UsersFound};
+use crate::evidence::{Evidence, FileView, HostView, InodeId, Leads, Mapped, MappedIndex, MappingProcess, Observation};
+use crate::finding::split_index::SplitIndex;
+use crate::finding::value::{Apart, GoneIndex, OwnedFile, UsersFound};
 use crate::finding::{Finding, Found, Severity, cut_shm};
+use crate::number::FileId;
 use crate::sides::{Part, Process};
 
 /// Why a file system needs care with WAL, by its type as mountinfo names it: `fuse.bindfs` is FUSE, `nfs4` is NFS.
@@ -170,11 +172,13 @@ fn file_system(evidence: &Evidence) -> Option<Finding> {
 pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     let splits = splits(mapped);
     let mut found: Vec<Finding> = splits.iter().map(|((_, place), indexes)| split_brain(place, indexes)).collect();
-    let cut_off = mapped
-        .indexes
-        .iter()
-        .filter(|index| !splits.values().any(|split| split.iter().any(|one| std::ptr::eq(*one, *index))));
-    found.extend(cut_off.filter_map(deleted));
+    let by_database = splits_by_database(mapped);
+    let is_in = |split: &[&MappedIndex], index: &MappedIndex| split.iter().any(|one| std::ptr::eq(*one, index));
+    let told = |split: &[&MappedIndex]| splits.values().any(|by_path| split.iter().all(|index| is_in(by_path, index)));
+    found
+        .extend(by_database.iter().filter(|(_, split)| !told(split)).map(|(file, split)| split_database(*file, split)));
+    let split = |index: &MappedIndex| splits.values().chain(by_database.values()).any(|split| is_in(split, index));
+    found.extend(mapped.indexes.iter().filter(|index| !split(index)).filter_map(deleted));
     found.extend(mapped.indexes.iter().flat_map(without_locks));
     found.extend(mapped.indexes.iter().flat_map(other_wal));
     found.extend(mapped.indexes.iter().filter_map(cut_shm::of_mapped));
@@ -197,6 +201,32 @@ pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> 
     }
     by_path.retain(|_, indexes| indexes.len() > 1);
     by_path
+}
+
+/// Wal-indexes by the database with which processes use them, if there is more than one.
+#[must_use]
+pub fn splits_by_database(mapped: &Mapped) -> BTreeMap<FileId, Vec<&MappedIndex>> {
+    let mut by_database: BTreeMap<FileId, Vec<&MappedIndex>> = BTreeMap::new();
+    for index in &mapped.indexes {
+        let databases: BTreeSet<FileId> = index.processes.iter().filter_map(|process| process.split_database).collect();
+        for database in databases {
+            by_database.entry(database).or_default().push(index);
+        }
+    }
+    by_database.retain(|_, indexes| indexes.len() > 1);
+    by_database
+}
+
+fn split_database(file: FileId, indexes: &[&MappedIndex]) -> Finding {
+    let users = |index: &MappedIndex| -> Vec<MappingProcess> {
+        index.processes.iter().filter(|process| process.split_database == Some(file)).cloned().collect()
+    };
+    let mapped: Vec<(InodeId, Vec<MappingProcess>)> =
+        indexes.iter().map(|index| (index.identity, users(index))).collect();
+    let paths = mapped.iter().flat_map(|(_, users)| users).map(|process| process.path.as_str());
+    let names: BTreeSet<&str> = paths.map(|path| path.strip_suffix("-shm").unwrap_or(path)).collect();
+    let names = names.into_iter().map(str::to_owned).collect();
+    Finding::new(Found::SplitBrain { split: SplitIndex::Database { names, mapped } })
 }
 
 fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {

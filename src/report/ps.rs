@@ -66,7 +66,8 @@ pub struct WalIndex {
     pub databases: Vec<String>,
     /// What these paths lead to now.
     pub state: State,
-    /// Other wal-indexes that are mapped under the same path in the same mount namespace.
+    /// Other wal-indexes that are mapped under the same path in the same mount namespace, or for the same database under another
+    /// name.
     pub split_with: Vec<InodeId>,
     /// Bytes of the file. Null: it could not be opened.
     pub size: Option<u64>,
@@ -161,8 +162,10 @@ impl PsDocument {
     #[must_use]
     pub fn new(mapped: &Mapped) -> Self {
         let splits = surroundings::splits(mapped);
+        let by_database = surroundings::splits_by_database(mapped);
         let split_with = |index: &MappedIndex| {
-            let mine = splits.values().filter(|split| split.iter().any(|one| std::ptr::eq(*one, index)));
+            let all = splits.values().chain(by_database.values());
+            let mine = all.filter(|split| split.iter().any(|one| std::ptr::eq(*one, index)));
             let others = mine.flatten().filter(|other| !std::ptr::eq(**other, index));
             others.map(|other| other.identity).collect::<BTreeSet<InodeId>>().into_iter().collect()
         };

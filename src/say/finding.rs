@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use super::users_found::{only_in_deleted, processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
 use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen};
-use crate::evidence::Leads;
+use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
+use crate::finding::split_index::SplitIndex;
 use crate::finding::value::{
-    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, SplitIndex, TwoDatabases, TwoIndexes, Unsettled,
+    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled,
 };
 use crate::finding::{Finding, Found, Severity};
 use crate::format::flip::Flipped;
@@ -78,6 +79,9 @@ fn title(finding: &Finding) -> &'static str {
         }
         Found::SplitBrain { split: SplitIndex::Side { .. } } => {
             "Running processes use another wal-index than the path leads to"
+        }
+        Found::SplitBrain { split: SplitIndex::Database { .. } } => {
+            "Running processes use one database with different wal-indexes"
         }
         Found::WalIndexSharedDatabaseNot { apart: Apart::Process { .. } } => {
             "A process uses this wal-index for another database file"
@@ -519,6 +523,17 @@ fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
             (
                 format!("{path} is mapped as {}. They see neither each other's commits nor locks, and overwrite one another.", told.join(", as ")).into(),
                 rescue::START_AGAIN,
+            )
+        }
+        SplitIndex::Database { mapped, .. } => {
+            let one = |(id, all): &(InodeId, Vec<MappingProcess>)| {
+                let path = all.first().map_or("", |process| process.path.as_str());
+                format!("{id} ({path}) by {}", processes(all))
+            };
+            let told: Vec<String> = mapped.iter().map(one).collect();
+            (
+                format!("One database is in use under several names, and each has a wal-index of its own: {}. They see neither each other's commits nor locks, and overwrite one another.", told.join(", ")).into(),
+                rescue::ONE_NAME,
             )
         }
     }

@@ -267,7 +267,8 @@ mod tests {
 
     use super::*;
     use crate::evidence::{InodeId, Leads};
-    use crate::finding::value::{GoneIndex, SplitIndex, UsersFound};
+    use crate::finding::split_index::SplitIndex;
+    use crate::finding::value::{GoneIndex, UsersFound};
     use crate::finding::{Code, Finding, Found};
     use crate::number::Device;
     use crate::say::finding::finding;

@@ -409,3 +409,44 @@ fn a_process_that_is_stopped_is_said_to_be_stopped() {
     assert!(signal("-CONT").success());
     assert!(said.contains(", stopped") && said.contains("write"), "{said}");
 }
+
+/// A hard link, and a mount of the file alone, leave `-wal` and `-shm` behind.
+#[test]
+fn a_database_that_is_in_use_under_two_names_is_a_split() {
+    for mounted in [false, true] {
+        let (folder, database) = folder();
+        let mut first = Sqlite::open(&database);
+        first.run("PRAGMA wal_checkpoint");
+        let other = database.with_file_name("other/t.db");
+        fs::create_dir(other.parent().unwrap()).unwrap();
+        let mount = |command: &str, args: &[&std::ffi::OsStr]| {
+            Command::new(command).args(args).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        if mounted {
+            fs::write(&other, "").unwrap();
+            let bind = ["--bind".as_ref(), database.as_os_str(), other.as_os_str()];
+            if !common::have("mount", mount("mount", &bind)) {
+                return;
+            }
+        } else {
+            fs::hard_link(&database, &other).unwrap();
+        }
+        let none: Vec<Value> = Vec::new();
+        let (_, json) = ps(&[]);
+        assert_eq!(of(&json, &database)[0]["split_with"], Value::Array(none));
+        let second = Sqlite::open(&other);
+        let (code, json) = ps(&[]);
+        let [one, two] = [&database, &other].map(|name| of(&json, name)[0].clone());
+        assert_eq!((&one["split_with"][0], &two["split_with"][0]), (&two["identity"], &one["identity"]), "{mounted}");
+        let named = serde_json::json!([other, database]);
+        let mut found = json["findings"].as_array().unwrap().iter();
+        let found = found.find(|found| found["evidence"]["names"] == named).unwrap();
+        assert_eq!((code, &found["code"]), (1, &"split_brain".into()));
+        let mut both = [first.pid(), second.pid()];
+        both.sort_unstable();
+        assert_eq!(found["evidence"]["pids"], serde_json::json!(both));
+        drop((first, second));
+        assert!(!mounted || mount("umount", &[other.as_os_str()]));
+        drop(folder);
+    }
+}

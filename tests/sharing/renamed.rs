@@ -165,3 +165,73 @@ fn a_renamed_folder_a_program_that_reads_and_a_symbolic_link_are_no_fault() {
         assert!(code == 0 && !codes(&document).contains(&"database_renamed".to_owned()), "{name}");
     }
 }
+
+/// Codes of `ps` that name this folder, with the processes.
+fn listed(folder: &Path) -> Vec<(String, Value)> {
+    let document = walscope(Path::new("/"), &["ps", "--json"]).json();
+    let all = document["findings"].as_array().unwrap().iter();
+    let here = all.filter(|finding| finding.to_string().contains(folder.to_str().unwrap()));
+    here.map(|finding| (finding["code"].as_str().unwrap().to_owned(), finding["evidence"]["pids"].clone())).collect()
+}
+
+fn pids(processes: [&Sqlite; 2]) -> Value {
+    let mut pids = processes.map(Sqlite::pid);
+    pids.sort_unstable();
+    json!(pids)
+}
+
+/// Two wal-indexes over one `-wal`: each process counts frames that the other one overwrites.
+#[test]
+fn a_wal_index_that_keeps_the_old_name_is_a_split() {
+    for (moved, name) in [(["", "-wal"].as_slice(), "b.db"), (&["-shm"], "a.db")] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let first = made(&root.join("a.db"));
+        for part in moved {
+            fs::rename(root.join(format!("a.db{part}")), root.join(format!("b.db{part}"))).unwrap();
+        }
+        let database = root.join(name);
+        let (code, document) = inspect(&root, name);
+        assert_eq!((code, codes(&document)), (1, vec!["split_brain".to_owned()]), "{moved:?}");
+        assert_eq!(document["checkpoint"]["sentence"], "other_files", "{moved:?}");
+        let second = Sqlite::open(&database);
+        let (code, document) = inspect(&root, name);
+        assert!(code == 1 && codes(&document).contains(&"split_brain".to_owned()), "{moved:?} {:?}", codes(&document));
+        let side = |process: &Sqlite| format!("pid:{}:{}", process.pid(), database.display());
+        let verdict = &walscope(&root, &["compare", &side(&first), &side(&second), "--json"]).json()["verdict"];
+        assert_eq!([&verdict["sharing"], &verdict["memory"]], ["refuted", "refuted"], "{moved:?}");
+        let both = ("split_brain".to_owned(), pids([&first, &second]));
+        assert!(listed(&root).contains(&both), "{moved:?} {:?}", listed(&root));
+    }
+}
+
+#[test]
+fn a_database_that_was_renamed_with_its_sidecars_is_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let first = made(&root.join("a.db"));
+    for part in ["", "-wal", "-shm"] {
+        fs::rename(root.join(format!("a.db{part}")), root.join(format!("b.db{part}"))).unwrap();
+    }
+    let second = Sqlite::open(&root.join("b.db"));
+    let (code, document) = inspect(&root, "b.db");
+    assert_eq!((code, codes(&document), listed(&root)), (0, vec![], vec![]));
+    let side = |process: &Sqlite| format!("pid:{}:{}", process.pid(), root.join("b.db").display());
+    let compared = walscope(&root, &["compare", &side(&first), &side(&second), "--json"]).json();
+    assert_eq!([&compared["verdict"]["sharing"], &compared["verdict"]["subject"]], ["proven", "mappings"]);
+}
+
+/// The new name has a `-wal` and a `-shm` of its own, beside those of the old name.
+#[test]
+fn a_renamed_database_that_is_open_by_both_names_is_refuted_and_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let first = made(&root.join("a.db"));
+    fs::rename(root.join("a.db"), root.join("b.db")).unwrap();
+    let second = Sqlite::open(&root.join("b.db"));
+    let side = |process: &Sqlite| format!("pid:{}:{}", process.pid(), root.join("b.db").display());
+    let compared = walscope(&root, &["compare", &side(&first), &side(&second), "--json"]).json();
+    assert_eq!([&compared["verdict"]["sharing"], &compared["verdict"]["memory"]], ["refuted", "refuted"]);
+    assert!(codes(&compared).contains(&"database_renamed".to_owned()), "{:?}", codes(&compared));
+    assert_eq!(listed(&root), [("split_brain".to_owned(), pids([&first, &second]))]);
+}

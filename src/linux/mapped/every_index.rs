@@ -8,7 +8,7 @@ use std::io;
 
 use super::limits::{FILES_LOOKED_INTO, NAMES_OF_A_PROCESS, NAMES_OF_ALL_PROCESSES};
 use super::scan::{Candidate, each_process};
-use super::{closing, index, locked, settle, subvolume, unlocked, wal_beside};
+use super::{closing, database_of, index, locked, settle, subvolume, unlocked, wal_beside};
 use crate::evidence::{InodeId, Mapped};
 use crate::linux::descriptor_locks::HeldLocks;
 use crate::linux::procfs::Proc;
@@ -59,6 +59,7 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause:
     found.passing = closing::settle(proc, &mut indexes, &mut pause);
     unlocked::settle(&mut indexes, &mut pause);
     wal_beside::settle(proc, &mut indexes, &mut pause);
+    database_of::settle(&mut indexes, &mut pause);
     found.indexes = indexes.into_iter().filter_map(index::Index::finish).collect();
     let locked = locked::find(proc, &locks, &found.indexes);
     (found.databases, found.databases_unseen) = (locked.databases, locked.unseen);

@@ -210,6 +210,7 @@ impl Paths<'_> {
             without_locks: false,
             inherited: false,
             other_wal: false,
+            split_database: None,
         }
     }
 }

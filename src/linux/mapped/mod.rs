@@ -7,6 +7,7 @@
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
 //! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has,
 //!   `descriptors` what it has open, `inherited` what of it is an ancestor's.
+//! * `database_of` says which database a process uses with a wal-index, and which databases are used with several.
 //! * `locked` picks the databases that processes have locked without such a wal-index.
 //! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
 //! * `settle` looks again at processes that seem cut off and keeps what stayed; `cut_off`, `closing` and `users` say which
@@ -18,6 +19,7 @@ pub(in crate::linux) mod limits;
 
 mod closing;
 mod cut_off;
+mod database_of;
 mod descriptors;
 pub mod every_index;
 #[cfg(test)]

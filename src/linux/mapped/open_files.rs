@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::database_of::{self, MappedName};
 use super::limits::{BLOCK, DESCRIPTORS_OF_A_PROCESS};
 use super::one_process::{Descriptor, OneProcess};
 use super::wanted::Wanted;
@@ -18,7 +19,7 @@ use crate::number::FileId;
 ///
 /// A wal-index belongs to a database that the process has open, usually the one with the same path. So a mapping counts
 /// if no other open database explains it, and if it lies beside the name under which this database is open, has the
-/// base name of this database's `-shm`, or is deleted.
+/// base name of this database's `-shm`, is deleted, or is left over as this database is.
 ///
 /// Open is not in use: the process must hold a lock on the database. Beside the name under which the database is open, the
 /// dead-man switch of the mapped file shows it too.
@@ -47,8 +48,14 @@ where
     if this.is_empty() {
         return BTreeSet::new();
     }
+    let names: Vec<MappedName<'_>> =
+        candidates.iter().map(|(line, _)| MappedName { path: line.path, inode: line.inode.inode }).collect();
+    let left_over = database_of::of(one, &names);
+    let left_over: BTreeSet<&[u8]> =
+        names.iter().zip(left_over).filter(|(_, file)| *file == Some(database)).map(|(name, _)| name.path).collect();
     let counts = |(line, beside): &(&MapsLine<'_>, &[u8])| {
         this.contains(*beside)
+            || left_over.contains(line.path)
             || (!others.contains(*beside) && (line.deleted_suffix || base(line.path) == base(&wanted.path)))
     };
     let in_use = |(line, beside): &(&MapsLine<'_>, &[u8])| {
@@ -219,6 +226,27 @@ mod tests {
         world.process("11", &["alias.db"], &[(9, "elsewhere/t.db-shm")]);
         world.process("12", &["alias.db"], &[(10, "unknown.db-shm")]);
         assert_eq!(world.cut_off(), [(10, 8), (11, 9)]);
+    }
+
+    #[test]
+    fn a_wal_index_and_a_database_that_are_left_over_belong_together() {
+        let world = World::new();
+        fs::write(world.path("old.db-shm"), "").unwrap();
+        fs::write(world.path("o.db-shm"), "").unwrap();
+        let inodes = ["old.db-shm", "o.db-shm"].map(|name| file_at(Path::new(&world.path(name))).inode);
+        let maps = [(inodes[0], "old.db-shm"), (inodes[1], "o.db-shm")];
+        for pid in ["10", "11", "12", "13"] {
+            world.process(pid, &[], &maps[..if pid == "13" { 2 } else { 1 }]);
+        }
+        let opens = |pid: &str, name: &str, locks: &str| opens(world.0.path(), pid, &world.path(name), locks);
+        for pid in ["10", "11", "12", "13"] {
+            opens(pid, "t.db", SHARED);
+            opens(pid, "old.db-shm", if pid == "11" { "" } else { SWITCH });
+        }
+        // Of two databases, or of two wal-indexes, nobody knows which is which.
+        opens("12", "other.db", SHARED);
+        opens("13", "o.db-shm", SWITCH);
+        assert_eq!(world.cut_off(), [(10, inodes[0])]);
     }
 
     #[test]
