@@ -190,7 +190,7 @@ impl Attempt {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let users = linux::users_view(&self.files, &mappings);
-        let (renamed, deleted_wals) = linux::mapped::kept::goes_on(&self.files, &users);
+        let (renamed, deleted_wals) = linux::mapped::kept::goes_on(&self.files, &mappings, &users);
         let page_tables = linux::page_tables(&linux::LiveSide {
             files: &self.files,
             mappings: &mappings,

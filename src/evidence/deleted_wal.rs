@@ -6,7 +6,8 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-/// A process that uses the database at the path, not by its wal-index, and still has a `-wal` of it open that was deleted.
+/// A process that still has a `-wal` open that was deleted: of the database at the path, which it uses not by its wal-index, or
+/// that belongs to the wal-index at the path.
 ///
 /// folklore: two SQLite libraries in one process do not see each other's locks. The one that closes first takes itself for the
 /// last: it copies the WAL, deletes `-wal` and `-shm`, and its close drops all locks of the process. The other one goes on with the
@@ -19,7 +20,8 @@ pub struct DeletedWal {
     pub pid: u32,
     /// Start time of the process: field 22 of `/proc/PID/stat`.
     pub start_time: Option<u64>,
-    /// The descriptors of the `-wal` and of its `-shm`, which was deleted too. Null: it has no such `-shm` open.
+    /// The descriptors of the `-wal` and of its `-shm`, which was deleted too or is the one at the path. Null: it has no such
+    /// `-shm` open.
     pub descriptors: (u32, Option<u32>),
     /// Commits in it that are not in the database, as its `-shm` says. Null: not read, or the `-shm` does not say it.
     pub commits: Option<u64>,

@@ -14,6 +14,8 @@ pub enum RenamedPart {
     Database,
     /// Its `-wal`: the path is its old name.
     Wal,
+    /// Its `-shm`, and not its `-wal`: the path is its old name.
+    Shm,
 }
 
 /// A process that goes on with a database that was renamed, and with the `-wal` of its old name.
@@ -34,12 +36,18 @@ pub struct Renamed {
     pub start_time: Option<u64>,
     /// What lies at the path that was looked at.
     pub here: RenamedPart,
-    /// The new path of the database, as the process sees it.
+    /// The new path of the database. A path that means something else on this side is `pid:N:/path`, as process N sees it.
     pub database: String,
-    /// The path by which the process opened it: its `-wal` and `-shm` have this name.
+    /// The path by which the process opened it: its `-wal` and `-shm`, or one of them, have this name.
     pub opened_as: String,
     /// The descriptors of its `-wal` and of its `-shm`. Null: it has no `-shm` open.
     pub descriptors: (u32, Option<u32>),
+    /// Where its `-wal` is: its path, or `/proc/PID/fd/N` if no path leads to it any more. Null: not known.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub wal: Option<String>,
+    /// Whether no path leads to that `-wal` any more: it is gone when the process ends.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub wal_deleted: bool,
     /// Commits in that `-wal` that are not in the database, as far as its `-shm` says what was copied. Null: not read.
     pub commits: Option<u64>,
 }

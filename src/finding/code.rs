@@ -307,7 +307,8 @@ findings! {
         database_pages: Option<u32>, committed_pages: Option<u32>; stated_in_wal: bool
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
-        mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64; has_header: bool
+        mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64,
+        deleted_wals: Vec<DeletedWal>; has_header: bool
     }
     WalVersionUnsupported "wal_version_unsupported" "A WAL of another version" [Error] in WalHeader {
         format_version: u32

@@ -11,7 +11,7 @@ pub(super) fn finding(label: &str, evidence: &Evidence) -> Option<Finding> {
     let (renamed, files) = (&evidence.renamed, &evidence.files);
     let both_names = match renamed.first()?.here {
         RenamedPart::Database => files.wal.value().is_some(),
-        RenamedPart::Wal => files.database.value().is_some(),
+        RenamedPart::Wal | RenamedPart::Shm => files.database.value().is_some(),
     };
     let renamed = RenamedFound { side: label.to_owned(), renamed: renamed.clone(), both_names };
     Some(Finding::new(Found::DatabaseRenamed { renamed }))

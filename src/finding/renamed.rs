@@ -24,6 +24,7 @@ impl Fact for RenamedFound {
                 ("container", one.container.clone().map_or(Value::Null, Value::from)),
                 ("database", one.database.clone().into()),
                 ("opened_as", one.opened_as.clone().into()),
+                ("wal", one.wal.clone().map_or(Value::Null, Value::from)),
                 ("commits", one.commits.map_or(Value::Null, Value::from)),
             ])
         });

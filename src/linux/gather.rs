@@ -34,7 +34,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
     let begun = clock_sample();
     let mappings = mappings_view(files);
     let users = users_view(files, &mappings);
-    let (renamed, deleted_wals) = kept::goes_on(files, &users);
+    let (renamed, deleted_wals) = kept::goes_on(files, &mappings, &users);
     let locks = locks(files);
     let identities = identities(files);
     Evidence {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::users_found::{only_in_deleted, processes, users_found, without_index, without_locks};
 use super::words::{self, Names, count, many, one_or};
-use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen};
+use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen, wal_truncated};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -72,6 +72,9 @@ fn title(finding: &Finding) -> &'static str {
     match &finding.found {
         Found::WalOfOtherDatabase { .. } if finding.severity == Severity::Error => {
             "This WAL does not fit this database"
+        }
+        Found::WalTruncated { deleted_wals, .. } if !deleted_wals.is_empty() => {
+            "The -wal was deleted or replaced while it is in use"
         }
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
@@ -329,25 +332,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             )
         }
         Found::WalOfOtherDatabase { .. } => pair::other_database(finding),
-        Found::WalTruncated { mx_frame, backfilled, needed, found, committed, has_header } => {
-            let counted = u64::from(*mx_frame);
-            let first_lost = (*committed).max(backfilled.count()) + 1;
-            let lost = if first_lost > counted {
-                "All of them are in the database: nothing that was committed is lost so far.".to_owned()
-            } else {
-                let lost = if first_lost == counted {
-                    format!("Frame {} is", count(counted))
-                } else {
-                    format!("Frames {} to {} are", count(first_lost), count(counted))
-                };
-                format!("{lost} neither in the WAL nor in the database: such commits are lost, and who reads the pages gets an error or another state.")
-            };
-            let header = if *has_header { "" } else { " and no header" };
-            (
-                format!("The wal-index counts {}, which {} {}, {} of them in the database; the WAL has {}{header}. {lost}", many(counted, "frame"), one_or(counted, "takes", "take"), many(*needed, "byte"), count(*backfilled), many(*found, "byte")).into(),
-                rescue::TRUNCATED,
-            )
-        }
+        Found::WalTruncated { .. } => wal_truncated::told(finding),
         Found::WalVersionUnsupported { format_version } => (
             format!("The WAL header is intact and says version {format_version}; 3007000 is the only one there is. SQLite refuses to open the database.").into(),
             "Find out what wrote this file; do not delete it before, it may hold commits.",

@@ -34,6 +34,7 @@ pub mod users;
 mod users_found;
 #[cfg(feature = "capture")]
 pub mod verdict;
+mod wal_truncated;
 mod words;
 
 pub use words::{Names, count, many};

@@ -10,9 +10,9 @@ use crate::finding::renamed::RenamedFound;
 
 /// What happened, and what to do.
 pub(super) fn renamed(found: &RenamedFound) -> (Cow<'static, str>, &'static str) {
-    let mut by_names: BTreeMap<(RenamedPart, &str, &str), Vec<&Renamed>> = BTreeMap::new();
+    let mut by_names: BTreeMap<(RenamedPart, &str, &str, bool), Vec<&Renamed>> = BTreeMap::new();
     for one in &found.renamed {
-        by_names.entry((one.here, &one.database, &one.opened_as)).or_default().push(one);
+        by_names.entry((one.here, &one.database, &one.opened_as, one.wal_deleted)).or_default().push(one);
     }
     let told: Vec<String> = by_names.into_values().map(|all| of_one_database(&all, found.both_names)).collect();
     (format!("On {} {}", found.side, told.join(" ")).into(), rescue::RENAMED)
@@ -22,17 +22,18 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
     let Some(first) = all.first() else { return String::new() };
     let Renamed { database, opened_as, here, .. } = first;
     let who = all.iter().map(|one| name(one)).collect::<Vec<_>>().join(", ");
+    let place = place(first);
     let commits = match all.iter().filter_map(|one| one.commits).max() {
         Some(0) => {
             format!(
-                "what is committed in {opened_as}-wal is in the database so far, and what is committed next stands there first"
+                "what is committed in {place} is in the database so far, and what is committed next stands there first"
             )
         }
         Some(commits) => {
             let stand = if commits == 1 { "stands" } else { "stand" };
-            format!("{} that {} not in the database {stand} in {opened_as}-wal", many(commits, "commit"), is(commits))
+            format!("{} that {} not in the database {stand} in {place}", many(commits, "commit"), is(commits))
         }
-        None => format!("what it commits stands in {opened_as}-wal"),
+        None => format!("what it commits stands in {place}"),
     };
     let close = "A close copies nothing of it into the database: SQLite notices that the file has moved.";
     let has = if all.len() == 1 { "has" } else { "have" };
@@ -58,9 +59,31 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
                 false => "Make no database here: SQLite would use this -wal with it, or delete it.",
             };
             format!(
-                "the database of this -wal was renamed to {database} while {who} had it open, and {commits}. {close} {others}"
+                "the database of this -wal is {database}: one of the two was renamed while {who} had them open, and {commits}. {close} {others}"
             )
         }
+        RenamedPart::Shm => {
+            let others = match both_names {
+                true => {
+                    "Another database lies here now, to which this -shm does not belong: who opens it uses one wal-index for two databases."
+                }
+                false => "Make no database here: SQLite would use this -shm with it.",
+            };
+            format!(
+                "the database of this -shm is {database}: one of the two was renamed while {who} had them open, and {commits}. {close} {others}"
+            )
+        }
+    }
+}
+
+/// Where the `-wal` is.
+fn place(one: &Renamed) -> String {
+    match (&one.wal, one.wal_deleted) {
+        (Some(wal), true) => {
+            format!("{wal} alone (its -wal was deleted: no path leads to it, and it is gone when the process ends)")
+        }
+        (Some(wal), false) => wal.clone(),
+        (None, _) => format!("{}-wal", one.opened_as),
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::actor::{APART, Actor};
+use crate::common;
 use crate::common::command::{connect, walscope};
 use crate::sqlite::Sqlite;
 
@@ -58,7 +60,7 @@ fn a_database_that_was_renamed_in_use_is_told_by_both_names() {
         let (pid, path) = (process.pid(), root.join(new));
         fs::rename(&old, &path).unwrap();
         let expected = json!([{"pid": pid, "command": evidence_command(pid), "container": null,
-            "database": path, "opened_as": old, "commits": 2}]);
+            "database": path, "opened_as": old, "wal": old_wal, "commits": 2}]);
         for (name, word) in [(new, "by its old name"), ("t.db", "Make no database here")] {
             let (code, document) = inspect(&root, name);
             assert_eq!((code, evidence(&document)), (1, expected.clone()), "{name}");
@@ -234,4 +236,128 @@ fn a_renamed_database_that_is_open_by_both_names_is_refuted_and_listed() {
     assert_eq!([&compared["verdict"]["sharing"], &compared["verdict"]["memory"]], ["refuted", "refuted"]);
     assert!(codes(&compared).contains(&"database_renamed".to_owned()), "{:?}", codes(&compared));
     assert_eq!(listed(&root), [("split_brain".to_owned(), pids([&first, &second]))]);
+}
+
+/// What `rescue` saves: for each set the processes, and the commits in its `-wal`, as rows.
+fn rescued(folder: &Path, name: &str) -> (i32, Vec<(Vec<u32>, i64)>) {
+    let out = tempfile::tempdir_in(folder).unwrap();
+    let ran = walscope(folder, &["rescue", name, "-o", out.path().to_str().unwrap(), "--json"]);
+    let document = ran.json();
+    let sets = document["sets"].as_array().unwrap().iter().map(|set| {
+        let pids = set["processes"].as_array().unwrap().iter().map(|by| by["pid"].as_u64().unwrap());
+        (pids.map(|pid| u32::try_from(pid).unwrap()).collect(), rows(Path::new(set["database"].as_str().unwrap())))
+    });
+    (ran.code, sets.collect())
+}
+
+/// The commits are in no folder: only the descriptor of the process leads to them.
+#[test]
+fn commits_in_a_deleted_wal_of_a_renamed_database_are_told_by_their_descriptor() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("t.db"));
+    fs::rename(root.join("t.db"), root.join("new.db")).unwrap();
+    fs::remove_file(root.join("t.db-wal")).unwrap();
+    let told = |name: &str| {
+        let (code, document) = inspect(&root, name);
+        let (told, evidence) = (detail(&document), evidence(&document)[0].clone());
+        let place = format!("/proc/{}/fd/", process.pid());
+        assert!(code == 1 && told.contains("2 commits") && told.contains(&place), "{name}: {told}");
+        assert!(!told.contains(&format!("{}/t.db-wal", root.display())), "{name}: {told}");
+        assert!(evidence["wal"].as_str().unwrap().starts_with(&place), "{name}: {evidence}");
+        assert_eq!(evidence["database"], *root.join("new.db").to_str().unwrap());
+        codes(&document)
+    };
+    assert_eq!(told("new.db"), ["database_renamed"]);
+    // Only the -shm is left under the old name.
+    assert!(!told("t.db").contains(&"wal_index_shared_database_not".to_owned()));
+    // It is in the set of the process, and not a set of its own.
+    assert_eq!(rescued(&root, "t.db"), (0, vec![(vec![process.pid()], 3)]));
+    // Somebody makes another database with the old name: the -shm is used with both, and the new -wal lacks what it counts.
+    let other = Sqlite::open(&root.join("t.db"));
+    let (_, document) = inspect(&root, "t.db");
+    let all = document["findings"].as_array().unwrap();
+    let lost = all.iter().filter(|found| found["code"] == "wal_truncated").map(|found| found["detail"].to_string());
+    assert!(lost.into_iter().all(|told| !told.contains("commits are lost") && told.contains("still open")), "{all:#?}");
+    assert!(told("t.db").contains(&"wal_index_shared_database_not".to_owned()));
+    // Both databases are saved by each of the names.
+    for name in ["t.db", "new.db"] {
+        let (_, sets) = rescued_pids(&root, name);
+        assert!(sets.contains(&vec![process.pid()]) && sets.contains(&vec![other.pid()]), "{name}: {sets:?}");
+    }
+}
+
+/// What `rescue` saves, whatever the copies hold.
+fn rescued_pids(folder: &Path, name: &str) -> (i32, Vec<Vec<u32>>) {
+    let out = tempfile::tempdir_in(folder).unwrap();
+    let ran = walscope(folder, &["rescue", name, "-o", out.path().to_str().unwrap(), "--json"]);
+    let document = ran.json();
+    let pids = |set: &Value| {
+        let by = set["processes"].as_array().unwrap().iter();
+        by.map(|by| u32::try_from(by["pid"].as_u64().unwrap()).unwrap()).collect()
+    };
+    (ran.code, document["sets"].as_array().unwrap().iter().map(pids).collect())
+}
+
+#[test]
+fn rescue_by_the_old_name_saves_also_what_the_new_name_has_by_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let first = made(&root.join("a.db"));
+    fs::rename(root.join("a.db"), root.join("b.db")).unwrap();
+    let mut second = Sqlite::open(&root.join("b.db"));
+    second.run("INSERT INTO t VALUES(9)");
+    for name in ["a.db", "b.db"] {
+        let (code, mut sets) = rescued(&root, name);
+        sets.sort();
+        let mut both = vec![(vec![first.pid()], 3), (vec![second.pid()], 2)];
+        both.sort();
+        assert_eq!((code, sets), (0, both), "{name}");
+    }
+}
+
+#[test]
+fn a_process_whose_files_have_several_names_is_listed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("a.db"));
+    for part in ["", "-wal"] {
+        fs::rename(root.join(format!("a.db{part}")), root.join(format!("b.db{part}"))).unwrap();
+    }
+    for name in ["a.db", "b.db"] {
+        assert_eq!(rescued(&root, name), (0, vec![(vec![process.pid()], 3)]), "{name}");
+    }
+    let (code, document) = inspect(&root, "a.db");
+    assert_eq!((code, &evidence(&document)[0]["pid"]), (1, &process.pid().into()));
+    assert_eq!(evidence(&document)[0]["wal"], *root.join("b.db-wal").to_str().unwrap());
+}
+
+/// A path of a container is none of this mount namespace.
+#[test]
+fn a_path_of_another_mount_namespace_is_told_with_its_process() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let (there, inside) = (root.join("there"), root.join("inside"));
+    [&there, &inside].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    drop(made(&there.join("t.db")));
+    let mut actor = Actor::start(APART);
+    let mounted = actor.beside_mounts(&["mount", "--bind", there.to_str().unwrap(), inside.to_str().unwrap()]);
+    if !common::have("mount", mounted.code == 0) {
+        return;
+    }
+    actor.open(inside.join("t.db").to_str().unwrap(), "INSERT INTO t VALUES(5)");
+    fs::rename(there.join("t.db"), there.join("new.db")).unwrap();
+    let (_, document) = inspect(&there, "new.db");
+    let told = evidence(&document)[0].clone();
+    let seen = |name: &str| format!("pid:{}:{}", actor.pid, inside.join(name).display());
+    assert_eq!(told["database"], *there.join("new.db").to_str().unwrap());
+    assert_eq!((&told["opened_as"], &told["wal"]), (&seen("t.db").into(), &seen("t.db-wal").into()));
+    // By the old name, the new one is of the other mount namespace.
+    let (_, document) = inspect(&there, "t.db");
+    let told = evidence(&document)[0].clone();
+    assert_eq!(told["database"], seen("new.db"));
+    assert_eq!(told["opened_as"], *there.join("t.db").to_str().unwrap());
 }

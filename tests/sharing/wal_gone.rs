@@ -181,3 +181,25 @@ fn two_that_meet_beside_another_wal_than_the_one_in_use_prove_nothing() {
         assert!(said["explanation"].as_str().unwrap().contains("frames that the -wal there does not have"), "{said:#}");
     }
 }
+
+/// Who opens the database after the `-wal` was deleted makes another one. What it lacks is not lost while a process has the
+/// deleted one open.
+#[test]
+fn frames_of_a_deleted_wal_are_not_called_lost_while_a_process_has_it_open() {
+    let Some(mut pair) = Pair::new() else { return };
+    let database = pair.database();
+    pair.a.open(&database, MAKE);
+    fs::remove_file(pair.at("t.db-wal")).unwrap();
+    let mut next = Actor::start(APART);
+    next.ask(&format!("open {database}"));
+    next.ask("sql SELECT count(*) FROM t");
+    assert!(pair.at("t.db-wal").exists());
+    let document = walscope(pair.folder.path(), &["inspect", "t.db", "--json"]).json();
+    let all = document["findings"].as_array().unwrap();
+    let found = all.iter().find(|found| found["code"] == "wal_truncated").unwrap();
+    let told = found["detail"].as_str().unwrap();
+    assert!(!told.contains("commits are lost"), "{told}");
+    assert!(told.contains(&format!("pid {} by /proc/{}/fd/", pair.a.pid, pair.a.pid)), "{told}");
+    assert_eq!(found["evidence"]["deleted_wals"][0]["pid"], pair.a.pid);
+    assert!(found["evidence"]["deleted_wals"][0]["commits"].as_u64() > Some(0), "{found:#}");
+}

@@ -103,6 +103,7 @@ fn truncated(examined: &Inspection, header: &IndexHeader, wal: &WalFacts) -> Opt
         needed: header.wal_bytes(),
         found: wal.file_size,
         committed: if same_generation { wal.frames.committed.min(header.mx_frame.count()) } else { 0 },
+        deleted_wals: examined.surroundings.as_ref().map(|evidence| evidence.deleted_wals.clone()).unwrap_or_default(),
         has_header: same_generation && wal.header.is_some(),
     }))
 }

@@ -10,6 +10,7 @@ use super::held::Open;
 use super::place::{Here, Place, View};
 use crate::evidence::{Observation, Part, Parts};
 use crate::linux::file_id::file_id;
+use crate::linux::mapped::one_process::RootId;
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
@@ -26,6 +27,8 @@ pub(super) struct Asked {
     /// The path as the kernel prints it here for processes of the mount namespace.
     printed: PathBuf,
     mount_namespace: Observation<String>,
+    /// The root of the process whose path it is.
+    root: Option<RootId>,
     device: Option<Device>,
 }
 
@@ -42,8 +45,21 @@ impl Asked {
                 Ok(process) => process.link("ns/mnt"),
                 Err(error) => Observation::missing(error.to_string()),
             },
+            root: target.process(proc).ok().and_then(|process| RootId::of(&process).ok()),
             device: Here::device_of(target, path),
         }
+    }
+
+    /// Whether this is the place of the database that was asked for.
+    pub(super) fn is_place(&self, place: Option<&Place>) -> bool {
+        place.is_some() && place == self.place.as_ref()
+    }
+
+    /// Whether a path means the same to a process as it does where it was asked for.
+    pub(super) fn is_same_view(&self, process: &Process) -> bool {
+        let theirs = process.link("ns/mnt");
+        let same_root = || self.root.is_some() && self.root == RootId::of(process).ok();
+        theirs.value().is_some() && theirs.value() == self.mount_namespace.value() && same_root()
     }
 
     /// Whether a file is one of those at the path.

@@ -21,7 +21,7 @@ mod units;
 mod unseen;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -31,9 +31,9 @@ use asked::{Asked, opened};
 pub use beneath::{Beneath, open_beneath};
 pub use goes_on::{goes_on, sidecars};
 use held::{Anew, Open, descriptors};
-use place::{Here, View};
+use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};
-use set::{add, add_at_path, join_lone_wal, kept_by};
+use set::{add, add_at_path, add_of_other_name, join_lone_wal, kept_by};
 use units::{Unit, units};
 
 use crate::evidence::{InSight, LockState, NoWal, Part, Parts, SetFacts};
@@ -94,7 +94,32 @@ pub fn kept_files(target: &Target, care: Care) -> Result<KeptView, OpenError> {
     look(&target.at(OsString::from_vec(base.to_vec()).into()), care)
 }
 
+/// At most so many other names of one database are looked at.
+const OTHER_NAMES: usize = 8;
+
+/// Looks at the path, and at the other names under which its processes have its files: a database that was renamed has one
+/// name, and its `-wal` and `-shm` have another one, under which another database may be in use by now.
 fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
+    let (mut view, others) = look_at(target, care)?;
+    for other in others.iter().take(OTHER_NAMES) {
+        let Ok((more, _)) = look_at(other, care) else { continue };
+        for mut set in more.sets {
+            if set.by.is_empty() && !view.sets.iter().any(|known| known.has_a_file_of(&set)) {
+                continue;
+            }
+            (set.at_path, set.facts.at_path) = (false, Vec::new());
+            add_of_other_name(&mut view.sets, set);
+        }
+        view.refused.extend(more.refused);
+    }
+    view.refused.sort();
+    view.refused.dedup();
+    view.sets.sort_by_key(|set| set.by.is_empty());
+    Ok(view)
+}
+
+/// Looks at one path. Gives the other names of its database, too.
+fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenError> {
     let proc = Proc::system();
     // Who ends from here on may have had files open.
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
@@ -109,12 +134,19 @@ fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
     let path = files.as_ref().map_or_else(|| place::without_links(target), |files| files.database_path.clone());
     let here = Here::new(&proc);
     let asked = Asked::of(&proc, &here, target, &path, files.as_ref());
-    let mut looking =
-        Looking { here, asked, care, view: KeptView { path, ..KeptView::default() }, seen: BTreeSet::new() };
+    let mut looking = Looking {
+        here,
+        asked,
+        care,
+        view: KeptView { path, ..KeptView::default() },
+        seen: BTreeSet::new(),
+        others: Vec::new(),
+    };
     for pid in processes {
         looking.at(&proc, pid);
     }
-    Ok(looking.finish(&proc, target, files.as_ref()))
+    let others = std::mem::take(&mut looking.others).into_iter().map(|(_, other)| other).collect();
+    Ok((looking.finish(&proc, target, files.as_ref()), others))
 }
 
 /// The look at one process after the other.
@@ -125,6 +157,8 @@ struct Looking {
     view: KeptView,
     /// Processes whose descriptors were seen.
     seen: BTreeSet<u32>,
+    /// Other names of the database that was asked for: where each is, and as it is seen from here.
+    others: Vec<(Option<Place>, Target)>,
 }
 
 impl Looking {
@@ -171,6 +205,19 @@ impl Looking {
         }
         held::describe(&view, process, &mut open, |open| asked.may_want(open), self.care);
         let sets = units(&open, |open| asked.wants(open));
+        for open in sets.iter().filter(|unit| !unit.unsure).flat_map(|unit| unit.files.iter()) {
+            let Some(base) = open.base().filter(|_| open.asked.is_none()) else { continue };
+            let base = Path::new(OsStr::from_bytes(base));
+            let place = view.mount_of(open.number).and_then(|mount| view.place(mount, base));
+            let known = |(other, _): &(Option<Place>, Target)| *other == place;
+            if place.is_some()
+                && !asked.is_place(place.as_ref())
+                && !self.others.iter().any(known)
+                && let Ok(root) = Target::of_bound(process)
+            {
+                self.others.push((place, root.at(view.seen(base))));
+            }
+        }
         Ok(sets.iter().filter_map(|unit| kept(process, unit, self.care, refused)).collect())
     }
 

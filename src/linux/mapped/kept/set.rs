@@ -75,6 +75,12 @@ impl KeptSet {
             && [Part::Database, Part::Wal].into_iter().any(same)
     }
 
+    /// Whether a file of it is in another set, too.
+    #[must_use]
+    pub(super) fn has_a_file_of(&self, other: &Self) -> bool {
+        Part::ALL.into_iter().any(|part| self.id(part).is_some() && self.id(part) == other.id(part))
+    }
+
     /// Whether the database and the `-wal` are the same files as in another set.
     #[must_use]
     pub fn has_files_of(&self, other: &Self) -> bool {
@@ -92,10 +98,17 @@ impl KeptSet {
                 (ours, theirs) => *ours = ours.take().or(theirs),
             }
         }
-        self.by.extend(other.by);
+        for one in other.by {
+            // One process can have a file open by several descriptors, and with several sidecars.
+            if !self.by.iter().any(|known| (known.pid, known.start_time) == (one.pid, one.start_time)) {
+                self.by.push(one);
+            }
+        }
         self.facts.lost.extend(other.facts.lost);
         self.facts.of_another.extend(other.facts.of_another);
         self.facts.without_database.extend(other.facts.without_database);
+        self.facts.without_database.sort_unstable();
+        self.facts.without_database.dedup();
         self.facts.pairing_unsure |= other.facts.pairing_unsure;
         self.facts.shm_not_opened |= other.facts.shm_not_opened;
     }
@@ -131,12 +144,33 @@ pub(super) fn add_at_path(sets: &mut Vec<KeptSet>, mut here: KeptSet) {
             }
         }
     }
+    if here.id(Part::Database).is_none() {
+        // A -shm or a -journal under the old name of a database that was renamed: it is in the set of that database.
+        for part in [Part::Shm, Part::Journal] {
+            let in_set = |set: &KeptSet| set.id(Part::Database).is_some() && set.id(part) == here.id(part);
+            if here.id(part).is_some() && sets.iter().any(in_set) {
+                *here.files.slot(part) = None;
+            }
+        }
+        if here.files.iter().next().is_none() {
+            return;
+        }
+    }
     // Its paths come first.
     let mut all = vec![here];
     for set in sets.drain(..) {
         add(&mut all, set);
     }
     *sets = all;
+}
+
+/// Adds a set that was found under another name, if it is not known. What is known of one that is stays.
+pub(super) fn add_of_other_name(sets: &mut Vec<KeptSet>, set: KeptSet) {
+    let same =
+        |known: &KeptSet| Part::ALL.into_iter().all(|part| set.id(part).is_none() || set.id(part) == known.id(part));
+    if !sets.iter().any(same) {
+        add(sets, set);
+    }
 }
 
 /// Joins the one `-wal` of which no process has the database open with the one database in WAL mode without a `-wal`.
