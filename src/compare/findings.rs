@@ -34,7 +34,18 @@ fn of_side(Placed { index, side }: Placed<'_>, users: &[&User]) -> Vec<Finding> 
     let (label, evidence) = (&side.label, &side.evidence);
     let of_users = finding::users::findings(label, evidence, side.database.as_ref(), users);
     // A verdict about sharing cannot leave open whether a child uses the connection that it inherited.
-    let of_users = of_users.into_iter().map(|found| Finding { severity: found.code().gravest(), ..found });
+    let of_users = of_users.into_iter().map(|found| match &found.found {
+        // Nothing speaks against these processes.
+        Found::UsedWithoutWalIndex { .. } | Found::UsedThroughFuse { .. } if found.severity == Severity::Notice => {
+            found
+        }
+        Found::MappingWithoutLocks { users } | Found::UsedWithoutWalIndex { users, .. }
+            if finding::users::are_left_over(users) =>
+        {
+            found
+        }
+        _ => Finding { severity: found.code().gravest(), ..found },
+    });
     let mut found = processes::findings(index, label, evidence);
     found.extend(of_users.chain(unstable(side)));
     found

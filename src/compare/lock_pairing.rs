@@ -96,7 +96,7 @@ fn seen(of: Placed<'_>, users: &[&User]) -> UsersOf {
 }
 
 fn by_role(seen: &[UsersOf; 2]) -> Vec<HeldBack> {
-    let roles = [Role::Exclusive, Role::OtherDatabase, Role::OnReplacedFiles, Role::MayBeElsewhere];
+    let roles = [Role::Exclusive, Role::OtherDatabase, Role::OnReplacedFiles, Role::LeftOver, Role::MayBeElsewhere];
     let found = |role: Role| seen.iter().filter_map(move |side| of_role(side, role));
     roles.into_iter().flat_map(found).collect()
 }
@@ -114,7 +114,7 @@ fn of_role(seen: &UsersOf, role: Role) -> Option<HeldBack> {
             Some(HeldBack::OtherDatabase(seen.side, processes, other))
         }
         Role::OnReplacedFiles => Some(HeldBack::OnReplacedFiles(seen.side, processes)),
-        Role::MayBeElsewhere => Some(HeldBack::MayBeElsewhere(seen.side, processes)),
+        Role::LeftOver | Role::MayBeElsewhere => Some(HeldBack::MayBeElsewhere(seen.side, processes)),
         _ => None,
     }
 }

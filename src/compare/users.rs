@@ -39,7 +39,8 @@ pub(super) fn accused<'a>(sides: &[Placed<'a>]) -> Vec<Vec<&'a User>> {
     let mut all = of_sides(sides);
     for list in &mut all {
         list.retain(|user| {
-            let without = matches!(user.role(), Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere);
+            let without =
+                matches!(user.role(), Role::WithoutIndex | Role::LeftOver | Role::MayBeElsewhere | Role::Elsewhere);
             !(without && is_ordinary_at_home(sides, user))
         });
     }

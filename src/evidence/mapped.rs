@@ -100,6 +100,10 @@ pub struct MappingProcess {
     /// Whether it has the wal-index mapped for writing and holds no lock on it, as several looks within a quarter of a second
     /// showed.
     pub without_locks: bool,
+    /// Whether it has the wal-index mapped and holds no lock on it, at each of several looks, whatever it has open.
+    pub unlocked: bool,
+    /// Whether its memory shows that it was forked from its parent and has started no program since. `false`: that was not seen.
+    pub forked: bool,
     /// Whether its parent maps the wal-index too and holds the dead-man switch.
     pub inherited: bool,
     /// Whether it has another `-wal` open than the path leads to, or the path leads to none, as several looks within a quarter
@@ -108,6 +112,16 @@ pub struct MappingProcess {
     /// The database that it uses with this wal-index, if processes use that one with another wal-index, too, as several looks
     /// within a quarter of a second showed.
     pub split_database: Option<FileId>,
+}
+
+impl MappingProcess {
+    /// Whether all that is seen of it is what a forked child has of a connection that its parent closed: a wal-index to which no path
+    /// leads, and no lock.
+    #[must_use]
+    pub fn is_left_over(&self) -> bool {
+        let gone = matches!(self.path_leads_to, Leads::Nowhere | Leads::Elsewhere);
+        self.without_locks && !self.inherited && self.forked && gone
+    }
 }
 
 /// What is now under the path that a wal-index was mapped by.

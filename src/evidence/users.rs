@@ -93,6 +93,13 @@ pub struct User {
     /// Whether an ancestor of it holds the dead-man switch of this `-shm`, and all that it has of the database's files, open
     /// or mapped, is that ancestor's: it has inherited it.
     pub ancestor_holds: bool,
+    /// Whether its memory shows that it was forked from its parent and has started no program since. `false`: that was not seen.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub forked: bool,
+    /// Where the FUSE file systems are mounted that it serves, as the side's process sees it. Null: it serves none, or that was
+    /// not seen. Empty: it serves one that is not mounted there.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub serves: Option<Vec<String>>,
     /// Whether it is stopped (field 3 of `/proc/PID/stat`), or its cgroup is frozen: then it can stay in a state that a
     /// process passes through when it opens or closes the database.
     #[cfg_attr(feature = "capture", serde(default))]
@@ -110,6 +117,9 @@ pub struct User {
     pub database: Access,
     /// How it has the `-wal` open.
     pub wal: Access,
+    /// How it has the `-shm` open. Not known: also a capture of an earlier walscope.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub shm: Access,
     /// How it has the `-shm` mapped.
     pub mapped: Access,
     /// Its lock on the database.
@@ -173,12 +183,19 @@ pub enum Role {
     Bystander,
     /// Its locks and mappings did not fit together once, and did not stay so.
     Passing,
+    /// It serves a FUSE file system, and has no wal-index mapped: what it has open, others use through that mount.
+    FuseServer,
     /// Too little was seen.
     NotKnown,
     /// It is stopped, and its locks and mappings do not fit together: it may be opening or closing the database.
     Stopped,
+    /// It holds SHARED on the database and has no wal-index: it waits, as for exclusive locking mode, or could not open the `-shm`.
+    NoIndexYet,
     /// It maps this `-shm` and does not hold its locks; an ancestor of it does, and it has nothing but that ancestor's.
     Inherited,
+    /// It was forked, holds no lock, and has a `-shm` of this database mapped that was deleted, as a child has whose parent has closed
+    /// the database since.
+    LeftOver,
     /// Several SQLite libraries in it use this `-shm`: their locks do not keep each other out, and the first that closes
     /// drops those of the others.
     SeveralLibraries,
@@ -203,11 +220,17 @@ impl Role {
     #[must_use]
     pub const fn is_suspect(self) -> bool {
         match self {
-            Self::Ordinary | Self::Idle | Self::RollbackMode | Self::Bystander | Self::Passing | Self::NotKnown => {
-                false
-            }
+            Self::Ordinary
+            | Self::Idle
+            | Self::RollbackMode
+            | Self::Bystander
+            | Self::Passing
+            | Self::FuseServer
+            | Self::NotKnown => false,
             Self::Stopped
+            | Self::NoIndexYet
             | Self::Inherited
+            | Self::LeftOver
             | Self::SeveralLibraries
             | Self::WithoutLocks
             | Self::WithoutIndex
@@ -244,7 +267,7 @@ impl User {
     pub fn role_at_this_look(&self) -> Role {
         let on_its_way = self.stopped && self.database_lock == DatabaseLock::Shared;
         match self.role_at_work() {
-            Role::WithoutIndex | Role::MayBeElsewhere if on_its_way => Role::Stopped,
+            Role::NoIndexYet | Role::WithoutIndex | Role::MayBeElsewhere if on_its_way => Role::Stopped,
             role => role,
         }
     }
@@ -258,6 +281,11 @@ impl User {
     /// folklore: all connections of one SQLite library in a process share one descriptor and one set of mappings of a `-shm`
     /// (`unixShmNode`). A second library has its own. POSIX locks of one process never conflict, so both can write at once.
     /// Seen with Python's library and a copy of it; held by `two_sqlite_libraries_in_one_process_are_named`.
+    ///
+    /// folklore: a connection keeps SHARED, and a -wal that it found, while it waits for the lock on the whole database that exclusive
+    /// locking mode needs, and when it could not open the -shm, as on a read-only mount (`pagerOpenWal`, `walTryBeginRead`). Only who has
+    /// the -shm open reads without it: it found the -shm left over and may not write to it. Seen with 3.40.1; held by
+    /// `who_waits_for_exclusive_mode_is_not_accused` and `who_could_not_open_the_shm_is_not_accused`.
     fn role_at_work(&self) -> Role {
         if self.on_replaced_files {
             return Role::OnReplacedFiles;
@@ -265,21 +293,26 @@ impl User {
         if self.database_lock == DatabaseLock::Exclusive {
             return Role::Exclusive;
         }
+        if self.serves.is_some() && self.mapped == Access::No {
+            return Role::FuseServer;
+        }
         if self.uses_another_database() {
             return Role::OtherDatabase;
         }
         match &self.other_index {
             Some(other) if other.certain => return Role::Elsewhere,
+            Some(_) if self.is_left_over() => return Role::LeftOver,
             Some(_) => return Role::MayBeElsewhere,
             None => {}
         }
         match (self.database_lock, self.dead_man_switch) {
-            (DatabaseLock::Shared, SwitchLock::Held) if self.mapped == Access::No => Role::WithoutIndex,
+            (DatabaseLock::Shared, SwitchLock::Held) if self.mapped == Access::No => Role::NoIndexYet,
             (DatabaseLock::Shared, SwitchLock::Held) if self.shm_opened > 1 => Role::SeveralLibraries,
             (DatabaseLock::Shared, SwitchLock::Held) => Role::Ordinary,
             (DatabaseLock::Shared, SwitchLock::NotHeld) => match self.mapped {
                 Access::ReadOnly | Access::Writable => Role::WithoutLocks,
-                Access::No | Access::NotKnown => Role::WithoutIndex,
+                Access::No if matches!(self.shm, Access::ReadOnly | Access::Writable) => Role::WithoutIndex,
+                Access::No | Access::NotKnown => Role::NoIndexYet,
             },
             (DatabaseLock::None, SwitchLock::Held) if self.is_apart() => Role::Bystander,
             (DatabaseLock::None, SwitchLock::Held) => Role::WithoutLocks,
@@ -299,6 +332,12 @@ impl User {
     /// Whether it has neither the database nor the `-wal` open, and cannot write the `-shm`: no SQLite connection is so.
     fn is_apart(&self) -> bool {
         self.database == Access::No && self.wal == Access::No && matches!(self.mapped, Access::No | Access::ReadOnly)
+    }
+
+    /// Whether it is a forked child without any lock that has not this `-shm` mapped.
+    fn is_left_over(&self) -> bool {
+        let holds_nothing = (self.database_lock, self.dead_man_switch) == (DatabaseLock::None, SwitchLock::NotHeld);
+        self.forked && holds_nothing && !self.in_transaction && self.mapped == Access::No
     }
 
     fn without_any_lock(&self) -> Role {
@@ -340,6 +379,9 @@ mod tests {
             start_time: Some(1),
             parent: Some(1),
             ancestor_holds: false,
+            forked: false,
+            serves: None,
+            shm: Access::No,
             stopped: false,
             mount_namespace: Observation::seen("mnt:[1]".into()),
             root: Root::Same,
@@ -368,10 +410,10 @@ mod tests {
             (Shared, Held, Writable, Role::Ordinary),
             (Shared, Held, ReadOnly, Role::Ordinary),
             (Shared, Held, NotKnown, Role::Ordinary),
-            (Shared, Held, No, Role::WithoutIndex),
+            (Shared, Held, No, Role::NoIndexYet),
             (Shared, NotHeld, Writable, Role::WithoutLocks),
-            (Shared, NotHeld, No, Role::WithoutIndex),
-            (Shared, NotHeld, NotKnown, Role::WithoutIndex),
+            (Shared, NotHeld, No, Role::NoIndexYet),
+            (Shared, NotHeld, NotKnown, Role::NoIndexYet),
             (None, Held, Writable, Role::WithoutLocks),
             (None, Held, NotKnown, Role::WithoutLocks),
             (None, NotHeld, Writable, Role::WithoutLocks),
@@ -384,6 +426,24 @@ mod tests {
         ] {
             assert_eq!(user(lock, switch, mapped).role(), role, "{lock:?} {switch:?} {mapped:?}");
         }
+    }
+
+    #[test]
+    fn who_reads_beside_a_shm_that_it_has_open_uses_no_wal_index() {
+        let reads = user(DatabaseLock::Shared, SwitchLock::NotHeld, Access::No);
+        let with = |shm| User { shm, ..reads.clone() }.role();
+        assert_eq!([with(Access::ReadOnly), with(Access::NotKnown)], [Role::WithoutIndex, Role::NoIndexYet]);
+    }
+
+    #[test]
+    fn who_serves_a_fuse_mount_is_no_user() {
+        let server = User { serves: Some(vec![]), ..user(DatabaseLock::None, SwitchLock::NotHeld, Access::No) };
+        assert_eq!(server.role(), Role::FuseServer);
+        // It passes on the locks of who uses the mount.
+        let locks = User { database_lock: DatabaseLock::Shared, dead_man_switch: SwitchLock::Held, ..server.clone() };
+        assert_eq!(locks.role(), Role::FuseServer);
+        // It is a SQLite too.
+        assert_eq!(User { mapped: Access::Writable, ..server }.role(), Role::WithoutLocks);
     }
 
     #[test]
@@ -413,7 +473,11 @@ mod tests {
         let other = |certain| Some(OtherIndex { inode: None, path: None, certain });
         assert_eq!(User { other_index: other(true), ..lost.clone() }.role(), Role::Elsewhere);
         assert_eq!(User { other_index: other(false), ..lost.clone() }.role(), Role::MayBeElsewhere);
-        assert_eq!(User { on_replaced_files: true, ..lost }.role(), Role::OnReplacedFiles);
+        assert_eq!(User { on_replaced_files: true, ..lost.clone() }.role(), Role::OnReplacedFiles);
+        let left_over = User { forked: true, mapped: Access::No, other_index: other(false), ..lost };
+        assert_eq!(left_over.role(), Role::LeftOver);
+        let locked = User { database_lock: DatabaseLock::Shared, ..left_over.clone() };
+        assert_eq!([locked.role(), User { forked: false, ..left_over }.role()], [Role::MayBeElsewhere; 2]);
     }
 
     #[test]

@@ -265,7 +265,11 @@ findings! {
         [Warning] {
         sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
     }
-    UsedWithoutWalIndex "used_without_wal_index" "A process uses the database without this wal-index" [Warning, Error] {
+    UsedThroughFuse "used_through_fuse" "The database is in use through a FUSE mount" [Notice, Warning] {
+        users: UsersFound
+    }
+    UsedWithoutWalIndex "used_without_wal_index" "A process has the database open without this wal-index"
+        [Notice, Warning, Error] {
         users: UsersFound, deleted_wals: Vec<DeletedWal>
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {

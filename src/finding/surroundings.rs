@@ -10,6 +10,7 @@ use crate::evidence::{Evidence, FileView, HostView, InodeId, Leads, Mapped, Mapp
 use crate::finding::split_index::SplitIndex;
 use crate::finding::value::{Apart, GoneIndex, OwnedFile, UsersFound};
 use crate::finding::{Finding, Found, Severity, cut_shm};
+use crate::look::MappedHead;
 use crate::number::FileId;
 use crate::sides::{Part, Process};
 
@@ -178,14 +179,18 @@ pub fn of_mapped(mapped: &Mapped) -> Vec<Finding> {
     found
         .extend(by_database.iter().filter(|(_, split)| !told(split)).map(|(file, split)| split_database(*file, split)));
     let split = |index: &MappedIndex| splits.values().chain(by_database.values()).any(|split| is_in(split, index));
-    found.extend(mapped.indexes.iter().filter(|index| !split(index)).filter_map(deleted));
+    found
+        .extend(mapped.indexes.iter().filter(|index| is_at_work(index, |_| true) && !split(index)).filter_map(deleted));
     found.extend(mapped.indexes.iter().flat_map(without_locks));
     found.extend(mapped.indexes.iter().flat_map(other_wal));
     found.extend(mapped.indexes.iter().filter_map(cut_shm::of_mapped));
     found
 }
 
-/// Wal-indexes by mount namespace and path, if there is more than one.
+/// Wal-indexes by mount namespace and path, if there is more than one that processes are at work on.
+///
+/// folklore: a forked child keeps the mapping of its parent's wal-index after the parent has closed the database, and the next opener
+/// makes another one. The child holds no lock. Held by `children_of_a_program_that_closed_its_connection_are_no_split`.
 #[must_use]
 pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> {
     let mut by_path: BTreeMap<(String, String), Vec<&MappedIndex>> = BTreeMap::new();
@@ -196,7 +201,9 @@ pub fn splits(mapped: &Mapped) -> BTreeMap<(String, String), Vec<&MappedIndex>> 
             .filter_map(|process| Some((process.mount_namespace.value()?.clone(), process.place.clone())))
             .collect();
         for place in places {
-            by_path.entry(place).or_default().push(index);
+            if is_at_work(index, |process| process.place == place.1) {
+                by_path.entry(place).or_default().push(index);
+            }
         }
     }
     by_path.retain(|_, indexes| indexes.len() > 1);
@@ -210,7 +217,9 @@ pub fn splits_by_database(mapped: &Mapped) -> BTreeMap<FileId, Vec<&MappedIndex>
     for index in &mapped.indexes {
         let databases: BTreeSet<FileId> = index.processes.iter().filter_map(|process| process.split_database).collect();
         for database in databases {
-            by_database.entry(database).or_default().push(index);
+            if is_at_work(index, |process| process.split_database == Some(database)) {
+                by_database.entry(database).or_default().push(index);
+            }
         }
     }
     by_database.retain(|_, indexes| indexes.len() > 1);
@@ -229,6 +238,21 @@ fn split_database(file: FileId, indexes: &[&MappedIndex]) -> Finding {
     Finding::new(Found::SplitBrain { split: SplitIndex::Database { names, mapped } })
 }
 
+/// Whether some of these processes of a wal-index may be at work on it: one is not known to hold no lock, or it has frames that are not
+/// in the database.
+fn is_at_work(index: &MappedIndex, of: impl Fn(&MappingProcess) -> bool) -> bool {
+    let locked = index.processes_not_listed > 0
+        || index.processes.iter().filter(|process| of(process)).any(|process| !process.unlocked);
+    locked || !is_copied(index)
+}
+
+/// Whether all frames that a wal-index counts are in the database, by its own header.
+fn is_copied(index: &MappedIndex) -> bool {
+    let seen = MappedHead::of(index);
+    let (header, head) = (seen.header.as_ref().ok(), seen.head.as_ref());
+    header.zip(head).is_some_and(|(header, head)| header.mx_frame <= head.checkpoint.backfilled)
+}
+
 fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {
     let users = |index: &MappedIndex| -> Vec<MappingProcess> {
         index.processes.iter().filter(|process| process.place == place).cloned().collect()
@@ -243,15 +267,18 @@ fn split_brain(place: &str, indexes: &[&MappedIndex]) -> Finding {
 
 /// Processes that map a wal-index and do not hold its locks; forked children apart.
 fn without_locks(index: &MappedIndex) -> Vec<Finding> {
-    let found = |inherited: bool| {
-        let lost = index.processes.iter().filter(|process| process.without_locks && process.inherited == inherited);
-        let processes: Vec<MappingProcess> = lost.cloned().collect();
+    let copied = is_copied(index);
+    let left_over = |process: &MappingProcess| copied && process.is_left_over();
+    let found = |severity: Severity, of: &dyn Fn(&MappingProcess) -> bool| {
+        let of_kind = index.processes.iter().filter(|process| process.without_locks && of(process));
+        let processes: Vec<MappingProcess> = of_kind.cloned().collect();
         let path = processes.first()?.path.clone();
         let users = UsersFound::Index { mapped: index.identity, path, processes };
-        let severity = if inherited { Severity::Notice } else { Severity::Warning };
         Some(Finding::at(severity, Found::MappingWithoutLocks { users }))
     };
-    [false, true].into_iter().filter_map(found).collect()
+    let lost = found(Severity::Warning, &|process| !process.inherited && !left_over(process));
+    let inherited = found(Severity::Notice, &|process| process.inherited);
+    [lost, inherited, found(Severity::Notice, &left_over)].into_iter().flatten().collect()
 }
 
 /// Processes that use a wal-index with another `-wal` than its path leads to.

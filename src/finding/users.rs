@@ -4,7 +4,7 @@ use super::old_names;
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
-use crate::evidence::{Access, DatabaseLock, DeletedWal, Evidence, Role, User};
+use crate::evidence::{Access, DatabaseLock, DeletedWal, Evidence, MappingProcess, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{Part, Process, SideIndex};
 
@@ -24,8 +24,10 @@ pub fn in_rollback_mode(evidence: &Evidence, database: Option<&DatabaseHead>) ->
 pub fn role(user: &User, rollback_mode: bool) -> Role {
     match user.role() {
         Role::Stopped
+        | Role::NoIndexYet
         | Role::WithoutLocks
         | Role::Inherited
+        | Role::LeftOver
         | Role::WithoutIndex
         | Role::SeveralLibraries
         | Role::MayBeElsewhere
@@ -61,13 +63,19 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
     let lost = of_role(Role::WithoutLocks).map(|users| Finding::new(Found::MappingWithoutLocks { users }));
     let inherited =
         of_role(Role::Inherited).map(|users| Finding::at(Severity::Notice, Found::MappingWithoutLocks { users }));
+    let left_over = found(&|user, role| role == Role::LeftOver && has_nothing_to_lose(user, &evidence.deleted_wals));
+    let left_over = left_over.map(|users| Finding::at(Severity::Notice, Found::MappingWithoutLocks { users }));
     // A process that maps another wal-index is named as split already.
     let without = found(&|user, role| {
-        matches!(role, Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere)
+        (matches!(role, Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere)
+            || (role == Role::LeftOver && !has_nothing_to_lose(user, &evidence.deleted_wals)))
             && !split.contains(&user.pid)
             && !moved.contains(&user.pid)
     });
     let without = without.map(|users| without_index(users, &evidence.deleted_wals));
+    let not_yet = found(&|user, role| role == Role::NoIndexYet && !split.contains(&user.pid));
+    let not_yet = not_yet
+        .map(|users| Finding::at(Severity::Notice, Found::UsedWithoutWalIndex { users, deleted_wals: Vec::new() }));
     let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
     let libraries = of_role(Role::SeveralLibraries).map(|users| Finding::new(Found::SeveralSqliteLibraries { users }));
     let view = evidence.users.value();
@@ -83,10 +91,53 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         let apart = Apart::Process { side: label.to_owned(), apart: Part::Database, processes: other };
         Finding::new(Found::apart(apart))
     });
-    [old_names::finding(label, evidence), other, replaced, lost, libraries, inherited, without, exclusive]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        old_names::finding(label, evidence),
+        other,
+        replaced,
+        lost,
+        libraries,
+        inherited,
+        left_over,
+        without,
+        not_yet,
+        through_fuse(label, users, rollback),
+        exclusive,
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Whether all that these processes have is of a wal-index that was deleted.
+#[must_use]
+pub fn are_left_over(users: &UsersFound) -> bool {
+    match users {
+        UsersFound::Side { users, .. } => users.iter().all(|user| user.role() == Role::LeftOver),
+        UsersFound::Index { processes, .. } => processes.iter().all(MappingProcess::is_left_over),
+        UsersFound::Unseen { .. } => false,
+    }
+}
+
+/// Who serves a FUSE mount through which others use the database. A warning if others use the wal-index directly at the same time.
+///
+/// folklore: a FUSE file system has pages of its own for each file, and locks of its own unless its server passes them on. Two users of
+/// one wal-index, one through the mount and one not, overwrite each other's commits. Held by
+/// `who_serves_a_fuse_mount_is_no_user_of_the_files_behind_it`.
+fn through_fuse(label: &str, users: &[&User], rollback: bool) -> Option<Finding> {
+    let servers = users.iter().filter(|user| role(user, rollback) == Role::FuseServer);
+    let servers: Vec<User> = servers.map(|user| (*user).clone()).collect();
+    if servers.is_empty() {
+        return None;
+    }
+    let directly = users.iter().any(|user| matches!(user.mapped, Access::ReadOnly | Access::Writable));
+    let behind = servers.iter().any(|server| server.shm == Access::Writable);
+    let severity = if directly && behind { Severity::Warning } else { Severity::Notice };
+    let users = UsersFound::Side { side: label.to_owned(), users: servers };
+    Some(Finding::at(severity, Found::UsedThroughFuse { users }))
+}
+
+/// Whether all that is in the deleted `-wal` of a process is known to be in the database.
+fn has_nothing_to_lose(user: &User, deleted_wals: &[DeletedWal]) -> bool {
+    deleted_wals.iter().filter(|wal| wal.pid == user.pid).all(|wal| wal.commits == Some(0))
 }
 
 /// An error if one of them has commits in a deleted `-wal` that are not in the database: they go with the process.

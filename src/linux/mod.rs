@@ -32,6 +32,7 @@ mod container;
 mod container_root;
 mod descriptor_locks;
 mod file_id;
+mod forked;
 mod gather;
 mod host;
 mod identities;

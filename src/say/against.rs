@@ -80,6 +80,7 @@ impl Against {
             | C::DifferentDatabases
             | C::FileSystemNeedsCare
             | C::MappingWithoutLocks
+            | C::UsedThroughFuse
             | C::SeveralSqliteLibraries
             | C::ShmDeleted
             | C::SidecarsElsewhere

@@ -8,6 +8,7 @@ pub use super::sentence::{Against, Sentence};
 use super::users_found::subject;
 use super::words::{all, count, many, one_or, part};
 use crate::evidence::{Holder, LockSlot, ProcessState};
+use crate::finding::users::are_left_over;
 use crate::finding::value::UsersFound;
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::{Basis, Blocker, CheckpointFacts, CheckpointState, Doubt};
@@ -195,12 +196,20 @@ fn unprotected(beside: &[Finding], usual: Sentence) -> Vec<(String, &'static str
     let of = |finding| {
         let finding: &Finding = finding;
         let (users, does) = match &finding.found {
+            // All that it has is of files that were deleted, and in the database.
+            Found::MappingWithoutLocks { users } if are_left_over(users) => return None,
             Found::MappingWithoutLocks { users } => {
                 (users, "has the wal-index mapped without its locks: what it reads and writes, no lock shows")
             }
             Found::SeveralSqliteLibraries { users } => {
                 (users, "uses the wal-index by several SQLite libraries, whose locks do not keep each other out")
             }
+            Found::UsedThroughFuse { users } => (
+                users,
+                "serves a FUSE mount through which others have the database open: what they read and write, no lock here shows",
+            ),
+            // It only waits, or could not open the database.
+            Found::UsedWithoutWalIndex { .. } if finding.severity <= Severity::Notice => return None,
             // The sentence is about it.
             Found::UsedWithoutWalIndex { .. } if finding.severity == Severity::Error => return None,
             Found::UsedWithoutWalIndex { users, .. } => (

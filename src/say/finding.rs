@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::users_found::{only_in_deleted, processes, users_found, without_index, without_locks};
+use super::users_found::{
+    no_index_yet, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
+};
 use super::words::{self, Names, count, many, one_or};
 use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen, wal_truncated};
 use crate::evidence::{InodeId, Leads, MappingProcess};
@@ -291,6 +293,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
         ),
+        Found::UsedThroughFuse { users } => through_fuse(users, finding.severity),
+        Found::UsedWithoutWalIndex { users, .. } if finding.severity <= Severity::Notice => no_index_yet(users),
         Found::UsedWithoutWalIndex { users, deleted_wals } => (
             format!("{}.{} Who uses the database so sees neither what others commit to the WAL meanwhile nor their locks, or cannot take part in them; if it writes, commits are lost.", without_index(users), only_in_deleted(deleted_wals)).into(),
             rescue::WITHOUT_INDEX,

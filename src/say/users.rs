@@ -61,6 +61,15 @@ pub fn does(role: Role, rollback_mode: bool) -> &'static str {
         Role::OtherDatabase => "uses this wal-index with another database file",
         Role::WithoutLocks => "has the wal-index mapped and does not hold all locks of a connection",
         Role::Inherited => "has the wal-index mapped, inherited from its parent, and holds no lock of its own",
+        Role::FuseServer => "serves a FUSE mount, and has files of the database open for who uses them through it",
+        Role::NoIndexYet => {
+            "holds SHARED on the database and has no wal-index: it waits, as for exclusive locking mode, or could not open the \
+             -shm"
+        }
+        Role::LeftOver => {
+            "was forked, holds no lock, and has a wal-index of this database mapped that was deleted, as a child has whose \
+             parent has closed the database since"
+        }
         Role::WithoutIndex => "has the database open or locked, and not this wal-index",
         Role::Exclusive => "holds the whole database exclusively, so that nobody else can open it",
         Role::MayBeElsewhere => "may use another wal-index for this database",

@@ -7,6 +7,7 @@ use super::words::{count, each, many, one_or};
 use super::{rescue, users};
 use crate::evidence::{Access, DatabaseLock, DeletedWal, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
+use crate::finding::users::are_left_over;
 use crate::finding::value::UsersFound;
 
 /// Who they are, and where: the subject of a sentence about one, or about each.
@@ -34,6 +35,12 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
         UsersFound::Unseen { .. } => false,
     };
     let who = users_found(found);
+    if are_left_over(found) && severity <= Severity::Notice {
+        return (
+            format!("{who} was forked from its parent, holds no lock, and still has a wal-index of this database mapped that was deleted. What its -wal holds is in the database. A child has that after its parent has closed the database; a connection of its own, whose locks were cancelled, would look the same until it commits.").into(),
+            "Harmless while the child leaves the inherited connection alone: what it commits there, nobody else sees. A child has to open the database itself, after the fork.",
+        );
+    }
     if inherited {
         return (
             format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
@@ -120,6 +127,55 @@ pub(super) fn without_index(found: &UsersFound) -> String {
     format!("On {side} {}", told.collect::<Vec<_>>().join("; "))
 }
 
+/// Who has SHARED on the database and no wal-index.
+pub(super) fn no_index_yet(found: &UsersFound) -> (Cow<'static, str>, &'static str) {
+    const ADVICE: &str = "This alone is no fault. If it stays so: look whether SQLite can open the database there, with that process as the source (walscope inspect pid:N:PATH), and whether it asks for PRAGMA locking_mode=EXCLUSIVE while others have the database open.";
+    let UsersFound::Side { side, users } = found else { return (users_found(found).into(), ADVICE) };
+    let told = |unseen: bool, does: &str| {
+        let of_kind: Vec<&User> = users.iter().filter(|user| (user.mapped == Access::NotKnown) == unseen).collect();
+        (!of_kind.is_empty()).then(|| format!("{} {does}", subject(&of_kind)))
+    };
+    let all = [
+        told(
+            false,
+            "holds SHARED on the database and has no wal-index mapped: it waits for others, as for exclusive locking mode until all others have closed the database, or it could not open the -shm. It reads and writes nothing so",
+        ),
+        told(
+            true,
+            "holds SHARED on the database and not the dead-man switch of the -shm; whether it has a wal-index mapped was not seen: it waits, could not open the -shm, or has lost that lock. Root sees more",
+        ),
+    ];
+    (format!("On {side} {}.", all.into_iter().flatten().collect::<Vec<_>>().join("; ")).into(), ADVICE)
+}
+
+/// Who serves a FUSE mount with the files of the database behind it.
+pub(super) fn through_fuse(found: &UsersFound, severity: Severity) -> (Cow<'static, str>, &'static str) {
+    let (both, advice) = match severity {
+        Severity::Info | Severity::Notice => (
+            "",
+            "Look at the database by its path below that mount: there its processes, their locks and what they wait for are seen.",
+        ),
+        _ => (
+            " Others use the wal-index directly. The mount has memory of its own: both sides can overwrite each other's commits.",
+            "Let all processes open the database in one way, through the mount or beside it. Until then let nobody write. Compare both ways: walscope compare.",
+        ),
+    };
+    let UsersFound::Side { side, users } = found else { return (users_found(found).into(), advice) };
+    let told: Vec<String> = users
+        .iter()
+        .map(|user| {
+            let mounts = user.serves.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+            let of = if mounts.is_empty() { String::new() } else { format!(" of {mounts}") };
+            format!("{} is the server{of}", subject(&[user]))
+        })
+        .collect();
+    let told = told.join("; ");
+    (
+        format!("On {side} {told}: other processes have the database open through that mount. Their locks and what they have mapped do not show here.{both}").into(),
+        advice,
+    )
+}
+
 /// Commits that stand in deleted files only, with the descriptor of each `-wal`.
 pub(super) fn only_in_deleted(wals: &[DeletedWal]) -> String {
     let told = wals.iter().filter_map(|wal| {
@@ -190,6 +246,9 @@ mod tests {
             start_time: Some(1),
             parent: Some(1),
             ancestor_holds: false,
+            forked: false,
+            serves: None,
+            shm: Access::Writable,
             stopped: false,
             mount_namespace: Observation::seen("mnt:[1]".into()),
             root: Root::Same,

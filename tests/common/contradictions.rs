@@ -91,6 +91,7 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::SidecarsElsewhere,
     Code::SidecarsStricter,
     Code::TwoMountsOfOneFileSystem,
+    Code::UsedThroughFuse,
     Code::UserCannotWrite,
     Code::WalAheadOfShm,
     Code::WalBesideRollbackDatabase,

@@ -370,7 +370,7 @@ fn a_process_that_is_stopped_while_it_opens_the_database_is_not_accused() {
     assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), []);
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     assert_eq!(lines.next().unwrap().unwrap(), "again");
-    let named = found("used_without_wal_index", "warning", opener.id());
+    let named = found("used_without_wal_index", "notice", opener.id());
     assert_eq!(of_users(folder.path(), &["inspect", "t.db", "--json"]), named);
     drop(opener.stdin.take());
     opener.wait().unwrap();

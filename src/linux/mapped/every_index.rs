@@ -57,7 +57,7 @@ pub(super) fn find(proc: &Proc, is_wal_index: &dyn Fn(&[u8]) -> bool, mut pause:
     let mut indexes: Vec<index::Index> =
         files.filter_map(|file| index::look(proc, file, is_wal_index, (&locks, &held))).collect();
     found.passing = closing::settle(proc, &mut indexes, &mut pause);
-    unlocked::settle(&mut indexes, &mut pause);
+    unlocked::settle(proc, &mut indexes, &mut pause);
     wal_beside::settle(proc, &mut indexes, &mut pause);
     database_of::settle(&mut indexes, &mut pause);
     found.indexes = indexes.into_iter().filter_map(index::Index::finish).collect();

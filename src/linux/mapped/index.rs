@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::limits::{HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
+use super::limits::{DESCRIPTORS_OF_A_PROCESS, HEAD_BYTES, PROCESSES_OF_AN_INDEX, TRIES_TO_OPEN};
 use super::names::{self, Name};
 use super::one_process::RootId;
 use super::scan::{Candidate, is_named_shm};
@@ -128,7 +128,7 @@ fn mounts_of(proc: &Proc, candidate: &Candidate) -> Observation<Vec<Mount>> {
 }
 
 /// Opens the mapped file through the mapping itself, which needs a capability; else by its path, if that still leads to
-/// it.
+/// it; else through a descriptor of the process.
 fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for candidate in wanted.candidates.iter().take(TRIES_TO_OPEN) {
@@ -141,7 +141,18 @@ fn open_any(proc: &Proc, wanted: &OneFile) -> io::Result<Arc<File>> {
                 _ => Err(io::Error::other("its path leads to another file")),
             }
         };
-        match by_mapping.or_else(by_path) {
+        let by_descriptor = |error| {
+            let process = &candidate.process;
+            let is_wanted = |link: &String| process.file_behind(link).is_ok_and(|file| file.inode == wanted.id.inode);
+            let names = process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTORS_OF_A_PROCESS);
+            let link = names.map(|name| format!("fd/{name}")).find(is_wanted).ok_or(error)?;
+            let file = open::find_regular_by(|flags| process.open_link(&link, flags))?;
+            match wanted.is(proc, &file) {
+                Some(true) => Ok(file),
+                _ => Err(io::Error::other("its descriptor leads to another file")),
+            }
+        };
+        match by_mapping.or_else(by_path).or_else(by_descriptor) {
             Ok(file) => return Ok(file),
             Err(error) => last = error,
         }
@@ -208,6 +219,8 @@ impl Paths<'_> {
             place,
             path_leads_to,
             without_locks: false,
+            unlocked: false,
+            forked: false,
             inherited: false,
             other_wal: false,
             split_database: None,

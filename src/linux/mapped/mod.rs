@@ -24,6 +24,7 @@ mod descriptors;
 pub mod every_index;
 #[cfg(test)]
 pub(in crate::linux) mod fake_proc;
+mod fuse;
 mod index;
 mod inherited;
 pub mod kept;

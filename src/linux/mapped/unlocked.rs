@@ -1,4 +1,7 @@
 //! Which processes map a wal-index and hold no lock on it, and whether that stays so.
+//!
+//! Who has closed the files that it inherited, or only looks at the wal-index, does not use it. Who has them open and can write has
+//! lost its locks, or has inherited all that it has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +11,29 @@ use super::scan::{Candidate, ProcessMaps};
 use super::settle;
 use crate::evidence::{InodeId, LockSlot};
 use crate::linux::descriptor_locks::{is_on, of_inodes};
-use crate::linux::procfs::Process;
+use crate::linux::forked::is_forked;
+use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::LockLine;
 use crate::linux::text::process::parent;
 
-/// A process, and a file that it has mapped.
-type Suspect = (u32, InodeId);
+/// A process, a file that it has mapped without a lock on it, and whether it could use it all the same.
+type Suspect = (u32, InodeId, bool);
 
-/// Marks the processes that have a wal-index mapped for writing and hold no lock on it at any of several looks.
-pub(super) fn settle(indexes: &mut [Index], pause: impl FnMut()) {
+/// Marks the processes that have a wal-index mapped and hold no lock on it at any of several looks.
+pub(super) fn settle(proc: &Proc, indexes: &mut [Index], pause: impl FnMut()) {
     let standing = settle::settle(look(indexes, None), pause, |suspects| look(indexes, Some(suspects)));
     if standing.is_empty() {
         return;
     }
     for index in indexes {
-        let suspect = |pid: u32| standing.contains(&(pid, index.file.id));
+        let suspect = |pid: u32| standing.contains(&(pid, index.file.id, true));
         let candidates: BTreeMap<u32, &Candidate> =
             index.file.candidates.iter().map(|candidate| (candidate.process.pid, candidate)).collect();
         for process in &mut index.processes {
             process.without_locks = suspect(process.pid);
+            process.unlocked = process.without_locks || standing.contains(&(process.pid, index.file.id, false));
+            process.forked = process.without_locks
+                && candidates.get(&process.pid).is_some_and(|candidate| is_forked(proc, &candidate.process));
             process.inherited = process.without_locks && has_inherited(process.pid, &candidates, suspect);
         }
     }
@@ -52,9 +59,12 @@ fn has_inherited(pid: u32, candidates: &BTreeMap<u32, &Candidate>, suspect: impl
 fn look(indexes: &[Index], among: Option<&BTreeSet<Suspect>>) -> BTreeSet<Suspect> {
     let mut by_process: BTreeMap<u32, Vec<(&Index, &Candidate)>> = BTreeMap::new();
     for index in indexes.iter().filter(|index| !index.lock_names.is_empty()) {
-        for candidate in index.file.candidates.iter().filter(|candidate| candidate.writable) {
+        for candidate in &index.file.candidates {
             let pid = candidate.process.pid;
-            if among.is_none_or(|among| among.contains(&(pid, index.file.id))) {
+            let suspected = |among: &BTreeSet<Suspect>| {
+                [false, true].iter().any(|could| among.contains(&(pid, index.file.id, *could)))
+            };
+            if among.is_none_or(suspected) {
                 by_process.entry(pid).or_default().push((index, candidate));
             }
         }
@@ -65,7 +75,7 @@ fn look(indexes: &[Index], among: Option<&BTreeSet<Suspect>>) -> BTreeSet<Suspec
         let process = &first.process;
         let inodes = mapped.iter().map(|(index, _)| index.file.id.inode).collect();
         let Ok(locks) = of_inodes(process, &inodes) else { continue };
-        let mut without: Vec<(&Index, &Candidate)> =
+        let without: Vec<(&Index, &Candidate)> =
             mapped.into_iter().filter(|(index, _)| !is_locked(index, &locks)).collect();
         if without.is_empty() {
             continue;
@@ -73,8 +83,10 @@ fn look(indexes: &[Index], among: Option<&BTreeSet<Suspect>>) -> BTreeSet<Suspec
         let (open, text) = (Open::of(process), process.read("maps").unwrap_or_default());
         let writable: BTreeSet<InodeId> =
             ProcessMaps::shared_lines(&text).filter(|line| line.writable).map(|line| line.inode).collect();
-        without.retain(|(index, candidate)| writable.contains(&index.file.id) && open.has(index, candidate));
-        suspects.extend(without.iter().map(|(index, _)| (pid, index.file.id)));
+        let could = |(index, candidate): &(&Index, &Candidate)| {
+            candidate.writable && writable.contains(&index.file.id) && open.has(index, candidate)
+        };
+        suspects.extend(without.iter().map(|one| (pid, one.0.file.id, could(one))));
     }
     suspects
 }
@@ -177,7 +189,8 @@ mod tests {
         }
 
         fn suspects(&self, pids: &[u32], listed: bool) -> Vec<u32> {
-            look(&[self.index(pids, listed)], None).into_iter().map(|(pid, _)| pid).collect()
+            let could = look(&[self.index(pids, listed)], None).into_iter().filter(|(.., could)| *could);
+            could.map(|(pid, ..)| pid).collect()
         }
     }
 

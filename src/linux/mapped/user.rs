@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::descriptors::{self, Descriptors, covers, held, is_database_lock, is_switch, locks_of, place_of};
+use super::fuse;
 use super::inherited::{MappedAt, Traces};
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::one_process::OneProcess;
@@ -14,8 +15,8 @@ use super::scan::ProcessMaps;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
-    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Observation, OtherDatabase, OtherIndex, Root,
-    SwitchLock, User,
+    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Mount, Observation, OtherDatabase, OtherIndex,
+    Root, SwitchLock, User,
 };
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
@@ -24,7 +25,7 @@ use crate::linux::text::locks::{LockLine, LockedFile};
 use crate::linux::text::maps::{MapsLine, escaped};
 use crate::linux::text::process as stat_text;
 use crate::linux::unseen::vanished;
-use crate::linux::{container, lock_view, mounts, stat, sys};
+use crate::linux::{container, forked, lock_view, mounts, stat, sys};
 use crate::number::FileId;
 
 /// The database whose users are looked for.
@@ -52,6 +53,8 @@ pub(super) struct Subject<'a> {
     container: Option<Container>,
     /// Processes that map the `-shm`.
     mapping: BTreeSet<u32>,
+    /// The mounts as the side's process sees them.
+    mounts: Vec<Mount>,
 }
 
 /// What became of the look at one process.
@@ -89,6 +92,7 @@ impl<'a> Subject<'a> {
             root: process.as_ref().and_then(|process| process.file_behind("root").ok()),
             container: process.as_ref().and_then(container::by_cgroup),
             mapping: mapping.collect(),
+            mounts: mounts.value().cloned().unwrap_or_default(),
             proc,
         }
     }
@@ -108,6 +112,7 @@ impl<'a> Subject<'a> {
             root: proc.this_process().and_then(|process| process.file_behind("root")).ok(),
             container: None,
             mapping: BTreeSet::new(),
+            mounts: Vec::new(),
             wanted,
             proc,
         }
@@ -178,6 +183,7 @@ impl<'a> Subject<'a> {
         if !replaced && database == Access::No && wal == Access::No && files.shm.is_empty() && mapped == Access::No {
             return None;
         }
+        let shm = known(files.access(&files.shm), self.shm_known);
         let database_lock = match held(&files.database, LockSlot::Database) {
             DatabaseLock::None if files.whole && self.database_known && self.is_listed(0) => DatabaseLock::None,
             DatabaseLock::None => DatabaseLock::NotKnown,
@@ -195,7 +201,9 @@ impl<'a> Subject<'a> {
             names: names.collect(),
             database,
             wal,
+            shm,
             mapped,
+            serves: (mapped == Access::No).then(|| fuse::serves(process, &files.others, &self.mounts)).flatten(),
             database_lock,
             dead_man_switch,
             in_transaction: descriptors::in_transaction(&files.shm),
@@ -210,6 +218,7 @@ impl<'a> Subject<'a> {
         }
         if (database, database_lock, mapped) == (Access::Writable, DatabaseLock::None, Access::No) {
             user.other_index = self.deleted_index(process, &user.names);
+            user.forked = user.other_index.is_some() && forked::is_forked(self.proc, process);
         }
         if database == Access::No && (dead_man_switch == SwitchLock::Held || mapped == Access::Writable) {
             user.other_database = other_database(process, files);
@@ -277,6 +286,9 @@ impl<'a> Subject<'a> {
             start_time: stat_text::start_time(&stat),
             parent: stat_text::parent(&stat),
             ancestor_holds: false,
+            forked: false,
+            serves: None,
+            shm: Access::NotKnown,
             stopped: stopped::by_signal(&stat),
             root: self.wanted.root_of(&OneProcess::of(process)),
             mount_namespace: process.link("ns/mnt"),

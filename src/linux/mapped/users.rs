@@ -195,7 +195,7 @@ pub(super) fn settled(
 fn beside_the_stopped(users: &mut [User]) {
     if users.iter().any(|user| user.role() == Role::Stopped) {
         let waits = |user: &&mut User| {
-            user.role() == Role::WithoutIndex
+            matches!(user.role(), Role::NoIndexYet | Role::WithoutIndex)
                 && user.other_index.is_none()
                 && user.database_lock == DatabaseLock::Shared
         };

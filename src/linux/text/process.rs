@@ -21,6 +21,14 @@ pub fn parent(stat: &[u8]) -> Option<u32> {
     field(stat, 4)?.parse().ok()
 }
 
+/// Fields 26, 28 and 47 of `stat`: where the code, the stack and the heap of a process begin. The kernel chooses these addresses at random
+/// when a program is started, and fork(2) keeps them. `None`: the process may not be traced, or has ended.
+#[must_use]
+pub fn layout(stat: &[u8]) -> Option<[u64; 3]> {
+    let number = |at| field(stat, at)?.parse().ok().filter(|number: &u64| *number > 1);
+    Some([number(26)?, number(28)?, number(47)?])
+}
+
 /// A field of `stat` after the command, by its number in the manual page.
 fn field(stat: &[u8], number: usize) -> Option<String> {
     let text = String::from_utf8_lossy(stat);
@@ -53,6 +61,19 @@ mod tests {
         assert_eq!((start_time(stat), parent(stat), state(stat)), (Some(4711), Some(1), Some('R')));
         assert_eq!(start_time(b"7 no parenthesis"), None);
         assert_eq!(start_time(b"7 (short) S 1"), None);
+    }
+
+    #[test]
+    fn the_layout_of_a_process_is_hidden_from_those_who_may_not_trace_it() {
+        let fields = |shown: bool| {
+            let number = |at: u32| if shown || ![26, 28, 47].contains(&at) { at + 1000 } else { 0 };
+            let fields: Vec<String> = (4..=52).map(|at| number(at).to_string()).collect();
+            format!("7 (a) S {}", fields.join(" "))
+        };
+        assert_eq!(layout(fields(true).as_bytes()), Some([1026, 1028, 1047]));
+        assert_eq!(layout(fields(false).as_bytes()), None);
+        let own = std::fs::read("/proc/self/stat").unwrap();
+        assert!(layout(&own).is_some());
     }
 
     #[test]

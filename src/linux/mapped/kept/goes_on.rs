@@ -105,7 +105,7 @@ fn with_own_name(mut one: Renamed, own: &str) -> Renamed {
 
 /// Whether it is one of those that `used_without_wal_index` names.
 fn is_without_index(user: &User) -> bool {
-    matches!(user.role(), Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere)
+    matches!(user.role(), Role::WithoutIndex | Role::LeftOver | Role::MayBeElsewhere | Role::Elsewhere)
 }
 
 /// Whether what was seen of a process fits a renamed database: it uses the database by another wal-index or for itself, or it
@@ -113,7 +113,12 @@ fn is_without_index(user: &User) -> bool {
 fn may_use_renamed(user: &User) -> bool {
     let of_database = matches!(
         user.role(),
-        Role::WithoutIndex | Role::MayBeElsewhere | Role::Elsewhere | Role::OtherDatabase | Role::Exclusive
+        Role::WithoutIndex
+            | Role::LeftOver
+            | Role::MayBeElsewhere
+            | Role::Elsewhere
+            | Role::OtherDatabase
+            | Role::Exclusive
     ) && (matches!(user.database_lock, DatabaseLock::Shared | DatabaseLock::Exclusive)
         || user.dead_man_switch == SwitchLock::Held
         || user.mapped == Access::Writable);

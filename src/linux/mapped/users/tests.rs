@@ -109,7 +109,7 @@ fn a_process_is_known_by_its_descriptors_its_mapping_and_its_locks() {
         [
             (10, Role::Ordinary),
             (11, Role::WithoutLocks),
-            (12, Role::WithoutIndex),
+            (12, Role::NoIndexYet),
             (13, Role::Idle),
             (15, Role::Exclusive),
             (16, Role::WithoutIndex),
@@ -153,7 +153,7 @@ fn another_wal_index_counts_only_if_no_other_database_explains_it() {
     world.process("10", &[database, ("other.db", "S"), ("other.db-shm", "D")], false);
     world.process("11", &[database, ("unknown", "D")], false);
     world.process("12", &[database, ("unknown", "")], false);
-    assert_eq!(world.roles(), [(10, Role::WithoutIndex), (11, Role::MayBeElsewhere), (12, Role::WithoutIndex)]);
+    assert_eq!(world.roles(), [(10, Role::NoIndexYet), (11, Role::MayBeElsewhere), (12, Role::NoIndexYet)]);
     // The -shm of the database's own name, and another file under that name now.
     fs::rename(world.0.path().join("t.db-shm"), world.0.path().join("kept")).unwrap();
     fs::write(world.0.path().join("t.db-shm"), "").unwrap();
@@ -177,7 +177,7 @@ fn a_wal_index_in_another_folder_is_known_by_its_name() {
         fs::write(world.path(&name), "").unwrap();
         world.process(pid, &[("t.db", "S"), (name.as_str(), "D")], false);
     }
-    assert_eq!(world.roles(), [(10, Role::Elsewhere), (11, Role::WithoutIndex)]);
+    assert_eq!(world.roles(), [(10, Role::Elsewhere), (11, Role::NoIndexYet)]);
 }
 
 #[test]
@@ -219,9 +219,9 @@ fn of_a_process_that_cannot_be_looked_into_the_lock_table_tells() {
     }
     let expected = [
         (10, Role::Ordinary),
-        (11, Role::WithoutIndex),
+        (11, Role::NoIndexYet),
         (12, Role::MayBeElsewhere),
-        (13, Role::WithoutIndex),
+        (13, Role::NoIndexYet),
         (14, Role::WithoutLocks),
         (15, Role::Exclusive),
     ];
@@ -248,7 +248,7 @@ fn a_process_whose_descriptors_are_listed_but_refused_is_judged_by_its_locks() {
     let subject = Subject::of_test(&proc, world.wanted(&proc), [DATABASE, SHM]);
     let view = scan(&proc, &subject, None).value().unwrap().clone();
     let roles: Vec<_> = view.users.iter().map(|user| (user.pid, user.role_at_this_look())).collect();
-    assert_eq!(roles, [(10, Role::WithoutIndex), (11, Role::Ordinary)]);
+    assert_eq!(roles, [(10, Role::NoIndexYet), (11, Role::Ordinary)]);
     assert_eq!(view.processes_denied, 3);
     assert!(view.denied_reason.unwrap().starts_with("10/fd: "));
 }
@@ -397,7 +397,7 @@ fn who_goes_on_with_a_deleted_wal_uses_no_wal_index() {
 fn who_is_stopped_is_no_suspect_of_anything_else() {
     let world = World::new();
     world.process("10", &[("t.db", "S"), ("t.db-wal", "")], false);
-    for (state, role) in [('S', Role::WithoutIndex), ('T', Role::Stopped), ('t', Role::Stopped)] {
+    for (state, role) in [('S', Role::NoIndexYet), ('T', Role::Stopped), ('t', Role::Stopped)] {
         world.stat("10", state, 1);
         assert_eq!(world.roles(), [(10, role)]);
     }
@@ -414,7 +414,7 @@ fn who_waits_for_a_stopped_process_is_not_accused() {
         let (view, _) = settle_all(|_| (true, world.users()));
         view.users.iter().map(User::role).collect()
     };
-    assert_eq!(roles(), [Role::WithoutIndex, Role::WithoutIndex, Role::WithoutIndex]);
+    assert_eq!(roles(), [Role::NoIndexYet, Role::NoIndexYet, Role::WithoutIndex]);
     world.stat("10", 'T', 1);
     assert_eq!(roles(), [Role::Stopped, Role::Passing, Role::WithoutIndex]);
 }
@@ -582,7 +582,7 @@ fn on_btrfs_a_mapping_or_a_listed_lock_may_be_of_another_subvolume() {
     fs::create_dir(&mapped).unwrap();
     let range = format!("10000-{:x}", 0x10000 + BLOCK);
     symlink(world.path("other.db-shm"), mapped.join(&range)).unwrap();
-    assert_eq!(role(&wanted), (Access::No, Role::WithoutIndex));
+    assert_eq!(role(&wanted), (Access::No, Role::NoIndexYet));
     fs::remove_file(mapped.join(&range)).unwrap();
     symlink(world.path("t.db-shm"), mapped.join(&range)).unwrap();
     assert_eq!(role(&wanted), (Access::Writable, Role::Ordinary));
