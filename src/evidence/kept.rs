@@ -177,6 +177,8 @@ pub struct SetFacts {
     pub locked_unseen: bool,
     /// Those of these processes that are known.
     pub unseen_holders: Vec<u32>,
+    /// Whether the kernel says that nobody holds a lock on the database, also no process that is not seen.
+    pub unlocked: bool,
 }
 
 #[cfg(test)]

@@ -46,6 +46,15 @@ struct Running {
     id: String,
 }
 
+/// The paths of files that processes of a container have open.
+#[derive(Debug, Default)]
+pub struct OpenFiles {
+    /// As the kernel prints them.
+    pub there: BTreeSet<PathBuf>,
+    /// The names of files that were deleted, each with a process that has it open.
+    pub deleted: BTreeMap<PathBuf, u32>,
+}
+
 /// Why a container could not be looked into.
 #[derive(Debug)]
 pub struct Refused {
@@ -83,14 +92,14 @@ pub fn target(name: &str, path: &Path) -> Result<Target, Refused> {
 ///
 /// # Errors
 /// As for [`target`]; and when the processes cannot be listed, or none can be looked into.
-pub fn open_files(name: &str) -> Result<(Target, BTreeSet<PathBuf>), Refused> {
+pub fn open_files(name: &str) -> Result<(Target, OpenFiles), Refused> {
     let (root, id) = root(name, Path::new("/"), NAMES_WITHIN)?;
     let refused = |why| {
         let why = OpenError::new(Path::new(name), "looking into its processes", why);
         Refused { why, runtime: None, unknown: Unknown::NotSaid }
     };
     let proc = Proc::system();
-    let (mut files, mut denied, mut read) = (BTreeSet::new(), None, 0_usize);
+    let (mut files, mut denied, mut read) = (OpenFiles::default(), None, 0_usize);
     for pid in proc.pids().map_err(refused)? {
         let Ok(process) = proc.process(pid) else { continue };
         if container::by_cgroup(&process).is_none_or(|of| of.id != id) {
@@ -106,8 +115,18 @@ pub fn open_files(name: &str) -> Result<(Target, BTreeSet<PathBuf>), Refused> {
         read += 1;
         let links = names.iter().take(DESCRIPTORS_OF_A_PROCESS);
         let paths = links.filter_map(|name| process.link_bytes(&format!("fd/{name}")).ok());
-        let paths = paths.map(|path| root.take_off_prefix(Path::new(OsStr::from_bytes(&path))));
-        files.extend(paths.filter(|path| path.is_absolute()).take(OPEN_FILES.saturating_sub(files.len())));
+        for path in paths {
+            let seen = |path: &[u8]| root.take_off_prefix(Path::new(OsStr::from_bytes(path)));
+            let (whole, before) = (seen(&path), path.strip_suffix(b" (deleted)").map(seen));
+            if files.there.len() + files.deleted.len() >= OPEN_FILES || !whole.is_absolute() {
+                continue;
+            }
+            if let Some(before) = before {
+                files.deleted.entry(before).or_insert(pid);
+            }
+            // A file that is there can be named so, too.
+            files.there.insert(whole);
+        }
     }
     match denied {
         Some(why) if read == 0 => Err(refused(why)),

@@ -73,6 +73,9 @@ pub struct RescuedSet {
     pub locked_unseen: bool,
     /// Those of these processes that are known.
     pub unseen_holders: Vec<u32>,
+    /// Whether the kernel says that nobody holds a lock on the database, also no process that was not seen: whoever uses it in WAL
+    /// mode does.
+    pub unlocked: bool,
     /// The processes that have files of the set open. Empty: none was seen.
     pub processes: Vec<KeptBy>,
     /// The copies.
@@ -172,6 +175,7 @@ impl RescuedSet {
             without_database: facts.without_database,
             locked_unseen: facts.locked_unseen,
             unseen_holders: facts.unseen_holders,
+            unlocked: facts.unlocked,
             no_wal: facts.no_wal,
             processes: saved.by.clone(),
             missing,
@@ -313,9 +317,16 @@ impl RescueDocument {
         self.refused.is_empty() && !self.may_be_elsewhere() && self.sets.iter().all(RescuedSet::is_whole)
     }
 
-    /// Whether nobody was seen to have any of it open, and not everybody was seen: who has the database open may have other
-    /// files than those at the path, and no lock on these shows that.
+    /// Whether nobody was seen to have any of it open, not everybody was seen, and it is not known that nobody holds a lock on the
+    /// database: then a process may have a `-wal` that was deleted.
     fn may_be_elsewhere(&self) -> bool {
+        let nobody = |set: &RescuedSet| set.database.is_some() && set.unlocked;
+        self.is_unseen() && !self.sets.iter().any(nobody)
+    }
+
+    /// Whether nobody was seen to have any of it open, and not everybody was seen. Nothing points to other files of this path then,
+    /// but nothing would.
+    fn is_unseen(&self) -> bool {
         !self.every_process && self.sets.iter().all(|set| set.processes.is_empty())
     }
 
@@ -351,6 +362,11 @@ impl RescueDocument {
             let unseen = "not every process of the machine is visible here, as within a container. Run this on the host, as root, \
                           to save the files of every process.";
             out.push_str(&entry("Unseen", unseen, width));
+        }
+        if self.is_unseen() && !self.may_be_elsewhere() {
+            let nothing = "nobody holds a lock on the database at the path, and nothing of it is missing there. A process that goes on \
+                           with other files, which had this path before, would not show.";
+            out.push_str(&entry("", nothing, width));
         }
         out.push('\n');
         let rows: Vec<Vec<String>> = self.sets.iter().flat_map(|set| &set.files).map(RescuedFile::row).collect();

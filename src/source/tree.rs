@@ -193,7 +193,7 @@ fn is_database(kind: &EntryKind) -> bool {
 }
 
 /// Whether a file has a name as databases of SQLite have it.
-fn is_named_as_database(name: &OsStr) -> bool {
+pub(super) fn is_named_as_database(name: &OsStr) -> bool {
     let extension = Path::new(name).extension().map(OsStr::to_ascii_lowercase);
     extension.is_some_and(|extension| ["db", "db3", "sqlite", "sqlite3"].iter().any(|known| extension == *known))
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::command::{database, walscope};
+use crate::common::command::{connect, database, walscope};
 
 /// The command lines that a message offers.
 fn offered(stderr: &str) -> Vec<&str> {
@@ -40,6 +40,51 @@ fn a_folder_is_answered_with_the_databases_in_it() {
     assert_eq!(offered(&said)[0], "walscope rescue srv/a.db -o saved");
     assert!(walscope(folder.path(), &["inspect", "srv/a.db"]).code == 0);
     drop(dbs);
+}
+
+/// What a process still has open of a folder is not in the folder.
+#[test]
+fn databases_that_were_deleted_while_they_are_open_are_named_with_their_rescue() {
+    let folder = tempfile::tempdir().unwrap();
+    let srv = fs::canonicalize(folder.path()).unwrap().join("srv");
+    fs::create_dir(&srv).unwrap();
+    let wal = database(&srv.join("wal.db"));
+    let rollback = connect(&srv.join("plain.db"));
+    rollback.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1)").unwrap();
+    fs::read_dir(&srv).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    let rescue = |name: &str| format!("walscope rescue {} -o DIR", srv.join(name).display());
+    for command in ["inspect", "rescue"] {
+        let words = [command, "srv", "-o", "saved"];
+        let said = refused(folder.path(), if command == "inspect" { &words[..2] } else { &words });
+        assert!(said.contains(&rescue("wal.db")) && said.contains(&rescue("plain.db")), "{said}");
+        assert!(said.contains(&format!("pid {}", std::process::id())), "{said}");
+    }
+    let said = walscope(folder.path(), &["verify", "srv", "--json"]);
+    let all = &said.json()["not_looked_at"];
+    let named = |name: &str| all.as_array().unwrap().iter().find(|one| one["path"] == format!("srv/{name}")).unwrap();
+    assert_eq!(said.code, 2, "{all:#}");
+    for name in ["wal.db", "plain.db"] {
+        assert!(named(name)["reason"].as_str().unwrap().contains(&rescue(name)), "{all:#}");
+    }
+    // The folder is gone, too.
+    fs::remove_dir(&srv).unwrap();
+    for command in ["inspect", "verify"] {
+        let said = refused(folder.path(), &[command, "srv"]);
+        assert!(said.contains("it was deleted, and pid") && said.contains("walscope rescue "), "{said}");
+    }
+    // What was renamed is not deleted.
+    fs::create_dir(folder.path().join("moved")).unwrap();
+    let moved = database(&folder.path().join("moved/old.db"));
+    fs::rename(folder.path().join("moved/old.db"), folder.path().join("moved/new.db")).unwrap();
+    assert_eq!(walscope(folder.path(), &["verify", "moved", "--json"]).json()["not_looked_at"], serde_json::json!([]));
+    drop(moved);
+    // What is there again is no deleted database.
+    fs::create_dir(&srv).unwrap();
+    let again = database(&srv.join("wal.db"));
+    let said = walscope(folder.path(), &["verify", "srv", "--json"]).json();
+    let all = said["not_looked_at"].as_array().unwrap();
+    assert!(all.iter().all(|one| one["path"] != "srv/wal.db"), "{all:#?}");
+    drop((wal, rollback, again));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::common::command::{EXE, Ran, connect, run, walscope};
+use crate::common::command::{EXE, Ran, connect, copy_executable, run, walscope};
 use crate::common::docker::Shell;
 use crate::common::have;
 
@@ -292,6 +292,36 @@ fn whoever_may_list_descriptors_and_not_follow_them_is_told_who_was_not_seen() {
     assert!(ran.text().contains(&format!("pid {} holds a lock", shell.pid())), "{}", ran.text());
     let (ran, saved) = world.rescue("app.db");
     assert_eq!((ran.code, rows(&saved["sets"][0])), (0, 1), "with every capability: {}", ran.text());
+}
+
+/// Some process is always out of sight: that alone takes nothing away from files that nobody has locked.
+#[test]
+fn a_database_that_was_closed_is_saved_whole_although_not_every_process_is_seen() {
+    if !root() {
+        return;
+    }
+    let mut world = World::new();
+    fs::set_permissions(world.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let mut shell = shell(&world.path("app.db"));
+    shell.sql(WAL);
+    shell.quit();
+    assert!(!world.path("app.db-wal").exists());
+    let program = world.path("walscope");
+    copy_executable(EXE, &program);
+    let user = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=1000", "--regid=1000", "--clear-groups"]).arg(&program);
+        command
+    };
+    let (ran, saved) = world.rescue_by(user(), "app.db");
+    assert_eq!((ran.code, &saved["every_process"]), (0, &false.into()), "{} {}", ran.text(), ran.stderr);
+    assert!(saved["processes_denied"].as_u64() > Some(0) && saved["sets"][0]["unlocked"] == true, "{saved:#}");
+    assert!(ran.text().contains("could not be seen") && ran.text().contains("nobody holds a lock"), "{}", ran.text());
+    // Of a process that is not seen, and that has it open, the lock tells.
+    let mut held = self::shell(&world.path("app.db"));
+    held.sql("SELECT count(*) FROM t;");
+    let (ran, saved) = world.rescue_by(user(), "app.db");
+    assert_eq!((ran.code, &saved["sets"][0]["unlocked"]), (1, &false.into()), "{}", ran.text());
 }
 
 /// A shell that has one folder at another path, in a mount namespace of its own.

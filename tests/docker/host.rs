@@ -344,6 +344,16 @@ fn the_bare_name_of_a_container_is_answered_with_its_databases() {
     let (code, out, err) = run(&["inspect", &format!("{}-not", writer.container)]);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.contains("No such file") && err.contains("there is no container of this name either"), "{err}");
+    // No path leads to the database any more, and its processes still have it open.
+    let path = source(&writer).split_once(':').unwrap().1.to_owned();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(format!("/proc/{}/root{path}{suffix}", pid(&writer))).unwrap();
+    }
+    for command in [["inspect", &writer.container].as_slice(), &["rescue", &writer.container, "-o", "/nowhere/saved"]] {
+        let (code, _, err) = run(command);
+        let saves = format!("walscope rescue {} -o DIR", source(&writer));
+        assert!(code == 2 && err.contains("deleted, and still open in pid") && err.contains(&saves), "{err}");
+    }
     api.quit();
     writer.quit();
 }

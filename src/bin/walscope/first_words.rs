@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use walscope::linux::Care;
+use walscope::linux::mapped::kept;
 use walscope::source::{self, InContainer, shell_word};
 
 use crate::exit::{Advice, message};
@@ -47,16 +48,32 @@ fn folder(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
     }
     let tree = source::tree_until(source, care, Some(Instant::now() + SEARCH)).ok()??;
     let found = tree.databases.into_iter().map(|found| found.label).collect::<Vec<_>>();
+    let deleted = deleted(source);
     let not_all = if tree.ended_early { " so far: the search was ended early" } else { "" };
     if found.is_empty() {
-        return Some(Advice {
-            message: format!("{error}; no database was found below it{not_all}"),
-            lines: Vec::new(),
+        let none = format!("{error}; no database was found below it{not_all}");
+        return Some(match deleted.is_empty() {
+            true => Advice { message: none, lines: deleted },
+            false => Advice { message: format!("{none}. Processes still have deleted ones open:"), lines: deleted },
         });
     }
     let all = format!("all of them: walscope verify {}", shell_word(source));
     let message = format!("{error}. Databases below it{not_all}:");
-    Some(Advice { message, lines: lines(source, found, Some(all)) })
+    let mut lines = lines(source, found, Some(all));
+    lines.extend(deleted);
+    Some(Advice { message, lines })
+}
+
+/// The databases below a folder that were deleted while they are open, each with the command that saves it.
+fn deleted(folder: &OsStr) -> Vec<String> {
+    let Ok(target) = source::target(folder) else { return Vec::new() };
+    let open = kept::open_beneath(&target).into_iter().filter(|open| open.gone && open.relative.is_some());
+    open.take(LISTED).map(|open| rescue_line(&open.source, open.by.pid)).collect()
+}
+
+/// How a deleted database is saved.
+fn rescue_line(source: &OsStr, pid: u32) -> String {
+    format!("deleted, and still open in pid {pid}: walscope rescue {} -o DIR", shell_word(source))
 }
 
 fn container(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
@@ -72,12 +89,14 @@ fn container(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice
         InContainer::NotAsked => return None,
         InContainer::NoSuchContainer => (format!("{error}; there is no container of this name either"), Vec::new()),
         InContainer::NotSeen(why) => (format!("{error}; a container of this name was looked for: {why}"), Vec::new()),
-        InContainer::Databases(found) if found.is_empty() => {
+        InContainer::Databases { there, deleted } if there.is_empty() && deleted.is_empty() => {
             let what = "no process in it was seen to have a database open; name the file: walscope inspect";
             (format!("{name} is a container, and {what} {name}:/path"), Vec::new())
         }
-        InContainer::Databases(found) => {
-            (format!("{name} is a container. Databases that its processes have open:"), lines(source, found, None))
+        InContainer::Databases { there, deleted } => {
+            let mut lines = lines(source, there, None);
+            lines.extend(deleted.iter().take(LISTED).map(|(source, pid)| rescue_line(source, *pid)));
+            (format!("{name} is a container. Databases that its processes have open:"), lines)
         }
     };
     Some(Advice { message, lines })

@@ -13,6 +13,7 @@ use walscope::look::{Depth, Inspection, Options};
 use walscope::source::{self, Found, Source, SourceError};
 use walscope::wal::Frame;
 
+use crate::kept_open;
 use crate::options::Global;
 use crate::output::complain;
 
@@ -56,11 +57,19 @@ pub fn inspect_frames<T>(
 fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
     let gone = |open: &OpenError| open.why.kind() == io::ErrorKind::NotFound;
     let SourceError::Open(SnapshotError::Open(open)) = &error else { return error.into() };
-    let view = source::target(argument)
-        .ok()
-        .filter(|_| gone(open))
-        .and_then(|target| kept::kept_files(&target, Care { strict_atime: true, look_anyway: false }).ok());
+    let Some(target) = source::target(argument).ok().filter(|_| gone(open)) else { return error.into() };
+    let view = kept::kept_files(&target, Care { strict_atime: true, look_anyway: false });
     let sets = view.map(|view| view.sets).unwrap_or_default();
+    if sets.is_empty() {
+        // A folder that was deleted with its databases.
+        let mut beneath = kept::open_beneath(&target).into_iter();
+        return match beneath.find(|open| open.gone && open.relative.is_some()) {
+            Some(open) => {
+                anyhow::anyhow!("{error}; {}: {}", open.source.to_string_lossy(), kept_open::rescue_it(&open))
+            }
+            None => error.into(),
+        };
+    }
     match sets.iter().flat_map(|set| &set.by).next() {
         Some(by) => anyhow::anyhow!(
             "{error}; pid {} still has it open: walscope rescue {} -o DIR saves it",

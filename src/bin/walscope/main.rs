@@ -8,6 +8,7 @@ mod forbidden;
 mod harmless;
 mod help;
 mod holding;
+mod kept_open;
 #[cfg(feature = "lab")]
 mod lab;
 mod live;

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use walscope::linux::Care;
+use walscope::linux::mapped::kept;
 use walscope::look::{Depth, Inspection};
 use walscope::report::verify::VerifyDocument;
 use walscope::report::verify_many::{NotLookedAt, VerifyManyDocument};
@@ -13,7 +15,7 @@ use walscope::source::{self, Tree};
 
 use crate::exit::{Exit, message};
 use crate::options::{FailOn, Global};
-use crate::{look, output};
+use crate::{kept_open, look, output};
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -74,6 +76,15 @@ fn once_each(sources: &[OsString], care: Care) -> impl Iterator<Item = &OsStr> {
     sources.iter().map(OsString::as_os_str).filter(move |source| given.insert(*source) && !sibling(source))
 }
 
+/// The databases below a folder that were deleted, and that processes still have open, with how they are saved.
+fn deleted(folder: &OsStr, tree: &Tree) -> Vec<(OsString, String)> {
+    let Ok(target) = source::target(folder) else { return Vec::new() };
+    let open = kept::open_beneath(&target).into_iter().filter(|open| open.gone);
+    let label = |open: &kept::Beneath| Some(Path::new(folder).join(open.relative.as_ref()?).into_os_string());
+    let each = open.filter_map(|open| Some((label(&open)?, kept_open::rescue_it(&open))));
+    each.filter(|(label, _)| !tree.databases.iter().any(|found| found.label == *label)).collect()
+}
+
 /// Several databases: what was found so far.
 struct Many<'a> {
     global: &'a Global,
@@ -88,8 +99,12 @@ impl<'a> Many<'a> {
 
     /// Every database below a folder.
     fn below(&mut self, folder: &OsStr, tree: Tree) {
-        if tree.databases.is_empty() && tree.unread.is_empty() {
+        let deleted = deleted(folder, &tree);
+        if tree.databases.is_empty() && tree.unread.is_empty() && deleted.is_empty() {
             self.not_looked_at(folder, "no database lies below it");
+        }
+        for (label, reason) in &deleted {
+            self.not_looked_at(label, reason);
         }
         for unread in &tree.unread {
             self.not_looked_at(&unread.label, &unread.reason);

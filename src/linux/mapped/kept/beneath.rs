@@ -2,26 +2,32 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::held::{Open, descriptors};
+use super::held::{self, Open, descriptors};
 use super::place::{Here, Place, View, without_links};
 use super::set::kept_by;
 use crate::evidence::{KeptBy, Part};
+use crate::linux::open::Care;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
+use crate::linux::unseen::vanished;
 
-/// A database that a process has open with a `-wal`, `-shm` or `-journal`.
+/// A database that a process has open with a `-wal`, `-shm` or `-journal`, or that was deleted while it is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beneath {
     /// What to ask for: a path, as the folder was asked for, or `pid:N:/path` of a process that sees other files.
     pub source: OsString,
+    /// The path below the folder. `None`: it only has such a path in the view of the process.
+    pub relative: Option<PathBuf>,
+    /// Whether no path leads to the database: it was deleted.
+    pub gone: bool,
     /// A process that has it open.
     pub by: KeptBy,
 }
 
-/// The databases below a folder that visible processes have open with a `-wal`, `-shm` or `-journal`; also deleted ones. Each
-/// with one process. A path of this process is also looked for in the view of processes with other mounts: whoever asks for a
+/// The databases below a folder that visible processes have open with a `-wal`, `-shm` or `-journal`; also deleted ones, and
+/// deleted databases without these. Each with one process. A path of this process is also looked for in the view of processes with other mounts: whoever asks for a
 /// path of a container from the host means that one.
 #[must_use]
 pub fn open_beneath(target: &Target) -> Vec<Beneath> {
@@ -38,7 +44,9 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
         let elsewhere = target.pid().is_none() && own.as_ref().is_some_and(|own| !is_same_view(own, &process));
         let mut known: Vec<&[u8]> = Vec::new();
         let open = descriptors(&process).map(|(open, _)| open).unwrap_or_default();
-        for (sidecar, base) in open.iter().filter(|open| open.part != Part::Database).filter_map(with_base) {
+        let is_deleted = |open: &&Open| open.part == Part::Database && open.deleted && is_database(&process, open);
+        let sidecars = open.iter().filter(|open| open.part != Part::Database);
+        for (sidecar, base) in sidecars.chain(open.iter().filter(is_deleted)).filter_map(with_base) {
             if known.contains(&base) {
                 continue;
             }
@@ -53,11 +61,27 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
                     true => target.at(view.seen(path)).source(),
                     false => source(own.as_ref(), &process, &view, path),
                 };
-                found.push((at, Beneath { source, by: kept_by(&process) }));
+                let seen = view.seen(path);
+                // A database that was renamed is open by its new name.
+                let deleted = open.iter().any(|open| open.path == base && open.deleted);
+                let is_there = || process.file_beneath_root(seen.as_os_str().as_bytes());
+                let gone = deleted && is_there().is_err_and(|error| vanished(&error));
+                let relative = match (is_beneath, at.as_ref().zip(place.as_ref())) {
+                    (true, Some((at, folder))) => at.path.strip_prefix(&folder.path).ok().map(Path::to_owned),
+                    _ => None,
+                };
+                found.push((at, Beneath { source, relative, gone, by: kept_by(&process) }));
             }
         }
     }
     found.into_iter().map(|(_, beneath)| beneath).collect()
+}
+
+/// Whether a file that was deleted is a database, by its first bytes. None is read whose access time that would move.
+fn is_database(process: &Process, open: &Open) -> bool {
+    let care = Care { strict_atime: true, look_anyway: false };
+    let opened = held::open_anew(process, open, care).ok().and_then(held::Anew::opened);
+    opened.is_some_and(|opened| Part::of_content(&held::head(&opened, true)) == Some(Part::Database))
 }
 
 fn with_base(open: &Open) -> Option<(&Open, &[u8])> {

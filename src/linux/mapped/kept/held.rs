@@ -114,7 +114,7 @@ pub(super) enum Anew {
 }
 
 impl Anew {
-    fn opened(self) -> Option<Opened> {
+    pub(super) fn opened(self) -> Option<Opened> {
         match self {
             Self::Opened(opened) => Some(opened),
             Self::Closed | Self::NotOpened => None,

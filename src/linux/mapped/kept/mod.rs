@@ -121,16 +121,17 @@ fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
 /// Looks at one path. Gives the other names of its database, too.
 fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenError> {
     let proc = Proc::system();
-    // Who ends from here on may have had files open.
-    let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
-    let own = std::process::id();
-    let going_on = |pid: &u32| *pid != own && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
-    let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
     let files = match open::open_database(target.clone(), Care { strict_atime: false, ..care }) {
         Ok(files) => Some(files),
         Err(error) if error.why.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
+    let before = files.as_ref().map_or(LockState::Unknown, |files| unseen::lock_on(files.database.value()));
+    // Who ends from here on may have had files open, if somebody held a lock before.
+    let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
+    let own = std::process::id();
+    let going_on = |pid: &u32| *pid != own && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
+    let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
     let path = files.as_ref().map_or_else(|| place::without_links(target), |files| files.database_path.clone());
     let here = Here::new(&proc);
     let asked = Asked::of(&proc, &here, target, &path, files.as_ref());
@@ -146,7 +147,7 @@ fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenE
         looking.at(&proc, pid);
     }
     let others = std::mem::take(&mut looking.others).into_iter().map(|(_, other)| other).collect();
-    Ok((looking.finish(&proc, target, files.as_ref()), others))
+    Ok((looking.finish(&proc, target, files.as_ref(), before), others))
 }
 
 /// The look at one process after the other.
@@ -221,7 +222,7 @@ impl Looking {
         Ok(sets.iter().filter_map(|unit| kept(process, unit, self.care, refused)).collect())
     }
 
-    fn finish(self, proc: &Proc, target: &Target, files: Option<&OpenedFiles>) -> KeptView {
+    fn finish(self, proc: &Proc, target: &Target, files: Option<&OpenedFiles>, before: LockState) -> KeptView {
         let Self { asked, care, mut view, seen, .. } = self;
         if let Some(files) = files {
             add_at_path(&mut view.sets, at_path(files));
@@ -242,8 +243,9 @@ impl Looking {
                 set.facts.without_database.clear();
             }
             unseen::note_holders(proc, set, &mounts, (&seen, &held));
+            set.facts.unlocked = unseen::lock_on_database(set) == LockState::Free;
             if says_wal(set) == Some(true) && set.id(Part::Wal).is_none() && !set.facts.pairing_unsure {
-                set.facts.no_wal = no_wal(set, view.processes_ended, view.processes_denied);
+                set.facts.no_wal = no_wal(set, before, view.processes_ended, view.processes_denied);
             }
         }
         view.every_process = view.processes_denied == 0 && namespaces::in_sight(proc) == InSight::Every;
@@ -253,12 +255,14 @@ impl Looking {
     }
 }
 
-fn no_wal(set: &KeptSet, ended: u32, denied: u32) -> Option<NoWal> {
-    let locked = || unseen::lock_on_database(set) != LockState::Free;
+/// `before`: the lock on the database at the path before the processes were listed. A process in WAL mode holds one as long as it
+/// has the database open, so where there was none, none of those that ended had a deleted `-wal`.
+fn no_wal(set: &KeptSet, before: LockState, ended: u32, denied: u32) -> Option<NoWal> {
+    let now = || unseen::lock_on_database(set);
     match () {
         () if !set.by.is_empty() => Some(NoWal::Open),
-        () if ended > 0 => Some(NoWal::Ended),
-        () if denied > 0 && locked() => Some(NoWal::Unseen),
+        () if before != LockState::Free && (ended > 0 || now() == LockState::Free) => Some(NoWal::Ended),
+        () if denied > 0 && now() != LockState::Free => Some(NoWal::Unseen),
         () => None,
     }
 }

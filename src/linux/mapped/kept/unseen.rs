@@ -4,6 +4,7 @@
 //! `/proc/locks` names the processes of this PID namespace, also of other users.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::sync::Arc;
 
 use super::set::KeptSet;
@@ -16,7 +17,12 @@ use crate::number::FileId;
 
 /// Whether the database of a set is in use, as the kernel says.
 pub(super) fn lock_on_database(set: &KeptSet) -> LockState {
-    set.files.get(Part::Database).map_or(LockState::Unknown, |kept| state_of(LockSlot::Database, &kept.file))
+    lock_on(set.files.get(Part::Database).map(|kept| &kept.file))
+}
+
+/// Whether a database is in use, as the kernel says.
+pub(super) fn lock_on(database: Option<&Arc<File>>) -> LockState {
+    database.map_or(LockState::Unknown, |file| state_of(LockSlot::Database, file))
 }
 
 /// Notes the holders of locks whose descriptors were not seen. `seen`: processes of which they were, and the files that these have
