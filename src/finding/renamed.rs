@@ -25,6 +25,7 @@ impl Fact for RenamedFound {
                 ("database", one.database.clone().into()),
                 ("opened_as", one.opened_as.clone().into()),
                 ("wal", one.wal.clone().map_or(Value::Null, Value::from)),
+                ("journal", one.journal.clone().map_or(Value::Null, Value::from)),
                 ("commits", one.commits.map_or(Value::Null, Value::from)),
             ])
         });

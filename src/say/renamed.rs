@@ -14,8 +14,12 @@ pub(super) fn renamed(found: &RenamedFound) -> (Cow<'static, str>, &'static str)
     for one in &found.renamed {
         by_names.entry((one.here, &one.database, &one.opened_as, one.wal_deleted)).or_default().push(one);
     }
+    let in_transaction = found.renamed.iter().all(|one| one.journal.is_some());
     let told: Vec<String> = by_names.into_values().map(|all| of_one_database(&all, found.both_names)).collect();
-    (format!("On {} {}", found.side, told.join(" ")).into(), rescue::RENAMED)
+    (
+        format!("On {} {}", found.side, told.join(" ")).into(),
+        if in_transaction { rescue::RENAMED_IN_TRANSACTION } else { rescue::RENAMED },
+    )
 }
 
 fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
@@ -35,6 +39,13 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
         }
         None => format!("what it commits stands in {place}"),
     };
+    if let Some(journal) = &first.journal {
+        let (has, is) = if all.len() == 1 { ("has", "is") } else { ("have", "are") };
+        let gone = if first.wal_deleted { ", which was deleted: it is gone when the process ends" } else { "" };
+        return format!(
+            "{who} {has} this database open by its old name, {opened_as}, and {is} in a transaction: it was renamed meanwhile, and the rollback journal is {journal}{gone}. Who opens the database by its new name does not find the journal. So if the process is killed, a part of the transaction stays in the database, and tables can be malformed."
+        );
+    }
     let close = "A close copies nothing of it into the database: SQLite notices that the file has moved.";
     let has = if all.len() == 1 { "has" } else { "have" };
     match here {

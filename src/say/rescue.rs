@@ -119,6 +119,15 @@ pub(super) const RENAMED: &str = concat!(
     ),
     " Never rename a database while it is in use."
 );
+/// The database was renamed in the middle of a transaction in rollback mode.
+pub(super) const RENAMED_IN_TRANSACTION: &str = concat!(
+    copy_first!(
+        "Then let the transaction end: the process commits it, or rolls it back, with the files that it has open. Or give the \
+         database its old name back with mv -n, while the process runs. If it has ended before that, rename the -journal, so \
+         that it stands beside the new name, before anything opens the database; then stop the processes that opened it since."
+    ),
+    " Never rename a database while it is in use."
+);
 /// The database has several names.
 pub(super) const HARD_LINKED: &str = concat!(
     "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
@@ -288,6 +297,7 @@ mod tests {
         FILE_MOUNT,
         HARD_LINKED,
         RENAMED,
+        RENAMED_IN_TRANSACTION,
         WITHOUT_LOCKS,
         WITHOUT_INDEX,
         #[cfg(feature = "capture")]

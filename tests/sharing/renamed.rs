@@ -60,7 +60,7 @@ fn a_database_that_was_renamed_in_use_is_told_by_both_names() {
         let (pid, path) = (process.pid(), root.join(new));
         fs::rename(&old, &path).unwrap();
         let expected = json!([{"pid": pid, "command": evidence_command(pid), "container": null,
-            "database": path, "opened_as": old, "wal": old_wal, "commits": 2}]);
+            "database": path, "opened_as": old, "wal": old_wal, "journal": null, "commits": 2}]);
         for (name, word) in [(new, "by its old name"), ("t.db", "Make no database here")] {
             let (code, document) = inspect(&root, name);
             assert_eq!((code, evidence(&document)), (1, expected.clone()), "{name}");
@@ -360,4 +360,35 @@ fn a_path_of_another_mount_namespace_is_told_with_its_process() {
     let told = evidence(&document)[0].clone();
     assert_eq!(told["database"], seen("new.db"));
     assert_eq!(told["opened_as"], *there.join("t.db").to_str().unwrap());
+}
+
+/// In rollback mode the journal keeps the old name: who opens the new one takes half a transaction for a whole database.
+#[test]
+fn a_database_that_was_renamed_in_a_rollback_transaction_is_an_error_that_names_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let mut process = Sqlite::open(&root.join("t.db"));
+    let rows_of_500 = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)";
+    process.run("PRAGMA journal_mode=DELETE");
+    process.run("PRAGMA cache_size=5");
+    process.run(&format!("{rows_of_500} INSERT INTO t SELECT randomblob(500) FROM n"));
+    process.run("BEGIN IMMEDIATE");
+    process.run("UPDATE t SET x = randomblob(500)");
+    let journal = root.join("t.db-journal");
+    assert!(fs::metadata(&journal).unwrap().len() > 0);
+    let (code, document) = inspect(&root, "t.db");
+    assert_eq!((code, codes(&document)), (0, vec![]), "in its place it is a transaction like others");
+    fs::rename(root.join("t.db"), root.join("new.db")).unwrap();
+    let (code, document) = inspect(&root, "new.db");
+    assert_eq!((code, codes(&document)), (1, vec!["database_renamed".to_owned()]));
+    let told = detail(&document);
+    assert!(told.contains("in a transaction") && told.contains(journal.to_str().unwrap()), "{told}");
+    assert_eq!(evidence(&document)[0]["journal"], *journal.to_str().unwrap());
+    assert_eq!(walscope(&root, &["verify", "."]).code, 1);
+    // It ends the transaction with the files that it has.
+    process.run("COMMIT");
+    let (code, document) = inspect(&root, "new.db");
+    assert_eq!((code, codes(&document)), (0, vec![]));
+    drop(process);
+    assert_eq!(rows(&root.join("new.db")), 500);
 }

@@ -188,14 +188,19 @@ fn deleted_wal(process: &Process, asked: &Asked, unit: &Unit<'_>, without_index:
 }
 
 fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
-    let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
+    let database = *unit.files.get(Part::Database)?;
+    let (part, log) = match (unit.files.get(Part::Wal), unit.files.get(Part::Journal)) {
+        (Some(wal), _) => (Part::Wal, *wal),
+        (None, Some(journal)) => (Part::Journal, *journal),
+        (None, None) => return None,
+    };
     // A program that only reads the files, to copy them, holds no lock.
     if !carries(process, &database.number.to_string(), LockSlot::Database) {
         return None;
     }
     let shm = unit.files.get(Part::Shm).copied();
     let at_path = |part: Part| unit.files.get(part).is_some_and(|open| asked.part_at_path(open.file) == Some(part));
-    let (here, old_name) = match old_name(view, process, wal, database) {
+    let (here, old_name) = match old_name(view, process, log, database) {
         Some(old_name) if at_path(Part::Database) => (RenamedPart::Database, old_name),
         Some(old_name) if at_path(Part::Wal) && has_new_name(view, process, database) => (RenamedPart::Wal, old_name),
         // With its database and its -wal in their places it is a split.
@@ -210,7 +215,11 @@ fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'
         let path = path.to_string_lossy();
         if same_view { path.into_owned() } else { format!("pid:{}:{path}", process.pid) }
     };
-    let wal_deleted = !leads_to(view, process, &wal.path, wal.file, false);
+    let wal_deleted = !leads_to(view, process, &log.path, log.file, false);
+    let place = match wal_deleted {
+        true => format!("/proc/{}/fd/{}", process.pid, log.number),
+        false => shown(&log.path),
+    };
     Some(Renamed {
         pid: process.pid,
         command: process.command(),
@@ -219,11 +228,9 @@ fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'
         here,
         database: shown(&database.path),
         opened_as: shown(old_name),
-        descriptors: (wal.number, shm.map(|shm| shm.number)),
-        wal: Some(match wal_deleted {
-            true => format!("/proc/{}/fd/{}", process.pid, wal.number),
-            false => shown(&wal.path),
-        }),
+        descriptors: (log.number, shm.map(|shm| shm.number)),
+        wal: (part == Part::Wal).then(|| place.clone()),
+        journal: (part == Part::Journal).then_some(place),
         wal_deleted,
         commits: None,
     })
