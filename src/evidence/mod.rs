@@ -24,6 +24,7 @@ mod locks;
 mod mapped;
 mod mappings;
 mod observation;
+mod other_names;
 mod renamed;
 mod rights;
 mod sample;
@@ -46,6 +47,7 @@ pub use mapped::{
 };
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
+pub use other_names::{KeptPages, OtherName, OtherNames};
 pub use renamed::{Renamed, RenamedPart};
 pub use rights::{Allowed, Bar, FileRights, RightsView, SharedMapping, Unsure};
 pub use sample::WalIndexSample;

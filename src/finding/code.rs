@@ -254,6 +254,9 @@ findings! {
     SidecarsStricter "sidecars_stricter" "-wal or -shm keep out users whom the database lets in" [Warning] {
         files: Vec<OwnedFile>; database: OwnedFile
     }
+    SidecarsUnderOtherName "sidecars_under_other_name" "Its -wal, -shm or -journal may have another name" [Warning, Error] {
+        files: Vec<String>, locked: bool, pages_compared: Option<u64>, pages_same: Option<u64>
+    }
     SplitBrain "split_brain" "Running processes use different wal-indexes under one path" [Error] {
         split: SplitIndex
     }

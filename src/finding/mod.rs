@@ -13,6 +13,7 @@ pub mod mappers;
 pub mod obstacle;
 mod old_names;
 pub mod openable;
+mod other_names;
 pub mod processes;
 pub mod renamed;
 pub mod room;
@@ -87,6 +88,7 @@ impl Finding {
 pub fn findings(inspection: &Inspection) -> Vec<Finding> {
     let mut found = rules::of_files(inspection);
     found.extend(cut_shm::of_look(inspection));
+    found.extend(other_names::of_look(inspection));
     if let Some(evidence) = &inspection.surroundings {
         let origin = &inspection.origin;
         found.extend(processes::findings(SideIndex(0), &origin.label, evidence));

@@ -11,6 +11,7 @@
 //! | `lock_view`, `descriptor_locks`, `own_locks` | who holds SQLite's locks |
 //! | [`mapped`] | one scanner of processes: who maps the `-shm` of one side, and every mapped wal-index |
 //! | `pagemap`, [`challenge`], `live_sides` | trials with two sides that are live at the same time |
+//! | `beside` | sidecars in the folder whose database is missing |
 //! | `gather` | all evidence about one side |
 //! | `rights` | what the user who asks may do with the files |
 //! | [`walk`] | the regular files below a folder |
@@ -25,6 +26,7 @@
 //! locks speak of the same files even when the paths are replaced meanwhile. The proc file system can be a folder that a
 //! test made ([`Proc::new`]).
 
+mod beside;
 pub mod challenge;
 pub mod child;
 mod clocks;
@@ -62,6 +64,7 @@ mod unopened;
 mod unseen;
 pub mod walk;
 
+pub use beside::{Sidecar, holds_all_the_time, sidecars_of_missing};
 pub use gather::{clock_sample, evidence, evidence_without_holders, raw_texts};
 pub use host::host_view;
 pub use identities::identities;

@@ -1,6 +1,6 @@
 //! What one look at the files of a database found, as data.
 
-use crate::evidence::{Evidence, LocksView, RightsView};
+use crate::evidence::{Evidence, LocksView, OtherNames, RightsView};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
 use crate::format::wal::FrameHeader;
@@ -195,6 +195,9 @@ pub struct Inspection {
     /// looks, because a look at all processes takes longer than a look at the files. `source::inspect` does. Otherwise set
     /// it from [`Seen::surroundings`](super::Seen::surroundings).
     pub surroundings: Option<Evidence>,
+    /// Sidecars in the folder that may be those of this database by an old name of it. `source::inspect` looks for them, together
+    /// with the surroundings.
+    pub other_names: OtherNames,
     /// What the user who asks may do with the files. `None`: nobody looked, or the source is none that is opened by a path.
     /// `source::inspect` looks, together with the surroundings.
     pub rights: Option<RightsView>,

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
+use crate::evidence::KeptPages;
 use crate::format::db::{self, DatabaseHead};
 use crate::format::journal;
 
@@ -77,6 +78,79 @@ fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
         at = next.div_ceil(sector) * sector;
     }
     Ok(None)
+}
+
+/// At most so many pages of a journal are compared.
+const PAGES: u64 = 4096;
+/// A page with fewer bytes that are not zero says nothing: pages of many databases are like it. Fewer are enough where the database
+/// still has as many pages as the journal says.
+const TELLING: [usize; 2] = [64, 12];
+
+/// Compares the pages that a journal keeps, as far as their checksums are right, with those of a database. `None`: it has no
+/// header, or pages of another size.
+///
+/// # Errors
+/// Reading failed.
+pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Option<KeptPages>> {
+    let plain = |bytes: &[u8]| match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
+        Ok(DatabaseHead::Plain(header)) => Some(header),
+        _ => None,
+    };
+    let (first, own) =
+        (journal::parse(&head::<{ journal::HEADER_SIZE }>(bytes)?), plain(&head::<{ db::HEADER_SIZE }>(database)?));
+    let (Some(first), Some(own)) = (first, own) else { return Ok(None) };
+    if first.page_size.bytes() != own.page_size {
+        return Ok(None);
+    }
+    let as_long = u64::from(first.database_pages).checked_mul(own.page_size.into()) == Some(database.len());
+    let telling = if as_long { TELLING[1] } else { TELLING[0] };
+    let mut found = KeptPages { compared: 0, same: 0, differ: 0, page_one: None };
+    each_page(bytes, &mut |number, page| {
+        let at = u64::from(number.saturating_sub(1)).saturating_mul(page.len() as u64);
+        let mut there = vec![0; page.len()];
+        let whole = database.read_at(&mut there, at)? == page.len();
+        found.compared += 1;
+        if number == 1 {
+            let counter = plain(page).map(|kept| own.change_counter.wrapping_sub(kept.change_counter) <= 1);
+            found.page_one = Some(counter == Some(true));
+        } else if !whole || there != page {
+            found.differ += 1;
+        } else if page.iter().filter(|byte| **byte != 0).count() >= telling {
+            found.same += 1;
+        }
+        Ok(found.compared < PAGES)
+    })?;
+    Ok(Some(found))
+}
+
+/// Hands out the pages that a journal keeps, in order, until one has a wrong checksum or `each` says `false`.
+fn each_page(bytes: &dyn ReadAt, each: &mut dyn FnMut(u32, &[u8]) -> io::Result<bool>) -> io::Result<()> {
+    let mut at = 0;
+    let mut head = [0; journal::HEADER_SIZE];
+    while bytes.read_at(&mut head, at)? == journal::HEADER_SIZE {
+        let Some(header) = journal::parse(&head) else { return Ok(()) };
+        let sector = u64::from(header.sector_size);
+        let record = u64::from(header.page_size) + 8;
+        let mut next = at + sector;
+        let in_file = bytes.len().saturating_sub(next) / record;
+        let records = match header.records {
+            0 | u32::MAX => in_file,
+            n => in_file.min(n.into()),
+        };
+        for _ in 0..records {
+            let (mut number, mut kept) = ([0; 4], vec![0; header.page_size.to_usize() + 4]);
+            let got = bytes.read_at(&mut number, next)?;
+            let read = bytes.read_at(&mut kept, next + 4)?;
+            let number = u32::from_be_bytes(number);
+            let Some(page) = journal::page(kept.get(..read).unwrap_or_default(), &header) else { return Ok(()) };
+            if got < 4 || number == 0 || !each(number, page)? {
+                return Ok(());
+            }
+            next += record;
+        }
+        at = next.div_ceil(sector) * sector;
+    }
+    Ok(())
 }
 
 fn head<const N: usize>(bytes: &dyn ReadAt) -> io::Result<[u8; N]> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
-use crate::evidence::{LockState, LocksView};
+use crate::evidence::{LockState, LocksView, OtherNames};
 use crate::format::db::{self, DatabaseHead, DatabaseHeader, JournalMode};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
@@ -389,6 +389,7 @@ impl Looking<'_, '_, '_> {
             hot_journal,
             journal,
             surroundings: None,
+            other_names: OtherNames::default(),
             rights: None,
         })
     }

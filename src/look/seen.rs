@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::bytes::ReadAt;
-use crate::evidence::{Evidence, LocksView, RightsView};
+use crate::evidence::{Evidence, LocksView, OtherNames, RightsView};
 use crate::format::shm::IndexHead;
 use crate::number::FrameNumber;
 use crate::wal::WalFacts;
@@ -134,6 +134,12 @@ pub trait Seen: Sync {
     /// ask for them: see [`Inspection::surroundings`](super::Inspection::surroundings).
     fn surroundings(&self) -> Option<Evidence> {
         None
+    }
+
+    /// Sidecars in the folder that may be those of this database by an old name of it. [`inspect`](super::inspect) does not ask
+    /// for them.
+    fn other_names(&self) -> OtherNames {
+        OtherNames::default()
     }
 
     /// What the user who asks may do with the files. `None` where nobody asks to open them by a path.

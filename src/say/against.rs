@@ -20,6 +20,7 @@ impl Against {
     fn of(finding: &Finding, at_rest: bool) -> Option<Self> {
         use Code as C;
         let (from, against) = match finding.code() {
+            C::SidecarsUnderOtherName => (Severity::Warning, Self::OtherFiles),
             C::DatabaseRenamed
             | C::SplitBrain
             | C::WalIndexSharedDatabaseNot
@@ -328,6 +329,9 @@ fn other_files(finding: &Finding) -> &'static str {
         Found::DatabaseRenamed { .. } => {
             "a process goes on with the database, or with this -wal, by the old name of the database: a checkpoint by another \
              process leaves its commits out, or mixes two databases"
+        }
+        Found::SidecarsUnderOtherName { .. } => {
+            "its -wal or -journal may have another name, and a checkpoint or a write leaves out what is there"
         }
         Found::UsedWithoutWalIndex { .. } => {
             "a process goes on with a -wal that was deleted: a checkpoint by another process leaves its commits out"

@@ -287,6 +287,9 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 "Run every container with one user and group, or give all three files the same group and mode (SQLite copies the database's mode to the files it makes).",
             )
         }
+        Found::SidecarsUnderOtherName { files, locked, pages_compared, pages_same } => {
+            super::other_names::told(files, *locked, pages_compared.zip(*pages_same))
+        }
         Found::SplitBrain { split } => split_index(split),
         Found::StaleFramesNotInDatabase { compared, missing, .. } => pair::stale(*compared, *missing),
         Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (

@@ -18,6 +18,7 @@ mod kinds;
 pub mod lineage;
 mod look;
 pub mod opening;
+mod other_names;
 pub mod over_time;
 mod pair;
 #[cfg(feature = "capture")]

@@ -128,6 +128,11 @@ pub(super) const RENAMED_IN_TRANSACTION: &str = concat!(
     ),
     " Never rename a database while it is in use."
 );
+/// The database may have been renamed or lost its `-wal` while a process has it open that is not seen.
+pub(super) const UNSEEN_NAME: &str = copy_first!(
+    "Do that on the host, as root, where every process can be seen. Then stop the processes, or give the database its old name \
+     back with mv -n while they run, if nothing has opened it by the new one."
+);
 /// The database has several names.
 pub(super) const HARD_LINKED: &str = concat!(
     "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
@@ -298,6 +303,7 @@ mod tests {
         HARD_LINKED,
         RENAMED,
         RENAMED_IN_TRANSACTION,
+        UNSEEN_NAME,
         WITHOUT_LOCKS,
         WITHOUT_INDEX,
         #[cfg(feature = "capture")]
@@ -320,6 +326,7 @@ mod tests {
         "shm_slots_out_of_order",
         "shm_truncated",
         "shm_version_unsupported",
+        "sidecars_under_other_name",
         "split_brain",
         "used_without_wal_index",
         "wal_index_shared_database_not",

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::bundle;
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::{Evidence, LocksView, Observation, RightsView};
+use crate::evidence::{Evidence, LocksView, Observation, OtherNames, RightsView};
 use crate::linux::{self, OpenedFiles};
 use crate::look::{DatabaseSeen, HotJournal, Origin, OriginKind, Reasons, Seen, WalSeen, Why};
 
-use super::{SourceError, commits};
+use super::{SourceError, commits, other_names};
 
 /// Files on this machine, opened read-only, without following the last link of siblings, never blocking.
 ///
@@ -169,6 +169,10 @@ impl Seen for Files {
             evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");
         }
         Some(evidence)
+    }
+
+    fn other_names(&self) -> OtherNames {
+        self.opened.as_ref().map(other_names::of).unwrap_or_default()
     }
 
     fn rights(&self) -> Option<RightsView> {

@@ -55,6 +55,9 @@ fn inspect_by(open: Open<'_>, options: &Options<'_>) -> Result<(Source, Inspecti
     let in_place = surroundings.as_ref().is_some_and(|around| around.paths_unchanged);
     inspection.rights = rights.filter(|_| in_place);
     inspection.surroundings = surroundings;
+    if in_place {
+        inspection.other_names = source.seen().other_names();
+    }
     Ok((source, inspection))
 }
 

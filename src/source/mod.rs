@@ -20,6 +20,7 @@ mod commits;
 mod files;
 mod in_container;
 mod inspect;
+mod other_names;
 mod syntax;
 mod tree;
 

@@ -41,6 +41,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmSlotsDuplicate,
     Code::ShmSlotsOutOfOrder,
     Code::ShmTruncated,
+    Code::SidecarsUnderOtherName,
     Code::SplitBrain,
     Code::UsedWithoutWalIndex,
     Code::WalBytesMangled,

@@ -385,10 +385,62 @@ fn a_database_that_was_renamed_in_a_rollback_transaction_is_an_error_that_names_
     assert!(told.contains("in a transaction") && told.contains(journal.to_str().unwrap()), "{told}");
     assert_eq!(evidence(&document)[0]["journal"], *journal.to_str().unwrap());
     assert_eq!(walscope(&root, &["verify", "."]).code, 1);
+    // It is killed at this point: only the files are left.
+    fs::create_dir(root.join("killed")).unwrap();
+    for (file, copy) in [("new.db", "killed/new.db"), ("t.db-journal", "killed/t.db-journal")] {
+        fs::copy(root.join(file), root.join(copy)).unwrap();
+    }
+    half_a_transaction_lies_beside_its_journal(&root.join("killed"));
     // It ends the transaction with the files that it has.
     process.run("COMMIT");
     let (code, document) = inspect(&root, "new.db");
     assert_eq!((code, codes(&document)), (0, vec![]));
     drop(process);
     assert_eq!(rows(&root.join("new.db")), 500);
+}
+
+/// A database with a part of a transaction, and the journal of its old name, which nobody has open.
+fn half_a_transaction_lies_beside_its_journal(folder: &Path) {
+    let codes_of = |name: &str| codes(&inspect(folder, name).1);
+    let (_, document) = inspect(folder, "new.db");
+    assert_eq!(codes(&document), ["sidecars_under_other_name"]);
+    let all = document["findings"].as_array().unwrap();
+    let found = all.iter().find(|found| found["code"] == "sidecars_under_other_name").unwrap();
+    assert_eq!(found["evidence"]["files"], json!([folder.join("t.db-journal")]));
+    assert_eq!(walscope(folder, &["verify", ".", "--fail-on", "warning"]).code, 1);
+    // The journal of another database, and a copy from before the transaction, are no sign.
+    drop(connect(&folder.join("other.db")).execute_batch("CREATE TABLE o(y); INSERT INTO o VALUES(randomblob(9000))"));
+    assert_eq!(codes_of("other.db"), [""; 0]);
+    fs::rename(folder.join("t.db-journal"), folder.join("new.db-journal")).unwrap();
+    assert!(!codes_of("new.db").contains(&"sidecars_under_other_name".to_owned()), "it stands beside it");
+    assert_eq!(rows(&folder.join("new.db")), 500);
+    fs::copy(folder.join("new.db"), folder.join("before.db")).unwrap();
+    assert_eq!(codes_of("before.db"), [""; 0]);
+}
+
+/// Who looks inside of a container does not see the process that has the database open. Its lock is seen.
+#[test]
+fn a_database_renamed_by_processes_that_are_not_seen_is_told_by_what_lies_beside_it() {
+    if !common::have("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("t.db"));
+    let apart = Actor::start(APART);
+    let inside = |name: &str| {
+        let ran = apart.beside(&[common::command::EXE, "inspect", root.join(name).to_str().unwrap(), "--json"]);
+        ran.json()
+    };
+    assert_eq!(codes(&inside("t.db")), [""; 0]);
+    fs::rename(root.join("t.db"), root.join("new.db")).unwrap();
+    let document = inside("new.db");
+    assert_eq!(codes(&document), ["sidecars_under_other_name"]);
+    let all = document["findings"].as_array().unwrap();
+    let found = all.iter().find(|found| found["code"] == "sidecars_under_other_name").unwrap();
+    assert_eq!(found["evidence"]["files"], json!([root.join("t.db-shm"), root.join("t.db-wal")]));
+    assert!(found["detail"].as_str().unwrap().contains("not visible from here"), "{found:#}");
+    // Beside a database that is closed, files of another one say nothing.
+    drop(process);
+    assert_eq!(codes(&inside("new.db")), [""; 0]);
 }

@@ -43,3 +43,4 @@ mod wal_beside;
 mod wanted;
 
 pub use every_index::every_wal_index;
+pub(in crate::linux) use settle::pause;

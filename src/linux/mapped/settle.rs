@@ -29,7 +29,7 @@ pub(super) fn settle<S: Ord>(
 }
 
 /// Waits between two looks.
-pub(super) fn pause() {
+pub(in crate::linux) fn pause() {
     std::thread::sleep(Duration::from_millis(PAUSE));
 }
 

@@ -1,0 +1,33 @@
+//! Sidecars that may be those of a database by an old name of it.
+
+use std::borrow::Cow;
+
+use super::rescue;
+use super::words::count;
+
+/// What was seen, and what to do. `pages`: pages of a journal that were compared, and those that are the same.
+pub(super) fn told(files: &[String], locked: bool, pages: Option<(u64, u64)>) -> (Cow<'static, str>, &'static str) {
+    let named = files.join(", ");
+    if let Some((compared, same)) = pages.filter(|_| !locked) {
+        return (
+            format!(
+                "{named} waits to be rolled back, and the database of its name is missing. Of the {} pages that were compared {} are in this database as they were before the transaction, and others are not. So this database seems to have been renamed in the middle of that transaction: a part of it was written, and SQLite does not find the journal by the new name.",
+                count(compared),
+                count(same)
+            )
+            .into(),
+            "Copy the database and that journal before anything opens the database. In the copy give the journal the name of the database with -journal after it: the next to open the copy takes the transaction back. PRAGMA integrity_check and the rows tell whether that is right.",
+        );
+    }
+    let beside = match files {
+        [] => String::new(),
+        _ => format!(" In the same folder and in use, without a database: {named}."),
+    };
+    (
+        format!(
+            "The database is in WAL mode, somebody who is not visible from here has it open, and there is neither a -wal nor a -shm beside it: they were deleted, or they have another name because the database was renamed.{beside} What is committed stands there and not in this database, and who opens the database by this name makes another -wal and -shm: each then overwrites what the other wrote."
+        )
+        .into(),
+        rescue::UNSEEN_NAME,
+    )
+}
