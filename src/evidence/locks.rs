@@ -6,7 +6,7 @@ use {
     serde::{Deserialize, Serialize},
 };
 
-use super::LockSlot;
+use super::{LockSlot, StartedAt};
 
 /// State of one lock byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +39,9 @@ pub struct Holder {
     /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`.
     #[cfg_attr(feature = "capture", serde(default))]
     pub start_time: Option<u64>,
+    /// When it was started, in RFC 3339 (UTC): the same moment as `start_time`. Null: not known.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub started_at: Option<StartedAt>,
     /// Whether it runs. Null: that was not seen.
     #[cfg_attr(feature = "capture", serde(default))]
     pub process_state: Option<ProcessState>,

@@ -1,8 +1,10 @@
 //! The clocks, and what a time namespace does to them (man 7 time_namespaces).
 
+use std::sync::OnceLock;
+
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use crate::evidence::{ClockSample, Timestamp};
+use crate::evidence::{ClockSample, StartedAt, Timestamp};
 use crate::linux::namespaces::own_link;
 use crate::linux::procfs::Proc;
 use crate::linux::text::timens;
@@ -16,6 +18,22 @@ pub fn sample(proc: &Proc) -> ClockSample {
         realtime: timestamp(clock_gettime(ClockId::Realtime)),
         boottime_offset,
     }
+}
+
+/// When a process was started, by field 22 of its `stat`.
+///
+/// folklore: the field and CLOCK_BOOTTIME count from the same moment, also in a time namespace (`do_task_stat`, fs/proc/array.c). The real
+/// time of that moment is asked once: otherwise two looks at one process could differ. Held by
+/// `the_start_of_a_process_is_a_point_in_time`.
+pub(super) fn started_at(ticks: u64) -> Option<StartedAt> {
+    static BOOT: OnceLock<i64> = OnceLock::new();
+    let [real, since_boot] =
+        [ClockId::Realtime, ClockId::Boottime].map(|clock| i64::try_from(nanoseconds(clock_gettime(clock))).ok());
+    let boot = *BOOT.get_or_init(|| real.zip(since_boot).map_or(0, |(real, since)| real.saturating_sub(since)));
+    let ticks = i64::try_from(ticks).ok()?;
+    let each = 1_000_000_000_i64.checked_div(i64::try_from(rustix::param::clock_ticks_per_second()).ok()?)?;
+    let start = boot.checked_add(ticks.checked_mul(each)?)?;
+    Some(StartedAt { seconds: start.div_euclid(1_000_000_000), seen: Some(real?.div_euclid(1_000_000_000)) })
 }
 
 fn nanoseconds(time: Timespec) -> u64 {
@@ -44,6 +62,16 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn the_start_of_a_process_is_a_point_in_time() {
+        let ticks = Proc::system().this_process().unwrap().start_time().unwrap();
+        let started = started_at(ticks).unwrap();
+        assert_eq!(started_at(ticks), Some(started));
+        let now = timestamp(clock_gettime(ClockId::Realtime)).seconds;
+        assert!(started.seconds <= now && started.age().unwrap() < 86_400, "{started:?}");
+        assert_eq!(started_at(u64::MAX), None);
+    }
 
     #[test]
     fn offsets_of_the_children_s_namespace_are_not_one_s_own() {

@@ -13,7 +13,7 @@ use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::locks::{self, LockKind, LockLine, LockedFile};
 use crate::linux::unseen::{unseen, vanished};
-use crate::linux::{container, descriptor_locks, mounts, namespaces, runtimes, stat, stopped, sys, unopened};
+use crate::linux::{clocks, container, descriptor_locks, mounts, namespaces, runtimes, stat, stopped, sys, unopened};
 
 /// Who holds SQLite's locks now. Takes no lock.
 #[must_use]
@@ -413,12 +413,14 @@ impl Byte {
 pub(super) fn holder(proc: &Proc, pid: u32) -> Holder {
     let process = proc.process(pid).ok();
     let container = process.as_ref().and_then(container::by_cgroup);
+    let start_time = process.as_ref().and_then(Process::start_time);
     Holder {
         pid: Some(pid),
         command: process.as_ref().and_then(Process::command),
         container: container.as_ref().map(runtimes::name_of),
         taken_by: None,
-        start_time: process.as_ref().and_then(Process::start_time),
+        start_time,
+        started_at: start_time.and_then(clocks::started_at),
         process_state: process.as_ref().and_then(stopped::state),
     }
 }

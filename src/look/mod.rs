@@ -14,6 +14,7 @@ mod collected;
 mod damage;
 mod first_page;
 mod head;
+pub mod held_up;
 mod index;
 mod inspection;
 mod journal;

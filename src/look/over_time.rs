@@ -2,13 +2,15 @@
 //! turns.
 //!
 //! One look cannot tell these apart: readers that overlap hold some mark at each moment, and a checkpoint that waits a little
-//! gets its turn.
+//! gets its turn. A process that is stopped or frozen at each look holds others up by any lock that they need; one that runs and
+//! has such a lock at each look may have taken it anew each time, as a busy writer does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Inspection;
 use super::checkpoint::{Blocker, in_the_way};
+use super::held_up::{NotRunning, not_running};
 use crate::evidence::{ByteLock, Holder, LockSlot, LockState};
 use crate::format::wal::HEADER_SIZE as WAL_HEADER_SIZE;
 use crate::number::FrameNumber;
@@ -30,6 +32,8 @@ struct Key {
     pid: Option<u32>,
     /// The start of that process: numbers are used again.
     start_time: Option<u64>,
+    /// Whether it did not run, and holds others up by that.
+    stopped: bool,
 }
 
 /// A reader that stood in the way at each look.
@@ -41,6 +45,16 @@ pub struct Kept {
     pub at: FrameNumber,
     /// Who it is; `None`: not visible from here.
     pub holder: Option<Holder>,
+    /// Whether it was stopped or frozen at each look, and holds up by this lock whoever needs it.
+    pub stopped: bool,
+}
+
+impl Kept {
+    /// Whether others wait for it. An application in exclusive locking mode that runs does its checkpoints itself.
+    #[must_use]
+    pub fn is_in_the_way(&self) -> bool {
+        self.stopped || self.lock != LockSlot::Database
+    }
 }
 
 /// What several looks found.
@@ -87,6 +101,10 @@ impl OverTime {
         if nobody {
             return;
         }
+        let stopped = look.locks.as_ref().map(|locks| not_running(locks, &[])).unwrap_or_default();
+        for NotRunning { holder, locks } in &stopped {
+            locks.iter().for_each(|lock| self.count_one([0; 2], *lock, FrameNumber::NONE, Some(holder), true));
+        }
         if let Some(database) = locked(look) {
             self.blocked = self.blocked.saturating_add(1);
             let blocker = Blocker { lock: LockSlot::Database, mark: None, holders: database.holders.clone() };
@@ -96,10 +114,13 @@ impl OverTime {
         let seen = look.locks.as_ref().zip(look.shm.as_ref()).filter(|(locks, _)| locks.shm.dead_man_switch.held());
         let judged = seen.and_then(|(locks, shm)| Some((in_the_way(shm, locks)?, shm.trusted()?.salts.0, shm)));
         let Some((blockers, generation, shm)) = judged else {
-            self.not_known = self.not_known.saturating_add(1);
+            match stopped.is_empty() {
+                true => self.not_known = self.not_known.saturating_add(1),
+                false => self.blocked = self.blocked.saturating_add(1),
+            }
             return;
         };
-        self.blocked = self.blocked.saturating_add(u32::from(!blockers.is_empty()));
+        self.blocked = self.blocked.saturating_add(u32::from(!blockers.is_empty() || !stopped.is_empty()));
         for blocker in blockers {
             let at = blocker.mark.filter(|_| blocker.lock != LockSlot::Read0).unwrap_or(shm.checkpoint.backfilled);
             self.count(generation, at, blocker);
@@ -107,24 +128,42 @@ impl OverTime {
     }
 
     fn count(&mut self, generation: [u32; 2], at: FrameNumber, blocker: Blocker) {
-        let mut holders: Vec<Option<Holder>> = blocker.holders.into_iter().map(Some).collect();
-        if holders.is_empty() {
-            holders.push(None);
+        if blocker.holders.is_empty() {
+            self.count_one(generation, blocker.lock, at, None, false);
         }
-        for holder in holders {
-            let pid = holder.as_ref().and_then(|holder| holder.pid);
-            let start_time = holder.as_ref().and_then(|holder| holder.start_time);
-            let key = Key { generation, lock: blocker.lock, at, pid, start_time };
-            let seen = self.seen.entry(key).or_insert((0, holder));
-            seen.0 = seen.0.saturating_add(1);
+        for holder in &blocker.holders {
+            self.count_one(generation, blocker.lock, at, Some(holder), false);
         }
+    }
+
+    fn count_one(
+        &mut self,
+        generation: [u32; 2],
+        lock: LockSlot,
+        at: FrameNumber,
+        holder: Option<&Holder>,
+        stopped: bool,
+    ) {
+        let pid = holder.and_then(|holder| holder.pid);
+        let start_time = holder.and_then(|holder| holder.start_time);
+        let key = Key { generation, lock, at, pid, start_time, stopped };
+        let seen = self.seen.entry(key).or_insert_with(|| (0, None));
+        *seen = (seen.0.saturating_add(1), holder.cloned());
     }
 
     /// The readers that stood in the way at each look.
     #[must_use]
     pub fn kept(&self) -> Vec<Kept> {
         let throughout = self.seen.iter().filter(|(_, (looks, _))| self.looks > 1 && *looks >= self.looks);
-        throughout.map(|(key, (_, holder))| Kept { lock: key.lock, at: key.at, holder: holder.clone() }).collect()
+        throughout
+            .map(|(key, (_, holder))| Kept { lock: key.lock, at: key.at, holder: holder.clone(), stopped: key.stopped })
+            .collect()
+    }
+
+    /// Whether a reader was in the way at some look.
+    #[must_use]
+    pub fn by_readers(&self) -> bool {
+        self.seen.keys().any(|key| !key.stopped)
     }
 
     /// What that means.
@@ -168,6 +207,7 @@ mod tests {
                 at: FrameNumber::NONE,
                 pid: Some(*pid),
                 start_time: None,
+                stopped: false,
             };
             (key, (*times, None))
         });

@@ -12,9 +12,10 @@ use super::opening::OpenDocument;
 use super::over_time::OverTimeDocument;
 use super::shm::{Lock, Shm};
 use super::wal::Wal;
-use crate::evidence::{ByteLock, LockState, Role, User};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Role, User};
 use crate::finding::openable::openable;
 use crate::finding::{findings, users};
+use crate::look::held_up::{NotRunning, not_running};
 use crate::look::over_time::OverTime;
 use crate::look::{self, Inspection, Origin, OriginKind, Reasons};
 use crate::say;
@@ -81,6 +82,29 @@ impl UserDocument {
     }
 }
 
+/// A process that is stopped or frozen and holds others up.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "NotRunning")]
+pub struct NotRunningDocument {
+    /// The process.
+    pub holder: Holder,
+    /// The locks by which it holds others up.
+    #[schemars(with = "Vec<String>")]
+    pub locks: Vec<LockSlot>,
+    /// The command that lets it go on. Null: none is known.
+    pub resume: Option<String>,
+    /// The same in words.
+    pub explanation: String,
+}
+
+impl From<NotRunning> for NotRunningDocument {
+    fn from(one: NotRunning) -> Self {
+        let explanation =
+            format!("{} {}.", say::checkpoint::names([&one.holder].into_iter()), say::held_up::keeps_others(&one));
+        Self { resume: say::held_up::resume(&one.holder), explanation, holder: one.holder, locks: one.locks }
+    }
+}
+
 /// The document.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct InspectDocument {
@@ -102,6 +126,8 @@ pub struct InspectDocument {
     pub database_locks: Option<Vec<Lock>>,
     /// What is known of the checkpoint.
     pub checkpoint: Option<CheckpointDocument>,
+    /// Processes that are stopped or frozen and hold a lock that others need. Empty also where that was not seen.
+    pub not_running: Vec<NotRunningDocument>,
     /// What several looks found, with `--for` and `--fail-if-blocked`. Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_time: Option<OverTimeDocument>,
@@ -155,6 +181,7 @@ impl InspectDocument {
                 document
             }),
             database_locks: database_locks.map(|locks| locks.of_database().map(Lock::new).collect()),
+            not_running: inspection.locks.as_ref().map(|locks| stopped(locks, inspection)).unwrap_or_default(),
             over_time: None,
             users: users.and_then(|users| {
                 Some(users.value()?.users.iter().map(|user| UserDocument::new(user, rollback)).collect())
@@ -176,6 +203,12 @@ impl InspectDocument {
         }
         self
     }
+}
+
+fn stopped(locks: &LocksView, inspection: &Inspection) -> Vec<NotRunningDocument> {
+    let in_the_way =
+        inspection.checkpoint.as_ref().map(|checkpoint| checkpoint.blocked_by.as_slice()).unwrap_or_default();
+    not_running(locks, in_the_way).into_iter().map(NotRunningDocument::from).collect()
 }
 
 fn is_known(lock: &ByteLock) -> bool {

@@ -49,6 +49,10 @@ impl InspectDocument {
                 out.push_str(&entry("", &leftovers, width));
             }
         }
+        for one in &self.not_running {
+            out.push('\n');
+            out.push_str(&entry("Stopped", &line(&one.explanation), width));
+        }
         if let Some(shm) = &self.shm {
             out.push('\n');
             out.push_str(&self.locks(shm, width));
@@ -94,7 +98,7 @@ impl InspectDocument {
             let each = if lock.holders.len() > 1 { meaning.replace("it ", "each ") } else { meaning.to_owned() };
             let label = if out.is_empty() { "Locked" } else { "" };
             out.push_str(if out.is_empty() { "\n" } else { "" });
-            out.push_str(&entry(label, &format!("{word} by {}: {each}", text::holders(&lock.holders)), width));
+            out.push_str(&entry(label, &format!("{word} by {}: {each}", text::holders_of(lock)), width));
         }
         out
     }
@@ -247,7 +251,7 @@ impl InspectDocument {
                     words(&lock.name),
                     words(&lock.lock),
                     mark.map_or_else(String::new, |mark| mark.mark.map_or_else(|| "unused".to_owned(), count)),
-                    if held { text::holders(&lock.holders) } else { String::new() },
+                    if held { text::holders_of(lock) } else { String::new() },
                     meaning(lock, &shm.locks, mark.and_then(|mark| mark.mark)).to_owned(),
                 ]
             })

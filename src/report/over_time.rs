@@ -15,14 +15,14 @@ pub struct OverTimeDocument {
     pub seconds: f64,
     /// Number of looks.
     pub looks: u32,
-    /// Looks at which a reader was in the way of the checkpoint.
+    /// Looks at which a reader was in the way of the checkpoint, or a stopped process held others up.
     pub blocked: u32,
     /// Looks at which that could not be told.
     pub not_known: u32,
     /// What that means.
     #[serde(with = "OutcomeDocument")]
     pub outcome: over_time::Outcome,
-    /// The readers that were in the way at each look.
+    /// The readers that were in the way at each look, and who was stopped at each look with a lock that others need.
     pub kept: Vec<KeptDocument>,
     /// The same in words.
     pub explanation: String,
@@ -47,13 +47,15 @@ enum OutcomeDocument {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "KeptReader")]
 pub struct KeptDocument {
-    /// Its lock: `read0` to `read4`.
+    /// Its lock: `read0` to `read4`, or `database`; of a stopped process also another one that others need, such as `write`.
     #[schemars(with = "String")]
     pub lock: LockSlot,
     /// Up to this frame a checkpoint may copy.
     pub frame: u32,
-    /// Who it is. Null: not visible from here.
+    /// Who it is, as the last look saw it. Null: not visible from here.
     pub holder: Option<Holder>,
+    /// Whether it was stopped or frozen at each look.
+    pub stopped: bool,
 }
 
 impl From<&OverTime> for OverTimeDocument {
@@ -66,7 +68,12 @@ impl From<&OverTime> for OverTimeDocument {
             not_known: over.not_known,
             outcome: over.outcome(),
             kept: kept
-                .map(|kept| KeptDocument { lock: kept.lock, frame: kept.at.saturating_u32(), holder: kept.holder })
+                .map(|kept| KeptDocument {
+                    lock: kept.lock,
+                    frame: kept.at.saturating_u32(),
+                    holder: kept.holder,
+                    stopped: kept.stopped,
+                })
                 .collect(),
             explanation: say::over_time::over_time(over),
         }

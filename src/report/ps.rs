@@ -16,6 +16,7 @@ use crate::evidence::{
 use crate::finding::surroundings;
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
+use crate::say::held_up::{duration, resume};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/ps/1";
@@ -315,14 +316,17 @@ impl Locked {
             vec![
                 process.pid.to_string(),
                 command(process.command.as_deref(), process.pid, &self.locks),
+                started(process.pid, &self.locks),
+                started(process.pid, &self.locks),
                 process.container.clone().unwrap_or_default(),
                 holds(process.pid),
                 format!("{}{gone}", process.path),
             ]
         });
         let rows: Vec<Vec<String>> = rows.collect();
-        out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));
+        out.push_str(&table::draw(&["pid", "command", "started", "container", "holds", "path"], &rows, width));
         out.push_str(&look_line(self.look.as_deref(), width));
+        out.push_str(&resume_lines(&self.locks, width));
         out
     }
 }
@@ -344,6 +348,19 @@ fn command(name: Option<&str>, pid: u32, locks: &[Lock]) -> String {
     let holders = locks.iter().flat_map(|lock| &lock.holders).filter(|holder| holder.pid == Some(pid));
     let kept = holders.filter_map(|holder| holder.process_state?.kept_from_running()).next();
     [name, kept].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// How long ago a process was started. Empty: not known.
+fn started(pid: u32, locks: &[Lock]) -> String {
+    let holders = locks.iter().flat_map(|lock| &lock.holders).filter(|holder| holder.pid == Some(pid));
+    let age = holders.filter_map(|holder| holder.started_at?.age()).next();
+    age.map(|age| format!("{} ago", duration(age))).unwrap_or_default()
+}
+
+/// The commands that let stopped processes go on.
+fn resume_lines(locks: &[Lock], width: usize) -> String {
+    let commands: BTreeSet<String> = locks.iter().flat_map(|lock| &lock.holders).filter_map(resume).collect();
+    commands.iter().map(|command| text::wrap(&format!("resume: {}", line(command)), width, "", "  ")).collect()
 }
 
 fn look_line(source: Option<&str>, width: usize) -> String {
@@ -408,11 +425,12 @@ impl WalIndex {
         out.push_str(&entry("wal-index", &format!("{}{subvolume}{state}{split}: {frames}", self.identity), width));
         out.push_str(&entry("Locks", &self.locks_in_words(), width));
         let rows: Vec<Vec<String>> = self.processes.iter().map(|process| self.row(process)).collect();
-        out.push_str(&table::draw(&["pid", "command", "container", "holds", "path"], &rows, width));
+        out.push_str(&table::draw(&["pid", "command", "started", "container", "holds", "path"], &rows, width));
         if self.processes_not_listed > 0 {
             out.push_str(&text::wrap(&format!("and {} more", count(self.processes_not_listed)), width, "", ""));
         }
         out.push_str(&look_line(self.look.as_deref(), width));
+        out.push_str(&resume_lines(&self.locks, width));
         out
     }
 
@@ -445,6 +463,7 @@ impl WalIndex {
         vec![
             process.pid.to_string(),
             command(process.command.as_deref(), process.pid, &self.locks),
+            started(process.pid, &self.locks),
             process.container.clone().unwrap_or_default(),
             holds.collect::<Vec<_>>().join(", "),
             path,

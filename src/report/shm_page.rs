@@ -162,7 +162,7 @@ fn locks(whole: &InspectDocument, shm: &Shm, width: usize) -> String {
                 text::words(&lock.name),
                 text::words(&lock.lock),
                 mark.map_or_else(String::new, in_words),
-                if held { text::holders(&lock.holders) } else { String::new() },
+                if held { text::holders_of(lock) } else { String::new() },
                 match (unknown, frame) {
                     (true, Some(_)) if lock.name != LockSlot::Read0 => "a reader, or a leftover".to_owned(),
                     _ => meaning(lock, &shm.locks, frame).to_owned(),

@@ -6,8 +6,10 @@ use textwrap::{Options, WordSeparator, WordSplitter, core::display_width};
 
 use super::finding::{self, FindingDocument};
 use super::line;
-use crate::evidence::{Holder, ProcessState};
+use super::shm::Lock;
+use crate::evidence::{Holder, LockSlot, ProcessState};
 use crate::finding::Severity;
+use crate::say::held_up::duration;
 pub(crate) use crate::say::{count, many};
 
 /// Width of the labels at the left.
@@ -81,9 +83,21 @@ pub(crate) fn bytes(n: u64) -> String {
 
 /// The holder of a lock: `pid 31 (sqlite3) in container 0a1b2c3d4e5f`.
 pub(crate) fn holder(holder: &Holder) -> String {
+    named(holder, holder.command.as_ref().map(|command| line(command)).as_slice())
+}
+
+/// The same with its age: `pid 31 (sqlite3, started 2 h ago)`.
+fn with_age(holder: &Holder) -> String {
+    let age = holder.started_at.and_then(|started| started.age());
+    let age = age.map(|age| format!("started {} ago", duration(age)));
+    let more: Vec<String> = holder.command.as_ref().map(|command| line(command)).into_iter().chain(age).collect();
+    named(holder, &more)
+}
+
+fn named(holder: &Holder, more: &[String]) -> String {
     let mut out = holder.pid.map_or_else(|| "a process not visible from here".to_owned(), |pid| format!("pid {pid}"));
-    if let Some(command) = &holder.command {
-        out.push_str(&format!(" ({})", line(command)));
+    if !more.is_empty() {
+        out.push_str(&format!(" ({})", more.join(", ")));
     }
     if let Some(container) = &holder.container {
         out.push_str(&format!(" in container {}", short_id(container)));
@@ -103,6 +117,15 @@ pub(crate) fn holders(all: &[Holder]) -> String {
         return "holder not visible from here".to_owned();
     }
     all.iter().map(holder).collect::<Vec<_>>().join(", ")
+}
+
+/// Who holds a lock in a table. Every connection has the dead-man switch: there the names are enough.
+pub(crate) fn holders_of(lock: &Lock) -> String {
+    match lock.name {
+        LockSlot::DeadManSwitch => holders(&lock.holders),
+        _ if lock.holders.is_empty() => holders(&[]),
+        _ => lock.holders.iter().map(with_age).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// A container's id as docker shows it: the first 12 of 64 hexadecimal digits; names stay whole.
@@ -151,6 +174,7 @@ pub(crate) fn findings(all: &[FindingDocument], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::{LockState, StartedAt};
 
     #[test]
     fn sizes_are_said_in_the_largest_fitting_unit() {
@@ -163,6 +187,18 @@ mod tests {
         assert_eq!(bytes(380_000), "371 KiB");
         assert_eq!(bytes(1_572_864), "1.5 MiB");
         assert_eq!(bytes(u64::MAX), "16383 PiB");
+    }
+
+    #[test]
+    fn a_table_says_how_long_ago_a_holder_was_started() {
+        let started_at = Some(StartedAt { seconds: 1000, seen: Some(8500) });
+        let holder = Holder { pid: Some(7), command: Some("app".into()), started_at, ..Holder::default() };
+        let of = |name| {
+            let lock = LockState::Exclusive;
+            holders_of(&Lock { name, lock, holders: vec![holder.clone()] })
+        };
+        assert_eq!(of(LockSlot::Write), "pid 7 (app, started 2 h 5 min ago)");
+        assert_eq!(of(LockSlot::DeadManSwitch), "pid 7 (app)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::against;
 pub use super::against::sentence;
+use super::held_up::duration;
 use super::rescue;
 use super::sentence::usual;
 pub use super::sentence::{Against, Sentence};
@@ -356,7 +357,7 @@ fn database_locked(facts: &CheckpointFacts, beside: &[Finding]) -> String {
     }
     let end =
         match holders.iter().any(|holder| holder.process_state.is_some_and(|state| state != ProcessState::Running)) {
-            true => "that process runs again (kill -CONT, or unpause its container) and closes it, or ends",
+            true => "that process runs again and closes it, or ends",
             false => "that process closes it, leaves that mode, or ends",
         };
     format!(
@@ -391,7 +392,7 @@ fn in_progress(facts: &CheckpointFacts) -> String {
             .any(|holder| holder.process_state.is_some_and(|state| state != ProcessState::Running));
         return match kept {
             true => format!(
-                "{at_work} It does not go on, and no other one can begin, until that process runs again (kill -CONT, or unpause its container) or ends."
+                "{at_work} It does not go on, and no other one can begin, until that process runs again or ends."
             ),
             false => format!("{at_work} Another one gets busy until it ends."),
         };
@@ -488,7 +489,7 @@ fn held_by(blockers: &[Blocker]) -> String {
 }
 
 /// The holders of locks, by name.
-pub(super) fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
+pub(crate) fn names<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
     let names: Vec<String> = holders.map(name).collect();
     if names.is_empty() { "somebody not visible from here".to_owned() } else { names.join(" and ") }
 }
@@ -504,11 +505,13 @@ fn name(holder: &Holder) -> String {
         }
     };
     let kept = holder.process_state.and_then(ProcessState::kept_from_running).map(str::to_owned);
+    let age = holder.started_at.and_then(|started| Some(format!("started {} ago", duration(started.age()?))));
     let taken = holder.taken_by.map(|taker| format!("taken by process {taker}, whose descriptors it shares"));
     let more: Vec<String> = [
         holder.command.clone(),
         holder.container.as_ref().map(|container| format!("container {container}")),
         kept,
+        age,
         taken,
     ]
     .into_iter()

@@ -11,6 +11,7 @@ pub mod damage;
 pub mod evidence;
 pub mod finding;
 mod header;
+pub(crate) mod held_up;
 pub mod identity;
 mod journal;
 mod kinds;

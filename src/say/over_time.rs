@@ -1,8 +1,10 @@
 //! What several looks say of the readers in the way of the checkpoint.
 
 use super::checkpoint::names;
+use super::held_up::keeps_others;
 use super::words::count;
 use crate::evidence::LockSlot;
+use crate::look::held_up::NotRunning;
 use crate::look::over_time::{Kept, Outcome, OverTime};
 
 /// What the looks found, and what to do.
@@ -11,24 +13,50 @@ pub fn over_time(over: &OverTime) -> String {
     let looks = format!("{} looks in {} s", count(u64::from(over.looks)), seconds(over));
     match over.outcome() {
         Outcome::NotBlocked => {
-            format!("at none of {looks} was a reader seen in the way of the checkpoint{}.", unknown(over))
+            format!(
+                "at none of {looks} was a reader seen in the way of the checkpoint, nor a stopped process with a lock that others need{}.",
+                unknown(over)
+            )
         }
         Outcome::Kept => {
-            let kept = over.kept();
+            let (stopped, kept): (Vec<Kept>, Vec<Kept>) = over.kept().into_iter().partition(|kept| kept.stopped);
+            let stopped = by_process(stopped);
+            let told: Vec<String> = stopped
+                .iter()
+                .map(|one| format!("{} {}", names([&one.holder].into_iter()), keeps_others(one)))
+                .collect();
+            let told = told.join("; ");
+            // Who has the whole database locked and is stopped is told once.
+            let kept: Vec<Kept> = kept
+                .into_iter()
+                .filter(|kept| {
+                    kept.lock != LockSlot::Database
+                        || !stopped.iter().any(|one| Some(&one.holder) == kept.holder.as_ref())
+                })
+                .collect();
+            if kept.is_empty() {
+                return format!("at each of {looks} {told}.");
+            }
+            let also = if told.is_empty() { String::new() } else { format!(" At each look {told}, too.") };
             let each: Vec<String> = kept.iter().map(reader).collect();
             if kept.iter().all(|kept| kept.lock == LockSlot::Database) {
                 return format!(
                     "at each of {looks} the same process had the whole database locked, as in exclusive locking mode: {}. \
-                     Nobody else can read, write or checkpoint it until that process closes it, leaves that mode, or ends.",
+                     Nobody else can read, write or checkpoint it until that process closes it, leaves that mode, or ends.{also}",
                     names(kept.iter().flat_map(|kept| &kept.holder))
                 );
             }
             format!(
                 "at each of {looks} the same reader was in the way of the checkpoint: {}. The WAL grows until its transaction \
-                 ends: look there for a cursor that was not finished, or a transaction that was left open.",
+                 ends: look there for a cursor that was not finished, or a transaction that was left open.{also}",
                 each.join("; ")
             )
         }
+        Outcome::TakeTurns if !over.by_readers() => format!(
+            "at {} of {looks} a process was stopped with a lock that others need, and not at each look{}.",
+            count(u64::from(over.blocked)),
+            unknown(over)
+        ),
         Outcome::TakeTurns => format!(
             "at {} of {looks} readers were in the way of the checkpoint, and none of them at each look: they take turns, and no \
              single one is to blame{}. A checkpoint gets its turn when none is at work; PRAGMA wal_checkpoint(RESTART) with a \
@@ -41,6 +69,19 @@ pub fn over_time(over: &OverTime) -> String {
             count(u64::from(over.not_known))
         ),
     }
+}
+
+/// Those that did not run, each with its locks.
+fn by_process(stopped: Vec<Kept>) -> Vec<NotRunning> {
+    let mut all: Vec<NotRunning> = Vec::new();
+    for Kept { lock, holder, .. } in stopped {
+        let Some(holder) = holder else { continue };
+        match all.iter_mut().find(|one| one.holder == holder) {
+            Some(one) => one.locks.push(lock),
+            None => all.push(NotRunning::of(holder, vec![lock])),
+        }
+    }
+    all
 }
 
 /// The looks that tell nothing.

@@ -54,6 +54,7 @@ const PRINTED: &[(&str, Tried)] = &[
     ("walscope inspect app.db --json | jq -r .checkpoint.state", Ends(0)),
     ("walscope inspect app.db --json | jq -r '.open | .read, .write, .explanation'", Ends(0)),
     ("walscope inspect app.db --for 5s --json | jq '.over_time | .outcome, .kept[].holder.pid'", Ends(0)),
+    ("walscope inspect app.db --json | jq -r '.not_running[] | .resume'", Ends(0)),
     ("walscope inspect app.db --json | jq '.checkpoint.blocked_by[] | {slot, mark, pids: [.holders[].pid]}'", Ends(0)),
     ("walscope compare a.walsnap b.walsnap --json | jq -r '.verdict | .sharing, .subject, .decided_by[]'", Ends(0)),
     (

@@ -23,6 +23,7 @@ mod ps;
 mod renamed;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
+mod stopped;
 mod unopened;
 mod users;
 mod waits;

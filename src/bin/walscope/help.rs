@@ -41,7 +41,8 @@ pub const INSPECT: &str = "\
 Exit codes: 0 answered; 1 a finding at or above --fail-on, or blocked
 throughout (--fail-if-blocked); 2 could not answer.
 One look is one moment: readers that overlap look like one that stays. In a
-script, red only if one reader was in the way of the checkpoint all the time:
+script, red only if one reader was in the way of the checkpoint all the time,
+or a process was stopped all the time with a lock that others need:
   walscope inspect app.db --fail-if-blocked 10s";
 
 /// `verify`.

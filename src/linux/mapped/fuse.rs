@@ -11,7 +11,7 @@ const DEVICE: &[u8] = b"/dev/fuse";
 /// these mounts.
 ///
 /// folklore: `fdinfo` of such a descriptor names the connection, which is the minor number of the file system's device
-/// (`fuse_dev_show_fdinfo`, since Linux 6.17). Earlier kernels do not say it. Held by
+/// (`fuse_dev_show_fdinfo`; seen on Linux 6.18). Older kernels do not say it. Held by
 /// `who_serves_a_fuse_mount_is_no_user_of_the_files_behind_it`.
 pub(super) fn serves(process: &Process, others: &[(String, FileId)], mounts: &[Mount]) -> Option<Vec<String>> {
     let is_device = |name: &&String| process.link_bytes(&format!("fd/{name}")).is_ok_and(|link| link == DEVICE);

@@ -5,9 +5,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use walscope::evidence::LockSlot;
 use walscope::look::Depth;
-use walscope::look::over_time::{Outcome, OverTime};
+use walscope::look::over_time::{Kept, Outcome, OverTime};
 use walscope::report::inspect::InspectDocument;
 
 use crate::exit::Exit;
@@ -26,7 +25,8 @@ pub struct InspectArgs {
     /// Look again and again over this time (5s, 500ms, 2m): a reader that stays is told from readers that take turns
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     over: Option<Duration>,
-    /// The same, and exit with 1 only if one reader was in the way of the checkpoint throughout (or for --fail-on)
+    /// The same, and exit with 1 only if one reader was in the way of the checkpoint throughout, or a process was stopped
+    /// throughout with a lock that others need (or for --fail-on)
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "over")]
     fail_if_blocked: Option<Duration>,
 }
@@ -48,10 +48,9 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let (_, inspection) = look::inspect(args.source.as_os_str(), Depth::CrossChecked, global)?;
     let document = InspectDocument::new(&inspection).with_over_time(over.as_ref());
     output::document(global, &document, |width| document.draw(width))?;
-    // An application in exclusive locking mode runs its checkpoints itself: nobody is in their way.
-    let by_reader = over.as_ref().is_some_and(|over| over.kept().iter().any(|kept| kept.lock != LockSlot::Database));
+    let in_the_way = over.as_ref().is_some_and(|over| over.kept().iter().any(Kept::is_in_the_way));
     Ok(match over.map(|over| over.outcome()).filter(|_| args.fail_if_blocked.is_some()) {
-        Some(Outcome::Kept) if by_reader => Exit::Bad,
+        Some(Outcome::Kept) if in_the_way => Exit::Bad,
         Some(Outcome::NotKnown) => Exit::NoAnswer,
         _ => args.fail_on.judge(&document.findings),
     })
