@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::evidence::{InodeId, Observation};
+use crate::evidence::{InodeId, Observation, SharedMapping};
 use crate::linux::procfs::Proc;
 use crate::linux::sys;
 use crate::linux::text::maps;
@@ -51,9 +51,13 @@ pub(super) fn refuses_mappings(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::EOPNOTSUPP | libc::ENOSYS))
 }
 
-/// Whether the file system refuses to map this file shared: then nobody has pages of it, or of the files beside it.
-pub(super) fn maps_nothing_shared(file: &File) -> bool {
-    sys::map_shared(file, 4096).is_err_and(|error| refuses_mappings(&error))
+/// Whether the file system maps this file shared. It is tried with a mapping through which nothing is read.
+pub(super) fn shared_mapping(file: &File) -> SharedMapping {
+    match sys::map_shared(file, 4096) {
+        Ok(_) => SharedMapping::Granted,
+        Err(error) if refuses_mappings(&error) => SharedMapping::Refused,
+        Err(_) => SharedMapping::NotTried,
+    }
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, fstatvfs, opena
 use rustix::io::Errno;
 
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::Observation;
+use crate::evidence::{Observation, SharedMapping};
 use crate::linux::file_id::{file_id, same_file};
-use crate::linux::mapped_identity::maps_nothing_shared;
+use crate::linux::mapped_identity::shared_mapping;
 use crate::linux::open_error::OpenError;
 use crate::linux::own_locks::{self, OwnLocks};
 use crate::linux::path_leads::PathLeads;
@@ -186,7 +186,10 @@ fn way_to_shm(open: &dyn Fn(OFlags) -> io::Result<OwnedFd>, database: &Observati
     let Some(file) = unopened::kept_closed(b"-shm", care.look_anyway, open) else { return Way::Open };
     match unopened::way(&Proc::system(), Arc::new(file), database.value()) {
         // A -shm that cannot be mapped has no pages that the kernel could drop.
-        Way::Closed(_) if database.value().is_some_and(|database| maps_nothing_shared(database)) => Way::Open,
+        // Then nobody has pages of it, or of the files beside it.
+        Way::Closed(_) if database.value().is_some_and(|file| shared_mapping(file) == SharedMapping::Refused) => {
+            Way::Open
+        }
         way => way,
     }
 }

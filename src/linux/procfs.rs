@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, fstat, op
 
 use crate::evidence::Observation;
 use crate::linux::file_id::device;
-use crate::linux::text::process as text;
+use crate::linux::text::{credentials, process as text};
 use crate::linux::unseen::unseen;
 use crate::number::{Device, FileId};
 
@@ -177,7 +177,8 @@ impl Process {
     /// Effective user and group, from `status`.
     #[must_use]
     pub fn effective_ids(&self) -> Option<(u32, u32)> {
-        text::effective_ids(&self.read("status").ok()?)
+        let [[_, uid, ..], [_, gid, ..]] = credentials::ids(&self.read("status").ok()?)?;
+        Some((uid, gid))
     }
 
     /// Reads one of its texts.

@@ -43,6 +43,19 @@ impl Credentials {
     }
 }
 
+/// Real, effective, saved and file system users and groups, from `status`.
+#[must_use]
+pub fn ids(status: &[u8]) -> Option<[[u32; 4]; 2]> {
+    let text = String::from_utf8_lossy(status);
+    let of = |name: &str| -> Option<[u32; 4]> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let numbers: Vec<u32> =
+            line.split_ascii_whitespace().map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        numbers.try_into().ok()
+    };
+    Some([of("Uid:")?, of("Gid:")?])
+}
+
 /// Reads `status`. `None`: a line is missing or has another form.
 #[must_use]
 pub fn parse(status: &[u8]) -> Option<Credentials> {
@@ -51,14 +64,13 @@ pub fn parse(status: &[u8]) -> Option<Credentials> {
     let numbers = |name: &str| -> Option<Vec<u32>> {
         line(name)?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
     };
-    let (users, groups) = (numbers("Uid:")?, numbers("Gid:")?);
-    let ([real_uid, uid, _, fs_uid], [_, gid, _, fs_gid]) = (users.as_slice(), groups.as_slice()) else { return None };
+    let [[real_uid, uid, _, fs_uid], [_, gid, _, fs_gid]] = ids(status)?;
     Some(Credentials {
-        real_uid: *real_uid,
-        uid: *uid,
-        gid: *gid,
-        fs_uid: *fs_uid,
-        fs_gid: *fs_gid,
+        real_uid,
+        uid,
+        gid,
+        fs_uid,
+        fs_gid,
         groups: numbers("Groups:")?,
         effective: u64::from_str_radix(line("CapEff:")?.trim(), 16).ok()?,
     })
@@ -114,6 +126,8 @@ mod tests {
         assert_eq!(found.groups, [9, 10]);
         let has = [Capability::DacOverride, Capability::DacReadSearch, Capability::Fowner].map(|one| found.has(one));
         assert_eq!(has, [true, true, false]);
+        assert_eq!(ids(status), Some([[1, 2, 3, 4], [5, 6, 7, 8]]));
+        assert_eq!([ids(b"Uid:\t1\n"), ids(b"Uid:\t1\t2\t3\t4\n")], [None, None]);
         assert_eq!(parse(b"Uid:\t1\t2\t3\t4\n"), None);
         assert_eq!(parse(&status.as_slice()[..30]), None);
         assert!(parse(&std::fs::read("/proc/self/status").unwrap()).is_some());

@@ -1,4 +1,4 @@
-//! Texts about one process: `stat`, `status` and `comm` (man 5 proc_pid_stat, proc_pid_status, proc_pid_comm).
+//! Texts about one process: `stat` and `comm` (man 5 proc_pid_stat, proc_pid_comm).
 
 /// Field 22 of `stat`: start of the process in clock ticks since boot.
 ///
@@ -36,15 +36,6 @@ fn field(stat: &[u8], number: usize) -> Option<String> {
     fields.split_ascii_whitespace().nth(number.checked_sub(3)?).map(str::to_owned)
 }
 
-/// Effective user and group, from `status`.
-#[must_use]
-pub fn effective_ids(status: &[u8]) -> Option<(u32, u32)> {
-    let text = String::from_utf8_lossy(status);
-    let id =
-        |name| text.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().nth(1)?.parse().ok();
-    Some((id("Uid:")?, id("Gid:")?))
-}
-
 /// The command's name, from `comm`: at most 15 bytes.
 #[must_use]
 pub fn command(comm: &[u8]) -> String {
@@ -74,11 +65,5 @@ mod tests {
         assert_eq!(layout(fields(false).as_bytes()), None);
         let own = std::fs::read("/proc/self/stat").unwrap();
         assert!(layout(&own).is_some());
-    }
-
-    #[test]
-    fn the_effective_user_is_the_second_number() {
-        assert_eq!(effective_ids(b"Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"), Some((2, 6)));
-        assert_eq!(effective_ids(b"Uid:\t1\n"), None);
     }
 }

@@ -413,3 +413,35 @@ fn a_file_system_without_shared_mappings_is_named() {
     assert_eq!((said.read.as_str(), said.write.as_str()), ("yes", "yes"), "{said:?}");
     assert_eq!(place.tried(&[], "write", &path), None);
 }
+
+/// Runs a program behind a filter that answers EPERM to faccessat2(2), as older container runtimes do.
+#[cfg(target_arch = "x86_64")]
+const FILTERED: &str = r"
+import ctypes, os, struct, sys
+FACCESSAT2, EPERM = 439, 1
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, FACCESSAT2), (0x06, 0, 0, 0x00050000 | EPERM), (0x06, 0, 0, 0x7fff0000)]
+code = b''.join(struct.pack('HBBI', *one) for one in code)
+kept = ctypes.create_string_buffer(code)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(code) // 8, ctypes.addressof(kept)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_filter_of_system_calls_is_no_attribute_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x)").unwrap();
+    let program = env!("CARGO_BIN_EXE_walscope");
+    let ran =
+        std::process::Command::new("python3").args(["-c", FILTERED, program, "inspect", "--json"]).arg(&path).output();
+    let Ok(ran) = ran else {
+        common::have("python3", false);
+        return;
+    };
+    let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let open = &document["open"];
+    assert_eq!((&open["read"], &open["write"]), (&"yes".into(), &"yes".into()), "{open:#}");
+}
