@@ -134,6 +134,8 @@ pub struct Rescue {
     pub denied_reason: Option<String>,
     /// Whether every process of the machine was visible, and its descriptors too.
     pub every_process: bool,
+    /// Whether walscope ran as root.
+    pub as_root: bool,
 }
 
 /// Copies the files of a set into new files of `folder`, named after the database. While the files change too much, the

@@ -156,6 +156,17 @@ pub enum NoWal {
     Unseen,
 }
 
+/// A process that has files open for others: it serves a FUSE mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize))]
+pub struct BehindFuse {
+    /// The process that serves it.
+    pub pid: u32,
+    /// A database of this name that processes have open on a file system that it serves: a process, and the path as the kernel prints
+    /// it. Null: none was seen.
+    pub open: Option<(u32, String)>,
+}
+
 /// What is known of files of one database that belong together, beside the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetFacts {
@@ -173,6 +184,9 @@ pub struct SetFacts {
     pub shm_not_opened: bool,
     /// Processes that have files of the set open, and not the database.
     pub without_database: Vec<u32>,
+    /// Processes that have them open for others, behind a FUSE mount. What those have open of it, also what is deleted there, may be
+    /// elsewhere.
+    pub behind_fuse: Vec<BehindFuse>,
     /// Whether a process that is not seen holds a lock on the database or the `-shm`. It may have other files open.
     pub locked_unseen: bool,
     /// Those of these processes that are known.

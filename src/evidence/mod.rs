@@ -40,7 +40,7 @@ pub use deleted_wal::DeletedWal;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
-pub use kept::{KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
+pub use kept::{BehindFuse, KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
 pub use mapped::{

@@ -8,7 +8,7 @@ use super::finding::FindingDocument;
 use super::text::{GREEN, YELLOW, count, entry, many, styled};
 use super::{line, table};
 use crate::bundle::rescue::{Rescue, Saved, SavedFile};
-use crate::evidence::{InodeId, KeptBy, NoWal, Part, RescueCause};
+use crate::evidence::{BehindFuse, InodeId, KeptBy, NoWal, Part, RescueCause};
 use crate::finding::{Finding, Severity};
 use crate::say::rescue::Saved as Next;
 
@@ -49,6 +49,8 @@ pub struct RescueDocument {
     /// Whether every process of the machine was visible, and its descriptors too. False within a container: the processes
     /// outside of it may have files open.
     pub every_process: bool,
+    /// Whether walscope ran as root.
+    pub as_root: bool,
 }
 
 /// Files that belong together.
@@ -69,6 +71,8 @@ pub struct RescuedSet {
     pub shm_not_opened: bool,
     /// Processes that have files of the set open, and not the database.
     pub without_database: Vec<u32>,
+    /// Processes that have files of the set open for others, behind a FUSE mount. What those have open may be elsewhere.
+    pub behind_fuse: Vec<BehindFuse>,
     /// Whether a process that was not seen holds a lock on the database or the `-shm`. It may have other files open.
     pub locked_unseen: bool,
     /// Those of these processes that are known.
@@ -173,6 +177,7 @@ impl RescuedSet {
             // Without the -wal of this set, the -shm at the path is that of another one.
             shm_not_opened: facts.shm_not_opened && copied(Part::Shm).is_none() && copied(Part::Wal).is_some(),
             without_database: facts.without_database,
+            behind_fuse: facts.behind_fuse.clone(),
             locked_unseen: facts.locked_unseen,
             unseen_holders: facts.unseen_holders,
             unlocked: facts.unlocked,
@@ -256,6 +261,7 @@ impl RescuedSet {
                 pids.join(", ")
             ));
         }
+        facts.extend(self.behind_fuse.iter().map(through_fuse));
         if self.locked_unseen {
             let pids: Vec<String> = self.unseen_holders.iter().map(u32::to_string).collect();
             let who = if pids.is_empty() { "A process".to_owned() } else { format!("pid {}", pids.join(", ")) };
@@ -274,6 +280,23 @@ impl RescuedSet {
 
 fn named(parts: &[Part]) -> String {
     parts.iter().map(|part| part.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where what processes behind a FUSE mount have open can be saved.
+fn through_fuse(behind: &BehindFuse) -> String {
+    let of = format!("pid {} serves a FUSE mount: it has these files open for processes behind it.", behind.pid);
+    match &behind.open {
+        Some((pid, path)) => {
+            let path = line(path);
+            format!(
+                "{of} pid {pid} has {path} open there, and may have a deleted -wal of it. Save that, too: walscope rescue \
+                 pid:{pid}:{path} -o ANOTHER_FOLDER."
+            )
+        }
+        None => format!(
+            "{of} A -wal that was deleted there is known to them alone: walscope rescue of the path below that mount saves it."
+        ),
+    }
 }
 
 fn why_no_wal(why: NoWal) -> &'static str {
@@ -308,6 +331,7 @@ impl RescueDocument {
             processes_ended: rescue.processes_ended,
             denied_reason: rescue.denied_reason.clone(),
             every_process: rescue.every_process,
+            as_root: rescue.as_root,
         }
     }
 
@@ -352,10 +376,15 @@ impl RescueDocument {
         if let Some(reason) = &self.denied_reason {
             let denied = u64::from(self.processes_denied);
             let unseen = format!(
-                "what {} {} open could not be seen ({}). Run this as root to save the files of every process.",
+                "what {} {} open could not be seen ({}). {} to save the files of every process.",
                 many(denied, "process"),
                 if denied == 1 { "has" } else { "have" },
-                line(reason)
+                line(reason),
+                if self.as_root {
+                    "Root may not see it here: run this on the host, outside of the container,"
+                } else {
+                    "Run this as root"
+                }
             );
             out.push_str(&entry("Unseen", &unseen, width));
         } else if !self.every_process {
@@ -412,6 +441,8 @@ impl RescueDocument {
             copy: copy.as_deref(),
             pids: &pids,
             unstable: self.sets.iter().find_map(|set| set.cause),
+            as_root: self.as_root,
+            behind_fuse: self.sets.iter().any(|set| !set.behind_fuse.is_empty()),
             incomplete: !self.refused.is_empty()
                 || self.may_be_elsewhere()
                 || self.sets.iter().any(|set| !set.missing.is_empty() || set.locked_unseen),

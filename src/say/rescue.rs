@@ -173,6 +173,10 @@ pub(crate) struct Saved<'a> {
     pub unstable: Option<RescueCause>,
     /// Something that belongs to it was not found, or not copied.
     pub incomplete: bool,
+    /// A process has them open for others, behind a FUSE mount.
+    pub behind_fuse: bool,
+    /// Walscope ran as root.
+    pub as_root: bool,
     /// `verify` finds the copies wrong.
     pub contradict: bool,
     /// Every file lies at the path.
@@ -210,10 +214,17 @@ impl Saved<'_> {
                 );
             }
         }
-        if self.incomplete {
-            return "Keep the processes running: what is missing may be open in one of them. Save again as root, where every \
-                    process can be seen."
+        if self.behind_fuse {
+            return "Keep all processes running, also the server of the FUSE mount: what is written through it may still be on its way. Save \
+                    from behind the mount, too, as a line below says, and go on with those copies: they have what the processes there have \
+                    open."
                 .to_owned();
+        }
+        if self.incomplete {
+            return format!(
+                "Keep the processes running: what is missing may be open in one of them. Save again {}, where every process can be seen.",
+                if self.as_root { "on the host, outside of the container" } else { "as root" }
+            );
         }
         let Some(copy) = self.copy else {
             return "Keep the processes running until the copies are checked.".to_owned();
@@ -427,6 +438,8 @@ mod tests {
             pids: &[4, 7],
             unstable: None,
             incomplete: false,
+            as_root: false,
+            behind_fuse: false,
             contradict: false,
             all_at_path: false,
             one: true,

@@ -109,6 +109,22 @@ fn who_serves_a_fuse_mount_is_no_user_of_the_files_behind_it() {
     if names.filter_map(|path| std::fs::read_to_string(path).ok()).any(|text| text.contains("fuse_connection:")) {
         assert!(page.contains(&format!("is the server of {}", mount.display())), "{page}");
     }
+    // A -wal that is deleted behind the mount has another name beside it.
+    std::fs::remove_file(mount.join("t.db-wal")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let saved = walscope(&low, &["rescue", "t.db", "-o", out.path().join("beside").to_str().unwrap(), "--json"]);
+    let document = saved.json();
+    let behind = &document["sets"][0]["behind_fuse"][0];
+    assert_eq!((saved.code, &behind["pid"]), (1, &pids[0].into()), "{document:#}");
+    if !behind["open"].is_null() {
+        let source = format!("pid:{}:{}", behind["open"][0], behind["open"][1].as_str().unwrap());
+        let saved = walscope(&low, &["rescue", &source, "-o", out.path().join("behind").to_str().unwrap(), "--json"]);
+        let parts = saved.json()["sets"][0]["files"].to_string();
+        assert!(saved.code == 0 && parts.contains("\"wal\""), "{parts}");
+    }
+    let page = walscope(&low, &["rescue", "t.db", "-o", out.path().join("again").to_str().unwrap()]).text();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("also the server of the FUSE mount") && !page.contains("kill -KILL"), "{page}");
     // Who uses the files beside the mount has another memory.
     let _direct = Sqlite::open(&low.join("t.db"));
     let document = walscope(&low, &["inspect", "t.db", "--json"]).json();

@@ -14,12 +14,7 @@ const DEVICE: &[u8] = b"/dev/fuse";
 /// (`fuse_dev_show_fdinfo`; seen on Linux 6.18). Older kernels do not say it. Held by
 /// `who_serves_a_fuse_mount_is_no_user_of_the_files_behind_it`.
 pub(super) fn serves(process: &Process, others: &[(String, FileId)], mounts: &[Mount]) -> Option<Vec<String>> {
-    let is_device = |name: &&String| process.link_bytes(&format!("fd/{name}")).is_ok_and(|link| link == DEVICE);
-    let descriptors: Vec<&String> = others.iter().map(|(name, _)| name).filter(is_device).collect();
-    if descriptors.is_empty() {
-        return None;
-    }
-    let connections: Vec<u32> = descriptors.iter().filter_map(|name| connection(process, name)).collect();
+    let connections = connections(process, others.iter().map(|(name, _)| name.as_str()))?;
     let is_served = |mount: &&Mount| {
         mount.fs_type.starts_with("fuse") && mount.device.major == 0 && connections.contains(&mount.device.minor)
     };
@@ -27,6 +22,14 @@ pub(super) fn serves(process: &Process, others: &[(String, FileId)], mounts: &[M
     served.sort();
     served.dedup();
     Some(served)
+}
+
+/// The connections of the FUSE file systems that a process serves by these descriptors: minor numbers of their devices. `None`: it
+/// serves none. Empty: the kernel does not say which.
+pub(super) fn connections<'n>(process: &Process, names: impl Iterator<Item = &'n str>) -> Option<Vec<u32>> {
+    let is_device = |name: &&str| process.link_bytes(&format!("fd/{name}")).is_ok_and(|link| link == DEVICE);
+    let descriptors: Vec<&str> = names.filter(is_device).collect();
+    (!descriptors.is_empty()).then(|| descriptors.into_iter().filter_map(|name| connection(process, name)).collect())
 }
 
 fn connection(process: &Process, name: &str) -> Option<u32> {

@@ -92,6 +92,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         processes_ended: view.processes_ended,
         denied_reason: view.denied_reason,
         every_process: view.every_process,
+        as_root: rustix::process::geteuid().is_root(),
     };
     let document = RescueDocument::new(&rescue, &verified);
     write_manifest(&args.output, &document)?;

@@ -82,6 +82,11 @@ impl Asked {
         self.is_at_path(open) || open.asked.is_some()
     }
 
+    /// Whether a descriptor has the name of the database, wherever it is.
+    pub(super) fn has_name(&self, open: &Open) -> bool {
+        self.part_named(&open.path) == Some(Part::Database)
+    }
+
     /// Which part has the name of a path, wherever it is.
     fn part_named(&self, path: &[u8]) -> Option<Part> {
         let name = Path::new(OsStr::from_bytes(path)).file_name()?.as_bytes();

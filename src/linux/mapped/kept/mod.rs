@@ -17,6 +17,7 @@ mod held;
 mod pairs;
 mod place;
 mod set;
+mod through_fuse;
 mod units;
 mod unseen;
 
@@ -34,6 +35,7 @@ use held::{Anew, Open, descriptors};
 use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};
 use set::{add, add_at_path, add_of_other_name, join_lone_wal, kept_by};
+use through_fuse::ThroughFuse;
 use units::{Unit, units};
 
 use crate::evidence::{InSight, LockState, NoWal, Part, Parts, SetFacts};
@@ -142,6 +144,7 @@ fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenE
         view: KeptView { path, ..KeptView::default() },
         seen: BTreeSet::new(),
         others: Vec::new(),
+        through_fuse: ThroughFuse::default(),
     };
     for pid in processes {
         looking.at(&proc, pid);
@@ -160,6 +163,7 @@ struct Looking {
     seen: BTreeSet<u32>,
     /// Other names of the database that was asked for: where each is, and as it is seen from here.
     others: Vec<(Option<Place>, Target)>,
+    through_fuse: ThroughFuse,
 }
 
 impl Looking {
@@ -201,11 +205,13 @@ impl Looking {
             refused.push(told(process, unknown, why));
         }
         let asked = &self.asked;
+        self.through_fuse.note_open(process, &open, asked);
         if !open.iter().any(|open| asked.may_want(open)) {
             return Ok(Vec::new());
         }
         held::describe(&view, process, &mut open, |open| asked.may_want(open), self.care);
         let sets = units(&open, |open| asked.wants(open));
+        self.through_fuse.note_server(process);
         for open in sets.iter().filter(|unit| !unit.unsure).flat_map(|unit| unit.files.iter()) {
             let Some(base) = open.base().filter(|_| open.asked.is_none()) else { continue };
             let base = Path::new(OsStr::from_bytes(base));
@@ -223,7 +229,7 @@ impl Looking {
     }
 
     fn finish(self, proc: &Proc, target: &Target, files: Option<&OpenedFiles>, before: LockState) -> KeptView {
-        let Self { asked, care, mut view, seen, .. } = self;
+        let Self { asked, care, mut view, seen, through_fuse, .. } = self;
         if let Some(files) = files {
             add_at_path(&mut view.sets, at_path(files));
         }
@@ -242,6 +248,7 @@ impl Looking {
             if set.id(Part::Database).is_none() {
                 set.facts.without_database.clear();
             }
+            set.facts.behind_fuse = through_fuse.behind(&set.by);
             unseen::note_holders(proc, set, &mounts, (&seen, &held));
             set.facts.unlocked = unseen::lock_on_database(set) == LockState::Free;
             if says_wal(set) == Some(true) && set.id(Part::Wal).is_none() && !set.facts.pairing_unsure {
