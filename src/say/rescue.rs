@@ -103,6 +103,9 @@ pub(super) const MOUNT_THE_FOLDER: &str = copy_first!(
      database, not the single file and not a copy, from one local file system into every container. Open the database by \
      one name everywhere."
 );
+/// The same, and no process was seen that uses the files of any side.
+#[cfg(feature = "capture")]
+pub(super) const COPIES_OR_MOUNTS: &str = "No process was seen that uses these files. If they are copies of each other, this is as it should be: copies have nothing in common. If two containers are to share the database, mount the folder that holds it, not the single file and not a copy, from one local file system into both, and open it by one name. Each side may have commits of its own: keep each -wal with its own database.";
 /// The single file is mounted.
 pub(super) const FILE_MOUNT: &str = concat!(
     "Mount the folder that holds the database instead of the file. Each container that has written has a -wal of its own, \

@@ -12,7 +12,7 @@ use crate::compare::{
     NoProof, OneSide, PairVerdict, Says, SideName, Subject, Verdict,
 };
 use crate::evidence::UnstableCause;
-use crate::sides::{PeerUnknown, Unknown};
+use crate::sides::{PairingFact, PeerUnknown, Unknown, UsersOf};
 
 /// Explains a verdict.
 #[must_use]
@@ -69,8 +69,21 @@ pub fn explain_try(verdict: &Verdict) -> String {
             refuting().unwrap_or_default()
         ),
         Answer::Undecided => {
-            "The trial did not come to an end: the evidence says what was not tried. Run it again; if it stays so, run walscope probe meet FOLDER in two terminals and read what each side says."
-                .to_owned()
+            let open = [
+                (verdict.memory, "whether two processes here have one memory of a file: if not, a reader misses commits, and writers damage the database"),
+                (verdict.locks, "whether a lock here keeps others out: if not, two writers write over each other"),
+            ];
+            let open: Vec<&str> =
+                open.into_iter().filter(|(answer, _)| *answer != Answer::Proven).map(|(_, what)| what).collect();
+            let known = match (verdict.memory, verdict.locks) {
+                (Answer::Proven, _) => " Memory is shared.",
+                (_, Answer::Proven) => " Locks work.",
+                _ => "",
+            };
+            format!(
+                "The trial did not decide {}.{known} WAL mode needs both, so do not rely on it in this folder. The evidence says what was not tried. Run it again; if it stays so, run walscope probe meet FOLDER in two terminals and read what each side says.",
+                open.join("; nor ")
+            )
         }
     }
 }
@@ -247,12 +260,25 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         (Subject::Mappings, true) => {
             (format!("The processes seen on {all} do not have one wal-index mapped"), rescue::MOUNT_THE_FOLDER)
         }
-        (Subject::Paths, _) => (format!("{all} do not share one wal-index"), rescue::MOUNT_THE_FOLDER),
+        (Subject::Paths, _) => {
+            let advice = if is_in_use(verdict) { rescue::MOUNT_THE_FOLDER } else { rescue::COPIES_OR_MOUNTS };
+            (format!("{all} do not share one wal-index"), advice)
+        }
     };
     // What the user has set up comes before inodes and page frames.
     let set_up =
         verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted).find_map(|pair| apart(pair, names));
     set_up.into_iter().chain([format!("{what}: {facts}."), advice.to_owned()]).collect()
+}
+
+/// Whether processes use the files of a pair that does not share, or that was not looked for.
+fn is_in_use(verdict: &Verdict) -> bool {
+    let unused = |side: &UsersOf| side.users.is_empty() && side.unseen.is_none() && side.not_listed == 0;
+    let nobody = |item: &Because| match &item.fact {
+        Fact::LockPairing(PairingFact::Users(sides)) => sides.iter().all(unused),
+        _ => false,
+    };
+    verdict.pairs.iter().any(|pair| !pair.because.iter().any(nobody))
 }
 
 fn undecided(verdict: &Verdict, names: Names<'_>) -> Vec<String> {

@@ -417,3 +417,25 @@ fn three_mounted_files_are_shared_until_somebody_deletes_them_in_the_folder() {
     let said = Said::compare(&sources[0], &at_home);
     assert!(said.sharing() != "proven" && said.warned(), "{:#}", said.0);
 }
+
+#[test]
+fn of_two_copies_that_nobody_uses_no_process_is_to_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = crate::users::database(folder.path());
+    for (to, more) in [("one", ""), ("two", "INSERT INTO t VALUES(2)")] {
+        db.execute_batch(more).unwrap();
+        std::fs::create_dir(folder.path().join(to)).unwrap();
+        for name in ["t.db", "t.db-wal", "t.db-shm"] {
+            std::fs::copy(folder.path().join(name), folder.path().join(to).join(name)).unwrap();
+        }
+    }
+    let ran = crate::common::command::walscope(folder.path(), &["compare", "one/t.db", "two/t.db"]);
+    let page = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(ran.code == 1 && page.contains("copies have nothing in common"), "{page}");
+    assert!(!page.contains("kill -STOP") && !page.contains("stop the processes"), "{page}");
+    // The one that is in use is a danger.
+    let _user = crate::sqlite::Sqlite::open(&folder.path().join("two/t.db"));
+    let ran = crate::common::command::walscope(folder.path(), &["compare", "one/t.db", "two/t.db"]);
+    let page = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("kill -STOP"), "{page}");
+}

@@ -358,7 +358,13 @@ fn a_folder_in_which_no_locks_were_tried_is_proven_by_what_is_seen_on_local_file
     ] {
         let verdict = probe(Met::Folder(system.as_ref()), &live);
         assert_eq!((verdict.memory, verdict.locks), (Answer::Proven, locks), "{system:?}");
+        // What stays open is named, with what it means for WAL mode.
+        let told = walscope::say::verdict::explain_try(&verdict);
+        let open = "did not decide whether a lock here keeps others out: if not, two writers write over each other. Memory is shared.";
+        assert_eq!(told.contains(open), locks == Answer::Undecided, "{told}");
     }
+    let told = walscope::say::verdict::explain_try(&trial(Arrival::NotKnown, Arrival::Arrived, 4));
+    assert!(told.contains("one memory of a file") && told.contains("Locks work. WAL mode needs both"), "{told}");
 }
 
 #[test]
