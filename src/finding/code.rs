@@ -9,7 +9,10 @@ use super::frames_gone::FramesGone;
 use super::journal_sign::JournalSign;
 use super::lacks::Lack;
 use super::mappers::Mappers;
+use super::newer::Newer;
+use super::not_copied::NotCopied;
 use super::obstacle::Obstacle;
+use super::overwritten_sign::OverwrittenSign;
 use super::renamed::RenamedFound;
 use super::split_index::SplitIndex;
 use super::value::{
@@ -114,7 +117,8 @@ findings! {
     }
     BackfillNotInDatabase "backfill_not_in_database" "Frames that count as copied are not in the database"
         [Error] in BackfilledInDatabase {
-        backfilled: FrameNumber, compared: u64, missing: u64, pages: Vec<FrameOfPage>; in_use: bool
+        backfilled: FrameNumber, compared: u64, missing: u64, pages: Vec<FrameOfPage>, causes: Vec<NotCopied>;
+        in_use: bool, sqlite_version: Option<u32>, holders: Vec<Holder>
     }
     BundleReadableByOthers "bundle_readable_by_others" "Others can read this bundle" [Notice] {}
     BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
@@ -146,6 +150,11 @@ findings! {
     }
     DatabaseOpaque "database_opaque" "No SQLite header" [Notice, Warning] in DatabaseHeader {
         zeros: bool; page_one_in_wal: Option<bool>
+    }
+    DatabaseOverwritten "database_overwritten" "The database is not as its wal-index in use left it"
+        [Warning, Error] in DatabaseHeader {
+        signs: Vec<OverwrittenSign>, wal_index_pages: u32, wal_index_page_size: u32, database_pages: Option<u32>,
+        database_page_size: Option<u32>, size: u64; holders: Vec<Holder>
     }
     DatabasePagesZero "database_pages_zero" "All pages behind the first are zeros"
         [Warning, Error] in DatabaseHeader {
@@ -262,7 +271,7 @@ findings! {
     }
     StaleFramesNotInDatabase "stale_frames_not_in_database" "Frames from before the last restart are not in the database"
         [Warning] in StaleInDatabase {
-        compared: u64, missing: u64, pages: Vec<FrameOfPage>
+        compared: u64, missing: u64, pages: Vec<FrameOfPage>, newer: Option<Newer>
     }
     TwoMountsOfOneFileSystem "two_mounts_of_one_file_system" "What looks like one folder is reached through two mounts"
         [Warning] {
@@ -311,7 +320,7 @@ findings! {
         [Warning, Error] in WalAgainstDatabase {
         signs: Vec<OtherSign>, database_change_counter: u32, wal_change_counter: Option<u32>,
         first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>,
-        database_pages: Option<u32>, committed_pages: Option<u32>; stated_in_wal: bool
+        database_pages: Option<u32>, committed_pages: Option<u32>, newer: Option<Newer>; stated_in_wal: bool
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64,

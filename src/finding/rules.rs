@@ -9,6 +9,7 @@ use crate::look::{Depth, HotJournal, Inspection, Origin};
 mod database;
 mod index;
 mod lone;
+mod overwritten;
 mod pair;
 mod versions;
 
@@ -28,6 +29,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     ];
     let mut found: Vec<Finding> = alone.into_iter().flatten().chain(of_origin(&inspection.origin)).collect();
     if inspection.depth == Depth::CrossChecked {
+        found.extend(overwritten::finding(inspection));
         found.extend(index::findings(inspection));
         found.extend(database::findings(inspection));
         found.extend(pair::findings(inspection));

@@ -7,6 +7,7 @@ use crate::format::wal::FrameHeader;
 use crate::number::FrameNumber;
 use crate::wal::{EndReason, WalFacts};
 
+use super::all_copied::AllCopied;
 use super::backfill::Copied;
 use super::behind::BehindBreak;
 use super::behind_header::BehindHeader;
@@ -183,6 +184,9 @@ pub struct Inspection {
     pub index: Result<IndexCheck, NotCompared>,
     /// The frames up to `nBackfill` compared with the database, or why they were not compared.
     pub backfill: Result<Copied, NotCompared>,
+    /// What a wal-index in use says of the database. `None`: frames wait, nobody was seen to have the `-shm` open, or something
+    /// changed meanwhile.
+    pub all_copied: Option<AllCopied>,
     /// The frames of the generation before the current one compared with the database, or why they were not compared.
     pub stale: Result<StaleInDatabase, NotCompared>,
     /// What the checkpoint is doing. `None`: the `-wal` was not looked at.

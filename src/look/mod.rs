@@ -6,6 +6,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 
+mod all_copied;
 mod backfill;
 mod behind;
 mod behind_header;
@@ -31,6 +32,7 @@ mod reasons;
 mod seen;
 mod stale;
 
+pub use all_copied::AllCopied;
 pub use backfill::Copied;
 pub use behind::BehindBreak;
 pub use behind_header::{BehindHeader, InDatabase};

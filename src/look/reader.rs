@@ -10,6 +10,7 @@ use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
 use crate::number::{FrameNumber, PAGE_SIZES, PageNumber};
 use crate::wal::{WalFacts, mangled};
 
+use super::all_copied;
 use super::backfill::{self, Copied};
 use super::behind_header::{self, BehindHeader, Beside};
 use super::checkpoint::CheckpointFacts;
@@ -318,6 +319,7 @@ impl Looking<'_, '_, '_> {
         if !settled && self.backfill.is_ok() {
             self.backfill = Err(apart);
         }
+        let all_copied = all_copied::look(first, last, self.claimed(), self.locks.as_ref()).filter(|_| settled);
         let hot_journal = self.seen.hot_journal();
         let journal = if hot_journal == HotJournal::Waits && !self.replaced { self.journal()? } else { None };
         // Without a -shm nothing is called settled, but the files can be of one time all the same.
@@ -384,6 +386,7 @@ impl Looking<'_, '_, '_> {
             at_mx_frame: self.pass.at_mx_frame,
             index,
             backfill: self.backfill,
+            all_copied,
             stale: self.stale,
             checkpoint,
             hot_journal,

@@ -13,6 +13,7 @@ use super::later::Later;
 use super::one_page::same;
 use super::{LISTED, NotCompared};
 use crate::bytes::ReadAt;
+use crate::format::db::{self, DatabaseHead, DatabaseHeader};
 use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize, Salts};
 use crate::wal::Frame;
 use crate::wal::latest::{Column, FrameIndex, append};
@@ -31,6 +32,8 @@ pub struct StaleInDatabase {
     pub missing: u64,
     /// The first of these pages.
     pub listed: Vec<FrameOfPage>,
+    /// The header in the last of these frames that holds page 1.
+    pub page_one: Option<DatabaseHeader>,
 }
 
 /// The frames after the valid chain, as the pass collects them.
@@ -155,6 +158,12 @@ impl Stale {
             }
         }
         compared.count(run);
+        if let Some(one) = run.newest(PageNumber(1)) {
+            let mut head = [0; db::HEADER_SIZE];
+            let got = wal.read_at(&mut head, page_size.page_offset_of(one.frame))?;
+            let head = db::parse_head(head.get(..got).unwrap_or_default()).ok();
+            compared.page_one = head.as_ref().and_then(DatabaseHead::plain).copied();
+        }
         Ok(if compared.pages > 0 { Ok(compared) } else { Err(NotCompared::AllWrittenAgain) })
     }
 

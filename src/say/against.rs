@@ -38,6 +38,7 @@ impl Against {
             C::DatabaseBytesMangled | C::WalBytesMangled => (Severity::Warning, Self::Mangled),
             C::DatabaseTooShort | C::DatabasePagesZero => (Severity::Warning, Self::PagesNowhere),
             C::BackfillNotInDatabase => (Severity::Warning, Self::NotInDatabase),
+            C::DatabaseOverwritten => (Severity::Warning, Self::Overwritten),
             // The next opener reads such a WAL up to the damage, and only who has it open reads on.
             C::ShmBeyondWal if at_rest && damaged_before_its_end(finding) => (Severity::Notice, Self::CommitsBehind),
             C::WalCommitsBehindBreak if at_rest => (Severity::Warning, Self::CommitsBehind),
@@ -246,6 +247,11 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                 )
             }
         }
+        Against::Overwritten => format!(
+            "Do not checkpoint: the database is not as its wal-index in use left it, and the next commit mixes pages of two \
+             files. {}",
+            rescue::SEE_FINDING
+        ),
         Against::IndexWrong => {
             let why = if finding.code() == Code::ShmBeyondWal {
                 "the wal-index in use counts frames that are damaged in the -wal, and a checkpoint copies them as they are"

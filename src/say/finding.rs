@@ -114,14 +114,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 .into(),
             "Look as the files' owner or with CAP_FOWNER, or refuse with --strict-atime.",
         ),
-        Found::BackfillNotInDatabase { backfilled, compared, missing, in_use, .. } => (
-            format!("nBackfill claims every frame up to {}; of the {} it vouches for, the database holds {} otherwise. Readers of the database alone see older content, and a checkpoint will not copy {}.", count(*backfilled), many(*compared, "page"), count(*missing), one_or(*missing, "it", "them")).into(),
-            if *in_use {
-                "Copy the database, the -wal and the -shm now, before any connection closes: the last to close deletes the -wal. If only these pages were lost, a copy of the database and the -wal, without the -shm, recovers with every commit. If an older backup was copied over the database, it does not: what was committed before the first frame of this -wal is then not in these files. PRAGMA integrity_check does not tell the two apart; compare the rows."
-            } else {
-                "Keep the -wal with the database, and copy both before anything opens them: opening without the -shm recovers every commit of the WAL, but none from before it, if the database is an older one."
-            },
-        ),
+        Found::BackfillNotInDatabase { .. } => pair::not_copied(&finding.found),
         Found::BundleReadableByOthers {} => (
             "The bundle holds content of a database, and its mode lets others than its owner read it.".into(),
             "chmod 600 the bundle; set umask 077 before redirecting output into one.",
@@ -154,6 +147,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), for a moment when the last connection closes, and in rollback mode while a writer commits. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
+        Found::DatabaseOverwritten { .. } => pair::overwritten(&finding.found),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
         Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
@@ -291,7 +285,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             super::other_names::told(files, *locked, pages_compared.zip(*pages_same))
         }
         Found::SplitBrain { split } => split_index(split),
-        Found::StaleFramesNotInDatabase { compared, missing, .. } => pair::stale(*compared, *missing),
+        Found::StaleFramesNotInDatabase { compared, missing, newer, .. } => pair::stale(*compared, *missing, *newer),
         Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
@@ -353,7 +347,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             rescue::START_AGAIN,
         ),
         Found::WrittenInWalResetRange { sqlite_version } => (
-            format!("SQLite {} wrote last.", release(*sqlite_version)).into(),
+            format!("SQLite {} wrote last.", words::release(*sqlite_version)).into(),
             "Update.",
         ),
     }
@@ -477,11 +471,6 @@ fn file_mount(mounted: &[&str], deleted: &[&str]) -> (Cow<'static, str>, &'stati
         }
     };
     (told.into(), rescue::FILE_MOUNT)
-}
-
-/// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.
-fn release(version: u32) -> String {
-    format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000)
 }
 
 fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {

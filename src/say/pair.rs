@@ -4,20 +4,48 @@ use std::borrow::Cow;
 
 use super::checkpoint::names;
 use super::rescue;
-use super::words::{count, many, one_or};
+use super::words::{count, many, one_or, release};
+use crate::finding::newer::Newer;
+use crate::finding::not_copied::NotCopied;
+use crate::finding::overwritten_sign::OverwrittenSign;
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::look::SizeStated;
 
-/// What to do with two files that do not belong together, and that nobody was seen to use. Each of them may hold what is
-/// nowhere else.
-const KEEP_BOTH: &str = "Copy the database, -wal and -shm as they are, and open only copies with SQLite: it mixes the two or calls them malformed, and when it closes, it overwrites the database and deletes the -wal all the same. The -wal may hold newer rows than the database. Find out which of them was restored, replaced or copied alone, and look for the other file of its time. Put a restored database into a folder of its own, never beside an older -wal.";
+/// What to do with two files that do not belong together. Each of them may hold what is nowhere else.
+macro_rules! keep_both {
+    ($newer:literal) => {
+        concat!(
+            "Copy the database, -wal and -shm as they are, and open only copies with SQLite: it mixes the two or calls them malformed, and when it closes, it overwrites the database and deletes the -wal all the same. ",
+            $newer,
+            " Look at a copy of the database alone, and at a copy of the database with the -wal beside it. Find out which of the two was restored, replaced or copied alone, and look for the other file of its time. Put a restored database into a folder of its own, never beside an older -wal."
+        )
+    };
+}
+const KEEP_BOTH: &str =
+    keep_both!("Which of the two is newer is not known; each may hold rows that the other does not have.");
+const KEEP_NEWER_WAL: &str =
+    keep_both!("If they are of one database, the -wal is the newer: it may hold rows that are nowhere else.");
+const KEEP_NEWER_DATABASE: &str =
+    keep_both!("If they are of one database, the database is the newer: the -wal would put old rows over it.");
 /// What to do with a database that is cut off, and has no WAL.
 const CUT_OFF: &str = "Keep this file, and work on copies: sqlite3's .recover finds the rows that are left. A full disk, an interrupted copy, and a copy made while a checkpoint was at work cut a database off. Copy it again from where it came from, together with its -wal, or take a backup.";
 /// What to do with a database of zeros.
 const ZEROS: &str = "Keep this file and its -wal, if there is one, and work on copies. A machine that went down before the pages were on the disk, a copy that was interrupted, and a failed disk leave zeros. Copy the database again from where it came from, together with its -wal, or take a backup.";
 /// What to do where only frames of the generation before do not fit.
-const COPY_AGAIN: &str = "Copy the database, -wal and -shm as they are before anything opens them. If they were copied one after the other while they were in use, or one of them was restored, copy both again at one moment: walscope snapshot --with-db, VACUUM INTO or the backup API. Until then keep these: the frames in the -wal hold the newer content of these pages.";
+macro_rules! copy_again {
+    ($newer:literal) => {
+        concat!(
+            "Copy the database, -wal and -shm as they are before anything opens them. If they were copied one after the other while they were in use, or one of them was restored, copy both again at one moment: walscope snapshot --with-db, VACUUM INTO or the backup API. Until then keep these, and look at copies: ",
+            $newer
+        )
+    };
+}
+const COPY_AGAIN: &str =
+    copy_again!("whether the database or the frames in the -wal hold the newer content of these pages is not known.");
+const COPY_NEWER_WAL: &str =
+    copy_again!("if the two are of one database, the frames in the -wal hold the newer content of these pages.");
+const COPY_NEWER_DATABASE: &str = copy_again!("if the two are of one database, the database is the newer.");
 
 /// Detail and advice.
 type Said = (Cow<'static, str>, &'static str);
@@ -75,6 +103,55 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
     (format!("{detail}{why}").into(), advice)
 }
 
+/// A database that is not as the last commit of the wal-index in use left it.
+pub(super) fn overwritten(found: &Found) -> Said {
+    let Found::DatabaseOverwritten {
+        signs,
+        wal_index_pages,
+        wal_index_page_size,
+        database_pages,
+        database_page_size,
+        size,
+        holders,
+    } = found
+    else {
+        return Said::default();
+    };
+    let (left, states) = (many(*wal_index_pages, "page"), many(database_pages.unwrap_or_default(), "page"));
+    let told: Vec<String> = signs
+        .iter()
+        .map(|sign| match sign {
+            OverwrittenSign::PageSize => format!(
+                "the wal-index has pages of {} bytes, and the header of the database states {}",
+                count(*wal_index_page_size),
+                count(database_page_size.unwrap_or_default())
+            ),
+            OverwrittenSign::MorePages => {
+                format!("the last commit left {left}, and the header of the database states {states}")
+            }
+            OverwrittenSign::FewerPages => format!(
+                "the last commit left {left}, the header of the database states {states}, and the file has {}",
+                many(*size, "byte")
+            ),
+            OverwrittenSign::Shorter => format!(
+                "the last commit left {left} of {} bytes, and the file has {}",
+                count(*wal_index_page_size),
+                many(*size, "byte")
+            ),
+            OverwrittenSign::RollbackMode => {
+                "the header of the database says rollback mode, and processes use it in WAL mode".to_owned()
+            }
+        })
+        .collect();
+    let cause = if signs.as_slice() == [OverwrittenSign::RollbackMode] {
+        "Either it was overwritten in place, for example by a backup that was copied over it, or it was put beside a -wal of another database before they opened it"
+    } else {
+        "It was overwritten in place while it is open, for example by a backup that was copied over it, or somebody writes to it who does not use this wal-index"
+    };
+    let open = if holders.is_empty() { String::new() } else { format!(" It is open: {}.", names(holders.iter())) };
+    (format!("Every frame that the wal-index counts is in the database, but {}. {cause}.{open} Processes mix pages that they remember with those that are there now.", told.join("; ")).into(), rescue::OVERWRITTEN)
+}
+
 /// Nothing but zeros behind page 1.
 pub(super) fn pages_zero(pages: u64, tables: bool, severity: Severity) -> Said {
     let so = if tables {
@@ -102,6 +179,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
         wal_schema_cookie: wal_cookie,
         database_pages,
         committed_pages,
+        newer,
         stated_in_wal,
     } = &finding.found
     else {
@@ -147,13 +225,62 @@ pub(super) fn other_database(finding: &Finding) -> Said {
             " Nothing is wrong if somebody set PRAGMA schema_version by hand, or sqlite3_rsync or sqlite_dbpage wrote the pages."
         }
     };
-    (format!("A WAL carries no mark of its database, but here {}. {so}{innocent}", told.join("; ")).into(), KEEP_BOTH)
+    (
+        format!("A WAL carries no mark of its database, but here {}. {so}{innocent}", told.join("; ")).into(),
+        match newer {
+            None => KEEP_BOTH,
+            Some(Newer::Wal) => KEEP_NEWER_WAL,
+            Some(Newer::Database) => KEEP_NEWER_DATABASE,
+        },
+    )
 }
 
 /// Frames of the generation before that are not in the database.
-pub(super) fn stale(compared: u64, missing: u64) -> Said {
+pub(super) fn stale(compared: u64, missing: u64, newer: Option<Newer>) -> Said {
+    let (so, advice) = match newer {
+        None => {
+            ("the two are of different times, or of two databases, and which of them is newer is not known", COPY_AGAIN)
+        }
+        Some(Newer::Wal) => {
+            ("page 1 shows that the database is older than the -wal, or that they are of two databases", COPY_NEWER_WAL)
+        }
+        Some(Newer::Database) => (
+            "page 1 shows that the database is newer than the -wal, or that they are of two databases",
+            COPY_NEWER_DATABASE,
+        ),
+    };
     (
-        format!("A WAL starts over only when all of its frames are in the database. Of {} that frames of the generation before hold, and that nothing changed since, the database has {} otherwise: it is older than the -wal, or another one. A writer that was killed between its commit frame and the wal-index leaves the same, and then nothing is missing.", many(compared, "page"), count(missing)).into(),
-        COPY_AGAIN,
+        format!("A WAL starts over only when all of its frames are in the database. Of {} that frames of the generation before hold, and that nothing changed since, the database has {} otherwise: {so}. A writer that was killed between its commit frame and the wal-index leaves the same, and then nothing is missing.", many(compared, "page"), count(missing)).into(),
+        advice,
+    )
+}
+
+/// Frames that count as copied and are not in the database.
+pub(super) fn not_copied(found: &Found) -> Said {
+    let Found::BackfillNotInDatabase { backfilled, compared, missing, causes, in_use, sqlite_version, holders, .. } =
+        found
+    else {
+        return Said::default();
+    };
+    let fits: Vec<String> = causes
+        .iter()
+        .map(|cause| match cause {
+            NotCopied::OtherContent if *in_use => "older content, or that of another database, was written over the database while it is open (a backup that was copied over it)".to_owned(),
+            NotCopied::OtherContent => "the database was overwritten or replaced by older content, or by that of another database".to_owned(),
+            NotCopied::OfTwoTimes => "the files were copied one after the other while they were in use, or the -wal and the -shm are of another time than the database".to_owned(),
+            NotCopied::WalResetBug => format!(
+                "the wal-reset bug of SQLite before 3.51.3{}",
+                sqlite_version.map(|version| format!(" (SQLite {} wrote page 1 last)", release(version))).unwrap_or_default()
+            ),
+        })
+        .collect();
+    let open = if holders.is_empty() { String::new() } else { format!(" It is open: {}.", names(holders.iter())) };
+    (
+        format!("nBackfill claims every frame up to {}; of the {} it vouches for, the database holds {} otherwise. Readers of the database alone see other content, and a checkpoint will not copy {}. What fits: {}.{open}", count(*backfilled), many(*compared, "page"), count(*missing), one_or(*missing, "it", "them"), fits.join("; ")).into(),
+        if *in_use {
+            "Copy the database, the -wal and the -shm now, before any connection closes: the last to close deletes the -wal. If only these pages were lost, a copy of the database and the -wal, without the -shm, recovers with every commit. If an older backup was copied over the database, it does not: what was committed before the first frame of this -wal is then not in these files. PRAGMA integrity_check does not tell the two apart; compare the rows."
+        } else {
+            "Keep the -wal with the database, and copy both before anything opens them: opening a copy without the -shm recovers every commit of the WAL, but none from before it, if the database is an older one."
+        },
     )
 }

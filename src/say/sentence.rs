@@ -26,6 +26,8 @@ kinds! {
     PagesNowhere "pages_nowhere",
     /// Frames that count as copied are not in the database.
     NotInDatabase "not_in_database",
+    /// The database was overwritten under its wal-index.
+    Overwritten "overwritten",
     /// The wal-index in use is wrong, or counts frames that are.
     IndexWrong "index_wrong",
     /// The next to open the database drops commits that stand behind a break of the WAL.

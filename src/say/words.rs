@@ -154,6 +154,11 @@ pub(super) fn part(n: u64, of: u64, thing: &str, one: &str, several: &str) -> St
     format!("{} of {} {}", count(n), many(of, thing), if n == 1 { one } else { several })
 }
 
+/// A SQLITE_VERSION_NUMBER in the usual form: `3.40.1`.
+pub(super) fn release(version: u32) -> String {
+    format!("{}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

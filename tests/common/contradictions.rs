@@ -24,6 +24,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::DatabaseBytesMangled,
     Code::DatabaseHeaderUnusable,
     Code::DatabaseOpaque,
+    Code::DatabaseOverwritten,
     Code::DatabasePagesZero,
     Code::DatabaseRenamed,
     Code::DatabaseTooShort,

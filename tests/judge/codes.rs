@@ -71,6 +71,16 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             }),
         ),
         (
+            "database_overwritten",
+            Error,
+            changed(|world| {
+                // The WAL was emptied by a checkpoint, and then another database was copied over this one.
+                world.reindex(|shm| (shm.mx_frame, shm.backfilled, shm.attempted) = (0, 0, 0));
+                world.wal().bytes.clear();
+                world.database()[16..18].copy_from_slice(&[4, 0]);
+            }),
+        ),
+        (
             "database_pages_zero",
             Error,
             changed(|world| {

@@ -27,6 +27,7 @@ mod innocent;
 mod journal;
 mod mangled;
 mod moments;
+mod overwritten;
 mod pair_sizes;
 mod pairs;
 mod pairs_at_random;

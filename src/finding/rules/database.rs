@@ -1,10 +1,13 @@
 //! The WAL compared with its database: whether SQLite can use the two together, and whether what was copied is there.
 
+use super::pair::holders;
 use super::versions;
+use crate::finding::newer::{self, Newer};
+use crate::finding::not_copied::NotCopied;
 use crate::finding::{Finding, Found};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
-use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointFacts, CheckpointState};
+use crate::look::{Inspection, Schema};
 use crate::number::PageSize;
 use crate::wal::WalFacts;
 
@@ -60,13 +63,30 @@ fn without_database(examined: &Inspection, wal: &WalFacts) -> Option<Finding> {
 
 fn not_in_database(examined: &Inspection) -> Option<Finding> {
     let copied = examined.backfill.as_ref().ok().filter(|copied| copied.missing > 0)?;
+    let header = examined.database.as_ref().and_then(DatabaseHead::plain);
     Some(Finding::new(Found::BackfillNotInDatabase {
         backfilled: copied.up_to,
         compared: copied.pages,
         missing: copied.missing,
         pages: copied.listed.clone(),
+        causes: causes(examined),
         in_use: examined.in_use(),
+        sqlite_version: header.map(|header| header.sqlite_version),
+        holders: examined.locks.as_ref().map(holders).unwrap_or_default(),
     }))
+}
+
+/// What fits the frames that are missing. The bug leaves the database as the generation before left it.
+fn causes(examined: &Inspection) -> Vec<NotCopied> {
+    let older = examined.stale.as_ref().is_ok_and(|stale| stale.missing > 0)
+        || newer::of_pair(examined) == Some(Newer::Wal)
+        || examined.page_ones.as_ref().is_ok_and(|ones| ones.schema == Schema::Differs);
+    let all = [
+        (NotCopied::OtherContent, true),
+        (NotCopied::OfTwoTimes, !examined.in_use()),
+        (NotCopied::WalResetBug, !older),
+    ];
+    all.into_iter().filter(|(_, fits)| *fits).map(|(cause, _)| cause).collect()
 }
 
 fn large_little_live(wal: &WalFacts, checkpoint: &CheckpointFacts) -> Option<Finding> {

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::evidence::{Holder, LocksView};
+use crate::finding::newer::{self, behind};
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
@@ -62,7 +63,7 @@ fn pages_zero(examined: &Inspection) -> Option<Finding> {
 }
 
 /// Who has the wal-index open, as far as visible; each process once.
-fn holders(locks: &LocksView) -> Vec<Holder> {
+pub(super) fn holders(locks: &LocksView) -> Vec<Holder> {
     let mut holders = locks.shm.dead_man_switch.holders.clone();
     holders.dedup_by_key(|holder| holder.pid);
     holders
@@ -100,6 +101,7 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
         wal_schema_cookie: of_image(|both| &both.latest, |one| one.schema_cookie),
         database_pages: size.map(|size| size.stated),
         committed_pages: size.map(|size| size.committed),
+        newer: newer::of_pair(examined),
         stated_in_wal,
     };
     Some(Finding::at(severity, found))
@@ -194,11 +196,6 @@ fn signs(header: &DatabaseHeader, page_ones: &PageOnes) -> Vec<OtherSign> {
     all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect()
 }
 
-/// Whether a counter is behind another one. Counters begin anew at 0 after the largest number.
-fn behind(counter: u32, of: u32) -> bool {
-    (1..=u32::MAX / 2).contains(&of.wrapping_sub(counter))
-}
-
 /// Frames that were copied before the WAL was restarted, and that the database does not have.
 fn stale_not_in_database(examined: &Inspection) -> Option<Finding> {
     let stale = examined.stale.as_ref().ok().filter(|stale| stale.missing > 0)?;
@@ -206,5 +203,6 @@ fn stale_not_in_database(examined: &Inspection) -> Option<Finding> {
         compared: stale.pages,
         missing: stale.missing,
         pages: stale.listed.clone(),
+        newer: newer::of_pair(examined),
     }))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::at_rest::rest_next_reads_them;
-use super::in_use::{restarted, wait_checkpoint_copies};
+use super::in_use::{restarted, spill, wait_checkpoint_copies};
 use super::stage::{FRAME, INSERT, Stage};
 
 /// A backup takes the place of the database while a process has it open.
@@ -106,9 +106,21 @@ pub fn commits_behind(stage: &mut Stage) {
     stage.poke("-wal", at + 300, &[byte ^ 1]);
 }
 
-/// A backup is copied over the database in use, after the WAL was restarted.
-pub fn older_frames(stage: &mut Stage) {
+/// A shorter backup is copied over the database in use, after the WAL was restarted.
+pub fn overwritten(stage: &mut Stage) {
     let backup = restarted(stage);
+    stage.put("", &backup);
+}
+
+/// A backup of the same size is copied over the database in use, after the WAL was restarted.
+pub fn older_frames(stage: &mut Stage) {
+    stage.create(4);
+    let backup = stage.bytes("");
+    for _ in 0..12 {
+        stage.there[0].sql("a", "UPDATE t SET x = substr(x, 2) || 'y'");
+    }
+    stage.checkpoint("PASSIVE");
+    spill(stage).sql("a", "ROLLBACK");
     stage.put("", &backup);
 }
 

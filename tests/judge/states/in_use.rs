@@ -55,7 +55,7 @@ pub fn no_commit(stage: &mut Stage) {
 }
 
 /// A transaction that is larger than the cache is written to the WAL before its commit.
-fn spill(stage: &mut Stage) -> &mut Actor {
+pub fn spill(stage: &mut Stage) -> &mut Actor {
     let writer = stage.join();
     writer.sql("a", "PRAGMA cache_size=5");
     writer.sql("a", "BEGIN");

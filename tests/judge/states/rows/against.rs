@@ -207,9 +207,9 @@ pub fn rows() -> Vec<Row> {
             "Copy the database, the -wal and the -shm before anything opens the database. Look for the -wal of the -shm.",
         ),
         row(
-            S::Against(Against::OlderFrames),
-            against::older_frames,
-            "All frames were copied, and the WAL was begun anew. Then an older backup was copied over the \
+            S::Against(Against::Overwritten),
+            against::overwritten,
+            "All frames were copied, and the WAL was begun anew. Then an older and shorter backup was copied over the \
              database in use.",
             live(
                 16,
@@ -218,6 +218,15 @@ pub fn rows() -> Vec<Row> {
                 [Returns(0, 0, 0), Returns(0, 0, 0)],
                 gone(Rows(4)),
             ),
+            "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
+             stop the processes.",
+        ),
+        row(
+            S::Against(Against::OlderFrames),
+            against::older_frames,
+            "All frames were copied, and the WAL was begun anew. Then an older backup of the same size was copied over the \
+             database in use.",
+            live(4, [Rows(4), Rows(4), Rows(4)], Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
             "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
              stop the processes.",
         ),
