@@ -80,6 +80,7 @@ pub mod number;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod say;
+pub mod shell_word;
 pub mod shm;
 pub mod sides;
 #[cfg(all(feature = "capture", target_os = "linux"))]

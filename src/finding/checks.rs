@@ -100,7 +100,8 @@ pub fn left_out(examined: &Inspection, checks: &[Check]) -> Vec<LeftOut> {
     skipped.chain(alone).chain(one_time).chain(content).collect()
 }
 
-/// Whether a check was not made because something is in the way, and not because there is nothing to check.
+/// Whether a check was not made because something is in the way, and not because there is nothing to check; or whether there
+/// is an empty database and nothing else.
 #[must_use]
 pub fn hindered(examined: &Inspection, checks: &[Check]) -> bool {
     let in_the_way = |check: &Check| match &check.not_checked {
@@ -108,7 +109,7 @@ pub fn hindered(examined: &Inspection, checks: &[Check]) -> bool {
         Some(NotChecked::TooShort(_)) => check.check == CheckName::DatabaseHeader,
         _ => false,
     };
-    examined.look_again() || checks.iter().any(in_the_way)
+    examined.look_again() || examined.is_empty() || checks.iter().any(in_the_way)
 }
 
 /// What was checked.

@@ -252,6 +252,13 @@ impl Inspection {
         self.reasons.database.as_ref().filter(|_| self.database.is_none() && !siblings)
     }
 
+    /// Whether there is nothing but a database of no bytes: it was never written to, or it was emptied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let nothing = |size: Option<u64>| size.unwrap_or(0) == 0;
+        self.database == Some(DatabaseHead::Empty) && nothing(self.sizes.wal) && nothing(self.sizes.shm)
+    }
+
     /// Whether a database in WAL mode lies there without a `-wal`, nobody was seen to have it open, and no `-shm` counts frames
     /// that are gone. It was closed properly, or it is a copy without the commits since the last checkpoint.
     #[must_use]

@@ -42,6 +42,12 @@ pub(crate) fn entry(label: &str, text: &str, width: usize) -> String {
     if beside || label.is_empty() { wrapped } else { format!("{}\n{wrapped}", styled(BOLD, label)) }
 }
 
+/// The label alone, for a line that must not be wrapped.
+pub(crate) fn label(label: &str, width: usize) -> String {
+    let beside = width >= NARROW && display_width(label) < LABEL;
+    if beside { format!("{}{}", styled(BOLD, label), pad(label, LABEL)) } else { format!("{}\n", styled(BOLD, label)) }
+}
+
 /// Wraps to a width, breaking long words; ends with a newline.
 pub(crate) fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
     // A name such as `-shm` or `app-1.db` is not broken behind its hyphen.

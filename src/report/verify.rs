@@ -234,6 +234,7 @@ fn explanation(verdict: Verdict, findings: &[Finding], checks: &[Check], inspect
     };
     let said = match (result, errors, warnings) {
         (VerdictResult::Sound, ..) => sound(checks, inspection),
+        (VerdictResult::Noted, ..) if notices == 0 && inspection.is_empty() => say::check::EMPTY.to_owned(),
         (VerdictResult::Noted, ..) => {
             let (n, what) = if notices > 0 { (notices, "notice") } else { (noted as u64, "noted check") };
             match n {

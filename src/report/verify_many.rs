@@ -1,19 +1,23 @@
 //! `walscope/verify-many/1`: several databases, each verified by itself.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::line;
-use super::text::{self, BOLD, GREEN, RED, YELLOW, entry, many, styled};
+use super::text::{self, BOLD, GREEN, RED, YELLOW, entry, label, many, styled};
 use super::verify::{VerdictResult, VerifyDocument};
 use crate::finding::Severity;
 use crate::say;
+use crate::shell_word::shell_word;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/verify-many/1";
 
+/// From so long on, the time that it took is worth a word.
+const LONG: Duration = Duration::from_secs(2);
 /// More sound databases are not listed on the page.
 const SOUND_LISTED: usize = 10;
 
@@ -79,9 +83,9 @@ impl VerifyManyDocument {
     }
 
     /// The page, at most `width` columns wide, with colour: what could not be looked at, the databases from the worst to the
-    /// sound ones, and how many of each.
+    /// sound ones, how many of each, and how long it took.
     #[must_use]
-    pub fn draw(&self, width: usize) -> String {
+    pub fn draw(&self, width: usize, took: Duration) -> String {
         let mut out = String::new();
         for one in &self.not_looked_at {
             out.push_str(&entry("not read", &format!("{}: {}", line(&one.path), line(&one.reason)), width));
@@ -96,12 +100,28 @@ impl VerifyManyDocument {
         if !out.is_empty() {
             out.push('\n');
         }
-        out.push_str(&entry("Total", &self.count(), width));
+        out.push_str(&entry("Total", &self.count(took), width));
+        if let Some(command) = self.one_in_full() {
+            // Not wrapped: it is to be copied.
+            out.push_str(&label("In full", width));
+            out.push_str(&command);
+            out.push('\n');
+        }
         out
     }
 
+    /// The command that tells one of them in full. A name with control characters is not printed as a command.
+    fn one_in_full(&self) -> Option<String> {
+        match self.databases.as_slice() {
+            [] => None,
+            [one] if one.source.label.chars().any(char::is_control) => None,
+            [one] => Some(format!("walscope verify {}", shell_word(&one.source.label))),
+            _ => Some("walscope verify PATH".to_owned()),
+        }
+    }
+
     /// `200 databases: 3 wrong, 2 with warnings, 195 sound.`
-    fn count(&self) -> String {
+    fn count(&self, took: Duration) -> String {
         let Counts { databases, wrong, doubtful, noted, unchecked, sound, missing_wal, not_looked_at } = self.counts;
         let parts = [
             (wrong, RED, format!("{} wrong", text::count(wrong as u64))),
@@ -130,13 +150,11 @@ impl VerifyManyDocument {
                 text::count(missing_wal as u64)
             ));
         }
-        match self.databases.as_slice() {
-            [] => {}
-            [one] => said.push_str(&format!(" In full: walscope verify {}", line(&one.source.label))),
-            _ => said.push_str(" One in full: walscope verify PATH"),
-        }
         if databases > 0 {
-            said.push_str(". Rows and tables are not read: that is PRAGMA integrity_check, in a copy.");
+            said.push_str(" Rows and tables are not read: that is PRAGMA integrity_check, in a copy.");
+        }
+        if took >= LONG {
+            said.push_str(&format!(" It took {}.", many(took.as_secs(), "second")));
         }
         said
     }

@@ -64,6 +64,10 @@ pub const MISSING_WAL: &str = "missing_wal";
 pub const WITHOUT_WAL: &str = "A database that was closed properly has no -wal, and a copy that was made without its \
                                -wal looks the same: such a copy lacks the commits since the last checkpoint.";
 
+/// A database of no bytes, with nothing beside it.
+pub const EMPTY: &str = "empty: the database has 0 bytes. It was never written to, or it was emptied. To SQLite it is a database \
+                         without tables.";
+
 /// What nothing in the files tells, and what to do.
 pub const OF_TWO_TIMES: &str = "Files that were copied at two moments may leave no trace: take copies with walscope \
                                 snapshot --with-db, or sqlite3's .backup.";

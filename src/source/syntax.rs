@@ -75,15 +75,10 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     }
 }
 
-/// A text as one word of a shell's command line.
+/// A name as one word of a shell's command line.
 #[must_use]
 pub fn shell_word(text: &OsStr) -> String {
-    let text = text.to_string_lossy();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,=@:".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    crate::shell_word::shell_word(&text.to_string_lossy())
 }
 
 /// The command to run inside the container instead, for the runtime that was found.

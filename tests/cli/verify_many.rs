@@ -71,7 +71,7 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     assert!(text.contains("[wal_without_database]") && !text.contains("many/3.db"), "{text}");
     let count = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. One in full: walscope verify PATH. Rows and tables are not read: that is PRAGMA integrity_check, in a copy."),
+        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. Rows and tables are not read: that is PRAGMA integrity_check, in a copy. In full walscope verify PATH"),
         "{text}"
     );
     let ran = walscope(folder.path(), &["verify", ".", "--json", "--fail-on", "warning"]);
@@ -202,5 +202,39 @@ fn a_database_in_wal_mode_without_a_wal_is_counted() {
     assert!(text.contains("1 in WAL mode without a -wal"), "{text}");
     fs::remove_file(at("copied.db")).unwrap();
     let text = walscope(folder.path(), &["verify", "."]).text();
-    assert!(text.contains("In full: walscope verify ./whole.db"), "{text}");
+    assert!(text.ends_with("\nIn full     walscope verify ./whole.db\n"), "{text}");
+}
+
+/// Whatever its name is, and however narrow the terminal is.
+#[test]
+fn the_command_that_tells_the_one_database_in_full_can_be_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "it's a database with a name that is longer than the line $(touch x).db";
+    closed(&folder.path().join(name));
+    for width in ["40", "100"] {
+        let text = walscope(folder.path(), &["verify", ".", "--width", width]).text();
+        let command = text.lines().find(|line| line.contains("walscope verify")).unwrap().trim_start_matches("In full");
+        let arguments = command.trim().strip_prefix("walscope ").unwrap();
+        let mut shell = Command::new("sh");
+        let ran = run(shell.args(["-c", &format!("\"$0\" {arguments}"), EXE]).current_dir(folder.path()));
+        assert!(ran.code == 0 && ran.text().contains("$(touch x).db"), "{} {}", ran.text(), ran.stderr);
+    }
+}
+
+#[test]
+fn an_empty_database_is_called_empty_and_not_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("new.db"), []).unwrap();
+    let one = walscope(folder.path(), &["verify", "new.db", "--json"]);
+    let document = one.json();
+    assert_eq!((one.code, &document["verdict"]["result"]), (0, &Value::from("noted")), "{document:#}");
+    assert!(document["explanation"].as_str().unwrap().starts_with("empty: the database has 0 bytes."), "{document:#}");
+    let text = walscope(folder.path(), &["verify", "."]).text();
+    assert!(text.starts_with("noted       ./new.db: empty\n"), "{text}");
+    // Beside a -wal with commits it is a finding.
+    left(&at("t.db"), |_| {});
+    fs::write(at("t.db"), []).unwrap();
+    let document = walscope(folder.path(), &["verify", "t.db", "--json"]).json();
+    assert_eq!(document["findings"][0]["code"], "wal_without_database", "{document:#}");
 }

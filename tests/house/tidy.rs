@@ -11,6 +11,7 @@ use super::imports::{Module, circle};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("number.rs", &[]),
     ("bytes.rs", &[]),
+    ("shell_word.rs", &[]),
     ("evidence", &["evidence"]),
     ("format", &["format"]),
     ("wal", &["wal", "format", "bytes"]),
@@ -21,9 +22,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("say", &["say", "compare", "finding", "sides", "look", "wal", "shm", "format", "evidence"]),
     ("linux", &["linux", "evidence", "bytes"]),
     ("bundle", &["bundle", "linux", "look", "wal", "shm", "format", "evidence", "bytes"]),
-    ("source", &["source", "bundle", "linux", "look", "wal", "format", "evidence", "bytes"]),
+    ("source", &["source", "bundle", "linux", "look", "wal", "format", "evidence", "bytes", "shell_word"]),
     ("compare", &["compare", "sides", "bundle", "look", "wal", "shm", "format", "evidence", "finding", "bytes"]),
-    ("report", &["report", "say", "compare", "bundle", "finding", "look", "wal", "shm", "format", "evidence", "bytes"]),
+    (
+        "report",
+        &[
+            "report",
+            "say",
+            "compare",
+            "bundle",
+            "finding",
+            "look",
+            "wal",
+            "shm",
+            "format",
+            "evidence",
+            "bytes",
+            "shell_word",
+        ],
+    ),
 ];
 
 /// The room that every other room may use.

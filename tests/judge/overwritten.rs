@@ -145,6 +145,28 @@ fn chunks(db: &Connection, bytes: std::ffi::c_int) {
     assert_eq!(done, rusqlite::ffi::SQLITE_OK);
 }
 
+/// A commit counts the pages of the file then, and the header those that are in use.
+#[test]
+fn a_file_that_is_longer_than_its_header_says_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = database(&path);
+    chunks(&db, 1 << 20);
+    checkpoint(&db, "PASSIVE");
+    drop(db);
+    let db = connect(&path);
+    chunks(&db, 1 << 20);
+    db.execute_batch("INSERT INTO t(body) SELECT randomblob(900) FROM t").unwrap();
+    for mode in ["PASSIVE", "TRUNCATE"] {
+        checkpoint(&db, mode);
+        let (_, document) = verify(folder.path());
+        assert_eq!(codes(&document), none(), "{mode}");
+        let (size, pages): (u64, i64) =
+            (fs::metadata(&path).unwrap().len(), db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap());
+        assert!(size == 1 << 20 && pages < 500, "{size} bytes, {pages} pages");
+    }
+}
+
 #[test]
 fn a_database_that_nothing_waits_for_is_as_its_wal_index_says() {
     for seed in 0..6 {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Instant;
 
 use walscope::linux::Care;
 use walscope::linux::mapped::kept;
@@ -88,13 +89,14 @@ fn deleted(folder: &OsStr, tree: &Tree) -> Vec<(OsString, String)> {
 /// Several databases: what was found so far.
 struct Many<'a> {
     global: &'a Global,
+    begun: Instant,
     databases: Vec<VerifyDocument>,
     not_looked_at: Vec<NotLookedAt>,
 }
 
 impl<'a> Many<'a> {
     fn new(global: &'a Global) -> Self {
-        Self { global, databases: Vec::new(), not_looked_at: Vec::new() }
+        Self { global, begun: Instant::now(), databases: Vec::new(), not_looked_at: Vec::new() }
     }
 
     /// Every database below a folder.
@@ -129,8 +131,9 @@ impl<'a> Many<'a> {
     }
 
     fn end(self, fail_on: FailOn) -> anyhow::Result<Exit> {
+        let took = self.begun.elapsed();
         let document = VerifyManyDocument::new(self.databases, self.not_looked_at);
-        output::document(self.global, &document, |width| document.draw(width))?;
+        output::document(self.global, &document, |width| document.draw(width, took))?;
         let bad = document.databases.iter().any(|one| fail_on.judge(&one.findings) == Exit::Bad);
         Ok(match (document.not_looked_at.is_empty(), bad) {
             (false, _) => Exit::NoAnswer,
