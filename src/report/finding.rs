@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Severity, value};
 use crate::say;
+use crate::say::finding::Told;
 
 /// One finding: a stable code, what it means in this case, what it rests on, and what to do.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
@@ -43,7 +44,12 @@ enum SeverityDocument {
 
 impl From<&Finding> for FindingDocument {
     fn from(finding: &Finding) -> Self {
-        let told = say::finding::finding(finding);
+        Self::told(finding, say::finding::finding(finding))
+    }
+}
+
+impl FindingDocument {
+    fn told(finding: &Finding, told: Told) -> Self {
         let facts = finding.found.evidence().into_iter().map(|(name, value)| (name.to_owned(), json(value)));
         let source = finding.source.iter().map(|source| ("source".to_owned(), source.clone().into()));
         Self {
@@ -52,7 +58,7 @@ impl From<&Finding> for FindingDocument {
             title: told.title.to_owned(),
             detail: told.detail,
             evidence: facts.chain(source).collect(),
-            advice: told.advice.to_owned(),
+            advice: told.advice.into_owned(),
         }
     }
 }
@@ -60,7 +66,7 @@ impl From<&Finding> for FindingDocument {
 /// The documents of all findings, in the same order.
 #[must_use]
 pub fn documents(findings: &[Finding]) -> Vec<FindingDocument> {
-    findings.iter().map(FindingDocument::from).collect()
+    findings.iter().zip(say::finding::findings(findings)).map(|(one, told)| FindingDocument::told(one, told)).collect()
 }
 
 fn json(fact: value::Value) -> Value {

@@ -46,6 +46,9 @@ impl Against {
             C::ShmOfOtherWal | C::ShmBeyondWal if at_rest && gone(finding).is_some() => {
                 (Severity::Notice, Self::FramesGone)
             }
+            // The -shm is left over, and not of this -wal: the -wal may have been put here.
+            C::ShmOfOtherWal if at_rest && has_wal(finding) => (Severity::Notice, Self::Foreign),
+            C::WalBesideRollbackDatabase => (Severity::Warning, Self::Foreign),
             // A notice if nobody has the -shm open: the next to open the database makes it anew.
             C::ShmBackfillBeyondMxFrame
             | C::ShmBeyondWal
@@ -89,7 +92,6 @@ impl Against {
             | C::SidecarsStricter
             | C::TwoMountsOfOneFileSystem
             | C::UserCannotWrite
-            | C::WalBesideRollbackDatabase
             | C::WalLargeLittleLive
             | C::WrittenInWalResetRange => return None,
         };
@@ -111,7 +113,8 @@ impl Against {
             Self::BehindHeader => usual == Sentence::HeaderUnusable,
             Self::FramesGone => !own || usual == Sentence::NoWal,
             Self::Mangled => !own || usual == Sentence::HeaderUnusable,
-            Self::OlderFrames | Self::Journal => usual.all_is_well(),
+            Self::Journal => usual.all_is_well() || usual.invites() && journal_of_other(finding),
+            Self::OlderFrames | Self::Foreign => usual.all_is_well() || usual.invites(),
             Self::NoMapping => !matches!(usual, Sentence::Replaced | Sentence::HeaderUnusable | Sentence::OtherVersion),
             // A -shm that could not be made is why the wal-index cannot be read.
             Self::NoRoom => {
@@ -125,6 +128,27 @@ impl Against {
 
 fn damaged_before_its_end(finding: &Finding) -> bool {
     matches!(finding.found, Found::ShmBeyondWal { damaged_before_its_end: true, .. })
+}
+
+fn has_wal(finding: &Finding) -> bool {
+    matches!(finding.found, Found::ShmOfOtherWal { wal_salts: Some(_), .. })
+}
+
+/// Whether the journal that waits shows signs that it is not of this database.
+fn journal_of_other(finding: &Finding) -> bool {
+    matches!(&finding.found, Found::HotJournal { signs, .. } if !signs.is_empty())
+}
+
+/// The finding beside which nothing may open or checkpoint the database before its files are copied; the gravest of several.
+/// No advice beside it may tell to do so.
+pub(super) fn forbids(beside: &[Finding]) -> Option<&Finding> {
+    let forbids = |finding: &&Finding| match Against::of(finding, true) {
+        // Waiting, or making room, is all that is asked for.
+        None | Some(Against::NoRoom | Against::NoMapping) => false,
+        Some(Against::Journal) => journal_of_other(finding),
+        Some(_) => true,
+    };
+    beside.iter().filter(forbids).min_by_key(|finding| Reverse(finding.severity))
 }
 
 /// What SQLite does with frames of another database: it goes on with "them".
@@ -218,6 +242,19 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                  all the same and deletes the -wal. {first}"
             )
         }
+        Against::Foreign => {
+            let why = match finding.code() {
+                Code::WalBesideRollbackDatabase => {
+                    "the header of the database says rollback mode, so one of the two was put here"
+                }
+                _ => "the -shm beside it is of another -wal, so it may have been put here",
+            };
+            format!(
+                "{are} committed in the -wal, and {why}. If the -wal is of another database or of another time, the next to open \
+                 the database destroys it: SQLite reads {them} all the same, and its closing copies {them} over the database \
+                 and deletes the -wal. {first}"
+            )
+        }
         Against::Mangled => {
             let so = match finding.code() {
                 Code::WalBytesMangled => {
@@ -275,10 +312,19 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
         Against::OlderFrames => {
             let state = match facts.state {
                 CheckpointState::Complete => all(n, "frame", "is in the database", "are in the database"),
+                _ if n > 0 => format!("{are} committed in the -wal"),
                 _ => "The WAL was restarted and nothing is committed in the new generation yet".to_owned(),
             };
+            let so = match facts.state {
+                CheckpointState::Complete => String::new(),
+                _ if n > 0 => format!(
+                    " If the two are not of one time, the next to open the database mixes them, and its closing copies {them} over the \
+                     database and deletes the -wal."
+                ),
+                _ => String::new(),
+            };
             format!(
-                "{state}, but frames of the generation before are not in the database: the finding says what that can be. \
+                "{state}, but frames of the generation before are not in the database: the finding says what that can be.{so} \
                  {first}"
             )
         }

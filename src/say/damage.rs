@@ -2,10 +2,17 @@
 
 use super::words::{count, many, one_or};
 use crate::finding::{Finding, Found, Severity};
+use crate::format::flip::Flipped;
 use crate::format::wal::FORMAT_VERSION;
+use crate::number::FrameNumber;
 use crate::wal::EndReason;
 use crate::wal::mangled::{Change, MangledWal, Undoing};
 use crate::wal::salvage::{ChainedRun, SEARCHED, Salvage};
+
+/// What to do where SQLite broke the chain of its WAL: nothing is damaged.
+const BROKEN_BY_SQLITE: &str = "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.";
+/// What to do where a frame may be damaged.
+const BROKEN: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. Processes that have it open still read the commits behind the break, and read them from a copy by sqlite3's .backup or VACUUM INTO through their own connection. A checkpoint copies the damaged frame too: run none before there is a copy. If nobody has it open, open only a copy. Run PRAGMA integrity_check on what you go on with, and use SQLite 3.50.2 or newer.";
 
 /// Detail and advice of a header that SQLite cannot use.
 pub(super) fn header_unusable(found: &Found) -> (String, &'static str) {
@@ -297,4 +304,56 @@ fn form(change: Change) -> &'static str {
         Change::TabsExpanded => "Tabs became spaces",
         Change::Packed => "The file begins as a compressed file or an archive does",
     }
+}
+/// Commits that one flipped bit cuts off.
+pub(super) fn flipped(end: FrameNumber, commits: u64, Flipped { at, places, .. }: &Flipped) -> String {
+    let (commits, are) = (many(commits, "commit frame"), one_or(commits, "is", "are"));
+    let place = match places {
+        1 => format!("bit {} of byte {} of the frame", at.bit, at.byte),
+        n => format!(
+            "the checksum fits {} places, the first of them bit {} of byte {} of the frame",
+            count(*n as u64),
+            at.bit,
+            at.byte
+        ),
+    };
+    format!(
+        "Frame {} differs from what was written as if one bit was flipped: {place}. With this bit as it was the frame continues the chain, so a disk, memory or a copy changed it. SQLite reads nothing from this frame on: {commits} {are} cut off, if nobody has the database open.",
+        count(end)
+    )
+}
+
+/// Commits behind a break of the chain, and what left them there.
+pub(super) fn behind_break(
+    end: FrameNumber,
+    commits: u64,
+    [continued, by_rollback_to, copied]: [bool; 3],
+) -> (String, &'static str) {
+    let behind = many(commits, "commit frame");
+    let stand = one_or(commits, "stands", "stand");
+    let broken = format!(
+        "Frame {} does not follow the one before it; behind it {behind} of the same generation {stand}",
+        count(end)
+    );
+    if !continued && !by_rollback_to && !copied {
+        return (
+            format!(
+                "{broken}, and SQLite does not read what stands there. A damaged frame leaves that. So does a writer that died after its commit frame, if a shorter transaction was written over it."
+            ),
+            "If a disk or a copy may have damaged that frame, copy the files before anything opens the database: recovery drops what is behind. Otherwise there is nothing to do: the commit was never confirmed.",
+        );
+    }
+    let why = if by_rollback_to {
+        "SQLite before 3.50.2 itself broke the chain: after ROLLBACK TO over pages that it had written to the WAL already, it left frames without salts and checksum"
+    } else if !continued {
+        "Page 1 of the database is newer than every page 1 before the break. So a commit from behind the break was copied, or the -wal is older than the database; no killed writer left that. SQLite reads the older pages of the WAL in place of those of the database"
+    } else {
+        "Other frames continue such a commit, so no killed writer left it: a disk or a copy damaged the frame, the machine went down before the frame was on the disk, or SQLite before 3.50.2 broke its own chain after ROLLBACK TO"
+    };
+    (
+        format!(
+            "{broken}. Connections that have the database open may still read them; the next first opener recovers the WAL and drops them. {why}."
+        ),
+        if by_rollback_to { BROKEN_BY_SQLITE } else { BROKEN },
+    )
 }

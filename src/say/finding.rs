@@ -6,7 +6,7 @@ use super::users_found::{
     no_index_yet, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
-use super::{damage, header, identity, journal, opening, pair, rescue, room, sides, unseen, wal_truncated};
+use super::{against, damage, header, identity, journal, opening, pair, rescue, room, sides, unseen, wal_truncated};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -15,7 +15,6 @@ use crate::finding::value::{
     Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled,
 };
 use crate::finding::{Finding, Found, Severity};
-use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
 use crate::number::FrameNumber;
 use crate::sides::Identity;
@@ -31,7 +30,7 @@ pub struct Told {
     /// One or two sentences about this case.
     pub detail: String,
     /// What to do about it.
-    pub advice: &'static str,
+    pub advice: Cow<'static, str>,
 }
 
 /// What to do about a wal-index that no process was seen to use.
@@ -44,11 +43,6 @@ const KEEP: &str = "Copy the database, -wal and -shm before anything opens, clos
 /// What to do about a wal-index that is left over, if there is no WAL either.
 const LEFT_WITHOUT_WAL: &str =
     "Nothing to do if nobody has the database open: the next to open it makes the wal-index anew.";
-
-/// What to do where SQLite broke the chain of its WAL: nothing is damaged.
-const BROKEN_BY_SQLITE: &str = "First copy the database, -wal and -shm. If processes have the database open, let one of them checkpoint before the last of them closes it: PRAGMA wal_checkpoint(TRUNCATE) through its own connection copies what it reads. If nobody has it open, open only a copy. Use SQLite 3.50.2 or newer.";
-/// What to do where a frame may be damaged.
-const BROKEN: &str = "Copy the database, -wal and -shm before anything opens, closes or checkpoints the database. Processes that have it open still read the commits behind the break, and read them from a copy by sqlite3's .backup or VACUUM INTO through their own connection. A checkpoint copies the damaged frame too: run none before there is a copy. If nobody has it open, open only a copy. Run PRAGMA integrity_check on what you go on with, and use SQLite 3.50.2 or newer.";
 
 /// What to do where a left-over wal-index counts frames that were not copied, and the WAL does not have them.
 const LOOK_FOR_WAL: &str = "Copy the database, -wal and -shm before anything opens the database: the -shm lists the pages of these frames, and the next to open the database makes it anew. Look for the -wal in backups; walscope rescue copies it if a process still has it open. Put it beside a copy of the database, without the -shm, and open that copy. Nothing is missing if a connection in locking_mode=EXCLUSIVE was the last to use the database, or if the database or the -wal was put here from elsewhere and the -shm is not of its time.";
@@ -66,7 +60,48 @@ pub fn finding(finding: &Finding) -> Told {
         Some(source) => format!("{source}: {detail}"),
         None => detail.into_owned(),
     };
-    Told { title: title(finding), detail, advice }
+    Told { title: title(finding), detail, advice: advice.into() }
+}
+
+/// The sentences of each finding of one look. No advice tells to open or to checkpoint the database where another finding says
+/// to copy its files first.
+#[must_use]
+pub fn findings(all: &[Finding]) -> Vec<Told> {
+    let forbids = against::forbids(all).map(Finding::code);
+    let told = all.iter().map(|one| {
+        let told = finding(one);
+        match forbids.filter(|code| *code != one.code() && invites(one)) {
+            None => told,
+            Some(code) => Told {
+                advice: format!(
+                    "Because of {code}, nothing may open or checkpoint the database before its files are copied. Then, on a copy: {}",
+                    told.advice
+                )
+                .into(),
+                ..told
+            },
+        }
+    });
+    told.collect()
+}
+
+/// Whether the advice tells to let somebody open or checkpoint the database.
+fn invites(finding: &Finding) -> bool {
+    match &finding.found {
+        Found::CannotOpenHere { .. } | Found::WalLargeLittleLive { .. } => true,
+        Found::ShmBackfillBeyondMxFrame { .. }
+        | Found::ShmBeyondWal { damaged_before_its_end: false, frames_gone: None, .. }
+        | Found::ShmFramesUnreachable { .. }
+        | Found::ShmHeaderChecksumWrong { .. }
+        | Found::ShmHeaderContradictsWal { .. }
+        | Found::ShmHeaderCopiesDiffer { .. }
+        | Found::ShmOfOtherWal { wal_salts: None, frames_gone: None, .. }
+        | Found::ShmPagesWrong { .. }
+        | Found::ShmSlotsDuplicate { .. }
+        | Found::ShmSlotsOutOfOrder { .. }
+        | Found::ShmVersionUnsupported { .. } => finding.severity < Severity::Warning,
+        _ => false,
+    }
 }
 
 /// The title from the table, or a more exact one if a code has several kinds of facts.
@@ -310,10 +345,10 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             (detail.into(), advice)
         }
         Found::WalCommitsBehindBreak { flipped: Some(bit), end_frame, commits, .. } => {
-            (flipped(*end_frame, *commits, bit).into(), rescue::FLIPPED)
+            (damage::flipped(*end_frame, *commits, bit).into(), rescue::FLIPPED)
         }
         Found::WalCommitsBehindBreak { end_frame, commits, continued, by_rollback_to, copied, .. } => {
-            let (detail, advice) = behind_break(*end_frame, *commits, [*continued, *by_rollback_to, *copied]);
+            let (detail, advice) = damage::behind_break(*end_frame, *commits, [*continued, *by_rollback_to, *copied]);
             (detail.into(), advice)
         }
         Found::WalHeaderUnusable { .. } => {
@@ -386,59 +421,6 @@ fn cut_shm(size: u64, needed: u64, mappers: &Mappers, severity: Severity) -> (Co
     (
         format!("The -shm has {size} bytes, and {who}: {dies} at {its} next access to what is gone (SIGBUS). That loses no commit: commits are in the -wal.").into(),
         rescue::SHM_TRUNCATED,
-    )
-}
-
-/// Commits that one flipped bit cuts off.
-fn flipped(end: FrameNumber, commits: u64, Flipped { at, places, .. }: &Flipped) -> String {
-    let (commits, are) = (many(commits, "commit frame"), one_or(commits, "is", "are"));
-    let place = match places {
-        1 => format!("bit {} of byte {} of the frame", at.bit, at.byte),
-        n => format!(
-            "the checksum fits {} places, the first of them bit {} of byte {} of the frame",
-            count(*n as u64),
-            at.bit,
-            at.byte
-        ),
-    };
-    format!(
-        "Frame {} differs from what was written as if one bit was flipped: {place}. With this bit as it was the frame continues the chain, so a disk, memory or a copy changed it. SQLite reads nothing from this frame on: {commits} {are} cut off, if nobody has the database open.",
-        count(end)
-    )
-}
-
-/// Commits behind a break of the chain, and what left them there.
-fn behind_break(
-    end: FrameNumber,
-    commits: u64,
-    [continued, by_rollback_to, copied]: [bool; 3],
-) -> (String, &'static str) {
-    let behind = many(commits, "commit frame");
-    let stand = one_or(commits, "stands", "stand");
-    let broken = format!(
-        "Frame {} does not follow the one before it; behind it {behind} of the same generation {stand}",
-        count(end)
-    );
-    if !continued && !by_rollback_to && !copied {
-        return (
-            format!(
-                "{broken}, and SQLite does not read what stands there. A damaged frame leaves that. So does a writer that died after its commit frame, if a shorter transaction was written over it."
-            ),
-            "If a disk or a copy may have damaged that frame, copy the files before anything opens the database: recovery drops what is behind. Otherwise there is nothing to do: the commit was never confirmed.",
-        );
-    }
-    let why = if by_rollback_to {
-        "SQLite before 3.50.2 itself broke the chain: after ROLLBACK TO over pages that it had written to the WAL already, it left frames without salts and checksum"
-    } else if !continued {
-        "Page 1 of the database is newer than every page 1 before the break. So a commit from behind the break was copied, or the -wal is older than the database; no killed writer left that. SQLite reads the older pages of the WAL in place of those of the database"
-    } else {
-        "Other frames continue such a commit, so no killed writer left it: a disk or a copy damaged the frame, the machine went down before the frame was on the disk, or SQLite before 3.50.2 broke its own chain after ROLLBACK TO"
-    };
-    (
-        format!(
-            "{broken}. Connections that have the database open may still read them; the next first opener recovers the WAL and drops them. {why}."
-        ),
-        if by_rollback_to { BROKEN_BY_SQLITE } else { BROKEN },
     )
 }
 
@@ -566,6 +548,29 @@ mod tests {
     fn the_release_that_wrote_last_is_named() {
         let told = finding(&Finding::new(Found::WrittenInWalResetRange { sqlite_version: 3_040_001 }));
         assert_eq!(told.detail, "SQLite 3.40.1 wrote last.");
+    }
+
+    #[test]
+    fn no_advice_tells_to_open_what_another_finding_says_to_copy_first() {
+        let left_over = || Finding::at(Severity::Notice, Found::ShmSlotsDuplicate { duplicate_slots: 1 });
+        let alone = findings(&[left_over()]);
+        assert!(alone[0].advice.starts_with("Nothing to do if nobody has the database open"), "{}", alone[0].advice);
+        let stale = Found::StaleFramesNotInDatabase { compared: 2, missing: 1, pages: Vec::new(), newer: None };
+        let both = findings(&[Finding::new(stale), left_over()]);
+        let copy = "Because of stale_frames_not_in_database, nothing may open or checkpoint the database before";
+        assert!(both[1].advice.starts_with(copy), "{}", both[1].advice);
+        assert!(!both[0].advice.starts_with("Because of"), "{}", both[0].advice);
+        // A journal of this database is rolled back by the next opener, as it has to be.
+        let journal = |signs| Found::HotJournal {
+            signs,
+            database_change_counter: None,
+            journal_change_counter: None,
+            database_page_size: None,
+            journal_page_size: None,
+        };
+        let beside = |signs| findings(&[Finding::new(journal(signs)), left_over()])[1].advice.contains("hot_journal");
+        assert!(!beside(Vec::new()));
+        assert!(beside(vec![crate::finding::journal_sign::JournalSign::ChangeCounter]));
     }
 
     #[test]

@@ -328,6 +328,7 @@ mod tests {
     const IN_USE: &[&str] = &[
         "database_file_mount",
         "database_hard_linked",
+        "database_overwritten",
         "database_renamed",
         "database_shared_wal_index_not",
         "mapping_without_locks",

@@ -20,6 +20,8 @@ kinds! {
     NoHeader "no_header",
     /// The `-wal` does not belong to the database: SQLite mixes the two.
     OtherDatabase "other_database",
+    /// The `-wal` may be of another database or of another time: then the next to open the database destroys it.
+    Foreign "foreign",
     /// A transfer changed bytes of the database or of the `-wal`.
     Mangled "mangled",
     /// Pages of the last commit are in neither file.
@@ -40,9 +42,9 @@ kinds! {
     NoMapping "no_mapping",
     /// Frames stand behind a header that SQLite cannot use: the next writer overwrites them.
     BehindHeader "behind_header",
-    /// Frames of the generation before are not in the database. Only a sentence that all is well would be wrong.
+    /// Frames of the generation before are not in the database.
     OlderFrames "older_frames",
-    /// A rollback journal waits. Only a sentence that all is well would be wrong.
+    /// A rollback journal waits. If it belongs to the database, only a sentence that all is well would be wrong.
     Journal "journal",
 }
 
@@ -138,6 +140,25 @@ impl Sentence {
                 | Self::NothingWaits
                 | Self::RestCopied
                 | Self::Restarted
+        )
+    }
+}
+
+impl Sentence {
+    /// Whether it tells to open or to checkpoint the database, or that somebody will.
+    pub(super) fn invites(self) -> bool {
+        matches!(
+            self,
+            Self::Blocked
+                | Self::BlockedByDatabaseReader
+                | Self::Interrupted
+                | Self::RestInterrupted
+                | Self::RestNextReadsThem
+                | Self::RestSomeWait
+                | Self::RestAsFarAsSeen
+                | Self::WaitCannotRestart
+                | Self::WaitCheckpointCopies
+                | Self::WaitReadersUnseen
         )
     }
 }

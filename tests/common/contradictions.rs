@@ -44,7 +44,9 @@ pub const NO_PROMISE: &[Code] = &[
     Code::ShmTruncated,
     Code::SidecarsUnderOtherName,
     Code::SplitBrain,
+    Code::StaleFramesNotInDatabase,
     Code::UsedWithoutWalIndex,
+    Code::WalBesideRollbackDatabase,
     Code::WalBytesMangled,
     Code::WalHeaderUnusable,
     Code::WalIndexSharedDatabaseNot,
@@ -67,8 +69,9 @@ pub const ALL_IS_WELL: &[Sentence] = &[
     Sentence::Restarted,
 ];
 
-/// Beside one of these findings no sentence may say that all is well. A promise about frames is right.
-pub const NOT_WELL: &[Code] = &[Code::HotJournal, Code::StaleFramesNotInDatabase];
+/// Beside one of these findings no sentence may say that all is well. A promise about frames is right, unless the journal shows
+/// signs that it is of another database.
+pub const NOT_WELL: &[Code] = &[Code::HotJournal];
 
 /// Beside one of these findings every sentence may stand.
 pub const NO_CONTRADICTION: &[Code] = &[
@@ -96,14 +99,13 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::UsedThroughFuse,
     Code::UserCannotWrite,
     Code::WalAheadOfShm,
-    Code::WalBesideRollbackDatabase,
     Code::WalCommitsBehindBreak,
     Code::WalLargeLittleLive,
     Code::WrittenInWalResetRange,
 ];
 
 /// Those of [`NO_PROMISE`] that are a notice where nobody has the `-shm` open: the next to open the database makes it anew
-/// from the WAL, and a promise is right. For [`Code::ShmOfOtherWal`] that is so where it is only a notice.
+/// from the WAL, and a promise is right. For [`Code::ShmOfOtherWal`] that is so where it is only a notice and there is no `-wal`.
 pub const ONLY_IN_USE: &[Code] = &[
     Code::ShmBackfillBeyondMxFrame,
     Code::ShmBeyondWal,
@@ -138,8 +140,13 @@ pub fn contradict(sentence: Sentence, finding: &Finding) -> bool {
     if code == Code::UsedWithoutWalIndex && severity < Severity::Error {
         return false;
     }
-    if ONLY_IN_USE.contains(&code) && severity < Severity::Warning {
+    let foreign = matches!(finding.found, Found::ShmOfOtherWal { wal_salts: Some(_), .. });
+    if ONLY_IN_USE.contains(&code) && severity < Severity::Warning && !foreign {
         return false;
+    }
+    let journal_of_other = matches!(&finding.found, Found::HotJournal { signs, .. } if !signs.is_empty());
+    if journal_of_other && PROMISES_FRAMES.contains(&sentence) {
+        return true;
     }
     PROMISES_FRAMES.contains(&sentence) && NO_PROMISE.contains(&code)
         || ALL_IS_WELL.contains(&sentence) && (NO_PROMISE.contains(&code) || NOT_WELL.contains(&code))

@@ -68,6 +68,39 @@ pub fn other_database(stage: &mut Stage) {
     stage.put("-wal", &earlier);
 }
 
+/// A -wal of an earlier time was put beside the database and its left-over -shm, all of whose frames were copied.
+pub fn foreign(stage: &mut Stage) {
+    stage.create(4);
+    stage.insert(2);
+    let earlier = stage.bytes("-wal");
+    stage.checkpoint("TRUNCATE");
+    stage.there[0].sql("a", "UPDATE t SET x = substr(x, 2) || 'y'");
+    stage.checkpoint("PASSIVE");
+    stage.kill_all();
+    stage.put("-wal", &earlier);
+}
+
+/// The header of the database says rollback mode, and a commit without page 1 is in the -wal.
+pub fn beside_rollback_mode(stage: &mut Stage) {
+    stage.create(4);
+    stage.there[0].sql("a", "UPDATE t SET x = substr(x, 2) || 'y'");
+    stage.kill_all();
+    stage.poke("", 18, &[1, 1]);
+}
+
+/// The -wal of another time has frames that wait, behind frames of a generation before that the database does not have.
+pub fn older_frames_and_new_ones(stage: &mut Stage) {
+    stage.create(4);
+    let backup = stage.bytes("");
+    for _ in 0..12 {
+        stage.there[0].sql("a", "UPDATE t SET x = substr(x, 2) || 'y'");
+    }
+    stage.checkpoint("RESTART");
+    stage.there[0].sql("a", "UPDATE t SET x = substr(x, 2) || 'y' WHERE rowid = 1");
+    stage.kill_all();
+    stage.put("", &backup);
+}
+
 /// A backup beside the -wal of a later time.
 pub fn pages_nowhere(stage: &mut Stage) {
     stage.create(4);

@@ -119,6 +119,23 @@ pub fn rows() -> Vec<Row> {
              that copy. Look for the -wal that belongs to the database, if it had one.",
         ),
         row(
+            S::Against(Against::Foreign),
+            against::foreign,
+            "All frames were copied, and the processes were killed. Then the -wal of an earlier time was put beside the \
+             database and the left-over -shm.",
+            rest(6, Rows(6), Then(Rows(7), 9), [Returns(0, 6, 6), Returns(0, 0, 0)], gone(Rows(6))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. Look for the -wal that belongs to the database.",
+        ),
+        row(
+            S::Against(Against::Foreign),
+            against::beside_rollback_mode,
+            "Rows were changed in the -wal, and the header of the database says rollback mode.",
+            rest(4, Rows(4), Then(Rows(5), 7), [Returns(0, 4, 4), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. Find out where the -wal comes from.",
+        ),
+        row(
             S::Against(Against::PagesNowhere),
             against::pages_nowhere,
             "A backup was put beside the -wal of a later time.",
@@ -229,6 +246,14 @@ pub fn rows() -> Vec<Row> {
             live(4, [Rows(4), Rows(4), Rows(4)], Then(Rows(5), 3), [Returns(0, 0, 0), Returns(0, 0, 0)], gone(Rows(4))),
             "Run no checkpoint and stop no process yet. Save what the processes have open with `walscope rescue`. Then \
              stop the processes.",
+        ),
+        row(
+            S::Against(Against::OlderFrames),
+            against::older_frames_and_new_ones,
+            "An older backup of the same size was put beside the -wal, which was begun anew since and has a new commit.",
+            rest(4, Rows(4), Then(Rows(5), 4), [Returns(0, 1, 1), Returns(0, 0, 0)], gone(Rows(4))),
+            "Copy the database, the -wal and the -shm before anything opens the database, and work on copies of \
+             that copy. Find out which of the two was put there.",
         ),
         row(
             S::Against(Against::Journal),
