@@ -1,7 +1,7 @@
 //! One look at the files: what the stability rule compares.
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -194,6 +194,8 @@ pub(super) struct Moment {
     pub(super) journal: Option<Stamp>,
     /// Whether a `-journal` waits to be rolled back.
     pub(super) hot_journal: bool,
+    /// Which transaction the `-journal` is of.
+    pub(super) transaction: Option<u32>,
 }
 
 impl Moment {
@@ -212,6 +214,7 @@ impl Moment {
             wal: stamp(&files.wal, "-wal")?,
             journal: stamp(&files.journal, "-journal")?,
             hot_journal: files.journal.value().is_some_and(is_hot_journal),
+            transaction: files.journal.value().and_then(nonce),
         })
     }
 }
@@ -240,6 +243,24 @@ pub(crate) fn is_hot_journal(file: &Arc<File>) -> bool {
     let read = FileBytes::region(Arc::clone(file), 0, 8).read_at(&mut head, 0);
     // A journal that cannot be read may be hot.
     read.map_or(true, |n| n == head.len() && head == JOURNAL_MAGIC)
+}
+
+/// What the checksums of a `-journal` begin with: random, and another in each transaction (writeJournalHdr in pager.c). It is
+/// there before the magic, which comes with the first sync.
+fn nonce(file: &Arc<File>) -> Option<u32> {
+    let mut bytes = [0; 4];
+    let read = FileBytes::region(Arc::clone(file), 0, 16).read_at(&mut bytes, 12);
+    let nonce = read.is_ok_and(|n| n == bytes.len()).then(|| u32::from_be_bytes(bytes))?;
+    // A header that was made invalid is all zeros.
+    (nonce != 0).then_some(nonce)
+}
+
+/// Whether a `-journal` ends with the name of a super-journal: its transaction writes to several databases.
+pub(super) fn names_super_journal(file: &File) -> std::io::Result<bool> {
+    let Some(at) = file.metadata()?.len().checked_sub(8) else { return Ok(false) };
+    let mut end = [0; 8];
+    file.read_exact_at(&mut end, at)?;
+    Ok(end == JOURNAL_MAGIC)
 }
 
 /// The path of a sibling of the database, for messages.

@@ -249,7 +249,7 @@ mod tests {
     ) -> Result<(), Unstable> {
         let moment = |look, size| {
             let database = Some(Stamp { size, modified: (0, 0), changed: (0, 0) });
-            Moment { look, database, wal: None, journal: None, hot_journal: false }
+            Moment { look, database, wal: None, journal: None, hot_journal: false, transaction: None }
         };
         let mut attempt = Attempt {
             before: &moment(before, was),

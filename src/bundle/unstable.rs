@@ -45,6 +45,14 @@ pub(super) enum Why {
     /// A `-journal` waits to be rolled back.
     #[error("a -journal waits beside the database: a rollback-mode transaction is under way, or was cut off")]
     HotJournal,
+    /// Whether it is committed stands in a file that is not one of the database.
+    #[error(
+        "the transaction under way writes to several databases, and the -journal names its super-journal, which is not copied"
+    )]
+    SuperJournal,
+    /// Another process came to have the database open, so that its `-journal` was not looked for.
+    #[error("another process opened the database meanwhile")]
+    OpenedMeanwhile,
     /// A transaction that writes to the database and has no `-journal` on a disk.
     #[error(
         "a process holds the database exclusively and there is no -journal: with journal_mode=memory or off the database has \

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use walscope::bundle::SnapshotError;
-use walscope::linux::mapped::kept;
+use walscope::linux::mapped::kept::{self, Among};
 use walscope::linux::{Care, OpenError};
 use walscope::look::{Depth, Inspection, Options};
 use walscope::source::{self, Found, Source, SourceError};
@@ -58,7 +58,7 @@ fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
     let gone = |open: &OpenError| open.why.kind() == io::ErrorKind::NotFound;
     let SourceError::Open(SnapshotError::Open(open)) = &error else { return error.into() };
     let Some(target) = source::target(argument).ok().filter(|_| gone(open)) else { return error.into() };
-    let view = kept::kept_files(&target, Care { strict_atime: true, look_anyway: false });
+    let view = kept::kept_files(&target, Care { strict_atime: true, look_anyway: false }, Among::All);
     let sets = view.map(|view| view.sets).unwrap_or_default();
     if sets.is_empty() {
         // A folder that was deleted with its databases.

@@ -1,5 +1,6 @@
 //! `walscope rescue`: copies of the files that processes still have open, also of those that were deleted or renamed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,10 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use walscope::bundle::rescue::{self, Rescue, Saved};
+use walscope::bundle::rescue::{self, Again, Rescue, Saved};
 use walscope::evidence::Part;
 use walscope::finding::{Finding, findings};
-use walscope::linux::mapped::kept::{self, KeptView};
+use walscope::linux::mapped::kept::{self, Among, KeptSet, KeptView};
 use walscope::linux::{Care, Target};
 use walscope::look;
 use walscope::report::line;
@@ -44,8 +45,8 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let look = || kept::kept_files(&target, global.care());
-    let mut view = match look() {
+    let look = |among: Among<'_>| kept::kept_files(&target, global.care(), among);
+    let mut view = match look(Among::All) {
         Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&target)),
         Ok(view) => view,
         Err(error) => bail!("{error}{}", open_beneath(&target)),
@@ -61,6 +62,8 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     check_room(if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) }, &view)?;
     make_folder(&args.output)?;
     let mut sets = Vec::new();
+    let processes = |sets: &[KeptSet]| sets.iter().flat_map(|set| &set.by).map(|by| by.pid).collect::<BTreeSet<u32>>();
+    let mut known = processes(&view.sets);
     let named = |set| rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
     let own_folders =
         view.sets.len() > 1 || view.sets.iter().any(|set| named(set).is_some_and(|name| name == MANIFEST));
@@ -70,7 +73,14 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
             make_folder(&folder)?;
         }
         let name = named(set).unwrap_or_else(|| OsString::from("database"));
-        let again = || look().ok()?.sets.into_iter().find(|now| now.has_files_of(set));
+        let again = |who| {
+            let now = match who {
+                Again::Everybody => look(Among::All).ok()?.sets,
+                Again::Known => look(Among::These(&known)).ok()?.sets,
+            };
+            known.extend(processes(&now));
+            now.into_iter().find(|now| now.has_files_of(set))
+        };
         match rescue::save(set, &folder, &name, args.attempts, again) {
             Ok(saved) => sets.push(saved),
             // The others may still be saved.

@@ -71,12 +71,31 @@ pub struct KeptView {
     pub refused: Vec<String>,
 }
 
-/// Looks at every visible process but this one, and at the path. The path is that of the database, or of its `-wal`, `-shm` or
-/// `-journal`. With [`Care::strict_atime`] no byte is read where that may change an access time.
+/// Which processes are looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Among<'a> {
+    /// Every visible one.
+    All,
+    /// These, if they still run. A look at all takes much longer than a transaction.
+    These(&'a BTreeSet<u32>),
+}
+
+impl Among<'_> {
+    fn has(self, pid: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(processes) => processes.contains(&pid),
+        }
+    }
+}
+
+/// Looks at the visible processes, this one left out, and at the path. The path is that of the database, or of its `-wal`,
+/// `-shm` or `-journal`. With [`Care::strict_atime`] no byte is read where that may change an access time.
 ///
 /// # Errors
 /// The processes cannot be listed, or the path cannot be looked up.
-pub fn kept_files(target: &Target, care: Care) -> Result<KeptView, OpenError> {
+pub fn kept_files(target: &Target, care: Care, among: Among<'_>) -> Result<KeptView, OpenError> {
+    let look = |target: &Target, care| look(target, care, among);
     let (part, base) = Part::of_name(target.path().as_os_str().as_bytes());
     if part == Part::Database {
         return look(target, care);
@@ -101,10 +120,10 @@ const OTHER_NAMES: usize = 8;
 
 /// Looks at the path, and at the other names under which its processes have its files: a database that was renamed has one
 /// name, and its `-wal` and `-shm` have another one, under which another database may be in use by now.
-fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
-    let (mut view, others) = look_at(target, care)?;
+fn look(target: &Target, care: Care, among: Among<'_>) -> Result<KeptView, OpenError> {
+    let (mut view, others) = look_at(target, care, among)?;
     for other in others.iter().take(OTHER_NAMES) {
-        let Ok((more, _)) = look_at(other, care) else { continue };
+        let Ok((more, _)) = look_at(other, care, among) else { continue };
         for mut set in more.sets {
             if set.by.is_empty() && !view.sets.iter().any(|known| known.has_a_file_of(&set)) {
                 continue;
@@ -121,7 +140,7 @@ fn look(target: &Target, care: Care) -> Result<KeptView, OpenError> {
 }
 
 /// Looks at one path. Gives the other names of its database, too.
-fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenError> {
+fn look_at(target: &Target, care: Care, among: Among<'_>) -> Result<(KeptView, Vec<Target>), OpenError> {
     let proc = Proc::system();
     let files = match open::open_database(target.clone(), Care { strict_atime: false, ..care }) {
         Ok(files) => Some(files),
@@ -132,7 +151,7 @@ fn look_at(target: &Target, care: Care) -> Result<(KeptView, Vec<Target>), OpenE
     // Who ends from here on may have had files open, if somebody held a lock before.
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
     let own = std::process::id();
-    let going_on = |pid: &u32| *pid != own && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
+    let going_on = |pid: &u32| *pid != own && among.has(*pid) && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
     let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
     let path = files.as_ref().map_or_else(|| place::without_links(target), |files| files.database_path.clone());
     let here = Here::new(&proc);
