@@ -18,6 +18,7 @@ mod captures;
 mod common;
 mod crew;
 mod faults;
+mod freezer;
 mod host;
 mod ledger;
 mod lives;

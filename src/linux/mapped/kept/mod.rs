@@ -151,7 +151,9 @@ fn look_at(target: &Target, care: Care, among: Among<'_>) -> Result<(KeptView, V
     // Who ends from here on may have had files open, if somebody held a lock before.
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
     let own = std::process::id();
-    let going_on = |pid: &u32| *pid != own && among.has(*pid) && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat));
+    let going_on = |pid: &u32| {
+        *pid != own && among.has(*pid) && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat))
+    };
     let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
     let path = files.as_ref().map_or_else(|| place::without_links(target), |files| files.database_path.clone());
     let here = Here::new(&proc);
