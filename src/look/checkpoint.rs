@@ -311,7 +311,13 @@ fn live(
     let readers = Readers { marks: read_marks(shm, Some(locks)), mx_frame: header.mx_frame, locks };
     let checkpointing = locks.checkpoint.held();
     let in_the_way = if pending > 0 { readers.limiting_copy() } else { Vec::new() };
-    let state = if checkpointing {
+    let against_restart = if committed > 0 { readers.against_restart() } else { Vec::new() };
+    let stand_in_the_way = if pending > 0 { &in_the_way } else { &against_restart };
+    // A FULL, RESTART or TRUNCATE checkpoint waits for readers under both locks.
+    let waits = checkpointing && !keeps_writers_out(locks).is_empty() && !stand_in_the_way.is_empty();
+    let state = if waits {
+        CheckpointState::Blocked
+    } else if checkpointing {
         CheckpointState::InProgress
     } else if committed == 0 {
         nothing_committed(wal, Some(header))
@@ -332,11 +338,10 @@ fn live(
     let alone = !checkpointing
         && database.state == LockState::Exclusive
         && matches!(state, CheckpointState::InProgress | CheckpointState::Blocked);
-    let against_restart = if committed > 0 { readers.against_restart() } else { Vec::new() };
     let mut blocked_by: Vec<Blocker> = Vec::new();
     blocked_by.extend(checkpointing.then(|| byte_blocker(LockSlot::Checkpoint, &locks.checkpoint)));
     blocked_by.extend(alone.then(|| byte_blocker(LockSlot::Database, database)));
-    blocked_by.extend(if pending > 0 { &in_the_way } else { &against_restart }.iter().map(|mark| slot_blocker(mark)));
+    blocked_by.extend(stand_in_the_way.iter().map(|mark| slot_blocker(mark)));
     CheckpointFacts {
         state,
         committed,

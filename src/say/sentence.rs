@@ -72,7 +72,7 @@ kinds! {
     NoCommit "no_commit",
     /// No frame waits to be copied.
     NothingWaits "nothing_waits",
-    /// A checkpoint is at work.
+    /// A checkpoint is at work, or keeps writers out while it waits for a reader.
     InProgress "in_progress",
     /// Nothing can be copied, because a reader reads only the database.
     BlockedByDatabaseReader "blocked_by_database_reader",
@@ -177,6 +177,9 @@ pub(super) fn usual(facts: &CheckpointFacts, wal: &WalFacts) -> Sentence {
             CheckpointState::InProgress => Sentence::InProgress,
             CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Database) => {
                 Sentence::DatabaseLocked
+            }
+            CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Checkpoint) => {
+                Sentence::InProgress
             }
             CheckpointState::Blocked if facts.blocked_by.iter().any(|by| by.lock == LockSlot::Read0) => {
                 Sentence::BlockedByDatabaseReader

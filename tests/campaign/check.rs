@@ -85,7 +85,10 @@ impl Known<'_> {
     fn check_state(&self, look: &Look) -> CheckpointState {
         let index = self.index;
         let salts = raw(self.path).expect("a -shm").salts;
-        let expected = if self.checkpointing.is_some() {
+        let both = self.checkpointing.is_some() && self.writing() == self.checkpointing;
+        let expected = if both && look.facts.blocked_by.iter().any(|by| by.lock.read_mark().is_some()) {
+            CheckpointState::Blocked
+        } else if self.checkpointing.is_some() {
             CheckpointState::InProgress
         } else if index.mx_frame == 0 {
             // The driver's WAL is never absent while it is open.

@@ -187,6 +187,7 @@ fn a_checkpoint_that_keeps_writers_out_is_named_with_the_reader_that_it_waits_fo
         std::thread::scope(|scope| {
             scope.spawn(move || checkpointer.run("PRAGMA wal_checkpoint(RESTART)"));
             until(|| told().contains("every write gets SQLITE_BUSY"));
+            assert_eq!(inspected(&path)["checkpoint"]["state"], "blocked");
             let told = told();
             let named = |pid: u32| told.contains(&format!("pid {pid} "));
             assert!(named(waits) && named(reads), "{told}");

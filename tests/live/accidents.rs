@@ -326,12 +326,11 @@ impl Life {
         {
             let mut in_the_way = BTreeSet::new();
             pids(&checkpoint["blocked_by"], &mut in_the_way);
-            // A checkpoint that waits is under way.
-            let (state, all) = match self.kind {
-                Kind::CheckpointWaits => ("in_progress", self.involved.clone()),
-                _ => ("blocked", BTreeSet::from([blocker])),
+            let all = match self.kind {
+                Kind::CheckpointWaits => self.involved.clone(),
+                _ => BTreeSet::from([blocker]),
             };
-            assert_eq!((&checkpoint["state"], in_the_way), (&state.into(), all), "{}", what());
+            assert_eq!((&checkpoint["state"], in_the_way), (&"blocked".into(), all), "{}", what());
             assert!(said(checkpoint["explanation"].as_str().unwrap()).contains(&blocker), "{}", what());
             let state = match self.kind {
                 Kind::ReaderStopped => "stopped",
