@@ -17,12 +17,21 @@ const ERRORS: &str = include_str!("../../docs/errors.md");
 /// The document with a heading for every state, lock and number.
 const WORDS: &str = include_str!("../../docs/words.md");
 
-/// Messages of earlier versions of SQLite, with the number of the error.
-const OLDER_MESSAGES: &[(u32, &str)] = &[
+/// Other messages of SQLite and of the system, with the number of the error.
+const OTHER_MESSAGES: &[(u32, &str)] = &[
+    (6, "database schema is locked"),
+    (13, "disk full"),
+    (13, "disk is full"),
+    (13, "no space left on device"),
+    (283, "frames from wal file"),
     (26, "file is encrypted or is not a database"),
     (14, "unable to open the database file"),
     (8, "attempt to write a read-only database"),
 ];
+/// Texts that stand for several errors.
+const SEVERAL: &[(&str, &[u32])] = &[("locked", &[5, 6]), ("database locked", &[5, 6])];
+/// Texts of the system, with the word that has a section.
+const WORDS_IN: &[(&str, &str)] = &[("sigbus", "sigbus"), ("bus error", "sigbus")];
 /// Words before the number of an error, as drivers print them.
 const CALLS: &[&str] = &["error", "code", "rc", "errno", "errcode", "sqlite"];
 
@@ -101,8 +110,10 @@ pub fn about(text: &str) -> Option<ExplainDocument> {
     let word = wanted.replace([' ', '-'], "_");
     let mut found = ExplainDocument { asked: true, ..all() };
     found.findings.retain(|finding| finding.code == word);
-    found.words.retain(|known| known.word == word);
-    found.errors.retain(|error| error.is(&wanted));
+    let in_text = WORDS_IN.iter().find(|(text, _)| wanted.contains(text)).map(|(_, word)| *word);
+    found.words.retain(|known| known.word == word || Some(known.word.as_str()) == in_text);
+    let several = SEVERAL.iter().find(|(text, _)| *text == wanted).map(|(_, numbers)| *numbers).unwrap_or_default();
+    found.errors.retain(|error| if several.is_empty() { error.is(&wanted) } else { several.contains(&error.number) });
     if found.errors.is_empty() {
         found.errors = errors();
         found.errors.retain(|error| error.number > 0xff && error.numbered_in(&wanted));
@@ -198,10 +209,10 @@ impl ErrorExplanation {
     /// Whether a text holds its name, its number after the word "code" or "error", or, if it is no extended code, its message.
     fn is_in(&self, text: &str) -> bool {
         let mut names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let older = OLDER_MESSAGES.iter().any(|(number, message)| *number == self.number && text.contains(message));
+        let other = OTHER_MESSAGES.iter().any(|(number, message)| *number == self.number && text.contains(message));
         names.any(|word| word == self.name.to_lowercase())
             || (self.number <= 0xff && text.contains(&self.message.to_lowercase()))
-            || older
+            || other
             || self.called_in(text)
     }
 
@@ -345,6 +356,17 @@ mod tests {
         assert_eq!(told("blocked"), ["blocked"]);
         assert_eq!(told("in progress"), ["in_progress"]);
         assert_eq!(told("Read1"), ["read1"]);
+        for text in ["locked", "Locked", "database locked"] {
+            assert_eq!(told(text), ["SQLITE_BUSY", "SQLITE_LOCKED"], "{text}");
+        }
+        for text in ["bus error", "SIGBUS", "Bus error (core dumped)"] {
+            assert_eq!(told(text), ["sigbus"], "{text}");
+        }
+        assert_eq!(told("wal"), ["wal"]);
+        assert_eq!(told("read mark"), ["read_mark"]);
+        for lock in ["database", "reserved", "pending", "shm"] {
+            assert_eq!(told(lock), [lock]);
+        }
         assert_eq!(told("no such word"), <[&str; 0]>::default());
         assert_eq!(told(""), <[&str; 0]>::default());
     }
@@ -387,6 +409,13 @@ mod tests {
             ("sqlite3.DatabaseError: file is not a database", "SQLITE_NOTADB"),
             ("file is encrypted or is not a database", "SQLITE_NOTADB"),
             ("283", "SQLITE_NOTICE_RECOVER_WAL"),
+            ("(283) recovered 3 frames from WAL file /srv/a.db-wal", "SQLITE_NOTICE_RECOVER_WAL"),
+            ("recovered 3 frames from WAL file /srv/a.db-wal", "SQLITE_NOTICE_RECOVER_WAL"),
+            ("database schema is locked: main", "SQLITE_LOCKED"),
+            ("disk full", "SQLITE_FULL"),
+            ("write: No space left on device", "SQLITE_FULL"),
+            ("out of memory", "SQLITE_NOMEM"),
+            ("1546", "SQLITE_IOERR_TRUNCATE"),
         ];
         for (text, name) in printed {
             assert_eq!(told(text), [name], "{text}");
