@@ -27,7 +27,7 @@ mod tree;
 pub use files::Files;
 pub use in_container::{InContainer, in_container};
 pub use inspect::{inspect, inspect_found, inspect_frames};
-pub use syntax::{process, shell_word, target};
+pub use syntax::{is_container_name, process, shell_word, target};
 pub use tree::{Found, Tree, Unread, is_beside, tree, tree_until};
 
 /// A SOURCE, resolved.
@@ -134,6 +134,10 @@ fn open_target(label: &OsStr, target: Target, care: Care) -> Result<Source, Snap
             opened: None,
         }))
     };
+    // To SQLite an empty file is an empty database, and beside a database an empty -wal.
+    if n == 0 && path.as_os_str().as_encoded_bytes().ends_with(b"-wal") {
+        return Ok(alone(Some(Arc::new(bytes)), None));
+    }
     match kind(head.get(..n).unwrap_or_default()) {
         Kind::Bundle => Ok(Source::Bundle(Box::new(Capture::from_file(label, opened.file)?))),
         Kind::Wal => Ok(alone(Some(Arc::new(bytes)), None)),

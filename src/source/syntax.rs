@@ -43,6 +43,12 @@ pub fn process(argument: &OsStr) -> Option<u32> {
     }
 }
 
+/// Whether a text can be the name or the id of a container.
+#[must_use]
+pub fn is_container_name(text: &str) -> bool {
+    runtimes::is_name(text)
+}
+
 /// Splits `WHOSE:/path` at the first colon before a slash.
 fn split(argument: &OsStr) -> Option<(&str, &Path)> {
     let bytes = argument.as_bytes();

@@ -182,3 +182,30 @@ fn a_wal_that_was_given_to_shm_leads_to_its_database() {
     assert!(said.contains("its database lost.db is not there, so keep this file"), "{said}");
     drop(db);
 }
+
+#[test]
+fn a_source_that_is_not_finished_is_answered_with_one_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = database(&folder.path().join("t.db"));
+    fs::copy(folder.path().join("t.db"), folder.path().join("closed.db")).unwrap();
+    for (typed, meant) in [
+        (["inspect", "closed.db-wal"].as_slice(), "walscope inspect closed.db"),
+        (&["wal", "closed.db-shm"], "walscope wal closed.db"),
+        (&["inspect", "pid:7"], "walscope inspect pid:7:/path"),
+        (&["inspect", "pid:7:data/a:b.db"], "walscope inspect pid:7:/data/a:b.db"),
+        (&["inspect", "writer:data/app.db"], "walscope inspect writer:/data/app.db"),
+        (&["ps", "t.db"], "walscope inspect t.db"),
+    ] {
+        let said = refused(folder.path(), typed);
+        assert_eq!(offered(&said).first(), Some(&meant), "{typed:?}: {said}");
+    }
+    drop(db);
+}
+
+#[test]
+fn an_empty_wal_is_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.db-wal"), []).unwrap();
+    let seen = walscope(folder.path(), &["inspect", "t.db-wal", "--json"]).json();
+    assert!(seen["database"].is_null() && seen["wal"]["end"]["reason"] == "empty_file", "{seen:#}");
+}

@@ -20,9 +20,11 @@ const SEARCH: Duration = Duration::from_secs(3);
 /// Adds to an error what was probably meant.
 pub fn advise(cli: &Cli, error: anyhow::Error) -> anyhow::Error {
     let care = cli.global.care();
-    let advice = sources(&cli.command)
-        .into_iter()
-        .find_map(|source| folder(source, care, &error).or_else(|| container(source, care, &error)));
+    let advice = sources(&cli.command).into_iter().find_map(|source| {
+        let answers_folders = matches!(cli.command, Command::Verify(_));
+        let folder = (!answers_folders).then(|| folder(source, care, &error)).flatten();
+        folder.or_else(|| sidecar(source)).or_else(|| unfinished(source)).or_else(|| container(source, care, &error))
+    });
     advice.map_or(error, Into::into)
 }
 
@@ -43,9 +45,6 @@ fn sources(command: &Command) -> Vec<&OsStr> {
 
 fn folder(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
     let error = message(error);
-    if !error.contains("found a directory") {
-        return None;
-    }
     let tree = source::tree_until(source, care, Some(Instant::now() + SEARCH)).ok()??;
     let found = tree.databases.into_iter().map(|found| found.label).collect::<Vec<_>>();
     let deleted = deleted(source);
@@ -76,15 +75,54 @@ fn rescue_line(source: &OsStr, pid: u32) -> String {
     format!("deleted, and still open in pid {pid}: walscope rescue {} -o DIR", shell_word(source))
 }
 
+/// A `-wal` or `-shm` that is not there, beside a database that is.
+fn sidecar(source: &OsStr) -> Option<Advice> {
+    let name = source.to_str().filter(|name| !Path::new(name).exists())?;
+    let database = ["-wal", "-shm"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    let there = Path::new(database).is_file();
+    there.then(|| Advice {
+        message: format!("{name}: there is no such file; the database that it would lie beside is there:"),
+        lines: vec![typed(source, OsStr::new(database))],
+    })
+}
+
+/// `pid:N` without a path, and `NAME:path` with a path that does not begin at the root.
+fn unfinished(source: &OsStr) -> Option<Advice> {
+    let text = source.to_str().filter(|text| !Path::new(text).exists())?;
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let of_process = text.strip_prefix("pid:");
+    if let Some(number) = of_process.map(|number| number.trim_end_matches(':')).filter(|number| is_number(number)) {
+        let message =
+            format!("{text}: a process, and no file; name the file as that process sees it, or list what is in use:");
+        let lines = vec![typed(source, OsStr::new(&format!("pid:{number}:/path"))), "walscope ps".to_owned()];
+        return Some(Advice { message, lines });
+    }
+    let (name, path, place) = match of_process {
+        Some(rest) => {
+            let (number, path) = rest.split_once(':').filter(|(number, _)| is_number(number))?;
+            (format!("pid:{number}"), path, "of a process")
+        }
+        None => {
+            let (name, path) = text.split_once(':').filter(|(name, _)| source::is_container_name(name))?;
+            (name.to_owned(), path, "in a container")
+        }
+    };
+    if path.is_empty() {
+        return None;
+    }
+    let whole = format!("{name}:/{path}");
+    (!path.starts_with('/')).then(|| Advice {
+        message: format!("{text}: there is no such file; a path {place} begins with a slash:"),
+        lines: vec![typed(source, OsStr::new(&whole))],
+    })
+}
+
 fn container(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
     if Path::new(source).symlink_metadata().is_ok() || source.as_encoded_bytes().contains(&b'/') {
         return None;
     }
     let name = source.to_string_lossy();
     let error = message(error);
-    if !error.contains("No such file") {
-        return None;
-    }
     let (message, lines) = match source::in_container(source, care) {
         InContainer::NotAsked => return None,
         InContainer::NoSuchContainer => (format!("{error}; there is no container of this name either"), Vec::new()),

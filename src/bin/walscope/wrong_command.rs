@@ -97,6 +97,16 @@ const MEANT: &[(&[&str], &str, &str)] = &[
 
 /// What to say of a command that does not exist, if it is known what was meant.
 pub fn advice(error: &clap::Error) -> Option<Advice> {
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+        && std::env::args_os().nth(1).is_some_and(|command| command == "ps")
+        && !word.starts_with('-')
+    {
+        return Some(Advice {
+            message: format!("{word}: ps lists the whole machine and takes no name; the processes of one database:"),
+            lines: vec![format!("walscope inspect {}", shell_word(OsStr::new(word)))],
+        });
+    }
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
