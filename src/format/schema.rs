@@ -107,6 +107,13 @@ pub fn begins_table(page: &[u8]) -> bool {
     head.pointers(rest).is_some_and(|mut pointers| pointers.all(|at| at >= content))
 }
 
+/// The header of the table on page 1 and what names its rows. The rows themselves are at the end of the page.
+#[must_use]
+pub(crate) fn begin_of_table(page: &[u8]) -> Option<&[u8]> {
+    let rest = page.get(HEADER_SIZE..)?;
+    rest.get(..PageHead::parse(rest)?.end_of_pointers())
+}
+
 /// One row of `sqlite_schema`: its texts as stored, in the encoding of the database. A long text may be cut off, because
 /// the rest is on other pages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -236,3 +236,25 @@ fn random_histories_with_kills_fit_their_wal() {
     assert!(of("pages") * 3 > states && of("page 1") * 3 > states && of("frames before") * 10 > states, "{tally:#?}");
     assert!(tally.get("excused").copied().unwrap_or_default() * 20 <= states, "{tally:#?}");
 }
+
+#[test]
+fn a_page_1_that_a_killed_checkpoint_wrote_by_half_is_not_taken_for_another_schema() {
+    let folder = in_memory();
+    let path = folder.path().join("t.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "PRAGMA page_size=32768; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(a);
+         PRAGMA wal_checkpoint(TRUNCATE); CREATE TABLE u(a)",
+    )
+    .unwrap();
+    let (before, wal) = (read(&path, "").unwrap(), read(&path, "-wal").unwrap());
+    // The first frame with page 1: a header of 32 bytes, and one of 24.
+    let frames = wal[32..].chunks(24 + 32768);
+    let image = &frames.rev().find(|frame| frame[..4] == [0, 0, 0, 1]).unwrap()[24..];
+    for written in [4096, 8192, 28672] {
+        let mut database = before.clone();
+        database[..written].copy_from_slice(&image[..written]);
+        let (seen, found) = look(database, Some(wal.clone()));
+        assert!(seen.page_ones.is_ok() && found.is_empty(), "{written}: {found:#?}");
+    }
+}
