@@ -43,7 +43,9 @@ throughout (--fail-if-blocked); 2 could not answer.
 One look is one moment: readers that overlap look like one that stays. In a
 script, red only if one reader was in the way of the checkpoint all the time,
 or a process was stopped all the time with a lock that others need:
-  walscope inspect app.db --fail-if-blocked 10s";
+  walscope inspect app.db --fail-if-blocked 10s
+A process in exclusive locking mode is named and does not count: it runs its
+checkpoints itself.";
 
 /// `verify`.
 pub const VERIFY: &str = "\
