@@ -317,7 +317,6 @@ impl Locked {
                 process.pid.to_string(),
                 command(process.command.as_deref(), process.pid, &self.locks),
                 started(process.pid, &self.locks),
-                started(process.pid, &self.locks),
                 process.container.clone().unwrap_or_default(),
                 holds(process.pid),
                 format!("{}{gone}", process.path),

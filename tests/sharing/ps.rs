@@ -450,3 +450,28 @@ fn a_database_that_is_in_use_under_two_names_is_a_split() {
         drop(folder);
     }
 }
+
+#[test]
+fn each_cell_of_a_row_stands_under_its_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fs::canonicalize(folder.path()).unwrap().join("t.db");
+    // In rollback mode, so that it is locked without a wal-index.
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("PRAGMA journal_mode=DELETE; CREATE TABLE t(x); BEGIN IMMEDIATE").unwrap();
+    // Another one with a wal-index.
+    let _process = Sqlite::open(&path.with_file_name("u.db"));
+    let page = Command::new(EXE).args(["ps", "--width", "1000"]).output().unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
+    for name in ["t.db", "u.db"] {
+        let part = page.split("\n\n").find(|part| part.contains(&format!("{}/{name}", folder.path().display())));
+        let part = part.unwrap_or_else(|| panic!("{page}"));
+        let heads = part.lines().find(|line| line.trim_start().starts_with("pid ")).unwrap_or_else(|| panic!("{part}"));
+        let row = part.lines().find(|line| line.trim_start().starts_with(|first: char| first.is_ascii_digit()));
+        let row = row.unwrap_or_else(|| panic!("{part}"));
+        let under = |head: &str| row.get(heads.find(head).unwrap()..).unwrap_or_default();
+        assert!(under("path").starts_with('/'), "{part}");
+        assert!(under("started").contains(" ago"), "{part}");
+        assert!(!under("container").contains(" ago"), "{part}");
+    }
+    drop(db);
+}
