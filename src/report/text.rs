@@ -92,10 +92,10 @@ pub(crate) fn holder(holder: &Holder) -> String {
     named(holder, holder.command.as_ref().map(|command| line(command)).as_slice())
 }
 
-/// The same with its age: `pid 31 (sqlite3, started 2 h ago)`.
+/// The same with its age: `pid 31 (sqlite3, process started 2 h ago)`.
 fn with_age(holder: &Holder) -> String {
     let age = holder.started_at.and_then(|started| started.age());
-    let age = age.map(|age| format!("started {} ago", duration(age)));
+    let age = age.map(|age| format!("process started {} ago", duration(age)));
     let more: Vec<String> = holder.command.as_ref().map(|command| line(command)).into_iter().chain(age).collect();
     named(holder, &more)
 }
@@ -203,7 +203,7 @@ mod tests {
             let lock = LockState::Exclusive;
             holders_of(&Lock { name, lock, holders: vec![holder.clone()] })
         };
-        assert_eq!(of(LockSlot::Write), "pid 7 (app, started 2 h 5 min ago)");
+        assert_eq!(of(LockSlot::Write), "pid 7 (app, process started 2 h 5 min ago)");
         assert_eq!(of(LockSlot::DeadManSwitch), "pid 7 (app)");
     }
 

@@ -505,7 +505,7 @@ fn name(holder: &Holder) -> String {
         }
     };
     let kept = holder.process_state.and_then(ProcessState::kept_from_running).map(str::to_owned);
-    let age = holder.started_at.and_then(|started| Some(format!("started {} ago", duration(started.age()?))));
+    let age = holder.started_at.and_then(|started| Some(format!("process started {} ago", duration(started.age()?))));
     let taken = holder.taken_by.map(|taker| format!("taken by process {taker}, whose descriptors it shares"));
     let more: Vec<String> = [
         holder.command.clone(),

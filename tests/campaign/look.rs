@@ -112,7 +112,7 @@ impl Look {
 /// The text of a document without how long ago processes were started: two looks are not at one time.
 fn without_ages(document: &serde_json::Value) -> String {
     let text = document.to_string();
-    let mut parts = text.split(", started ");
+    let mut parts = text.split(", process started ");
     let mut kept = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         kept.push_str(part.split_once(" ago").map_or(part, |(_, rest)| rest));
