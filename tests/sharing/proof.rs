@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -275,6 +276,59 @@ fn a_folder_is_tried_by_two_users_and_left_as_it_was() {
         assert_eq!(document["verdict"]["decided_by"], decided);
     }
     assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
+}
+
+#[test]
+fn a_status_file_that_is_just_made_is_waited_for() {
+    let has_strace = Command::new("strace").arg("-V").output().is_ok();
+    if !common::have("root", root()) || !common::have("strace", has_strace) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = executable(folder.path());
+    let volume = folder.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o1777)).unwrap();
+    let names = || -> Vec<String> {
+        fs::read_dir(&volume).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let meet = ["probe", "meet", "volume", "--timeout", "60"];
+    // The status file of a side that came first, with the lowest nonce.
+    let mut first = Command::new(&copy).args(meet).current_dir(folder.path()).stdout(Stdio::null()).spawn().unwrap();
+    let name = loop {
+        if let Some(name) = names().pop() {
+            break name;
+        }
+    };
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fs::remove_file(volume.join(&name)).unwrap();
+    let lowest = "0".repeat(16);
+    let mut words: Vec<&str> = name.split('.').collect();
+    words[2] = &lowest;
+    let host = volume.join(words.join("."));
+    fs::File::options().create_new(true).write(true).open(&host).unwrap().set_len(4096).unwrap();
+    fs::set_permissions(&host, fs::Permissions::from_mode(0o600)).unwrap();
+    let user = ["-f", "-e", "trace=openat", "setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"];
+    let mut user = Command::new("strace")
+        .args(user)
+        .arg(&copy)
+        .args(meet)
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut calls = BufReader::new(user.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(calls.any(|call| call.contains("walscope-meet") && call.contains("EACCES")), "it was refused");
+    fs::set_permissions(&host, fs::Permissions::from_mode(0o666)).unwrap();
+    let joined = format!(".{lowest}.");
+    assert!(calls.any(|call| call.contains("O_CREAT") && call.contains(&joined)), "it joined");
+    let group = rustix::process::Pid::from_child(&user);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    user.wait().unwrap();
 }
 
 /// Two FUSE mounts of one folder, unmounted on drop.

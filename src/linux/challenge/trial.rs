@@ -60,8 +60,15 @@ pub struct Trial {
 /// When the folder cannot be read or written.
 pub fn meet(folder: &File, token: &str, timeout: Duration, stop: &dyn Fn() -> bool) -> io::Result<Trial> {
     let nonce = beacon::nonce()?;
-    let mut meeting =
-        Meeting { folder, token: status_file::word(token), nonce, stop, dead: Vec::new(), met: RefCell::default() };
+    let mut meeting = Meeting {
+        folder,
+        token: status_file::word(token),
+        nonce,
+        stop,
+        dead: Vec::new(),
+        refused: None,
+        met: RefCell::default(),
+    };
     let found = meeting.find(Instant::now() + timeout)?;
     let (peer, live) = match found {
         Some(pair) => (Some(pair.peer), pair.run(&meeting)?),
@@ -96,6 +103,8 @@ struct Meeting<'a> {
     stop: &'a dyn Fn() -> bool,
     /// Nonces of sides whose status file did not change.
     dead: Vec<u64>,
+    /// The nonce of the side whose status file may not be opened, and since when.
+    refused: Option<(u64, Instant)>,
     /// Nonces of all sides whose status file was seen.
     met: RefCell<BTreeSet<u64>>,
 }
@@ -197,6 +206,10 @@ impl<'a> Meeting<'a> {
         let file = match openat(self.folder, host.name().as_str(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(rustix::io::Errno::ACCESS) if self.may_be_admitted(host.nonce) => {
+                std::thread::sleep(LOOK_EVERY);
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
@@ -220,6 +233,19 @@ impl<'a> Meeting<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a side that may not be opened can still become one that may.
+    ///
+    /// folklore: a status file is made for its owner alone, and gets its rights for others a moment later. Held by
+    /// `a_status_file_that_is_just_made_is_waited_for`.
+    fn may_be_admitted(&mut self, host: u64) -> bool {
+        let since = match self.refused {
+            Some((known, since)) if known == host => since,
+            _ => Instant::now(),
+        };
+        self.refused = Some((host, since));
+        since.elapsed() < STEP_AT_MOST
     }
 
     /// Waits until the other's status file is as wanted; `None` when the file disappeared or does not change.
