@@ -1,7 +1,7 @@
 //! One look at the files: what the stability rule compares.
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -253,14 +253,6 @@ fn nonce(file: &Arc<File>) -> Option<u32> {
     let nonce = read.is_ok_and(|n| n == bytes.len()).then(|| u32::from_be_bytes(bytes))?;
     // A header that was made invalid is all zeros.
     (nonce != 0).then_some(nonce)
-}
-
-/// Whether a `-journal` ends with the name of a super-journal: its transaction writes to several databases.
-pub(super) fn names_super_journal(file: &File) -> std::io::Result<bool> {
-    let Some(at) = file.metadata()?.len().checked_sub(8) else { return Ok(false) };
-    let mut end = [0; 8];
-    file.read_exact_at(&mut end, at)?;
-    Ok(end == JOURNAL_MAGIC)
 }
 
 /// The path of a sibling of the database, for messages.

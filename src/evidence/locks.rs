@@ -200,6 +200,13 @@ impl LocksView {
         LockSlot::DATABASE.into_iter().zip([&self.database, &self.reserved, &self.pending])
     }
 
+    /// Whether somebody is known to write to the database itself, or to be about to: in rollback mode, who has a journal keeps
+    /// RESERVED or more.
+    #[must_use]
+    pub fn writes_to_database(&self) -> bool {
+        self.reserved.held() || self.pending.held() || self.database.state == LockState::Exclusive
+    }
+
     /// The lock with this name.
     #[must_use]
     pub fn get(&self, slot: LockSlot) -> &ByteLock {

@@ -160,7 +160,7 @@ findings! {
         [Warning, Error] in DatabaseHeader {
         pages: u64, tables: bool
     }
-    DatabaseRenamed "database_renamed" "The database was renamed while a process has it open" [Error] {
+    DatabaseRenamed "database_renamed" "The database or its -wal was renamed while a process has it open" [Error] {
         renamed: RenamedFound
     }
     DatabaseSharedWalIndexNot "database_shared_wal_index_not" "One database, but each side has its own wal-index"
@@ -191,7 +191,7 @@ findings! {
     FilesReplaced "files_replaced" "Replaced while they were read" [Notice] {}
     HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning, Error] in Journal {
         signs: Vec<JournalSign>, database_change_counter: Option<u32>, journal_change_counter: Option<u32>,
-        database_page_size: Option<u32>, journal_page_size: Option<u32>
+        database_page_size: Option<u32>, journal_page_size: Option<u32>, super_journal: Option<String>
     }
     MappingWithoutLocks "mapping_without_locks" "A process has the wal-index mapped without its locks" [Notice, Warning] {
         users: UsersFound

@@ -1,8 +1,8 @@
-//! Signs that a rollback journal is not of the database beside it.
+//! Signs that a rollback journal is not rolled back into the database beside it, or is not of it.
 
 use super::value::Value;
 
-/// A sign that a journal and a database do not belong together.
+/// A sign that a journal and a database do not belong together, or that the journal alone does not decide what SQLite does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JournalSign {
@@ -10,6 +10,8 @@ pub enum JournalSign {
     ChangeCounter,
     /// The journal has another page size than the database.
     PageSize,
+    /// The journal names a super-journal: without that file, SQLite deletes the journal and rolls nothing back.
+    SuperJournal,
 }
 
 impl JournalSign {
@@ -19,6 +21,7 @@ impl JournalSign {
         match self {
             Self::ChangeCounter => "change_counter",
             Self::PageSize => "page_size",
+            Self::SuperJournal => "super_journal",
         }
     }
 }

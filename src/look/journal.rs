@@ -4,11 +4,11 @@ use std::io;
 
 use crate::bytes::ReadAt;
 use crate::evidence::KeptPages;
-use crate::format::db::{self, DatabaseHead};
-use crate::format::journal;
+use crate::format::db::{self, DatabaseHead, DatabaseHeader};
+use crate::format::journal::{self, JournalHeader};
 
 /// What a journal and a database show of each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalBeside {
     /// Bytes of a page, in the journal.
@@ -21,6 +21,10 @@ pub struct JournalBeside {
     pub of_database: u32,
     /// The change counter of the database.
     pub database_change_counter: u32,
+    /// The name of the super-journal with which the journal ends: its transaction writes to several databases.
+    pub super_journal: Option<String>,
+    /// Whether somebody was seen to write in a transaction just before or after: who has a journal keeps RESERVED.
+    pub under_way: bool,
 }
 
 /// Compares the two. `None`: one of them changed meanwhile, or has no header.
@@ -28,14 +32,10 @@ pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<O
     let heads =
         || Ok::<_, io::Error>((head::<{ journal::HEADER_SIZE }>(bytes)?, head::<{ db::HEADER_SIZE }>(database)?));
     let before = heads()?;
-    let page_one = page_one(bytes)?;
+    let (page_one, super_journal) = (page_one(bytes)?, super_journal(bytes)?);
     if heads()? != before {
         return Ok(None);
     }
-    let plain = |bytes: &[u8]| match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
-        Ok(DatabaseHead::Plain(header)) => Some(header),
-        _ => None,
-    };
     let (Some(of_journal), Some(of_database)) = (journal::parse(&before.0), plain(&before.1)) else { return Ok(None) };
     Ok(Some(JournalBeside {
         page_size: of_journal.page_size.bytes(),
@@ -43,41 +43,34 @@ pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<O
         change_counter: page_one.and_then(|page| plain(&page)).map(|header| header.change_counter),
         of_database: of_database.page_size,
         database_change_counter: of_database.change_counter,
+        super_journal: super_journal.map(|name| String::from_utf8_lossy(&name).into_owned()),
+        under_way: false,
     }))
+}
+
+/// The name of the super-journal that a journal ends with.
+///
+/// # Errors
+/// Reading failed.
+pub fn super_journal(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
+    let longest = (journal::LONGEST_NAME + journal::SUPER_JOURNAL_END) as u64;
+    let size = bytes.len().min(longest);
+    let mut end = vec![0; usize::try_from(size).unwrap_or_default()];
+    let got = bytes.read_at(&mut end, bytes.len() - size)?;
+    Ok(journal::super_journal(end.get(..got).unwrap_or_default()).map(<[u8]>::to_vec))
 }
 
 /// The first bytes of page 1 before the transaction, if the journal keeps it with a right checksum.
 fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
-    let mut at = 0;
-    let mut head = [0; journal::HEADER_SIZE];
-    while bytes.read_at(&mut head, at)? == journal::HEADER_SIZE {
-        let Some(header) = journal::parse(&head) else { return Ok(None) };
-        let sector = u64::from(header.sector_size);
-        let record = u64::from(header.page_size) + 8;
-        let mut next = at + sector;
-        let in_file = bytes.len().saturating_sub(next) / record;
-        let records = match header.records {
-            0 | u32::MAX => in_file,
-            n => in_file.min(n.into()),
-        };
-        for _ in 0..records {
-            let mut page = [0; 4];
-            match bytes.read_at(&mut page, next)? {
-                4 if page == [0, 0, 0, 1] => {
-                    let mut kept = vec![0; header.page_size.to_usize() + 4];
-                    let got = bytes.read_at(&mut kept, next + 4)?;
-                    return Ok(journal::page(kept.get(..got).unwrap_or_default(), &header).map(<[u8]>::to_vec));
-                }
-                // SQLite goes no further than a page 0. A file that claims terabytes has nothing else in its holes.
-                4 if page != [0; 4] => {}
-                _ => return Ok(None),
-            }
-            next += record;
+    let mut found = None;
+    each_record(bytes, &mut |record| {
+        if record.number != 1 {
+            return Ok(true);
         }
-        // The next part begins at a sector of its own.
-        at = next.div_ceil(sector) * sector;
-    }
-    Ok(None)
+        found = record.page(bytes)?;
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 /// At most so many pages of a journal are compared.
@@ -92,10 +85,6 @@ const TELLING: [usize; 2] = [64, 12];
 /// # Errors
 /// Reading failed.
 pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Option<KeptPages>> {
-    let plain = |bytes: &[u8]| match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
-        Ok(DatabaseHead::Plain(header)) => Some(header),
-        _ => None,
-    };
     let (first, own) =
         (journal::parse(&head::<{ journal::HEADER_SIZE }>(bytes)?), plain(&head::<{ db::HEADER_SIZE }>(database)?));
     let (Some(first), Some(own)) = (first, own) else { return Ok(None) };
@@ -105,13 +94,14 @@ pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Optio
     let as_long = u64::from(first.database_pages).checked_mul(own.page_size.into()) == Some(database.len());
     let telling = if as_long { TELLING[1] } else { TELLING[0] };
     let mut found = KeptPages { compared: 0, same: 0, differ: 0, page_one: None };
-    each_page(bytes, &mut |number, page| {
-        let at = u64::from(number.saturating_sub(1)).saturating_mul(page.len() as u64);
+    each_record(bytes, &mut |record| {
+        let Some(page) = record.page(bytes)? else { return Ok(false) };
+        let at = u64::from(record.number.saturating_sub(1)).saturating_mul(page.len() as u64);
         let mut there = vec![0; page.len()];
         let whole = database.read_at(&mut there, at)? == page.len();
         found.compared += 1;
-        if number == 1 {
-            let counter = plain(page).map(|kept| own.change_counter.wrapping_sub(kept.change_counter) <= 1);
+        if record.number == 1 {
+            let counter = plain(&page).map(|kept| own.change_counter.wrapping_sub(kept.change_counter) <= 1);
             found.page_one = Some(counter == Some(true));
         } else if !whole || there != page {
             found.differ += 1;
@@ -123,34 +113,61 @@ pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Optio
     Ok(Some(found))
 }
 
-/// Hands out the pages that a journal keeps, in order, until one has a wrong checksum or `each` says `false`.
-fn each_page(bytes: &dyn ReadAt, each: &mut dyn FnMut(u32, &[u8]) -> io::Result<bool>) -> io::Result<()> {
+/// A page in a journal.
+struct Record {
+    /// The number of the page.
+    number: u32,
+    /// Where the page begins.
+    at: u64,
+    /// The header before it.
+    header: JournalHeader,
+}
+
+impl Record {
+    /// The page, if its checksum is right.
+    fn page(&self, bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
+        let mut kept = vec![0; self.header.page_size.to_usize() + 4];
+        let got = bytes.read_at(&mut kept, self.at)?;
+        Ok(journal::page(kept.get(..got).unwrap_or_default(), &self.header).map(<[u8]>::to_vec))
+    }
+}
+
+/// Hands out the records of a journal in order, until `each` says `false`. SQLite goes no further than a page 0. A file that
+/// claims terabytes has nothing else in its holes.
+fn each_record(bytes: &dyn ReadAt, each: &mut dyn FnMut(&Record) -> io::Result<bool>) -> io::Result<()> {
     let mut at = 0;
     let mut head = [0; journal::HEADER_SIZE];
     while bytes.read_at(&mut head, at)? == journal::HEADER_SIZE {
         let Some(header) = journal::parse(&head) else { return Ok(()) };
         let sector = u64::from(header.sector_size);
-        let record = u64::from(header.page_size) + 8;
+        let size = u64::from(header.page_size) + 8;
         let mut next = at + sector;
-        let in_file = bytes.len().saturating_sub(next) / record;
+        let in_file = bytes.len().saturating_sub(next) / size;
         let records = match header.records {
             0 | u32::MAX => in_file,
             n => in_file.min(n.into()),
         };
         for _ in 0..records {
-            let (mut number, mut kept) = ([0; 4], vec![0; header.page_size.to_usize() + 4]);
+            let mut number = [0; 4];
             let got = bytes.read_at(&mut number, next)?;
-            let read = bytes.read_at(&mut kept, next + 4)?;
-            let number = u32::from_be_bytes(number);
-            let Some(page) = journal::page(kept.get(..read).unwrap_or_default(), &header) else { return Ok(()) };
-            if got < 4 || number == 0 || !each(number, page)? {
+            let record = Record { number: u32::from_be_bytes(number), at: next + 4, header };
+            if got < number.len() || record.number == 0 || !each(&record)? {
                 return Ok(());
             }
-            next += record;
+            next += size;
         }
+        // The next part begins at a sector of its own.
         at = next.div_ceil(sector) * sector;
     }
     Ok(())
+}
+
+/// The header of a database that is not encrypted.
+fn plain(bytes: &[u8]) -> Option<DatabaseHeader> {
+    match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
+        Ok(DatabaseHead::Plain(header)) => Some(header),
+        _ => None,
+    }
 }
 
 fn head<const N: usize>(bytes: &dyn ReadAt) -> io::Result<[u8; N]> {

@@ -43,7 +43,7 @@ pub use first_page::{FirstPage, ZerosBehind};
 pub use head::MappedHead;
 pub use index::{IndexCheck, WrongPage};
 pub use inspection::{Depth, HotJournal, Inspection, Origin, OriginKind, Sizes};
-pub use journal::{JournalBeside, kept_pages};
+pub use journal::{JournalBeside, kept_pages, super_journal};
 pub use page_ones::{PageOnes, Schema};
 pub use pages_there::{PagesThere, SizeStated};
 pub use reasons::{NotCompared, Reasons, Why};

@@ -402,8 +402,12 @@ impl Looking<'_, '_, '_> {
         let (Some(journal), Some((database, _))) = (self.seen.journal()?, self.database.bytes()) else {
             return Ok(None);
         };
+        let writes = || self.seen.locks().is_some_and(|locks| locks.writes_to_database());
+        let before = writes();
         let compared = journal::compare(journal.as_ref(), database)?;
-        Ok(compared.filter(|_| self.seen.hot_journal() == HotJournal::Waits))
+        let under_way = before || writes();
+        let waits = |_: &JournalBeside| self.seen.hot_journal() == HotJournal::Waits;
+        Ok(compared.filter(waits).map(|beside| JournalBeside { under_way, ..beside }))
     }
 
     /// Looks at page 1 of a database that stands still, if no frame of the WAL takes its place.

@@ -7,6 +7,7 @@ use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
 use super::{damage, header, rescue, room};
 use crate::finding::frames_gone::FramesGone;
+use crate::finding::journal_sign::JournalSign;
 use crate::finding::room::shm_not_made;
 use crate::finding::value::{Apart, OtherSign};
 use crate::finding::{Code, Finding, Found, Severity};
@@ -328,10 +329,18 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                  {first}"
             )
         }
-        Against::Journal => format!(
-            "A -journal with content waits beside the database: the next to open it first writes the pages of the -journal \
-             back into the database. {first} The -journal belongs to them: copy it too."
-        ),
+        Against::Journal => {
+            let what = match &finding.found {
+                Found::HotJournal { signs, .. } if signs == &[JournalSign::SuperJournal] => {
+                    "writes the pages of the -journal back into the database, or deletes it if its super-journal is not there"
+                }
+                _ => "writes the pages of the -journal back into the database",
+            };
+            format!(
+                "A -journal with content waits beside the database: the next to open it first {what}. {first} The -journal \
+                 belongs to them: copy it too."
+            )
+        }
     }
 }
 

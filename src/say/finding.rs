@@ -567,6 +567,7 @@ mod tests {
             journal_change_counter: None,
             database_page_size: None,
             journal_page_size: None,
+            super_journal: None,
         };
         let beside = |signs| findings(&[Finding::new(journal(signs)), left_over()])[1].advice.contains("hot_journal");
         assert!(!beside(Vec::new()));

@@ -1,4 +1,4 @@
-//! A database that was renamed while a process had it open.
+//! A database, or its sidecars, that were renamed while a process had them open.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
         let (has, is) = if all.len() == 1 { ("has", "is") } else { ("have", "are") };
         let gone = if first.wal_deleted { ", which was deleted: it is gone when the process ends" } else { "" };
         return format!(
-            "{who} {has} this database open by its old name, {opened_as}, and {is} in a transaction: it was renamed meanwhile, and the rollback journal is {journal}{gone}. Who opens the database by its new name does not find the journal. So if the process is killed, a part of the transaction stays in the database, and tables can be malformed."
+            "{who} {has} this database open with the -journal of another name, {opened_as}, and {is} in a transaction: one of the two was renamed meanwhile, and the rollback journal is {journal}{gone}. Who opens the database by the name that it has here does not find the journal. So if the process is killed, a part of the transaction stays in the database, and tables can be malformed."
         );
     }
     let close = "A close copies nothing of it into the database: SQLite notices that the file has moved.";
@@ -52,14 +52,14 @@ fn of_one_database(all: &[&Renamed], both_names: bool) -> String {
         RenamedPart::Database => {
             let others = match both_names {
                 true => {
-                    "There is a -wal beside the new name as well: who opens the database by its new name uses that one, and each overwrites what the other wrote."
+                    "There is a -wal beside the name that it has here as well: who opens the database by this name uses that one, and each overwrites what the other wrote."
                 }
                 false => {
-                    "Who opens the database by its new name makes another -wal and -shm: each then overwrites what the other wrote."
+                    "Who opens the database by the name that it has here makes another -wal and -shm: each then overwrites what the other wrote."
                 }
             };
             format!(
-                "{who} {has} this database open by its old name, {opened_as}: it was renamed while it was in use, and {commits}. {close} {others}"
+                "{who} {has} this database open with the -wal of another name, {opened_as}: one of the two was renamed while they were in use, and {commits}. {close} {others}"
             )
         }
         RenamedPart::Wal => {

@@ -112,24 +112,27 @@ pub(super) const FILE_MOUNT: &str = concat!(
      which can go with the container. So if the database is open: ",
     copy_first!("Do that in every container. Then stop the containers, and change the mount.")
 );
-/// The database was renamed while processes have it open.
+/// The database, or its sidecars, were renamed while processes have them open.
 pub(super) const RENAMED: &str = concat!(
     copy_first!(
-        "Do that for both names. If another database, or another -wal, lies under the old name by now, rename nothing over it: \
-         go on with the copies that rescue made. Else give the database its old name back with mv -n, while the process runs: \
-         it goes on in the ordinary way, and its close copies all. Or, if the -wal of the old name is still there, stop the \
-         process, rename that -wal too, so that it stands beside the new name, and put away the -shm of the old name."
+        "Do that for both names. If another database lies under the other name by now, or both names have a -wal, rename \
+         nothing: go on with the copies that rescue made. Else give what was renamed its name back with mv -n, while the \
+         process runs: the database; or the -wal and the -shm, if the database still has the name that the application \
+         uses. The process goes on in the ordinary way then, and its close copies all. Or, if the database is to keep its \
+         new name, stop the process, rename that -wal too, so that it stands beside the database, and \
+         put away the -shm of the other name."
     ),
-    " Never rename a database while it is in use."
+    " Never rename a database or its -wal while it is in use."
 );
-/// The database was renamed in the middle of a transaction in rollback mode.
+/// The database, or its journal, was renamed in the middle of a transaction in rollback mode.
 pub(super) const RENAMED_IN_TRANSACTION: &str = concat!(
     copy_first!(
-        "Then let the transaction end: the process commits it, or rolls it back, with the files that it has open. Or give the \
-         database its old name back with mv -n, while the process runs. If it has ended before that, rename the -journal, so \
-         that it stands beside the new name, before anything opens the database; then stop the processes that opened it since."
+        "Then let the transaction end: the process commits it, or rolls it back, with the files that it has open. Or give what \
+         was renamed its name back with mv -n, while the process runs: the database; or the -journal, if the database still \
+         has the name that the application uses. If the process has ended before that, rename the -journal, so that it \
+         stands beside the database, before anything opens the database; then stop the processes that opened it since."
     ),
-    " Never rename a database while it is in use."
+    " Never rename a database or its -journal while it is in use."
 );
 /// The database may have been renamed or lost its `-wal` while a process has it open that is not seen.
 pub(super) const UNSEEN_NAME: &str = copy_first!(
@@ -273,8 +276,9 @@ impl Saved<'_> {
             [] => String::new(),
             _ => format!(
                 "Switch off what starts the processes again (systemd, a restart policy). {}, save again into another folder and \
-                 check that: what was committed meanwhile is only there. Then end them with kill -KILL, so that they write \
-                 nothing when they end. ",
+                 check that: what was committed meanwhile is only there. Then end those that use the database with kill -KILL, \
+                 so that they write nothing when they end; let those that only read the files, as a backup does, go on with \
+                 kill -CONT. ",
                 self.hold()
             ),
         };

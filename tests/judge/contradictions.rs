@@ -288,6 +288,7 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
                 journal_change_counter: None,
                 database_page_size: None,
                 journal_page_size: None,
+                super_journal: None,
             });
             all.push(waits.clone());
             let kind = sentence(checkpoint, wal, &all);

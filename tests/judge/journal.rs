@@ -1,6 +1,7 @@
 //! A rollback journal beside a database: real processes are killed in their transactions, and SQLite rolls back.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -81,6 +82,49 @@ fn a_journal_of_another_database_is_an_error() {
     fs::write(folder.path().join("t.db-journal"), &journal).unwrap();
     let signs = found(&verify(folder.path()).1, HOT)["evidence"]["signs"].clone();
     assert_eq!(signs, serde_json::json!(["change_counter", "page_size"]));
+}
+
+/// folklore: a journal of a transaction over several databases ends with the name of their super-journal, and without that file SQLite
+/// deletes the journal and rolls nothing back. Newer releases take only names of the form that they make themselves.
+#[test]
+fn a_journal_that_names_a_super_journal_is_not_said_to_be_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    made(&path, 4096, 30);
+    killed(&path, ROWS);
+    assert_eq!(found(&verify(folder.path()).1, HOT)["evidence"]["super_journal"], serde_json::Value::Null);
+    let name = format!("{}-mj012345978", path.display());
+    let sum: u32 = name.bytes().map(u32::from).sum();
+    let length = u32::try_from(name.len()).unwrap();
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    // The number of the page with the lock bytes, as SQLite writes it before the name.
+    let pending = (0x4000_0000_u32 / 4096 + 1).to_be_bytes();
+    let end = [&pending[..], name.as_bytes(), &length.to_be_bytes(), &sum.to_be_bytes(), &magic].concat();
+    let journal = folder.path().join("t.db-journal");
+    let mut file = fs::File::options().append(true).open(&journal).unwrap();
+    file.write_all(&end).unwrap();
+    let (code, document) = verify(folder.path());
+    let finding = found(&document, HOT);
+    assert_eq!((code, &finding["severity"]), (0, &"warning".into()), "{finding:#}");
+    let evidence = &finding["evidence"];
+    assert_eq!((&evidence["signs"], &evidence["super_journal"]), (&serde_json::json!(["super_journal"]), &name.into()));
+    let told = finding["detail"].as_str().unwrap();
+    assert!(told.contains("takes the transaction for committed and deletes the -journal"), "{told}");
+    // A byte of the name differs: SQLite does not read it.
+    let whole = fs::read(&journal).unwrap();
+    let mut other = whole.clone();
+    let at = other.len() - 17;
+    other[at] ^= 1;
+    fs::write(&journal, &other).unwrap();
+    assert_eq!(found(&verify(folder.path()).1, HOT)["severity"], "notice");
+    fs::write(&journal, &whole).unwrap();
+    // SQLite rolls nothing back: page 1 is still that of the half transaction, or the file is longer than before.
+    let before = fs::read(&path).unwrap();
+    let db = Connection::open(&path).unwrap();
+    let _ = db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    drop(db);
+    assert!(!journal.exists(), "SQLite deletes it");
+    assert!(fs::read(&path).unwrap() == before, "nothing is rolled back");
 }
 
 /// Processes that are killed in any transaction, also in VACUUM to another page size, leave no error.

@@ -61,7 +61,7 @@ fn a_database_that_was_renamed_in_use_is_told_by_both_names() {
         fs::rename(&old, &path).unwrap();
         let expected = json!([{"pid": pid, "command": evidence_command(pid), "container": null,
             "database": path, "opened_as": old, "wal": old_wal, "journal": null, "commits": 2}]);
-        for (name, word) in [(new, "by its old name"), ("t.db", "Make no database here")] {
+        for (name, word) in [(new, "with the -wal of another name"), ("t.db", "Make no database here")] {
             let (code, document) = inspect(&root, name);
             assert_eq!((code, evidence(&document)), (1, expected.clone()), "{name}");
             let others = ["database_renamed", "wal_without_database"];
@@ -120,6 +120,31 @@ fn a_name_that_was_removed_after_another_was_made_is_a_rename() {
     let (code, document) = inspect(&root, "new.db");
     assert!(code == 1 && codes(&document).contains(&"database_renamed".to_owned()), "{:?}", codes(&document));
     assert_eq!(evidence(&document)[0]["pid"], process.pid());
+}
+
+#[test]
+fn sidecars_that_were_renamed_without_the_database_are_renamed_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = made(&root.join("t.db"));
+    for suffix in ["-wal", "-shm"] {
+        fs::rename(root.join(format!("t.db{suffix}")), root.join(format!("old.db{suffix}"))).unwrap();
+    }
+    let (code, document) = inspect(&root, "t.db");
+    assert!(code == 1 && codes(&document).contains(&"database_renamed".to_owned()), "{:?}", codes(&document));
+    let told = detail(&document);
+    assert!(
+        !told.contains("give the database its old name back") && !told.contains("database open by its old"),
+        "{told}"
+    );
+    let advice = "or the -wal and the -shm, if the database still has the name that the application uses";
+    assert!(told.contains("one of the two was renamed") && told.contains(advice), "{told}");
+    for suffix in ["-wal", "-shm"] {
+        fs::rename(root.join(format!("old.db{suffix}")), root.join(format!("t.db{suffix}"))).unwrap();
+    }
+    assert_eq!((inspect(&root, "t.db").0, codes(&inspect(&root, "t.db").1)), (0, vec![]));
+    drop(process);
+    assert_eq!(rows(&root.join("t.db")), 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::Again;
 use super::copies::Copies;
 use crate::bundle::SnapshotError;
 use crate::bundle::archive::unreadable;
-use crate::bundle::look::{Look, Moment, is_hot_journal, names_super_journal};
+use crate::bundle::look::{Look, Moment, is_hot_journal};
 use crate::bundle::unstable::Why;
 use crate::bundle::watch::{Watch, Writes};
 use crate::bytes::{FileBytes, ReadAt};
@@ -16,7 +16,7 @@ use crate::evidence::{LockState, Observation, Part};
 use crate::format::db::{self, DatabaseHead, JournalMode};
 use crate::linux::mapped::kept::KeptSet;
 use crate::linux::{self, OpenedFiles};
-use crate::look::order;
+use crate::look::{order, super_journal};
 
 /// What shows that copies are of one moment.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         if !self.journal_stays() {
             return Err(Why::HotJournal);
         }
-        if self.copies.files.get(Part::Journal).is_some_and(|copy| names_super_journal(copy).unwrap_or(true)) {
+        if self.names_super_journal() {
             return Err(Why::SuperJournal);
         }
         // Nobody wrote: the database and the journal go together as they are.
@@ -130,6 +130,13 @@ impl<'a, 'c> Attempt<'a, 'c> {
             _ if one => Ok(Held::Journal),
             _ => Err(Why::HotJournal),
         }
+    }
+
+    /// Whether the copy of the journal names a super-journal: its transaction writes to several databases.
+    fn names_super_journal(&self) -> bool {
+        let copy = self.copies.files.get(Part::Journal).map(|copy| copy.try_clone().map(Arc::new));
+        let named = |file: std::io::Result<Arc<File>>| super_journal(&FileBytes::whole(file?)?);
+        copy.is_some_and(|copy| named(copy).map_or(true, |name| name.is_some()))
     }
 
     /// Whether the `-journal` is still the one of the transaction that goes on: it has a name, or the process still has it

@@ -151,7 +151,11 @@ fn a_journal_of_the_next_transaction_takes_nothing_back() {
 fn a_transaction_over_several_databases_is_not_taken_for_saved() {
     let (folder, out) = folders();
     fs::write(folder.path().join("t.db"), [1; 4096]).unwrap();
-    fs::write(folder.path().join("t.db-journal"), [JOURNAL_MAGIC, JOURNAL_MAGIC].concat()).unwrap();
+    fs::write(
+        folder.path().join("t.db-journal"),
+        [JOURNAL_MAGIC.as_slice(), b"\0\0\0\0/mj", &[0, 0, 0, 3, 0, 0, 1, 6], JOURNAL_MAGIC.as_slice()].concat(),
+    )
+    .unwrap();
     let set = set(folder.path(), &[Part::Database, Part::Journal]);
     let saved = save(&set, &out, OsStr::new("t.db"), 1, |_| None).unwrap();
     assert_eq!(saved.unstable, Some(Unstable::from(&Why::SuperJournal)));

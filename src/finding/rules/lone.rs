@@ -169,21 +169,26 @@ fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
 pub(super) fn hot_journal(examined: &Inspection) -> Finding {
     let wal_mode =
         matches!(&examined.database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
-    let beside = examined.journal;
+    let beside = examined.journal.as_ref();
     let other = |beside: &JournalBeside| {
         let counter = beside.change_counter;
         counter.is_some_and(|counter| beside.database_change_counter.wrapping_sub(counter) > 1)
     };
-    let other_counter = beside.as_ref().is_some_and(other);
+    let other_counter = beside.is_some_and(other);
     // VACUUM changes the page size, and the page 1 that is kept then shows that the two belong together.
     let fits = |beside: &JournalBeside| beside.change_counter.is_some() && !other_counter;
     let other_size = |beside: &JournalBeside| beside.page_size != beside.of_database && !fits(beside);
-    let all =
-        [(JournalSign::ChangeCounter, other_counter), (JournalSign::PageSize, beside.as_ref().is_some_and(other_size))];
+    // Nobody deletes the super-journal of a transaction under way but its process.
+    let of_several = |beside: &JournalBeside| beside.super_journal.is_some() && !beside.under_way;
+    let all = [
+        (JournalSign::ChangeCounter, other_counter),
+        (JournalSign::PageSize, beside.is_some_and(other_size)),
+        (JournalSign::SuperJournal, beside.is_some_and(of_several)),
+    ];
     let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
     let severity = match signs.first() {
         Some(JournalSign::ChangeCounter) => Severity::Error,
-        Some(JournalSign::PageSize) => Severity::Warning,
+        Some(JournalSign::PageSize | JournalSign::SuperJournal) => Severity::Warning,
         // In rollback mode every transaction has such a journal while it runs.
         None if wal_mode => Severity::Warning,
         None => Severity::Notice,
@@ -194,6 +199,7 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
         journal_change_counter: beside.and_then(|beside| beside.change_counter),
         database_page_size: beside.map(|beside| beside.of_database),
         journal_page_size: beside.map(|beside| beside.page_size),
+        super_journal: beside.and_then(|beside| beside.super_journal.clone()),
     };
     Finding::at(severity, found)
 }
