@@ -22,13 +22,20 @@ pub(super) fn because(pair: &Pair<'_>, shm: &Identity) -> Because {
             Ok(_) => (Says::Supports, DirectoryFact::Identity(one)),
         },
         alike @ Identity::Alike(..) => (Says::Supports, DirectoryFact::Identity(alike)),
-        // A -shm that is on neither side cannot be a mount point: each side creates its own.
-        two @ Identity::TwoInodes(_) if a_missing && b_missing && !reach::in_rollback_mode(pair) => {
+        // Who opens a side without a -shm makes one in its own folder. The other side's is another file, unless it is a mount point:
+        // then it can be the one that was in this folder before.
+        two @ Identity::TwoInodes(_) if makes_its_own(pair, [a_missing, b_missing]) => {
             (Says::Refutes, DirectoryFact::OpenersPart(two))
         }
         other => (Says::Silent, DirectoryFact::Identity(other)),
     };
     Because::new(About::Both, says, Fact::DirectoryIdentity(fact))
+}
+
+/// Whether a side has no `-shm`, so that its next opener makes one, and the other has none either, or one of its own folder.
+fn makes_its_own(pair: &Pair<'_>, [a_missing, b_missing]: [bool; 2]) -> bool {
+    let own = |of: Placed<'_>, missing: bool| missing || uncovered(of).is_ok();
+    (a_missing || b_missing) && !reach::in_rollback_mode(pair) && own(pair.a, a_missing) && own(pair.b, b_missing)
 }
 
 /// The file name of the database, if it is the same on both sides and no mount covers one of the names.

@@ -172,7 +172,10 @@ fn directory(fact: &DirectoryFact, names: Names<'_>) -> String {
             identity(found, names)
         ),
         DirectoryFact::OpenersPart(found) => {
-            format!("{}; there is no -shm yet, and each side would create its own", identity(found, names))
+            format!(
+                "{}; where there is no -shm, the next to open the database creates one in that folder",
+                identity(found, names)
+            )
         }
         DirectoryFact::Identity(two @ Identity::TwoInodes(_)) => {
             format!("{}; files in different directories can still be one by mounts or hard links", identity(two, names))

@@ -103,6 +103,16 @@ pub(super) const MOUNT_THE_FOLDER: &str = copy_first!(
      database, not the single file and not a copy, from one local file system into every container. Open the database by \
      one name everywhere."
 );
+/// The same, and the sides have two folders with a database in each.
+#[cfg(feature = "capture")]
+pub(super) const TWO_DATABASES: &str = concat!(
+    "If they are meant to be two databases, this is as it should be. If they should be one: ",
+    copy_first!(
+        "Do that on every side: each has a database and a -wal of its own. Then stop the processes, and mount the folder that \
+         holds the database, not the single file and not a copy, from one local file system into every container. Open the \
+         database by one name everywhere."
+    )
+);
 /// The same, and no process was seen that uses the files of any side.
 #[cfg(feature = "capture")]
 pub(super) const COPIES_OR_MOUNTS: &str = "No process was seen that uses these files. If they are copies of each other, this is as it should be: copies have nothing in common. If two containers are to share the database, mount the folder that holds it, not the single file and not a copy, from one local file system into both, and open it by one name. Each side may have commits of its own: keep each -wal with its own database.";
@@ -317,6 +327,8 @@ mod tests {
         TWO_INDEXES,
         #[cfg(feature = "capture")]
         MOUNT_THE_FOLDER,
+        #[cfg(feature = "capture")]
+        TWO_DATABASES,
         FILE_MOUNT,
         HARD_LINKED,
         RENAMED,

@@ -8,8 +8,8 @@ use super::reach::of_folder;
 use super::rescue;
 use super::words::Names;
 use crate::compare::{
-    About, Answer, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind, NoBeacon,
-    NoProof, OneSide, PairVerdict, Says, SideName, Subject, Verdict,
+    About, Answer, Apart, Assumption, BeaconFact, Because, CoherenceFact, Comparison, Doubt, Fact, Identity, Kind,
+    NoBeacon, NoProof, OneSide, PairVerdict, Says, SideName, Subject, Verdict,
 };
 use crate::evidence::UnstableCause;
 use crate::sides::{PairingFact, PeerUnknown, Unknown, UsersOf};
@@ -253,15 +253,18 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         facts.extend(refutes().find(of_subject).map(|item| detail(item, names)));
     }
     let facts = facts.join("; ");
+    let mut refuting = verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted);
+    let mount = match refuting.all(|pair| matches!(pair.apart, Some(Apart::Folders(..)))) {
+        true => rescue::TWO_DATABASES,
+        false => rescue::MOUNT_THE_FOLDER,
+    };
     let (what, advice) = match (verdict.subject, path_level) {
         (Subject::Mappings, false) => {
             (format!("The processes seen on {all} do not all use one wal-index"), rescue::START_AGAIN)
         }
-        (Subject::Mappings, true) => {
-            (format!("The processes seen on {all} do not have one wal-index mapped"), rescue::MOUNT_THE_FOLDER)
-        }
+        (Subject::Mappings, true) => (format!("The processes seen on {all} do not have one wal-index mapped"), mount),
         (Subject::Paths, _) => {
-            let advice = if is_in_use(verdict) { rescue::MOUNT_THE_FOLDER } else { rescue::COPIES_OR_MOUNTS };
+            let advice = if is_in_use(verdict) { mount } else { rescue::COPIES_OR_MOUNTS };
             (format!("{all} do not share one wal-index"), advice)
         }
     };

@@ -437,5 +437,17 @@ fn of_two_copies_that_nobody_uses_no_process_is_to_be_stopped() {
     let _user = crate::sqlite::Sqlite::open(&folder.path().join("two/t.db"));
     let ran = crate::common::command::walscope(folder.path(), &["compare", "one/t.db", "two/t.db"]);
     let page = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(page.contains("kill -STOP"), "{page}");
+    assert!(page.contains("If they are meant to be two databases") && page.contains("kill -STOP"), "{page}");
+}
+
+#[test]
+fn a_copy_that_nobody_has_opened_does_not_share_the_wal_index_of_its_original() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = crate::users::database(folder.path());
+    std::fs::create_dir(folder.path().join("copy")).unwrap();
+    std::fs::copy(folder.path().join("t.db"), folder.path().join("copy/t.db")).unwrap();
+    let ran = crate::common::command::walscope(folder.path(), &["compare", "t.db", "copy/t.db", "--json"]);
+    let said = ran.json();
+    assert_eq!(said["verdict"]["decided_by"], serde_json::json!(["directory_identity"]), "{said:#}");
+    assert_eq!((ran.code, &said["verdict"]["sharing"]), (1, &"refuted".into()));
 }

@@ -40,6 +40,26 @@ fn two_directories_refute_where_the_shm_is_missing_but_not_in_rollback_mode() {
     }
 }
 
+/// A copy that nobody has opened, beside the database that it was copied from. A -shm that is a mount point can be the one that
+/// was in the other folder before.
+#[test]
+fn two_directories_refute_where_one_side_has_no_shm_and_that_of_the_other_is_no_mount_point() {
+    for (mounted, sharing) in [(false, Answer::Refuted), (true, Answer::Undecided)] {
+        let mut sides = pair();
+        let copy = at_rest()[1].clone();
+        sides[1] = copy;
+        seen(&mut sides[1].evidence.files.directory).inode = 3;
+        seen(&mut sides[1].evidence.users).users.clear();
+        if mounted {
+            with_shm(&mut sides[0], |shm| shm.mount_id = Observation::seen(999));
+        }
+        let comparison = compare(&sides, true);
+        assert_eq!(comparison.verdict.sharing, sharing, "{}", explained(&comparison));
+        let decided: &[Kind] = if mounted { &[] } else { &[Kind::DirectoryIdentity] };
+        assert_eq!(comparison.verdict.decided_by, decided);
+    }
+}
+
 /// The -wal of a side, made anew with the -shm.
 fn wal_made_anew(side: &mut Side) {
     let made = walscope::evidence::FileView { birth_time: Observation::seen(time(150 * SECOND)), ..file(79) };
