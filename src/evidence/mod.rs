@@ -48,7 +48,7 @@ pub use mapped::{
 };
 pub use mappings::{CutOff, FileOpen, Mapping, MappingsView, Root};
 pub use observation::Observation;
-pub use other_names::{KeptPages, OtherName, OtherNames};
+pub use other_names::{KeptPages, OtherName, OtherNames, WalElsewhere};
 pub use renamed::{Renamed, RenamedPart};
 pub use rights::{Allowed, Bar, FileRights, RightsView, SharedMapping, Unsure};
 pub use sample::WalIndexSample;

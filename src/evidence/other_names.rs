@@ -19,6 +19,21 @@ pub struct OtherName {
     pub in_use: bool,
     /// A `-journal` that waits, compared with the database. `None`: it is none, or it cannot be compared.
     pub journal: Option<KeptPages>,
+    /// A `-wal` with commits, compared with the database. `None`: it is none, or it cannot be compared.
+    pub wal: Option<WalElsewhere>,
+}
+
+/// The commits of a `-wal` that lies beside a database under another name, compared with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalElsewhere {
+    /// Its commits.
+    pub commits: u64,
+    /// Pages of the WAL that the database has, too.
+    pub compared: u64,
+    /// Those whose first image in the WAL is much like the page of the database.
+    pub akin: u64,
+    /// Those whose last image differs from the page of the database.
+    pub differ: u64,
 }
 
 /// The pages that a journal keeps, compared with those of a database.

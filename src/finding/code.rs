@@ -264,7 +264,7 @@ findings! {
         files: Vec<OwnedFile>; database: OwnedFile
     }
     SidecarsUnderOtherName "sidecars_under_other_name" "Its -wal, -shm or -journal may have another name" [Warning, Error] {
-        files: Vec<String>, locked: bool, pages_compared: Option<u64>, pages_same: Option<u64>
+        files: Vec<String>, locked: bool, pages_compared: Option<u64>, pages_same: Option<u64>, commits: Option<u64>
     }
     SplitBrain "split_brain" "Running processes use different wal-indexes under one path" [Error] {
         split: SplitIndex

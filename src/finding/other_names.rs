@@ -2,7 +2,7 @@
 //! has ended.
 
 use super::{Finding, Found, Severity};
-use crate::evidence::{DatabaseLock, KeptPages, OtherName};
+use crate::evidence::{DatabaseLock, KeptPages, OtherName, WalElsewhere};
 use crate::look::Inspection;
 
 /// The finding about one look. Processes that are seen are named by other findings.
@@ -23,14 +23,32 @@ pub(super) fn of_look(inspection: &Inspection) -> Option<Finding> {
             locked: false,
             pages_compared: Some(pages.compared),
             pages_same: Some(pages.same),
+            commits: None,
         };
         return Some(Finding::at(severity, found));
+    }
+    let of_this = names.sidecars.iter().find_map(|one| Some((one, one.wal.filter(is_missing_here)?)));
+    if let Some((sidecar, wal)) = of_this {
+        let found = Found::SidecarsUnderOtherName {
+            files: vec![sidecar.path.clone()],
+            locked: false,
+            pages_compared: Some(wal.compared),
+            pages_same: Some(wal.akin),
+            commits: Some(wal.commits),
+        };
+        return Some(Finding::at(Severity::Warning, found));
     }
     let in_use = names.sidecars.iter().any(|one| one.in_use);
     names.locked_without_sidecars.then(|| {
         let files = names.sidecars.iter().filter(|one| in_use && one.journal.is_none());
         let files = files.map(|one| one.path.clone()).collect();
-        let found = Found::SidecarsUnderOtherName { files, locked: true, pages_compared: None, pages_same: None };
+        let found = Found::SidecarsUnderOtherName {
+            files,
+            locked: true,
+            pages_compared: None,
+            pages_same: None,
+            commits: None,
+        };
         Finding::at(Severity::Warning, found)
     })
 }
@@ -41,9 +59,22 @@ fn is_half_written(pages: &KeptPages) -> bool {
     pages.page_one != Some(false) && pages.differ > 0 && (pages.page_one == Some(true) || pages.same > 0)
 }
 
+/// Whether a `-wal` seems to be of this database, and has something that is not in it.
+fn is_missing_here(wal: &WalElsewhere) -> bool {
+    wal.differ > 0 && wal.akin.saturating_mul(2) > wal.compared
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wal_fits_a_database_that_is_like_most_of_its_pages_and_lacks_some() {
+        let wal = |compared, akin, differ| WalElsewhere { commits: 1, compared, akin, differ };
+        assert!(is_missing_here(&wal(1, 1, 1)) && is_missing_here(&wal(3, 2, 1)));
+        // All of it is in the database, and another database.
+        assert!(!is_missing_here(&wal(3, 3, 0)) && !is_missing_here(&wal(4, 2, 4)) && !is_missing_here(&wal(0, 0, 0)));
+    }
 
     #[test]
     fn a_journal_fits_a_database_that_has_some_of_its_pages_and_not_all() {

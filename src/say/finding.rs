@@ -316,8 +316,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
                 "Run every container with one user and group, or give all three files the same group and mode (SQLite copies the database's mode to the files it makes).",
             )
         }
-        Found::SidecarsUnderOtherName { files, locked, pages_compared, pages_same } => {
-            super::other_names::told(files, *locked, pages_compared.zip(*pages_same))
+        Found::SidecarsUnderOtherName { files, locked, pages_compared, pages_same, commits } => {
+            super::other_names::told(files, *locked, pages_compared.zip(*pages_same), *commits)
         }
         Found::SplitBrain { split } => split_index(split),
         Found::StaleFramesNotInDatabase { compared, missing, newer, .. } => pair::stale(*compared, *missing, *newer),

@@ -3,11 +3,29 @@
 use std::borrow::Cow;
 
 use super::rescue;
-use super::words::count;
+use super::words::{count, many};
 
-/// What was seen, and what to do. `pages`: pages of a journal that were compared, and those that are the same.
-pub(super) fn told(files: &[String], locked: bool, pages: Option<(u64, u64)>) -> (Cow<'static, str>, &'static str) {
+/// What was seen, and what to do. `pages`: pages of a journal or a WAL that were compared, and those that are the same or alike.
+/// `commits`: those of the WAL.
+pub(super) fn told(
+    files: &[String],
+    locked: bool,
+    pages: Option<(u64, u64)>,
+    commits: Option<u64>,
+) -> (Cow<'static, str>, &'static str) {
     let named = files.join(", ");
+    if let Some((commits, (compared, akin))) = commits.zip(pages) {
+        return (
+            format!(
+                "{named} has {}, and the database of its name is missing. Of the {} of it that this database has, {} much like the page here, and what was committed last is not in this database. So it seems to have been renamed or copied without its -wal, and its processes have ended.",
+                many(commits, "commit"),
+                many(compared, "page"),
+                all_or_some(akin, compared)
+            )
+            .into(),
+            "Copy the database and that -wal before anything opens either name. In the copy give the -wal the name of the database with -wal after it, without a -shm: the next to open the copy reads these commits. walscope verify of the copy, PRAGMA integrity_check and the rows tell whether that is right.",
+        );
+    }
     if let Some((compared, same)) = pages.filter(|_| !locked) {
         return (
             format!(
@@ -30,4 +48,13 @@ pub(super) fn told(files: &[String], locked: bool, pages: Option<(u64, u64)>) ->
         .into(),
         rescue::UNSEEN_NAME,
     )
+}
+
+fn all_or_some(akin: u64, compared: u64) -> String {
+    match akin {
+        _ if akin == compared && compared == 1 => "it is".to_owned(),
+        _ if akin == compared => "all are".to_owned(),
+        1 => "1 is".to_owned(),
+        _ => format!("{} are", count(akin)),
+    }
 }

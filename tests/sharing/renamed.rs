@@ -451,7 +451,10 @@ fn a_database_renamed_by_processes_that_are_not_seen_is_told_by_what_lies_beside
     }
     let folder = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(folder.path()).unwrap();
-    let process = made(&root.join("t.db"));
+    let mut process = made(&root.join("t.db"));
+    process.run("INSERT INTO t SELECT randomblob(40) FROM t a, t b, t c LIMIT 20");
+    process.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    (0..2).for_each(|_| process.run("INSERT INTO t VALUES(4)"));
     let apart = Actor::start(APART);
     let inside = |name: &str| {
         let ran = apart.beside(&[common::command::EXE, "inspect", root.join(name).to_str().unwrap(), "--json"]);
@@ -465,7 +468,24 @@ fn a_database_renamed_by_processes_that_are_not_seen_is_told_by_what_lies_beside
     let found = all.iter().find(|found| found["code"] == "sidecars_under_other_name").unwrap();
     assert_eq!(found["evidence"]["files"], json!([root.join("t.db-shm"), root.join("t.db-wal")]));
     assert!(found["detail"].as_str().unwrap().contains("not visible from here"), "{found:#}");
-    // Beside a database that is closed, files of another one say nothing.
+    // Its close has copied nothing: the commits are under the old name alone.
     drop(process);
-    assert_eq!(codes(&inside("new.db")), [""; 0]);
+    let (code, document) = inspect(&root, "new.db");
+    assert_eq!((code, codes(&document)), (0, vec!["sidecars_under_other_name".to_owned()]));
+    let all = document["findings"].as_array().unwrap();
+    let found = all.iter().find(|found| found["code"] == "sidecars_under_other_name").unwrap();
+    let evidence = &found["evidence"];
+    assert_eq!((&evidence["files"], &evidence["commits"]), (&json!([root.join("t.db-wal")]), &2.into()));
+    // Beside another database it says nothing.
+    let other = connect(&root.join("other.db"));
+    other
+        .execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE u(a, b); INSERT INTO u VALUES(randomblob(200), 1)")
+        .unwrap();
+    drop(other);
+    assert_eq!(codes(&inspect(&root, "other.db").1), [""; 0]);
+    // As advised.
+    fs::create_dir(root.join("copy")).unwrap();
+    fs::copy(root.join("new.db"), root.join("copy/new.db")).unwrap();
+    fs::copy(root.join("t.db-wal"), root.join("copy/new.db-wal")).unwrap();
+    assert_eq!(rows(&root.join("copy/new.db")), 25);
 }
