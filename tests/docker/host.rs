@@ -341,6 +341,15 @@ fn the_bare_name_of_a_container_is_answered_with_its_databases() {
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.lines().any(|line| line == format!("  walscope inspect {}", source(&writer))), "{err}");
     assert!(!err.contains("-wal") && !err.contains("-shm"), "{err}");
+    let (code, out, err) = run(&[&writer.container]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(
+        err.contains(&format!(
+            "a container, and no command before it; its databases:\n  walscope inspect {}",
+            writer.container
+        )),
+        "{err}"
+    );
     let (code, out, err) = run(&["inspect", &format!("{}-not", writer.container)]);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.contains("No such file") && err.contains("there is no container of this name either"), "{err}");

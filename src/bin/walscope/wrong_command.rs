@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use walscope::source::shell_word;
+use walscope::linux::Care;
+use walscope::source::{self, InContainer, shell_word};
 
 use crate::exit::Advice;
 
@@ -123,6 +124,10 @@ pub fn advice(error: &clap::Error) -> Option<Advice> {
             let source = shell_word(OsStr::new(word));
             (vec![format!("walscope inspect {source}")], "a file, and no command before it; perhaps:")
         }
+        None if is_container(word) => {
+            let name = shell_word(OsStr::new(word));
+            (vec![format!("walscope inspect {name}")], "a container, and no command before it; its databases:")
+        }
         None => return None,
     };
     let lines = lines.into_iter().chain(["walscope --help lists all commands".to_owned()]).collect();
@@ -152,6 +157,13 @@ fn with_arguments(command: &str, word: &str) -> String {
 fn is_source(word: &str) -> bool {
     let ends = [".db", ".sqlite", ".sqlite3", ".db3", ".walsnap", "-wal", "-shm"];
     word.contains('/') || Path::new(word).symlink_metadata().is_ok() || ends.iter().any(|end| word.ends_with(end))
+}
+
+fn is_container(word: &str) -> bool {
+    matches!(
+        source::in_container(OsStr::new(word), Care::default()),
+        InContainer::Databases { .. } | InContainer::NotSeen(_)
+    )
 }
 
 #[cfg(test)]
