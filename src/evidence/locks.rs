@@ -9,7 +9,7 @@ use {
 use super::{LockSlot, StartedAt};
 
 /// State of one lock byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum LockState {
     /// Nobody holds it.

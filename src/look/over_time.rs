@@ -32,8 +32,8 @@ struct Key {
     pid: Option<u32>,
     /// The start of that process: numbers are used again.
     start_time: Option<u64>,
-    /// Whether it did not run, and holds others up by that.
-    stopped: bool,
+    /// If it did not run and holds others up by that: how it holds the lock.
+    stopped: Option<LockState>,
 }
 
 /// A reader that stood in the way at each look.
@@ -45,15 +45,15 @@ pub struct Kept {
     pub at: FrameNumber,
     /// Who it is; `None`: not visible from here.
     pub holder: Option<Holder>,
-    /// Whether it was stopped or frozen at each look, and holds up by this lock whoever needs it.
-    pub stopped: bool,
+    /// If it was stopped or frozen at each look, and holds up by this lock whoever needs it: how it holds the lock.
+    pub stopped: Option<LockState>,
 }
 
 impl Kept {
     /// Whether others wait for it. An application in exclusive locking mode that runs does its checkpoints itself.
     #[must_use]
     pub fn is_in_the_way(&self) -> bool {
-        self.stopped || self.lock != LockSlot::Database
+        self.stopped.is_some() || self.lock != LockSlot::Database
     }
 }
 
@@ -98,12 +98,14 @@ impl OverTime {
             Some(locks) => free(&locks.shm.dead_man_switch) && free(&locks.database),
             None => nothing_waits(),
         };
-        if nobody {
+        let stopped = not_running(look, &[]);
+        if nobody && stopped.is_empty() {
             return;
         }
-        let stopped = look.locks.as_ref().map(|locks| not_running(locks, &[])).unwrap_or_default();
         for NotRunning { holder, locks } in &stopped {
-            locks.iter().for_each(|lock| self.count_one([0; 2], *lock, FrameNumber::NONE, Some(holder), true));
+            for (lock, state) in locks {
+                self.count_one([0; 2], *lock, FrameNumber::NONE, Some(holder), Some(*state));
+            }
         }
         if let Some(database) = locked(look) {
             self.blocked = self.blocked.saturating_add(1);
@@ -129,10 +131,10 @@ impl OverTime {
 
     fn count(&mut self, generation: [u32; 2], at: FrameNumber, blocker: Blocker) {
         if blocker.holders.is_empty() {
-            self.count_one(generation, blocker.lock, at, None, false);
+            self.count_one(generation, blocker.lock, at, None, None);
         }
         for holder in &blocker.holders {
-            self.count_one(generation, blocker.lock, at, Some(holder), false);
+            self.count_one(generation, blocker.lock, at, Some(holder), None);
         }
     }
 
@@ -142,7 +144,7 @@ impl OverTime {
         lock: LockSlot,
         at: FrameNumber,
         holder: Option<&Holder>,
-        stopped: bool,
+        stopped: Option<LockState>,
     ) {
         let pid = holder.and_then(|holder| holder.pid);
         let start_time = holder.and_then(|holder| holder.start_time);
@@ -163,7 +165,7 @@ impl OverTime {
     /// Whether a reader was in the way at some look.
     #[must_use]
     pub fn by_readers(&self) -> bool {
-        self.seen.keys().any(|key| !key.stopped)
+        self.seen.keys().any(|key| key.stopped.is_none())
     }
 
     /// What that means.
@@ -207,7 +209,7 @@ mod tests {
                 at: FrameNumber::NONE,
                 pid: Some(*pid),
                 start_time: None,
-                stopped: false,
+                stopped: None,
             };
             (key, (*times, None))
         });

@@ -12,7 +12,7 @@ use super::opening::OpenDocument;
 use super::over_time::OverTimeDocument;
 use super::shm::{Lock, Shm};
 use super::wal::Wal;
-use crate::evidence::{ByteLock, Holder, LockSlot, LockState, LocksView, Role, User};
+use crate::evidence::{ByteLock, Holder, LockSlot, LockState, Role, User};
 use crate::finding::openable::openable;
 use crate::finding::{findings, users};
 use crate::look::held_up::{NotRunning, not_running};
@@ -101,7 +101,12 @@ impl From<NotRunning> for NotRunningDocument {
     fn from(one: NotRunning) -> Self {
         let explanation =
             format!("{} {}.", say::checkpoint::names([&one.holder].into_iter()), say::held_up::keeps_others(&one));
-        Self { resume: say::held_up::resume(&one.holder), explanation, holder: one.holder, locks: one.locks }
+        Self {
+            resume: say::held_up::resume(&one.holder),
+            explanation,
+            locks: one.locks.iter().map(|(lock, _)| *lock).collect(),
+            holder: one.holder,
+        }
     }
 }
 
@@ -181,7 +186,7 @@ impl InspectDocument {
                 document
             }),
             database_locks: database_locks.map(|locks| locks.of_database().map(Lock::new).collect()),
-            not_running: inspection.locks.as_ref().map(|locks| stopped(locks, inspection)).unwrap_or_default(),
+            not_running: stopped(inspection),
             over_time: None,
             users: users.and_then(|users| {
                 Some(users.value()?.users.iter().map(|user| UserDocument::new(user, rollback)).collect())
@@ -205,10 +210,10 @@ impl InspectDocument {
     }
 }
 
-fn stopped(locks: &LocksView, inspection: &Inspection) -> Vec<NotRunningDocument> {
+fn stopped(inspection: &Inspection) -> Vec<NotRunningDocument> {
     let in_the_way =
         inspection.checkpoint.as_ref().map(|checkpoint| checkpoint.blocked_by.as_slice()).unwrap_or_default();
-    not_running(locks, in_the_way).into_iter().map(NotRunningDocument::from).collect()
+    not_running(inspection, in_the_way).into_iter().map(NotRunningDocument::from).collect()
 }
 
 fn is_known(lock: &ByteLock) -> bool {

@@ -72,7 +72,7 @@ impl From<&OverTime> for OverTimeDocument {
                     lock: kept.lock,
                     frame: kept.at.saturating_u32(),
                     holder: kept.holder,
-                    stopped: kept.stopped,
+                    stopped: kept.stopped.is_some(),
                 })
                 .collect(),
             explanation: say::over_time::over_time(over),

@@ -1,7 +1,7 @@
 //! How a process that is stopped or frozen goes on again.
 
 use super::words::count;
-use crate::evidence::{Holder, LockSlot, ProcessState};
+use crate::evidence::{Holder, LockSlot, LockState, ProcessState};
 use crate::look::held_up::NotRunning;
 
 /// The command that lets a process go on. `None`: it runs, or nothing is known of it.
@@ -23,12 +23,18 @@ fn short(container: &str) -> &str {
 /// What a process that does not run keeps others from, and how it goes on, after its name.
 #[must_use]
 pub fn keeps_others(one: &NotRunning) -> String {
-    let any = |of: &[LockSlot]| one.locks.iter().any(|lock| of.contains(lock));
-    let whole = [LockSlot::Database, LockSlot::Pending, LockSlot::DeadManSwitch, LockSlot::Recover];
-    let held = one.locks.iter().map(|lock| lock.name().replace('_', " ")).collect::<Vec<_>>().join(", ");
-    let meanwhile = if any(&whole) {
+    let any = |of: &[LockSlot]| one.locks.iter().any(|(lock, _)| of.contains(lock));
+    let reads = |lock: &(LockSlot, LockState)| *lock == (LockSlot::Database, LockState::Shared);
+    let whole = any(&[LockSlot::Pending, LockSlot::DeadManSwitch, LockSlot::Recover])
+        || one.locks.contains(&(LockSlot::Database, LockState::Exclusive));
+    let name = |lock: &(LockSlot, LockState)| {
+        let shared = if reads(lock) { " (shared)" } else { "" };
+        format!("{}{shared}", lock.0.name().replace('_', " "))
+    };
+    let held = one.locks.iter().map(name).collect::<Vec<_>>().join(", ");
+    let meanwhile = if whole {
         "nobody can begin to use the database"
-    } else if any(&[LockSlot::Write, LockSlot::Reserved]) {
+    } else if any(&[LockSlot::Write, LockSlot::Reserved]) || one.locks.iter().any(reads) {
         "nobody can write"
     } else if any(&[LockSlot::Checkpoint]) {
         "nobody can checkpoint"
@@ -89,10 +95,16 @@ mod tests {
         assert_eq!(of(ProcessState::Stopped, Some("web")).as_deref(), Some("kill -CONT 7"));
         assert_eq!(of(ProcessState::Frozen, Some("web")).as_deref(), Some("docker unpause web"));
         assert_eq!([of(ProcessState::Frozen, None), of(ProcessState::Running, Some("web"))], [None, None]);
-        let told = keeps_others(&NotRunning::of(holder(ProcessState::Stopped, None), vec![LockSlot::Write]));
+        let told = keeps_others(&NotRunning::of(
+            holder(ProcessState::Stopped, None),
+            vec![(LockSlot::Write, LockState::Exclusive)],
+        ));
         assert_eq!(
             told,
             "is stopped and holds write: until it goes on or ends, nobody can write. Let it go on first: kill -CONT 7"
         );
+        let reader = vec![(LockSlot::Database, LockState::Shared)];
+        let told = keeps_others(&NotRunning::of(holder(ProcessState::Stopped, None), reader));
+        assert!(told.contains("holds database (shared): until it goes on or ends, nobody can write."), "{told}");
     }
 }

@@ -19,7 +19,8 @@ pub fn over_time(over: &OverTime) -> String {
             )
         }
         Outcome::Kept => {
-            let (stopped, kept): (Vec<Kept>, Vec<Kept>) = over.kept().into_iter().partition(|kept| kept.stopped);
+            let (stopped, kept): (Vec<Kept>, Vec<Kept>) =
+                over.kept().into_iter().partition(|kept| kept.stopped.is_some());
             let stopped = by_process(stopped);
             let told: Vec<String> = stopped
                 .iter()
@@ -74,11 +75,11 @@ pub fn over_time(over: &OverTime) -> String {
 /// Those that did not run, each with its locks.
 fn by_process(stopped: Vec<Kept>) -> Vec<NotRunning> {
     let mut all: Vec<NotRunning> = Vec::new();
-    for Kept { lock, holder, .. } in stopped {
-        let Some(holder) = holder else { continue };
+    for Kept { lock, holder, stopped, .. } in stopped {
+        let Some((holder, state)) = holder.zip(stopped) else { continue };
         match all.iter_mut().find(|one| one.holder == holder) {
-            Some(one) => one.locks.push(lock),
-            None => all.push(NotRunning::of(holder, vec![lock])),
+            Some(one) => one.locks.push((lock, state)),
+            None => all.push(NotRunning::of(holder, vec![(lock, state)])),
         }
     }
     all

@@ -15,11 +15,11 @@ const HOLDS: &str = r"
 import os, sqlite3, sys, threading
 def hold():
     db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=600)
-    db.execute(sys.argv[2])
+    db.executescript(sys.argv[2])
     threading.Event().wait()
 threading.Thread(target=hold, daemon=True).start()
 name = ' %d ' % os.getpid()
-while not any(name in line and ' WRITE ' in line for line in open('/proc/locks')):
+while not any(name in line and ' %s ' % sys.argv[3] in line for line in open('/proc/locks')):
     pass
 print('holds', flush=True)
 sys.stdin.read()
@@ -55,7 +55,9 @@ fn who_is_stopped_throughout_with_a_lock_that_others_need_fails_a_script() {
         reader.run("BEGIN");
         reader.run("SELECT count(*) FROM t");
         db.execute_batch("INSERT INTO t VALUES(2)").unwrap();
-        let Some((mut holder, line)) = python(HOLDS, &[path.as_os_str(), sql.as_ref()]) else { return };
+        let Some((mut holder, line)) = python(HOLDS, &[path.as_os_str(), sql.as_ref(), "WRITE".as_ref()]) else {
+            return;
+        };
         assert_eq!(line, "holds\n");
         stop(&holder);
         drop(reader);
@@ -78,6 +80,58 @@ fn who_is_stopped_throughout_with_a_lock_that_others_need_fails_a_script() {
         let ran = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
         let document = ran.json();
         assert_eq!((ran.code, &document["not_running"]), (0, &serde_json::json!([])), "{sql}: {document:#}");
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+    }
+}
+
+/// With a rollback journal a reader keeps every commit out; in WAL mode it keeps nobody out, whose connection is only open.
+#[test]
+fn who_is_stopped_in_rollback_mode_fails_a_script() {
+    const NOBODY: &str = "nobody can begin to use the database";
+    for (mode, sql, kind, locks, code, meanwhile) in [
+        ("DELETE", "BEGIN; SELECT count(*) FROM t", "READ", &["database"][..], 1, "nobody can write"),
+        ("DELETE", "BEGIN IMMEDIATE", "WRITE", &["database", "reserved"], 1, "nobody can write"),
+        ("DELETE", "BEGIN EXCLUSIVE", "WRITE", &["database", "pending", "reserved"], 1, NOBODY),
+        ("WAL", "SELECT count(*) FROM t", "READ", &[], 0, ""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute_batch(&format!("PRAGMA journal_mode={mode}; CREATE TABLE t(x)")).unwrap();
+        let Some((mut holder, line)) = python(HOLDS, &[path.as_os_str(), sql.as_ref(), kind.as_ref()]) else { return };
+        assert_eq!(line, "holds\n");
+        stop(&holder);
+        let failed = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
+        let document = failed.json();
+        let names = |list: &Value, key: &str| -> Vec<String> {
+            let names = list.as_array().unwrap().iter().map(|one| if key.is_empty() { one } else { &one[key] });
+            let mut names: Vec<String> = names.map(|name| name.as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            (failed.code, names(&document["over_time"]["kept"], "lock")),
+            (code, locks.iter().map(|lock| (*lock).to_owned()).collect()),
+            "{mode} {sql}: {document:#}"
+        );
+        let writes = db.execute_batch("INSERT INTO t VALUES(1)");
+        assert_eq!(writes.is_err(), code == 1, "{sql}: {writes:?}");
+        if code == 1 {
+            let one = &document["not_running"][0];
+            let resume = format!("kill -CONT {}", holder.id());
+            assert_eq!(
+                (names(&one["locks"], ""), one["resume"].as_str()),
+                (names(&document["over_time"]["kept"], "lock"), Some(resume.as_str()))
+            );
+            for told in [&one["explanation"], &document["over_time"]["explanation"]] {
+                let told = told.as_str().unwrap();
+                assert!(told.contains(meanwhile) && told.contains(&resume), "{sql}: {told}");
+            }
+        }
+        go_on(&holder);
+        let ran = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
+        assert_eq!((ran.code, &ran.json()["not_running"]), (0, &serde_json::json!([])), "{sql}: {}", ran.text());
         drop(holder.stdin.take());
         holder.wait().unwrap();
     }
