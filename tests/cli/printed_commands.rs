@@ -16,18 +16,20 @@ use crate::common::command::{EXE, Ran, connect, database, run};
 enum Tried {
     /// It is run, and ends with this.
     Ends(i32),
-    /// It is run, and asks for no file: it ends with this in an empty folder too.
-    NoSource(i32),
+    /// It is run, and looks at the whole machine, with or without files here: it ends with 0, or with 1 where something on the machine
+    /// has a broken database at that moment, as other tests do. The namespaces that would hide those need root or a kernel that
+    /// lets users have them.
+    OfMachine,
     /// It is not run here, and why.
     Elsewhere(&'static str),
 }
 
-use Tried::{Elsewhere, Ends, NoSource};
+use Tried::{Elsewhere, Ends, OfMachine};
 
 /// Each printed line without `docker exec NAME` before it. `NAME:/path` is run as `pid:N:/path`, so both sides are one path:
 /// undecided.
 const PRINTED: &[(&str, Tried)] = &[
-    ("walscope ps", NoSource(0)),
+    ("walscope ps", OfMachine),
     ("walscope inspect writer:/data/app.db", Ends(0)),
     ("walscope compare writer:/data/app.db reader:/data/app.db", Ends(3)),
     ("walscope snapshot /data/app.db -o - > writer.walsnap", Ends(0)),
@@ -169,9 +171,9 @@ fn every_printed_command_works_and_none_is_green_without_its_source() {
     let jq = crate::common::have("jq", Command::new("jq").arg("--version").output().is_ok());
     for (line, tried) in PRINTED.iter().filter(|(line, _)| jq || !line.contains("jq")) {
         let (there, nothing) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (expected, needs) = match tried {
-            Ends(code) => (*code, true),
-            NoSource(code) => (*code, false),
+        let (expected, nothing_there): (&[i32], &[i32]) = match tried {
+            Ends(code) => (std::slice::from_ref(code), &[2]),
+            OfMachine => (&[0, 1], &[0, 1]),
             Elsewhere(_) => continue,
         };
         let open = files(there.path());
@@ -179,9 +181,9 @@ fn every_printed_command_works_and_none_is_green_without_its_source() {
             assert_eq!(try_line("walscope rescue srv/app/app.db -o saved", there.path()).code, 0);
         }
         let ran = try_line(line, there.path());
-        assert_eq!(ran.code, expected, "{line}: {} {}", ran.text(), ran.stderr);
+        assert!(expected.contains(&ran.code), "{line} ends with {}: {} {}", ran.code, ran.text(), ran.stderr);
         let ran = try_line(line, nothing.path());
-        assert_eq!(ran.code, if needs { 2 } else { expected }, "{line}, without its files: {}", ran.stderr);
+        assert!(nothing_there.contains(&ran.code), "{line} ends with {}, without its files: {}", ran.code, ran.stderr);
         drop(open);
     }
 }
