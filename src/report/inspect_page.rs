@@ -207,6 +207,7 @@ impl InspectDocument {
 
     fn diagnosis(&self, checkpoint: &CheckpointDocument) -> String {
         let style = match checkpoint.state {
+            CheckpointState::Blocked if self.blocked_once() => YELLOW,
             CheckpointState::Blocked | CheckpointState::Interrupted => RED,
             CheckpointState::Pending | CheckpointState::InProgress | CheckpointState::Unknown => YELLOW,
             _ => GREEN,
@@ -215,6 +216,9 @@ impl InspectDocument {
             true if checkpoint.sentence == Against::NoRoom.name() => (RED, "no room"),
             true if checkpoint.sentence == Against::NoMapping.name() => (RED, "not possible"),
             true => (RED, "not safe"),
+            false if self.blocked_once() && checkpoint.state == CheckpointState::Blocked => {
+                (style, "held up at this look, but not throughout")
+            }
             false => (style, super::checkpoint::words(checkpoint.state)),
         };
         let rollback = self.database.as_ref().and_then(|database| database.header.as_ref());
@@ -225,6 +229,11 @@ impl InspectDocument {
             None => "",
         };
         format!("{}. {}{aside}", styled(style, word), line(&checkpoint.explanation))
+    }
+
+    /// Whether several looks showed that nobody is in the way of the checkpoint all the time.
+    fn blocked_once(&self) -> bool {
+        self.over_time.as_ref().is_some_and(|over| matches!(over.outcome, Outcome::NotBlocked | Outcome::TakeTurns))
     }
 
     /// A sentence about marks without a reader. `read0` always has a mark.

@@ -90,8 +90,11 @@ impl VerifyManyDocument {
         for one in &self.not_looked_at {
             out.push_str(&entry("not read", &format!("{}: {}", line(&one.path), line(&one.reason)), width));
         }
-        let listed =
-            |one: &&VerifyDocument| one.verdict.result != VerdictResult::Sound || self.counts.sound <= SOUND_LISTED;
+        let listed = |one: &&VerifyDocument| {
+            one.verdict.result != VerdictResult::Sound
+                || self.counts.sound <= SOUND_LISTED
+                || self.names_missing_wal() && lacks_wal(one)
+        };
         let mut databases: Vec<&VerifyDocument> = self.databases.iter().filter(listed).collect();
         databases.sort_by_key(|one| Reverse(gravity(one)));
         for one in &databases {
@@ -108,6 +111,11 @@ impl VerifyManyDocument {
             out.push('\n');
         }
         out
+    }
+
+    /// Whether the page names each database without a `-wal`, also if it is sound.
+    fn names_missing_wal(&self) -> bool {
+        self.counts.missing_wal <= SOUND_LISTED
     }
 
     /// The command that tells one of them in full. A name with control characters is not printed as a command.
@@ -141,7 +149,11 @@ impl VerifyManyDocument {
             said.push_str(&format!(" Not everything could be read: {}.", many(not_looked_at as u64, "place")));
         }
         if sound > SOUND_LISTED {
-            said.push_str(" Sound ones are not listed.");
+            said.push_str(if self.names_missing_wal() && missing_wal > 0 {
+                " Other sound ones are not listed."
+            } else {
+                " Sound ones are not listed."
+            });
         }
         if missing_wal > 0 {
             said.push_str(&format!(
@@ -149,6 +161,9 @@ impl VerifyManyDocument {
                  which lacks the commits in it.",
                 text::count(missing_wal as u64)
             ));
+            if sound > SOUND_LISTED && !self.names_missing_wal() {
+                said.push_str(" --json names them.");
+            }
         }
         if databases > 0 {
             said.push_str(" Rows and tables are not read: that is PRAGMA integrity_check, in a copy.");
@@ -200,6 +215,7 @@ fn summary(one: &VerifyDocument) -> String {
             };
             format!("{path}: {} [{}]{more}", title.trim_end_matches('.').to_owned() + ".", line(&first.code))
         }
+        None if one.verdict.result == VerdictResult::Sound && lacks_wal(one) => format!("{path}: WAL mode, no -wal"),
         None if one.verdict.result == VerdictResult::Sound => path,
         None => format!("{path}: {}", line(one.explanation.split(['.', ':']).next().unwrap_or_default())),
     }
