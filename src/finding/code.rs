@@ -134,6 +134,10 @@ findings! {
         [Warning, Error] in DatabaseHeader {
         change: Change, bytes: Option<u64>, page: Option<PageNumber>
     }
+    DatabaseEmptied "database_emptied" "An empty database beside files of one that had content"
+        [Notice, Warning] in DatabaseHeader {
+        wal: Option<u64>, shm: Option<u64>, wal_index_pages: Option<u32>; in_use: bool, holders: Vec<Holder>
+    }
     DatabaseFileMount "database_file_mount" "The database is mounted as a single file, not with its folder"
         [Notice, Warning] {
         database_mount: u64, folder_mount: u64, mounted: Vec<&'static str>, deleted: Vec<&'static str>

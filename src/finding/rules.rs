@@ -29,7 +29,9 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     ];
     let mut found: Vec<Finding> = alone.into_iter().flatten().chain(of_origin(&inspection.origin)).collect();
     if inspection.depth == Depth::CrossChecked {
-        found.extend(overwritten::finding(inspection));
+        let overwritten = overwritten::finding(inspection);
+        found.extend(overwritten.is_none().then(|| lone::emptied(inspection)).flatten());
+        found.extend(overwritten);
         found.extend(index::findings(inspection));
         found.extend(database::findings(inspection));
         found.extend(pair::findings(inspection));

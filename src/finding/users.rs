@@ -13,7 +13,9 @@ use crate::sides::{Part, Process, SideIndex};
 pub fn in_rollback_mode(evidence: &Evidence, database: Option<&DatabaseHead>) -> bool {
     let rollback = |head: &DatabaseHead| match head {
         DatabaseHead::Plain(header) => header.journal_mode() == JournalMode::Rollback,
-        _ => false,
+        // A new database, until somebody changes its mode.
+        DatabaseHead::Empty => true,
+        DatabaseHead::Opaque { .. } => false,
     };
     database.is_some_and(rollback) && evidence.files.wal.known().is_some_and(|wal| wal.is_none())
 }

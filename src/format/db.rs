@@ -59,6 +59,8 @@ pub struct DatabaseHeader {
     pub text_encoding: u32,
     /// User version.
     pub user_version: u32,
+    /// Not 0: `auto_vacuum` is incremental.
+    pub incremental_vacuum: u32,
     /// Application id.
     pub application_id: u32,
     /// Whether bytes 72 to 91, which are reserved for expansion, are all zero.
@@ -129,6 +131,12 @@ pub enum HeaderFault {
     FirstTable,
     /// The cells of page 1 do not lie within it.
     CellPointers,
+    /// The cells and the free blocks of page 1 do not fill it, or overlap.
+    FreeSpace,
+    /// Incremental vacuum in a database that has no auto-vacuum.
+    IncrementalVacuum,
+    /// Page 2 is no pointer map, as it is in each database with auto-vacuum.
+    PointerMap,
 }
 
 impl HeaderFault {
@@ -151,6 +159,9 @@ impl HeaderFault {
             Self::LargestRoot => "largest_root",
             Self::FirstTable => "first_table",
             Self::CellPointers => "cell_pointers",
+            Self::FreeSpace => "free_space",
+            Self::IncrementalVacuum => "incremental_vacuum",
+            Self::PointerMap => "pointer_map",
         }
     }
 }
@@ -176,6 +187,7 @@ impl DatabaseHeader {
             (F::SchemaFormat, self.schema_format > 4, self.schema_format.to_le_bytes()[0] > 4),
             (F::TextEncoding, self.text_encoding > 3, false),
             (F::Expansion, !self.expansion_zeros, false),
+            (F::IncrementalVacuum, self.incremental_vacuum > 0 && self.largest_root == 0, false),
         ];
         let found = || all.iter().filter(|(_, is, _)| *is);
         (found().map(|(fault, ..)| *fault).collect(), found().any(|(.., refused)| *refused))
@@ -239,15 +251,29 @@ pub fn parse_head(bytes: &[u8]) -> Result<DatabaseHead, ParseError> {
     Ok(plain.map_or(DatabaseHead::Opaque { zeros }, |_| DatabaseHead::Plain(header)))
 }
 
+/// Whether these are the first bytes of a plain database of so many bytes whose magic string was damaged: what is left of the
+/// string shows that it is not another one on purpose, and the rest of the header is that of a database.
+///
+/// folklore: SQLite can be compiled with another string (`SQLITE_FILE_HEADER`). Encryptions that leave a part of the header plain
+/// do not leave the number of pages plain. Held by `a_damaged_magic_is_an_error_where_the_rest_is_that_of_a_database`.
+#[must_use]
+pub fn is_damaged_magic(bytes: &[u8], size: u64) -> bool {
+    let parsed: IResult<&[u8], _> = (take(MAGIC.len()), header).parse(bytes);
+    let Ok((_, (magic, header))) = parsed else { return false };
+    let left = magic.iter().zip(MAGIC).filter(|(found, expected)| found == expected).count();
+    let damaged = (MAGIC.len() / 2..MAGIC.len()).contains(&left) || magic.iter().all(|byte| *byte == 0);
+    let pages = header.believed_pages().map(|pages| u64::from(pages).saturating_mul(header.page_size.into()));
+    damaged && header.faults().0.is_empty() && pages == Some(size)
+}
+
 fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
-    // 64 is the incremental vacuum mode: nothing here asks for it.
     let (input, (page_size, write_version, read_version, reserved, payload_fractions)) =
         (be_u16, u8, u8, u8, (u8, u8, u8)).parse(input)?;
     let (input, (change_counter, database_pages, freelist_trunk, freelist_pages)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
     let (input, (schema_cookie, schema_format, _cache, largest_root)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
-    let (input, (text_encoding, user_version, _vacuum, application_id)) =
+    let (input, (text_encoding, user_version, incremental_vacuum, application_id)) =
         (be_u32, be_u32, be_u32, be_u32).parse(input)?;
     let (input, (expansion, version_valid_for, sqlite_version)) = (take(20usize), be_u32, be_u32).parse(input)?;
     let header = DatabaseHeader {
@@ -265,6 +291,7 @@ fn header(input: &[u8]) -> IResult<&[u8], DatabaseHeader> {
         largest_root,
         text_encoding,
         user_version,
+        incremental_vacuum,
         application_id,
         expansion_zeros: expansion.iter().all(|byte| *byte == 0),
         version_valid_for,

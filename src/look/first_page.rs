@@ -4,7 +4,7 @@ use std::io;
 
 use crate::bytes::ReadAt;
 use crate::format::db::{DatabaseHeader, HeaderFault};
-use crate::format::first_page::{cells, faults};
+use crate::format::first_page::{cells, faults, is_pointer_map};
 use crate::number::PageSize;
 
 /// What page 1 shows, if SQLite reads it from the database.
@@ -29,6 +29,8 @@ pub struct ZerosBehind {
     pub tables: bool,
 }
 
+/// So many entries of the pointer map show whether it is one.
+const ENTRIES: usize = 20;
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -45,7 +47,15 @@ pub(super) fn look(bytes: &dyn ReadAt, header: &DatabaseHeader, committed: Optio
     page.truncate(got);
     let in_file = bytes.len().div_ceil(size.into());
     let pages = in_file.max(stated.into()).max(committed.unwrap_or(0).into());
-    let (faults, refused) = faults(&page, header, pages);
+    let (mut faults, refused) = faults(&page, header, pages);
+    if header.largest_root > 0 && faults.is_empty() && committed.is_none() && stated > 2 && in_file > 2 {
+        let mut second = [0; 5 * ENTRIES];
+        let got = bytes.read_at(&mut second, size.into())?;
+        let entries = usize::try_from(in_file.min(stated.into()) - 2).unwrap_or(ENTRIES).min(ENTRIES);
+        if second.get(..5 * entries).is_some_and(|second| got >= second.len() && !is_pointer_map(second)) {
+            faults.push(HeaderFault::PointerMap);
+        }
+    }
     let stated = in_file.min(stated.into());
     let zeros = committed.is_none()
         && stated > u64::from(header.freelist_pages) + 1

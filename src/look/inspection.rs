@@ -144,6 +144,8 @@ pub struct Inspection {
     /// Whether the bytes behind the header of the database are the beginning of a table, as on page 1. `None`: nobody looked,
     /// because nothing is wrong with the header.
     pub first_table: Option<bool>,
+    /// Whether the magic string of the database was damaged, and the rest of its header was not.
+    pub damaged_magic: bool,
     /// What page 1 of the database shows, if SQLite reads it there, and it stood still.
     pub first_page: FirstPage,
     /// Bytes of the database, if all of it was seen.

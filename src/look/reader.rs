@@ -4,7 +4,7 @@ use std::io;
 
 use crate::bytes::ReadAt;
 use crate::evidence::{LockState, LocksView, OtherNames};
-use crate::format::db::{self, DatabaseHead, DatabaseHeader, JournalMode};
+use crate::format::db::{self, DatabaseHead, DatabaseHeader, HEADER_SIZE, JournalMode, is_damaged_magic};
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
 use crate::number::{FrameNumber, PAGE_SIZES, PageNumber};
@@ -41,6 +41,7 @@ struct Looking<'a, 'o, 'e> {
     database: DatabaseSeen,
     database_head: Result<Option<DatabaseHead>, ParseError>,
     first_table: Option<bool>,
+    damaged_magic: bool,
     /// The head of the `-shm` that was read before the locks, the locks, and the head that was read after them.
     index: Option<IndexHead>,
     index_after_locks: Option<IndexHead>,
@@ -72,6 +73,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         database: DatabaseSeen::NotSeen,
         database_head: Ok(None),
         first_table: None,
+        damaged_magic: false,
         index: None,
         index_after_locks: None,
         locks: None,
@@ -111,6 +113,13 @@ impl order::Steps for Looking<'_, '_, '_> {
             Some((bytes, _)) => read_head(bytes)?.map(Some),
             None => Ok(None),
         };
+        if let (Some((bytes, true)), Ok(Some(DatabaseHead::Opaque { .. }))) =
+            (self.database.bytes(), &self.database_head)
+        {
+            let mut head = [0; HEADER_SIZE];
+            let got = bytes.read_at(&mut head, 0)?;
+            self.damaged_magic = is_damaged_magic(head.get(..got).unwrap_or_default(), bytes.len());
+        }
         self.first_table = match (self.database.bytes(), &self.database_head) {
             (Some((bytes, _)), Ok(Some(head))) if head.is_doubtful() => Some(table_behind_header(bytes)?),
             _ => None,
@@ -308,12 +317,15 @@ impl Looking<'_, '_, '_> {
         let index = self.index.as_ref();
         let one_kind = of_one_kind(first, index) && of_one_kind(index, last);
         let stood_still = one_kind || (first == index && index == last);
+        // The first page is written before there is a -wal.
+        let begun = matches!(self.database_head, Ok(Some(DatabaseHead::Empty)))
+            && self.seen.database()?.bytes().is_some_and(|(bytes, _)| !bytes.is_empty());
         let header_stayed = self.first_header == self.pass.header && self.pass.header == self.last_header;
         let (changed, settled) = if self.cross_checked() {
-            let changed = self.replaced || !self.use_stayed || !header_stayed || !stood_still;
+            let changed = self.replaced || begun || !self.use_stayed || !header_stayed || !stood_still;
             (changed, self.seen.may_be_settled() && !changed && one_kind)
         } else {
-            (self.replaced, false)
+            (self.replaced || begun, false)
         };
         let apart = if self.replaced { NotCompared::Replaced } else { NotCompared::Changed };
         if !settled && self.backfill.is_ok() {
@@ -367,6 +379,7 @@ impl Looking<'_, '_, '_> {
             reasons,
             database: self.database_head.ok().flatten(),
             first_table: self.first_table,
+            damaged_magic: self.damaged_magic,
             first_page,
             database_size,
             database_absent: matches!(self.database, DatabaseSeen::Absent),

@@ -78,6 +78,7 @@ impl Against {
             | C::BundleUnstable
             | C::CannotOpenHere
             | C::CapturesDiverged
+            | C::DatabaseEmptied
             | C::DatabaseFileMount
             | C::DatabaseHardLinked
             | C::DatabaseHeldExclusively

@@ -182,6 +182,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), for a moment when the last connection closes, and in rollback mode while a writer commits. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
+        Found::DatabaseEmptied { .. } => header::emptied(&finding.found),
         Found::DatabaseOverwritten { .. } => pair::overwritten(&finding.found),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
         Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
@@ -383,7 +384,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         ),
         Found::WrittenInWalResetRange { sqlite_version } => (
             format!("SQLite {} wrote last.", words::release(*sqlite_version)).into(),
-            "Update.",
+            "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once; 3.44.6 and 3.50.7 have the fix too.",
         ),
     }
 }

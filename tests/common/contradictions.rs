@@ -80,6 +80,7 @@ pub const NO_CONTRADICTION: &[Code] = &[
     Code::BundleUnstable,
     Code::CannotOpenHere,
     Code::CapturesDiverged,
+    Code::DatabaseEmptied,
     Code::DatabaseFileMount,
     Code::DatabaseHeldExclusively,
     Code::DatabaseHardLinked,

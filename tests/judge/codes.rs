@@ -90,6 +90,7 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
                 // A size that is to be believed, and a table with a row.
                 (database[31], database[95]) = (4, 5);
                 database[100..110].copy_from_slice(&[13, 0, 0, 0, 1, 1, 0, 0, 1, 0]);
+                database[256..259].copy_from_slice(&[0x81, 0x7d, 1]);
             }),
         ),
         (
@@ -223,6 +224,14 @@ pub fn cases() -> Vec<(&'static str, Severity, World)> {
             changed(|world| {
                 world.shm = None;
                 world.wal().set_header_field(4, 3_007_001);
+            }),
+        ),
+        (
+            "database_emptied",
+            Notice,
+            changed(|world| {
+                world.reindex(|shm| (shm.mx_frame, shm.backfilled, shm.attempted) = (0, 0, 0));
+                (world.database, world.wal, world.locks) = (Some(Vec::new()), None, Some(at_rest()));
             }),
         ),
         ("wal_without_database", Warning, changed(|world| (world.database, world.shm) = (None, None))),

@@ -47,10 +47,14 @@ fn each_impossible_field_of_page_1_is_named_and_sqlite_agrees() {
     let folder = tempfile::tempdir().unwrap();
     // Offset, bytes, name, whether SQLite reads the table all the same.
     let far = 999_u32.to_be_bytes();
-    let cases: [(usize, &[u8], &str, bool); 12] = [
+    let cases: [(usize, &[u8], &str, bool); 16] = [
         (32, &far, "freelist_trunk", true),
         (36, &far, "freelist_pages", true),
         (52, &far, "largest_root", true),
+        (101, &[0x0f, 0xff], "free_space", true),
+        (105, &[0, 0], "free_space", true),
+        (105, &[0x0f, 0xff], "free_space", true),
+        (107, &[1], "free_space", true),
         (100, &[2], "first_table", false),
         (100, &[10], "first_table", false),
         (100, &[0], "first_table", false),
@@ -126,6 +130,51 @@ fn healthy_databases_of_zeros_raise_nothing() {
     assert_eq!(codes(&verify(folder.path()).1), []);
 }
 
+/// Bytes 64 to 67 go with bytes 52 to 55, and these with page 2.
+#[test]
+fn auto_vacuum_that_cannot_be_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (vacuum, at, name) in [("NONE", 52, "pointer_map"), ("NONE", 64, "incremental_vacuum")] {
+        let mut damaged = database(folder.path(), "WAL", vacuum);
+        damaged[at + 3] = 1;
+        fs::write(folder.path().join("t.db"), &damaged).unwrap();
+        let document = verify(folder.path()).1;
+        assert_eq!(grave(&document), one(HEADER, "warning"), "{name}: {document:#}");
+        assert_eq!(impossible(&document), serde_json::json!([name]));
+    }
+}
+
+/// SQLite opens nothing whose beginning is another. Whether it was damaged or is another one on purpose, the rest of it tells.
+#[test]
+fn a_damaged_magic_is_an_error_where_the_rest_is_that_of_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let whole = database(folder.path(), "DELETE", "NONE");
+    let longer = [&whole[..], &[0; 4096]].concat();
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&[u8], Change, &str); 6] = [
+        (&whole, |bytes| bytes[3] ^= 1, "error"),
+        (&whole, |bytes| bytes[..8].fill(0xa5), "error"),
+        (&whole, |bytes| bytes[..16].fill(0), "error"),
+        (&whole, |bytes| bytes[..16].copy_from_slice(b"Program format 7"), "warning"),
+        (&whole, |bytes| (bytes[3], bytes[21]) = (0, 65), "warning"),
+        (&longer, |bytes| bytes[3] ^= 1, "warning"),
+    ];
+    for (number, (bytes, change, severity)) in cases.into_iter().enumerate() {
+        let mut damaged = bytes.to_vec();
+        change(&mut damaged);
+        fs::write(&path, &damaged).unwrap();
+        assert!(!sqlite(&damaged).0);
+        let document = verify(folder.path()).1;
+        assert_eq!(grave(&document), one(HEADER, severity), "{number}: {document:#}");
+    }
+    // Encrypted, nothing of it is plain.
+    let random: Vec<u8> =
+        whole.iter().zip((0_u8..=255).cycle()).map(|(byte, key)| byte ^ key.wrapping_mul(151) ^ 0x5c).collect();
+    fs::write(&path, random).unwrap();
+    assert_eq!(grave(&verify(folder.path()).1), []);
+}
+
 /// Page 1 of databases of every kind, with schemas that go over to other pages and shrink again.
 #[test]
 fn page_1_of_healthy_databases_raises_nothing() {
@@ -164,4 +213,45 @@ fn page_1_of_healthy_databases_raises_nothing() {
         let document = verify(folder.path()).1;
         assert_eq!(codes(&document), [], "seed {seed}, {mode}, auto_vacuum {vacuum}: {document:#}");
     }
+}
+
+/// A close of a file in this process would drop its locks.
+fn by_another_process(program: &str, arguments: &[std::path::PathBuf]) {
+    assert!(std::process::Command::new(program).args(arguments).status().unwrap().success());
+}
+
+/// A database of no bytes is a new one, unless files beside it show that it had content.
+#[test]
+fn an_emptied_database_is_told_from_a_new_one() {
+    const EMPTIED: &str = "database_emptied";
+    let (source, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, path) = (source.path().join("t.db"), folder.path().join("t.db"));
+    let beside = |path: &Path, suffix: &str| path.with_file_name(format!("t.db{suffix}"));
+    fs::write(&path, "").unwrap();
+    // Nothing beside it; opened and not written to; a transaction that was rolled back, with the journal that it leaves.
+    assert_eq!(codes(&verify(folder.path()).1), []);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("BEGIN; SELECT * FROM sqlite_schema").unwrap();
+    assert_eq!(codes(&verify(folder.path()).1), []);
+    db.execute_batch("COMMIT; PRAGMA journal_mode=PERSIST; BEGIN; CREATE TABLE t(x); ROLLBACK").unwrap();
+    drop(db);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    assert_eq!(codes(&verify(folder.path()).1), []);
+    // The files of a process that was killed, and the database emptied.
+    let db = Connection::open(&from).unwrap();
+    db.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(9000))").unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    for (kept, severity) in [(&["-wal", "-shm"][..], "warning"), (&["-wal"], "notice"), (&["-shm"], "notice")] {
+        for suffix in ["-wal", "-shm", "-journal"] {
+            let _ = fs::remove_file(beside(&path, suffix));
+        }
+        for suffix in kept {
+            by_another_process("cp", &[beside(&from, suffix), beside(&path, suffix)]);
+        }
+        let document = verify(folder.path()).1;
+        assert_eq!(codes(&document), one(EMPTIED, severity), "{kept:?}: {document:#}");
+    }
+    // While it is in use, the wal-index shows that it was overwritten.
+    by_another_process("truncate", &["--size=0".into(), from]);
+    assert_eq!(grave(&verify(source.path()).1), one("database_overwritten", "error"));
 }

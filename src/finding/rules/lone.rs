@@ -1,12 +1,13 @@
 //! What each file shows by itself, and what was seen while it was read.
 
+use super::pair::holders;
 use crate::evidence::ShmLocks;
 use crate::finding::journal_sign::JournalSign;
 use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase, Why};
+use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase, Sizes, Why};
 use crate::wal::mangled::MangledWal;
 use crate::wal::{EndReason, WalFacts};
 
@@ -28,8 +29,9 @@ pub(super) fn database(examined: &Inspection) -> Option<Finding> {
     match examined.database? {
         DatabaseHead::Opaque { zeros } => {
             if examined.first_table == Some(true) {
-                // Zeros are certain. Another beginning can be what a program scrambles on purpose.
-                let severity = match (being_made, zeros && nowhere) {
+                // Zeros are certain, and a header that is whole but for some bytes of its beginning. Another beginning can be
+                // what a program scrambles on purpose.
+                let severity = match (being_made, (zeros || examined.damaged_magic) && nowhere) {
                     (true, _) => Severity::Notice,
                     (false, true) => Severity::Error,
                     (false, false) => Severity::Warning,
@@ -64,6 +66,23 @@ pub(super) fn database(examined: &Inspection) -> Option<Finding> {
         }
         DatabaseHead::Empty => None,
     }
+}
+
+/// folklore: SQLite writes page 1 before it makes a `-wal` or a `-shm`, and the first to read an empty database deletes the
+/// `-wal`. So a `-wal` beside it was of a database that had content, and was read by nobody since. A `-shm` alone stays where
+/// a database was deleted, and a new one made. Held by `an_emptied_database_is_told_from_a_new_one`.
+pub(super) fn emptied(examined: &Inspection) -> Option<Finding> {
+    let Sizes { wal, shm, .. } = examined.sizes;
+    let committed = examined.wal.as_ref().is_some_and(|wal| wal.frames.committed > 0);
+    // Committed frames beside it have a finding of their own.
+    if examined.database != Some(DatabaseHead::Empty) || examined.changed || committed || (wal, shm) == (None, None) {
+        return None;
+    }
+    let pages = examined.trusted().map(|header| header.database_pages).filter(|pages| *pages > 0);
+    let in_use = examined.in_use();
+    let severity = if in_use || wal.is_some() && pages.is_some() { Severity::Warning } else { Severity::Notice };
+    let holders = examined.locks.as_ref().map(holders).unwrap_or_default();
+    Some(Finding::at(severity, Found::DatabaseEmptied { wal, shm, wal_index_pages: pages, in_use, holders }))
 }
 
 /// So many impossible fields, and no table behind them, are rather noise than damage.
