@@ -26,7 +26,7 @@ pub fn findings(evidence: &Evidence) -> Vec<Finding> {
     let files = &evidence.files;
     let mut found = Vec::new();
     if let Some(database) = files.database.value() {
-        found.extend(hard_linked(database));
+        found.extend(hard_linked(evidence, database));
         found.extend(file_mount(evidence, database));
         found.extend(sidecars_elsewhere(evidence, database));
         found.extend(sidecars_stricter(evidence, database));
@@ -41,8 +41,10 @@ fn sidecars(evidence: &Evidence) -> impl Iterator<Item = (&'static str, &FileVie
     [("-wal", &files.wal), ("-shm", &files.shm)].into_iter().filter_map(|(name, file)| Some((name, file.value()?)))
 }
 
-fn hard_linked(database: &FileView) -> Option<Finding> {
-    (database.links > 1).then(|| Finding::new(Found::DatabaseHardLinked { links: database.links }))
+fn hard_linked(evidence: &Evidence, database: &FileView) -> Option<Finding> {
+    let linked = || sidecars(evidence).filter(|(_, file)| file.links > 1).count() == 2;
+    (database.links > 1)
+        .then(|| Finding::new(Found::DatabaseHardLinked { links: database.links, sidecars_linked: linked() }))
 }
 
 fn symlinked(evidence: &Evidence) -> Option<Finding> {

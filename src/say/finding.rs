@@ -172,7 +172,11 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             (detail.into(), advice)
         }
         Found::DatabaseFileMount { mounted, deleted, .. } => file_mount(mounted, deleted),
-        Found::DatabaseHardLinked { links } => (
+        Found::DatabaseHardLinked { links, sidecars_linked: true } => (
+            format!("{} hard links lead to the database, and its -wal and -shm have more than one name too. While these are names of one file each, all that open the database share one wal-index. But the last one to close deletes only the -wal and -shm of its own name: who opens another name later finds the old -wal there, and writes its frames over newer pages.", count(*links)).into(),
+            "Open the database by one name everywhere; find FOLDER -xdev -samefile FILE lists the names of each file. First let all processes close it in the usual way, then put away the -wal and -shm of the other names. Remove none of them while the database is open.",
+        ),
+        Found::DatabaseHardLinked { links, .. } => (
             format!("{} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.", count(*links)).into(),
             rescue::HARD_LINKED,
         ),
@@ -182,7 +186,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Usual in exclusive locking mode (PRAGMA locking_mode=EXCLUSIVE), for a moment when the last connection closes, and in rollback mode while a writer commits. If others should use the database too, that process has to leave exclusive mode or close it.",
         ),
         Found::DatabaseOpaque { zeros, .. } => header::opaque(*zeros),
-        Found::DatabaseEmptied { .. } => header::emptied(&finding.found),
+        Found::DatabaseEmptied { .. } => pair::emptied(&finding.found),
         Found::DatabaseOverwritten { .. } => pair::overwritten(&finding.found),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
         Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
@@ -577,8 +581,10 @@ mod tests {
 
     #[test]
     fn one_source_of_several_is_named_first() {
-        let finding_of_one =
-            Finding { source: Some("a".into()), ..Finding::new(Found::DatabaseHardLinked { links: 2 }) };
+        let finding_of_one = Finding {
+            source: Some("a".into()),
+            ..Finding::new(Found::DatabaseHardLinked { links: 2, sidecars_linked: false })
+        };
         assert!(finding(&finding_of_one).detail.starts_with("a: 2 hard links"));
     }
 }

@@ -284,3 +284,30 @@ pub(super) fn not_copied(found: &Found) -> Said {
         },
     )
 }
+
+/// An empty database beside files that SQLite makes only for one with content.
+pub(super) fn emptied(found: &Found) -> (Cow<'static, str>, &'static str) {
+    let Found::DatabaseEmptied { wal, shm, wal_index_pages, in_use, holders } = found else { return <_>::default() };
+    let of_wal = wal.map(|size| format!("a -wal of {}", many(size, "byte")));
+    let of_shm = shm.map(|_| match wal_index_pages {
+        Some(pages) => format!("a -shm that counts {}", many(u64::from(*pages), "page")),
+        None => "a -shm".to_owned(),
+    });
+    let beside = of_wal.into_iter().chain(of_shm).collect::<Vec<_>>().join(" and ");
+    let them = if wal.is_some() && shm.is_some() { "them" } else { "it" };
+    let made = format!(
+        "The database has 0 bytes, and beside it is {beside}. SQLite makes {them} only for a database that has content."
+    );
+    if *in_use {
+        let open =
+            if holders.is_empty() { "It is open".to_owned() } else { format!("It is open: {}", names(holders.iter())) };
+        return (
+            format!("{made} So the database was emptied while processes have it open in WAL mode. {open}.").into(),
+            rescue::COPY_IN_USE,
+        );
+    }
+    (
+        format!("{made} So the database was emptied, or {them} was left over from another one. To SQLite it is a new database, and it deletes a -wal beside that.").replace("them was", "they were").into(),
+        "If it had content: copy all files before anything opens the database, take a backup, and find what emptied it (a `>` in a script, a copy that did not finish). If it is a new database, nothing is wrong.",
+    )
+}

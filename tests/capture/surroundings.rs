@@ -70,6 +70,39 @@ fn a_hard_link_and_a_symbolic_link_are_named() {
     assert_eq!(inspect(&database), ["database_hard_linked"]);
 }
 
+/// Two names of all three files are one wal-index, until one of the names is closed as the last one.
+#[test]
+fn hard_links_of_all_three_files_are_one_wal_index_for_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let db = rusqlite::Connection::open(at("t.db")).unwrap();
+    db.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES('old')").unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::hard_link(at(&format!("t.db{suffix}")), at(&format!("second.db{suffix}"))).unwrap();
+    }
+    let other = rusqlite::Connection::open(at("second.db")).unwrap();
+    db.execute_batch("INSERT INTO t VALUES('seen by both')").unwrap();
+    let rows = |db: &rusqlite::Connection| db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows(&other), Ok(2), "one wal-index");
+    let ran = Command::new(EXE).args(["inspect", "--json"]).arg(at("t.db")).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let linked = document["findings"].as_array().unwrap().iter().find(|one| one["code"] == "database_hard_linked");
+    let linked = linked.unwrap();
+    assert_eq!(linked["evidence"]["sidecars_linked"], true, "{linked:#}");
+    let told = linked["detail"].as_str().unwrap();
+    assert!(told.contains("share one wal-index") && !told.contains("two wal-indexes"), "{told}");
+    // What the text says of later.
+    drop(other);
+    drop(db);
+    let deleted = ["t.db-wal", "second.db-wal"].map(|name| !at(name).exists());
+    assert_eq!(deleted, [true, false]);
+    let db = rusqlite::Connection::open(at("t.db")).unwrap();
+    db.execute_batch("INSERT INTO t VALUES('new')").unwrap();
+    drop(db);
+    let other = rusqlite::Connection::open(at("second.db")).unwrap();
+    assert_eq!(rows(&other), Ok(2), "the newest row is hidden by the old -wal");
+}
+
 #[test]
 fn a_wal_index_with_stricter_permissions_than_its_database_is_named() {
     let (_folder, database, _sqlite) = world();
