@@ -55,9 +55,13 @@ fn readers_that_take_turns_are_not_one_reader() {
             }
         });
         let ran = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "2s", "--json"]);
+        let page = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "1s"]);
         stop.store(true, Ordering::Relaxed);
-        ran
+        (ran, page)
     });
+    let (ran, page) = ran;
+    let words = page.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.code == 0 && words.contains("Last look") && !words.contains("Last look blocked"), "{words}");
     let over = &ran.json()["over_time"];
     assert_eq!(
         (ran.code, &over["outcome"], &over["kept"]),

@@ -200,6 +200,19 @@ fn a_database_in_wal_mode_without_a_wal_is_counted() {
     assert_eq!(ran.json()["counts"]["missing_wal"], 1);
     let text = walscope(folder.path(), &["verify", "."]).text().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("1 in WAL mode without a -wal"), "{text}");
+    assert!(text.contains("sound ./copied.db: WAL mode, no -wal"), "{text}");
+    // Of many sound ones these are still named.
+    for number in 0..12 {
+        left(&at(&format!("{number}.db")), |_| {});
+    }
+    let text = walscope(folder.path(), &["verify", "."]).text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.starts_with("sound ./copied.db: WAL mode, no -wal Total 14 databases: 14 sound."), "{text}");
+    assert!(text.contains("Other sound ones are not listed."), "{text}");
+    (0..12).for_each(|number| {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(at(&format!("{number}.db{suffix}")));
+        }
+    });
     fs::remove_file(at("copied.db")).unwrap();
     let text = walscope(folder.path(), &["verify", "."]).text();
     assert!(text.ends_with("\nIn full     walscope verify ./whole.db\n"), "{text}");

@@ -47,12 +47,13 @@ fn each_impossible_field_of_page_1_is_named_and_sqlite_agrees() {
     let folder = tempfile::tempdir().unwrap();
     // Offset, bytes, name, whether SQLite reads the table all the same.
     let far = 999_u32.to_be_bytes();
-    let cases: [(usize, &[u8], &str, bool); 16] = [
+    let cases: [(usize, &[u8], &str, bool); 17] = [
         (32, &far, "freelist_trunk", true),
         (36, &far, "freelist_pages", true),
         (52, &far, "largest_root", true),
         (101, &[0x0f, 0xff], "free_space", true),
         (105, &[0, 0], "free_space", true),
+        (105, &[1, 0], "free_space", true),
         (105, &[0x0f, 0xff], "free_space", true),
         (107, &[1], "free_space", true),
         (100, &[2], "first_table", false),
