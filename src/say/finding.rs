@@ -387,8 +387,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             rescue::START_AGAIN,
         ),
         Found::WrittenInWalResetRange { sqlite_version } => (
-            format!("SQLite {} wrote last.", words::release(*sqlite_version)).into(),
-            "Use SQLite 3.51.3 or newer where several connections write and checkpoint at once; 3.44.6 and 3.50.7 have the fix too.",
+            format!("Last writer: {}.", words::release(*sqlite_version)).into(),
+            "Use 3.51.3.",
         ),
     }
 }
@@ -552,7 +552,7 @@ mod tests {
     #[test]
     fn the_release_that_wrote_last_is_named() {
         let told = finding(&Finding::new(Found::WrittenInWalResetRange { sqlite_version: 3_040_001 }));
-        assert_eq!(told.detail, "SQLite 3.40.1 wrote last.");
+        assert_eq!(told.detail, "Last writer: 3.40.1.");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn the_note_on_the_wal_reset_bug_takes_one_line() {
         let shown = walscope(folder.path(), &[command, "t.db", "--width", "100"]).text();
         let about: Vec<&str> = shown.lines().filter(|line| line.contains("wal-reset")).collect();
         let expected =
-            "info        Possible wal-reset bug. [written_in_wal_reset_range] SQLite 3.40.1 wrote last. Update.";
+            "info        Possible wal-reset bug. [written_in_wal_reset_range] Last writer: 3.40.1. Use 3.51.3.";
         assert_eq!(about, vec![expected; about.len()], "{shown}");
         assert_eq!(about.len(), usize::from(matches!(command, "inspect" | "verify")), "{shown}");
         assert_eq!(shown.matches("written_in_wal_reset_range").count(), about.len(), "{shown}");
