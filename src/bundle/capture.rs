@@ -10,6 +10,7 @@ use crate::format::db::{self, DatabaseHead};
 use crate::format::shm::{BLOCK_SIZE, HEAD_SIZE, block_of};
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::challenge::contact;
+use crate::linux::mapped::kept::{GoesOn, goes_on};
 use crate::linux::{self, OpenedFiles, Target};
 use crate::look::order;
 use crate::number::{FrameNumber, PageSize, Stride};
@@ -190,7 +191,7 @@ impl Attempt {
         let host = linux::host_view(&self.files);
         let mappings = linux::mappings_view(&self.files);
         let users = linux::users_view(&self.files, &mappings);
-        let (renamed, deleted_wals) = linux::mapped::kept::goes_on(&self.files, &mappings, &users);
+        let GoesOn { renamed, deleted_wals, journals } = goes_on(&self.files, &mappings, &users);
         let page_tables = linux::page_tables(&linux::LiveSide {
             files: &self.files,
             mappings: &mappings,
@@ -240,6 +241,7 @@ impl Attempt {
                 users,
                 renamed,
                 deleted_wals,
+                journals,
                 locks: Observation::seen(self.locks),
                 contact,
                 samples,

@@ -3,11 +3,14 @@
 use std::fmt;
 
 #[cfg(feature = "capture")]
-use {schemars::JsonSchema, serde::Serialize};
+use {
+    schemars::JsonSchema,
+    serde::{Deserialize, Serialize},
+};
 
 /// What of a database a file is, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize), serde(rename_all = "snake_case"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize), serde(rename_all = "snake_case"))]
 pub enum Part {
     /// The database itself.
     Database,

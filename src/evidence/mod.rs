@@ -12,12 +12,12 @@ use {
 mod contact;
 #[cfg(feature = "capture")]
 mod decimal;
-mod deleted_wal;
 pub mod file_system;
 mod files;
 mod host;
 mod identity;
 mod kept;
+mod kept_log;
 pub mod live;
 mod lock_slot;
 mod locks;
@@ -36,11 +36,11 @@ mod users;
 
 pub use crate::number::Device;
 pub use contact::Contact;
-pub use deleted_wal::DeletedWal;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
 pub use kept::{BehindFuse, KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
+pub use kept_log::{JournalHolds, KeptLog, LogPlace};
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
 pub use mapped::{
@@ -85,7 +85,11 @@ pub struct Evidence {
     pub renamed: Vec<Renamed>,
     /// A `-wal` of the database that was deleted, and that one of them still has open without using the wal-index at the path.
     #[cfg_attr(feature = "capture", serde(default))]
-    pub deleted_wals: Vec<DeletedWal>,
+    pub deleted_wals: Vec<KeptLog>,
+    /// Rollback journals that processes use: of the database at the path, and gone from there; or at the path, and of another
+    /// database.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub journals: Vec<KeptLog>,
     /// The locks.
     pub locks: Observation<LocksView>,
     /// Beacons by which captures meet.

@@ -120,6 +120,9 @@ pub struct User {
     /// How it has the `-shm` open. Not known: also a capture of an earlier walscope.
     #[cfg_attr(feature = "capture", serde(default))]
     pub shm: Access,
+    /// How it has the `-journal` at the path open.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub journal: Access,
     /// How it has the `-shm` mapped.
     pub mapped: Access,
     /// Its lock on the database.
@@ -393,6 +396,7 @@ mod tests {
             database_lock,
             dead_man_switch,
             in_transaction: false,
+            journal: Access::No,
             shm_opened: 1,
             other_index: None,
             other_database: None,

@@ -19,7 +19,7 @@ use super::value::{
     Apart, Both, Diverged, Fact, GoneIndex, OtherSign, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled,
     UsersFound, Value,
 };
-use crate::evidence::{DeletedWal, Device, Holder};
+use crate::evidence::{Device, Holder, KeptLog};
 use crate::format::db::HeaderFault;
 use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
@@ -195,7 +195,11 @@ findings! {
     FilesReplaced "files_replaced" "Replaced while they were read" [Notice] {}
     HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning, Error] in Journal {
         signs: Vec<JournalSign>, database_change_counter: Option<u32>, journal_change_counter: Option<u32>,
-        database_page_size: Option<u32>, journal_page_size: Option<u32>, super_journal: Option<String>
+        database_page_size: Option<u32>, journal_page_size: Option<u32>, super_journal: Option<String>,
+        used_by: Vec<KeptLog>
+    }
+    LogApart "log_apart" "A process has a log that its database does not have" [Warning, Error] {
+        side: String, logs: Vec<KeptLog>
     }
     MappingWithoutLocks "mapping_without_locks" "A process has the wal-index mapped without its locks" [Notice, Warning] {
         users: UsersFound
@@ -286,7 +290,7 @@ findings! {
     }
     UsedWithoutWalIndex "used_without_wal_index" "A process has the database open without this wal-index"
         [Notice, Warning, Error] {
-        users: UsersFound, deleted_wals: Vec<DeletedWal>
+        users: UsersFound, deleted_wals: Vec<KeptLog>
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>
@@ -328,7 +332,7 @@ findings! {
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64,
-        deleted_wals: Vec<DeletedWal>; has_header: bool
+        deleted_wals: Vec<KeptLog>; has_header: bool
     }
     WalVersionUnsupported "wal_version_unsupported" "A WAL of another version" [Error] in WalHeader {
         format_version: u32

@@ -6,6 +6,8 @@ use super::value::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JournalSign {
+    /// A process is in the transaction of the journal, and has another database open for it.
+    OfProcess,
     /// The change counter of the database is neither that of the page 1 in the journal nor one more.
     ChangeCounter,
     /// The journal has another page size than the database.
@@ -19,6 +21,7 @@ impl JournalSign {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::OfProcess => "of_process",
             Self::ChangeCounter => "change_counter",
             Self::PageSize => "page_size",
             Self::SuperJournal => "super_journal",

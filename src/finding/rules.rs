@@ -3,7 +3,7 @@
 //! Normal things raise nothing. Some things look wrong and are not: a `-shm` of three bytes, read marks that were left
 //! over, other salts at `mxFrame` 0, frames of an older generation, noise after `mxFrame`. They raise nothing either.
 
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, kept_log};
 use crate::look::{Depth, HotJournal, Inspection, Origin};
 
 mod database;
@@ -18,13 +18,14 @@ mod versions;
 pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
     let locks = &inspection.locks;
     let locks = locks.as_ref().map(|locks| &locks.shm);
+    let emptied = inspection.surroundings.as_ref().is_some_and(kept_log::is_emptied);
     let alone = [
         lone::database(inspection),
         inspection.wal.as_ref().and_then(|wal| lone::wal(wal, inspection)),
         inspection.shm.as_ref().and_then(|shm| lone::shm(shm, locks)),
         inspection.damage.wal.as_ref().map(lone::mangled_wal),
         inspection.damage.database.as_ref().map(lone::mangled_database),
-        (inspection.hot_journal == HotJournal::Waits).then(|| lone::hot_journal(inspection)),
+        (inspection.hot_journal == HotJournal::Waits && !emptied).then(|| lone::hot_journal(inspection)),
         inspection.replaced.then(lone::files_replaced),
     ];
     let mut found: Vec<Finding> = alone.into_iter().flatten().chain(of_origin(&inspection.origin)).collect();

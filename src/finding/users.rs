@@ -1,10 +1,11 @@
 //! Findings about processes that use a database without its wal-index, or the wal-index without its locks.
 
+use super::kept_log;
 use super::old_names;
 use super::processes::{self, Mapped};
 use super::value::{Apart, UsersFound};
 use super::{Finding, Found, Severity};
-use crate::evidence::{Access, DatabaseLock, DeletedWal, Evidence, MappingProcess, Role, User};
+use crate::evidence::{Access, DatabaseLock, Evidence, KeptLog, MappingProcess, Role, User};
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::sides::{Part, Process, SideIndex};
 
@@ -95,6 +96,7 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
     });
     let all = [
         old_names::finding(label, evidence),
+        kept_log::finding(label, evidence, users),
         other,
         replaced,
         lost,
@@ -138,17 +140,17 @@ fn through_fuse(label: &str, users: &[&User], rollback: bool) -> Option<Finding>
 }
 
 /// Whether all that is in the deleted `-wal` of a process is known to be in the database.
-fn has_nothing_to_lose(user: &User, deleted_wals: &[DeletedWal]) -> bool {
+fn has_nothing_to_lose(user: &User, deleted_wals: &[KeptLog]) -> bool {
     deleted_wals.iter().filter(|wal| wal.pid == user.pid).all(|wal| wal.commits == Some(0))
 }
 
 /// An error if one of them has commits in a deleted `-wal` that are not in the database: they go with the process.
-fn without_index(users: UsersFound, deleted_wals: &[DeletedWal]) -> Finding {
-    let named = |wal: &&DeletedWal| match &users {
+fn without_index(users: UsersFound, deleted_wals: &[KeptLog]) -> Finding {
+    let named = |wal: &&KeptLog| match &users {
         UsersFound::Side { users, .. } => users.iter().any(|user| user.pid == wal.pid),
         _ => false,
     };
-    let deleted_wals: Vec<DeletedWal> = deleted_wals.iter().filter(named).cloned().collect();
+    let deleted_wals: Vec<KeptLog> = deleted_wals.iter().filter(named).cloned().collect();
     let only_there = deleted_wals.iter().any(|wal| wal.commits.is_some_and(|commits| commits > 0));
     let severity = if only_there { Severity::Error } else { Severity::Warning };
     Finding::at(severity, Found::UsedWithoutWalIndex { users, deleted_wals })

@@ -3,7 +3,7 @@
 use crate::evidence::{ClockSample, Evidence, LocksView, MappingsView, Observation, UsersView};
 use crate::linux::identities::identities;
 use crate::linux::lock_view::{lock_states, locks_view};
-use crate::linux::mapped::kept;
+use crate::linux::mapped::kept::{self, GoesOn};
 use crate::linux::mapped::of_side::{Wanted, mappings_view, raw_lines};
 use crate::linux::mapped::users::{self, users_view};
 use crate::linux::open::{OpenedFiles, folder_unchanged, paths_unchanged};
@@ -34,7 +34,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
     let begun = clock_sample();
     let mappings = mappings_view(files);
     let users = users_view(files, &mappings);
-    let (renamed, deleted_wals) = kept::goes_on(files, &mappings, &users);
+    let GoesOn { renamed, deleted_wals, journals } = kept::goes_on(files, &mappings, &users);
     let locks = locks(files);
     let identities = identities(files);
     Evidence {
@@ -47,6 +47,7 @@ fn gather(files: &OpenedFiles, locks: impl Fn(&OpenedFiles) -> Observation<Locks
         users,
         renamed,
         deleted_wals,
+        journals,
         locks,
         contact: Observation::missing("not looked at"),
         samples: Vec::new(),

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
 use super::{damage, header, rescue, room};
+use crate::evidence::Part;
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::journal_sign::JournalSign;
 use crate::finding::room::shm_not_made;
@@ -23,6 +24,7 @@ impl Against {
         let (from, against) = match finding.code() {
             C::SidecarsUnderOtherName => (Severity::Warning, Self::OtherFiles),
             C::DatabaseRenamed
+            | C::LogApart
             | C::SplitBrain
             | C::WalIndexSharedDatabaseNot
             | C::WalIndexSharedWalNot
@@ -62,6 +64,7 @@ impl Against {
             C::StaleFramesNotInDatabase => (Severity::Warning, Self::OlderFrames),
             C::FileSystemFull => (Severity::Warning, Self::NoRoom),
             C::SharedMappingsRefused => (Severity::Warning, Self::NoMapping),
+            C::HotJournal if journal_of_process(finding) => (Severity::Error, Self::OtherFiles),
             C::HotJournal => (Severity::Warning, Self::Journal),
             // The state has a sentence of its own.
             C::FilesReplaced
@@ -139,6 +142,10 @@ fn has_wal(finding: &Finding) -> bool {
 /// Whether the journal that waits shows signs that it is not of this database.
 fn journal_of_other(finding: &Finding) -> bool {
     matches!(&finding.found, Found::HotJournal { signs, .. } if !signs.is_empty())
+}
+
+fn journal_of_process(finding: &Finding) -> bool {
+    matches!(&finding.found, Found::HotJournal { used_by, .. } if !used_by.is_empty())
 }
 
 /// The finding beside which nothing may open or checkpoint the database before its files are copied; the gravest of several.
@@ -395,7 +402,13 @@ fn other_files(finding: &Finding) -> &'static str {
         Found::SidecarsUnderOtherName { .. } => {
             "its -wal or -journal may have another name, and a checkpoint or a write leaves out what is there"
         }
-        Found::UsedWithoutWalIndex { .. } => {
+        Found::HotJournal { .. } => {
+            "the -journal here is of a transaction of another database: who opens this one writes pages of the other one into it"
+        }
+        Found::LogApart { logs, .. } if logs.iter().any(|log| log.part == Part::Journal) => {
+            "a process is in a transaction whose -journal is gone or was emptied: nobody else can take back what it wrote"
+        }
+        Found::LogApart { .. } | Found::UsedWithoutWalIndex { .. } => {
             "a process goes on with a -wal that was deleted: a checkpoint by another process leaves its commits out"
         }
         Found::WorkerOnReplacedFiles { .. } => {

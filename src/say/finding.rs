@@ -6,7 +6,9 @@ use super::users_found::{
     no_index_yet, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
-use super::{against, damage, header, identity, journal, opening, pair, rescue, room, sides, unseen, wal_truncated};
+use super::{
+    against, damage, header, identity, journal, log_apart, opening, pair, rescue, room, sides, unseen, wal_truncated,
+};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -113,6 +115,7 @@ fn title(finding: &Finding) -> &'static str {
         Found::WalTruncated { deleted_wals, .. } if !deleted_wals.is_empty() => {
             "The -wal was deleted or replaced while it is in use"
         }
+        Found::LogApart { logs, .. } => log_apart::title(logs).unwrap_or(finding.code().title()),
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
             "The -shm was deleted or replaced during the capture"
@@ -217,6 +220,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             "Usual beside connections that open and close in quick succession: the last one deletes -wal and -shm. Look again, or while a connection stays open.",
         ),
         Found::HotJournal { .. } => journal::hot(finding),
+        Found::LogApart { side, logs } => log_apart::apart(side, logs),
         Found::MappingWithoutLocks { users } => without_locks(users, finding.severity),
         Found::PageSizeDiffers { wal, database } => (
             format!("Frames hold {wal} bytes, and the database has pages of {database}. The page size cannot change in WAL mode, so this WAL is of another database.").into(),
@@ -567,6 +571,7 @@ mod tests {
         assert!(!both[0].advice.starts_with("Because of"), "{}", both[0].advice);
         // A journal of this database is rolled back by the next opener, as it has to be.
         let journal = |signs| Found::HotJournal {
+            used_by: Vec::new(),
             signs,
             database_change_counter: None,
             journal_change_counter: None,

@@ -23,14 +23,19 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         database_page_size,
         journal_page_size,
         super_journal,
+        used_by,
     } = &finding.found
     else {
         return (Cow::Borrowed(""), KEEP);
     };
+    if signs.contains(&JournalSign::OfProcess) {
+        return super::log_apart::of_another(used_by);
+    }
     let number = |number: &Option<u32>| count(number.unwrap_or_default());
     let told: Vec<String> = signs
         .iter()
         .map(|sign| match sign {
+            JournalSign::OfProcess => String::new(),
             JournalSign::ChangeCounter => format!("the page 1 that it keeps has the change counter {}, and the database has {}, where only the same or one more can be: the -journal is of another database or of another time", number(journal), number(database)),
             JournalSign::SuperJournal => format!("its transaction writes to several databases: it names the super-journal {}", super_journal.as_deref().unwrap_or_default()),
             JournalSign::PageSize => format!("its pages have {} bytes, and those of the database {}", number(journal_page_size), number(database_page_size)),

@@ -17,6 +17,7 @@ mod journal;
 mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;
+mod log_apart;
 mod look;
 pub mod opening;
 mod other_names;

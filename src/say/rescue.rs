@@ -144,6 +144,34 @@ pub(super) const RENAMED_IN_TRANSACTION: &str = concat!(
     ),
     " Never rename a database or its -journal while it is in use."
 );
+/// The `-journal` of a transaction that is under way is gone from the path.
+pub(super) const JOURNAL_GONE: &str = concat!(
+    copy_first!(
+        "Then let the process end its transaction: a ROLLBACK takes all of it back. A COMMIT keeps all of it, although SQLite may say \"disk I/O error\", because it finds no -journal to delete. Do not kill the process before that. A -journal that only has another name can be given its own back with mv -n meanwhile."
+    ),
+    " Never delete or rename a -journal."
+);
+/// The `-journal` of a transaction that is under way was emptied.
+pub(super) const JOURNAL_EMPTIED: &str = concat!(
+    copy_first!(
+        "Then let the process COMMIT: nothing else leaves a whole database. If it rolled back or was killed, use a backup, or look at the tables one by one: PRAGMA integrity_check does not show all of it."
+    ),
+    " Never empty a -journal."
+);
+/// The `-journal` at the path is of the transaction of another database.
+pub(super) const JOURNAL_OF_ANOTHER: &str = concat!(
+    copy_first!(
+        "Then let the process end its transaction: it commits, or rolls back, with the files that it has open, and deletes this -journal. If it ends before that, the -journal stays: rename it, so that it stands beside its own database, before anything opens either of the two."
+    ),
+    " Never rename or replace a database while it is in use."
+);
+/// A process in exclusive locking mode has a `-wal` that was deleted.
+pub(super) const WAL_GONE: &str = concat!(
+    copy_first!(
+        "Then let that process run PRAGMA wal_checkpoint, or close the database: it copies the -wal that it has open into the database. Do not kill it before that."
+    ),
+    " Never delete a -wal while the database is in use."
+);
 /// The database may have been renamed or lost its `-wal` while a process has it open that is not seen.
 pub(super) const UNSEEN_NAME: &str = copy_first!(
     "Do that on the host, as root, where every process can be seen. Then stop the processes, or give the database its old name \
@@ -347,6 +375,8 @@ mod tests {
         "database_overwritten",
         "database_renamed",
         "database_shared_wal_index_not",
+        "hot_journal",
+        "log_apart",
         "mapping_without_locks",
         "shm_backfill_beyond_mx_frame",
         "shm_deleted",

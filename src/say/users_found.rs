@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::words::{count, each, many, one_or};
 use super::{rescue, users};
-use crate::evidence::{Access, DatabaseLock, DeletedWal, MappingProcess, OtherIndex, Role, SwitchLock, User};
+use crate::evidence::{Access, DatabaseLock, KeptLog, MappingProcess, OtherIndex, Role, SwitchLock, User};
 use crate::finding::Severity;
 use crate::finding::users::are_left_over;
 use crate::finding::value::UsersFound;
@@ -177,7 +177,7 @@ pub(super) fn through_fuse(found: &UsersFound, severity: Severity) -> (Cow<'stat
 }
 
 /// Commits that stand in deleted files only, with the descriptor of each `-wal`.
-pub(super) fn only_in_deleted(wals: &[DeletedWal]) -> String {
+pub(super) fn only_in_deleted(wals: &[KeptLog]) -> String {
     let told = wals.iter().filter_map(|wal| {
         let commits = wal.commits.filter(|commits| *commits > 0)?;
         let (stand, are) = (one_or(commits, "stands", "stand"), one_or(commits, "is", "are"));
@@ -260,6 +260,7 @@ mod tests {
             database_lock: DatabaseLock::None,
             dead_man_switch: SwitchLock::NotHeld,
             in_transaction: false,
+            journal: Access::No,
             shm_opened: 1,
             other_index: None,
             other_database: None,

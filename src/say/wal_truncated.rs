@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::rescue;
 use super::words::{count, many, one_or};
-use crate::evidence::DeletedWal;
+use crate::evidence::KeptLog;
 use crate::finding::{Finding, Found};
 
 /// What is missing, who still has it, and what to do.
@@ -47,8 +47,8 @@ pub(super) fn told(finding: &Finding) -> (Cow<'static, str>, &'static str) {
 }
 
 /// Who has the `-wal` that was deleted, and what is in it.
-fn still_open(kept: &[DeletedWal]) -> String {
-    let one = |wal: &DeletedWal| {
+fn still_open(kept: &[KeptLog]) -> String {
+    let one = |wal: &KeptLog| {
         let place = format!("pid {} by /proc/{}/fd/{}", wal.pid, wal.pid, wal.descriptors.0);
         match wal.commits {
             Some(commits) => format!("{place}, with {} not in the database", many(commits, "commit")),

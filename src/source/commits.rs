@@ -1,5 +1,5 @@
 //! How many commits a `-wal` holds that are not in the database, where a process goes on with one that is not at the path of the
-//! database: that of the old name of a renamed database, or one that was deleted.
+//! database: that of the old name of a renamed database, or one that was deleted. And what a `-journal` holds of which the same is so.
 
 use std::fs::File;
 use std::io;
@@ -7,14 +7,16 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::bytes::{FileBytes, ReadAt};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, JournalHolds, KeptLog, LogPlace};
 use crate::format::shm::{HEAD_SIZE, parse_head};
+use crate::linux::OpenedFiles;
 use crate::linux::mapped::kept;
+use crate::look;
 use crate::number::{FrameNumber, Salts};
 use crate::wal::Scan;
 
 /// Counts the commits of each. Many processes can have one `-wal` open: it is read once.
-pub(super) fn count(evidence: &mut Evidence) {
+pub(super) fn count(evidence: &mut Evidence, opened: &OpenedFiles) {
     let mut known = Known::default();
     for one in &mut evidence.renamed {
         one.commits = known.not_in_database(one.pid, one.start_time, one.descriptors).map(|(commits, _)| commits);
@@ -24,6 +26,17 @@ pub(super) fn count(evidence: &mut Evidence) {
         let counted = known.not_in_database(one.pid, one.start_time, one.descriptors);
         one.commits = counted.and_then(|(commits, by_its_shm)| (by_its_shm || commits == 0).then_some(commits));
     }
+    for one in &mut evidence.journals {
+        one.holds = holds(one, opened);
+    }
+}
+
+fn holds(log: &KeptLog, opened: &OpenedFiles) -> Option<JournalHolds> {
+    let journal = FileBytes::whole(kept::journal_of(log)?).ok()?;
+    // Beside another database the one at the path tells nothing.
+    let own = opened.database.value().filter(|_| log.place != LogPlace::BesideAnother);
+    let own = own.and_then(|database| FileBytes::whole(Arc::clone(database)).ok());
+    look::journal_holds(&journal, own.as_ref().map(|own| own as &dyn ReadAt)).ok()
 }
 
 /// The pairs of `-wal` and `-shm` that were read, with what was found. They stay open, so no other file gets their numbers.

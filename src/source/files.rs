@@ -163,7 +163,7 @@ impl Seen for Files {
     fn surroundings(&self) -> Option<Evidence> {
         let opened = self.opened.as_ref()?;
         let mut evidence = linux::evidence_without_holders(opened);
-        commits::count(&mut evidence);
+        commits::count(&mut evidence, opened);
         evidence.paths_unchanged = self.in_place();
         if !evidence.paths_unchanged {
             evidence.files.shm = Observation::missing("it was deleted or replaced while the processes were looked at");

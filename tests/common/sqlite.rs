@@ -58,6 +58,12 @@ impl Sqlite {
         writeln!(self.input, "{sql}").unwrap();
     }
 
+    /// Closes the database and opens it again, and runs statements of one line.
+    pub fn reopen(&mut self, batch: &str) {
+        self.run("REOPEN");
+        self.run(&format!("BATCH {batch}"));
+    }
+
     /// Runs a statement in which the child dies.
     pub fn dies_of(mut self, sql: &str) {
         writeln!(self.input, "{sql}").unwrap();
@@ -89,7 +95,7 @@ impl Drop for Sqlite {
 #[test]
 fn sqlite_in_a_child() {
     let Some(database) = crate::common::task(DATABASE) else { return };
-    let db = rusqlite::Connection::open(&database).unwrap();
+    let mut db = rusqlite::Connection::open(&database).unwrap();
     db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE IF NOT EXISTS t(x);").unwrap();
     println!("done");
     for line in std::io::stdin().lines() {
@@ -101,6 +107,18 @@ fn sqlite_in_a_child() {
                 drop(std::fs::File::open(file).unwrap());
             }
             println!("done");
+            continue;
+        }
+        if sql == "REOPEN" {
+            db = rusqlite::Connection::open(&database).unwrap();
+            println!("done");
+            continue;
+        }
+        if let Some(batch) = sql.strip_prefix("BATCH ") {
+            match db.execute_batch(batch) {
+                Ok(()) => println!("done"),
+                Err(error) => println!("failed: {error}"),
+            }
             continue;
         }
         // A row is fetched, so that the read transaction really begins.

@@ -283,6 +283,7 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
             let (Some(wal), Some(checkpoint)) = (&examined.wal, &examined.checkpoint) else { continue };
             let mut all = findings(&examined);
             let waits = Finding::new(Found::HotJournal {
+                used_by: Vec::new(),
                 signs: Vec::new(),
                 database_change_counter: None,
                 journal_change_counter: None,

@@ -17,6 +17,7 @@ mod deleted_wal;
 mod forked;
 mod idle;
 mod locked;
+mod log_apart;
 mod places;
 mod proof;
 mod ps;

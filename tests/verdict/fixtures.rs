@@ -104,6 +104,7 @@ pub fn user(pid: u32, namespace: &str) -> User {
         database_lock: DatabaseLock::Shared,
         dead_man_switch: SwitchLock::Held,
         in_transaction: false,
+        journal: Access::No,
         shm_opened: 1,
         other_index: None,
         other_database: None,
@@ -274,6 +275,7 @@ pub fn side(label: &str, pid: u32, at: u64) -> Side {
         }),
         renamed: Vec::new(),
         deleted_wals: Vec::new(),
+        journals: Vec::new(),
         users: Observation::seen(UsersView {
             users: vec![user(pid, &namespace)],
             processes_read: 3,

@@ -3,6 +3,7 @@
 use super::pair::holders;
 use crate::evidence::ShmLocks;
 use crate::finding::journal_sign::JournalSign;
+use crate::finding::kept_log;
 use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
@@ -199,14 +200,16 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
     let other_size = |beside: &JournalBeside| beside.page_size != beside.of_database && !fits(beside);
     // Nobody deletes the super-journal of a transaction under way but its process.
     let of_several = |beside: &JournalBeside| beside.super_journal.is_some() && !beside.under_way;
+    let used_by = examined.surroundings.as_ref().map(kept_log::of_another_database).unwrap_or_default();
     let all = [
+        (JournalSign::OfProcess, !used_by.is_empty()),
         (JournalSign::ChangeCounter, other_counter),
         (JournalSign::PageSize, beside.is_some_and(other_size)),
         (JournalSign::SuperJournal, beside.is_some_and(of_several)),
     ];
     let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
     let severity = match signs.first() {
-        Some(JournalSign::ChangeCounter) => Severity::Error,
+        Some(JournalSign::OfProcess | JournalSign::ChangeCounter) => Severity::Error,
         Some(JournalSign::PageSize | JournalSign::SuperJournal) => Severity::Warning,
         // In rollback mode every transaction has such a journal while it runs.
         None if wal_mode => Severity::Warning,
@@ -219,6 +222,7 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
         database_page_size: beside.map(|beside| beside.of_database),
         journal_page_size: beside.map(|beside| beside.page_size),
         super_journal: beside.and_then(|beside| beside.super_journal.clone()),
+        used_by,
     };
     Finding::at(severity, found)
 }

@@ -21,6 +21,8 @@ pub(super) struct Descriptors {
     pub wal: Vec<Descriptor>,
     /// Those of the `-shm`.
     pub shm: Vec<Descriptor>,
+    /// Those of the `-journal`.
+    pub journal: Vec<Descriptor>,
     /// All others, by name.
     pub others: Vec<(String, FileId)>,
     /// Whether all were seen.
@@ -80,6 +82,7 @@ impl Descriptors {
                 file if file == wanted.database => &mut all.database,
                 file if file == wanted.wal => &mut all.wal,
                 file if file == wanted.shm => &mut all.shm,
+                file if file == wanted.journal => &mut all.journal,
                 Some(file) => {
                     all.others.push((name, file));
                     continue;
@@ -117,7 +120,7 @@ impl Descriptors {
 
     /// Whether a file of the database is open.
     pub(super) fn uses(&self) -> bool {
-        !self.database.is_empty() || !self.wal.is_empty() || !self.shm.is_empty()
+        [&self.database, &self.wal, &self.shm, &self.journal].into_iter().any(|descriptors| !descriptors.is_empty())
     }
 
     /// How a file is open through these descriptors.

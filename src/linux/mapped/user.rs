@@ -179,8 +179,10 @@ impl<'a> Subject<'a> {
         let known = |access: Access, known: bool| if known { access } else { Access::NotKnown };
         let database = known(files.access(&files.database), self.database_known);
         let wal = files.access(&files.wal).max(files.access_beside_database(process));
+        let journal = files.access(&files.journal);
         // All that is open is another walscope's O_PATH descriptor.
-        if !replaced && database == Access::No && wal == Access::No && files.shm.is_empty() && mapped == Access::No {
+        let none = [database, wal].iter().all(|access| *access == Access::No) && journal != Access::Writable;
+        if !replaced && none && files.shm.is_empty() && mapped == Access::No {
             return None;
         }
         let shm = known(files.access(&files.shm), self.shm_known);
@@ -202,6 +204,7 @@ impl<'a> Subject<'a> {
             database,
             wal,
             shm,
+            journal,
             mapped,
             serves: (mapped == Access::No).then(|| fuse::serves(process, &files.others, &self.mounts)).flatten(),
             database_lock,
@@ -289,6 +292,7 @@ impl<'a> Subject<'a> {
             forked: false,
             serves: None,
             shm: Access::NotKnown,
+            journal: Access::NotKnown,
             stopped: stopped::by_signal(&stat),
             root: self.wanted.root_of(&OneProcess::of(process)),
             mount_namespace: process.link("ns/mnt"),

@@ -37,6 +37,8 @@ pub struct Wanted {
     pub wal_absent: bool,
     /// `st_dev` and inode of the `-shm`, if there is one.
     pub shm: Option<FileId>,
+    /// `st_dev` and inode of the `-journal`, if there is one.
+    pub journal: Option<FileId>,
     /// Path of the `-shm`, escaped as `maps` prints it.
     pub(super) path: Vec<u8>,
     /// The prefix that paths of the target's process have when they are read from here.
@@ -77,6 +79,7 @@ impl Wanted {
             wal,
             wal_absent: false,
             shm: None,
+            journal: None,
             path,
             prefix,
             mount_namespace,
@@ -95,6 +98,7 @@ impl Wanted {
         wanted.wal = file(&files.wal);
         wanted.wal_absent = matches!(files.wal, Observation::Missing { .. });
         wanted.shm = file(&files.shm);
+        wanted.journal = file(&files.journal);
         wanted
     }
 

@@ -1,4 +1,5 @@
-//! A database that was renamed while a process had it open, or whose `-wal` was deleted meanwhile, seen from that process.
+//! A database that was renamed while a process had it open, or whose `-wal` was deleted meanwhile, seen from that process. And
+//! a `-journal` that is not beside the database whose transaction it keeps.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,8 +15,8 @@ use super::held::{self, Open, descriptors};
 use super::place::{Here, View};
 use super::units::{Unit, units};
 use crate::evidence::{
-    Access, DatabaseLock, DeletedWal, FileOpen, LockSlot, MappingsView, Observation, Part, Renamed, RenamedPart, Role,
-    SwitchLock, User, UsersView,
+    Access, DatabaseLock, FileOpen, KeptLog, LockSlot, LogPlace, MappingsView, Observation, Part, Renamed, RenamedPart,
+    Role, SwitchLock, User, UsersView,
 };
 use crate::linux::file_id::file_id;
 use crate::linux::mapped::one_process::carries;
@@ -23,26 +24,33 @@ use crate::linux::mapped::settle;
 use crate::linux::open::{Care, OpenedFiles, open_regular_by};
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::target::Target;
+use crate::linux::text::fdinfo::locks;
+use crate::linux::text::locks::LockLine;
 use crate::linux::{container, runtimes, unopened};
 use crate::number::FileId;
 
-/// Who goes on with the database at the path by an old name of it, or with the `-wal` at the path and a database that was
-/// renamed; and who has a deleted `-wal` of the database open without using its wal-index. Only processes that were seen to use
-/// one of them in an unusual way are looked at.
+/// Who goes on with files that do not lie beside each other at the path.
+#[derive(Debug, Default)]
+pub struct GoesOn {
+    /// With the database at the path by an old name of it, or with the `-wal` at the path and a database that was renamed.
+    pub renamed: Vec<Renamed>,
+    /// With a `-wal` of the database at the path that was deleted.
+    pub deleted_wals: Vec<KeptLog>,
+    /// With a `-journal` of it that is gone from the path, or that has zeros where its header is, or with the `-journal` at the path
+    /// and another database.
+    pub journals: Vec<KeptLog>,
+}
+
+/// Who goes on with files that do not lie beside each other at the path. Only processes that were seen to use one of them in a way
+/// that is unusual, or in rollback mode, are looked at.
 #[must_use]
-pub fn goes_on(
-    files: &OpenedFiles,
-    mappings: &Observation<MappingsView>,
-    users: &Observation<UsersView>,
-) -> (Vec<Renamed>, Vec<DeletedWal>) {
+pub fn goes_on(files: &OpenedFiles, mappings: &Observation<MappingsView>, users: &Observation<UsersView>) -> GoesOn {
     let users = users.value().into_iter().flat_map(|view| &view.users);
     let mappings = mappings.value().into_iter().flat_map(|view| &view.mappings);
     let by_index: BTreeSet<u32> =
         mappings.filter(|mapping| mapping.wal_open == FileOpen::NotOpen).map(|mapping| mapping.pid).collect();
-    let wanted: Vec<(u32, bool, bool)> = users
-        .map(|user| (user.pid, may_use_renamed(user), is_without_index(user)))
-        .filter(|(pid, renamed, deleted)| *renamed || *deleted || by_index.contains(pid))
-        .collect();
+    let wanted: Vec<Wanted> =
+        users.map(Wanted::of).filter(|wanted| wanted.anything() || by_index.contains(&wanted.pid)).collect();
     if wanted.is_empty() {
         return <_>::default();
     }
@@ -53,39 +61,68 @@ pub fn goes_on(
     let look = |pids: Option<&BTreeSet<Found>>| -> BTreeSet<Found> {
         let is_asked = |pid: u32| pids.is_none_or(|found| found.iter().any(|one| one.pid() == pid));
         let mut found = BTreeSet::new();
-        for (pid, may_be_renamed, without_index) in wanted.iter().copied().filter(|(pid, ..)| is_asked(*pid)) {
-            in_process(&proc, &here, &asked, pid, |view, process, unit| {
-                let renamed = may_be_renamed.then(|| renamed_unit(view, process, &asked, unit)).flatten();
+        for wanted in wanted.iter().filter(|wanted| is_asked(wanted.pid)) {
+            in_process(&proc, &here, &asked, wanted.pid, |view, process, unit, units| {
+                let renamed = wanted.renamed.then(|| renamed_unit(view, process, &asked, unit)).flatten();
                 found.extend(renamed.map(|one| Found::Renamed(with_own_name(one, &own))));
-                found.extend(deleted_wal(process, &asked, unit, without_index).map(Found::DeletedWal));
+                found.extend(deleted_wal(process, &asked, unit, wanted).map(Found::Log));
+                let journal = wanted.journal.then(|| journal(view, process, &asked, unit, units)).flatten();
+                found.extend(journal.map(Found::Log));
             });
         }
         found
     };
     // A process that opens a database has it locked before it has the -wal open: then a -wal of another one seems to be its.
     let standing = settle::settle(look(None), settle::pause, |among| look(Some(among)));
-    let (mut renamed, mut deleted_wals) = (Vec::new(), Vec::new());
+    let mut all = GoesOn::default();
     for found in standing {
         match found {
-            Found::Renamed(one) => renamed.push(one),
-            Found::DeletedWal(one) => deleted_wals.push(one),
+            Found::Renamed(one) => all.renamed.push(one),
+            Found::Log(one) if one.part == Part::Journal => all.journals.push(one),
+            Found::Log(one) => all.deleted_wals.push(one),
         }
     }
-    (renamed, deleted_wals)
+    all
+}
+
+/// What is looked for in a process.
+struct Wanted {
+    pid: u32,
+    /// A database that was renamed.
+    renamed: bool,
+    /// A deleted `-wal` of the database at the path, which it uses not by the wal-index at the path.
+    wal: bool,
+    /// A `-journal`.
+    journal: bool,
+}
+
+impl Wanted {
+    fn of(user: &User) -> Self {
+        Self {
+            pid: user.pid,
+            renamed: may_use_renamed(user),
+            wal: is_without_index(user) || user.role() == Role::Exclusive,
+            journal: may_have_journal(user),
+        }
+    }
+
+    fn anything(&self) -> bool {
+        self.renamed || self.wal || self.journal
+    }
 }
 
 /// What one look at a process shows.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
     Renamed(Renamed),
-    DeletedWal(DeletedWal),
+    Log(KeptLog),
 }
 
 impl Found {
     fn pid(&self) -> u32 {
         match self {
             Self::Renamed(one) => one.pid,
-            Self::DeletedWal(one) => one.pid,
+            Self::Log(one) => one.pid,
         }
     }
 }
@@ -125,8 +162,21 @@ fn may_use_renamed(user: &User) -> bool {
     of_database || (user.database == Access::No && user.wal == Access::Writable)
 }
 
+/// Whether it may write to the database in rollback mode, or uses the `-journal` at the path with another database.
+fn may_have_journal(user: &User) -> bool {
+    let locked = matches!(user.database_lock, DatabaseLock::Shared | DatabaseLock::Exclusive);
+    locked && user.dead_man_switch != SwitchLock::Held
+        || user.database == Access::No && user.journal == Access::Writable
+}
+
 /// Looks at each database that a process has open, and that may be wanted.
-fn in_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32, mut each: impl FnMut(&View<'_>, &Process, &Unit<'_>)) {
+fn in_process(
+    proc: &Proc,
+    here: &Here,
+    asked: &Asked,
+    pid: u32,
+    mut each: impl FnMut(&View<'_>, &Process, &Unit<'_>, &[Unit<'_>]),
+) {
     let Ok(process) = proc.process(pid) else { return };
     let Ok((mut open, _)) = descriptors(&process) else { return };
     let view = View::of(here, &process);
@@ -144,7 +194,7 @@ fn in_process(proc: &Proc, here: &Here, asked: &Asked, pid: u32, mut each: impl 
     // A sidecar that was renamed alone is in a unit of its own.
     let units = joined(units(&open, |_| true));
     let wanted = |unit: &&Unit<'_>| !unit.unsure && unit.files.iter().any(|open| asked.wants(open));
-    units.iter().filter(wanted).for_each(|unit| each(&view, &process, unit));
+    units.iter().filter(wanted).for_each(|unit| each(&view, &process, unit, &units));
 }
 
 /// A `-wal` and a `-shm` of different names that are of one database are of one unit.
@@ -173,18 +223,82 @@ fn joined(units: Vec<Unit<'_>>) -> Vec<Unit<'_>> {
 
 /// A deleted `-wal`: of the database at the path, if the process uses it without its wal-index, or one that it uses with the
 /// wal-index at the path.
-fn deleted_wal(process: &Process, asked: &Asked, unit: &Unit<'_>, without_index: bool) -> Option<DeletedWal> {
+fn deleted_wal(process: &Process, asked: &Asked, unit: &Unit<'_>, wanted: &Wanted) -> Option<KeptLog> {
     let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
     let of_database = asked.part_at_path(database.file) == Some(Part::Database) && wal.asked == Some(Part::Wal);
     let shm = unit.files.get(Part::Shm);
     let at_path = shm.is_some_and(|shm| asked.part_at_path(shm.file) == Some(Part::Shm));
     let shm = shm.filter(|shm| shm.deleted || at_path).map(|shm| shm.number);
-    (wal.deleted && (at_path || without_index && of_database)).then(|| DeletedWal {
-        pid: process.pid,
-        start_time: process.start_time(),
-        descriptors: (wal.number, shm),
-        commits: None,
+    (wal.deleted && (at_path || wanted.wal && of_database))
+        .then(|| KeptLog { exclusive: holds_exclusively(process, database), ..log(process, wal, shm) })
+}
+
+/// A `-journal` that a writer has open: of the database at the path, and not there; or there, and of another database.
+fn journal(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>, units: &[Unit<'_>]) -> Option<KeptLog> {
+    let (database, journal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Journal)?);
+    let exclusive = holds_exclusively(process, database);
+    // Who has inherited a -journal, or rolls one back, is no writer.
+    if !exclusive && !carries(process, &database.number.to_string(), LockSlot::Reserved) {
+        return None;
+    }
+    let of_database = asked.part_at_path(database.file) == Some(Part::Database);
+    let at_path = !journal.deleted && asked.part_at_path(journal.file) == Some(Part::Journal);
+    // SQLite has one -journal of a database open. Another one was inherited.
+    let has_other = units.iter().any(|other| {
+        let own = other.files.get(Part::Database).is_some_and(|own| own.file == database.file);
+        own && other.files.get(Part::Journal).is_some_and(|one| one.file != journal.file && !one.deleted)
+    });
+    let place = match (of_database, at_path) {
+        (true, true) if exclusive && begins_with_zeros(process, journal) => LogPlace::InPlace,
+        (true, false) if (journal.deleted || journal.base().is_none()) && !has_other => LogPlace::Gone,
+        (false, true) => LogPlace::BesideAnother,
+        _ => return None,
+    };
+    let same_view = asked.is_same_view(process);
+    let shown = |open: &Open| match open.deleted {
+        true => format!("/proc/{}/fd/{}", process.pid, open.number),
+        false => shown(view, process, same_view, &open.path),
+    };
+    Some(KeptLog {
+        place,
+        path: (place == LogPlace::Gone && !journal.deleted).then(|| shown(journal)),
+        database: (place == LogPlace::BesideAnother).then(|| shown(database)),
+        exclusive,
+        ..log(process, journal, None)
     })
+}
+
+fn log(process: &Process, log: &Open, shm: Option<u32>) -> KeptLog {
+    KeptLog {
+        pid: process.pid,
+        command: process.command(),
+        start_time: process.start_time(),
+        part: log.part,
+        place: LogPlace::Gone,
+        path: None,
+        database: None,
+        exclusive: false,
+        descriptors: (log.number, shm),
+        commits: None,
+        holds: None,
+    }
+}
+
+/// Whether the process holds the whole database exclusively: then it may have written to it in rollback mode.
+fn holds_exclusively(process: &Process, database: &Open) -> bool {
+    let bytes = LockSlot::Database.bytes();
+    let text = process.read(&format!("fdinfo/{}", database.number)).unwrap_or_default();
+    let held = |line: &LockLine| line.file.is_some_and(|file| line.holds(file, bytes.start, bytes.end - bytes.start));
+    locks(&text).iter().any(|line| line.exclusive && held(line))
+}
+
+/// Whether a file begins with zeros, as far as is needed to look closer: also a `-journal` that is idle does.
+fn begins_with_zeros(process: &Process, open: &Open) -> bool {
+    let opened = held::open_anew(process, open, Care { strict_atime: true, look_anyway: false });
+    let Some(opened) = opened.ok().and_then(held::Anew::opened) else { return false };
+    let head = held::head(&opened, true);
+    // A -journal whose header was written again over zeros has them behind its first 12 bytes.
+    head.len() == held::HEAD && head.get(12..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
 }
 
 fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
@@ -210,11 +324,7 @@ fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'
         _ => return None,
     };
     let same_view = asked.is_same_view(process);
-    let shown = |path: &[u8]| {
-        let path = view.seen(Path::new(OsStr::from_bytes(path)));
-        let path = path.to_string_lossy();
-        if same_view { path.into_owned() } else { format!("pid:{}:{path}", process.pid) }
-    };
+    let shown = |path: &[u8]| shown(view, process, same_view, path);
     let wal_deleted = !leads_to(view, process, &log.path, log.file, false);
     let place = match wal_deleted {
         true => format!("/proc/{}/fd/{}", process.pid, log.number),
@@ -234,6 +344,13 @@ fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'
         wal_deleted,
         commits: None,
     })
+}
+
+/// A path of a process, as it means the same where was looked.
+fn shown(view: &View<'_>, process: &Process, same_view: bool, path: &[u8]) -> String {
+    let path = view.seen(Path::new(OsStr::from_bytes(path)));
+    let path = path.to_string_lossy();
+    if same_view { path.into_owned() } else { format!("pid:{}:{path}", process.pid) }
 }
 
 /// The name of the database by that of its sidecar, if it does not lead to the database.
@@ -270,18 +387,27 @@ pub fn sidecars(
     descriptors: (u32, Option<u32>),
 ) -> Option<(Arc<File>, Option<Arc<File>>)> {
     let process = Proc::system().process(pid).ok().filter(|process| process.start_time() == start_time)?;
-    let open = |number: u32, suffix: &str| {
+    let open = |number: u32, part: Part| {
         let link = format!("fd/{number}");
         let path = process.link_bytes(&link).ok()?;
-        let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(suffix.as_bytes());
-        let closed =
-            || unopened::kept_closed(suffix.as_bytes(), false, |flags| process.open_link(&link, flags)).is_some();
-        if !named || closed() {
-            return None;
-        }
-        let opened = open_regular_by(|flags| process.open_link(&link, flags)).ok()?;
-        (!opened.access_time_may_move).then_some(opened.file)
+        let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(part.suffix().as_bytes());
+        named.then(|| open_sidecar(&process, &link, part)).flatten()
     };
     let (wal, shm) = descriptors;
-    Some((open(wal, Part::Wal.suffix())?, shm.and_then(|shm| open(shm, Part::Shm.suffix()))))
+    Some((open(wal, Part::Wal)?, shm.and_then(|shm| open(shm, Part::Shm))))
+}
+
+/// The `-journal` that a process goes on with. `None`: it has closed it, or has ended.
+#[must_use]
+pub fn journal_of(log: &KeptLog) -> Option<Arc<File>> {
+    let process = Proc::system().process(log.pid).ok().filter(|process| process.start_time() == log.start_time)?;
+    open_sidecar(&process, &format!("fd/{}", log.descriptors.0), Part::Journal)
+}
+
+fn open_sidecar(process: &Process, link: &str, part: Part) -> Option<Arc<File>> {
+    if unopened::kept_closed(part.suffix().as_bytes(), false, |flags| process.open_link(link, flags)).is_some() {
+        return None;
+    }
+    let opened = open_regular_by(|flags| process.open_link(link, flags)).ok()?;
+    (!opened.access_time_may_move).then_some(opened.file)
 }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use asked::{Asked, opened};
 pub use beneath::{Beneath, open_beneath};
-pub use goes_on::{goes_on, sidecars};
+pub use goes_on::{GoesOn, goes_on, journal_of, sidecars};
 use held::{Anew, Open, descriptors};
 use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};

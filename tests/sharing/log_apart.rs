@@ -1,0 +1,232 @@
+//! A `-journal` or `-wal` of a process that does not lie beside its database any more.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::common::command::{connect, walscope};
+use crate::sqlite::Sqlite;
+
+/// Pages of a database with many rows, changed beyond what the cache holds.
+const SPILL: &str = "PRAGMA cache_size=2; BEGIN; UPDATE t SET x = randomblob(401) WHERE rowid < 300; INSERT INTO t SELECT randomblob(300) FROM t LIMIT 50";
+
+fn made(path: &Path, mode: &str) {
+    let db = connect(path);
+    db.execute_batch(&format!(
+        "PRAGMA journal_mode={mode}; CREATE TABLE t(x);
+         WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 500) INSERT INTO t SELECT randomblob(400) FROM c"
+    ))
+    .unwrap();
+}
+
+/// A process in a transaction of which a part is in the database already.
+fn writer(path: &Path) -> Sqlite {
+    made(path, "DELETE");
+    let mut process = Sqlite::open(path);
+    process.reopen(&format!("PRAGMA journal_mode=DELETE; {SPILL}"));
+    process
+}
+
+fn looked(folder: &Path, name: &str) -> (i32, Value) {
+    let ran = walscope(folder, &["inspect", name, "--json"]);
+    assert_eq!(ran.code, walscope(folder, &["verify", name]).code);
+    (ran.code, ran.json())
+}
+
+fn finding(document: &Value, code: &str) -> Option<Value> {
+    document["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code).cloned()
+}
+
+fn told(finding: &Value) -> String {
+    format!("{} {} {}", finding["title"], finding["detail"], finding["advice"]).replace('"', "")
+}
+
+fn rows(path: &Path) -> (i64, i64) {
+    let db = Connection::open(path).unwrap();
+    assert_eq!(db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    db.query_row("SELECT count(*), sum(length(x)) FROM t", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[test]
+fn a_journal_of_a_database_that_another_was_put_over_is_not_said_to_belong_to_that() {
+    for renamed in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let path = root.join("t.db");
+        let backup = root.join("backup");
+        made(&backup, "DELETE");
+        let mut process = writer(&path);
+        if renamed {
+            fs::rename(&path, root.join("old.db")).unwrap();
+        }
+        // As `mv old; cp backup`, or `mv backup` over it.
+        fs::rename(&backup, &path).unwrap();
+        let (code, document) = looked(&root, "t.db");
+        let found = finding(&document, "hot_journal").unwrap();
+        assert_eq!(
+            (code, found["severity"].as_str(), &found["evidence"]["signs"][0]),
+            (1, Some("error"), &"of_process".into())
+        );
+        let by = &found["evidence"]["used_by"][0];
+        let own =
+            if renamed { root.join("old.db").display().to_string() } else { format!("/proc/{}/fd/", process.pid()) };
+        assert_eq!((by["pid"].as_u64(), &by["place"]), (Some(process.pid().into()), &"beside_another".into()));
+        assert!(by["database"].as_str().unwrap().starts_with(&own), "{by:#}");
+        let told = told(&found);
+        assert!(
+            !told.contains("Keep the journal") && told.contains("walscope rescue") && told.contains(&own),
+            "{told}"
+        );
+        assert_eq!(document["checkpoint"]["sentence"], "other_files");
+        // The process takes its own -journal away.
+        process.run("COMMIT");
+        assert_eq!(finding(&looked(&root, "t.db").1, "hot_journal"), None);
+        assert_eq!(rows(&path), (500, 500 * 400));
+    }
+}
+
+#[test]
+fn a_journal_that_was_deleted_under_its_writer_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let (path, journal) = (root.join("t.db"), root.join("t.db-journal"));
+    let mut process = writer(&path);
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    fs::remove_file(&journal).unwrap();
+    let (code, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    let log = &found["evidence"]["logs"][0];
+    assert_eq!((code, found["severity"].as_str(), log["pid"].as_u64()), (1, Some("error"), Some(process.pid().into())));
+    assert_eq!([&log["part"], &log["place"], &log["holds"]], ["journal", "gone", "transaction"]);
+    let place = format!("/proc/{}/fd/{}", process.pid(), log["descriptor"]);
+    assert!(told(&found).contains(&place) && fs::metadata(&place).is_ok(), "{}", told(&found));
+    assert_eq!(document["checkpoint"]["sentence"], "other_files");
+    // What the advice says of a ROLLBACK.
+    process.run("ROLLBACK");
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    assert_eq!(rows(&path), (500, 500 * 400));
+    // Nothing is in the database so far.
+    process.run("BATCH BEGIN; UPDATE t SET x = 7 WHERE rowid = 3");
+    fs::remove_file(&journal).unwrap();
+    let (code, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    assert_eq!((code, found["severity"].as_str()), (0, Some("warning")));
+    assert!(told(&found).contains("not written to the database yet"), "{}", told(&found));
+}
+
+#[test]
+fn a_journal_with_another_name_is_told_with_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let (path, journal) = (root.join("t.db"), root.join("t.db-journal"));
+    let mut process = writer(&path);
+    let away = root.join("put-away");
+    fs::rename(&journal, &away).unwrap();
+    let (code, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    assert_eq!((code, &found["evidence"]["logs"][0]["path"]), (1, &away.to_str().unwrap().into()));
+    assert!(told(&found).contains(away.to_str().unwrap()), "{}", told(&found));
+    // Its own name again, as the advice says.
+    fs::rename(&away, &journal).unwrap();
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    process.run("COMMIT");
+    assert_eq!(rows(&path).0, 550);
+}
+
+#[test]
+fn a_journal_that_was_emptied_under_its_writer_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let path = root.join("t.db");
+    let mut process = writer(&path);
+    fs::File::options().write(true).open(root.join("t.db-journal")).unwrap().set_len(0).unwrap();
+    // It looks like one that is idle, as in exclusive locking mode.
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    process.run("UPDATE t SET x = randomblob(401) WHERE rowid > 300");
+    let (code, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    assert_eq!((code, &found["evidence"]["logs"][0]["holds"]), (1, &"emptied".into()));
+    assert_eq!(found["evidence"]["logs"][0]["pid"], process.pid());
+    assert!(told(&found).contains("only a COMMIT"), "{}", told(&found));
+    assert_eq!(finding(&document, "hot_journal"), None);
+    process.run("COMMIT");
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    assert_eq!(rows(&path).0, 550);
+}
+
+#[test]
+fn a_wal_that_was_deleted_in_exclusive_locking_mode_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let path = root.join("t.db");
+    made(&path, "WAL");
+    let mut process = Sqlite::open(&path);
+    process.reopen("PRAGMA locking_mode=EXCLUSIVE; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1)");
+    assert!(root.join("t.db-wal").exists() && !root.join("t.db-shm").exists());
+    assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
+    fs::remove_file(root.join("t.db-wal")).unwrap();
+    let (code, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    let log = &found["evidence"]["logs"][0];
+    assert_eq!((code, log["pid"].as_u64(), &log["part"]), (1, Some(process.pid().into()), &"wal".into()));
+    assert!(told(&found).contains(&format!("/proc/{}/fd/{}", process.pid(), log["descriptor"])), "{}", told(&found));
+    // What the advice says.
+    process.run("PRAGMA wal_checkpoint");
+    drop(process);
+    assert_eq!(rows(&path).0, 501);
+}
+
+/// In each journal mode a process is at work, and is idle then.
+#[test]
+fn writers_in_every_journal_mode_keep_their_journal() {
+    for mode in ["DELETE", "TRUNCATE", "PERSIST", "MEMORY", "OFF", "WAL"] {
+        for locking in ["NORMAL", "EXCLUSIVE"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("t.db");
+            made(&path, "DELETE");
+            let healthy = |when: &str| {
+                let ran = walscope(folder.path(), &["inspect", "t.db", "--json"]);
+                let document = ran.json();
+                let grave = document["findings"].as_array().unwrap().iter();
+                let grave: Vec<_> =
+                    grave.filter(|one| one["severity"] == "error" || one["code"] == "log_apart").collect();
+                assert!(grave.is_empty() && ran.code == 0, "{mode} {locking} {when}: {grave:#?}");
+            };
+            let (stop, begun) = (AtomicBool::new(false), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                let at_work = scope.spawn(|| {
+                    let db = connect(&path);
+                    db.execute_batch(&format!(
+                        "PRAGMA locking_mode={locking}; PRAGMA journal_mode={mode}; PRAGMA cache_size=2"
+                    ))
+                    .unwrap();
+                    while !stop.load(Ordering::Relaxed) {
+                        db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400); COMMIT").unwrap();
+                        if mode != "OFF" {
+                            db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400); ROLLBACK").unwrap();
+                        }
+                        db.execute_batch("UPDATE t SET x = 1 WHERE rowid = 3").unwrap();
+                        begun.store(true, Ordering::Release);
+                    }
+                    db
+                });
+                while !begun.load(Ordering::Acquire) && !at_work.is_finished() {
+                    std::thread::yield_now();
+                }
+                for _ in 0..2 {
+                    healthy("at work");
+                }
+                stop.store(true, Ordering::Relaxed);
+                let db = at_work.join().unwrap();
+                healthy("idle");
+                db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400)").unwrap();
+                healthy("in a transaction");
+                db.execute_batch("COMMIT; BEGIN EXCLUSIVE").unwrap();
+                healthy("with the whole database");
+            });
+        }
+    }
+}
