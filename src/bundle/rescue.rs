@@ -15,6 +15,7 @@
 
 mod attempt;
 mod copies;
+mod in_use;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,6 +32,7 @@ use crate::look::order;
 use crate::number::FileId;
 use attempt::{Attempt, Held};
 use copies::Copies;
+pub use in_use::look_in_use;
 
 /// A file that was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +161,7 @@ pub fn save(
     let mut set = set.clone();
     let mut number = 1;
     loop {
-        let files = opened(&set, folder)?;
+        let files = opened(&set)?;
         let mut attempt = Attempt::begin(&files, &set, &mut copies);
         order::read(&mut attempt)?;
         let mut verdict = attempt.verdict(&mut again);
@@ -189,13 +191,15 @@ pub fn save(
 }
 
 /// The files of a set as a look takes them. No path is looked up.
-fn opened(set: &KeptSet, folder: &Path) -> Result<OpenedFiles, SnapshotError> {
+fn opened(set: &KeptSet) -> Result<OpenedFiles, SnapshotError> {
     let part = |part: Part| match set.files.get(part) {
         Some(kept) => Observation::seen(Arc::clone(&kept.file)),
         None => Observation::missing("nobody has it open"),
     };
     let database_path = named_after(set).unwrap_or_default();
-    let directory = File::open(folder).map_err(|source| unusable(folder, "open the folder", source))?;
+    // None is used: it stands for the folder that the files may not be in any more.
+    let nowhere = Path::new("/");
+    let directory = File::open(nowhere).map_err(|source| unusable(nowhere, "open the folder", source))?;
     Ok(OpenedFiles {
         target: Target::from(&database_path),
         links_followed: 0,

@@ -9,7 +9,7 @@ use super::text::{GREEN, YELLOW, count, entry, many, styled};
 use super::{line, table};
 use crate::bundle::rescue::{Rescue, Saved, SavedFile};
 use crate::evidence::{BehindFuse, InodeId, KeptBy, NoWal, Part, RescueCause};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Code, Finding, Severity};
 use crate::say::rescue::Saved as Next;
 
 /// The schema's name and version.
@@ -96,7 +96,8 @@ pub struct RescuedSet {
     pub cause: Option<RescueCause>,
     /// Number of attempts.
     pub attempts: u32,
-    /// What `verify` finds in the copies, warnings and errors: files that do not belong together, or that are damaged.
+    /// What `verify` finds in the copies, warnings and errors: files that do not belong together, or that are damaged. And what shows
+    /// only while a wal-index of the files is in use: `database_overwritten`, `wal_truncated`.
     pub findings: Vec<FindingDocument>,
     /// Why `verify` cannot look at the copies: they are no database.
     pub not_verified: Option<String>,
@@ -213,6 +214,10 @@ impl RescuedSet {
     /// Whether `verify` finds nothing wrong with the copies.
     fn fits(&self) -> bool {
         self.findings.is_empty() && self.not_verified.is_none()
+    }
+
+    fn is_overwritten(&self) -> bool {
+        self.findings.iter().any(|finding| finding.code == Code::DatabaseOverwritten.name())
     }
 
     fn held_by(&self) -> String {
@@ -447,6 +452,7 @@ impl RescueDocument {
                 || self.may_be_elsewhere()
                 || self.sets.iter().any(|set| !set.missing.is_empty() || set.locked_unseen),
             contradict: self.sets.iter().any(|set| !set.fits()),
+            overwritten: self.sets.iter().any(RescuedSet::is_overwritten),
             all_at_path: one.is_some_and(RescuedSet::lies_at_path),
             one: one.is_some_and(|set| !set.pairing_unsure),
             journal: has(Part::Journal),

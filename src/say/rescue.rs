@@ -223,6 +223,8 @@ pub(crate) struct Saved<'a> {
     pub as_root: bool,
     /// `verify` finds the copies wrong.
     pub contradict: bool,
+    /// The database was overwritten in place while it is in use.
+    pub overwritten: bool,
     /// Every file lies at the path.
     pub all_at_path: bool,
     /// It is one set of files.
@@ -273,6 +275,11 @@ impl Saved<'_> {
         let Some(copy) = self.copy else {
             return "Keep the processes running until the copies are checked.".to_owned();
         };
+        if self.overwritten {
+            return "Keep the processes running: the database was overwritten in place, and the copy has what it was overwritten with. A \
+                    process may still have pages of it in memory: dump through its own connection what it can read, into another file."
+                .to_owned();
+        }
         if self.contradict {
             return format!(
                 "Keep the processes running: these files do not belong together, or they are damaged. walscope verify {copy} \
@@ -491,6 +498,7 @@ mod tests {
             as_root: false,
             behind_fuse: false,
             contradict: false,
+            overwritten: false,
             all_at_path: false,
             one: true,
             journal: false,
@@ -514,6 +522,7 @@ mod tests {
             Saved { unstable: Some(RescueCause::HalfTransaction), ..whole },
             Saved { incomplete: true, ..whole },
             Saved { contradict: true, ..whole },
+            Saved { overwritten: true, ..whole },
             Saved { all_at_path: true, ..whole },
             Saved { one: false, ..whole },
         ] {

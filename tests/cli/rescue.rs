@@ -155,3 +155,22 @@ fn a_database_that_has_only_another_name_left_is_not_said_to_lie_at_the_path() {
     assert!(!ran.text().contains("Nothing was deleted"), "{}", ran.text());
     assert!(ran.text().contains("go back into service"), "{}", ran.text());
 }
+
+#[test]
+fn a_database_that_was_overwritten_in_place_is_not_said_to_be_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = database(&path);
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert_eq!(walscope(folder.path(), &["rescue", "t.db", "-o", "before"]).code, 0);
+    let other = connect(&folder.path().join("o.db"));
+    other.execute_batch("PRAGMA page_size=1024; CREATE TABLE o(x)").unwrap();
+    fs::write(&path, fs::read(folder.path().join("o.db")).unwrap()).unwrap();
+    let inspected = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+    assert_eq!(inspected["findings"][0]["code"], "database_overwritten");
+    let ran = walscope(folder.path(), &["rescue", "t.db", "-o", "saved", "--json"]);
+    assert_eq!((ran.code, &ran.json()["sets"][0]["findings"][0]["code"]), (1, &"database_overwritten".into()));
+    let ran = walscope(folder.path(), &["rescue", "t.db", "-o", "again"]);
+    let words = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("was overwritten in place") && !words.contains("this is a backup"), "{words}");
+}

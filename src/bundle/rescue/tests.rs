@@ -55,7 +55,7 @@ fn the_wal_is_copied_after_the_database() {
     fs::write(folder.path().join("t.db"), [1; 4096]).unwrap();
     fs::write(folder.path().join("t.db-wal"), [2; 32]).unwrap();
     let set = set(folder.path(), &[Part::Database, Part::Wal]);
-    let files = opened(&set, &out).unwrap();
+    let files = opened(&set).unwrap();
     let mut copies = Copies::new(&out, OsStr::new("t.db"));
     let mut attempt = Attempt::begin(&files, &set, &mut copies);
     attempt.before().unwrap();
@@ -108,7 +108,7 @@ fn a_journal_that_is_copied_after_the_database_takes_back_what_was_written_meanw
     let path = folder.path().join("t.db");
     let db = in_transaction(&path, "DELETE");
     let set = set(folder.path(), &[Part::Database, Part::Journal]);
-    let files = opened(&set, &out).unwrap();
+    let files = opened(&set).unwrap();
     let mut copies = Copies::new(&out, OsStr::new("t.db"));
     let mut attempt = Attempt::begin(&files, &set, &mut copies);
     attempt.before().unwrap();
@@ -135,7 +135,7 @@ fn a_journal_of_the_next_transaction_takes_nothing_back() {
     let path = folder.path().join("t.db");
     let db = in_transaction(&path, "PERSIST");
     let set = set(folder.path(), &[Part::Database, Part::Journal]);
-    let files = opened(&set, &out).unwrap();
+    let files = opened(&set).unwrap();
     let mut copies = Copies::new(&out, OsStr::new("t.db"));
     let mut attempt = Attempt::begin(&files, &set, &mut copies);
     attempt.before().unwrap();

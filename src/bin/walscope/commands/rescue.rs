@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use walscope::bundle::rescue::{self, Again, Rescue, Saved};
 use walscope::evidence::Part;
-use walscope::finding::{Finding, findings};
+use walscope::finding::{Code, Finding, findings};
 use walscope::linux::mapped::kept::{self, Among, KeptSet, KeptView};
 use walscope::linux::{Care, Target};
 use walscope::look;
@@ -61,7 +61,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     }
     check_room(if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) }, &view)?;
     make_folder(&args.output)?;
-    let mut sets = Vec::new();
+    let (mut sets, mut in_use) = (Vec::new(), Vec::new());
     let processes = |sets: &[KeptSet]| sets.iter().flat_map(|set| &set.by).map(|by| by.pid).collect::<BTreeSet<u32>>();
     let mut known = processes(&view.sets);
     let named = |set| rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
@@ -82,7 +82,10 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
             now.into_iter().find(|now| now.has_files_of(set))
         };
         match rescue::save(set, &folder, &name, args.attempts, again) {
-            Ok(saved) => sets.push(saved),
+            Ok(saved) => {
+                sets.push(saved);
+                in_use.push(wrong_in_use(set));
+            }
             // The others may still be saved.
             Err(error) => view.refused.push(error.to_string()),
         }
@@ -90,7 +93,12 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     if sets.is_empty() {
         bail!("nothing was saved: {}", view.refused.join("; "));
     }
-    let verified: Vec<Verified> = sets.iter().map(|saved| check(saved).map_err(|error| error.to_string())).collect();
+    let verified = sets.iter().zip(in_use).map(|(saved, in_use)| {
+        let mut found = check(saved).map_err(|error| error.to_string())?;
+        found.extend(in_use);
+        Ok(found)
+    });
+    let verified: Vec<Verified> = verified.collect();
     let rescue = Rescue {
         source: args.source.to_string_lossy().into_owned(),
         path: view.path,
@@ -117,6 +125,16 @@ fn check(saved: &Saved) -> anyhow::Result<Vec<Finding>> {
     let source = source::open(std::path::absolute(&database.copy)?.as_os_str(), Care::default())?;
     let inspection = look::inspect(source.seen(), &look::Options::default())?;
     Ok(findings(&inspection))
+}
+
+/// What is wrong with the files and shows only while a wal-index of them is in use.
+fn wrong_in_use(set: &KeptSet) -> Vec<Finding> {
+    if set.files.get(Part::Shm).is_none() {
+        return Vec::new();
+    }
+    let found = rescue::look_in_use(set).map(|inspection| findings(&inspection)).unwrap_or_default();
+    let of_copies = |finding: &Finding| matches!(finding.code(), Code::DatabaseOverwritten | Code::WalTruncated);
+    found.into_iter().filter(of_copies).collect()
 }
 
 fn nothing(args: &RescueArgs, view: &KeptView) -> String {
