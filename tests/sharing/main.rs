@@ -12,6 +12,7 @@ mod actor;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare_live;
+mod covered;
 mod dangers;
 mod deleted_wal;
 mod forked;

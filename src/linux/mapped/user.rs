@@ -26,7 +26,7 @@ use crate::linux::text::maps::{MapsLine, escaped};
 use crate::linux::text::process as stat_text;
 use crate::linux::unseen::vanished;
 use crate::linux::{container, forked, lock_view, mounts, stat, sys};
-use crate::number::FileId;
+use crate::number::{Device, FileId};
 
 /// The database whose users are looked for.
 pub(super) struct Subject<'a> {
@@ -55,6 +55,8 @@ pub(super) struct Subject<'a> {
     mapping: BTreeSet<u32>,
     /// The mounts as the side's process sees them.
     mounts: Vec<Mount>,
+    /// The devices of the mounts on the way to the database: a file that lay at its path before is on one of them.
+    devices: BTreeSet<Device>,
 }
 
 /// What became of the look at one process.
@@ -78,7 +80,10 @@ impl<'a> Subject<'a> {
         let process = files.target.process(proc).ok();
         let mapping = mappings.value().into_iter().flat_map(|view| &view.mappings).map(|mapping| mapping.pid);
         let wanted = Wanted::of(proc, files);
+        let on_the_way = |mount: &&Mount| files.database_path.starts_with(&mount.mount_point);
+        let devices = mounts.value().into_iter().flatten().filter(on_the_way).map(|mount| mount.device);
         Self {
+            devices: devices.chain(wanted.database.map(|database| database.device)).collect(),
             shm_known: wanted.identity.is_some() || matches!(files.shm, Observation::Missing { .. }),
             database_known: wanted.database.is_some() || matches!(files.database, Observation::Missing { .. }),
             database: files.database.value().cloned(),
@@ -113,6 +118,7 @@ impl<'a> Subject<'a> {
             container: None,
             mapping: BTreeSet::new(),
             mounts: Vec::new(),
+            devices: wanted.database.map(|database| database.device).into_iter().collect(),
             wanted,
             proc,
         }
@@ -367,8 +373,11 @@ impl<'a> Subject<'a> {
     /// Whether a process holds a lock on a file that lay at the path of the database before. Only a process of the same
     /// place has the same paths.
     fn on_replaced_files(&self, process: &Process, files: &Descriptors) -> bool {
-        let Some(database) = self.wanted.database else { return false };
-        let of_device = |file: &FileId| file.device == database.device;
+        if self.wanted.database.is_none() {
+            return false;
+        }
+        // Another file system can be mounted over the folder by now.
+        let of_device = |file: &FileId| self.devices.contains(&file.device);
         let wanted = self.wanted.database_path();
         files.others.iter().filter(|(_, file)| of_device(file)).any(|(name, _)| {
             place_of(process, name).is_some_and(|place| {

@@ -94,6 +94,12 @@ impl Asked {
         Part::ALL.into_iter().find(|part| part.suffix().as_bytes() == suffix)
     }
 
+    /// Whether the kernel prints the path of a part for a descriptor.
+    fn has_printed(&self, open: &Open, part: Part) -> bool {
+        let base = open.path.strip_suffix(part.suffix().as_bytes());
+        base == Some(self.printed.as_os_str().as_bytes())
+    }
+
     /// Whether a path that cannot be followed has such a name.
     pub(super) fn is_named(&self, path: &str) -> bool {
         let path = path.strip_suffix(" (deleted)").unwrap_or(path);
@@ -102,14 +108,18 @@ impl Asked {
 
     /// Finds the descriptors that have the place of a part. Gives those of which the place is not known.
     pub(super) fn find<'o>(&self, view: &View<'_>, process: &Process, open: &'o mut [Open]) -> Vec<&'o Open> {
-        let mut same_view = None;
+        let (mut same_mounts, mut same_view) = (None, None);
         let mut unknown = Vec::new();
         for one in open {
             let Some(part) = self.part_named(&one.path) else { continue };
             let place = self.place.as_ref().map(|place| place.with_suffix(part.suffix()));
             let Some(mount) = view.mount_of(one.number) else { continue };
             let same = match (place, view.place(mount, Path::new(OsStr::from_bytes(&one.path)))) {
-                (Some(asked), Some(found)) => asked == found,
+                // A mount was put over the folder since: where nothing else is, the kernel prints that path of what is beneath.
+                (Some(asked), Some(found)) => {
+                    asked == found
+                        || self.has_printed(one, part) && *same_view.get_or_insert_with(|| self.is_same_view(process))
+                }
                 (Some(_), None) if view.knows_mounts() => {
                     if self.device.is_none_or(|device| device == one.file.device) && !self.is_at_path(one) {
                         unknown.push(&*one);
@@ -118,13 +128,11 @@ impl Asked {
                 }
                 // The mounts are not told, here or of a process that is ending: the path counts, if both have the same ones.
                 _ => {
-                    let same_view = *same_view.get_or_insert_with(|| {
+                    let same_mounts = *same_mounts.get_or_insert_with(|| {
                         let theirs = process.link("ns/mnt");
                         theirs.value().is_some() && theirs.value() == self.mount_namespace.value()
                     });
-                    let mut path = self.printed.clone().into_os_string();
-                    path.push(part.suffix());
-                    same_view && path.as_bytes() == one.path
+                    same_mounts && self.has_printed(one, part)
                 }
             };
             one.asked = same.then_some(part);
