@@ -100,6 +100,7 @@ impl From<&Why> for Unstable {
         let cause = match why {
             Why::Unwatched(_) => RescueCause::Unwatched,
             Why::ExclusiveWithoutJournal => RescueCause::HalfTransaction,
+            Why::SuperJournal => RescueCause::SeveralDatabases,
             _ => RescueCause::Changing,
         };
         Self { cause, reason: why.to_string() }

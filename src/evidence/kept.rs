@@ -145,6 +145,9 @@ pub enum RescueCause {
     Unwatched,
     /// A transaction without a journal on a disk goes on, or may go on: it has to end first.
     HalfTransaction,
+    /// A transaction over several databases goes on, or was cut off: the super-journal that the `-journal` names decides, and it is
+    /// not one of the copies.
+    SeveralDatabases,
 }
 
 /// Why a `-wal` that was found nowhere may be missing.

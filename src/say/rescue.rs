@@ -254,6 +254,21 @@ impl Saved<'_> {
                         with locking_mode=exclusive holds the database all the time: only its own backup is sure."
                     .to_owned();
             }
+            Some(RescueCause::SeveralDatabases) => {
+                let pids = self.pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+                let first = match self.pids {
+                    [] => "No process is seen that is in that transaction: c".to_owned(),
+                    _ => format!(
+                        "Let the process end that transaction, then save again: if it is stopped, kill -CONT {pids} lets it go on. If it \
+                         cannot go on, c"
+                    ),
+                };
+                return format!(
+                    "Do not use these copies alone: a transaction writes to several databases, and the super-journal that the -journal \
+                     names decides whether it counts. {first}opy each of these databases with its -journal, and the super-journal, and \
+                     keep their names and paths: SQLite looks for the super-journal by its whole path."
+                );
+            }
             Some(RescueCause::Changing) => {
                 return format!(
                     "Do not use these copies: they may be malformed. {hold}, save again into another folder, then kill -CONT."
@@ -520,6 +535,7 @@ mod tests {
             Saved { unstable: Some(RescueCause::Changing), ..whole },
             Saved { unstable: Some(RescueCause::Unwatched), ..whole },
             Saved { unstable: Some(RescueCause::HalfTransaction), ..whole },
+            Saved { unstable: Some(RescueCause::SeveralDatabases), ..whole },
             Saved { incomplete: true, ..whole },
             Saved { contradict: true, ..whole },
             Saved { overwritten: true, ..whole },

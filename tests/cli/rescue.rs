@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::common::command::{connect, database, walscope};
+use crate::common::{have, pause};
 
 #[test]
 fn a_deleted_database_is_saved_and_whoever_looks_for_it_is_told_how() {
@@ -173,4 +174,33 @@ fn a_database_that_was_overwritten_in_place_is_not_said_to_be_saved() {
     let ran = walscope(folder.path(), &["rescue", "t.db", "-o", "again"]);
     let words = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("was overwritten in place") && !words.contains("this is a backup"), "{words}");
+}
+
+/// The process is held where it deletes the super-journal, which is the commit.
+#[test]
+fn a_transaction_over_several_databases_is_let_go_on_and_not_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "ATTACH 'b.db' AS b; BEGIN; CREATE TABLE main.t(x); CREATE TABLE b.t(x); COMMIT;";
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "trace", "-e", "trace=unlink,unlinkat"]);
+    strace.args(["-e", "inject=unlink,unlinkat:delay_enter=600000000:when=1", "sqlite3", "a.db", script]);
+    let Ok(mut strace) = strace.current_dir(folder.path()).spawn() else {
+        have("strace and sqlite3", false);
+        return;
+    };
+    // It is about to delete a file when all of them are there, and named.
+    let entered = || fs::read_to_string(folder.path().join("trace")).is_ok_and(|trace| trace.contains("unlink"));
+    while !entered() && strace.try_wait().unwrap().is_none() {
+        pause();
+    }
+    if have("strace that delays a call, and sqlite3", strace.try_wait().unwrap().is_none()) {
+        let ran = walscope(folder.path(), &["rescue", "a.db", "-o", "saved", "--attempts", "2"]);
+        let words = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code == 1 && words.contains("kill -CONT") && words.contains("super-journal"), "{words}");
+        assert!(!words.contains("kill -STOP"), "{words}");
+        let ran = walscope(folder.path(), &["rescue", "a.db", "-o", "again", "--attempts", "2", "--json"]);
+        assert_eq!(ran.json()["sets"][0]["cause"], "several_databases");
+    }
+    let _ = strace.kill();
+    strace.wait().unwrap();
 }
