@@ -13,7 +13,7 @@ use crate::evidence::{
     DatabaseContent, Device, InSight, InodeId, Leads, LockSlot, LockState, LockedDatabase, LockingProcess, Mapped,
     MappedIndex, MappingProcess,
 };
-use crate::finding::surroundings;
+use crate::finding::{Finding, surroundings};
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
 use crate::say::held_up::{duration, resume};
@@ -159,9 +159,9 @@ pub struct Process {
 }
 
 impl PsDocument {
-    /// Makes the document from the mappings that were found.
+    /// Makes the document from the mappings that were found. `closer`: what a closer look at single databases found.
     #[must_use]
-    pub fn new(mapped: &Mapped) -> Self {
+    pub fn new(mapped: &Mapped, closer: Vec<Finding>) -> Self {
         let splits = surroundings::splits(mapped);
         let by_database = surroundings::splits_by_database(mapped);
         let split_with = |index: &MappedIndex| {
@@ -171,6 +171,7 @@ impl PsDocument {
             others.map(|other| other.identity).collect::<BTreeSet<InodeId>>().into_iter().collect()
         };
         let mut findings = surroundings::of_mapped(mapped);
+        findings.extend(closer);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Self {
             schema: SCHEMA,

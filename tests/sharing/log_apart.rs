@@ -230,3 +230,49 @@ fn writers_in_every_journal_mode_keep_their_journal() {
         }
     }
 }
+
+/// The codes of what `ps` finds of one folder.
+fn found_by_ps(folder: &Path) -> Vec<String> {
+    let document = walscope(Path::new("/"), &["ps", "--json"]).json();
+    let all = document["findings"].as_array().unwrap().iter();
+    let here = all.filter(|finding| finding.to_string().contains(folder.to_str().unwrap()));
+    let codes: std::collections::BTreeSet<String> =
+        here.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect();
+    codes.into_iter().collect()
+}
+
+#[test]
+fn ps_finds_files_that_were_renamed_swapped_or_deleted_in_use() {
+    const DATABASE_NOT: &str = "wal_index_shared_database_not";
+    for (mode, how, expected) in [
+        ("WAL", "", [].as_slice()),
+        ("WAL", "mv t.db new.db", &["database_renamed"]),
+        ("WAL", "for s in '' -wal -shm; do mv t.db$s new.db$s; done", &[]),
+        ("WAL", "mv other.db t.db", &[DATABASE_NOT, "worker_on_replaced_files"]),
+        ("WAL", "mv t.db x; mv other.db t.db; mv x other.db", &["database_renamed", DATABASE_NOT]),
+        ("WAL", "rm t.db t.db-wal", &[DATABASE_NOT, "wal_index_shared_wal_not"]),
+        ("DELETE", "", &[]),
+        ("DELETE", "mv t.db new.db", &["database_renamed"]),
+        ("DELETE", "for s in '' -journal; do mv t.db$s new.db$s; done", &[]),
+        ("DELETE", "mv other.db t.db", &["hot_journal", "worker_on_replaced_files"]),
+        ("DELETE", "mv t.db x; mv other.db t.db; mv x other.db", &["database_renamed", "hot_journal"]),
+        ("DELETE", "rm t.db-journal", &["log_apart"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        for name in ["t.db", "other.db"] {
+            made(&root.join(name), mode);
+        }
+        let mut process = Sqlite::open(&root.join("t.db"));
+        process.reopen(&format!(
+            "PRAGMA journal_mode={mode}; PRAGMA cache_size=2; BEGIN; UPDATE t SET x = randomblob(401)"
+        ));
+        if mode == "WAL" {
+            process.run("BATCH COMMIT");
+        }
+        let done = std::process::Command::new("sh").args(["-ec", how]).current_dir(&root).status().unwrap();
+        assert!(done.success());
+        let found = found_by_ps(&root);
+        assert_eq!(found, expected, "{mode}: {how}");
+    }
+}
