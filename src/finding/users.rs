@@ -144,7 +144,14 @@ fn has_nothing_to_lose(user: &User, deleted_wals: &[KeptLog]) -> bool {
     deleted_wals.iter().filter(|wal| wal.pid == user.pid).all(|wal| wal.commits == Some(0))
 }
 
-/// An error if one of them has commits in a deleted `-wal` that are not in the database: they go with the process.
+/// Whether it is at work on a wal-index that was deleted: it has a lock on that one and none on the database, because it joined what it
+/// inherited.
+fn is_at_work_on_deleted(user: &User) -> bool {
+    user.role() == Role::Elsewhere && user.database_lock == DatabaseLock::None
+}
+
+/// An error if one of them has commits in a deleted `-wal` that are not in the database, for they go with the process; or if one is at
+/// work on a deleted wal-index.
 fn without_index(users: UsersFound, deleted_wals: &[KeptLog]) -> Finding {
     let named = |wal: &&KeptLog| match &users {
         UsersFound::Side { users, .. } => users.iter().any(|user| user.pid == wal.pid),
@@ -152,6 +159,10 @@ fn without_index(users: UsersFound, deleted_wals: &[KeptLog]) -> Finding {
     };
     let deleted_wals: Vec<KeptLog> = deleted_wals.iter().filter(named).cloned().collect();
     let only_there = deleted_wals.iter().any(|wal| wal.commits.is_some_and(|commits| commits > 0));
-    let severity = if only_there { Severity::Error } else { Severity::Warning };
+    let at_work = match &users {
+        UsersFound::Side { users, .. } => users.iter().any(is_at_work_on_deleted),
+        _ => false,
+    };
+    let severity = if only_there || at_work { Severity::Error } else { Severity::Warning };
     Finding::at(severity, Found::UsedWithoutWalIndex { users, deleted_wals })
 }

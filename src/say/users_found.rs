@@ -10,6 +10,14 @@ use crate::finding::Severity;
 use crate::finding::users::are_left_over;
 use crate::finding::value::UsersFound;
 
+/// How parent and child have a connection each.
+macro_rules! after_fork {
+    () => {
+        "A connection that a child opens itself joins the inherited one in SQLite's memory. So the parent has to open the database \
+         after the fork, or the child has to start a program (exec) that does."
+    };
+}
+
 /// Who they are, and where: the subject of a sentence about one, or about each.
 pub(super) fn users_found(found: &UsersFound) -> String {
     match found {
@@ -38,15 +46,15 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
     if are_left_over(found) && severity <= Severity::Notice {
         return (
             format!("{who} was forked from its parent, holds no lock, and still has a wal-index of this database mapped that was deleted. What its -wal holds is in the database. A child has that after its parent has closed the database; a connection of its own, whose locks were cancelled, would look the same until it commits.").into(),
-            "Harmless while the child leaves the inherited connection alone: what it commits there, nobody else sees. A child has to open the database itself, after the fork.",
+            concat!("Harmless while the child does not use the database: what it commits there, nobody else sees. ", after_fork!()),
         );
     }
     if inherited {
         return (
             format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
             match severity {
-                Severity::Info | Severity::Notice => "Harmless while the child leaves the inherited connection alone. A child has to open the database itself, after the fork.",
-                _ => "Find out whether the child uses the connection that it inherited. A child has to open the database itself, after the fork, and to leave what it inherited alone.",
+                Severity::Info | Severity::Notice => concat!("Harmless while the child does not use the database. ", after_fork!()),
+                _ => concat!("Find out whether the child uses the database. ", after_fork!()),
             },
         );
     }

@@ -66,6 +66,52 @@ fn children_of_a_program_that_closed_its_connection_are_no_split() {
     }
 }
 
+/// A program that forks a child while it has the database open, closes it, and opens it again. The child has opened it itself after the
+/// fork, and is in a transaction.
+const JOINS: &str = r"
+import os, signal, sqlite3, sys
+def opened():
+    db = sqlite3.connect(sys.argv[1], isolation_level=None)
+    db.execute('PRAGMA journal_mode=WAL')
+    db.execute('PRAGMA wal_autocheckpoint=0')
+    return db
+first = opened()
+first.execute('CREATE TABLE t(x)')
+ready, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    own = opened()
+    own.execute('BEGIN')
+    own.execute('SELECT count(*) FROM t').fetchone()
+    os.write(tell, b'x')
+    signal.pause()
+os.read(ready, 1)
+first.close()
+second = opened()
+for n in range(50):
+    second.execute('INSERT INTO t VALUES(1)')
+print(child, flush=True)
+sys.stdin.read()
+os.kill(child, signal.SIGKILL)
+";
+
+#[test]
+fn a_child_that_opens_the_database_itself_joins_what_it_inherited() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let Some((mut parent, line)) = python(JOINS, &[path.as_os_str()]) else { return };
+    let child: u64 = line.trim().parse().unwrap();
+    for command in [["inspect", "t.db", "--json"].as_slice(), &["verify", "t.db", "--json"], &["ps", "--json"]] {
+        let ran = walscope(folder.path(), command);
+        let named = codes_of(&ran.json(), &[child]);
+        let error = |(_, severity, _): &(String, String, Vec<u64>)| severity == "error";
+        assert!(ran.code == 1 && named.iter().any(error), "{command:?}: {named:?}");
+        assert!(!ran.text().contains("Harmless"), "{command:?}");
+    }
+    drop(parent.stdin.take());
+    parent.wait().unwrap();
+}
+
 /// A program that forks a child while it has commits in the WAL, deletes the files, and ends without closing.
 const ENDS: &str = r"
 import os, signal, sqlite3, sys

@@ -18,6 +18,7 @@ use crate::evidence::{
     Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Mount, Observation, OtherDatabase, OtherIndex,
     Root, SwitchLock, User,
 };
+use crate::linux::descriptor_locks::{is_on, of_inodes};
 use crate::linux::open::OpenedFiles;
 use crate::linux::procfs::{Proc, Process};
 use crate::linux::stopped;
@@ -406,6 +407,10 @@ impl<'a> Subject<'a> {
     /// It goes on with the deleted files. A child that was forked before its parent closed the database looks the same. Seen
     /// with a program that reads its database to copy it; held by
     /// `who_lost_both_locks_and_goes_on_with_deleted_files_leaves_sharing_undecided`.
+    ///
+    /// folklore: a connection that a child opens itself joins the inherited one in SQLite's memory (`unixInodeInfo`, `unixShmNode`): it
+    /// takes no lock on the database, and uses the wal-index of the parent, also after that was deleted. It is at work there if it
+    /// has a lock of a reader or a writer on it. Held by `a_child_that_opens_the_database_itself_joins_what_it_inherited`.
     fn deleted_index(&self, process: &Process, names: &[String]) -> Option<OtherIndex> {
         let text = process.read("maps").ok()?;
         let of_name = |line: &MapsLine<'_>| {
@@ -417,7 +422,12 @@ impl<'a> Subject<'a> {
         let line =
             lines.find(|line| line.deleted_suffix && Some(line.inode) != self.wanted.identity && of_name(line))?;
         let path = Some(self.wanted.shown(line.path));
-        Some(OtherIndex { inode: Some(line.inode), path, certain: false })
+        let locks = of_inodes(process, &BTreeSet::from([line.inode.inode])).unwrap_or_default();
+        let of_index = LockSlot::Write.bytes().start..LockSlot::DeadManSwitch.bytes().end;
+        let locked = |lock: &LockLine| {
+            lock.file.is_some_and(|file| file.inode == line.inode.inode && is_on(lock, &[file], &of_index))
+        };
+        Some(OtherIndex { inode: Some(line.inode), path, certain: locks.iter().any(locked) })
     }
 
     /// Another file on which the process holds the dead-man switch, and which no other database that it has open explains.
