@@ -18,7 +18,10 @@ pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {
     if !by_path.is_empty() {
         let all = of_mappings(&by_path);
         let maps = verb(&all, "maps", "map");
-        facts.push(format!("on {label} {} {maps} {}, {leads}", processes(&all), inodes(&by_path)));
+        // One that was moved aside has another name than SQLite makes.
+        let aside = by_path.iter().find(|mapping| !mapping.path.ends_with("-shm"));
+        let aside = aside.map_or_else(String::new, |mapping| format!(" (now {})", mapping.path));
+        facts.push(format!("on {label} {} {maps} {}{aside}, {leads}", processes(&all), inodes(&by_path)));
     }
     if let Some(first) = by_database.first() {
         let deleted = if first.deleted_suffix { ", deleted" } else { "" };

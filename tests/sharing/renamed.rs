@@ -147,6 +147,40 @@ fn sidecars_that_were_renamed_without_the_database_are_renamed_back() {
     assert_eq!(rows(&root.join("t.db")), 3);
 }
 
+/// "Put the bad one aside, and restore the backup": the names have something behind them that SQLite never makes.
+#[test]
+fn a_process_whose_files_were_moved_aside_does_not_share_with_one_of_the_new_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    for aside in [".old", "~", "-1", "_bak"] {
+        let path = root.join("t.db");
+        let first = made(&path);
+        let moved = |suffix: &str| root.join(format!("t.db{suffix}{aside}"));
+        for suffix in ["", "-wal", "-shm"] {
+            fs::rename(root.join(format!("t.db{suffix}")), moved(suffix)).unwrap();
+        }
+        let told = |source: &str| {
+            let (code, document) = inspect(&root, source);
+            (code, codes(&document))
+        };
+        let by_first = format!("pid:{}:{}", first.pid(), path.display());
+        let second = made(&path);
+        let by_second = format!("pid:{}:{}", second.pid(), path.display());
+        for source in ["t.db", &by_first, &by_second] {
+            let (code, found) = told(source);
+            assert!(code == 1 && found.contains(&"split_brain".to_owned()), "{aside} {source}: {found:?}");
+        }
+        let compared = walscope(&root, &["compare", &by_first, &by_second, "--json"]);
+        let document = compared.json();
+        assert_eq!((compared.code, &document["verdict"]["sharing"]), (1, &"refuted".into()), "{aside}");
+        assert!(document.to_string().contains(&format!("t.db-shm{aside}")), "{aside}");
+        drop(first);
+        assert_eq!(told("t.db"), (0, vec![]), "{aside}");
+        drop(second);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
 #[test]
 fn a_process_in_exclusive_locking_mode_is_told_too() {
     let folder = tempfile::tempdir().unwrap();

@@ -59,6 +59,9 @@ pub(super) enum Claim {
     /// It maps another file under the path of the wanted `-shm`, in the mount namespace and beneath the root of the
     /// target's process, as far as was seen.
     SamePath,
+    /// The same, under that path with something behind it, as `t.db-shm.old`. SQLite makes no such name: the file was renamed while
+    /// it was in use.
+    MovedAside,
 }
 
 impl Wanted {
@@ -159,8 +162,13 @@ impl Wanted {
         if let Some(this) = self.claim_of_inode(one, line)? {
             return Ok(Some(this));
         }
-        let same_path = line.path == self.path && self.own(&one.mount_namespace) && self.root_of(one) != Root::Another;
-        Ok(same_path.then_some(Claim::SamePath))
+        let by_path = match line.path.strip_prefix(self.path.as_slice()) {
+            Some([]) => Claim::SamePath,
+            Some(behind) if is_aside(behind) => Claim::MovedAside,
+            _ => return Ok(None),
+        };
+        let same_place = self.own(&one.mount_namespace) && self.root_of(one) != Root::Another;
+        Ok(same_place.then_some(by_path))
     }
 
     /// Whether a line maps the same inode, whatever its path is.
@@ -203,7 +211,16 @@ impl Wanted {
                     true
                 }
                 (Claim::SamePath, PathLeads::Nowhere) => self.identity.is_none() && line.deleted_suffix,
+                (Claim::MovedAside, PathLeads::Here | PathLeads::Nowhere) => true,
                 _ => false,
             }
     }
+}
+
+/// Whether this, behind a name, is what people and programs put there to move a file aside: `.old`, `~`, `-1`. A database of this
+/// name has a `-shm` of its own.
+fn is_aside(behind: &[u8]) -> bool {
+    matches!(behind, [b'.' | b'~' | b'_' | b'-' | b'0'..=b'9', ..])
+        && !behind.contains(&b'/')
+        && !behind.ends_with(b"-shm")
 }
