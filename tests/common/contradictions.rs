@@ -31,6 +31,7 @@ pub const NO_PROMISE: &[Code] = &[
     Code::DatabaseWal2,
     Code::FileSystemFull,
     Code::FilesReplaced,
+    Code::LogApart,
     Code::PageSizeDiffers,
     Code::SharedMappingsRefused,
     Code::ShmBackfillBeyondMxFrame,
@@ -138,7 +139,7 @@ pub fn contradict(sentence: Sentence, finding: &Finding) -> bool {
         return false;
     }
     // An error where commits stand in a deleted -wal alone.
-    if code == Code::UsedWithoutWalIndex && severity < Severity::Error {
+    if [Code::LogApart, Code::UsedWithoutWalIndex].contains(&code) && severity < Severity::Error {
         return false;
     }
     let foreign = matches!(finding.found, Found::ShmOfOtherWal { wal_salts: Some(_), .. });

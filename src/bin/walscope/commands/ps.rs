@@ -39,7 +39,9 @@ pub fn run(args: &PsArgs, global: &Global) -> anyhow::Result<Exit> {
 /// show it. Usually there are none, and no database is read.
 fn closer(mapped: &Mapped, global: &Global) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    let mut renamed: BTreeSet<u32> = BTreeSet::new();
+    // A database that is in use by two names is told as a split.
+    let users = mapped.indexes.iter().flat_map(|index| &index.processes);
+    let mut renamed: BTreeSet<u32> = users.filter(|user| user.split_database.is_some()).map(|user| user.pid).collect();
     for one in kept::out_of_place(mapped) {
         let mut name = OsString::from(format!("pid:{}:", one.pid));
         name.push(&one.path);

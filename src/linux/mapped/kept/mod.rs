@@ -36,7 +36,7 @@ use held::{Anew, Open, descriptors};
 pub use out_of_place::{OutOfPlace, out_of_place};
 use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};
-use set::{add, add_at_path, add_of_other_name, join_lone_wal, kept_by};
+use set::{add, add_at_path, add_of_other_name, drop_repeated, join_lone_wal, kept_by};
 use through_fuse::ThroughFuse;
 use units::{Unit, units};
 
@@ -135,6 +135,7 @@ fn look(target: &Target, care: Care, among: Among<'_>) -> Result<KeptView, OpenE
         }
         view.refused.extend(more.refused);
     }
+    drop_repeated(&mut view.sets);
     view.refused.sort();
     view.refused.dedup();
     view.sets.sort_by_key(|set| set.by.is_empty());

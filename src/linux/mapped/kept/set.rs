@@ -164,6 +164,19 @@ pub(super) fn add_at_path(sets: &mut Vec<KeptSet>, mut here: KeptSet) {
     *sets = all;
 }
 
+/// Drops sidecars that a process has open without the database and its `-wal`, as one that only looks at them, if they are in the set
+/// of their database.
+pub(super) fn drop_repeated(sets: &mut Vec<KeptSet>) {
+    let all = sets.clone();
+    sets.retain(|set| {
+        let alone = set.id(Part::Database).is_none() && set.id(Part::Wal).is_none() && !set.facts.pairing_unsure;
+        let is_in = |other: &KeptSet| {
+            Part::ALL.into_iter().all(|part| set.id(part).is_none_or(|id| other.id(part) == Some(id)))
+        };
+        !alone || !all.iter().any(|other| other.id(Part::Database).is_some() && is_in(other))
+    });
+}
+
 /// Adds a set that was found under another name, if it is not known. What is known of one that is stays.
 pub(super) fn add_of_other_name(sets: &mut Vec<KeptSet>, set: KeptSet) {
     let same =
