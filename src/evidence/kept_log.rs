@@ -19,6 +19,8 @@ pub enum LogPlace {
     BesideAnother,
     /// At the path, beside its own database.
     InPlace,
+    /// Beside another name of its database, by a hard link or a mount of the file alone.
+    BesideOtherName,
 }
 
 /// What the bytes of a rollback journal show.
@@ -31,7 +33,8 @@ pub enum JournalHolds {
     Nothing,
     /// A transaction that is over, as the change counter of the database shows: the process has inherited this journal.
     Over,
-    /// Zeros where its header and its first page were, and content behind: somebody emptied it, and its process wrote on.
+    /// Zeros where its header and its first page were, and content behind: somebody emptied it, and its process wrote on. Or bytes that
+    /// begin no journal: somebody wrote something else into it.
     Emptied,
 }
 

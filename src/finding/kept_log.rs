@@ -36,6 +36,7 @@ fn place(place: LogPlace) -> &'static str {
         LogPlace::Gone => "gone",
         LogPlace::BesideAnother => "beside_another",
         LogPlace::InPlace => "in_place",
+        LogPlace::BesideOtherName => "beside_other_name",
     }
 }
 
@@ -51,7 +52,7 @@ fn holds(holds: JournalHolds) -> &'static str {
 /// The journals of transactions that are not what the path shows. One that only looks like an idle one is none of them.
 fn journals(evidence: &Evidence) -> impl Iterator<Item = &KeptLog> {
     evidence.journals.iter().filter(|log| match log.place {
-        LogPlace::Gone => log.holds != Some(JournalHolds::Over),
+        LogPlace::Gone | LogPlace::BesideOtherName => log.holds != Some(JournalHolds::Over),
         LogPlace::BesideAnother => true,
         LogPlace::InPlace => log.holds == Some(JournalHolds::Emptied),
     })
@@ -73,7 +74,9 @@ pub(super) fn finding(label: &str, evidence: &Evidence, users: &[&User]) -> Opti
     let exclusive: BTreeSet<u32> =
         users.iter().filter(|user| user.role() == Role::Exclusive).map(|user| user.pid).collect();
     let wals = evidence.deleted_wals.iter().filter(|log| exclusive.contains(&log.pid) && log.descriptors.1.is_none());
-    let journals = journals(evidence).filter(|log| log.place != LogPlace::BesideAnother);
+    // One that waits at the path is told by the finding about that.
+    let told = |log: &&KeptLog| log.place != LogPlace::BesideAnother || log.holds == Some(JournalHolds::Nothing);
+    let journals = journals(evidence).filter(told);
     let logs: Vec<KeptLog> = wals.chain(journals).cloned().collect();
     let severity = logs.iter().map(severity).max()?;
     Some(Finding::at(severity, Found::LogApart { side: label.to_owned(), logs }))
@@ -83,6 +86,10 @@ pub(super) fn finding(label: &str, evidence: &Evidence, users: &[&User]) -> Opti
 fn severity(log: &KeptLog) -> Severity {
     let nothing_to_lose = match log.part {
         Part::Wal => log.commits == Some(0),
+        // It is found by the other name.
+        _ if log.place == LogPlace::BesideOtherName => true,
+        // What it commits goes to another database than the path leads to.
+        _ if log.place == LogPlace::BesideAnother => false,
         // Nothing of a transaction is in the database before its process holds that exclusively.
         _ => !log.exclusive || log.holds == Some(JournalHolds::Nothing),
     };

@@ -16,7 +16,12 @@ const FIRST_RECORD: usize = 65536 + 4;
 /// Reading failed.
 pub fn journal_holds(bytes: &dyn ReadAt, database: Option<&dyn ReadAt>) -> io::Result<JournalHolds> {
     let mut head = [0; HEADER_SIZE];
-    if bytes.read_at(&mut head, 0)? < HEADER_SIZE {
+    let read = bytes.read_at(&mut head, 0)?;
+    // SQLite begins one with the magic, or with zeros in its place.
+    if head.iter().zip(MAGIC).take(read).any(|(byte, magic)| *byte != 0 && byte != magic) {
+        return Ok(JournalHolds::Emptied);
+    }
+    if read < HEADER_SIZE {
         return Ok(JournalHolds::Nothing);
     }
     if head.iter().skip(12).all(|byte| *byte == 0) {

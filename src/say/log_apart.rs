@@ -13,6 +13,8 @@ const NAMED: usize = 5;
 pub(super) fn apart(side: &str, logs: &[KeptLog]) -> (Cow<'static, str>, &'static str) {
     let advice = match logs.iter().map(|log| (log.part, log.place)).next() {
         Some((Part::Journal, LogPlace::InPlace)) => rescue::JOURNAL_EMPTIED,
+        Some((Part::Journal, LogPlace::BesideOtherName)) => rescue::JOURNAL_BESIDE_OTHER_NAME,
+        Some((Part::Journal, LogPlace::BesideAnother)) => rescue::JOURNAL_OF_ANOTHER,
         Some((Part::Journal, _)) => rescue::JOURNAL_GONE,
         _ => rescue::WAL_GONE,
     };
@@ -39,7 +41,14 @@ pub(super) fn of_another(logs: &[KeptLog]) -> (Cow<'static, str>, &'static str) 
 pub(super) fn title(logs: &[KeptLog]) -> Option<&'static str> {
     let log = logs.first()?;
     Some(match (log.part, log.place) {
-        (Part::Journal, LogPlace::InPlace) => "The -journal was emptied while a transaction is under way",
+        (Part::Journal, LogPlace::InPlace) => {
+            "The -journal was emptied or overwritten while a transaction is under way"
+        }
+        (Part::Journal, LogPlace::BesideOtherName) => {
+            "The -journal of a transaction lies beside another name of the database"
+        }
+        (Part::Journal, LogPlace::BesideAnother) => "A process uses the -journal with another database",
+        (Part::Wal, _) if log.path.is_some() => "The -wal was renamed while a process uses it",
         (Part::Journal, _) if log.path.is_some() => "The -journal was renamed while a process uses it",
         (Part::Journal, _) => "The -journal was deleted while a process uses it",
         _ => "The -wal was deleted while a process uses it",
@@ -66,13 +75,30 @@ fn told(log: &KeptLog) -> String {
             ),
             None => format!("What was committed since the last checkpoint is only in {place}"),
         };
-        return format!(
-            "{name} has the database in exclusive locking mode, and its -wal was deleted. {holds}, and is gone when the process is killed"
-        );
+        return match &log.path {
+            None => format!(
+                "{name} has the database in exclusive locking mode, and its -wal was deleted. {holds}, and is gone when the process is killed"
+            ),
+            Some(path) => format!(
+                "{name} has the database in exclusive locking mode, and its -wal has another name now, {path}. {holds}. Who opens the database does not find it"
+            ),
+        };
     }
     if log.place == LogPlace::InPlace {
         return format!(
-            "{name} is in a transaction, and its -journal was emptied meanwhile: it begins with zeros, and what the process wrote since stands behind them. The pages as they were before are in no file. So only a COMMIT leaves a whole database: after a ROLLBACK, or if the process is killed, a part of the transaction stays in it, and tables can be malformed"
+            "{name} is in a transaction, and its -journal was emptied or overwritten meanwhile: it does not begin as a journal does, or has zeros there and what the process wrote since behind them. The pages as they were before are in no file. So only a COMMIT leaves a whole database: after a ROLLBACK, or if the process is killed, a part of the transaction stays in it, and tables can be malformed"
+        );
+    }
+    if log.place == LogPlace::BesideAnother {
+        let database = log.database.as_deref().unwrap_or("another file");
+        return format!(
+            "{name} uses the -journal at this path with {database}, which lay here before, and holds that exclusively: what it commits goes there, and not into the database at the path. In its next transaction the -journal here has pages of that database, and who opens the database at the path would write them into it"
+        );
+    }
+    if log.place == LogPlace::BesideOtherName {
+        let path = log.path.as_deref().unwrap_or("another name");
+        return format!(
+            "{name} is in a transaction by another name of the database, and the -journal is {path}: who opens the database by the name here does not find it. If the process is killed, a part of the transaction stays in the database for who opens it so, and tables can be malformed"
         );
     }
     let gone = match &log.path {

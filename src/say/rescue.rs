@@ -25,8 +25,8 @@ macro_rules! copy_first {
 /// The last three steps, where files were deleted, renamed or replaced.
 macro_rules! start_again {
     () => {
-        "Then stop the processes, put away each -wal and -shm that does not belong to the database at the path (or put \
-         the database back beside them), and start again."
+        "Then let each process end its transaction and stop it, put away each -wal, -shm and -journal that does not belong to the \
+         database at the path (or put the database back beside them: a -journal with content is its own), and start again."
     };
 }
 
@@ -165,6 +165,14 @@ pub(super) const JOURNAL_OF_ANOTHER: &str = concat!(
     ),
     " Never rename or replace a database while it is in use."
 );
+/// The `-journal` of a transaction is beside another name of the database.
+pub(super) const JOURNAL_BESIDE_OTHER_NAME: &str = concat!(
+    copy_first!(
+        "Then let the process end its transaction. If it ended in the middle of it, the -journal stays: open the database by \
+         that name, so that SQLite takes the transaction back, before anything opens it by another one."
+    ),
+    " Open a database by one name everywhere, and mount its folder instead of the file."
+);
 /// A process in exclusive locking mode has a `-wal` that was deleted.
 pub(super) const WAL_GONE: &str = concat!(
     copy_first!(
@@ -181,7 +189,10 @@ pub(super) const UNSEEN_NAME: &str = copy_first!(
 pub(super) const HARD_LINKED: &str = concat!(
     "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
      now: ",
-    copy_first!("Then stop the processes, and put away each -wal and -shm beside another name.")
+    copy_first!(
+        "Then let each process end its transaction and stop it. A -journal with content beside another name has to be rolled \
+         back first: open the database once by that name. Then put away each -wal and -shm beside another name."
+    )
 );
 /// A process lost its locks: others may have deleted the `-wal` that it writes to.
 pub(super) const WITHOUT_LOCKS: &str = copy_first!(

@@ -179,6 +179,87 @@ fn a_wal_that_was_deleted_in_exclusive_locking_mode_is_an_error() {
     assert_eq!(rows(&path).0, 501);
 }
 
+#[test]
+fn a_wal_that_was_renamed_in_exclusive_locking_mode_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let path = root.join("t.db");
+    made(&path, "WAL");
+    let mut process = Sqlite::open(&path);
+    process.reopen("PRAGMA locking_mode=EXCLUSIVE; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1)");
+    fs::rename(root.join("t.db-wal"), root.join("w.old")).unwrap();
+    for copied in [false, true] {
+        if copied {
+            fs::copy(root.join("w.old"), root.join("t.db-wal")).unwrap();
+            process.run("INSERT INTO t VALUES(2)");
+        }
+        let (code, document) = looked(&root, "t.db");
+        let found = finding(&document, "log_apart").unwrap();
+        let log = &found["evidence"]["logs"][0];
+        assert_eq!(
+            (code, &log["part"], &log["path"]),
+            (1, &"wal".into(), &root.join("w.old").to_str().unwrap().into())
+        );
+    }
+    process.run("PRAGMA wal_checkpoint");
+    fs::rename(root.join("w.old"), root.join("t.db-wal")).unwrap();
+    drop(process);
+    assert_eq!(rows(&path).0, 502);
+}
+
+#[test]
+fn a_journal_that_was_overwritten_with_something_else_is_an_error() {
+    for content in ["hello\n", "SQLite format 3 is no journal, and this is longer than its header of 28 bytes"] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let path = root.join("t.db");
+        let _process = writer(&path);
+        fs::write(root.join("t.db-journal"), content).unwrap();
+        let (code, document) = looked(&root, "t.db");
+        let found = finding(&document, "log_apart").unwrap();
+        let log = &found["evidence"]["logs"][0];
+        assert_eq!((code, &log["place"], &log["holds"]), (1, &"in_place".into(), &"emptied".into()), "{content}");
+    }
+}
+
+#[test]
+fn a_journal_beside_another_name_of_the_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let path = root.join("t.db");
+    made(&path, "DELETE");
+    fs::create_dir(root.join("other")).unwrap();
+    fs::hard_link(&path, root.join("other/x.db")).unwrap();
+    let mut process = Sqlite::open(&root.join("other/x.db"));
+    process.reopen(&format!("PRAGMA journal_mode=DELETE; {SPILL}"));
+    let (_, document) = looked(&root, "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    let log = &found["evidence"]["logs"][0];
+    assert_eq!((&found["severity"], &log["place"]), (&"warning".into(), &"beside_other_name".into()), "{found:#}");
+    assert!(told(&found).contains("other/x.db-journal"), "{}", told(&found));
+    assert_eq!(finding(&looked(&root, "other/x.db").1, "log_apart"), None);
+}
+
+#[test]
+fn an_idle_journal_of_a_database_that_another_one_replaced_is_an_error() {
+    for mode in ["DELETE", "PERSIST"] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let path = root.join("t.db");
+        made(&path, mode);
+        let mut process = Sqlite::open(&path);
+        process.run(&format!("PRAGMA journal_mode={mode}"));
+        process.reopen("PRAGMA locking_mode=EXCLUSIVE; UPDATE t SET x = 1");
+        fs::copy(&path, root.join("new")).unwrap();
+        fs::rename(&path, root.join("old.db")).unwrap();
+        fs::rename(root.join("new"), &path).unwrap();
+        let (code, document) = looked(&root, "t.db");
+        let found = finding(&document, "log_apart").unwrap_or_else(|| panic!("{mode}: {document:#}"));
+        assert_eq!((code, &found["evidence"]["logs"][0]["place"]), (1, &"beside_another".into()), "{mode}");
+        assert!(told(&found).contains("old.db"), "{}", told(&found));
+    }
+}
+
 /// In each journal mode a process is at work, and is idle then.
 #[test]
 fn writers_in_every_journal_mode_keep_their_journal() {
@@ -195,23 +276,21 @@ fn writers_in_every_journal_mode_keep_their_journal() {
                     grave.filter(|one| one["severity"] == "error" || one["code"] == "log_apart").collect();
                 assert!(grave.is_empty() && ran.code == 0, "{mode} {locking} {when}: {grave:#?}");
             };
+            let mut writer = Sqlite::open(&path);
+            writer.run("PRAGMA journal_mode=DELETE");
+            writer.reopen(&format!("PRAGMA locking_mode={locking}; PRAGMA journal_mode={mode}; PRAGMA cache_size=2"));
             let (stop, begun) = (AtomicBool::new(false), AtomicBool::new(false));
             std::thread::scope(|scope| {
                 let at_work = scope.spawn(|| {
-                    let db = connect(&path);
-                    db.execute_batch(&format!(
-                        "PRAGMA locking_mode={locking}; PRAGMA journal_mode={mode}; PRAGMA cache_size=2"
-                    ))
-                    .unwrap();
                     while !stop.load(Ordering::Relaxed) {
-                        db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400); COMMIT").unwrap();
+                        writer.run("BATCH BEGIN; UPDATE t SET x = randomblob(400); COMMIT");
                         if mode != "OFF" {
-                            db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400); ROLLBACK").unwrap();
+                            writer.run("BATCH BEGIN; UPDATE t SET x = randomblob(400); ROLLBACK");
                         }
-                        db.execute_batch("UPDATE t SET x = 1 WHERE rowid = 3").unwrap();
+                        writer.run("BATCH UPDATE t SET x = 1 WHERE rowid = 3");
                         begun.store(true, Ordering::Release);
                     }
-                    db
+                    writer
                 });
                 while !begun.load(Ordering::Acquire) && !at_work.is_finished() {
                     std::thread::yield_now();
@@ -220,11 +299,11 @@ fn writers_in_every_journal_mode_keep_their_journal() {
                     healthy("at work");
                 }
                 stop.store(true, Ordering::Relaxed);
-                let db = at_work.join().unwrap();
+                let mut writer = at_work.join().unwrap();
                 healthy("idle");
-                db.execute_batch("BEGIN; UPDATE t SET x = randomblob(400)").unwrap();
+                writer.run("BATCH BEGIN; UPDATE t SET x = randomblob(400)");
                 healthy("in a transaction");
-                db.execute_batch("COMMIT; BEGIN EXCLUSIVE").unwrap();
+                writer.run("BATCH COMMIT; BEGIN EXCLUSIVE");
                 healthy("with the whole database");
             });
         }

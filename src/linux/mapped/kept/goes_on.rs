@@ -18,6 +18,7 @@ use crate::evidence::{
     Access, DatabaseLock, FileOpen, KeptLog, LockSlot, LogPlace, MappingsView, Observation, Part, Renamed, RenamedPart,
     Role, SwitchLock, User, UsersView,
 };
+use crate::format::journal::MAGIC;
 use crate::linux::file_id::file_id;
 use crate::linux::mapped::one_process::carries;
 use crate::linux::mapped::settle;
@@ -65,7 +66,7 @@ pub fn goes_on(files: &OpenedFiles, mappings: &Observation<MappingsView>, users:
             in_process(&proc, &here, &asked, wanted.pid, |view, process, unit, units| {
                 let renamed = wanted.renamed.then(|| renamed_unit(view, process, &asked, unit)).flatten();
                 found.extend(renamed.map(|one| Found::Renamed(with_own_name(one, &own))));
-                found.extend(deleted_wal(process, &asked, unit, wanted).map(Found::Log));
+                found.extend(deleted_wal(view, process, &asked, unit, wanted).map(Found::Log));
                 let journal = wanted.journal.then(|| journal(view, process, &asked, unit, units)).flatten();
                 found.extend(journal.map(Found::Log));
             });
@@ -221,16 +222,23 @@ fn joined(units: Vec<Unit<'_>>) -> Vec<Unit<'_>> {
     all
 }
 
-/// A deleted `-wal`: of the database at the path, if the process uses it without its wal-index, or one that it uses with the
-/// wal-index at the path.
-fn deleted_wal(process: &Process, asked: &Asked, unit: &Unit<'_>, wanted: &Wanted) -> Option<KeptLog> {
+/// A `-wal` that was deleted, or renamed to another name than that of a `-wal`: of the database at the path, if the process uses it
+/// without its wal-index, or one that it uses with the wal-index at the path.
+fn deleted_wal(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>, wanted: &Wanted) -> Option<KeptLog> {
     let (database, wal) = (*unit.files.get(Part::Database)?, *unit.files.get(Part::Wal)?);
     let of_database = asked.part_at_path(database.file) == Some(Part::Database) && wal.asked == Some(Part::Wal);
     let shm = unit.files.get(Part::Shm);
     let at_path = shm.is_some_and(|shm| asked.part_at_path(shm.file) == Some(Part::Shm));
     let shm = shm.filter(|shm| shm.deleted || at_path).map(|shm| shm.number);
-    (wal.deleted && (at_path || wanted.wal && of_database))
-        .then(|| KeptLog { exclusive: holds_exclusively(process, database), ..log(process, wal, shm) })
+    // It was renamed to a name that no database has a -wal of.
+    let renamed = !wal.deleted && wal.base().is_none() && asked.part_at_path(wal.file).is_none();
+    let gone = wal.deleted && (at_path || wanted.wal && of_database)
+        || renamed && wanted.wal && asked.part_at_path(database.file) == Some(Part::Database);
+    gone.then(|| KeptLog {
+        exclusive: holds_exclusively(process, database),
+        path: renamed.then(|| shown(view, process, asked.is_same_view(process), &wal.path)),
+        ..log(process, wal, shm)
+    })
 }
 
 /// A `-journal` that a writer has open: of the database at the path, and not there; or there, and of another database.
@@ -249,8 +257,12 @@ fn journal(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>, u
         own && other.files.get(Part::Journal).is_some_and(|one| one.file != journal.file && !one.deleted)
     });
     let place = match (of_database, at_path) {
-        (true, true) if exclusive && begins_with_zeros(process, journal) => LogPlace::InPlace,
+        (true, true) if exclusive && begins_otherwise(process, journal) => LogPlace::InPlace,
         (true, false) if (journal.deleted || journal.base().is_none()) && !has_other => LogPlace::Gone,
+        // By a hard link, or a mount of the file alone. One that was renamed is another finding.
+        (true, false) if !journal.deleted && is_beside_other_name(view, process, journal, database) => {
+            LogPlace::BesideOtherName
+        }
         (false, true) => LogPlace::BesideAnother,
         _ => return None,
     };
@@ -259,9 +271,10 @@ fn journal(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>, u
         true => format!("/proc/{}/fd/{}", process.pid, open.number),
         false => shown(view, process, same_view, &open.path),
     };
+    let elsewhere = matches!(place, LogPlace::Gone | LogPlace::BesideOtherName);
     Some(KeptLog {
         place,
-        path: (place == LogPlace::Gone && !journal.deleted).then(|| shown(journal)),
+        path: (elsewhere && !journal.deleted).then(|| shown(journal)),
         database: (place == LogPlace::BesideAnother).then(|| shown(database)),
         exclusive,
         ..log(process, journal, None)
@@ -292,13 +305,21 @@ fn holds_exclusively(process: &Process, database: &Open) -> bool {
     locks(&text).iter().any(|line| line.exclusive && held(line))
 }
 
-/// Whether a file begins with zeros, as far as is needed to look closer: also a `-journal` that is idle does.
-fn begins_with_zeros(process: &Process, open: &Open) -> bool {
+/// Whether a `-journal` lies beside another name of its database, which leads to it, too.
+fn is_beside_other_name(view: &View<'_>, process: &Process, journal: &Open, database: &Open) -> bool {
+    journal.base().is_some_and(|base| leads_to(view, process, base, database.file, false))
+}
+
+/// Whether a `-journal` does not begin as one of a transaction does, as far as is needed to look closer: also one that is idle
+/// begins with zeros, or is empty.
+fn begins_otherwise(process: &Process, open: &Open) -> bool {
     let opened = held::open_anew(process, open, Care { strict_atime: true, look_anyway: false });
     let Some(opened) = opened.ok().and_then(held::Anew::opened) else { return false };
     let head = held::head(&opened, true);
+    let of_sqlite = |(at, byte): (usize, &u8)| *byte == 0 || MAGIC.get(at).is_some_and(|magic| magic == byte);
     // A -journal whose header was written again over zeros has them behind its first 12 bytes.
-    head.len() == held::HEAD && head.get(12..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+    let zeros = head.len() == held::HEAD && head.get(12..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+    zeros || !head.iter().take(MAGIC.len()).enumerate().all(of_sqlite)
 }
 
 fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
