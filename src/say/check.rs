@@ -81,7 +81,11 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
     };
     let frames = || {
         let wal = inspection.wal.as_ref()?;
-        Some(format!("the -wal ({} in {})", many(wal.frames.in_file, "frame"), many(wal.commits, "commit")))
+        // The other frames of the file are in no commit.
+        Some(match wal.frames.committed {
+            0 => "the -wal (nothing is committed in it)".to_owned(),
+            committed => format!("the -wal ({} in {})", many(committed, "frame"), many(wal.commits, "commit")),
+        })
     };
     let index = || {
         let index = inspection.index.as_ref().ok()?;
