@@ -5,6 +5,7 @@
 
 use super::Severity;
 use super::check_name::CheckName;
+use super::cut::Cut;
 use super::frames_gone::FramesGone;
 use super::journal_sign::JournalSign;
 use super::lacks::Lack;
@@ -118,7 +119,7 @@ findings! {
     BackfillNotInDatabase "backfill_not_in_database" "Frames that count as copied are not in the database"
         [Error] in BackfilledInDatabase {
         backfilled: FrameNumber, compared: u64, missing: u64, pages: Vec<FrameOfPage>, causes: Vec<NotCopied>;
-        in_use: bool, sqlite_version: Option<u32>, holders: Vec<Holder>
+        zeros: Vec<PageNumber>, cut: Option<Cut>, in_use: bool, sqlite_version: Option<u32>, holders: Vec<Holder>
     }
     BundleReadableByOthers "bundle_readable_by_others" "Others can read this bundle" [Notice] {}
     BundleUnstable "bundle_unstable" "Not of one moment" [Warning] {
@@ -177,7 +178,7 @@ findings! {
     DatabaseTooShort "database_too_short" "Pages of the database are in neither the database nor the WAL"
         [Warning, Error] in WalAgainstDatabase {
         size: u64, expected: u64, database_pages: u32, missing: u64, first_missing: Option<PageNumber>;
-        stated: SizeStated, within_page: bool, in_use: bool, holders: Vec<Holder>
+        stated: SizeStated, within_page: bool, cut: Option<Cut>, in_use: bool, holders: Vec<Holder>
     }
     DatabaseWal2 "database_wal2" "A wal2 database" [Error] in DatabaseHeader {
         write_version: u8, read_version: u8
@@ -279,7 +280,8 @@ findings! {
     }
     StaleFramesNotInDatabase "stale_frames_not_in_database" "Frames from before the last restart are not in the database"
         [Warning] in StaleInDatabase {
-        compared: u64, missing: u64, pages: Vec<FrameOfPage>, newer: Option<Newer>
+        compared: u64, missing: u64, pages: Vec<FrameOfPage>, newer: Option<Newer>; zeros: Vec<PageNumber>,
+        cut: Option<Cut>, behind_end: bool
     }
     TwoMountsOfOneFileSystem "two_mounts_of_one_file_system" "What looks like one folder is reached through two mounts"
         [Warning] {
@@ -328,7 +330,8 @@ findings! {
         [Warning, Error] in WalAgainstDatabase {
         signs: Vec<OtherSign>, database_change_counter: u32, wal_change_counter: Option<u32>,
         first_wal_change_counter: Option<u32>, database_schema_cookie: u32, wal_schema_cookie: Option<u32>,
-        database_pages: Option<u32>, committed_pages: Option<u32>, newer: Option<Newer>; stated_in_wal: bool
+        database_pages: Option<u32>, committed_pages: Option<u32>, newer: Option<Newer>; stated_in_wal: bool,
+        cut: Option<Cut>
     }
     WalTruncated "wal_truncated" "The WAL was cut short while it is in use" [Error] in ShmHeaderAgainstWal {
         mx_frame: FrameNumber, backfilled: FrameNumber, needed: u64, found: u64, committed: u64,

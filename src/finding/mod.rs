@@ -4,6 +4,7 @@
 mod check_name;
 pub mod checks;
 pub mod code;
+pub mod cut;
 pub mod cut_shm;
 pub mod frames_gone;
 pub mod journal_sign;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::collected::Sizes;
 use super::later::Later;
-use super::one_page::same;
+use super::one_page::{InPlace, in_place};
 use super::{LISTED, NotCompared};
 use crate::bytes::ReadAt;
 use crate::format::shm::IndexHeader;
@@ -25,6 +25,8 @@ pub struct Copied {
     pub missing: u64,
     /// The first of these pages.
     pub listed: Vec<FrameOfPage>,
+    /// Those of the listed pages that are all zeros in the database.
+    pub zeros: Vec<PageNumber>,
 }
 
 /// What is collected for this comparison, besides the page of each frame.
@@ -38,6 +40,8 @@ pub(super) struct Collected {
     committed: FrameNumber,
     /// Pages that are different in the database, in ascending order.
     differing: Vec<PageNumber>,
+    /// The first of these that are all zeros there.
+    zeros: Vec<PageNumber>,
 }
 
 impl Collected {
@@ -99,7 +103,7 @@ pub(super) fn compare(
     let mut copied = Copied { up_to: claim.up_to, ..Copied::default() };
     collected.sizes.settle();
     collected.committed = claim.committed;
-    let Collected { sizes, differing, .. } = collected;
+    let Collected { sizes, differing, zeros, .. } = collected;
     for FrameOfPage { page, .. } in latest.newest_of_each() {
         let Some(frame) = latest.newest(page, claim.committed) else { continue };
         let at = claim.page_size.offset_in_database(page);
@@ -110,8 +114,12 @@ pub(super) fn compare(
             continue;
         }
         copied.pages += 1;
-        if !same(wal, claim.page_size.page_offset_of(frame), &mut expected, database, at, &mut found)? {
+        let is = in_place(wal, claim.page_size.page_offset_of(frame), &mut expected, database, at, &mut found)?;
+        if is != InPlace::Same {
             append(differing, page);
+        }
+        if is == InPlace::Zeros && zeros.len() < LISTED {
+            zeros.push(page);
         }
     }
     copied.count(collected, latest);
@@ -125,9 +133,11 @@ pub(super) fn forgive(copied: &mut Copied, collected: &mut Collected, latest: &F
 }
 
 impl Copied {
-    fn count(&mut self, Collected { differing, committed, .. }: &Collected, latest: &FrameIndex) {
+    fn count(&mut self, Collected { differing, committed, zeros, .. }: &Collected, latest: &FrameIndex) {
         self.missing = differing.len() as u64;
         let latest = |page| latest.newest(page, *committed).map(|frame| FrameOfPage { page, frame });
         self.listed = differing.iter().take(LISTED).filter_map(|page| latest(*page)).collect();
+        let listed = |page: &&PageNumber| self.listed.iter().any(|one| one.page == **page);
+        self.zeros = zeros.iter().filter(listed).copied().collect();
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 
 use super::collected::{Pages, Sizes};
 use super::later::Later;
-use super::one_page::same;
+use super::one_page::{InPlace, in_place};
 use super::{LISTED, NotCompared};
 use crate::bytes::ReadAt;
 use crate::format::db::{self, DatabaseHead, DatabaseHeader};
@@ -32,6 +32,8 @@ pub struct StaleInDatabase {
     pub missing: u64,
     /// The first of these pages.
     pub listed: Vec<FrameOfPage>,
+    /// Those of the listed pages that are all zeros in the database.
+    pub zeros: Vec<PageNumber>,
     /// The header in the last of these frames that holds page 1.
     pub page_one: Option<DatabaseHeader>,
 }
@@ -72,6 +74,8 @@ struct Run {
     index: FrameIndex,
     /// Pages that are different in the database, in ascending order.
     differing: Vec<PageNumber>,
+    /// The first of these that are all zeros there.
+    zeros: Vec<PageNumber>,
 }
 
 impl Stale {
@@ -106,6 +110,7 @@ impl Stale {
                     goes_on: false,
                     index: FrameIndex::default(),
                     differing: Vec::new(),
+                    zeros: Vec::new(),
                 });
             }
             None => self.ended = true,
@@ -153,8 +158,12 @@ impl Stale {
                 continue;
             }
             compared.pages += 1;
-            if !same(wal, page_size.page_offset_of(frame), &mut expected, database, at, &mut found)? {
+            let is = in_place(wal, page_size.page_offset_of(frame), &mut expected, database, at, &mut found)?;
+            if is != InPlace::Same {
                 append(&mut run.differing, page);
+            }
+            if is == InPlace::Zeros && run.zeros.len() < LISTED {
+                run.zeros.push(page);
             }
         }
         compared.count(run);
@@ -210,5 +219,7 @@ impl StaleInDatabase {
     fn count(&mut self, run: &Run) {
         self.missing = run.differing.len() as u64;
         self.listed = run.differing.iter().take(LISTED).filter_map(|page| run.newest(*page)).collect();
+        let listed = |page: &&PageNumber| self.listed.iter().any(|one| one.page == **page);
+        self.zeros = run.zeros.iter().filter(listed).copied().collect();
     }
 }

@@ -329,7 +329,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             super::other_names::told(files, *locked, pages_compared.zip(*pages_same), *commits)
         }
         Found::SplitBrain { split } => split_index(split),
-        Found::StaleFramesNotInDatabase { compared, missing, newer, .. } => pair::stale(*compared, *missing, *newer),
+        Found::StaleFramesNotInDatabase { .. } => pair::stale(&finding.found),
         Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
             "Mount it once on the machine, and give that one mount to every container.",
@@ -564,9 +564,9 @@ mod tests {
         let left_over = || Finding::at(Severity::Notice, Found::ShmSlotsDuplicate { duplicate_slots: 1 });
         let alone = findings(&[left_over()]);
         assert!(alone[0].advice.starts_with("Nothing to do if nobody has the database open"), "{}", alone[0].advice);
-        let stale = Found::StaleFramesNotInDatabase { compared: 2, missing: 1, pages: Vec::new(), newer: None };
-        let both = findings(&[Finding::new(stale), left_over()]);
-        let copy = "Because of stale_frames_not_in_database, nothing may open or checkpoint the database before";
+        let zeros = Found::DatabasePagesZero { pages: 2, tables: true };
+        let both = findings(&[Finding::new(zeros), left_over()]);
+        let copy = "Because of database_pages_zero, nothing may open or checkpoint the database before";
         assert!(both[1].advice.starts_with(copy), "{}", both[1].advice);
         assert!(!both[0].advice.starts_with("Because of"), "{}", both[0].advice);
         // A journal of this database is rolled back by the next opener, as it has to be.

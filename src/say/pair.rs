@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use super::checkpoint::names;
 use super::rescue;
-use super::words::{count, many, one_or, release};
+use super::words::{LISTED, count, many, one_or, release};
+use crate::finding::cut::Cut;
 use crate::finding::newer::Newer;
 use crate::finding::not_copied::NotCopied;
 use crate::finding::overwritten_sign::OverwrittenSign;
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::look::SizeStated;
+use crate::number::{FrameOfPage, PageNumber};
 
 /// What to do with two files that do not belong together. Each of them may hold what is nowhere else.
 macro_rules! keep_both {
@@ -30,6 +32,8 @@ const KEEP_NEWER_DATABASE: &str =
     keep_both!("If they are of one database, the database is the newer: the -wal would put old rows over it.");
 /// What to do with a database that is cut off, and has no WAL.
 const CUT_OFF: &str = "Keep this file, and work on copies: sqlite3's .recover finds the rows that are left. A full disk, an interrupted copy, and a copy made while a checkpoint was at work cut a database off. Copy it again from where it came from, together with its -wal, or take a backup.";
+/// What to do with a database that is cut off, and a WAL beside it.
+const CUT_BESIDE_WAL: &str = "Copy the database, -wal and -shm as they are, and open only copies with SQLite: when it closes, it makes up for missing pages with zeros and deletes the -wal. A full disk, an interrupted copy, and a copy made while a checkpoint was at work cut a database off. Copy it again from where it came from, together with its -wal, or take a backup. Until then keep both: the -wal may hold rows that are nowhere else, and sqlite3's .recover finds the rows that are left, in a copy of the two.";
 /// What to do with a database of zeros.
 const ZEROS: &str = "Keep this file and its -wal, if there is one, and work on copies. A machine that went down before the pages were on the disk, a copy that was interrupted, and a failed disk leave zeros. Copy the database again from where it came from, together with its -wal, or take a backup.";
 /// What to do where only frames of the generation before do not fit.
@@ -50,6 +54,45 @@ const COPY_NEWER_DATABASE: &str = copy_again!("if the two are of one database, t
 /// Detail and advice.
 type Said = (Cow<'static, str>, &'static str);
 
+/// That a file was cut, where its size shows that, before what else does not fit.
+fn cut(cut: Option<Cut>) -> String {
+    match cut {
+        None => String::new(),
+        Some(Cut::WithinPage { size, page_size }) => {
+            format!("{} is not a whole number of pages of {}: the file was cut. ", many(size, "byte"), count(page_size))
+        }
+        Some(Cut::BeforeStated { pages, stated }) => format!(
+            "The header of the database states {}, and the file ends after {}: it was cut, or it was copied while a checkpoint was at work. ",
+            many(stated, "page"),
+            count(pages)
+        ),
+    }
+}
+
+/// Some of the pages that differ, by number: `page 7`, `pages 7 and 9`, `pages 2, 3, 4, 5, 6 and 11 more`.
+fn numbers(pages: impl Iterator<Item = PageNumber>, all: u64) -> String {
+    let mut told: Vec<String> = pages.take(LISTED).map(|page| count(page.0)).collect();
+    let more = all.saturating_sub(told.len() as u64);
+    if more > 0 {
+        told.push(format!("{} more", count(more)));
+    }
+    let pages = one_or(all, "page", "pages");
+    match told.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{pages} {} and {last}", rest.join(", ")),
+        _ => format!("{pages} {}", told.concat()),
+    }
+}
+
+/// That pages hold nothing but zeros, as the end of a sentence.
+fn zeros(zeros: &[PageNumber]) -> String {
+    let are = match zeros {
+        [] => return String::new(),
+        [_] => "is",
+        _ => "are",
+    };
+    format!("; {} of the database {are} all zeros", numbers(zeros.iter().copied(), zeros.len() as u64))
+}
+
 /// Pages that are in neither file.
 pub(super) fn pages_nowhere(finding: &Finding) -> Said {
     let Found::DatabaseTooShort {
@@ -60,6 +103,7 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         first_missing,
         stated,
         within_page,
+        cut: cut_at,
         in_use,
         holders: who,
         ..
@@ -77,7 +121,11 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
                 "The last commit of the -wal, frame {}, counts on {must} or {takes}. The database has {has}, and {pages} behind them {have} no committed frame either: what was there is in neither file.{first}",
                 count(*frame)
             ),
-            if *in_use { rescue::OVERWRITTEN } else { KEEP_BOTH },
+            match cut_at {
+                _ if *in_use => rescue::OVERWRITTEN,
+                Some(_) => CUT_BESIDE_WAL,
+                None => KEEP_BOTH,
+            },
         ),
         SizeStated::ByHeader => (
             format!(
@@ -100,7 +148,15 @@ pub(super) fn pages_nowhere(finding: &Finding) -> Said {
         (_, _) if *stated == SizeStated::ByHeader => " Nothing is wrong if the file ended with zeros that a copy left out, or if a program writes at this moment without a journal on the disk (PRAGMA journal_mode=MEMORY or OFF): look again.".to_owned(),
         _ => " The database has no SQLite header. If it is compressed, and not encrypted page by page, its length shows nothing.".to_owned(),
     };
-    (format!("{detail}{why}").into(), advice)
+    // What the header states is told behind it already, and an end within the last page may be zeros that a copy left out.
+    let first = match (finding.severity, stated) {
+        (Severity::Error, SizeStated::ByCommit { .. }) => cut(*cut_at),
+        (Severity::Error, SizeStated::ByHeader) => {
+            cut(cut_at.filter(|cut_at| matches!(cut_at, Cut::WithinPage { .. })))
+        }
+        _ => String::new(),
+    };
+    (format!("{first}{detail}{why}").into(), advice)
 }
 
 /// A database that is not as the last commit of the wal-index in use left it.
@@ -181,6 +237,7 @@ pub(super) fn other_database(finding: &Finding) -> Said {
         committed_pages,
         newer,
         stated_in_wal,
+        cut: cut_at,
     } = &finding.found
     else {
         return Said::default();
@@ -226,8 +283,10 @@ pub(super) fn other_database(finding: &Finding) -> Said {
         }
     };
     (
-        format!("A WAL carries no mark of its database, but here {}. {so}{innocent}", told.join("; ")).into(),
+        format!("{}A WAL carries no mark of its database, but here {}. {so}{innocent}", cut(*cut_at), told.join("; "))
+            .into(),
         match newer {
+            None if cut_at.is_some() => CUT_BESIDE_WAL,
             None => KEEP_BOTH,
             Some(Newer::Wal) => KEEP_NEWER_WAL,
             Some(Newer::Database) => KEEP_NEWER_DATABASE,
@@ -236,8 +295,17 @@ pub(super) fn other_database(finding: &Finding) -> Said {
 }
 
 /// Frames of the generation before that are not in the database.
-pub(super) fn stale(compared: u64, missing: u64, newer: Option<Newer>) -> Said {
+pub(super) fn stale(found: &Found) -> Said {
+    let Found::StaleFramesNotInDatabase { compared, missing, pages, newer, zeros: empty, cut: cut_at, behind_end } =
+        found
+    else {
+        return Said::default();
+    };
+    let all_zeros = *missing > 0 && empty.len() as u64 == *missing;
     let (so, advice) = match newer {
+        // The size of the file explains all of it.
+        _ if *behind_end && cut_at.is_some() => ("they are behind the end of the file", CUT_BESIDE_WAL),
+        None if all_zeros => ("they were not written, or were lost from the disk", ZEROS),
         None => {
             ("the two are of different times, or of two databases, and which of them is newer is not known", COPY_AGAIN)
         }
@@ -249,16 +317,39 @@ pub(super) fn stale(compared: u64, missing: u64, newer: Option<Newer>) -> Said {
             COPY_NEWER_DATABASE,
         ),
     };
+    let innocent = if *behind_end && cut_at.is_some() {
+        ""
+    } else {
+        " A writer that was killed between its commit frame and the wal-index leaves the same, and then nothing is missing."
+    };
     (
-        format!("A WAL starts over only when all of its frames are in the database. Of {} that frames of the generation before hold, and that nothing changed since, the database has {} otherwise: {so}. A writer that was killed between its commit frame and the wal-index leaves the same, and then nothing is missing.", many(compared, "page"), count(missing)).into(),
+        format!(
+            "{}A WAL starts over only when all of its frames are in the database. Of {} that frames of the generation before hold, and that nothing changed since, the database has {} otherwise ({}): {so}{}.{innocent}",
+            cut(*cut_at),
+            many(*compared, "page"),
+            count(*missing),
+            numbers(pages.iter().map(|one: &FrameOfPage| one.page), *missing),
+            zeros(empty)
+        )
+        .into(),
         advice,
     )
 }
 
 /// Frames that count as copied and are not in the database.
 pub(super) fn not_copied(found: &Found) -> Said {
-    let Found::BackfillNotInDatabase { backfilled, compared, missing, causes, in_use, sqlite_version, holders, .. } =
-        found
+    let Found::BackfillNotInDatabase {
+        backfilled,
+        compared,
+        missing,
+        pages,
+        causes,
+        zeros: empty,
+        cut: cut_at,
+        in_use,
+        sqlite_version,
+        holders,
+    } = found
     else {
         return Said::default();
     };
@@ -276,7 +367,18 @@ pub(super) fn not_copied(found: &Found) -> Said {
         .collect();
     let open = if holders.is_empty() { String::new() } else { format!(" It is open: {}.", names(holders.iter())) };
     (
-        format!("nBackfill claims every frame up to {}; of the {} it vouches for, the database holds {} otherwise. Readers of the database alone see other content, and a checkpoint will not copy {}. What fits: {}.{open}", count(*backfilled), many(*compared, "page"), count(*missing), one_or(*missing, "it", "them"), fits.join("; ")).into(),
+        format!(
+            "{}nBackfill claims every frame up to {}; of the {} it vouches for, the database holds {} otherwise ({}){}. Readers of the database alone see other content, and a checkpoint will not copy {}. What fits: {}.{open}",
+            cut(*cut_at),
+            count(*backfilled),
+            many(*compared, "page"),
+            count(*missing),
+            numbers(pages.iter().map(|one| one.page), *missing),
+            zeros(empty),
+            one_or(*missing, "it", "them"),
+            fits.join("; ")
+        )
+        .into(),
         if *in_use {
             "Copy the database, the -wal and the -shm now, before any connection closes: the last to close deletes the -wal. If only these pages were lost, a copy of the database and the -wal, without the -shm, recovers with every commit. If an older backup was copied over the database, it does not: what was committed before the first frame of this -wal is then not in these files. PRAGMA integrity_check does not tell the two apart; compare the rows."
         } else {

@@ -14,6 +14,7 @@ mod codes;
 #[path = "../common/mod.rs"]
 mod common;
 mod contradictions;
+mod cut_database;
 mod cut_shm;
 mod damaged;
 mod errors_of_sqlite;

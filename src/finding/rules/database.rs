@@ -2,6 +2,7 @@
 
 use super::pair::holders;
 use super::versions;
+use crate::finding::cut;
 use crate::finding::newer::{self, Newer};
 use crate::finding::not_copied::NotCopied;
 use crate::finding::{Finding, Found};
@@ -70,6 +71,8 @@ fn not_in_database(examined: &Inspection) -> Option<Finding> {
         missing: copied.missing,
         pages: copied.listed.clone(),
         causes: causes(examined),
+        zeros: copied.zeros.clone(),
+        cut: cut::of(examined),
         in_use: examined.in_use(),
         sqlite_version: header.map(|header| header.sqlite_version),
         holders: examined.locks.as_ref().map(holders).unwrap_or_default(),

@@ -6,11 +6,14 @@
 use std::cmp::Ordering;
 
 use crate::evidence::{Holder, LocksView};
+use crate::finding::cut;
 use crate::finding::newer::{self, behind};
 use crate::finding::value::OtherSign;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
 use crate::look::{Inspection, NotCompared, PageOnes, Schema, SizeStated, ZerosBehind};
+use crate::number::{FrameOfPage, PageNumber};
+use crate::wal::WalFacts;
 
 /// Every sign that the two do not belong together.
 pub(super) fn findings(examined: &Inspection) -> impl Iterator<Item = Finding> {
@@ -46,6 +49,7 @@ fn pages_nowhere(examined: &Inspection) -> Option<Finding> {
         first_missing: pages.first_missing,
         stated: pages.stated,
         within_page: pages.only_a_part_is_missing(),
+        cut: cut::of(examined),
         in_use: examined.in_use(),
         holders: examined.locks.as_ref().map(holders).unwrap_or_default(),
     };
@@ -103,6 +107,7 @@ fn other_database(examined: &Inspection) -> Option<Finding> {
         committed_pages: size.map(|size| size.committed),
         newer: newer::of_pair(examined),
         stated_in_wal,
+        cut: cut::of(examined),
     };
     Some(Finding::at(severity, found))
 }
@@ -199,10 +204,17 @@ fn signs(header: &DatabaseHeader, page_ones: &PageOnes) -> Vec<OtherSign> {
 /// Frames that were copied before the WAL was restarted, and that the database does not have.
 fn stale_not_in_database(examined: &Inspection) -> Option<Finding> {
     let stale = examined.stale.as_ref().ok().filter(|stale| stale.missing > 0)?;
+    // They are in ascending order.
+    let page_size = examined.wal.as_ref().and_then(WalFacts::page_size);
+    let end_of = |first: &FrameOfPage| Some(page_size?.offset_in_database(PageNumber(first.page.0.checked_add(1)?)));
+    let first_end = stale.listed.first().and_then(end_of);
     Some(Finding::new(Found::StaleFramesNotInDatabase {
         compared: stale.pages,
         missing: stale.missing,
         pages: stale.listed.clone(),
         newer: newer::of_pair(examined),
+        zeros: stale.zeros.clone(),
+        cut: cut::of(examined),
+        behind_end: first_end.zip(examined.database_size).is_some_and(|(end, size)| end > size),
     }))
 }
