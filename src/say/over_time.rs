@@ -10,6 +10,15 @@ use crate::look::over_time::{Kept, Outcome, OverTime};
 /// What the looks found, and what to do.
 #[must_use]
 pub fn over_time(over: &OverTime) -> String {
+    let said = looks(over);
+    match over.outcome() {
+        // The looks are a lower bound, and the time beside a process is not the age of its lock.
+        Outcome::Kept => format!("at least {} s (since the first look): {said}", seconds(over)),
+        Outcome::NotBlocked | Outcome::TakeTurns | Outcome::NotKnown => said,
+    }
+}
+
+fn looks(over: &OverTime) -> String {
     let looks = format!("{} looks in {} s", count(u64::from(over.looks)), seconds(over));
     match over.outcome() {
         Outcome::NotBlocked => {

@@ -30,10 +30,19 @@ fn a_reader_that_stays_is_named() {
     let page = walscope(folder.path(), &["inspect", "t.db", "--for", "0.2s"]);
     let words = page.text().split_whitespace().collect::<Vec<_>>().join(" ");
     let named = format!("the same reader was in the way of the checkpoint: pid {}", std::process::id());
-    assert!(page.code == 0 && words.contains("Over time blocked throughout") && words.contains(&named), "{words}");
+    assert!(page.code == 0 && words.contains(&named), "{words}");
+    // The age of the process is not that of its lock: what is known is the time of the looks.
+    let (_, least) = words.split_once("Over time blocked throughout: at least ").unwrap();
+    let (least, rest) = least.split_once(" s (since the first look): at each of ").unwrap();
+    assert!(least.parse::<f64>().unwrap() >= 0.2 && rest.contains(&format!(" looks in {least} s ")), "{words}");
+    let explained = over["explanation"].as_str().unwrap();
+    assert!(explained.starts_with("at least ") && explained.contains(" s (since the first look): "), "{explained}");
+    let help = walscope(folder.path(), &["inspect", "--help"]).text();
+    assert!(help.contains("The time beside a process is how long the process runs"), "{help}");
     drop(reader);
     let free = walscope(folder.path(), &["inspect", "t.db", "--fail-if-blocked", "300ms", "--json"]);
     assert_eq!((free.code, &free.json()["over_time"]["outcome"]), (0, &"not_blocked".into()));
+    assert!(!free.json()["over_time"]["explanation"].as_str().unwrap().contains("at least"));
 }
 
 #[test]

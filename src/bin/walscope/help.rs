@@ -45,7 +45,9 @@ script, red only if one reader was in the way of the checkpoint all the time,
 or a process was stopped all the time with a lock that others need:
   walscope inspect app.db --fail-if-blocked 10s
 A process in exclusive locking mode is named and does not count: it runs its
-checkpoints itself.";
+checkpoints itself.
+The time beside a process is how long the process runs, not how long it has
+held its lock: --for says how long it was blocked at least.";
 
 /// `verify`.
 pub const VERIFY: &str = "\
