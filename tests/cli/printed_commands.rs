@@ -20,11 +20,13 @@ enum Tried {
     /// has a broken database at that moment, as other tests do. The namespaces that would hide those need root or a kernel that
     /// lets users have them.
     OfMachine,
+    /// Its jq decides, and walscope's exit code does not count: it ends with this, and with 5 without its source.
+    ByJq(i32),
     /// It is not run here, and why.
     Elsewhere(&'static str),
 }
 
-use Tried::{Elsewhere, Ends, OfMachine};
+use Tried::{ByJq, Elsewhere, Ends, OfMachine};
 
 /// Each printed line without `docker exec NAME` before it. `NAME:/path` is run as `pid:N:/path`, so both sides are one path:
 /// undecided.
@@ -53,6 +55,7 @@ const PRINTED: &[(&str, Tried)] = &[
         "walscope verify /srv --json | jq -r '.databases[] | select(.verdict.result != \"sound\") | .source.label'",
         Ends(0),
     ),
+    (RED_FOR_A_BLOCK, ByJq(0)),
     ("walscope inspect app.db --json | jq -r .checkpoint.state", Ends(0)),
     ("walscope inspect app.db --json | jq -r '.open | .read, .write, .explanation'", Ends(0)),
     ("walscope inspect app.db --for 5s --json | jq '.over_time | .outcome, .kept[].holder.pid'", Ends(0)),
@@ -78,6 +81,8 @@ const PRINTED: &[(&str, Tried)] = &[
     ("walscope verify saved/app.db", Ends(0)),
 ];
 
+/// Red for a block and for nothing else.
+const RED_FOR_A_BLOCK: &str = "walscope inspect /srv/app/app.db --for 10s --json | jq -se '.[0].over_time | if .outcome == \"not_known\" then error(.explanation) else all(.kept[]; .lock == \"database\" and (.stopped | not)) end'";
 const HELD: &str = "it holds a beacon for a minute: tests/cli/snapshot.rs";
 const LAB: &str = "it takes long, and asks for no file: tests/lab";
 
@@ -92,7 +97,9 @@ fn printed() -> BTreeSet<String> {
             let block = block.split("\n```").next().unwrap();
             // Without it a pipe ends with the exit code of the last program, which is 0 if it was given nothing.
             let piped = commands(block).iter().any(|line| line.contains(" | "));
-            assert!(!piped || block.starts_with("set -o pipefail\n"), "a pipe without pipefail: {block}");
+            // jq -se takes nothing for an empty list, and its filter fails on that.
+            let own = commands(block).iter().all(|line| !line.contains(" | ") || line.contains(" | jq -se "));
+            assert!(!piped || own || block.starts_with("set -o pipefail\n"), "a pipe without pipefail: {block}");
             lines.extend(commands(block));
         }
     }
@@ -136,7 +143,8 @@ fn try_line(line: &str, folder: &Path) -> Ran {
     let line = line.replace(" /data", " data").replace(" /srv", " srv");
     let line = line.replace(" 10s", " 300ms").replace(" 5s", " 300ms");
     let path = format!("{}:{}", Path::new(EXE).parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let script = format!("set -o pipefail; umask 077; {line}");
+    let pipefail = if line.contains(" | jq -se ") { "" } else { "set -o pipefail; " };
+    let script = format!("{pipefail}umask 077; {line}");
     let mut command = Command::new("timeout");
     run(command.args(["60", "bash", "-c", &script]).current_dir(folder).env("PATH", path))
 }
@@ -173,6 +181,7 @@ fn every_printed_command_works_and_none_is_green_without_its_source() {
         let (there, nothing) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (expected, nothing_there): (&[i32], &[i32]) = match tried {
             Ends(code) => (std::slice::from_ref(code), &[2]),
+            ByJq(code) => (std::slice::from_ref(code), &[5]),
             OfMachine => (&[0, 1], &[0, 1]),
             Elsewhere(_) => continue,
         };
@@ -226,4 +235,44 @@ fn the_lines_for_ci_are_red_when_they_should_be() {
     assert_eq!(ran.code, 1, "{}", ran.text());
     reader.execute_batch("COMMIT").unwrap();
     assert_eq!(try_line(inspect, folder.path()).code, 0);
+}
+
+/// What `--fail-if-blocked` and the line with jq beneath it say of each state: only the line tells a block from an error.
+#[test]
+fn the_line_that_is_red_for_a_block_alone_is_that() {
+    let jq = crate::common::have("jq", Command::new("jq").arg("--version").output().is_ok());
+    if !jq {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("srv/app")).unwrap();
+    let path = at("srv/app/app.db");
+    let both = || {
+        let inspect = "walscope inspect /srv/app/app.db --fail-if-blocked 10s";
+        [inspect, RED_FOR_A_BLOCK].map(|line| try_line(line, folder.path()).code)
+    };
+    fs::write(&path, "").unwrap();
+    assert_eq!(both(), [0, 0], "an empty file");
+    let rollback = connect(&path);
+    rollback.execute_batch("PRAGMA journal_mode=DELETE; CREATE TABLE t(x); BEGIN IMMEDIATE").unwrap();
+    assert_eq!(both(), [0, 0], "rollback mode, with a writer");
+    drop(rollback);
+    fs::remove_file(&path).unwrap();
+
+    let db = database(&path);
+    assert_eq!(both(), [0, 0]);
+    let reader = connect(&path);
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
+    db.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+    assert_eq!(both(), [1, 1], "a reader stays");
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    db.execute_batch("PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES (3)").unwrap();
+    assert_eq!(both(), [0, 0], "it runs its checkpoints itself");
+    db.execute_batch("INSERT INTO t VALUES(zeroblob(100000))").unwrap();
+    drop(db);
+    fs::File::options().write(true).open(&path).unwrap().set_len(8192).unwrap();
+    assert_eq!(both(), [1, 0], "an error, and no block");
 }
