@@ -113,6 +113,17 @@ pub(super) const TWO_DATABASES: &str = concat!(
          database by one name everywhere."
     )
 );
+/// The same, and the sides reach it through two mounts that have memory and locks of their own each. No file was deleted or
+/// replaced, so there is none to put away.
+#[cfg(feature = "capture")]
+pub(super) const ONE_WAY: &str = concat!(
+    "If one folder is behind both: ",
+    copy_first!(
+        "Do that on every side: each can have commits in memory that the other does not see. Then stop the processes, and let \
+         all of them use one way from then on, either one of the mounts or the folder itself."
+    ),
+    " If these are two folders with a database in each, this is as it should be."
+);
 /// The same, and no process was seen that uses the files of any side.
 #[cfg(feature = "capture")]
 pub(super) const COPIES_OR_MOUNTS: &str = "No process was seen that uses these files. If they are copies of each other, this is as it should be: copies have nothing in common. If two containers are to share the database, mount the folder that holds it, not the single file and not a copy, from one local file system into both, and open it by one name. Each side may have commits of its own: keep each -wal with its own database.";
@@ -390,6 +401,8 @@ mod tests {
         MOUNT_THE_FOLDER,
         #[cfg(feature = "capture")]
         TWO_DATABASES,
+        #[cfg(feature = "capture")]
+        ONE_WAY,
         FILE_MOUNT,
         HARD_LINKED,
         RENAMED,

@@ -253,14 +253,20 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
         facts.extend(refutes().find(of_subject).map(|item| detail(item, names)));
     }
     let facts = facts.join("; ");
-    let mut refuting = verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted);
-    let mount = match refuting.all(|pair| matches!(pair.apart, Some(Apart::Folders(..)))) {
-        true => rescue::TWO_DATABASES,
-        false => rescue::MOUNT_THE_FOLDER,
+    let every =
+        |is: fn(&PairVerdict) -> bool| verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted).all(is);
+    let ways = every(by_mounts_alone);
+    let mount = if every(|pair| matches!(pair.apart, Some(Apart::Folders(..)))) {
+        rescue::TWO_DATABASES
+    } else if ways {
+        rescue::ONE_WAY
+    } else {
+        rescue::MOUNT_THE_FOLDER
     };
     let (what, advice) = match (verdict.subject, path_level) {
         (Subject::Mappings, false) => {
-            (format!("The processes seen on {all} do not all use one wal-index"), rescue::START_AGAIN)
+            let advice = if ways { rescue::ONE_WAY } else { rescue::START_AGAIN };
+            (format!("The processes seen on {all} do not all use one wal-index"), advice)
         }
         (Subject::Mappings, true) => (format!("The processes seen on {all} do not have one wal-index mapped"), mount),
         (Subject::Paths, _) => {
@@ -272,6 +278,19 @@ fn refuted(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     let set_up =
         verdict.pairs.iter().filter(|pair| pair.sharing == Answer::Refuted).find_map(|pair| apart(pair, names));
     set_up.into_iter().chain([format!("{what}: {facts}."), advice.to_owned()]).collect()
+}
+
+/// Whether the sides reach the database through two mounts, and nothing else speaks against sharing: no file that was
+/// deleted or replaced, and no content of two databases.
+fn by_mounts_alone(pair: &PairVerdict) -> bool {
+    let of_mounts = |kind| {
+        matches!(
+            kind,
+            Kind::PhysicalPages | Kind::LockBeacon | Kind::TriedLocks | Kind::MappingCoherence | Kind::Contact
+        )
+    };
+    matches!(pair.apart, Some(Apart::Mounts(_)))
+        && pair.because.iter().filter(|item| item.says == Says::Refutes).all(|item| of_mounts(item.kind))
 }
 
 /// Whether processes use the files of a pair that does not share, or that was not looked for.

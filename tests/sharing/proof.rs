@@ -401,6 +401,33 @@ fn two_fuse_mounts_of_one_folder_are_refuted_although_the_bytes_are_equal() {
     assert_eq!(fs::read_dir(here.join("source")).unwrap().count(), 3, "t.db, -wal and -shm");
 }
 
+/// The folder itself and a mount of it, and two mounts of it: no file was deleted, so none is to be put away.
+#[test]
+fn two_ways_to_one_folder_are_told_to_become_one_way() {
+    if !fuse() {
+        return;
+    }
+    let mounts = Mounts::new(&[]);
+    let here = mounts.1.path();
+    let (_a, b) = (database(&here.join("source/t.db")), command::connect(&here.join("m1/t.db")));
+    let c = command::connect(&here.join("m2/t.db"));
+    assert_eq!((count(&b), count(&c)), (1, 1));
+    let said = |paths: [&str; 2], more: &[&str]| {
+        let ran = walscope(here, &[&["compare", "--json"], &paths[..], more].concat());
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        ran.json()["explanation"].as_str().unwrap().to_owned()
+    };
+    for paths in [["source/t.db", "m1/t.db"], ["m1/t.db", "m2/t.db"]] {
+        for more in [[].as_slice(), &["--look-anyway"]] {
+            let told = said(paths, more);
+            let (save, one) = (told.find("walscope rescue SOURCE"), told.find("let all of them use one way"));
+            assert!(save.is_some() && one.is_some() && save < one, "{paths:?} {more:?}: {told}");
+            assert!(told.contains("either one of the mounts or the folder itself"), "{told}");
+            assert!(!told.contains("put away") && !told.contains("delete, rename or replace"), "{told}");
+        }
+    }
+}
+
 #[test]
 fn fuse_mounts_with_lock_forwarding_share_locks_and_no_memory() {
     if !fuse() {
