@@ -29,6 +29,13 @@ pub struct Column {
     pub right: bool,
 }
 
+impl Column {
+    /// Width of its place.
+    fn room(&self) -> usize {
+        self.width.max(display_width(self.head))
+    }
+}
+
 /// A column of numbers up to `largest`.
 #[must_use]
 pub fn numbers(head: &'static str, largest: u64) -> Column {
@@ -50,6 +57,13 @@ fn digits(largest: u64) -> usize {
 #[must_use]
 pub const fn words(head: &'static str, width: usize) -> Column {
     Column { head, width, right: false }
+}
+
+/// The least width at which all of these columns stand on one line.
+#[must_use]
+pub fn one_line_width(columns: &[Column]) -> usize {
+    let rooms: usize = columns.iter().map(Column::room).sum();
+    rooms + GAP * columns.len().saturating_sub(1)
 }
 
 /// The content of a cell.
@@ -145,7 +159,7 @@ impl Rows {
         let mut places: Vec<Place> = Vec::with_capacity(columns.len());
         let (mut number, mut used, mut before_last) = (0, 0, 0);
         for column in columns {
-            let room = column.width.max(display_width(column.head));
+            let room = column.room();
             if used > 0 && used + GAP + room > width {
                 number += 1;
                 before_last = INDENT;

@@ -2,7 +2,7 @@
 
 use super::inspect::InspectDocument;
 use super::picture::Class;
-use super::rows::{Cell, Column, Rows, numbers, offsets, words};
+use super::rows::{Cell, Column, Rows, numbers, offsets, one_line_width, words};
 use super::text::{self, BOLD, DIM, RED, YELLOW, count, entry, many, styled};
 use super::wal::{Header, Role, Wal};
 use super::wal_frames::{FrameRow, TransactionRow};
@@ -128,6 +128,8 @@ pub struct FrameTable {
     rows: Rows,
     shown: Shown,
     width: usize,
+    /// The width at which every column is shown. It depends on the numbers that occur.
+    needed: usize,
     backfilled: u64,
     database_pages: u32,
 }
@@ -164,6 +166,7 @@ impl FrameTable {
             rows,
             shown,
             width,
+            needed: one_line_width(&columns),
             backfilled: whole.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.backfilled),
             database_pages: wal.and_then(|wal| wal.database_pages).unwrap_or(u32::MAX),
         }
@@ -208,12 +211,13 @@ impl FrameTable {
 
     /// Which columns are not shown for want of room, and how to see them.
     #[must_use]
-    pub fn left_out(&self) -> Option<&'static str> {
-        match self.shown {
-            Shown::All => None,
-            Shown::NoSalts => Some("Not shown at this width: the salts (--width 100, or --json)."),
-            Shown::NoNumbers => Some("Not shown at this width: the salts and the checksum (--width 120, or --json)."),
-        }
+    pub fn left_out(&self) -> Option<String> {
+        let what = match self.shown {
+            Shown::All => return None,
+            Shown::NoSalts => "the salts",
+            Shown::NoNumbers => "the salts and the checksum",
+        };
+        Some(format!("Not shown at this width: {what} (--width {}, or --json).", self.needed))
     }
 
     fn look(&self, frame: &FrameRow) -> Class {

@@ -76,3 +76,28 @@ fn each_frame_stands_on_one_line_of_80_columns() {
     }
     assert!(tried > 50, "{tried} rows");
 }
+
+/// At the width that the line under the table names everything is shown, and at one column less it is not.
+#[test]
+fn the_width_that_is_named_for_what_is_not_shown_is_enough_and_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = crate::common::command::database(&folder.path().join("t.db"));
+    // Offsets of eight digits: the table needs more than 100 columns.
+    db.execute_batch("PRAGMA wal_autocheckpoint=0; CREATE TABLE b(x); INSERT INTO b VALUES(zeroblob(12000000))")
+        .unwrap();
+    let mut named = 0;
+    let of_cases = cases().into_iter().filter(|case| case.join("t.db-wal").exists());
+    for folder in of_cases.chain([folder.path().to_owned()]) {
+        let at = |width: &str| walscope(&folder, &["wal", "t.db-wal", "--frame", "1", "--width", width]).text();
+        for width in ["66", "80", "100"] {
+            let text = at(width);
+            let Some((_, line)) = text.split_once("Not shown at this width: the salts") else { continue };
+            let (_, needed) = line.split_once("(--width ").unwrap();
+            let needed: usize = needed.split(',').next().unwrap().parse().unwrap();
+            assert!(!at(&needed.to_string()).contains("Not shown"), "{needed} is not enough:\n{text}");
+            assert!(at(&(needed - 1).to_string()).contains("Not shown"), "{needed} is more than is needed:\n{text}");
+            named += usize::from(width == "100");
+        }
+    }
+    assert!(named > 0, "no table that is wider than 100 columns");
+}
