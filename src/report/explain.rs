@@ -69,7 +69,7 @@ pub struct ErrorExplanation {
     pub which: String,
 }
 
-/// What a state, a lock or a number of the output means.
+/// What a state, a lock, a number or a word of the tables of the output means.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct WordExplanation {
     /// The word, as in the JSON documents.
@@ -92,7 +92,7 @@ pub struct ExplainDocument {
     pub findings: Vec<Explanation>,
     /// Errors of SQLite, by number.
     pub errors: Vec<ErrorExplanation>,
-    /// States of the checkpoint, locks, and numbers of the wal-index.
+    /// States of the checkpoint, locks, numbers of the wal-index, classes of frames, and results of `verify`.
     pub words: Vec<WordExplanation>,
 }
 
@@ -103,7 +103,7 @@ pub fn all() -> ExplainDocument {
 }
 
 /// What a text means: the code of a finding, the name, number or message of an error of SQLite, also within a longer text,
-/// or a state, a lock or a number of the output. `None`: nothing of this is in it.
+/// or a state, a lock, a number or a word of the tables of the output. `None`: nothing of this is in it.
 #[must_use]
 pub fn about(text: &str) -> Option<ExplainDocument> {
     let wanted = text.trim().to_lowercase();
@@ -367,6 +367,23 @@ mod tests {
         for lock in ["database", "reserved", "pending", "shm"] {
             assert_eq!(told(lock), [lock]);
         }
+        use crate::report::text::words;
+        use crate::report::verify::VerdictResult;
+        use crate::wal::FrameClass::{self, Committed, Residue, Stale, Uncommitted, Unrelated, Unwritten};
+        let classes: [FrameClass; 6] = [Committed, Uncommitted, Residue, Stale, Unwritten, Unrelated];
+        let results = [
+            VerdictResult::Wrong,
+            VerdictResult::Doubtful,
+            VerdictResult::Noted,
+            VerdictResult::Unchecked,
+            VerdictResult::Sound,
+        ];
+        let in_tables = classes.iter().map(words).chain(results.iter().map(words));
+        let others = ["torn", "superseded", "salvage", "passed", "failed", "skipped"].map(str::to_owned);
+        for word in in_tables.chain(others) {
+            assert_eq!(told(&word), [word.as_str()]);
+        }
+        assert_eq!(told("cut off"), ["cut_off"]);
         assert_eq!(told("no such word"), <[&str; 0]>::default());
         assert_eq!(told(""), <[&str; 0]>::default());
     }

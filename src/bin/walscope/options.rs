@@ -119,7 +119,7 @@ pub enum Command {
     /// Copy the files that processes still have open, also deleted and renamed ones, so that they open in SQLite
     #[command(after_help = help::RESCUE)]
     Rescue(crate::commands::rescue::RescueArgs),
-    /// Explain a finding, an error of SQLite, a state or a lock: what it means, its causes, and what to do
+    /// Explain a finding, an error of SQLite, or a word of the output (a state, a lock, a class of frames): what it means, its causes, and what to do
     Explain(crate::commands::explain::ExplainArgs),
     /// Run the two-container experiment with real SQLite on this machine, and judge it
     #[cfg(feature = "lab")]

@@ -1,4 +1,4 @@
-//! `walscope explain`: what a finding, an error of SQLite, a state or a lock means.
+//! `walscope explain`: what a finding, an error of SQLite, or a word of the output means.
 
 use anyhow::bail;
 use walscope::report::explain;
@@ -10,7 +10,7 @@ use crate::output;
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The code of a finding, an error of SQLite (name, number or message), a state or a lock; without one, all are listed
+    /// The code of a finding, an error of SQLite (name, number or message), a state, a lock or another word of the output; without one, all are listed
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
 }
