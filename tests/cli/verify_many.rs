@@ -251,3 +251,18 @@ fn an_empty_database_is_called_empty_and_not_sound() {
     let document = walscope(folder.path(), &["verify", "t.db", "--json"]).json();
     assert_eq!(document["findings"][0]["code"], "wal_without_database", "{document:#}");
 }
+
+/// What the README says of `noted`: a notice is red at its level, and a check without a finding at none.
+#[test]
+fn noted_is_red_by_its_notice_and_not_without_a_finding() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    for (source, codes) in [("big-endian/recovered-big.db", [0, 1, 1]), ("cases/wal-residue/t.db", [0, 0, 0])] {
+        for (level, code) in ["warning", "notice", "info"].into_iter().zip(codes) {
+            let ran = walscope(&root, &["verify", source, "--fail-on", level, "--json"]);
+            assert_eq!((ran.code, &ran.json()["verdict"]["result"]), (code, &"noted".into()), "{source} {level}");
+        }
+    }
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let words = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("A noted check without a finding is red at no level: a script reads `verdict.result`"));
+}
