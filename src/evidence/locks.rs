@@ -45,6 +45,19 @@ pub struct Holder {
     /// Whether it runs. Null: that was not seen.
     #[cfg_attr(feature = "capture", serde(default))]
     pub process_state: Option<ProcessState>,
+    /// Who traces it, if it is stopped because it is traced: only the tracer lets it go on.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub tracer: Option<Tracer>,
+}
+
+/// A process that traces another one, as a debugger does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "capture", derive(JsonSchema, Serialize, Deserialize))]
+pub struct Tracer {
+    /// Its process id. Null: it is not visible from here.
+    pub pid: Option<u32>,
+    /// Name of its command. Null: not seen.
+    pub command: Option<String>,
 }
 
 /// Whether a process runs.

@@ -42,7 +42,7 @@ pub use identity::InodeId;
 pub use kept::{BehindFuse, KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
 pub use kept_log::{JournalHolds, KeptLog, LogPlace};
 pub use lock_slot::{LockSlot, NoSuchLock};
-pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks};
+pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks, Tracer};
 pub use mapped::{
     DatabaseContent, InSight, Leads, LockedDatabase, LockingProcess, Mapped, MappedIndex, MappingProcess,
 };

@@ -422,6 +422,7 @@ pub(super) fn holder(proc: &Proc, pid: u32) -> Holder {
         start_time,
         started_at: start_time.and_then(clocks::started_at),
         process_state: process.as_ref().and_then(stopped::state),
+        tracer: process.as_ref().and_then(|process| stopped::tracer(proc, process)),
     }
 }
 

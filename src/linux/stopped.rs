@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::evidence::ProcessState;
-use crate::linux::procfs::Process;
+use crate::evidence::{ProcessState, Tracer};
+use crate::linux::procfs::{Proc, Process};
 use crate::linux::text::cgroup;
 use crate::linux::text::process;
 
@@ -29,6 +29,21 @@ pub(in crate::linux) fn state(process: &Process) -> Option<ProcessState> {
         false if by_cgroup(process) => ProcessState::Frozen,
         false => ProcessState::Running,
     })
+}
+
+/// Who traces a process that is stopped because it is traced. SIGCONT does not let it go on.
+///
+/// folklore: state t is a stop for the tracer (ptrace). `TracerPid` in `status` is 0 if the tracer is in a PID namespace that is not
+/// seen from here. Held by `a_process_that_a_debugger_stops_is_let_go_on_by_the_debugger`.
+pub(in crate::linux) fn tracer(proc: &Proc, process: &Process) -> Option<Tracer> {
+    let stat = process.read("stat").ok()?;
+    if process::state(&stat) != Some('t') {
+        return None;
+    }
+    let status = process.read("status").unwrap_or_default();
+    let pid = process::tracer(&status);
+    let command = pid.and_then(|pid| proc.process(pid).ok()?.command());
+    Some(Tracer { pid, command })
 }
 
 /// folklore: a frozen process is no stopped one: `stat` shows D or S. A cgroup of version 2 says `frozen 1` in

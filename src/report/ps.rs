@@ -16,7 +16,7 @@ use crate::evidence::{
 use crate::finding::{Finding, surroundings};
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
-use crate::say::held_up::{duration, resume};
+use crate::say::held_up::{duration, resume, tracer_lets_go_on};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/ps/1";
@@ -357,9 +357,10 @@ fn started(pid: u32, locks: &[Lock]) -> String {
     age.map(|age| format!("{} ago", duration(age))).unwrap_or_default()
 }
 
-/// The commands that let stopped processes go on.
+/// What lets stopped processes go on: a command, or who traces them.
 fn resume_lines(locks: &[Lock], width: usize) -> String {
-    let commands: BTreeSet<String> = locks.iter().flat_map(|lock| &lock.holders).filter_map(resume).collect();
+    let how = |holder| resume(holder).or_else(|| tracer_lets_go_on(holder));
+    let commands: BTreeSet<String> = locks.iter().flat_map(|lock| &lock.holders).filter_map(how).collect();
     commands.iter().map(|command| text::wrap(&format!("resume: {}", line(command)), width, "", "  ")).collect()
 }
 

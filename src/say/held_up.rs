@@ -1,14 +1,14 @@
 //! How a process that is stopped or frozen goes on again.
 
 use super::words::count;
-use crate::evidence::{Holder, LockSlot, LockState, ProcessState};
+use crate::evidence::{Holder, LockSlot, LockState, ProcessState, Tracer};
 use crate::look::held_up::NotRunning;
 
-/// The command that lets a process go on. `None`: it runs, or nothing is known of it.
+/// The command that lets a process go on. `None`: it runs, or nothing is known of it, or only who traces it can do that.
 #[must_use]
 pub fn resume(holder: &Holder) -> Option<String> {
     match (holder.process_state?, holder.pid, &holder.container) {
-        (ProcessState::Stopped, Some(pid), _) => Some(format!("kill -CONT {pid}")),
+        (ProcessState::Stopped, Some(pid), _) if holder.tracer.is_none() => Some(format!("kill -CONT {pid}")),
         (ProcessState::Frozen, _, Some(container)) => Some(format!("docker unpause {}", short(container))),
         _ => None,
     }
@@ -41,6 +41,13 @@ pub fn keeps_others(one: &NotRunning) -> String {
     } else {
         "the checkpoint does not get on"
     };
+    if let Some(tracer) = &one.holder.tracer {
+        let by = traced_by(tracer);
+        let how = "Let it go on there, or detach from it; kill -CONT does not help";
+        return format!(
+            "is stopped by {by}, which traces it, and holds {held}: until it goes on or ends, {meanwhile}. {how}"
+        );
+    }
     let (how, on) = match (one.holder.process_state, &one.holder.container) {
         (Some(ProcessState::Frozen), None) => ("paused", "Thaw its control group first"),
         (Some(ProcessState::Frozen), Some(_)) => ("paused", "Let it go on first"),
@@ -48,6 +55,22 @@ pub fn keeps_others(one: &NotRunning) -> String {
     };
     let command = resume(&one.holder).map(|command| format!(": {command}")).unwrap_or_default();
     format!("is {how} and holds {held}: until it goes on or ends, {meanwhile}. {on}{command}")
+}
+
+/// Who has to let a traced process go on. `None`: it is not stopped by who traces it.
+#[must_use]
+pub fn tracer_lets_go_on(holder: &Holder) -> Option<String> {
+    let (tracer, pid) = (holder.tracer.as_ref()?, holder.pid?);
+    Some(format!("{} traces process {pid} and has to let it go on", traced_by(tracer)))
+}
+
+/// Who traces a process.
+fn traced_by(tracer: &Tracer) -> String {
+    match (tracer.pid, &tracer.command) {
+        (Some(pid), Some(command)) => format!("process {pid} ({command})"),
+        (Some(pid), None) => format!("process {pid}"),
+        (None, _) => "a process that is not visible from here".to_owned(),
+    }
 }
 
 /// How long a process has been running, in the two largest units.
@@ -103,6 +126,16 @@ mod tests {
             told,
             "is stopped and holds write: until it goes on or ends, nobody can write. Let it go on first: kill -CONT 7"
         );
+        let traced = |pid, command: Option<&str>| {
+            let tracer = Some(Tracer { pid, command: command.map(str::to_owned) });
+            let holder = Holder { tracer, ..holder(ProcessState::Stopped, None) };
+            assert_eq!(resume(&holder), None);
+            keeps_others(&NotRunning::of(holder, vec![(LockSlot::Write, LockState::Exclusive)]))
+        };
+        let told = traced(Some(9), Some("gdb"));
+        assert!(told.starts_with("is stopped by process 9 (gdb), which traces it, and holds write: until"), "{told}");
+        let told = traced(None, None);
+        assert!(told.starts_with("is stopped by a process that is not visible from here, which traces it"), "{told}");
         let reader = vec![(LockSlot::Database, LockState::Shared)];
         let told = keeps_others(&NotRunning::of(holder(ProcessState::Stopped, None), reader));
         assert!(told.contains("holds database (shared): until it goes on or ends, nobody can write."), "{told}");

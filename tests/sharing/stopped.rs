@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
+use crate::common;
 use crate::common::command::{Ran, walscope};
 use crate::sqlite::Sqlite;
 use crate::users::{database, python};
@@ -83,6 +84,49 @@ fn who_is_stopped_throughout_with_a_lock_that_others_need_fails_a_script() {
         drop(holder.stdin.take());
         holder.wait().unwrap();
     }
+}
+
+/// Stops a process by ptrace, as a debugger does at a breakpoint, until its input ends.
+const TRACES: &str = r"
+import ctypes, os, sys
+libc, pid = ctypes.CDLL(None, use_errno=True), int(sys.argv[1])
+if libc.ptrace(16, pid, None, None) != 0:
+    sys.exit(1)
+os.waitpid(pid, 0x40000000)
+print('traces', flush=True)
+sys.stdin.read()
+libc.ptrace(17, pid, None, None)
+";
+
+#[test]
+fn a_process_that_a_debugger_stops_is_let_go_on_by_the_debugger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let _db = database(folder.path());
+    let args = [path.as_os_str(), "BEGIN IMMEDIATE".as_ref(), "WRITE".as_ref()];
+    let Some((mut holder, line)) = python(HOLDS, &args) else { return };
+    assert_eq!(line, "holds\n");
+    let Some((mut tracer, line)) = python(TRACES, &[holder.id().to_string().as_ref()]) else { return };
+    if common::have("root", line == "traces\n") {
+        // SIGCONT is no way out of it.
+        kill_process(Pid::from_child(&holder), Signal::CONT).unwrap();
+        let document = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+        let one = &document["not_running"][0];
+        assert_eq!(one["holder"]["process_state"], "stopped", "{document:#}");
+        assert_eq!((&one["holder"]["tracer"]["pid"], &one["resume"]), (&tracer.id().into(), &Value::Null));
+        let (told, by) = (one["explanation"].as_str().unwrap(), format!("process {} (", tracer.id()));
+        assert!(told.contains(&format!("is stopped by {by}")) && told.contains("detach"), "{told}");
+        let page = words(&walscope(folder.path(), &["ps"]));
+        let says = format!("traces process {} and has to let it go on", holder.id());
+        assert!(page.contains(&by) && page.contains(&says), "{page}");
+        assert!(!page.contains(&format!("kill -CONT {}", holder.id())), "{page}");
+    }
+    drop(tracer.stdin.take());
+    tracer.wait().unwrap();
+    let document = walscope(folder.path(), &["inspect", "t.db", "--json"]).json();
+    assert_eq!(document["not_running"], serde_json::json!([]), "{document:#}");
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
 }
 
 /// With a rollback journal a reader keeps every commit out; in WAL mode it keeps nobody out, whose connection is only open.

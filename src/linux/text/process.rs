@@ -1,4 +1,4 @@
-//! Texts about one process: `stat` and `comm` (man 5 proc_pid_stat, proc_pid_comm).
+//! Texts about one process: `stat`, `status` and `comm` (man 5 proc_pid_stat, proc_pid_status, proc_pid_comm).
 
 /// Field 22 of `stat`: start of the process in clock ticks since boot.
 ///
@@ -36,6 +36,14 @@ fn field(stat: &[u8], number: usize) -> Option<String> {
     fields.split_ascii_whitespace().nth(number.checked_sub(3)?).map(str::to_owned)
 }
 
+/// `TracerPid` of `status`: who traces the process. `None`: nobody who is visible from here.
+#[must_use]
+pub fn tracer(status: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(status);
+    let pid = text.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
+}
+
 /// The command's name, from `comm`: at most 15 bytes.
 #[must_use]
 pub fn command(comm: &[u8]) -> String {
@@ -45,6 +53,12 @@ pub fn command(comm: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_traces_a_process_stands_in_its_status() {
+        assert_eq!(tracer(b"Name:\ta\nPid:\t7\nTracerPid:\t9\nUid:\t0\n"), Some(9));
+        assert_eq!([tracer(b"Name:\ta\nTracerPid:\t0\n"), tracer(b"")], [None, None]);
+    }
 
     #[test]
     fn start_time_survives_a_hostile_command() {
