@@ -20,11 +20,26 @@ pub enum Lack {
         /// How many of them have to be made.
         files: u64,
     },
+    /// A new `-journal`: no inode is free. Without it nothing can be written in rollback mode.
+    NewJournal,
+    /// The beginning of a `-journal`. Without it nothing can be written in rollback mode.
+    Journal {
+        /// Bytes that the file system has to add.
+        more: u64,
+    },
     /// One more frame of the `-wal`. Without it nothing can be committed.
     Frame {
         /// Bytes that the file system has to add.
         more: u64,
     },
+}
+
+impl Lack {
+    /// Whether it only keeps from writing.
+    #[must_use]
+    pub const fn only_of_writing(self) -> bool {
+        matches!(self, Self::NewJournal | Self::Journal { .. } | Self::Frame { .. })
+    }
 }
 
 impl From<Lack> for Value {
@@ -37,6 +52,8 @@ impl From<Lack> for Value {
                 named("shm", vec![("size", size.into()), ("needed", needed.into()), ("more", more.into())])
             }
             Lack::NewFiles { files } => named("new_files", vec![("files", files.into())]),
+            Lack::NewJournal => named("new_journal", vec![]),
+            Lack::Journal { more } => named("journal", vec![("more", more.into())]),
             Lack::Frame { more } => named("frame", vec![("more", more.into())]),
         }
     }

@@ -76,7 +76,10 @@ pub fn openable(examined: &Inspection, beside: &[Finding]) -> Result<Openable, N
     match asked.uses_wal() {
         None => asked.perhaps(Aim::Read, What::Format),
         Some(true) => asked.with_wal(database, beside),
-        Some(false) => asked.with_journal(database),
+        Some(false) => {
+            asked.with_journal(database);
+            asked.room(beside, false);
+        }
     }
     if asked.database_lock() == LockState::Exclusive {
         asked.perhaps(Aim::Read, What::Locked);
@@ -271,7 +274,8 @@ impl Asked<'_> {
                 let (aim, error) = match lack {
                     Lack::Shm { .. } => (Aim::Read, "SQLITE_IOERR_SHMSIZE"),
                     Lack::NewFiles { .. } => (Aim::Read, CANNOT_OPEN),
-                    Lack::Frame { .. } => (Aim::Write, "SQLITE_FULL"),
+                    Lack::NewJournal => (Aim::Write, CANNOT_OPEN),
+                    Lack::Frame { .. } | Lack::Journal { .. } => (Aim::Write, "SQLITE_FULL"),
                 };
                 if aim == Aim::Write || !on_heap {
                     let (what, error) = (What::Room, Some(error));

@@ -1,4 +1,4 @@
-//! A file system without room for what SQLite has to make: the `-shm`, a new file, or one more frame.
+//! A file system without room for what SQLite has to make: the `-shm`, a new file, one more frame, or a `-journal`.
 //!
 //! folklore: a connection in WAL mode makes the `-shm` 32 KiB long and writes a byte to each page of it, so that it never dies
 //! of SIGBUS for want of space later. Where that fails, it cannot even read (SQLITE_IOERR_SHMSIZE), and a `-shm` of 3 bytes
@@ -14,8 +14,8 @@ use crate::evidence::{Evidence, FileView, LockState, MountAccess, SpaceView, Swi
 use crate::format::db::{DatabaseHead, JournalMode};
 use crate::format::shm::{BLOCK_SIZE, block_of};
 use crate::format::wal::{FRAME_HEADER_SIZE, HEADER_SIZE};
-use crate::look::Inspection;
 use crate::look::checkpoint::{CheckpointState, Restart};
+use crate::look::{HotJournal, Inspection};
 use crate::number::FrameNumber;
 
 /// The finding about one look: what is needed next, and does not fit.
@@ -26,15 +26,15 @@ pub fn of_look(examined: &Inspection) -> Option<Finding> {
     // Through a read-only mount nothing is made, whatever room there is.
     let writable = folder.mount_access.value() == Some(&MountAccess::ReadWrite);
     let room = Room { examined, evidence, space: evidence.space.value().filter(|_| writable)? };
-    if !room.beside(folder) || !room.in_wal_mode() {
+    if !room.beside(folder) {
         return None;
     }
-    let lacks = room.lacks(room.root());
+    let lacks = if room.in_wal_mode() { room.lacks(room.root()) } else { room.of_journal(room.root()) };
     if lacks.is_empty() {
         return None;
     }
     let exact = FileSystemKind::of(folder.file_system.value()?).exact_room;
-    let certain = exact && room.lacks(true).iter().any(|lack| room.fails_in_use(lack));
+    let certain = exact && room.in_wal_mode() && room.lacks(true).iter().any(|lack| room.fails_in_use(lack));
     let severity = if certain { Severity::Error } else { Severity::Warning };
     let space = room.space;
     let found = Found::FileSystemFull {
@@ -82,6 +82,11 @@ pub fn shm_not_made(full: &Finding) -> bool {
     matches!(&full.found, Found::FileSystemFull { lacks, .. } if lacks.iter().any(first))
 }
 
+/// Bytes of the header of a `-journal`: a sector.
+const JOURNAL_HEADER: u64 = 512;
+/// Bytes around each page in a `-journal`: its number and its checksum.
+const JOURNAL_OF_PAGE: u64 = 8;
+
 /// One look, and the room that was there.
 struct Room<'a> {
     examined: &'a Inspection,
@@ -124,6 +129,36 @@ impl Room<'_> {
         // Who opens the database takes the room of the -shm before a frame is written.
         let left = if shm.is_some() { free } else { free - more };
         [shm, self.new_files(), self.frame(left)].into_iter().flatten().collect()
+    }
+
+    /// What there is no room for where the next writer makes a `-journal`.
+    ///
+    /// folklore: it begins with a header of 512 bytes. Each transaction changes page 1, whose old content comes next, with 8 bytes
+    /// around it; a database without pages has none to save. A journal of `journal_mode=PERSIST` has its room already, and one that waits
+    /// is rolled back and deleted first. Held by `a_rollback_journal_needs_room_and_sqlite_agrees`.
+    fn of_journal(&self, root: bool) -> Vec<Lack> {
+        let database = self.examined.database.as_ref();
+        let needed = match database {
+            Some(DatabaseHead::Empty) => JOURNAL_HEADER,
+            Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Rollback => {
+                let page = database.and_then(DatabaseHead::page_size).map_or(0, u64::from);
+                JOURNAL_HEADER.saturating_add(page).saturating_add(JOURNAL_OF_PAGE)
+            }
+            _ => return Vec::new(),
+        };
+        let with_wal = self.evidence.files.wal.value().is_some_and(|wal| wal.size > 0);
+        if with_wal || self.examined.hot_journal != HotJournal::None {
+            return Vec::new();
+        }
+        let size = match self.evidence.files.journal.known() {
+            Some(journal) => journal.map(|journal| journal.size),
+            None => return Vec::new(),
+        };
+        let no_inode = size.is_none() && self.space.inodes > 0 && self.space.free_inodes == 0;
+        let free = self.space.free_bytes(root).unwrap_or(u64::MAX);
+        let more = self.space.in_blocks(needed).saturating_sub(self.space.in_blocks(size.unwrap_or(0)));
+        let bytes = (more > free).then_some(Lack::Journal { more });
+        [no_inode.then_some(Lack::NewJournal), bytes].into_iter().flatten().collect()
     }
 
     fn size_of_shm(&self) -> Option<u64> {
@@ -192,7 +227,7 @@ impl Room<'_> {
     fn fails_in_use(&self, lack: &Lack) -> bool {
         match lack {
             Lack::Shm { .. } | Lack::Frame { .. } => self.examined.in_use(),
-            Lack::NewFiles { .. } => false,
+            Lack::NewFiles { .. } | Lack::NewJournal | Lack::Journal { .. } => false,
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn full(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         return (Cow::Borrowed(""), MAKE_ROOM);
     };
     // Who cannot open the database does not come to write a frame.
-    let opens = lacks.iter().all(|lack| matches!(lack, Lack::Frame { .. }));
-    let told = lacks.iter().filter(|lack| opens || !matches!(lack, Lack::Frame { .. }));
+    let opens = lacks.iter().all(|lack| lack.only_of_writing());
+    let told = lacks.iter().filter(|lack| opens || !lack.only_of_writing());
     let told: Vec<String> = told.map(|lack| one(*lack)).collect();
     let bytes = match (available, available_to_root) {
         (_, Some(bytes)) if *root => format!("{} free for root", many(*bytes, "byte")),
@@ -52,6 +52,11 @@ fn one(lack: Lack) -> String {
         Lack::NewFiles { files } => format!(
             "There is no inode for a new file, and SQLite has to make {}: who opens the database fails with \"unable to open database file\" (SQLITE_CANTOPEN).",
             if files == 1 { "the -wal or the -shm" } else { "the -wal and the -shm" }
+        ),
+        Lack::NewJournal => "There is no inode for a new file, and who writes to the database has to make a -journal beside it: that fails with \"unable to open database file\" (SQLITE_CANTOPEN). Reading goes on.".to_owned(),
+        Lack::Journal { more } => format!(
+            "There is no room for the -journal that who writes to the database has to make, which takes {} at least: a write fails with \"database or disk is full\" (SQLITE_FULL). Reading goes on.",
+            many(more, "byte")
         ),
         Lack::Frame { more } => format!(
             "There is no room for one more frame of the -wal, which takes {}: a commit fails with \"database or disk is full\" (SQLITE_FULL).",
