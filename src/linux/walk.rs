@@ -28,7 +28,7 @@ use crate::linux::target::Target;
 use crate::linux::unopened;
 use crate::number::FileId;
 
-/// Bytes that are read of each regular file.
+/// Bytes that are read of most regular files.
 pub const HEAD: usize = 16;
 /// Bytes that are read of a file that begins with [`HEAD`] zero bytes.
 pub const LONG_HEAD: usize = 108;
@@ -49,7 +49,7 @@ pub struct Entry {
 /// What an entry is.
 #[derive(Debug)]
 pub enum EntryKind {
-    /// A regular file with its first bytes, at most [`HEAD`], or [`LONG_HEAD`] if all of these are zero.
+    /// A regular file with its first bytes: as many as were asked for, and at least [`LONG_HEAD`] if the first [`HEAD`] are zero.
     File(Vec<u8>),
     /// A regular file with the name of a `-shm`, on FUSE: it is not opened, because that could harm those that use it.
     Unopened,
@@ -74,11 +74,17 @@ pub fn is_folder(target: &Target) -> bool {
     target.open(OFlags::PATH | OFlags::DIRECTORY).is_ok()
 }
 
-/// Walks through a folder and all folders below it, until `each` breaks.
+/// Walks through a folder and all folders below it, until `each` breaks. `head_of` says how many bytes are read of a file with this
+/// name, at least [`HEAD`].
 ///
 /// # Errors
 /// When the folder itself cannot be opened, or is on a pseudo file system.
-pub fn walk(root: &Target, care: Care, each: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<(), OpenError> {
+pub fn walk(
+    root: &Target,
+    care: Care,
+    head_of: &dyn Fn(&OsStr) -> usize,
+    each: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
+) -> Result<(), OpenError> {
     let refused = |why| OpenError::new(Path::new(&root.to_string()), "looking into the folder", why);
     let folder = File::from(root.open(OFlags::PATH | OFlags::DIRECTORY).map_err(refused)?);
     let device = folder.metadata().map_err(refused)?.dev();
@@ -86,7 +92,7 @@ pub fn walk(root: &Target, care: Care, each: &mut dyn FnMut(Step<'_>) -> Control
         return Err(refused(io::Error::other("it is on a pseudo file system, which holds no databases")));
     }
     let held = own_locks::all(&Proc::system());
-    let mut walk = Walk { care, held, left: ENTRIES, each };
+    let mut walk = Walk { care, held, left: ENTRIES, head_of, each };
     let _ = walk.folder(&folder, device, &mut PathBuf::new(), DEPTH);
     Ok(())
 }
@@ -96,6 +102,7 @@ struct Walk<'a> {
     /// Files that this process itself holds locks on.
     held: BTreeSet<FileId>,
     left: usize,
+    head_of: &'a dyn Fn(&OsStr) -> usize,
     each: &'a mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 }
 
@@ -185,8 +192,9 @@ impl Walk<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return EntryKind::Other,
             Err(error) => return EntryKind::Unreadable(error),
         };
-        match head(&opened, HEAD) {
-            Ok(first) if first == [0; HEAD] => head(&opened, LONG_HEAD),
+        let asked = (self.head_of)(name).max(HEAD);
+        match head(&opened, asked) {
+            Ok(first) if asked < LONG_HEAD && first.starts_with(&[0; HEAD]) => head(&opened, LONG_HEAD),
             first => first,
         }
         .map_or_else(EntryKind::Unreadable, EntryKind::File)
@@ -234,7 +242,7 @@ mod tests {
     /// Every step as a line.
     fn walked(root: &Path) -> Vec<String> {
         let mut lines = Vec::new();
-        walk(&Target::from(root), Care::default(), &mut |step| {
+        walk(&Target::from(root), Care::default(), &|name| if name == "long" { 50 } else { HEAD }, &mut |step| {
             match step {
                 Step::Folder(path, entries) => lines.extend(entries.iter().map(|entry| {
                     let what = match &entry.kind {
@@ -260,12 +268,21 @@ mod tests {
         fs::create_dir_all(at("b/c")).unwrap();
         fs::write(at("z"), [1; 100]).unwrap();
         fs::write(at("a"), [1; 3]).unwrap();
+        fs::write(at("long"), [1; 100]).unwrap();
         fs::write(at("b/c/empty"), []).unwrap();
         symlink("..", at("b/loop")).unwrap();
         symlink("z", at("b/link")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, at("b/fifo"), Mode::RUSR).unwrap();
-        let expected =
-            ["a: 3 bytes", "b: other", "z: 16 bytes", "b/c: other", "b/fifo: other", "b/link: other", "b/loop: other"];
+        let expected = [
+            "a: 3 bytes",
+            "b: other",
+            "long: 50 bytes",
+            "z: 16 bytes",
+            "b/c: other",
+            "b/fifo: other",
+            "b/link: other",
+            "b/loop: other",
+        ];
         assert_eq!(walked(root.path()), [&expected[..], &["b/c/empty: 0 bytes"]].concat());
     }
 
@@ -285,7 +302,8 @@ mod tests {
 
     #[test]
     fn pseudo_file_systems_are_not_walked() {
-        let why = walk(&Target::from("/proc/sys"), Care::default(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+        let why = walk(&Target::from("/proc/sys"), Care::default(), &|_| HEAD, &mut |_| ControlFlow::Continue(()))
+            .unwrap_err();
         assert!(why.to_string().contains("pseudo file system"), "{why}");
         // From the folder above, it is passed over.
         let root = Target::from("/");
@@ -297,7 +315,8 @@ mod tests {
             seen.push(path.to_owned());
             ControlFlow::Break(())
         };
-        let mut walk = Walk { care: Care::default(), held: BTreeSet::new(), left: ENTRIES, each: &mut each };
+        let mut walk =
+            Walk { care: Care::default(), held: BTreeSet::new(), left: ENTRIES, head_of: &|_| HEAD, each: &mut each };
         let _ = walk.below(&root, OsStr::new("proc"), device, &mut PathBuf::from("proc"), DEPTH);
         assert_eq!(seen, Vec::<PathBuf>::new());
     }

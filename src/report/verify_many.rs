@@ -20,6 +20,8 @@ pub const SCHEMA: &str = "walscope/verify-many/1";
 const LONG: Duration = Duration::from_secs(2);
 /// More sound databases are not listed on the page.
 const SOUND_LISTED: usize = 10;
+/// More files of other formats are not named on the page.
+const OTHERS_LISTED: usize = 5;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
@@ -32,6 +34,8 @@ pub struct VerifyManyDocument {
     pub databases: Vec<VerifyDocument>,
     /// Files and folders that could not be looked at.
     pub not_looked_at: Vec<NotLookedAt>,
+    /// Files below a folder with the name of a database that another program keeps there. They are not looked at, and are no fault.
+    pub of_other_formats: Vec<OfOtherFormat>,
 }
 
 /// How many there are of each kind.
@@ -53,6 +57,17 @@ pub struct Counts {
     pub missing_wal: usize,
     /// Files and folders that could not be looked at.
     pub not_looked_at: usize,
+    /// Files with the name of a database that are of another program.
+    pub of_other_formats: usize,
+}
+
+/// A file with the name of a database that is of another program.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct OfOtherFormat {
+    /// Its name. Bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// The name of its format, as far as its first bytes show it.
+    pub format: &'static str,
 }
 
 /// A file or folder that could not be looked at.
@@ -67,7 +82,11 @@ pub struct NotLookedAt {
 impl VerifyManyDocument {
     /// Makes the document.
     #[must_use]
-    pub fn new(databases: Vec<VerifyDocument>, not_looked_at: Vec<NotLookedAt>) -> Self {
+    pub fn new(
+        databases: Vec<VerifyDocument>,
+        not_looked_at: Vec<NotLookedAt>,
+        of_other_formats: Vec<OfOtherFormat>,
+    ) -> Self {
         let of = |result| databases.iter().filter(|one| one.verdict.result == result).count();
         let counts = Counts {
             databases: databases.len(),
@@ -78,8 +97,9 @@ impl VerifyManyDocument {
             sound: of(VerdictResult::Sound),
             missing_wal: databases.iter().filter(|one| lacks_wal(one)).count(),
             not_looked_at: not_looked_at.len(),
+            of_other_formats: of_other_formats.len(),
         };
-        Self { schema: SCHEMA, counts, databases, not_looked_at }
+        Self { schema: SCHEMA, counts, databases, not_looked_at, of_other_formats }
     }
 
     /// The page, at most `width` columns wide, with colour: what could not be looked at, the databases from the worst to the
@@ -100,6 +120,9 @@ impl VerifyManyDocument {
         for one in &databases {
             out.push_str(&entry(word(one.verdict.result), &summary(one), width));
         }
+        if !self.of_other_formats.is_empty() {
+            out.push_str(&entry("other", &self.others(), width));
+        }
         if !out.is_empty() {
             out.push('\n');
         }
@@ -111,6 +134,22 @@ impl VerifyManyDocument {
             out.push('\n');
         }
         out
+    }
+
+    /// `2 files with names of databases are of another format: a.db (GDBM), b.db (text).`
+    fn others(&self) -> String {
+        let all = &self.of_other_formats;
+        let named = all.iter().take(OTHERS_LISTED).map(|one| format!("{} ({})", line(&one.path), one.format));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match all.len().saturating_sub(OTHERS_LISTED) as u64 {
+            0 => String::new(),
+            n => format!(", and {} more, which --json names", text::count(n)),
+        };
+        let (files, are) = match all.len() {
+            1 => ("1 file with the name of a database".to_owned(), "is"),
+            n => (format!("{} files with names of databases", text::count(n as u64)), "are"),
+        };
+        format!("{files} {are} of another format: {named}{more}.")
     }
 
     /// Whether the page names each database without a `-wal`, also if it is sound.
@@ -130,7 +169,17 @@ impl VerifyManyDocument {
 
     /// `200 databases: 3 wrong, 2 with warnings, 195 sound.`
     fn count(&self, took: Duration) -> String {
-        let Counts { databases, wrong, doubtful, noted, unchecked, sound, missing_wal, not_looked_at } = self.counts;
+        let Counts {
+            databases,
+            wrong,
+            doubtful,
+            noted,
+            unchecked,
+            sound,
+            missing_wal,
+            not_looked_at,
+            of_other_formats: _,
+        } = self.counts;
         let parts = [
             (wrong, RED, format!("{} wrong", text::count(wrong as u64))),
             (doubtful, YELLOW, format!("{} with warnings", text::count(doubtful as u64))),

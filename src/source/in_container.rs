@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::tree::is_named_as_database;
+use super::other_format::is_named_as_database;
 use crate::evidence::Part;
 use crate::format::db::MAGIC;
 use crate::linux::runtimes::{self, OpenFiles, Unknown};

@@ -20,6 +20,7 @@ mod commits;
 mod files;
 mod in_container;
 mod inspect;
+mod other_format;
 mod other_names;
 mod syntax;
 mod tree;
@@ -28,7 +29,7 @@ pub use files::Files;
 pub use in_container::{InContainer, in_container};
 pub use inspect::{inspect, inspect_found, inspect_frames};
 pub use syntax::{is_container_name, process, shell_word, target};
-pub use tree::{Found, Tree, Unread, is_beside, tree, tree_until};
+pub use tree::{Found, Other, Tree, Unread, is_beside, tree, tree_until};
 
 /// A SOURCE, resolved.
 // A command holds a handful of these. A box would only make it harder to take the descriptors out.
@@ -149,13 +150,18 @@ fn open_target(label: &OsStr, target: Target, care: Care) -> Result<Source, Snap
             if by_itself && is_broken_wal(path, head, &bytes).map_err(unreadable)? {
                 return Ok(alone(Some(Arc::new(bytes)), None));
             }
-            match is_nothing_of_sqlites(head, bytes.len()) {
+            let format = other_format::format(head).map(|format| format.name);
+            match is_nothing_of_sqlites(head, bytes.len()) || bytes.len() >= 100 && format.is_some() {
                 true if by_itself => Err(SnapshotError::Unusable {
                     path: path.to_owned(),
                     message: format!(
                         "neither a database, a -wal, a -shm nor a bundle: needed one of their headers at offset 0, or whole \
-                         pages of an encrypted database; found {} bytes without a header, and no -wal or -shm beside them",
-                        bytes.len()
+                         pages of an encrypted database; found {} bytes {}, and no -wal or -shm beside them",
+                        bytes.len(),
+                        format.map_or_else(
+                            || "without a header".to_owned(),
+                            |format| format!("of another format ({format})")
+                        )
                     ),
                 }),
                 _ => Ok(source),

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
+use super::other_format::{self, is_named_as_database, of_another_program};
 use super::target;
 use super::{Kind, kind};
 use crate::bundle::SnapshotError;
@@ -27,6 +28,8 @@ pub struct Tree {
     pub databases: Vec<Found>,
     /// What could not be looked at.
     pub unread: Vec<Unread>,
+    /// What has the name of a database, and is of another program.
+    pub others: Vec<Other>,
     /// Whether the search was ended before everything was looked at, because its time was over.
     pub ended_early: bool,
 }
@@ -38,6 +41,15 @@ pub struct Found {
     pub label: OsString,
     /// Where it is.
     pub target: Target,
+}
+
+/// A file with the name of a database that is of another program.
+#[derive(Debug)]
+pub struct Other {
+    /// The folder as the user typed it, with the path below it.
+    pub label: OsString,
+    /// The name of its format.
+    pub format: &'static str,
 }
 
 /// A file or folder that could not be looked at.
@@ -52,8 +64,9 @@ pub struct Unread {
 /// The databases below a folder. `None`: the SOURCE is no folder.
 ///
 /// A database is told by its content, or by a `-wal` or `-shm` beside it: it may be encrypted, or its header may be lost. A
-/// name that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3` is enough too, unless the file is a text or of another known program.
-/// Behind a header of zero bytes the first table tells it. A `-wal` or `-shm` without its database stands for the database that is missing. Other files cost 16 bytes of reading.
+/// name that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3` is enough too, whatever the file holds: what another program keeps
+/// under the name `.db` is not looked at, and is named in [`Tree::others`]. Behind a header of zero bytes the first table tells it. A
+/// `-wal` or `-shm` without its database stands for the database that is missing. Other files cost 16 bytes of reading.
 ///
 /// # Errors
 /// When there is no such process or container, or when the folder itself cannot be looked into.
@@ -79,7 +92,10 @@ pub fn tree_until(argument: &OsStr, care: Care, end: Option<Instant>) -> Result<
         match step {
             Step::Unreadable(path, why) => tree.unread.push(unread(label(path), &why)),
             Step::Folder(folder, entries) => {
-                for (name, why) in sources(entries) {
+                let (sources, others) = sources(entries);
+                let other = |(name, format)| Other { label: label(&folder.join(name)), format };
+                tree.others.extend(others.into_iter().map(other));
+                for (name, why) in sources {
                     let path = folder.join(name);
                     match why {
                         Some(why) => tree.unread.push(unread(label(&path), &why)),
@@ -102,7 +118,8 @@ pub fn tree_until(argument: &OsStr, care: Care, end: Option<Instant>) -> Result<
         }
         ControlFlow::Continue(())
     };
-    walk::walk(&root, care, &mut each)?;
+    let head_of = |name: &OsStr| if is_named_as_database(name) { other_format::HEAD } else { walk::HEAD };
+    walk::walk(&root, care, &head_of, &mut each)?;
     Ok(Some(tree))
 }
 
@@ -129,10 +146,13 @@ pub fn is_beside(sidecar: &OsStr, database: &OsStr, care: Care) -> bool {
 }
 
 /// What of a folder is looked at, by name, with the reason if it cannot be read.
-fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
+type Sources = BTreeMap<OsString, Option<io::Error>>;
+
+/// What of a folder is looked at, and what has only the name of a database, with its format.
+fn sources(entries: Vec<Entry>) -> (Sources, Vec<(OsString, &'static str)>) {
     let mut entries: BTreeMap<OsString, EntryKind> =
         entries.into_iter().map(|entry| (entry.name, entry.kind)).collect();
-    let mut sources = BTreeSet::new();
+    let (mut sources, mut others) = (BTreeSet::new(), Vec::new());
     let beside = |name: &OsStr, entries: &BTreeMap<OsString, EntryKind>| {
         SIBLINGS.iter().any(|suffix| entries.get(&with(name, suffix)).is_some_and(is_file))
     };
@@ -156,10 +176,13 @@ fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
             (EntryKind::File(head), _) if is_wal(head) => {
                 sources.insert(name.clone());
             }
-            // Its header may be lost.
-            (EntryKind::File(head), _) if is_named_as_database(name) && !is_of_others(head) => {
-                sources.insert(name.clone());
-            }
+            // Its header may be lost, or something else stands in its place.
+            (EntryKind::File(head), _) if is_named_as_database(name) => match of_another_program(name, head) {
+                Some(format) => others.push((name.clone(), format)),
+                None => {
+                    sources.insert(name.clone());
+                }
+            },
             (EntryKind::File(_), _) => {}
         }
     }
@@ -167,7 +190,7 @@ fn sources(entries: Vec<Entry>) -> BTreeMap<OsString, Option<io::Error>> {
         Some(EntryKind::Unreadable(why)) => (name, Some(why)),
         _ => (name, None),
     };
-    sources.into_iter().map(why).collect()
+    (sources.into_iter().map(why).collect(), others)
 }
 
 const SIBLINGS: [&str; 2] = ["-wal", "-shm"];
@@ -190,42 +213,6 @@ fn is_file(kind: &EntryKind) -> bool {
 
 fn is_database(kind: &EntryKind) -> bool {
     matches!(kind, EntryKind::File(head) if head.starts_with(MAGIC) || is_zeroed_database(head))
-}
-
-/// Whether a file has a name as databases of SQLite have it.
-pub(super) fn is_named_as_database(name: &OsStr) -> bool {
-    let extension = Path::new(name).extension().map(OsStr::to_ascii_lowercase);
-    extension.is_some_and(|extension| ["db", "db3", "sqlite", "sqlite3"].iter().any(|known| extension == *known))
-}
-
-/// Whether the first bytes are those of a text, or of another program that names its files so.
-fn is_of_others(head: &[u8]) -> bool {
-    let word = |at: usize| head.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
-    let is = |word: Option<[u8; 4]>, magics: &[u32]| {
-        word.is_some_and(|word| {
-            magics.contains(&u32::from_le_bytes(word)) || magics.contains(&u32::from_be_bytes(word))
-        })
-    };
-    let text = !head.is_empty() && head.iter().all(|byte| (b' '..0x7f).contains(byte) || b"\t\r\n".contains(byte));
-    // GDBM, Berkeley DB (hash, tree, queue; at byte 12 and, in old files, at 0).
-    const GDBM: [u32; 4] = [0x1357_9ace, 0x1357_9acd, 0x1357_9acf, 0x1357_9ad0];
-    const BERKELEY: [u32; 4] = [0x0006_1561, 0x0005_3162, 0x0004_2253, 0x0007_4582];
-    // Thumbnails of Windows, GVariant, gzip, zstd, xz, zip, bzip2, RPM, plocate and mlocate.
-    const OF_OTHERS: [&[u8]; 11] = [
-        b"\xd0\xcf\x11\xe0",
-        b"CMMM",
-        b"GVariant",
-        b"\x1f\x8b",
-        b"\x28\xb5\x2f\xfd",
-        b"\xfd7zXZ\0",
-        b"PK\x03\x04",
-        b"BZh",
-        b"RpmP",
-        b"\0plocate",
-        b"\0mlocate",
-    ];
-    let prefixed = OF_OTHERS.iter().any(|magic| head.starts_with(magic));
-    text || prefixed || is(word(0), &GDBM) || is(word(0), &BERKELEY) || is(word(12), &BERKELEY)
 }
 
 /// Whether the 100 bytes of the header are zero, and the head of a table with rows stands behind them.
@@ -264,7 +251,7 @@ mod tests {
             name: OsString::from(name),
             kind: head.map_or(EntryKind::Other, |head| EntryKind::File(head.to_vec())),
         };
-        let sources = sources(files.iter().map(entry).collect());
+        let (sources, _) = sources(files.iter().map(entry).collect());
         sources.into_keys().map(|name| name.into_string().unwrap()).collect()
     }
 
@@ -295,7 +282,7 @@ mod tests {
             ["a.db", "b.SQLITE", "c.sqlite3"]
         );
         assert_eq!(
-            files(&[("text.db", b"a list of names"), ("index.db", b"\xce\x9a\x57\x13\0"), ("x.dbx", b"\x01")]),
+            files(&[("text.db", &[b'a'; 100]), ("index.db", b"\xce\x9a\x57\x13\0"), ("x.dbx", b"\x01")]),
             [""; 0]
         );
         assert_eq!(files(&[("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1")]), [""; 0]);

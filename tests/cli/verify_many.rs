@@ -56,7 +56,7 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     // What is no database, and what must not be followed or opened.
     fs::write(at("notes"), "not a database").unwrap();
     fs::write(at("empty.dat"), []).unwrap();
-    fs::write(at("texts.db"), "a list of names").unwrap();
+    fs::write(at("texts.db"), "a list of names\n".repeat(9)).unwrap();
     fs::write(at("old-wal"), "not a WAL").unwrap();
     symlink("..", at("a/loop")).unwrap();
     symlink("sound.db", at("a/link.db")).unwrap();
@@ -69,6 +69,10 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     assert!(lines[0].starts_with("wrong       ./z/deep/er/broken.db: "), "{text}");
     assert!(lines.iter().any(|line| line.starts_with("doubtful    ./no-database.db: ")), "{text}");
     assert!(text.contains("[wal_without_database]") && !text.contains("many/3.db"), "{text}");
+    assert!(
+        lines.contains(&"other       1 file with the name of a database is of another format: ./texts.db (text)."),
+        "{text}"
+    );
     let count = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. Rows and tables are not read: that is PRAGMA integrity_check, in a copy. In full walscope verify PATH"),
@@ -84,6 +88,98 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     // Each is what it is alone.
     let alone = walscope(folder.path(), &["verify", "./z/deep/er/broken.db", "--json"]).json();
     assert_eq!(document["databases"].as_array().unwrap().last().unwrap()["findings"], alone["findings"]);
+}
+
+/// Whatever was put in the place of a database is told below a folder as it is told alone.
+#[test]
+fn nothing_with_the_name_of_a_database_is_left_out_in_silence() {
+    const FORMS: &str = r#"
+import base64, bz2, gzip, json, lzma, sqlite3, sys, zipfile
+at = lambda name: sys.argv[1] + '/' + name
+db = sqlite3.connect(at('sound.db'))
+db.executescript('CREATE TABLE t(x)')
+db.executemany('INSERT INTO t VALUES(hex(randomblob(50)))', [()] * 300)
+db.commit()
+dump = '\n'.join(db.iterdump())
+db.close()
+sound = open(at('sound.db'), 'rb').read()
+zipfile.ZipFile(at('mangled-zip.db'), 'w').writestr('t.db', sound)
+page = '<!DOCTYPE html><html><body>Not found</body></html>'
+for name, content in {
+    'mangled-gzip.db': gzip.compress(sound), 'mangled-xz.sqlite': lzma.compress(sound), 'mangled-bz.db3': bz2.compress(sound),
+    'mangled-base64.db': base64.encodebytes(sound), 'mangled-hex.sqlite3': sound.hex().encode(),
+    'unread-html.db': page.encode(), 'unread-page.db': page.ljust(4096).encode(), 'unread-json.db': b'{"error": 404}',
+    'unread-long.db': json.dumps({'error': 'x' * 1011}).encode(), 'unread-dump.db': dump.encode(),
+    'unread-lfs.db': b'version https://git-lfs.github.com/spec/v1\noid sha256:' + b'0' * 64 + b'\nsize 8192\n',
+    'unread-two.db': b'** This file contains an SQLite 2.1 database **\0(u\xe3\xda'.ljust(4096, b'\0'), 'unread-x.db': b'x',
+    'unread-text.sqlite': b'a list of names\n' * 64,
+}.items():
+    open(at(name), 'wb').write(content)
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let mut made = Command::new("python3");
+    made.args(["-c", FORMS]).arg(folder.path());
+    let made = made.output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let ran = walscope(folder.path(), &["verify", ".", "--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, &document["of_other_formats"]), (2, &serde_json::json!([])));
+    let (mut mangled, mut unread) = (0, 0);
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let label = format!("./{name}");
+        let alone = walscope(folder.path(), &["verify", &label, "--json"]);
+        let below = document["databases"].as_array().unwrap().iter().find(|one| one["source"]["label"] == *label);
+        let not = document["not_looked_at"].as_array().unwrap().iter().find(|one| one["path"] == *label);
+        if name.starts_with("unread") {
+            unread += 1;
+            let reason = not.unwrap_or_else(|| panic!("{name}: {document:#}"))["reason"].as_str().unwrap();
+            assert!(alone.code == 2 && alone.stderr.contains(reason), "{name}: {reason}: {}", alone.stderr);
+        } else {
+            let below = below.unwrap_or_else(|| panic!("{name}: {document:#}"));
+            assert_eq!(below["findings"], alone.json()["findings"], "{name}");
+            let is = below["findings"].as_array().unwrap().iter().any(|one| one["code"] == "database_bytes_mangled");
+            assert_eq!(is, name.starts_with("mangled"), "{name}");
+            mangled += usize::from(is);
+        }
+    }
+    assert_eq!((mangled, unread), (6, 9));
+}
+
+#[test]
+fn databases_of_other_programs_are_named_and_are_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    closed(&at("sound.db"));
+    let with = |at: usize, word: u32| {
+        let mut bytes = vec![0; 8192];
+        bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        bytes
+    };
+    let files: [(&str, Vec<u8>, &str); 7] = [
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".repeat(512), "thumbnails of Windows"),
+        ("aliases.db", with(12, 0x0006_1561), "Berkeley DB"),
+        ("index.db", with(0, 0x1357_9ace), "GDBM"),
+        ("meta.db", with(16, 0xed0c_daed), "bbolt"),
+        ("mails.db", with(16, 0xbeef_c0de), "LMDB"),
+        ("nedb.db", b"{\"name\":\"a\",\"_id\":\"k3\"}\n".repeat(9), "NeDB"),
+        ("zone.db", b"$TTL 3600\n@ IN SOA ns.example. root.example. (1 2 3 4 5)\n".repeat(9), "text"),
+    ];
+    for (name, bytes, _) in &files {
+        fs::write(at(name), bytes).unwrap();
+    }
+    let ran = walscope(folder.path(), &["verify", ".", "--json", "--fail-on", "notice"]);
+    let document = ran.json();
+    assert_eq!((ran.code, labels(&document)), (0, vec!["./sound.db"]), "{document:#}");
+    assert_eq!((&document["counts"]["of_other_formats"], &document["counts"]["not_looked_at"]), (&7.into(), &0.into()));
+    for (name, _, format) in &files {
+        let one = serde_json::json!({ "path": format!("./{name}"), "format": format });
+        assert!(document["of_other_formats"].as_array().unwrap().contains(&one), "{name}: {document:#}");
+    }
+    let ran = walscope(folder.path(), &["verify", "."]);
+    let text = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("other 7 files with names of databases are of another format: ./Thumbs.db (thum"), "{text}");
+    assert!(text.contains("and 2 more, which --json names."), "{text}");
 }
 
 #[test]

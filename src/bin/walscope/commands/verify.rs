@@ -11,7 +11,7 @@ use walscope::linux::Care;
 use walscope::linux::mapped::kept;
 use walscope::look::{Depth, Inspection};
 use walscope::report::verify::VerifyDocument;
-use walscope::report::verify_many::{NotLookedAt, VerifyManyDocument};
+use walscope::report::verify_many::{NotLookedAt, OfOtherFormat, VerifyManyDocument};
 use walscope::source::{self, Tree};
 
 use crate::exit::{Exit, message};
@@ -92,11 +92,18 @@ struct Many<'a> {
     begun: Instant,
     databases: Vec<VerifyDocument>,
     not_looked_at: Vec<NotLookedAt>,
+    of_other_formats: Vec<OfOtherFormat>,
 }
 
 impl<'a> Many<'a> {
     fn new(global: &'a Global) -> Self {
-        Self { global, begun: Instant::now(), databases: Vec::new(), not_looked_at: Vec::new() }
+        Self {
+            global,
+            begun: Instant::now(),
+            databases: Vec::new(),
+            not_looked_at: Vec::new(),
+            of_other_formats: Vec::new(),
+        }
     }
 
     /// Every database below a folder.
@@ -111,6 +118,9 @@ impl<'a> Many<'a> {
         for unread in &tree.unread {
             self.not_looked_at(&unread.label, &unread.reason);
         }
+        let other =
+            |one: &source::Other| OfOtherFormat { path: one.label.to_string_lossy().into_owned(), format: one.format };
+        self.of_other_formats.extend(tree.others.iter().map(other));
         for found in &tree.databases {
             self.add(&found.label, look::inspect_found(found, Depth::CrossChecked, self.global));
         }
@@ -132,7 +142,7 @@ impl<'a> Many<'a> {
 
     fn end(self, fail_on: FailOn) -> anyhow::Result<Exit> {
         let took = self.begun.elapsed();
-        let document = VerifyManyDocument::new(self.databases, self.not_looked_at);
+        let document = VerifyManyDocument::new(self.databases, self.not_looked_at, self.of_other_formats);
         output::document(self.global, &document, |width| document.draw(width, took))?;
         let bad = document.databases.iter().any(|one| fail_on.judge(&one.findings) == Exit::Bad);
         Ok(match (document.not_looked_at.is_empty(), bad) {
