@@ -307,20 +307,7 @@ fn rescued(folder: &Path, name: &str) -> (i32, Vec<(Vec<u32>, i64)>) {
         .unwrap()
         .iter()
         .map(|set| (pids_of(set), rows(Path::new(set["database"].as_str().unwrap()))));
-    let sets = document["sets"].as_array().unwrap().iter().filter_map(|set| {
-        let pids = of_databases(set)?;
-        let database = set["database"].as_str().unwrap_or_else(|| panic!("no database: {document:#}"));
-        Some((pids, rows(Path::new(database))))
-    });
     (ran.code, sets.collect())
-}
-
-/// The processes of a set. Another walscope that looks at these files at that moment, as `ps` of another test, has them open as
-/// well, and is no process of the database; `None`: the set is its own.
-fn of_databases(set: &Value) -> Option<Vec<u32>> {
-    let by = set["processes"].as_array().unwrap().iter().filter(|by| by["command"] != "walscope");
-    let pids: Vec<u32> = by.map(|by| u32::try_from(by["pid"].as_u64().unwrap()).unwrap()).collect();
-    (!pids.is_empty()).then_some(pids)
 }
 
 /// The commits are in no folder: only the descriptor of the process leads to them.
@@ -374,7 +361,6 @@ fn rescued_pids(folder: &Path, name: &str) -> (i32, Vec<Vec<u32>>) {
     let ran = walscope(folder, &["rescue", name, "-o", out.path().to_str().unwrap(), "--json"]);
     let document = ran.json();
     (ran.code, document["sets"].as_array().unwrap().iter().map(pids_of).collect())
-    (ran.code, document["sets"].as_array().unwrap().iter().filter_map(of_databases).collect())
 }
 
 #[test]

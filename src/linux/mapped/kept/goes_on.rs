@@ -259,8 +259,13 @@ fn journal(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>, u
     let place = match (of_database, at_path) {
         (true, true) if exclusive && begins_otherwise(process, journal) => LogPlace::InPlace,
         (true, false) if (journal.deleted || journal.base().is_none()) && !has_other => LogPlace::Gone,
-        // By a hard link, or a mount of the file alone. One that was renamed is another finding.
-        (true, false) if !journal.deleted && is_beside_other_name(view, process, journal, database) => {
+        // By a hard link, or a mount of the file alone. One that was renamed is another finding, and the one at the path is made anew in
+        // each transaction.
+        (true, false)
+            if !journal.deleted
+                && journal.asked.is_none()
+                && is_beside_other_name(view, process, journal, database) =>
+        {
             LogPlace::BesideOtherName
         }
         (false, true) => LogPlace::BesideAnother,
