@@ -197,6 +197,7 @@ findings! {
     HotJournal "hot_journal" "A rollback journal with content" [Notice, Warning, Error] in Journal {
         signs: Vec<JournalSign>, database_change_counter: Option<u32>, journal_change_counter: Option<u32>,
         database_page_size: Option<u32>, journal_page_size: Option<u32>, super_journal: Option<String>,
+        database_pages_before: Option<u32>, pages_right: Option<u64>, pages_counted: Option<u64>, under_way: bool,
         used_by: Vec<KeptLog>
     }
     LogApart "log_apart" "A process has a log that its database does not have" [Warning, Error] {

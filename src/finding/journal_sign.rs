@@ -14,6 +14,12 @@ pub enum JournalSign {
     PageSize,
     /// The journal names a super-journal: without that file, SQLite deletes the journal and rolls nothing back.
     SuperJournal,
+    /// The database has 0 bytes, and the journal has pages of it: SQLite deletes the journal, and rolls nothing back.
+    DatabaseEmpty,
+    /// The journal ends before the pages that its headers count.
+    Cut,
+    /// A page in the journal is not right, and pages of the transaction are behind it.
+    Damaged,
 }
 
 impl JournalSign {
@@ -25,6 +31,9 @@ impl JournalSign {
             Self::ChangeCounter => "change_counter",
             Self::PageSize => "page_size",
             Self::SuperJournal => "super_journal",
+            Self::DatabaseEmpty => "database_empty",
+            Self::Cut => "cut",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 
+use super::journal_damage::JournalDamage;
+use super::journal_records::each_record;
 use crate::bytes::ReadAt;
 use crate::evidence::KeptPages;
 use crate::format::db::{self, DatabaseHead, DatabaseHeader};
-use crate::format::journal::{self, JournalHeader};
+use crate::format::journal;
 
 /// What a journal and a database show of each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,35 +19,59 @@ pub struct JournalBeside {
     pub database_pages: u32,
     /// The change counter before the transaction, if the journal keeps page 1.
     pub change_counter: Option<u32>,
-    /// Bytes of a page, in the database.
-    pub of_database: u32,
+    /// Whether the database has no bytes, and the journal has a page of it.
+    pub database_empty: bool,
+    /// Bytes of a page, in the database. `None`: it has no header that can be read.
+    pub of_database: Option<u32>,
     /// The change counter of the database.
-    pub database_change_counter: u32,
+    pub database_change_counter: Option<u32>,
     /// The name of the super-journal with which the journal ends: its transaction writes to several databases.
     pub super_journal: Option<String>,
+    /// Where rolling back stops, in front of pages of the transaction.
+    pub damage: Option<JournalDamage>,
     /// Whether somebody was seen to write in a transaction just before or after: who has a journal keeps RESERVED.
     pub under_way: bool,
 }
 
-/// Compares the two. `None`: one of them changed meanwhile, or has no header.
+/// Compares the two. `None`: one of them changed meanwhile, or the journal has no header. Damage of the journal is not looked for.
 pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Option<JournalBeside>> {
-    let heads =
-        || Ok::<_, io::Error>((head::<{ journal::HEADER_SIZE }>(bytes)?, head::<{ db::HEADER_SIZE }>(database)?));
+    let heads = || {
+        let beginning = head::<{ db::HEADER_SIZE }>(database)?;
+        Ok::<_, io::Error>((head::<{ journal::HEADER_SIZE }>(bytes)?, beginning, has_bytes(database)?))
+    };
     let before = heads()?;
-    let (page_one, super_journal) = (page_one(bytes)?, super_journal(bytes)?);
+    let (page_one, super_journal, keeps) = (page_one(bytes)?, super_journal(bytes)?, keeps_a_page(bytes)?);
     if heads()? != before {
         return Ok(None);
     }
-    let (Some(of_journal), Some(of_database)) = (journal::parse(&before.0), plain(&before.1)) else { return Ok(None) };
+    let (of_journal, of_database, has_bytes) = before;
+    let Some(of_journal) = journal::parse(&of_journal) else { return Ok(None) };
+    let of_database = plain(&of_database);
     Ok(Some(JournalBeside {
         page_size: of_journal.page_size.bytes(),
         database_pages: of_journal.database_pages,
         change_counter: page_one.and_then(|page| plain(&page)).map(|header| header.change_counter),
-        of_database: of_database.page_size,
-        database_change_counter: of_database.change_counter,
+        database_empty: !has_bytes && of_journal.database_pages > 0 && keeps,
+        of_database: of_database.map(|header| header.page_size),
+        database_change_counter: of_database.map(|header| header.change_counter),
         super_journal: super_journal.map(|name| String::from_utf8_lossy(&name).into_owned()),
+        damage: None,
         under_way: false,
     }))
+}
+
+fn has_bytes(database: &dyn ReadAt) -> io::Result<bool> {
+    Ok(database.read_at(&mut [0], 0)? > 0)
+}
+
+/// Whether the first page of a journal is right.
+fn keeps_a_page(bytes: &dyn ReadAt) -> io::Result<bool> {
+    let mut keeps = false;
+    each_record(bytes, &mut |record| {
+        keeps = record.page(bytes)?.is_some();
+        Ok(false)
+    })?;
+    Ok(keeps)
 }
 
 /// The name of the super-journal that a journal ends with.
@@ -111,55 +137,6 @@ pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Optio
         Ok(found.compared < PAGES)
     })?;
     Ok(Some(found))
-}
-
-/// A page in a journal.
-struct Record {
-    /// The number of the page.
-    number: u32,
-    /// Where the page begins.
-    at: u64,
-    /// The header before it.
-    header: JournalHeader,
-}
-
-impl Record {
-    /// The page, if its checksum is right.
-    fn page(&self, bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
-        let mut kept = vec![0; self.header.page_size.to_usize() + 4];
-        let got = bytes.read_at(&mut kept, self.at)?;
-        Ok(journal::page(kept.get(..got).unwrap_or_default(), &self.header).map(<[u8]>::to_vec))
-    }
-}
-
-/// Hands out the records of a journal in order, until `each` says `false`. SQLite goes no further than a page 0. A file that
-/// claims terabytes has nothing else in its holes.
-fn each_record(bytes: &dyn ReadAt, each: &mut dyn FnMut(&Record) -> io::Result<bool>) -> io::Result<()> {
-    let mut at = 0;
-    let mut head = [0; journal::HEADER_SIZE];
-    while bytes.read_at(&mut head, at)? == journal::HEADER_SIZE {
-        let Some(header) = journal::parse(&head) else { return Ok(()) };
-        let sector = u64::from(header.sector_size);
-        let size = u64::from(header.page_size) + 8;
-        let mut next = at + sector;
-        let in_file = bytes.len().saturating_sub(next) / size;
-        let records = match header.records {
-            0 | u32::MAX => in_file,
-            n => in_file.min(n.into()),
-        };
-        for _ in 0..records {
-            let mut number = [0; 4];
-            let got = bytes.read_at(&mut number, next)?;
-            let record = Record { number: u32::from_be_bytes(number), at: next + 4, header };
-            if got < number.len() || record.number == 0 || !each(&record)? {
-                return Ok(());
-            }
-            next += size;
-        }
-        // The next part begins at a sector of its own.
-        at = next.div_ceil(sector) * sector;
-    }
-    Ok(())
 }
 
 /// The header of a database that is not encrypted.

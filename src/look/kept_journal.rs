@@ -30,7 +30,7 @@ pub fn journal_holds(bytes: &dyn ReadAt, database: Option<&dyn ReadAt>) -> io::R
     }
     // The magic comes with the first sync.
     let beside = database.map(|database| compare(bytes, database)).transpose()?.flatten();
-    let counters = beside.and_then(|beside| Some((beside.change_counter?, beside.database_change_counter)));
+    let counters = beside.and_then(|beside| Some((beside.change_counter?, beside.database_change_counter?)));
     let over = counters.is_some_and(|(before, now)| before != now);
     Ok(if over { JournalHolds::Over } else { JournalHolds::Transaction })
 }

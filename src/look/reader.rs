@@ -19,6 +19,7 @@ use super::first_page::{self, FirstPage};
 use super::head;
 use super::inspection::HotJournal;
 use super::journal::{self, JournalBeside};
+use super::journal_damage;
 use super::later::Later;
 use super::marks_and_locks::{self, of_one_kind};
 use super::page_ones::{self, PageOnes};
@@ -418,9 +419,10 @@ impl Looking<'_, '_, '_> {
         let writes = || self.seen.locks().is_some_and(|locks| locks.writes_to_database());
         let before = writes();
         let compared = journal::compare(journal.as_ref(), database)?;
+        let damage = journal_damage::look(journal.as_ref(), database, || self.seen.journal())?;
         let under_way = before || writes();
         let waits = |_: &JournalBeside| self.seen.hot_journal() == HotJournal::Waits;
-        Ok(compared.filter(waits).map(|beside| JournalBeside { under_way, ..beside }))
+        Ok(compared.filter(waits).map(|beside| JournalBeside { under_way, damage, ..beside }))
     }
 
     /// Looks at page 1 of a database that stands still, if no frame of the WAL takes its place.

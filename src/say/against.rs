@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::sentence::{Against, Sentence, usual};
 use super::words::{all, many, one_or};
-use super::{damage, header, rescue, room};
+use super::{damage, header, journal, rescue, room};
 use crate::evidence::Part;
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::journal_sign::JournalSign;
@@ -341,6 +341,9 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
             let what = match &finding.found {
                 Found::HotJournal { signs, .. } if signs == &[JournalSign::SuperJournal] => {
                     "writes the pages of the -journal back into the database, or deletes it if its super-journal is not there"
+                }
+                _ if journal::is_beside_empty_database(finding) => {
+                    "deletes the -journal, and with it the only old pages of the database"
                 }
                 _ => "writes the pages of the -journal back into the database",
             };

@@ -578,6 +578,10 @@ mod tests {
             database_page_size: None,
             journal_page_size: None,
             super_journal: None,
+            database_pages_before: None,
+            pages_right: None,
+            pages_counted: None,
+            under_way: false,
         };
         let beside = |signs| findings(&[Finding::new(journal(signs)), left_over()])[1].advice.contains("hot_journal");
         assert!(!beside(Vec::new()));

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::words::count;
+use super::rescue;
+use super::words::{count, many};
 use crate::finding::journal_sign::JournalSign;
-use crate::finding::{Finding, Found};
+use crate::finding::{Finding, Found, Severity};
 
 /// What to do with a journal that belongs to the database.
 const KEEP: &str = "Keep the journal together with the database; deleting it can corrupt the database.";
@@ -23,6 +24,10 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         database_page_size,
         journal_page_size,
         super_journal,
+        database_pages_before,
+        pages_right,
+        pages_counted,
+        under_way,
         used_by,
     } = &finding.found
     else {
@@ -31,11 +36,17 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
     if signs.contains(&JournalSign::OfProcess) {
         return super::log_apart::of_another(used_by);
     }
+    let pages = database_pages_before.unwrap_or_default();
+    if signs.contains(&JournalSign::DatabaseEmpty) {
+        let size = u64::from(pages) * u64::from(journal_page_size.unwrap_or_default());
+        return (emptied(pages, size, journal.is_some()).into(), rescue::DATABASE_EMPTY);
+    }
     let number = |number: &Option<u32>| count(number.unwrap_or_default());
     let told: Vec<String> = signs
         .iter()
         .map(|sign| match sign {
-            JournalSign::OfProcess => String::new(),
+            JournalSign::OfProcess | JournalSign::DatabaseEmpty => String::new(),
+            JournalSign::Cut | JournalSign::Damaged => damaged(*sign, pages_right.unwrap_or_default(), *pages_counted),
             JournalSign::ChangeCounter => format!("the page 1 that it keeps has the change counter {}, and the database has {}, where only the same or one more can be: the -journal is of another database or of another time", number(journal), number(database)),
             JournalSign::SuperJournal => format!("its transaction writes to several databases: it names the super-journal {}", super_journal.as_deref().unwrap_or_default()),
             JournalSign::PageSize => format!("its pages have {} bytes, and those of the database {}", number(journal_page_size), number(database_page_size)),
@@ -57,6 +68,20 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             OF_SEVERAL,
         );
     }
+    if matches!(signs.first(), Some(JournalSign::Cut | JournalSign::Damaged)) {
+        let who = if *under_way {
+            "A process is in a transaction: if it is killed, or rolls back, a part of the transaction stays in the database. A COMMIT keeps its data whole."
+        } else if finding.severity == Severity::Error {
+            "The next to open the database takes back only the pages in front of that place, and deletes the -journal: a part of the transaction stays in the database, and tables can be malformed."
+        } else {
+            "The next to open the database takes back only the pages in front of that place, and deletes the -journal. That is right if the machine lost its power while the -journal was written, before the database was. Else a part of the transaction stays in the database."
+        };
+        let told = told.join("; ");
+        return (
+            format!("A -journal with content lies beside the database, and {told}. {who}").into(),
+            rescue::JOURNAL_DAMAGED,
+        );
+    }
     let innocent = if signs.contains(&JournalSign::ChangeCounter) {
         ""
     } else {
@@ -70,4 +95,33 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         .into(),
         OF_OTHER,
     )
+}
+
+/// What is beside a database that was emptied.
+fn emptied(pages: u32, size: u64, has_page_one: bool) -> String {
+    let page_one = if has_page_one { "It has page 1." } else { "It does not have page 1." };
+    format!(
+        "The database has 0 bytes, and the -journal beside it is of a transaction that began when the database had {}, {}. The old pages that it keeps are in no other file. SQLite takes an empty database for a new one: the next to open it, also only to read, deletes the -journal and rolls nothing back. {page_one}",
+        many(u64::from(pages), "page"),
+        many(size, "byte"),
+    )
+}
+
+/// Where the pages of a journal end.
+fn damaged(sign: JournalSign, right: u64, counted: Option<u64>) -> String {
+    let right = many(right, "page");
+    match (sign, counted) {
+        (JournalSign::Cut, counted) => {
+            format!("its headers count {}, and the file ends after {right}", many(counted.unwrap_or_default(), "page"))
+        }
+        (_, Some(counted)) => {
+            format!("its headers count {}, and after {right} stands one with a wrong checksum", many(counted, "page"))
+        }
+        (_, None) => format!("after {right} stands one with a wrong checksum, and right ones stand behind it"),
+    }
+}
+
+/// Whether the journal is not rolled back, because the database is empty.
+pub(super) fn is_beside_empty_database(finding: &Finding) -> bool {
+    matches!(&finding.found, Found::HotJournal { signs, .. } if signs.contains(&JournalSign::DatabaseEmpty))
 }

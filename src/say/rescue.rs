@@ -169,6 +169,20 @@ pub(super) const JOURNAL_EMPTIED: &str = concat!(
     ),
     " Never empty a -journal."
 );
+/// The `-journal` of a transaction was cut, or overwritten in part.
+pub(super) const JOURNAL_DAMAGED: &str = concat!(
+    copy_first!(
+        "Then, if the process of the transaction still runs, let it COMMIT: that keeps its data whole, and needs no -journal. Do not kill it, and do not let it ROLLBACK. If it has ended, look for a whole -journal or a backup before anything opens the database: to open a copy gives back what the -journal still has."
+    ),
+    " Never write to a -journal or copy a file over it."
+);
+/// The database has 0 bytes, and a `-journal` has old pages of it.
+pub(super) const DATABASE_EMPTY: &str = concat!(
+    copy_first!(
+        "Neither a COMMIT nor a ROLLBACK of a process is sure to make such a database whole. So go on with other copies of these copies: give the copy of the database the size that it had before the transaction (truncate -s), with the copy of the -journal beside it, and open that one. If the -journal has page 1, SQLite writes back each page that the -journal has; the others are lost, unless there is a backup."
+    ),
+    " Never empty a database that is in use."
+);
 /// The `-journal` at the path is of the transaction of another database.
 pub(super) const JOURNAL_OF_ANOTHER: &str = concat!(
     copy_first!(
@@ -407,6 +421,8 @@ mod tests {
         HARD_LINKED,
         RENAMED,
         RENAMED_IN_TRANSACTION,
+        JOURNAL_DAMAGED,
+        DATABASE_EMPTY,
         UNSEEN_NAME,
         WITHOUT_LOCKS,
         WITHOUT_INDEX,

@@ -290,6 +290,10 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
                 database_page_size: None,
                 journal_page_size: None,
                 super_journal: None,
+                database_pages_before: None,
+                pages_right: None,
+                pages_counted: None,
+                under_way: false,
             });
             all.push(waits.clone());
             let kind = sentence(checkpoint, wal, &all);

@@ -184,44 +184,59 @@ fn shm_version(header: &IndexHeader, in_use: bool) -> Finding {
 }
 
 /// folklore: a transaction writes page 1 with a change counter that is one more, and journals page 1 before. So the database
-/// has the counter of the journal's page 1, or one more. VACUUM can change the page size in a transaction of its own. Held by
-/// `a_journal_of_another_database_is_an_error`.
+/// has the counter of the journal's page 1, or one more. VACUUM can change the page size in a transaction of its own. Beside a
+/// database of 0 bytes `hasHotJournal` deletes the journal. Held by `a_journal_of_another_database_is_an_error` and
+/// `an_emptied_database_beside_a_journal_of_its_pages_is_an_error`.
 pub(super) fn hot_journal(examined: &Inspection) -> Finding {
     let wal_mode =
         matches!(&examined.database, Some(DatabaseHead::Plain(header)) if header.journal_mode() == JournalMode::Wal);
     let beside = examined.journal.as_ref();
     let other = |beside: &JournalBeside| {
         let counter = beside.change_counter;
-        counter.is_some_and(|counter| beside.database_change_counter.wrapping_sub(counter) > 1)
+        counter.zip(beside.database_change_counter).is_some_and(|(kept, now)| now.wrapping_sub(kept) > 1)
     };
     let other_counter = beside.is_some_and(other);
     // VACUUM changes the page size, and the page 1 that is kept then shows that the two belong together.
     let fits = |beside: &JournalBeside| beside.change_counter.is_some() && !other_counter;
-    let other_size = |beside: &JournalBeside| beside.page_size != beside.of_database && !fits(beside);
+    let other_size = |beside: &JournalBeside| {
+        beside.of_database.is_some_and(|of_database| beside.page_size != of_database) && !fits(beside)
+    };
     // Nobody deletes the super-journal of a transaction under way but its process.
     let of_several = |beside: &JournalBeside| beside.super_journal.is_some() && !beside.under_way;
     let used_by = examined.surroundings.as_ref().map(kept_log::of_another_database).unwrap_or_default();
+    let damage = beside.and_then(|beside| beside.damage.as_ref());
+    let under_way = beside.is_some_and(|beside| beside.under_way);
+    // Who is in a transaction had no loss of power since it began.
+    let certain = damage.is_some_and(|damage| damage.written_since || under_way);
     let all = [
         (JournalSign::OfProcess, !used_by.is_empty()),
         (JournalSign::ChangeCounter, other_counter),
+        (JournalSign::DatabaseEmpty, beside.is_some_and(|beside| beside.database_empty)),
+        (JournalSign::Cut, damage.is_some_and(|damage| damage.cut)),
+        (JournalSign::Damaged, damage.is_some_and(|damage| !damage.cut)),
         (JournalSign::PageSize, beside.is_some_and(other_size)),
         (JournalSign::SuperJournal, beside.is_some_and(of_several)),
     ];
     let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
     let severity = match signs.first() {
-        Some(JournalSign::OfProcess | JournalSign::ChangeCounter) => Severity::Error,
-        Some(JournalSign::PageSize | JournalSign::SuperJournal) => Severity::Warning,
+        Some(JournalSign::OfProcess | JournalSign::ChangeCounter | JournalSign::DatabaseEmpty) => Severity::Error,
+        Some(JournalSign::Cut | JournalSign::Damaged) if certain => Severity::Error,
+        Some(_) => Severity::Warning,
         // In rollback mode every transaction has such a journal while it runs.
         None if wal_mode => Severity::Warning,
         None => Severity::Notice,
     };
     let found = Found::HotJournal {
         signs,
-        database_change_counter: beside.map(|beside| beside.database_change_counter),
+        database_change_counter: beside.and_then(|beside| beside.database_change_counter),
         journal_change_counter: beside.and_then(|beside| beside.change_counter),
-        database_page_size: beside.map(|beside| beside.of_database),
+        database_page_size: beside.and_then(|beside| beside.of_database),
         journal_page_size: beside.map(|beside| beside.page_size),
         super_journal: beside.and_then(|beside| beside.super_journal.clone()),
+        database_pages_before: beside.map(|beside| beside.database_pages),
+        pages_right: damage.map(|damage| damage.right),
+        pages_counted: damage.and_then(|damage| damage.counted),
+        under_way,
         used_by,
     };
     Finding::at(severity, found)

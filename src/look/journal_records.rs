@@ -1,0 +1,108 @@
+//! The parts of a rollback journal, and the pages in them.
+
+use std::io;
+
+use crate::bytes::ReadAt;
+use crate::format::journal::{self, JournalHeader};
+
+/// A header, and the pages behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where the header is.
+    pub(super) at: u64,
+    pub(super) header: JournalHeader,
+}
+
+impl Part {
+    /// The part that begins there. `None`: SQLite sees no header there.
+    pub(super) fn at(bytes: &dyn ReadAt, at: u64) -> io::Result<Option<Self>> {
+        let mut head = [0; journal::HEADER_SIZE];
+        let whole = bytes.read_at(&mut head, at)? == journal::HEADER_SIZE;
+        Ok(journal::parse(&head).filter(|_| whole).map(|header| Self { at, header }))
+    }
+
+    /// Bytes of a page with its number and its checksum.
+    fn record_size(&self) -> u64 {
+        u64::from(self.header.page_size) + 8
+    }
+
+    fn begin(&self) -> u64 {
+        self.at.saturating_add(self.header.sector_size.into())
+    }
+
+    /// Pages that the header counts. `None`: as many as the file has.
+    pub(super) fn counted(&self) -> Option<u64> {
+        Some(self.header.records).filter(|records| !matches!(records, 0 | &u32::MAX)).map(u64::from)
+    }
+
+    /// Whole records that a file of this length has place for.
+    pub(super) fn place_for(&self, len: u64) -> u64 {
+        len.saturating_sub(self.begin()) / self.record_size()
+    }
+
+    /// Where the record `n` begins, from 0.
+    pub(super) fn begin_of(&self, n: u64) -> u64 {
+        self.begin().saturating_add(self.record_size().saturating_mul(n))
+    }
+
+    /// The record `n`, from 0. `None`: it has no number.
+    pub(super) fn record(&self, bytes: &dyn ReadAt, n: u64) -> io::Result<Option<Record>> {
+        let mut number = [0; 4];
+        let at = self.begin_of(n);
+        let whole = bytes.read_at(&mut number, at)? == number.len();
+        let number = u32::from_be_bytes(number);
+        Ok((whole && number != 0).then_some(Record { number, at: at.saturating_add(4), header: self.header }))
+    }
+
+    /// Where the next part begins, behind so many records: at a sector of its own.
+    pub(super) fn end(&self, records: u64) -> u64 {
+        let sector = u64::from(self.header.sector_size);
+        self.begin_of(records).div_ceil(sector).saturating_mul(sector)
+    }
+}
+
+/// A page in a journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record {
+    /// The number of the page.
+    pub(super) number: u32,
+    /// Where the page begins.
+    at: u64,
+    /// The header before it.
+    header: JournalHeader,
+}
+
+impl Record {
+    /// The page, if its checksum is right.
+    pub(super) fn page(&self, bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
+        let mut kept = vec![0; self.header.page_size.to_usize() + 4];
+        let got = bytes.read_at(&mut kept, self.at)?;
+        Ok(journal::page(kept.get(..got).unwrap_or_default(), &self.header).map(<[u8]>::to_vec))
+    }
+
+    /// Whether the name of a super-journal stands there: SQLite goes no further.
+    pub(super) fn is_of_super_journal(&self) -> bool {
+        self.number == PENDING_BYTE / u32::from(self.header.page_size) + 1
+    }
+}
+
+/// The first byte that SQLite locks. Its page is in no transaction.
+const PENDING_BYTE: u32 = 0x4000_0000;
+
+/// Hands out the records of a journal in order, until `each` says `false`. SQLite goes no further than a page 0. A file that
+/// claims terabytes has nothing else in its holes.
+pub(super) fn each_record(bytes: &dyn ReadAt, each: &mut dyn FnMut(&Record) -> io::Result<bool>) -> io::Result<()> {
+    let mut at = 0;
+    while let Some(part) = Part::at(bytes, at)? {
+        let in_file = part.place_for(bytes.len());
+        let records = part.counted().unwrap_or(u64::MAX).min(in_file);
+        for n in 0..records {
+            match part.record(bytes, n)? {
+                Some(record) if each(&record)? => {}
+                _ => return Ok(()),
+            }
+        }
+        at = part.end(records);
+    }
+    Ok(())
+}
