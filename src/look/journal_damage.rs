@@ -150,3 +150,43 @@ fn written_since(bytes: &dyn ReadAt, database: &dyn ReadAt, place: &Place) -> io
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::look;
+    use crate::bytes::ReadAt;
+    use crate::format::journal::MAGIC;
+
+    /// A journal that counts two pages of zeros.
+    fn journal(nonce: u32) -> Vec<u8> {
+        let numbers = [2, nonce, 9, 512, 512_u32].map(u32::to_be_bytes).concat();
+        let mut bytes = [MAGIC.as_slice(), &numbers].concat();
+        bytes.resize(512, 0);
+        for number in [1_u32, 2] {
+            bytes.extend([&number.to_be_bytes()[..], &[0; 512], &nonce.to_be_bytes()].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_journal_that_grew_meanwhile_or_is_of_the_next_transaction_is_not_damaged() {
+        let whole = journal(7);
+        let short = whole[..whole.len() - 9].to_vec();
+        let mut wrong = whole.clone();
+        wrong[512 + 4 + 512] ^= 1;
+        let found = |bytes: &[u8], again: &[u8]| {
+            let again: Arc<dyn ReadAt> = Arc::new(again.to_vec());
+            look(&bytes.to_vec(), &Vec::new(), || Ok(Some(Arc::clone(&again)))).unwrap().map(|one| (one.cut, one.right))
+        };
+        assert_eq!(found(&whole, &whole), None);
+        assert_eq!(found(&short, &short), Some((true, 1)));
+        assert_eq!(found(&wrong, &wrong), Some((false, 0)));
+        assert_eq!(found(&short, &whole), None);
+        assert_eq!(found(&wrong, &whole), None);
+        assert_eq!(found(&short, &journal(8)[..600]), None);
+        let other = journal(8);
+        assert_eq!(found(&wrong, &other[..600]), None);
+    }
+}

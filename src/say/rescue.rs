@@ -421,8 +421,6 @@ mod tests {
         HARD_LINKED,
         RENAMED,
         RENAMED_IN_TRANSACTION,
-        JOURNAL_DAMAGED,
-        DATABASE_EMPTY,
         UNSEEN_NAME,
         WITHOUT_LOCKS,
         WITHOUT_INDEX,
