@@ -22,6 +22,9 @@ pub enum Part {
     Journal,
 }
 
+/// The first bytes of a rollback journal. Source: fileformat2, section 3.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
 impl Part {
     /// Every part.
     pub const ALL: [Self; 4] = [Self::Database, Self::Wal, Self::Shm, Self::Journal];
@@ -55,9 +58,16 @@ impl Part {
                 Some(Self::Database)
             }
             [0x37, 0x7f, 0x06, 0x82 | 0x83, ..] => Some(Self::Wal),
-            [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, ..] => Some(Self::Journal),
+            head if head.starts_with(&JOURNAL_MAGIC) => Some(Self::Journal),
             _ => None,
         }
+    }
+
+    /// Whether a `-journal` that SQLite uses can begin so: with its magic, or with zeros in the place of it, as before the first sync and
+    /// between two transactions.
+    #[must_use]
+    pub fn may_begin_journal(head: &[u8]) -> bool {
+        head.iter().zip(&JOURNAL_MAGIC).all(|(byte, magic)| *byte == 0 || byte == magic)
     }
 
     /// Whether the first bytes of a database say WAL mode; `None`: they are not those of a database.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::journal::compare;
 use crate::bytes::ReadAt;
-use crate::evidence::JournalHolds;
+use crate::evidence::{JournalHolds, Part};
 use crate::format::journal::{HEADER_SIZE, MAGIC};
 
 /// The largest sector, and the number of the first page behind it.
@@ -18,7 +18,7 @@ pub fn journal_holds(bytes: &dyn ReadAt, database: Option<&dyn ReadAt>) -> io::R
     let mut head = [0; HEADER_SIZE];
     let read = bytes.read_at(&mut head, 0)?;
     // SQLite begins one with the magic, or with zeros in its place.
-    if head.iter().zip(MAGIC).take(read).any(|(byte, magic)| *byte != 0 && byte != magic) {
+    if !Part::may_begin_journal(head.get(..read).unwrap_or_default()) {
         return Ok(JournalHolds::Emptied);
     }
     if read < HEADER_SIZE {

@@ -18,7 +18,6 @@ use crate::evidence::{
     Access, DatabaseLock, FileOpen, KeptLog, LockSlot, LogPlace, MappingsView, Observation, Part, Renamed, RenamedPart,
     Role, SwitchLock, User, UsersView,
 };
-use crate::format::journal::MAGIC;
 use crate::linux::file_id::file_id;
 use crate::linux::mapped::one_process::carries;
 use crate::linux::mapped::settle;
@@ -321,10 +320,9 @@ fn begins_otherwise(process: &Process, open: &Open) -> bool {
     let opened = held::open_anew(process, open, Care { strict_atime: true, look_anyway: false });
     let Some(opened) = opened.ok().and_then(held::Anew::opened) else { return false };
     let head = held::head(&opened, true);
-    let of_sqlite = |(at, byte): (usize, &u8)| *byte == 0 || MAGIC.get(at).is_some_and(|magic| magic == byte);
     // A -journal whose header was written again over zeros has them behind its first 12 bytes.
     let zeros = head.len() == held::HEAD && head.get(12..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
-    zeros || !head.iter().take(MAGIC.len()).enumerate().all(of_sqlite)
+    zeros || !Part::may_begin_journal(&head)
 }
 
 fn renamed_unit(view: &View<'_>, process: &Process, asked: &Asked, unit: &Unit<'_>) -> Option<Renamed> {
