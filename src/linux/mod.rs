@@ -26,6 +26,7 @@
 //! locks speak of the same files even when the paths are replaced meanwhile. The proc file system can be a folder that a
 //! test made ([`Proc::new`]).
 
+mod another_look;
 mod beside;
 pub mod challenge;
 pub mod child;

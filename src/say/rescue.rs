@@ -25,8 +25,7 @@ macro_rules! copy_first {
 /// The last three steps, where files were deleted, renamed or replaced.
 macro_rules! start_again {
     () => {
-        "Then let each process end its transaction and stop it, put away each -wal, -shm and -journal that does not belong to the \
-         database at the path (or put the database back beside them: a -journal with content is its own), and start again."
+        "Then let each process end its transaction and stop it, put away each -wal, -shm and -journal that does not belong to the database at the path (or put the database back beside them: a -journal with content is its own), and start again."
     };
 }
 
@@ -196,7 +195,7 @@ pub(super) const JOURNAL_BESIDE_OTHER_NAME: &str = concat!(
         "Then let the process end its transaction. If it ended in the middle of it, the -journal stays: open the database by \
          that name, so that SQLite takes the transaction back, before anything opens it by another one."
     ),
-    " Open a database by one name everywhere, and mount its folder instead of the file."
+    " Open a database by one name everywhere, and mount its folder."
 );
 /// A process in exclusive locking mode has a `-wal` that was deleted.
 pub(super) const WAL_GONE: &str = concat!(

@@ -106,7 +106,8 @@ fn a_child_that_opens_the_database_itself_joins_what_it_inherited() {
         let named = codes_of(&ran.json(), &[child]);
         let error = |(_, severity, _): &(String, String, Vec<u64>)| severity == "error";
         assert!(ran.code == 1 && named.iter().any(error), "{command:?}: {named:?}");
-        assert!(!ran.text().contains("Harmless"), "{command:?}");
+        // ps lists the children of other programs, too.
+        assert!(command[0] == "ps" || !ran.text().contains("Harmless"), "{command:?}");
     }
     drop(parent.stdin.take());
     parent.wait().unwrap();

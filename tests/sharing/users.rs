@@ -375,3 +375,30 @@ fn a_process_that_is_stopped_while_it_opens_the_database_is_not_accused() {
     drop(opener.stdin.take());
     opener.wait().unwrap();
 }
+
+/// Somebody else looks at the same time. It has the files open, and is no user of them.
+#[test]
+fn another_walscope_that_looks_is_not_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let _db = database(folder.path());
+    let mut other = Command::new(crate::common::command::EXE)
+        .args(["inspect", "t.db", "--for", "60s"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let has_open = || {
+        let links = std::fs::read_dir(format!("/proc/{}/fd", other.id())).unwrap();
+        links.flatten().any(|link| std::fs::read_link(link.path()).is_ok_and(|file| file.ends_with("t.db")))
+    };
+    while !has_open() {
+        std::thread::yield_now();
+    }
+    let named = format!("{}", other.id());
+    let looks: Vec<String> = (0..3).map(|_| walscope(folder.path(), &["inspect", "t.db", "--json"]).text()).collect();
+    let saved = walscope(folder.path(), &["rescue", "t.db", "-o", "saved", "--json"]).text();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(looks.iter().chain([&saved]).all(|look| !look.contains(&named)), "{named}: {looks:?} {saved}");
+}

@@ -7,6 +7,7 @@ use super::limits::USERS_OF_A_SIDE;
 use super::settle;
 use super::user::{Looked, Subject};
 use crate::evidence::{DatabaseLock, MappingsView, Observation, Role, SwitchLock, User, UsersView};
+use crate::linux::another_look::is_another_look;
 use crate::linux::open::{self, OpenedFiles};
 use crate::linux::path_leads::PathLeads;
 use crate::linux::procfs::Proc;
@@ -61,7 +62,8 @@ pub(super) fn scan(proc: &Proc, subject: &Subject<'_>, pids: Option<&BTreeSet<u3
     let mut view = UsersView::default();
     let mut users: Vec<(User, Traces)> = Vec::new();
     let own = std::process::id();
-    for pid in all.into_iter().filter(|pid| *pid != own) {
+    let looks = |pid: &u32| proc.process(*pid).is_ok_and(|process| is_another_look(proc, &process));
+    for pid in all.into_iter().filter(|pid| *pid != own && !looks(pid)) {
         let denied = match subject.look(pid) {
             Looked::No => None,
             Looked::User(user) => {

@@ -41,6 +41,7 @@ use through_fuse::ThroughFuse;
 use units::{Unit, units};
 
 use crate::evidence::{InSight, LockState, NoWal, Part, Parts, SetFacts};
+use crate::linux::another_look::is_another_look;
 use crate::linux::file_id::file_id;
 use crate::linux::mounts;
 use crate::linux::namespaces;
@@ -155,7 +156,11 @@ fn look_at(target: &Target, care: Care, among: Among<'_>) -> Result<(KeptView, V
     let listed = proc.pids().map_err(|why| OpenError::new(Path::new("/proc"), "listing the processes", why))?;
     let own = std::process::id();
     let going_on = |pid: &u32| {
-        *pid != own && among.has(*pid) && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat))
+        let looks = || proc.process(*pid).is_ok_and(|process| is_another_look(&proc, &process));
+        *pid != own
+            && among.has(*pid)
+            && !looks()
+            && !proc.read(&format!("{pid}/stat")).is_ok_and(|stat| has_ended(&stat))
     };
     let processes: Vec<u32> = listed.into_iter().filter(going_on).collect();
     let path = files.as_ref().map_or_else(|| place::without_links(target), |files| files.database_path.clone());
