@@ -17,7 +17,7 @@ use crate::shell_word::shell_word;
 pub const SCHEMA: &str = "walscope/verify-many/1";
 
 /// From so long on, the time that it took is worth a word.
-const LONG: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(30);
 /// More sound databases are not listed on the page.
 const SOUND_LISTED: usize = 10;
 /// More files of other formats are not named on the page.

@@ -58,6 +58,7 @@ pub fn keeps_others(one: &NotRunning) -> String {
 }
 
 /// Who has to let a traced process go on. `None`: it is not stopped by who traces it.
+#[cfg(feature = "cli")]
 #[must_use]
 pub fn tracer_lets_go_on(holder: &Holder) -> Option<String> {
     let (tracer, pid) = (holder.tracer.as_ref()?, holder.pid?);

@@ -43,18 +43,24 @@ fn is_whole(path: &Path) -> bool {
     rows == Some(ROWS.into()) && asked("PRAGMA integrity_check") == Some("ok".to_owned().into())
 }
 
-/// Cuts a journal in the second page of a part in the middle. A file that ends between two parts shows nothing.
-fn cut(journal: &Path) {
+/// Where a part in the middle begins, which has more than one page.
+fn part(journal: &Path) -> u64 {
     let bytes = fs::read(journal).unwrap();
     let begins_part = |at: &usize| bytes[*at..].starts_with(&bytes[..8]) && bytes[*at + 11] > 1;
-    let begins = (0..bytes.len() / 2).step_by(512).rfind(begins_part).unwrap();
-    let len = if begins == 0 { bytes.len() / 2 } else { begins + 512 + 4104 + 1000 };
-    File::options().write(true).open(journal).unwrap().set_len(len as u64).unwrap();
+    (0..bytes.len() / 2).step_by(512).rfind(begins_part).unwrap_or(0) as u64
 }
 
+/// Cuts a journal in the second page of a part. A file that ends between two parts shows nothing.
+fn cut(journal: &Path) {
+    let (file, begin) = (File::options().write(true).open(journal).unwrap(), part(journal));
+    let len = if begin == 0 { file.metadata().unwrap().len() / 2 } else { begin + 512 + 4104 + 1000 };
+    file.set_len(len).unwrap();
+}
+
+/// Overwrites most of the first page of a part. Where the header of a part is overwritten nothing shows that it was one.
 fn overwritten(journal: &Path) {
-    let file = File::options().write(true).open(journal).unwrap();
-    file.write_all_at(&[0x55; 8000], 100_000).unwrap();
+    let (file, begin) = (File::options().write(true).open(journal).unwrap(), part(journal));
+    file.write_all_at(&[0x55; 3000], begin + 512 + 4 + 500).unwrap();
 }
 
 fn signs(document: &Value) -> Value {
