@@ -89,8 +89,9 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
     };
     (
         format!(
-            "A -journal with content lies beside the database, and {}. The next to open the database rolls it back all the same.{innocent}",
-            told.join("; ")
+            "A -journal with content lies beside the database, and {}. The next to open the database rolls it back all the same{}.{innocent}",
+            told.join("; "),
+            if super_journal.is_some() { ", if its super-journal is there, and else deletes it" } else { "" }
         )
         .into(),
         OF_OTHER,

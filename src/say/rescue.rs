@@ -185,7 +185,7 @@ pub(super) const DATABASE_EMPTY: &str = concat!(
 /// The `-journal` at the path is of the transaction of another database.
 pub(super) const JOURNAL_OF_ANOTHER: &str = concat!(
     copy_first!(
-        "Then let the process end its transaction: it commits, or rolls back, with the files that it has open, and deletes this -journal. If it ends before that, the -journal stays: rename it, so that it stands beside its own database, before anything opens either of the two."
+        "Then let the process end its transaction, if it is in one: it commits, or rolls back, with the files that it has open. What it commits is in the database that it has open: decide which of the two is to stay at the path. If it ends in the middle of a transaction, the -journal stays: rename it, so that it stands beside its own database, before anything opens either of the two."
     ),
     " Never rename or replace a database while it is in use."
 );

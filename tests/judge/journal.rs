@@ -118,6 +118,16 @@ fn a_journal_that_names_a_super_journal_is_not_said_to_be_rolled_back() {
     fs::write(&journal, &other).unwrap();
     assert_eq!(found(&verify(folder.path()).1, HOT)["severity"], "notice");
     fs::write(&journal, &whole).unwrap();
+    // Beside a database of another time nobody is told that it is rolled back for sure.
+    let right = fs::read(&path).unwrap();
+    let mut later = right.clone();
+    later[27] += 5;
+    fs::write(&path, &later).unwrap();
+    let finding = found(&verify(folder.path()).1, HOT);
+    assert_eq!(finding["evidence"]["signs"], serde_json::json!(["change_counter", "super_journal"]));
+    let told = finding["detail"].as_str().unwrap();
+    assert!(told.contains("rolls it back all the same, if its super-journal is there, and else deletes it"), "{told}");
+    fs::write(&path, &right).unwrap();
     // SQLite rolls nothing back: page 1 is still that of the half transaction, or the file is longer than before.
     let before = fs::read(&path).unwrap();
     let db = Connection::open(&path).unwrap();

@@ -30,6 +30,14 @@ fn writer(path: &Path) -> Sqlite {
     process
 }
 
+/// A process in exclusive locking mode with a commit in its -wal, and without a -shm.
+fn exclusive_with_wal(path: &Path) -> Sqlite {
+    made(path, "WAL");
+    let mut process = Sqlite::open(path);
+    process.reopen("PRAGMA locking_mode=EXCLUSIVE; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1)");
+    process
+}
+
 fn looked(folder: &Path, name: &str) -> (i32, Value) {
     let ran = walscope(folder, &["inspect", name, "--json"]);
     assert_eq!(ran.code, walscope(folder, &["verify", name]).code);
@@ -162,9 +170,7 @@ fn a_wal_that_was_deleted_in_exclusive_locking_mode_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(folder.path()).unwrap();
     let path = root.join("t.db");
-    made(&path, "WAL");
-    let mut process = Sqlite::open(&path);
-    process.reopen("PRAGMA locking_mode=EXCLUSIVE; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1)");
+    let mut process = exclusive_with_wal(&path);
     assert!(root.join("t.db-wal").exists() && !root.join("t.db-shm").exists());
     assert_eq!(finding(&looked(&root, "t.db").1, "log_apart"), None);
     fs::remove_file(root.join("t.db-wal")).unwrap();
@@ -184,9 +190,7 @@ fn a_wal_that_was_renamed_in_exclusive_locking_mode_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(folder.path()).unwrap();
     let path = root.join("t.db");
-    made(&path, "WAL");
-    let mut process = Sqlite::open(&path);
-    process.reopen("PRAGMA locking_mode=EXCLUSIVE; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1)");
+    let mut process = exclusive_with_wal(&path);
     fs::rename(root.join("t.db-wal"), root.join("w.old")).unwrap();
     for copied in [false, true] {
         if copied {
