@@ -85,4 +85,6 @@ pub mod shm;
 pub mod sides;
 #[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod source;
+pub mod state;
+pub mod tree;
 pub mod wal;

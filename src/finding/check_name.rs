@@ -24,6 +24,8 @@ pub enum CheckName {
     BackfilledInDatabase,
     /// Whether the frames of the generation before are in the database.
     StaleInDatabase,
+    /// Every page of every table and index, and the freelist.
+    Trees,
     /// The `-journal` beside the database.
     Journal,
 }
@@ -43,6 +45,7 @@ impl CheckName {
             Self::WalAgainstDatabase => "wal_against_database",
             Self::BackfilledInDatabase => "backfilled_in_database",
             Self::StaleInDatabase => "stale_frames_in_database",
+            Self::Trees => "trees",
             Self::Journal => "journal",
         }
     }

@@ -82,8 +82,11 @@ pub enum LeftOut {
     /// That the `-wal` and the database are of one time. Files of two moments may leave no trace: a page that only one of them
     /// has is not looked for in the other.
     OneTime,
-    /// Rows, tables and indexes. Only SQLite reads them.
-    Content,
+    /// What the rows say: whether each index has every row, and constraints. Only SQLite reads that.
+    Content {
+        /// Whether the pages of all tables and indexes were checked.
+        trees: bool,
+    },
 }
 
 /// Everything that the checks do not tell.
@@ -96,7 +99,7 @@ pub fn left_out(examined: &Inspection, checks: &[Check]) -> Vec<LeftOut> {
     let alone = examined.without_wal().then_some(LeftOut::NoWalBeside);
     let compared = |check: &Check| check.check == CheckName::WalAgainstDatabase && check.not_checked.is_none();
     let one_time = checks.iter().any(compared).then_some(LeftOut::OneTime);
-    let content = (examined.depth == Depth::CrossChecked).then_some(LeftOut::Content);
+    let content = (examined.depth == Depth::CrossChecked).then_some(LeftOut::Content { trees: examined.trees.is_ok() });
     skipped.chain(alone).chain(one_time).chain(content).collect()
 }
 
@@ -146,6 +149,7 @@ pub fn checks(examined: &Inspection, findings: &[Finding]) -> Vec<Check> {
         (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
         (CheckName::BackfilledInDatabase, backfilled(examined).into()),
         (CheckName::StaleInDatabase, stale(examined).into()),
+        (CheckName::Trees, trees(examined).into()),
         (CheckName::Journal, journal(examined.hot_journal).into()),
     ];
     rows.into_iter().map(|(check, looked)| judge(check, looked, findings)).collect()
@@ -241,6 +245,10 @@ fn wal_against_database(examined: &Inspection) -> Result<(), NotChecked> {
 
 fn stale(examined: &Inspection) -> Result<(), NotChecked> {
     examined.stale.as_ref().map(|_| ()).map_err(|why| NotChecked::NotCompared(*why))
+}
+
+fn trees(examined: &Inspection) -> Result<(), NotChecked> {
+    examined.trees.as_ref().map(|_| ()).map_err(|why| NotChecked::NotCompared(*why))
 }
 
 fn backfilled(examined: &Inspection) -> Result<(), NotChecked> {

@@ -27,6 +27,7 @@ use crate::look::checkpoint::Restart;
 use crate::look::{SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::Part;
+use crate::tree::TreeFault;
 use crate::wal::EndReason;
 use crate::wal::mangled::{Change, Undoing};
 use crate::wal::salvage::ChainedRun;
@@ -210,6 +211,9 @@ findings! {
         [Error] in WalAgainstDatabase {
         wal: u32, database: u32
     }
+    PagesNeverUsed "pages_never_used" "Pages that nothing leads to" [Warning] in Trees {
+        pages: u64, first: PageNumber, of: u64
+    }
     SeveralSqliteLibraries "several_sqlite_libraries" "Several SQLite libraries in one process use the wal-index" [Warning] {
         users: UsersFound
     }
@@ -294,6 +298,9 @@ findings! {
     UsedWithoutWalIndex "used_without_wal_index" "A process has the database open without this wal-index"
         [Notice, Warning, Error] {
         users: UsersFound, deleted_wals: Vec<KeptLog>
+    }
+    TreesDamaged "trees_damaged" "Pages of tables or indexes do not fit together" [Error] in Trees {
+        faults: u64, listed: Vec<TreeFault>
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>

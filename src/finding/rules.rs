@@ -11,6 +11,7 @@ mod index;
 mod lone;
 mod overwritten;
 mod pair;
+mod trees;
 mod versions;
 
 /// Findings about the files, each by itself and compared with each other, and about what happened while they were read.
@@ -36,6 +37,7 @@ pub fn of_files(inspection: &Inspection) -> Vec<Finding> {
         found.extend(index::findings(inspection));
         found.extend(database::findings(inspection));
         found.extend(pair::findings(inspection));
+        found.extend(trees::finding(inspection));
     }
     if inspection.damage.wal.is_some_and(|wal| wal.undone.is_some()) {
         // The break is known, and what stands behind it.

@@ -8,6 +8,7 @@ use crate::format::flip::Flipped;
 use crate::look::WrongPage;
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::{Identity, NotRefuted, Part, Parting, Process, SideIndex};
+use crate::tree::TreeFault;
 use crate::wal::EndReason;
 use crate::wal::mangled::{Change, Undoing};
 
@@ -510,6 +511,13 @@ impl From<OwnedFile> for Value {
 impl From<FrameOfPage> for Value {
     fn from(FrameOfPage { page, frame }: FrameOfPage) -> Self {
         Self::Fields(vec![("page", page.into()), ("frame", frame.into())])
+    }
+}
+
+impl From<TreeFault> for Value {
+    fn from(fact: TreeFault) -> Self {
+        let of = fact.of.map_or(Self::Null, Self::Text);
+        Self::Fields(vec![("page", fact.page.into()), ("of", of), ("fault", fact.fault.name().into())])
     }
 }
 

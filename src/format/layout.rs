@@ -189,8 +189,28 @@ pub const INTERIOR_PAGE: Layout = Layout {
     ],
 };
 
+/// The head of a trunk page of the freelist. The numbers of the pages that it names follow, 4 bytes each.
+pub const FREELIST_TRUNK: Layout = Layout {
+    name: "freelist trunk page",
+    size: 8,
+    fields: &[
+        field("next", 0, 4, "the next trunk page, 0: none"),
+        field("leaves", 4, 4, "free pages that are named here; as many numbers of 4 bytes follow"),
+    ],
+};
+
+/// An entry of a pointer map, in a database with `auto_vacuum`.
+pub const POINTER_MAP_ENTRY: Layout = Layout {
+    name: "pointer map entry",
+    size: 5,
+    fields: &[
+        field("kind", 0, 1, "1 root, 2 free, 3 first overflow page, 4 later overflow page, 5 page of a tree"),
+        field("page", 1, 4, "the page that names it; 0 for 1 and 2, for 3 the page of the row"),
+    ],
+};
+
 /// Every table, for the documentation and its tests.
-pub const ALL: [&Layout; 9] = [
+pub const ALL: [&Layout; 11] = [
     &WAL_HEADER,
     &FRAME_HEADER,
     &INDEX_HEADER,
@@ -200,6 +220,8 @@ pub const ALL: [&Layout; 9] = [
     &DATABASE_HEADER,
     &LEAF_PAGE,
     &INTERIOR_PAGE,
+    &FREELIST_TRUNK,
+    &POINTER_MAP_ENTRY,
 ];
 
 #[cfg(test)]

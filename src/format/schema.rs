@@ -1,94 +1,11 @@
 //! The rows of `sqlite_schema` on page 1, where page 1 has all of them.
 //! Source: fileformat2, sections 1.6, 2.1 and 2.6.
 
-use nom::number::complete::{be_u16, u8};
-use nom::{IResult, Parser};
-
+use super::btree::{Page, PageHead, PageKind, Usable};
 use super::db::{DatabaseHeader, HEADER_SIZE};
+use super::record::{SerialType, header};
+use super::varint::varint;
 use crate::number::{PageNumber, PageSize};
-
-/// What a page of a b-tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PageKind {
-    /// It names the pages of an index.
-    IndexInterior,
-    /// It names the pages of a table.
-    TableInterior,
-    /// It holds entries of an index, and names no pages.
-    IndexLeaf,
-    /// It holds rows of a table, and names no pages.
-    TableLeaf,
-}
-
-impl PageKind {
-    /// By the type byte.
-    pub(crate) fn new(byte: u8) -> Option<Self> {
-        Some(match byte {
-            2 => Self::IndexInterior,
-            5 => Self::TableInterior,
-            10 => Self::IndexLeaf,
-            13 => Self::TableLeaf,
-            _ => return None,
-        })
-    }
-
-    /// Bytes of the header of such a page.
-    fn header_size(self) -> usize {
-        match self {
-            Self::IndexLeaf | Self::TableLeaf => 8,
-            Self::IndexInterior | Self::TableInterior => 12,
-        }
-    }
-}
-
-/// The header of a page of a b-tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageHead {
-    pub(crate) kind: PageKind,
-    /// Where the first free block begins, or 0.
-    free: usize,
-    cells: usize,
-    /// Where the cells begin.
-    content: usize,
-    /// Free bytes in pieces that are too small for a block.
-    fragments: u8,
-}
-
-impl PageHead {
-    /// Bytes of the shortest header.
-    pub(crate) const SIZE: usize = 8;
-
-    /// Reads the header. `None`: it is too short, or of no type that there is.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let parsed: IResult<&[u8], _> = (u8, be_u16, be_u16, be_u16, u8).parse(bytes);
-        let (_, (kind, free, cells, content, fragments)) = parsed.ok()?;
-        // An offset of 65536 does not fit into 16 bits.
-        let content = if content == 0 { 65536 } else { content.into() };
-        Some(Self { kind: PageKind::new(kind)?, free: free.into(), cells: cells.into(), content, fragments })
-    }
-
-    /// Where what names the cells ends, counted from the start of this header.
-    fn end_of_pointers(self) -> usize {
-        self.kind.header_size() + 2 * self.cells
-    }
-
-    /// What names the cells. `bytes` begin with this header.
-    fn pointers(self, bytes: &[u8]) -> Option<impl Iterator<Item = usize> + use<'_>> {
-        let (pointers, _) = bytes.get(self.kind.header_size()..self.end_of_pointers())?.as_chunks();
-        Some(pointers.iter().map(|at| u16::from_be_bytes(*at).into()))
-    }
-
-    /// Whether the numbers fit each other in a page whose header begins so many bytes behind its start.
-    fn fits(self, before: usize) -> bool {
-        self.fragments <= 60 && before + self.end_of_pointers() <= self.content
-    }
-
-    /// Whether a page of this size can begin so.
-    pub(crate) fn fits_page(self, size: PageSize) -> bool {
-        let size = size.to_usize();
-        self.fits(0) && self.content <= size && (self.free == 0 || (self.content..size).contains(&self.free))
-    }
-}
 
 /// Whether the bytes behind the header of a database are the beginning of a table, as on page 1: a type, and cells that lie
 /// within a page and behind what names them. Noise is that once in some million times. The size of the page need not be known.
@@ -104,7 +21,8 @@ pub fn begins_table(page: &[u8]) -> bool {
         let fresh = kind == PageKind::TableLeaf && free == 0 && fragments == 0;
         return fresh && content.next_power_of_two() - content <= 255;
     }
-    head.pointers(rest).is_some_and(|mut pointers| pointers.all(|at| at >= content))
+    let pointers = rest.get(kind.header_size()..head.end_of_pointers()).map(|bytes| bytes.as_chunks().0);
+    pointers.is_some_and(|pointers| pointers.iter().all(|at| usize::from(u16::from_be_bytes(*at)) >= content))
 }
 
 /// The header of the table on page 1 and what names its rows. The rows themselves are at the end of the page.
@@ -154,12 +72,12 @@ pub(crate) fn index_roots(page: &[u8], header: &DatabaseHeader) -> Vec<PageNumbe
     of_index.filter_map(|[_, _, _, bytes, _]| root(bytes)).map(PageNumber).collect()
 }
 
-/// The records on page 1, as far as each is there. `None`: page 1 has none.
+/// The records on page 1, as far as each is on it. `None`: page 1 has none.
 fn records<'a>(page: &'a [u8], header: &DatabaseHeader) -> Option<impl Iterator<Item = Option<&'a [u8]>> + use<'a>> {
-    let usable = page.len().checked_sub(header.reserved.into())?;
-    let rest = page.get(HEADER_SIZE..)?;
-    let head = PageHead::parse(rest).filter(|head| head.kind == PageKind::TableLeaf)?;
-    Some(head.pointers(rest)?.map(move |at| row(page.get(at..usable)?, usable)))
+    let size = PageSize::new(u32::try_from(page.len()).ok()?)?;
+    let usable = Usable::new(size, header.reserved)?;
+    let page = Page::parse(page, PageNumber(1), usable).ok().filter(|page| page.head.kind == PageKind::TableLeaf)?;
+    Some(page.cells().map(|cell| cell.ok()?.payload.map(|payload| payload.local)))
 }
 
 /// Whether the rows of `sqlite_schema` are on other pages, as page 1 says.
@@ -168,62 +86,17 @@ pub fn names_pages(page: &[u8]) -> bool {
     page.get(HEADER_SIZE).and_then(|byte| PageKind::new(*byte)) == Some(PageKind::TableInterior)
 }
 
-/// A cell: the length of the record, the rowid, and as much of the record as is on this page.
-fn row(cell: &[u8], usable: usize) -> Option<&[u8]> {
-    let (cell, length) = varint(cell)?;
-    let (cell, _rowid) = varint(cell)?;
-    let local = on_this_page(usize::try_from(length).ok()?, usable)?;
-    cell.get(..local)
-}
-
-/// How many bytes of a record of this length a leaf holds.
-fn on_this_page(length: usize, usable: usize) -> Option<usize> {
-    let most = usable.checked_sub(35)?;
-    if length <= most {
-        return Some(length);
-    }
-    let least = (usable.checked_sub(12)? * 32 / 255).checked_sub(23)?;
-    let kept = least + (length - least) % (usable - 4);
-    Some(if kept <= most { kept } else { least })
-}
-
-/// The first five columns: type, name, tbl_name, rootpage, sql.
+/// The bytes of the first five columns: type, name, tbl_name, rootpage, sql. Those that are on other pages are left out.
 fn columns(record: &[u8]) -> Option<[&[u8]; 5]> {
-    let (mut types, header) = varint(record)?;
-    let mut body = record.get(usize::try_from(header).ok()?..)?;
+    let (mut types, mut body) = header(record)?;
     let mut columns: [&[u8]; 5] = [&[]; 5];
     for column in &mut columns {
-        let (rest, kind) = varint(types)?;
+        let (rest, number) = varint(types).ok()?;
         types = rest;
-        let length = usize::try_from(value_length(kind)?).ok()?.min(body.len());
+        let length = usize::try_from(SerialType::new(number)?.length()).ok()?.min(body.len());
         (*column, body) = body.split_at(length);
     }
     Some(columns)
-}
-
-/// Bytes of a value with this serial type.
-fn value_length(kind: u64) -> Option<u64> {
-    match kind {
-        0 | 8 | 9 => Some(0),
-        1..=4 => Some(kind),
-        5 => Some(6),
-        6 | 7 => Some(8),
-        10 | 11 => None,
-        _ => Some((kind - 12) / 2),
-    }
-}
-
-/// A number of 1 to 9 bytes; the first eight have 7 bits each.
-fn varint(bytes: &[u8]) -> Option<(&[u8], u64)> {
-    let mut value = 0;
-    for at in 0..8 {
-        let byte = bytes.get(at)?;
-        value = value << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            return Some((bytes.get(at + 1..)?, value));
-        }
-    }
-    Some((bytes.get(9..)?, value << 8 | u64::from(*bytes.get(8)?)))
 }
 
 #[cfg(test)]
@@ -253,6 +126,7 @@ mod tests {
         page[at..at + room].copy_from_slice(&cell[..room]);
         page[100] = kind;
         page[103..105].copy_from_slice(&1_u16.to_be_bytes());
+        page[105..107].copy_from_slice(&(at as u16).to_be_bytes());
         page[108..110].copy_from_slice(&(at as u16).to_be_bytes());
         page
     }

@@ -6,8 +6,9 @@
 use std::io;
 
 use crate::bytes::ReadAt;
+use crate::format::btree::{PageHead, PageKind};
 use crate::format::db::{DatabaseHead, DatabaseHeader, HEADER_SIZE, MAGIC, parse_head};
-use crate::format::schema::{PageHead, PageKind, index_roots, schema_rows};
+use crate::format::schema::{index_roots, schema_rows};
 use crate::number::{PageNumber, PageSize};
 use crate::wal::mangled::{
     Change, LINE_ENDS_ENOUGH, MangledWal, Undone, all_pairs, by_beginning, is_throughout, no_pairs, replaced,

@@ -5,6 +5,7 @@ use crate::format::db::{DatabaseHead, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
 use crate::format::wal::FrameHeader;
 use crate::number::FrameNumber;
+use crate::tree::Trees;
 use crate::wal::{EndReason, WalFacts};
 
 use super::all_copied::AllCopied;
@@ -166,6 +167,8 @@ pub struct Inspection {
     pub page_ones: Result<PageOnes, NotCompared>,
     /// Whether each page of the database is in one of the two files, or why nobody looked.
     pub pages: Result<PagesThere, NotCompared>,
+    /// What a walk over the trees of the database found, as SQLite would open it; or why nobody walked.
+    pub trees: Result<Trees, NotCompared>,
     /// The head of the `-shm`. `None`: there is no `-shm`, or it is too short.
     pub shm: Option<IndexHead>,
     /// The locks, as far as seen.
@@ -244,7 +247,8 @@ impl Inspection {
     /// Whether to look again: the files changed while they were read, or the `-shm` is in use and could not be judged.
     #[must_use]
     pub fn look_again(&self) -> bool {
-        self.changed || (self.depth == Depth::CrossChecked && self.in_use() && !self.settled)
+        let walked_in_vain = self.trees == Err(NotCompared::Changed);
+        self.changed || walked_in_vain || (self.depth == Depth::CrossChecked && self.in_use() && !self.settled)
     }
 
     /// Why there is nothing to report: no file of the database exists, or only a database that is too short.

@@ -44,6 +44,11 @@ impl Later {
         Ok(later)
     }
 
+    /// Whether something was committed since.
+    pub(super) fn has_commits(&self) -> bool {
+        !self.rewritten.is_empty()
+    }
+
     /// Whether a frame of the generation before may have been overwritten when its page was read. SQLite writes the header of
     /// a frame before its page.
     pub(super) fn overwrote(&self, frame: FrameNumber) -> bool {

@@ -35,6 +35,7 @@ mod reader;
 mod reasons;
 mod seen;
 mod stale;
+mod trees;
 
 pub use all_copied::AllCopied;
 pub use backfill::Copied;
@@ -71,6 +72,8 @@ pub type EachFrame<'a> = &'a mut dyn FnMut(&Frame, &[u8]);
 pub struct Options<'a> {
     /// How much is read and compared.
     pub depth: Depth,
+    /// Whether to walk over all trees of the database, too. It reads every page of them.
+    pub trees: bool,
     /// The largest number of threads for a long `-wal`.
     pub threads: NonZeroUsize,
     /// Called after each block of the `-wal` with the number of bytes that were read, and the number of bytes in the
@@ -79,9 +82,9 @@ pub struct Options<'a> {
 }
 
 impl Default for Options<'_> {
-    /// Everything is read and compared, by one thread.
+    /// Everything is read and compared, by one thread. The trees are not walked over.
     fn default() -> Self {
-        Self { depth: Depth::CrossChecked, threads: NonZeroUsize::MIN, progress: None }
+        Self { depth: Depth::CrossChecked, trees: false, threads: NonZeroUsize::MIN, progress: None }
     }
 }
 

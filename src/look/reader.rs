@@ -8,6 +8,7 @@ use crate::format::db::{self, DatabaseHead, DatabaseHeader, HEADER_SIZE, Journal
 use crate::format::shm::IndexHead;
 use crate::format::{ParseError, schema::begins_table, wal::WalHeader};
 use crate::number::{FrameNumber, PAGE_SIZES, PageNumber};
+use crate::tree::Trees;
 use crate::wal::{WalFacts, mangled};
 
 use super::all_copied;
@@ -26,6 +27,7 @@ use super::page_ones::{self, PageOnes};
 use super::pages_there::{self, File, PagesThere};
 use super::pass::{Pass, wal_header};
 use super::stale::StaleInDatabase;
+use super::trees;
 use super::{
     DatabaseSeen, Depth, EachFrame, Inspection, NotCompared, Options, Reasons, Seen, Sizes, WalSeen, Why, checkpoint,
     order,
@@ -55,6 +57,7 @@ struct Looking<'a, 'o, 'e> {
     backfill: Result<Copied, NotCompared>,
     page_ones: Result<PageOnes, NotCompared>,
     stale: Result<StaleInDatabase, NotCompared>,
+    trees: Result<Trees, NotCompared>,
     last: Option<IndexHead>,
     last_header: Option<WalHeader>,
     shm_fault: Option<ParseError>,
@@ -86,6 +89,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         backfill: Err(NotCompared::NotAsked),
         page_ones: Err(NotCompared::NotAsked),
         stale: Err(NotCompared::NotAsked),
+        trees: Err(NotCompared::NotAsked),
         last: None,
         last_header: None,
         shm_fault: None,
@@ -172,6 +176,11 @@ impl order::Steps for Looking<'_, '_, '_> {
             (Ok(_), ..) => Err(NotCompared::PagesLeftOut),
         };
         self.stale = self.compare_stale()?;
+        if self.options.trees {
+            let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
+            let (wal, pages) = ((&self.wal, self.facts.as_ref()), &mut self.pass.pages);
+            self.trees = trees::look(&self.database, head, wal, pages, self.seen.hot_journal())?;
+        }
         Ok(())
     }
 
@@ -182,6 +191,9 @@ impl order::Steps for Looking<'_, '_, '_> {
             self.forgive(&later)?;
         }
         self.last = self.head()?;
+        if self.trees.is_ok() && self.copied_meanwhile()? {
+            self.trees = Err(NotCompared::Changed);
+        }
         if self.cross_checked() {
             self.use_stayed = in_use(self.locks.as_ref()) == in_use(self.seen.locks().as_ref());
         }
@@ -305,6 +317,23 @@ impl Looking<'_, '_, '_> {
         Ok(())
     }
 
+    /// Whether frames behind the state that was walked over may have been copied into the database by now. `after` has read
+    /// the head of the `-shm` again.
+    fn copied_meanwhile(&self) -> io::Result<bool> {
+        let commit = trees::commit_of(self.facts.as_ref());
+        let attempted = |head: &Option<IndexHead>| {
+            let head = head.as_ref().filter(|head| head.trusted().is_some())?;
+            Some(head.checkpoint.backfilled.max(head.checkpoint.backfill_attempted))
+        };
+        if let (Some(first), Some(last)) = (attempted(&self.first), attempted(&self.last)) {
+            return Ok(last > commit && last != first);
+        }
+        match (self.seen.wal()?, &self.facts) {
+            (WalSeen::Whole(bytes), Some(facts)) => Ok(Later::read(bytes.as_ref(), facts)?.has_commits()),
+            _ => Ok(false),
+        }
+    }
+
     /// `nBackfill`, read before the database.
     fn claimed(&self) -> FrameNumber {
         self.first.as_ref().and_then(|head| self.seen.backfilled_before_database(head)).unwrap_or(FrameNumber::NONE)
@@ -338,6 +367,9 @@ impl Looking<'_, '_, '_> {
         // Without a -shm nothing is called settled, but the files can be of one time all the same.
         let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
         let pages = if of_one_time { self.pages_there(hot_journal)? } else { Err(apart) };
+        if self.trees.is_ok() && !(of_one_time && self.stood_still(hot_journal)?) {
+            self.trees = Err(apart);
+        }
         let first_page = if of_one_time { self.first_page(hot_journal)? } else { FirstPage::default() };
         if let (false, Some((bytes, _))) = (first_page.faults.is_empty(), self.database.bytes()) {
             self.first_table = Some(table_behind_header(bytes)?);
@@ -402,6 +434,7 @@ impl Looking<'_, '_, '_> {
             backfill: self.backfill,
             all_copied,
             stale: self.stale,
+            trees: self.trees,
             checkpoint,
             hot_journal,
             journal,
@@ -423,6 +456,20 @@ impl Looking<'_, '_, '_> {
         let under_way = before || writes();
         let waits = |_: &JournalBeside| self.seen.hot_journal() == HotJournal::Waits;
         Ok(compared.filter(waits).map(|beside| JournalBeside { under_way, damage, ..beside }))
+    }
+
+    /// Whether a database that is written in place was not written since its head was read. A database in WAL mode is only
+    /// written by a checkpoint.
+    fn stood_still(&self, journal: HotJournal) -> io::Result<bool> {
+        let (Some((bytes, _)), Ok(Some(head))) = (self.database.bytes(), &self.database_head) else { return Ok(true) };
+        if head.plain().is_none_or(|header| header.journal_mode() == JournalMode::Wal) {
+            return Ok(journal != HotJournal::Waits);
+        }
+        // Who held the lock before the walk may have written meanwhile what the head, read before, has already.
+        let before = self.locks.as_ref().is_some_and(LocksView::writes_to_database);
+        let written = || before || self.seen.locks().is_some_and(|locks| locks.writes_to_database());
+        let waits = journal == HotJournal::Waits;
+        Ok(!waits && !written() && read_head(bytes)?.ok().as_ref() == Some(head))
     }
 
     /// Looks at page 1 of a database that stands still, if no frame of the WAL takes its place.

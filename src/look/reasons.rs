@@ -59,6 +59,12 @@ pub enum NotCompared {
     NoIndexOfThisWal,
     /// There is no wal-index that a reader would trust.
     NoIndex,
+    /// A `-journal` waits to be rolled back: only then is known what the database holds.
+    JournalWaits,
+    /// The source has no more of the database than its first page.
+    DatabaseLeftOut,
+    /// Page 1 has no header that SQLite can use.
+    NoHeader,
     /// The header of the WAL cannot be used.
     WalHeaderUnusable,
     /// The WAL has another page size than the database.

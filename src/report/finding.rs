@@ -76,7 +76,7 @@ fn json(fact: value::Value) -> Value {
         value::Value::Number(fact) => fact.into(),
         value::Value::Text(fact) => fact.into(),
         value::Value::EndReason(fact) => serde_json::json!(fact),
-        value::Value::Compared(sides, fact) => say::finding::compared(&sides, &fact).into(),
+        value::Value::Compared(sides, fact) => say::compared::compared(&sides, &fact).into(),
         value::Value::List(facts) => facts.into_iter().map(json).collect(),
         value::Value::Fields(facts) => {
             facts.into_iter().map(|(name, fact)| (name.to_owned(), json(fact))).collect::<Map<_, _>>().into()

@@ -104,7 +104,7 @@ impl From<&LeftOut> for NotCheckedDocument {
         Self {
             what: say::check::left_out_name(left),
             reason: say::check::left_out_why(left),
-            how: (*left == LeftOut::Content).then_some(say::check::INTEGRITY_CHECK),
+            how: matches!(left, LeftOut::Content { .. }).then_some(say::check::INTEGRITY_CHECK),
         }
     }
 }

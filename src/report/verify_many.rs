@@ -215,7 +215,9 @@ impl VerifyManyDocument {
             }
         }
         if databases > 0 {
-            said.push_str(" Rows and tables are not read: that is PRAGMA integrity_check, in a copy.");
+            said.push_str(
+                " Whether each index has every row is not checked: that is PRAGMA integrity_check, in a copy.",
+            );
         }
         if took >= LONG {
             said.push_str(&format!(" It took {}.", many(took.as_secs(), "second")));

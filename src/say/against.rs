@@ -90,12 +90,14 @@ impl Against {
             | C::DifferentDatabases
             | C::FileSystemNeedsCare
             | C::MappingWithoutLocks
+            | C::PagesNeverUsed
             | C::UsedThroughFuse
             | C::SeveralSqliteLibraries
             | C::ShmDeleted
             | C::SidecarsElsewhere
             | C::SidecarsStricter
             | C::TwoMountsOfOneFileSystem
+            | C::TreesDamaged
             | C::UserCannotWrite
             | C::WalLargeLittleLive
             | C::WrittenInWalResetRange => return None,

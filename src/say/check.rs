@@ -24,6 +24,7 @@ pub fn numbers(check: &Check, inspection: &Inspection) -> String {
         CheckName::WalAgainstDatabase => wal_against_database(inspection),
         CheckName::BackfilledInDatabase => backfilled(inspection),
         CheckName::StaleInDatabase => stale(inspection),
+        CheckName::Trees => trees(inspection),
         CheckName::Journal => match inspection.hot_journal {
             HotJournal::Waits => Some("with content".to_owned()),
             HotJournal::None => Some("none with content".to_owned()),
@@ -93,6 +94,10 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
     };
     let copied = || Some(many(inspection.backfill.as_ref().ok()?.pages, "page") + " that count as copied");
     let before = || Some(many(inspection.stale.as_ref().ok()?.pages, "page") + " of the generation before");
+    let trees_walked = || {
+        let trees = inspection.trees.as_ref().ok()?;
+        Some(format!("the pages of {}", tables_and_indexes(trees.trees)))
+    };
     let word = |name, word: &str| made(name).then(|| word.to_owned());
     let all = [
         frames()
@@ -103,6 +108,7 @@ pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
         word(CheckName::WalAgainstDatabase, "signs that the -wal is of another database or time"),
         copied().filter(|_| made(CheckName::BackfilledInDatabase)),
         before().filter(|_| made(CheckName::StaleInDatabase)),
+        trees_walked().filter(|_| made(CheckName::Trees)),
         word(CheckName::Journal, "whether a -journal waits"),
     ];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -130,13 +136,18 @@ pub fn left_out(all: &[LeftOut]) -> String {
                     );
                     nothing || skipped(CheckName::WalFrames) || skipped(CheckName::DatabaseHeader)
                 }
+                // What is not checked of rows says it.
+                CheckName::Trees => *why == NotChecked::NotCompared(NotCompared::NotAsked),
                 _ => false,
             };
             (!implied).then(|| format!("{} ({why})", subject(*name)))
         }
         LeftOut::NoWalBeside => None,
         LeftOut::OneTime => Some("that the -wal and the database are of one time".to_owned()),
-        LeftOut::Content => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
+        LeftOut::Content { trees: false } => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
+        LeftOut::Content { trees: true } => {
+            Some(format!("that each index has every row, and constraints ({INTEGRITY_CHECK} on a copy does that)"))
+        }
     };
     all.iter().filter_map(told).collect::<Vec<_>>().join("; ")
 }
@@ -154,6 +165,7 @@ fn subject(name: CheckName) -> &'static str {
         CheckName::WalAgainstDatabase => "signs that the -wal is of another database or time",
         CheckName::BackfilledInDatabase => "pages that count as copied",
         CheckName::StaleInDatabase => "frames of the generation before",
+        CheckName::Trees => "the pages of tables and indexes",
         CheckName::Journal => "the -journal",
     }
 }
@@ -165,7 +177,7 @@ pub fn left_out_name(left: &LeftOut) -> &'static str {
         LeftOut::Check(name, _) => name.name(),
         LeftOut::NoWalBeside => MISSING_WAL,
         LeftOut::OneTime => "one_time",
-        LeftOut::Content => "rows_and_tables",
+        LeftOut::Content { .. } => "rows_and_tables",
     }
 }
 
@@ -176,7 +188,10 @@ pub fn left_out_why(left: &LeftOut) -> String {
         LeftOut::Check(_, why) => why.to_string(),
         LeftOut::NoWalBeside => WITHOUT_WAL.to_owned(),
         LeftOut::OneTime => OF_TWO_TIMES.to_owned(),
-        LeftOut::Content => "only SQLite reads them".to_owned(),
+        LeftOut::Content { trees: false } => "only SQLite reads them".to_owned(),
+        LeftOut::Content { trees: true } => {
+            "whether each index has every row, and constraints: only SQLite checks them".to_owned()
+        }
     }
 }
 
@@ -297,6 +312,27 @@ fn stale(inspection: &Inspection) -> Option<String> {
         "{} of the generation before compared, {} not in the database",
         many(stale.pages, "page"),
         count(stale.missing)
+    ))
+}
+
+/// Each of them is a tree; the table of the schema is one, too.
+fn tables_and_indexes(trees: u64) -> String {
+    if trees == 1 { "the schema alone".to_owned() } else { format!("{} tables and indexes", count(trees)) }
+}
+
+fn trees(inspection: &Inspection) -> Option<String> {
+    let trees = inspection.trees.as_ref().ok()?;
+    let never = match trees.never_used {
+        0 => String::new(),
+        pages => format!(", {} that nothing leads to", many(pages, "page")),
+    };
+    Some(format!(
+        "{}, {}, {} free, {}: {}{never}",
+        tables_and_indexes(trees.trees),
+        many(trees.pages, "page"),
+        count(trees.free_pages),
+        many(trees.cells, "cell"),
+        many(trees.fault_count, "fault")
     ))
 }
 

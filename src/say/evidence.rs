@@ -1,6 +1,6 @@
 //! The facts of each piece of evidence as a sentence, and why a silent piece is silent. Sentences have no full stop.
 
-use super::finding::LOST_TAIL;
+use super::compared::LOST_TAIL;
 use super::identity::identity;
 use super::pairing::{pairing, unpaired};
 use super::reach::not_reached;

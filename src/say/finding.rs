@@ -2,27 +2,20 @@
 
 use std::borrow::Cow;
 
+use super::compared::{diverged_captures, identity_of};
 use super::users_found::{
     no_index_yet, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
-use super::{
-    against, damage, header, identity, journal, log_apart, opening, pair, rescue, room, sides, unseen, wal_truncated,
-};
+use super::{against, damage, header, journal, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
 use crate::finding::split_index::SplitIndex;
-use crate::finding::value::{
-    Apart, Compared, Diverged, GoneIndex, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled,
-};
+use crate::finding::value::{Apart, GoneIndex, OwnedFile, Sides, TwoDatabases, TwoIndexes, Unsettled};
 use crate::finding::{Finding, Found, Severity};
 use crate::look::checkpoint::Restart;
 use crate::number::FrameNumber;
-use crate::sides::Identity;
-
-/// The other reason why content can differ.
-pub(crate) const LOST_TAIL: &str = "a tail lost by a crash or a backup restored between the captures looks the same";
 
 /// A finding in sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +185,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::DatabaseEmptied { .. } => pair::emptied(&finding.found),
         Found::DatabaseOverwritten { .. } => pair::overwritten(&finding.found),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
+        Found::TreesDamaged { faults, listed } => (trees::damaged(*faults, listed), trees::DAMAGED),
+        Found::PagesNeverUsed { pages, first, of } => (trees::never_used(*pages, *first, *of), trees::NEVER_USED),
         Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
@@ -522,31 +517,6 @@ fn two_files(apart: &Apart) -> (Cow<'static, str>, &'static str) {
             rescue::ONE_FOLDER,
         ),
     }
-}
-
-/// What comparing two sides found, without a full stop.
-#[must_use]
-pub fn compared(sides: &Sides, fact: &Compared) -> String {
-    match fact {
-        Compared::Identity(identity) => identity_of(sides, identity),
-        Compared::Parting(parting) => with_names(sides, |names| sides::parting(parting, names)),
-        Compared::NotRefuted(why) => with_names(sides, |names| unseen::not_refuted(why, names)),
-    }
-}
-
-fn diverged_captures(Diverged { sides, parting, not_refuted }: &Diverged) -> String {
-    with_names(sides, |names| {
-        let (parting, why) = (sides::parting(parting, names), unseen::not_refuted(not_refuted, names));
-        format!("{parting}. Two writers on two wal-indexes leave that behind; {LOST_TAIL}, and {why}.")
-    })
-}
-
-fn with_names(sides: &Sides, say: impl FnOnce(Names<'_>) -> String) -> String {
-    say(Names::of_some(&sides.at, &sides.labels.each_ref().map(String::as_str)))
-}
-
-fn identity_of(sides: &Sides, identity: &Identity) -> String {
-    with_names(sides, |names| identity::identity(identity, names))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What happened between two captures, in a sentence.
 
-use super::finding::LOST_TAIL;
+use super::compared::LOST_TAIL;
 use super::identity;
 use super::words::{Names, count, many};
 use crate::compare::{Lineage, LineageFact, NoEnd, SideIndex};

@@ -6,6 +6,7 @@ mod against;
 mod apart;
 pub mod check;
 pub mod checkpoint;
+pub mod compared;
 pub mod damage;
 #[cfg(feature = "capture")]
 pub mod evidence;
@@ -32,6 +33,7 @@ pub(crate) mod rescue;
 mod room;
 mod sentence;
 mod sides;
+mod trees;
 pub mod unseen;
 pub mod users;
 mod users_found;

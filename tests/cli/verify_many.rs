@@ -75,7 +75,7 @@ fn every_database_below_a_folder_is_told_the_worst_first() {
     );
     let count = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. Rows and tables are not read: that is PRAGMA integrity_check, in a copy. In full walscope verify PATH"),
+        count.ends_with("14 databases: 1 wrong, 1 with warnings, 12 sound. Sound ones are not listed. Whether each index has every row is not checked: that is PRAGMA integrity_check, in a copy. In full walscope verify PATH"),
         "{text}"
     );
     let ran = walscope(folder.path(), &["verify", ".", "--json", "--fail-on", "warning"]);

@@ -53,6 +53,20 @@ fn the_wal_index_tables_are_those_of_the_decoder() {
     );
 }
 
+#[test]
+fn the_database_tables_are_those_of_the_decoder() {
+    held(
+        "format-db.md",
+        &[
+            &layout::DATABASE_HEADER,
+            &layout::LEAF_PAGE,
+            &layout::INTERIOR_PAGE,
+            &layout::FREELIST_TRUNK,
+            &layout::POINTER_MAP_ENTRY,
+        ],
+    );
+}
+
 /// Every number in the tables of a document, line by line; digits within a name (salt1) are no numbers.
 fn numbers(document: &str) -> Vec<(String, Vec<u64>)> {
     let number = |word: &str| match word.strip_prefix("0x") {

@@ -32,11 +32,21 @@ pub fn inspect(argument: &OsStr, depth: Depth, global: &Global) -> anyhow::Resul
         .map_err(|error| still_open(argument, error))
 }
 
-/// Opens a database that was found below a folder, and looks at it until it stands still.
-pub fn inspect_found(found: &Found, depth: Depth, global: &Global) -> anyhow::Result<Inspection> {
+/// Opens a SOURCE and checks everything; `trees`: also the pages of all tables and indexes.
+pub fn verify(argument: &OsStr, trees: bool, global: &Global) -> anyhow::Result<Inspection> {
     let progress = Progress::new();
     let show = |bytes, of| progress.show(bytes, of);
-    let (_, inspection) = source::inspect_found(found, global.care(), &options(depth, global, &show))?;
+    let options = Options { trees, ..options(Depth::CrossChecked, global, &show) };
+    let looked = source::inspect(argument, global.care(), &options).map_err(|error| still_open(argument, error));
+    looked.map(|(_, inspection)| inspection)
+}
+
+/// Opens a database that was found below a folder, and checks everything.
+pub fn verify_found(found: &Found, trees: bool, global: &Global) -> anyhow::Result<Inspection> {
+    let progress = Progress::new();
+    let show = |bytes, of| progress.show(bytes, of);
+    let options = Options { trees, ..options(Depth::CrossChecked, global, &show) };
+    let (_, inspection) = source::inspect_found(found, global.care(), &options)?;
     Ok(inspection)
 }
 
@@ -82,7 +92,7 @@ fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
 
 fn options<'a>(depth: Depth, global: &Global, show: &'a dyn Fn(u64, u64)) -> Options<'a> {
     let progress = io::stderr().is_terminal().then_some(show);
-    Options { depth, threads: threads(global), progress }
+    Options { depth, threads: threads(global), progress, ..Options::default() }
 }
 
 /// The number of threads that read a WAL.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use walscope::linux::Care;
 use walscope::linux::mapped::kept;
-use walscope::look::{Depth, Inspection};
+use walscope::look::Inspection;
 use walscope::report::verify::VerifyDocument;
 use walscope::report::verify_many::{NotLookedAt, OfOtherFormat, VerifyManyDocument};
 use walscope::source::{self, Tree};
@@ -27,6 +27,9 @@ pub struct VerifyArgs {
     /// Exit with 1 if a finding is at least this grave
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
     fail_on: FailOn,
+    /// Leave out the pages of tables and indexes; the database is not read as a whole then
+    #[arg(long)]
+    no_trees: bool,
 }
 
 /// Runs it.
@@ -34,21 +37,20 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let tree = |source: &OsStr| source::tree(source, global.care());
     if let [source] = args.sources.as_slice() {
         return match tree(source)? {
-            None => one(source, args.fail_on, global),
+            None => one(source, args, global),
             Some(tree) => {
-                let mut many = Many::new(global);
+                let mut many = Many::new(!args.no_trees, global);
                 many.below(source, tree);
                 many.end(args.fail_on)
             }
         };
     }
-    let mut many = Many::new(global);
+    let mut many = Many::new(!args.no_trees, global);
     for source in once_each(&args.sources, global.care()) {
         match tree(source) {
             Ok(Some(tree)) => many.below(source, tree),
             Ok(None) => {
-                let looked = look::inspect(source, Depth::CrossChecked, global);
-                many.add(source, looked.map(|(_, inspection)| inspection));
+                many.add(source, look::verify(source, !args.no_trees, global));
             }
             Err(error) => many.not_looked_at(source, &message(&error.into())),
         }
@@ -57,11 +59,11 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// One database.
-fn one(source: &OsStr, fail_on: FailOn, global: &Global) -> anyhow::Result<Exit> {
-    let (_, inspection) = look::inspect(source, Depth::CrossChecked, global)?;
+fn one(source: &OsStr, args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
+    let inspection = look::verify(source, !args.no_trees, global)?;
     let document = VerifyDocument::new(&inspection);
     output::document(global, &document, |width| document.draw(width))?;
-    Ok(fail_on.judge(&document.findings))
+    Ok(args.fail_on.judge(&document.findings))
 }
 
 /// Each source once. A `-wal` or `-shm` whose database is given too is looked at with it: a shell that was given `*` names all
@@ -88,6 +90,7 @@ fn deleted(folder: &OsStr, tree: &Tree) -> Vec<(OsString, String)> {
 
 /// Several databases: what was found so far.
 struct Many<'a> {
+    trees: bool,
     global: &'a Global,
     begun: Instant,
     databases: Vec<VerifyDocument>,
@@ -96,8 +99,9 @@ struct Many<'a> {
 }
 
 impl<'a> Many<'a> {
-    fn new(global: &'a Global) -> Self {
+    fn new(trees: bool, global: &'a Global) -> Self {
         Self {
+            trees,
             global,
             begun: Instant::now(),
             databases: Vec::new(),
@@ -122,7 +126,7 @@ impl<'a> Many<'a> {
             |one: &source::Other| OfOtherFormat { path: one.label.to_string_lossy().into_owned(), format: one.format };
         self.of_other_formats.extend(tree.others.iter().map(other));
         for found in &tree.databases {
-            self.add(&found.label, look::inspect_found(found, Depth::CrossChecked, self.global));
+            self.add(&found.label, look::verify_found(found, self.trees, self.global));
         }
     }
 

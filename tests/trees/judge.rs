@@ -1,0 +1,105 @@
+//! What SQLite says of a database, and what the walk finds.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use walscope::format::db::{DatabaseHead, parse_head};
+use walscope::number::{FrameNumber, PageNumber, PageSize};
+use walscope::state::{Frames, State};
+use walscope::tree::{Pages, Trees, walk};
+use walscope::wal::latest::FrameIndex;
+
+use crate::databases::Files;
+
+/// What `PRAGMA integrity_check` says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    Sound,
+    /// Rows that an index lacks, and values that may not be: no fault of structure.
+    Content(String),
+    /// The first fault of structure.
+    Damaged(String),
+}
+
+/// What SQLite says of what the pages hold: it is not about structure.
+const OF_CONTENT: [&str; 10] = [
+    "missing from index",
+    "wrong # of entries",
+    "non-unique entry",
+    "NULL value in",
+    "CHECK constraint",
+    "TEXT value in",
+    "NUMERIC value in",
+    "non-INTEGER",
+    "row not in PRIMARY KEY order",
+    "values differ from index",
+];
+
+fn lines(path: &Path, first: &str) -> rusqlite::Result<Vec<String>> {
+    let sqlite = Connection::open(path)?;
+    sqlite.execute_batch(first)?;
+    let mut statement = sqlite.prepare("PRAGMA integrity_check(1000)")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Asks SQLite about a copy.
+pub fn integrity(files: &Files) -> Said {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    std::fs::write(&path, &files.database).unwrap();
+    if let Some(wal) = &files.wal {
+        std::fs::write(folder.path().join("t.db-wal"), wal).unwrap();
+    }
+    match lines(&path, "") {
+        Err(error) => match lines(&path, "PRAGMA writable_schema = ON") {
+            // Only the SQL of the schema is not what SQLite can read.
+            Ok(lines) if lines == ["ok"] => Said::Content(error.to_string()),
+            _ => Said::Damaged(error.to_string()),
+        },
+        Ok(lines) if lines == ["ok"] => Said::Sound,
+        Ok(lines) => {
+            let lines = lines.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with("***"));
+            let (content, structure): (Vec<&str>, Vec<&str>) =
+                lines.partition(|line| OF_CONTENT.iter().any(|known| line.contains(known)));
+            match structure.first() {
+                Some(first) => Said::Damaged((*first).to_owned()),
+                None => Said::Content(content.join("; ")),
+            }
+        }
+    }
+}
+
+/// Walks over the state that SQLite would open. `None`: there is none.
+pub fn walked(files: &Files) -> Option<Trees> {
+    let mut column = Vec::new();
+    let mut last = None;
+    if let Some(wal) = &files.wal {
+        for frame in walscope::wal::valid_frames(wal) {
+            let frame = frame.unwrap();
+            column.push(frame.header.page);
+            if frame.header.commit_pages != 0 {
+                last = Some((frame.number, frame.header.commit_pages));
+            }
+        }
+    }
+    let index = FrameIndex::of(&column);
+    let head = parse_head(&files.database).ok();
+    let of_file = head.as_ref().and_then(DatabaseHead::plain).copied();
+    let size = PageSize::new(of_file.map_or(0, |header| header.page_size))?;
+    let in_file = files.database.len() as u64 / u64::from(size);
+    let count = match (last, of_file) {
+        (Some((_, pages)), _) => pages,
+        (None, Some(header)) => header.believed_pages().unwrap_or(in_file as u32),
+        (None, None) => return None,
+    };
+    let wal = files.wal.as_ref();
+    let frames = last.zip(wal).map(|((commit, _), bytes)| Frames { bytes, index: &index, commit });
+    let mut state = State::new(&files.database, frames, size, count);
+    let mut first = [0; 100];
+    if !state.read(PageNumber(1), &mut first).unwrap() {
+        return None;
+    }
+    let header = *parse_head(&first).ok()?.plain()?;
+    assert!(index.newest(PageNumber(1), FrameNumber::LARGEST).is_none() || wal.is_some());
+    walk(&mut state, &header).unwrap()
+}
