@@ -13,6 +13,15 @@ use crate::common::random::Random;
 
 const LOOKS: u64 = 40;
 
+/// Ends the work, when a look is not as it should be, too.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn work(path: &Path, seed: u64, mode: &str, stop: &AtomicBool) -> u64 {
     let mut random = Random(seed);
     let sqlite = Connection::open(path).unwrap();
@@ -54,6 +63,7 @@ fn a_database_at_work_has_no_fault_in_its_trees() {
         let stop = AtomicBool::new(false);
         let walked = std::thread::scope(|scope| {
             let writer = scope.spawn(|| work(&path, seed, mode, &stop));
+            let work = Stop(&stop);
             let mut walked = 0;
             for _ in 0..looks {
                 let ran = walscope(folder.path(), &["verify", "t.db", "--json"]);
@@ -63,7 +73,7 @@ fn a_database_at_work_has_no_fault_in_its_trees() {
                 assert!(trees["result"] == "passed" || trees["result"] == "skipped", "{mode}: {document:#}");
                 walked += u64::from(trees["result"] == "passed");
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(work);
             assert!(writer.join().unwrap() > 0);
             walked
         });

@@ -117,6 +117,8 @@ fn fill(sqlite: &Connection, random: &mut Random) {
              CREATE INDEX t_bc ON t(b, c);
              CREATE TABLE w(k TEXT, n INT, v, PRIMARY KEY(k, n)) WITHOUT ROWID;
              CREATE TABLE u(x UNIQUE, y);
+             CREATE TABLE small(k PRIMARY KEY) WITHOUT ROWID;
+             INSERT INTO small VALUES(0), (1);
              CREATE VIEW v AS SELECT a FROM t;
              CREATE TRIGGER g AFTER DELETE ON u BEGIN UPDATE t SET a = a + 1 WHERE id < 3; END;",
         )
