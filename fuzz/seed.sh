@@ -20,6 +20,12 @@ for folder in ../testdata/cases/*; do
   { lengths "$(wc -c <"${files[0]}")" "$(wc -c <"${files[1]}")"; cat "${files[@]}"; } >"corpus/database/$(basename "$folder")"
 done
 
+# Databases with tables, alone.
+for file in ../testdata/big-endian/*.db; do
+  size=$(wc -c <"$file")
+  [ "$size" -gt 35000 ] || { lengths "$size" 0; cat "$file"; } >"corpus/database/$(basename "$file")"
+done
+
 # The texts of the bundles, and some of other forms, behind a byte that says which parser.
 text() { { printf "\\x0$1"; cat; } >"corpus/texts/$2"; }
 for bundle in ../testdata/bundles/*/*.walsnap; do

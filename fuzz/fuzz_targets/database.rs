@@ -1,4 +1,5 @@
-//! Any bytes as a database with its `-wal` and `-shm`: one look at all three, as `inspect` and `verify` take it.
+//! Any bytes as a database with its `-wal` and `-shm`: one look at all three, as `inspect` and `verify` take it, with a walk over
+//! the trees.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
@@ -43,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
         shm: (!shm.is_empty()).then(|| shm.to_vec()),
         locks: (bytes[1] % 2 == 1).then(locks),
     };
-    let inspection = inspect(&memory, &Options::default()).unwrap();
+    let inspection = inspect(&memory, &Options { trees: true, ..Options::default() }).unwrap();
     let verified = VerifyDocument::new(&inspection);
     let inspected = InspectDocument::new(&inspection);
     // The two commands judge the same facts.

@@ -145,9 +145,9 @@ pub fn left_out(all: &[LeftOut]) -> String {
         LeftOut::NoWalBeside => None,
         LeftOut::OneTime => Some("that the -wal and the database are of one time".to_owned()),
         LeftOut::Content { trees: false } => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
-        LeftOut::Content { trees: true } => {
-            Some(format!("that each index has every row, and constraints ({INTEGRITY_CHECK} on a copy does that)"))
-        }
+        LeftOut::Content { trees: true } => Some(format!(
+            "that each index has every row, constraints, and the SQL of the schema ({INTEGRITY_CHECK} on a copy does that)"
+        )),
     };
     all.iter().filter_map(told).collect::<Vec<_>>().join("; ")
 }
@@ -190,7 +190,8 @@ pub fn left_out_why(left: &LeftOut) -> String {
         LeftOut::OneTime => OF_TWO_TIMES.to_owned(),
         LeftOut::Content { trees: false } => "only SQLite reads them".to_owned(),
         LeftOut::Content { trees: true } => {
-            "whether each index has every row, and constraints: only SQLite checks them".to_owned()
+            "whether each index has every row, constraints, and the SQL of the schema: only SQLite checks them"
+                .to_owned()
         }
     }
 }

@@ -33,6 +33,28 @@ impl Files {
         Self { database, wal }
     }
 
+    /// A database of few small pages that has a page of each kind.
+    pub fn small(auto_vacuum: u8) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let sqlite = Connection::open(&path).unwrap();
+        sqlite
+            .execute_batch(&format!(
+                "PRAGMA page_size = 512; PRAGMA auto_vacuum = {auto_vacuum}; PRAGMA secure_delete = OFF;
+                 CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
+                 CREATE INDEX i ON t(a);
+                 CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;
+                 WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+                 INSERT INTO t SELECT i, 'row ' || i || ' of it' FROM n;
+                 INSERT INTO w VALUES(0, 1), ('x', hex(zeroblob(500)));
+                 CREATE TABLE gone(x); INSERT INTO gone VALUES(zeroblob(900)); DROP TABLE gone;
+                 DELETE FROM t WHERE id % 5 = 0;"
+            ))
+            .unwrap();
+        drop(sqlite);
+        Self { database: std::fs::read(&path).unwrap(), wal: None }
+    }
+
     /// Changes some bytes of the pages.
     pub fn damage(&mut self, random: &mut Random) {
         // What is in the WAL counts by its checksums, so the database is the place.

@@ -1,8 +1,9 @@
 //! What SQLite says of a database, and what the walk finds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use tempfile::TempDir;
 use walscope::format::db::{DatabaseHead, parse_head};
 use walscope::number::{FrameNumber, PageNumber, PageSize};
 use walscope::state::{Frames, State};
@@ -17,6 +18,8 @@ pub enum Said {
     Sound,
     /// Rows that an index lacks, and values that may not be: no fault of structure.
     Content(String),
+    /// The SQL of the schema cannot be read, so SQLite looks at nothing else.
+    Schema(String),
     /// The first fault of structure.
     Damaged(String),
 }
@@ -35,27 +38,41 @@ const OF_CONTENT: [&str; 10] = [
     "values differ from index",
 ];
 
-fn lines(path: &Path, first: &str) -> rusqlite::Result<Vec<String>> {
+fn lines(path: &Path) -> rusqlite::Result<Vec<String>> {
     let sqlite = Connection::open(path)?;
-    sqlite.execute_batch(first)?;
     let mut statement = sqlite.prepare("PRAGMA integrity_check(1000)")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Asks SQLite about a copy.
-pub fn integrity(files: &Files) -> Said {
+/// The SQL of each row of the schema. `None`: SQLite cannot read it.
+fn schema(path: &Path) -> Option<Vec<Option<String>>> {
+    let sqlite = Connection::open(path).ok()?;
+    let mut statement = sqlite.prepare("SELECT sql FROM sqlite_schema").ok()?;
+    statement.query_map([], |row| row.get(0)).ok()?.collect::<rusqlite::Result<_>>().ok()
+}
+
+fn stored(files: &Files) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     std::fs::write(&path, &files.database).unwrap();
     if let Some(wal) = &files.wal {
         std::fs::write(folder.path().join("t.db-wal"), wal).unwrap();
     }
-    match lines(&path, "") {
-        Err(error) => match lines(&path, "PRAGMA writable_schema = ON") {
-            // Only the SQL of the schema is not what SQLite can read.
-            Ok(lines) if lines == ["ok"] => Said::Content(error.to_string()),
-            _ => Said::Damaged(error.to_string()),
-        },
+    (folder, path)
+}
+
+/// The SQL of the schema of a database that is whole.
+pub fn schema_of(files: &Files) -> Option<Vec<Option<String>>> {
+    schema(&stored(files).1)
+}
+
+/// Asks SQLite about a copy. `of_whole`: the SQL of the schema before the damage.
+pub fn integrity(files: &Files, of_whole: &Option<Vec<Option<String>>>) -> Said {
+    let (_folder, path) = stored(files);
+    match lines(&path) {
+        // Even SQL that SQLite understands can ask for an index that is not there.
+        Err(error) if schema(&path).is_none() || schema(&path) != *of_whole => Said::Schema(error.to_string()),
+        Err(error) => Said::Damaged(error.to_string()),
         Ok(lines) if lines == ["ok"] => Said::Sound,
         Ok(lines) => {
             let lines = lines.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with("***"));
