@@ -273,6 +273,7 @@ impl<'a> History<'a> {
             (look.pages_looked_for, "each page looked for in both files"),
             (look.page_ones_compared, "page 1 held against the WAL"),
             (look.stale_compared, "frames of the generation before held against the database"),
+            (look.trees_walked, "all trees walked over"),
         ] {
             if compared {
                 self.tally.count(what);

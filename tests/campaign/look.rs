@@ -33,6 +33,8 @@ pub struct Look {
     pub page_ones_compared: bool,
     /// The frames of the generation before were held against the database.
     pub stale_compared: bool,
+    /// All trees were walked over.
+    pub trees_walked: bool,
 }
 
 impl Look {
@@ -40,7 +42,7 @@ impl Look {
         let Source::Files(files) = source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap() else {
             panic!("a bundle")
         };
-        let seen = inspect(files.as_ref(), &Options::default()).unwrap();
+        let seen = inspect(files.as_ref(), &Options { trees: true, ..Options::default() }).unwrap();
         let found = findings(&seen);
         let wal = seen.wal.expect("a look at the WAL");
         Self {
@@ -58,6 +60,7 @@ impl Look {
             pages_looked_for: seen.pages.is_ok(),
             page_ones_compared: seen.page_ones.is_ok(),
             stale_compared: seen.stale.is_ok(),
+            trees_walked: seen.trees.is_ok(),
         }
     }
 
@@ -99,7 +102,7 @@ impl Look {
         let Source::Files(files) = source::open(path.as_os_str(), walscope::linux::Care::default()).unwrap() else {
             panic!("a bundle")
         };
-        let mut seen = inspect(files.as_ref(), &Options::default()).unwrap();
+        let mut seen = inspect(files.as_ref(), &Options { trees: true, ..Options::default() }).unwrap();
         seen.surroundings = files.surroundings();
         let foretold = CheckpointDocument::new(&self.facts, &self.wal, &findings(&seen));
         let foretold = serde_json::to_value(&foretold).unwrap();

@@ -144,7 +144,7 @@ pub fn told(path: &Path) -> Told {
         Ok(Source::Bundle(_)) => panic!("a bundle"),
         Err(error) => return refused(error.to_string()),
     };
-    let seen = match inspect(files.as_ref(), &Options::default()) {
+    let seen = match inspect(files.as_ref(), &Options { trees: true, ..Options::default() }) {
         Ok(seen) => seen,
         Err(error) => return refused(error.to_string()),
     };
@@ -153,7 +153,11 @@ pub fn told(path: &Path) -> Told {
 
 /// The same with the processes and the file system around, as the command looks at them.
 pub fn told_with_surroundings(path: &Path) -> Told {
-    match source::inspect(path.as_os_str(), walscope::linux::Care::default(), &Options::default()) {
+    match source::inspect(
+        path.as_os_str(),
+        walscope::linux::Care::default(),
+        &Options { trees: true, ..Options::default() },
+    ) {
         Ok((_, seen)) => verdict(&seen),
         Err(error) => Told::Refused(error.to_string()),
     }
