@@ -36,7 +36,8 @@ pub(super) fn look(
             if of_file.is_some_and(|of_file| of_file != size) {
                 return Ok(Err(NotCompared::PageSizesDiffer));
             }
-            let frames = Frames { bytes: bytes.as_ref(), index: pages.index(), commit: commit.frame };
+            let frames =
+                Frames { bytes: bytes.as_ref(), index: pages.index(), commit: commit.frame, last: commit.frame };
             (Some(frames), size, commit.database_pages)
         }
         (Some(_), Some(_), _) => return Ok(Err(NotCompared::PagesLeftOut)),

@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::bytes::ReadAt;
+use crate::format::freelist::lock_byte_page;
 use crate::number::{FrameNumber, PageNumber, PageSize};
 use crate::tree::Pages;
 use crate::wal::latest::FrameIndex;
@@ -22,12 +23,34 @@ pub struct Frames<'a> {
     pub index: &'a FrameIndex,
     /// The frame of the commit.
     pub commit: FrameNumber,
+    /// The last commit of the `-wal`. Up to there frames may have been copied into the database.
+    pub last: FrameNumber,
+}
+
+/// Where a page of a state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In this frame of the `-wal`.
+    Frame(FrameNumber),
+    /// In the database file.
+    Database,
+}
+
+/// Why a page of a state is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The database has the image of this later frame: a checkpoint put it there, or the page was the same before.
+    Overwritten(FrameNumber),
+    /// The database file ends before it, and no frame up to the commit holds it: a checkpoint cut it off, or it is missing.
+    CutOff,
+    /// The state has no such page.
+    OutOfRange,
 }
 
 /// A database as of a commit, put together from its files.
 ///
-/// It is that of the last commit if no frame behind that commit has been copied into the database. An earlier state is only
-/// right if no later frame of any page was copied, either.
+/// [`Pages::read`] gives the state that SQLite would open: that of the last commit. [`State::page`] gives that of any commit, and
+/// says where it cannot be known.
 ///
 /// ```
 /// use walscope::number::{PageNumber, PageSize};
@@ -87,6 +110,48 @@ impl<'a> State<'a> {
     fn ahead(&self, at: u64, bytes: usize) -> Option<&[u8]> {
         let from = usize::try_from(at.checked_sub(self.ahead.0)?).ok()?;
         self.ahead.1.get(from..from.checked_add(bytes)?)
+    }
+}
+
+impl State<'_> {
+    /// Reads a whole page of the state, with the proof that it is of this state: it is in a frame up to the commit; or in the
+    /// database, and differs from each later frame of the page, so that no checkpoint has put one of them there.
+    ///
+    /// folklore: `nBackfill` is no bound for what was copied: it is 0 while a checkpoint is at work, after one that was killed, and
+    /// after each recovery. So the bytes are asked, and every later frame counts. Held by
+    /// `a_page_of_any_commit_is_that_of_sqlite_or_is_said_not_to_be_known`.
+    ///
+    /// # Errors
+    /// Reading failed.
+    pub fn page(&mut self, page: PageNumber, into: &mut Vec<u8>) -> io::Result<Result<Place, Lost>> {
+        into.resize(self.size.to_usize(), 0);
+        if page == PageNumber::NONE || page.0 > self.count {
+            return Ok(Err(Lost::OutOfRange));
+        }
+        if let Some(frame) = self.frame_of(page) {
+            return Ok(if self.read(page, into)? { Ok(Place::Frame(frame)) } else { Err(Lost::CutOff) });
+        }
+        if !self.of_database(page, into)? {
+            if page == lock_byte_page(self.size) {
+                into.fill(0);
+                return Ok(Ok(Place::Database));
+            }
+            return Ok(Err(Lost::CutOff));
+        }
+        let Some(frames) = self.frames else { return Ok(Ok(Place::Database)) };
+        let mut later = vec![0; into.len()];
+        for frame in frames.index.frames(page).filter(|frame| *frame > frames.commit && *frame <= frames.last) {
+            let got = frames.bytes.read_at(&mut later, self.size.page_offset_of(frame))?;
+            if got == later.len() && later == *into {
+                return Ok(Err(Lost::Overwritten(frame)));
+            }
+        }
+        Ok(Ok(Place::Database))
+    }
+
+    /// The latest frame of a page up to the commit.
+    fn frame_of(&self, page: PageNumber) -> Option<FrameNumber> {
+        self.frames.and_then(|frames| frames.index.newest(page, frames.commit))
     }
 }
 

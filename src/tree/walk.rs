@@ -16,8 +16,9 @@ use crate::number::{PageNumber, PageSize};
 
 /// A tree has no more levels: `BTCURSOR_MAX_DEPTH`.
 const DEEPEST: usize = 20;
-/// The part of a row of `sqlite_schema` that is read to find its root page.
-const SCHEMA_ROW: usize = 1 << 17;
+/// Of a record whose head is not on one page, so many bytes are read: more than a head has, or the first values of a row of
+/// `sqlite_schema`. (SQLite refuses heads of more than 98307 bytes.)
+const LONGEST_HEAD: usize = 1 << 17;
 /// The root of `sqlite_schema`.
 const SCHEMA: PageNumber = PageNumber(1);
 
@@ -303,22 +304,28 @@ impl Walk<'_> {
         }
     }
 
-    /// What a cell has on other pages; of `sqlite_schema` also what it says.
+    /// What a cell has on other pages, and whether its record is one; of `sqlite_schema` also what it says.
     fn payload(&mut self, number: PageNumber, cell: &Cell<'_>) -> io::Result<()> {
         let Some(payload) = cell.payload else { return Ok(()) };
-        if accounts_for_all(payload.local, payload.length) == Some(false) {
-            self.fault(number, Fault::Record { at: cell.at });
-        }
         let of_schema = self.tree == SCHEMA && cell.rowid.is_some();
+        let accounts = accounts_for_all(payload.local, payload.length);
+        // The head of a record with many values goes on on other pages.
+        let gathers = of_schema || accounts.is_none();
         let mut row = Vec::new();
-        if of_schema {
+        if gathers {
             row.extend_from_slice(payload.local);
         }
         if let Some(first) = payload.overflow {
-            self.overflow(number, first, &payload, of_schema.then_some(&mut row))?;
+            self.overflow(number, first, &payload, gathers.then_some(&mut row))?;
         }
-        if of_schema {
-            self.schema_row(number, &row, row.len() as u64 == payload.length);
+        let whole = row.len() as u64 == payload.length;
+        if accounts.or_else(|| accounts_for_all(&row, payload.length)).unwrap_or(!whole) {
+            if of_schema {
+                self.schema_row(number, &row, whole);
+            }
+        } else {
+            self.all_roots_known &= !of_schema;
+            self.fault(number, Fault::Record { at: cell.at });
         }
         Ok(())
     }
@@ -344,7 +351,7 @@ impl Walk<'_> {
             }
             self.found.overflow_pages += 1;
             let (head, content) = bytes.split_at_checked(4).unwrap_or_default();
-            if let Some(row) = row.as_mut().filter(|row| row.len() < SCHEMA_ROW) {
+            if let Some(row) = row.as_mut().filter(|row| row.len() < LONGEST_HEAD) {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(content.len());
                 row.extend_from_slice(content.get(..here).unwrap_or_default());
             }

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("format", &["format"]),
     ("wal", &["wal", "format", "bytes"]),
     ("tree", &["tree", "format"]),
-    ("state", &["state", "tree", "wal", "bytes"]),
+    ("state", &["state", "tree", "wal", "format", "bytes"]),
     ("shm", &["shm", "format", "bytes"]),
     ("sides", &["sides", "evidence"]),
     ("look", &["look", "state", "tree", "wal", "shm", "format", "evidence", "bytes"]),

@@ -102,7 +102,7 @@ impl Files {
     }
 }
 
-fn begin(path: &Path, random: &mut Random) -> Connection {
+pub fn begin(path: &Path, random: &mut Random) -> Connection {
     let sqlite = Connection::open(path).unwrap();
     let size = random.pick(&[512, 512, 1024, 4096, 4096, 8192, 65536]);
     sqlite.pragma_update(None, "page_size", size).unwrap();
@@ -131,7 +131,8 @@ fn reserve(sqlite: &Connection, bytes: i32) {
     assert_eq!(code, rusqlite::ffi::SQLITE_OK);
 }
 
-fn fill(sqlite: &Connection, random: &mut Random) {
+/// Tables of each kind, and changes.
+pub fn fill(sqlite: &Connection, random: &mut Random) {
     sqlite
         .execute_batch(
             "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b TEXT, c BLOB);
@@ -145,6 +146,16 @@ fn fill(sqlite: &Connection, random: &mut Random) {
              CREATE TRIGGER g AFTER DELETE ON u BEGIN UPDATE t SET a = a + 1 WHERE id < 3; END;",
         )
         .unwrap();
+    // The head of such a row does not fit into a small page.
+    let columns: Vec<String> = (0..700).map(|number| format!("c{number}")).collect();
+    sqlite
+        .execute_batch(&format!("CREATE TABLE wide({0}); INSERT INTO wide(c0, c699) VALUES(1, 'x')", columns.join(",")))
+        .unwrap();
+    change(sqlite, random);
+}
+
+/// Changes of all kinds.
+pub fn change(sqlite: &Connection, random: &mut Random) {
     let steps = 3 + random.below(25);
     for step in 0..steps {
         if random.one_in(3) {
@@ -169,7 +180,9 @@ fn fill(sqlite: &Connection, random: &mut Random) {
             }
             7 => sqlite.execute_batch("DELETE FROM w WHERE n % 2 = 0").unwrap(),
             8 => {
-                let sql = format!("CREATE TABLE more_{step}(x, y); INSERT INTO more_{step} SELECT a, c FROM t;");
+                let sql = format!(
+                    "CREATE TABLE IF NOT EXISTS more_{step}(x, y); INSERT INTO more_{step} SELECT a, c FROM t;"
+                );
                 sqlite.execute_batch(&sql).unwrap();
             }
             9 if step > 0 => {
@@ -187,7 +200,7 @@ fn fill(sqlite: &Connection, random: &mut Random) {
         if random.one_in(20) {
             sqlite.execute_batch("VACUUM").unwrap();
         }
-        if random.one_in(10) {
+        if random.one_in(10) && sqlite.pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0)) != Ok(0) {
             let _ = sqlite.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         }
     }

@@ -110,7 +110,7 @@ pub fn walked(files: &Files) -> Option<Trees> {
         (None, None) => return None,
     };
     let wal = files.wal.as_ref();
-    let frames = last.zip(wal).map(|((commit, _), bytes)| Frames { bytes, index: &index, commit });
+    let frames = last.zip(wal).map(|((commit, _), bytes)| Frames { bytes, index: &index, commit, last: commit });
     let mut state = State::new(&files.database, frames, size, count);
     let mut first = [0; 100];
     if !state.read(PageNumber(1), &mut first).unwrap() {

@@ -14,6 +14,7 @@ mod at_work;
 mod common;
 mod databases;
 mod judge;
+mod states;
 
 use std::collections::BTreeMap;
 
@@ -52,7 +53,7 @@ impl Tally {
     fn take(&mut self, name: &str, of_whole: &Option<Vec<Option<String>>>, files: &Files) {
         let (said, trees) = (integrity(files, of_whole), walked(files));
         let found = trees.as_ref().is_none_or(|trees| trees.fault_count > 0 || trees.never_used > 0);
-        // SQLite compares the entries of an index with rows, and does not look at how they are stored.
+        // SQLite reads only the values that it compares with an index or a constraint.
         let is_record = |one: &TreeFault| matches!(one.fault, Fault::Record { .. });
         let stored_wrongly = trees.as_ref().is_some_and(|trees| trees.faults.iter().all(is_record));
         let agree = match (&said, found) {
@@ -61,7 +62,9 @@ impl Tally {
             (Said::Schema(_), false) => "only the SQL of the schema is wrong",
             (Said::Schema(_), true) => "both find a fault",
             (Said::Content(_), false) => "only rows and indexes differ",
-            (Said::Content(_), true) if stored_wrongly => "an entry of an index is stored wrongly",
+            (Said::Sound | Said::Content(_), true) if stored_wrongly => {
+                "a value that SQLite does not read is stored wrongly"
+            }
             (Said::Sound | Said::Content(_), true) | (Said::Damaged(_), false) => {
                 self.differ.push(format!("{name}: SQLite says {said:?}, the walk {trees:?}"));
                 "they differ"
