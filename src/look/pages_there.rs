@@ -7,6 +7,7 @@
 use super::NotCompared;
 use super::collected::Pages;
 use crate::format::db::{DatabaseHead, DatabaseHeader, JournalMode};
+use crate::format::freelist::lock_byte_page;
 use crate::number::{FrameNumber, FrameOfPage, PageNumber, PageSize};
 use crate::wal::WalFacts;
 use crate::wal::latest::FrameIndex;
@@ -50,9 +51,6 @@ impl PagesThere {
         self.missing == 1 && self.size > self.expected.saturating_sub(page)
     }
 }
-
-/// Where the bytes begin that SQLite locks, in bytes from the start of the database (`PENDING_BYTE`).
-const LOCK_BYTES: u64 = 1 << 30;
 
 /// The file that is compared with the stated size.
 pub(super) struct File<'a> {
@@ -126,7 +124,7 @@ impl Looked {
         let bytes = u64::from(page_size);
         let expected = u64::from(database_pages).saturating_mul(bytes);
         let found = PagesThere { stated, database_pages, expected, size, missing: 0, first_missing: None };
-        Self { found, in_file: size / bytes, locked: LOCK_BYTES / bytes + 1 }
+        Self { found, in_file: size / bytes, locked: lock_byte_page(page_size).into() }
     }
 
     fn found(self) -> PagesThere {
