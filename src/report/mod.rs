@@ -35,14 +35,7 @@ pub mod wal;
 pub mod wal_frames;
 pub mod wal_page;
 
-/// Whether a terminal would interpret this character instead of showing it. These are control characters (also the
-/// 8-bit ones and DEL), line and paragraph separators, and controls of writing direction, which reorder what a person
-/// reads.
-#[must_use]
-pub fn is_terminal_control(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
-}
+pub use crate::shell_word::is_terminal_control;
 
 /// Makes a text from a file, a path or a container's name safe for a terminal: control characters are escaped.
 #[must_use]

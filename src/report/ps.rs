@@ -17,6 +17,7 @@ use crate::finding::{Finding, surroundings};
 use crate::look::MappedHead;
 use crate::number::FrameNumber;
 use crate::say::held_up::{duration, resume, tracer_lets_go_on};
+use crate::shell_word::walscope;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/ps/1";
@@ -325,7 +326,7 @@ impl Locked {
         });
         let rows: Vec<Vec<String>> = rows.collect();
         out.push_str(&table::draw(&["pid", "command", "started", "container", "holds", "path"], &rows, width));
-        out.push_str(&look_line(self.look.as_deref(), width));
+        out.push_str(&look_line(self.look.as_deref()));
         out.push_str(&resume_lines(&self.locks, width));
         out
     }
@@ -364,11 +365,9 @@ fn resume_lines(locks: &[Lock], width: usize) -> String {
     commands.iter().map(|command| text::wrap(&format!("resume: {}", line(command)), width, "", "  ")).collect()
 }
 
-fn look_line(source: Option<&str>, width: usize) -> String {
+fn look_line(source: Option<&str>) -> String {
     let Some(source) = source else { return String::new() };
-    let plain = source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/._-+,=@".contains(&byte));
-    let source = if plain { source.to_owned() } else { format!("'{}'", source.replace('\'', r"'\''")) };
-    text::wrap(&format!("look: walscope inspect {source}"), width, "", "  ")
+    format!("look: {}\n", walscope("inspect", source, ""))
 }
 
 impl WalIndex {
@@ -430,7 +429,7 @@ impl WalIndex {
         if self.processes_not_listed > 0 {
             out.push_str(&text::wrap(&format!("and {} more", count(self.processes_not_listed)), width, "", ""));
         }
-        out.push_str(&look_line(self.look.as_deref(), width));
+        out.push_str(&look_line(self.look.as_deref()));
         out.push_str(&resume_lines(&self.locks, width));
         out
     }

@@ -11,7 +11,7 @@ use super::text::{self, BOLD, GREEN, RED, YELLOW, entry, label, many, styled};
 use super::verify::{VerdictResult, VerifyDocument};
 use crate::finding::Severity;
 use crate::say;
-use crate::shell_word::shell_word;
+use crate::shell_word::walscope;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/verify-many/1";
@@ -157,12 +157,13 @@ impl VerifyManyDocument {
         self.counts.missing_wal <= SOUND_LISTED
     }
 
-    /// The command that tells one of them in full. A name with control characters is not printed as a command.
+    /// The command that tells one of them in full.
     fn one_in_full(&self) -> Option<String> {
         match self.databases.as_slice() {
             [] => None,
-            [one] if one.source.label.chars().any(char::is_control) => None,
-            [one] => Some(format!("walscope verify {}", shell_word(&one.source.label))),
+            // The name is no text.
+            [one] if one.source.label.contains(char::REPLACEMENT_CHARACTER) => None,
+            [one] => Some(walscope("verify", &one.source.label, "")),
             _ => Some("walscope verify PATH".to_owned()),
         }
     }

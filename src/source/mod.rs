@@ -28,7 +28,7 @@ mod tree;
 pub use files::Files;
 pub use in_container::{InContainer, in_container};
 pub use inspect::{inspect, inspect_found, inspect_frames};
-pub use syntax::{is_container_name, process, shell_word, target};
+pub use syntax::{is_container_name, process, target};
 pub use tree::{Found, Other, Tree, Unread, is_beside, tree, tree_until};
 
 /// A SOURCE, resolved.

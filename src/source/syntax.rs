@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bundle::SnapshotError;
 use crate::linux::{self, Target, runtimes};
+use crate::shell_word::{shell_word, walscope};
 
 /// Where a SOURCE that is no bundle is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,19 +82,12 @@ pub fn target(argument: &OsStr) -> Result<Target, SnapshotError> {
     }
 }
 
-/// A name as one word of a shell's command line.
-#[must_use]
-pub fn shell_word(text: &OsStr) -> String {
-    crate::shell_word::shell_word(&text.to_string_lossy())
-}
-
 /// The command to run inside the container instead, for the runtime that was found.
 fn inside(runtime: Option<&str>, name: &str, path: &Path) -> String {
     let Some(runtime) = runtime else { return "run walscope inside of the container".to_owned() };
-    let path = shell_word(path.as_os_str());
-    format!(
-        "run inside: {runtime} exec {name} walscope snapshot {path} -o - > {name}.walsnap, and give {name}.walsnap in place of {name}:{path}"
-    )
+    let command = walscope("snapshot", path, "-o -");
+    let given = shell_word(format!("{name}:{}", path.display()));
+    format!("run inside: {runtime} exec {name} {command} > {name}.walsnap, and give {name}.walsnap in place of {given}")
 }
 
 #[cfg(test)]

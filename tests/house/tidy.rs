@@ -376,6 +376,27 @@ fn sqlite_is_never_opened_outside_of_the_lab() {
     }
 }
 
+/// A name in a command line has to be one word of it.
+#[test]
+fn every_command_line_is_made_in_one_place() {
+    let commands =
+        ["compare", "explain", "inspect", "probe", "ps", "rescue", "schema", "shm", "snapshot", "verify", "wal"];
+    let mut seen = 0;
+    for path in files(&root().join("src"), "rs") {
+        let (text, _) = split_tests(&fs::read_to_string(&path).unwrap());
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for (at, _) in line.match_indices("walscope ") {
+                let rest = &line[at + "walscope ".len()..];
+                let Some(command) = rest.split(' ').next().filter(|word| commands.contains(word)) else { continue };
+                seen += 1;
+                let next = rest[command.len()..].trim_start();
+                assert!(!next.starts_with('{'), "{}: {line}: use shell_word::walscope", path.display());
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 /// Names of all tests in the tree.
 fn tests() -> Vec<String> {
     let mut names = Vec::new();

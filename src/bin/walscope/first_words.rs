@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use walscope::linux::Care;
 use walscope::linux::mapped::kept;
-use walscope::source::{self, InContainer, shell_word};
+use walscope::shell_word::{shell_word, walscope};
+use walscope::source::{self, InContainer};
 
 use crate::exit::{Advice, message};
 use crate::options::{Cli, Command};
@@ -56,7 +57,7 @@ fn folder(source: &OsStr, care: Care, error: &anyhow::Error) -> Option<Advice> {
             false => Advice { message: format!("{none}. Processes still have deleted ones open:"), lines: deleted },
         });
     }
-    let all = format!("all of them: walscope verify {}", shell_word(source));
+    let all = format!("all of them: {}", walscope("verify", source, ""));
     let message = format!("{error}. Databases below it{not_all}:");
     let mut lines = lines(source, found, Some(all));
     lines.extend(deleted);
@@ -72,7 +73,7 @@ fn deleted(folder: &OsStr) -> Vec<String> {
 
 /// How a deleted database is saved.
 fn rescue_line(source: &OsStr, pid: u32) -> String {
-    format!("deleted, and still open in pid {pid}: walscope rescue {} -o DIR", shell_word(source))
+    format!("deleted, and still open in pid {pid}: {}", walscope("rescue", source, "-o DIR"))
 }
 
 /// A `-wal` or `-shm` that is not there, beside a database that is.

@@ -81,11 +81,7 @@ fn still_open(argument: &OsStr, error: SourceError) -> anyhow::Error {
         };
     }
     match sets.iter().flat_map(|set| &set.by).next() {
-        Some(by) => anyhow::anyhow!(
-            "{error}; pid {} still has it open: walscope rescue {} -o DIR saves it",
-            by.pid,
-            argument.to_string_lossy()
-        ),
+        Some(by) => anyhow::anyhow!("{error}; {}", kept_open::still_open("", by.pid, argument)),
         None => error.into(),
     }
 }

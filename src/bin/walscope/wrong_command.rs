@@ -5,7 +5,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use walscope::linux::Care;
-use walscope::source::{self, InContainer, shell_word};
+use walscope::shell_word::{shell_word, walscope};
+use walscope::source::{self, InContainer};
 
 use crate::exit::Advice;
 
@@ -105,7 +106,7 @@ pub fn advice(error: &clap::Error) -> Option<Advice> {
     {
         return Some(Advice {
             message: format!("{word}: ps lists the whole machine and takes no name; the processes of one database:"),
-            lines: vec![format!("walscope inspect {}", shell_word(OsStr::new(word)))],
+            lines: vec![walscope("inspect", word, "")],
         });
     }
     if error.kind() != ErrorKind::InvalidSubcommand {
@@ -117,16 +118,11 @@ pub fn advice(error: &clap::Error) -> Option<Advice> {
             (vec![with_arguments(command, word), does.to_owned()], "there is no command of this name; perhaps:")
         }
         None if Path::new(word).is_dir() => {
-            let folder = shell_word(OsStr::new(word));
-            (vec![format!("walscope verify {folder}")], "a folder, and no command before it; all databases below it:")
+            (vec![walscope("verify", word, "")], "a folder, and no command before it; all databases below it:")
         }
-        None if is_source(word) => {
-            let source = shell_word(OsStr::new(word));
-            (vec![format!("walscope inspect {source}")], "a file, and no command before it; perhaps:")
-        }
+        None if is_source(word) => (vec![walscope("inspect", word, "")], "a file, and no command before it; perhaps:"),
         None if is_container(word) => {
-            let name = shell_word(OsStr::new(word));
-            (vec![format!("walscope inspect {name}")], "a container, and no command before it; its databases:")
+            (vec![walscope("inspect", word, "")], "a container, and no command before it; its databases:")
         }
         None => return None,
     };

@@ -14,8 +14,9 @@ use walscope::report::inspect::InspectDocument;
 use walscope::report::shm_blocks::{BlockRow, ShmDocument};
 use walscope::report::shm_page::{self, BlockTable, EntryTables};
 use walscope::say::many;
+use walscope::shell_word::walscope;
 use walscope::shm::{IndexError, WalIndex, frames_that_count};
-use walscope::source::{Source, shell_word};
+use walscope::source::Source;
 
 use crate::exit::{Exit, answered};
 use crate::look;
@@ -57,12 +58,12 @@ fn instead(wal: &Path) -> String {
     let Some(name) = wal.as_os_str().as_bytes().strip_suffix(b"-wal") else { return String::new() };
     let database = OsStr::from_bytes(name);
     if Path::new(database).symlink_metadata().is_ok() {
-        return format!("; the database lies beside it: walscope shm {}", shell_word(database));
+        return format!("; the database lies beside it: {}", walscope("shm", database, ""));
     }
     format!(
-        "; its database {} is not there, so keep this file, which may hold commits that are nowhere else: walscope wal {}",
+        "; its database {} is not there, so keep this file, which may hold commits that are nowhere else: {}",
         database.to_string_lossy(),
-        shell_word(wal.as_os_str())
+        walscope("wal", wal, "")
     )
 }
 
