@@ -16,6 +16,7 @@
 mod attempt;
 mod copies;
 mod in_use;
+mod journals;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -33,6 +34,7 @@ use crate::number::FileId;
 use attempt::{Attempt, Held};
 use copies::Copies;
 pub use in_use::look_in_use;
+pub use journals::{Apart, Whose, look, save_apart};
 
 /// A file that was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,15 @@ pub struct SavedFile {
     pub owner: Owner,
     /// Whether reading may have changed its access time.
     pub access_time_may_have_moved: bool,
+}
+
+/// A journal that was copied apart from the sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedApart {
+    /// The copy.
+    pub file: SavedFile,
+    /// What is known of the database that it belongs to.
+    pub whose: Whose,
 }
 
 /// Owner and permissions of a file.
@@ -118,6 +129,8 @@ pub struct Rescue {
     pub folder: PathBuf,
     /// The copies.
     pub sets: Vec<Saved>,
+    /// Journals that are in no set.
+    pub apart: Vec<SavedApart>,
     /// Files that are open and could not be opened here, with the reason.
     pub refused: Vec<String>,
     /// Processes that were looked at.

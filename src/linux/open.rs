@@ -368,7 +368,7 @@ fn follow(target: &Target) -> Result<(Target, u32), OpenError> {
 }
 
 /// Opens a folder for reading, or with O_PATH when it may not be read: search permission is then enough.
-fn open_folder(target: &Target) -> io::Result<File> {
+pub(super) fn open_folder(target: &Target) -> io::Result<File> {
     let place = target.open(OFlags::DIRECTORY | OFlags::PATH)?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     Ok(File::from(openat(&place, ".", flags, Mode::empty()).unwrap_or(place)))

@@ -86,8 +86,8 @@ pub fn super_journal(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
     Ok(journal::super_journal(end.get(..got).unwrap_or_default()).map(<[u8]>::to_vec))
 }
 
-/// The first bytes of page 1 before the transaction, if the journal keeps it with a right checksum.
-fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
+/// Page 1 before the transaction, if the journal keeps it with a right checksum.
+pub(super) fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
     let mut found = None;
     each_record(bytes, &mut |record| {
         if record.number != 1 {
@@ -100,7 +100,7 @@ fn page_one(bytes: &dyn ReadAt) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// At most so many pages of a journal are compared.
-const PAGES: u64 = 4096;
+pub(super) const PAGES: u64 = 4096;
 /// A page with fewer bytes that are not zero says nothing: pages of many databases are like it. Fewer are enough where the database
 /// still has as many pages as the journal says.
 const TELLING: [usize; 2] = [64, 12];
@@ -140,14 +140,14 @@ pub fn kept_pages(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<Optio
 }
 
 /// The header of a database that is not encrypted.
-fn plain(bytes: &[u8]) -> Option<DatabaseHeader> {
+pub(super) fn plain(bytes: &[u8]) -> Option<DatabaseHeader> {
     match db::parse_head(bytes.get(..db::HEADER_SIZE)?) {
         Ok(DatabaseHead::Plain(header)) => Some(header),
         _ => None,
     }
 }
 
-fn head<const N: usize>(bytes: &dyn ReadAt) -> io::Result<[u8; N]> {
+pub(super) fn head<const N: usize>(bytes: &dyn ReadAt) -> io::Result<[u8; N]> {
     let mut head = [0; N];
     bytes.read_at(&mut head, 0)?;
     Ok(head)

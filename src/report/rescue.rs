@@ -1,16 +1,20 @@
 //! `walscope/rescue/1`: what was saved of the files that processes have open. It is also the `manifest.json` beside the
 //! copies.
 
+mod files;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::finding::FindingDocument;
-use super::text::{GREEN, YELLOW, count, entry, many, styled};
+use super::text::{GREEN, YELLOW, entry, label, many, styled};
 use super::{line, table};
-use crate::bundle::rescue::{Rescue, Saved, SavedFile};
-use crate::evidence::{BehindFuse, InodeId, KeptBy, NoWal, Part, RescueCause};
+use crate::bundle::rescue::{Rescue, Saved};
+use crate::evidence::{BehindFuse, KeptBy, NoWal, Part, RescueCause};
 use crate::finding::{Code, Finding, Severity};
 use crate::say::rescue::Saved as Next;
+use crate::shell_word::walscope;
+pub use files::{RescuedFile, RescuedJournal};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "walscope/rescue/1";
@@ -36,6 +40,8 @@ pub struct RescueDocument {
     pub folder: String,
     /// One for each database with its sidecars. Several: processes have different files open under this path.
     pub sets: Vec<RescuedSet>,
+    /// Journals with old pages that nobody has open and that are in no set.
+    pub apart: Vec<RescuedJournal>,
     /// Files that are open and could not be opened here, with the reason.
     pub refused: Vec<String>,
     /// Number of processes whose descriptors were looked at.
@@ -58,6 +64,8 @@ pub struct RescueDocument {
 pub struct RescuedSet {
     /// The copy of the database; open this one. Null: nobody has the database open, and it is not at the path.
     pub database: Option<String>,
+    /// The command line that checks the copy, for a shell.
+    pub check: Option<String>,
     /// Whether at least one of the files lies at the path.
     pub at_path: bool,
     /// Those that lie at the path.
@@ -103,60 +111,13 @@ pub struct RescuedSet {
     pub not_verified: Option<String>,
 }
 
-/// One file and its copy.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct RescuedFile {
-    /// What it is.
-    pub part: Part,
-    /// The copy.
-    pub copy: String,
-    /// Bytes of the copy.
-    pub size: u64,
-    /// The path by which the file was opened, or that it has now, as the kernel prints it.
-    pub path: String,
-    /// Whether no path leads to the file any more.
-    pub deleted: bool,
-    /// Device and inode.
-    pub identity: InodeId,
-    /// A process that has it open. Null: it was opened by its path.
-    pub pid: Option<u32>,
-    /// The number of its descriptor there: `/proc/PID/fd/N`.
-    pub descriptor: Option<u32>,
-    /// Its owner: st_uid. The copy is the caller's alone.
-    pub uid: u32,
-    /// Its group: st_gid.
-    pub gid: u32,
-    /// Its permissions, octal: `0644`.
-    pub mode: String,
-    /// Whether reading may have changed its access time.
-    pub access_time_may_have_moved: bool,
-}
-
-impl From<&SavedFile> for RescuedFile {
-    fn from(file: &SavedFile) -> Self {
-        let (pid, descriptor) = file.descriptor.unzip();
-        Self {
-            part: file.part,
-            copy: file.copy.to_string_lossy().into_owned(),
-            size: file.size,
-            path: file.path.to_string_lossy().into_owned(),
-            deleted: file.deleted,
-            identity: InodeId { device: file.id.device, inode: file.id.inode },
-            pid,
-            descriptor,
-            uid: file.owner.uid,
-            gid: file.owner.gid,
-            mode: format!("{:04o}", file.owner.mode),
-            access_time_may_have_moved: file.access_time_may_have_moved,
-        }
-    }
-}
-
 impl RescuedSet {
     fn new(saved: &Saved, verified: &Verified) -> Self {
         let files: Vec<RescuedFile> = saved.files.iter().map(RescuedFile::from).collect();
         let copied = |part| files.iter().find(|file| file.part == part);
         let database = copied(Part::Database).map(|file| file.copy.clone());
+        let copy = saved.files.iter().find(|file| file.part == Part::Database).map(|file| &file.copy);
+        let check = copy.map(|copy| walscope("verify", copy, ""));
         let mut missing = Vec::new();
         if database.is_none() {
             missing.push(Part::Database);
@@ -171,6 +132,7 @@ impl RescuedSet {
         missing = Part::ALL.into_iter().filter(|part| missing.contains(part) && copied(*part).is_none()).collect();
         Self {
             database,
+            check,
             at_path: saved.at_path,
             parts_at_path: facts.at_path,
             parts_of_another: facts.of_another,
@@ -294,8 +256,7 @@ fn through_fuse(behind: &BehindFuse) -> String {
         Some((pid, path)) => {
             let path = line(path);
             format!(
-                "{of} pid {pid} has {path} open there, and may have a deleted -wal of it. Save that, too: walscope rescue \
-                 pid:{pid}:{path} -o ANOTHER_FOLDER."
+                "{of} pid {pid} has {path} open there, and may have a deleted -wal of it. Save that, too, by the next line."
             )
         }
         None => format!(
@@ -330,6 +291,7 @@ impl RescueDocument {
             path: rescue.path.to_string_lossy().into_owned(),
             folder: rescue.folder.to_string_lossy().into_owned(),
             sets: rescue.sets.iter().zip(verified).map(|(saved, verified)| RescuedSet::new(saved, verified)).collect(),
+            apart: rescue.apart.iter().map(RescuedJournal::from).collect(),
             refused: rescue.refused.clone(),
             processes_read: rescue.processes_read,
             processes_denied: rescue.processes_denied,
@@ -343,7 +305,15 @@ impl RescueDocument {
     /// Whether all that was open was copied, each set as of one moment.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.refused.is_empty() && !self.may_be_elsewhere() && self.sets.iter().all(RescuedSet::is_whole)
+        self.refused.is_empty()
+            && !self.may_be_elsewhere()
+            && !self.journal_unclear()
+            && self.sets.iter().all(RescuedSet::is_whole)
+    }
+
+    /// Whether a journal was saved of which it is not known whose it is.
+    fn journal_unclear(&self) -> bool {
+        self.apart.iter().any(|journal| !journal.of_none)
     }
 
     /// Whether nobody was seen to have any of it open, not everybody was seen, and it is not known that nobody holds a lock on the
@@ -375,6 +345,9 @@ impl RescueDocument {
             }
             out.push_str(&set.lines(width));
         }
+        for journal in &self.apart {
+            out.push_str(&entry("Apart", &styled(YELLOW, &journal.told()), width));
+        }
         for refused in &self.refused {
             out.push_str(&entry("Not saved", &line(refused), width));
         }
@@ -403,7 +376,9 @@ impl RescueDocument {
             out.push_str(&entry("", nothing, width));
         }
         out.push('\n');
-        let rows: Vec<Vec<String>> = self.sets.iter().flat_map(|set| &set.files).map(RescuedFile::row).collect();
+        let apart = self.apart.iter().map(|journal| &journal.file);
+        let rows: Vec<Vec<String>> =
+            self.sets.iter().flat_map(|set| &set.files).chain(apart).map(RescuedFile::row).collect();
         out.push_str(&table::draw(&["copy", "bytes", "opened as", "from", "state"], &rows, width));
         out
     }
@@ -432,18 +407,15 @@ impl RescueDocument {
 
     /// What to do now.
     fn next(&self) -> String {
-        let mut with_database = self.sets.iter().filter(|set| set.database.is_some());
-        let set = with_database.clone().find(|set| !set.fits()).or_else(|| with_database.next());
-        let copy = set.and_then(|set| set.database.as_deref()).map(line);
         let pids = self.sets.iter().flat_map(|set| &set.processes).map(|process| process.pid);
         let mut pids: Vec<u32> = pids.collect();
         pids.sort_unstable();
         pids.dedup();
-        let one = set.filter(|_| self.sets.len() == 1);
+        let one = self.sets.first().filter(|set| self.sets.len() == 1 && set.database.is_some());
         let has = |part| one.is_some_and(|set| set.files.iter().any(|file| file.part == part));
         let owner = one.and_then(|set| set.files.first()).map(|file| (file.uid, file.gid, file.mode.as_str()));
         Next {
-            copy: copy.as_deref(),
+            database: self.sets.iter().any(|set| set.database.is_some()),
             pids: &pids,
             unstable: self.sets.iter().find_map(|set| set.cause),
             as_root: self.as_root,
@@ -451,6 +423,7 @@ impl RescueDocument {
             incomplete: !self.refused.is_empty()
                 || self.may_be_elsewhere()
                 || self.sets.iter().any(|set| !set.missing.is_empty() || set.locked_unseen),
+            journal_unclear: self.journal_unclear(),
             contradict: self.sets.iter().any(|set| !set.fits()),
             overwritten: self.sets.iter().any(RescuedSet::is_overwritten),
             all_at_path: one.is_some_and(RescuedSet::lies_at_path),
@@ -496,7 +469,13 @@ impl RescuedSet {
     }
 
     fn lines(&self, width: usize) -> String {
-        let mut out = entry("Open in", &self.held_by(), width);
+        let mut out = String::new();
+        if let Some(check) = &self.check {
+            // Not wrapped: it is to be copied.
+            out.push_str(&label("Check", width));
+            out.push_str(&format!("{check}\n"));
+        }
+        out.push_str(&entry("Open in", &self.held_by(), width));
         let deleted = self.deleted();
         if !deleted.is_empty() {
             let them = if deleted.len() == 1 { "it is" } else { "they are" };
@@ -517,6 +496,11 @@ impl RescuedSet {
         for fact in self.facts() {
             out.push_str(&entry("", &styled(YELLOW, &fact), width));
         }
+        for behind in &self.behind_fuse {
+            let Some((pid, path)) = &behind.open else { continue };
+            out.push_str(&label("Behind FUSE", width));
+            out.push_str(&format!("{}\n", walscope("rescue", format!("pid:{pid}:{path}"), "-o ANOTHER_FOLDER")));
+        }
         for finding in &self.findings {
             let text = format!("{} [{}] {}", finding.title, finding.code, finding.detail);
             out.push_str(&entry("Wrong", &styled(YELLOW, &text), width));
@@ -529,16 +513,5 @@ impl RescuedSet {
             out.push_str(&entry("Changed", &styled(YELLOW, &text), width));
         }
         out
-    }
-}
-
-impl RescuedFile {
-    fn row(&self) -> Vec<String> {
-        let from = match (self.pid, self.descriptor) {
-            (Some(pid), Some(descriptor)) => format!("/proc/{pid}/fd/{descriptor}"),
-            _ => "its path".to_owned(),
-        };
-        let state = if self.deleted { "deleted" } else { "" };
-        vec![self.copy.clone(), count(self.size), self.path.clone(), from, state.to_owned()]
     }
 }

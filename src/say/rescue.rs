@@ -7,8 +7,13 @@
 //! lacks rows. Seen with a restored backup, a deleted -wal and a file mount. Held by
 //! `no_sentence_outside_this_file_tells_to_stop_a_process` and `every_advice_copies_before_it_stops`.
 
+mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
-use crate::evidence::RescueCause;
+mod next;
+
+pub(super) use journal::*;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+pub(crate) use next::Saved;
 
 /// The first two steps: nothing new opens the database, and everything is copied while the processes live.
 macro_rules! copy_first {
@@ -21,11 +26,43 @@ macro_rules! copy_first {
         )
     };
 }
+use copy_first;
 
-/// The last three steps, where files were deleted, renamed or replaced.
+/// How processes are ended that use files which the path does not lead to: what they commit after a copy is only there.
+/// `$hold` is the command that holds them.
+macro_rules! end_them {
+    ($hold:literal) => {
+        concat!(
+            "Switch off what starts the processes again (systemd, a restart policy). Let each process end its transaction, and hold it \
+             with ",
+            $hold,
+            ". Save again then, into another folder, and check that: what was committed meanwhile is only there. Only then end the \
+             processes that use the database, with kill -KILL, so that they write nothing when they end; let those that only read the \
+             files, as a backup does, go on with kill -CONT."
+        )
+    };
+}
+#[cfg(all(feature = "cli", target_os = "linux"))]
+use end_them;
+
+/// How copies come to the path: nothing may lie beside them that is not theirs.
+macro_rules! put_back {
+    ($files:literal) => {
+        concat!(
+            "Move all that lies at the path into a new folder, the database, -wal, -shm and -journal: SQLite takes what is left beside a \
+             database for its own. Put the copies of ",
+            $files,
+            " there, not the -shm"
+        )
+    };
+}
+#[cfg(all(feature = "cli", target_os = "linux"))]
+use put_back;
+
+/// The last steps, where files were deleted, renamed or replaced.
 macro_rules! start_again {
     () => {
-        "Then let each process end its transaction and stop it, put away each -wal, -shm and -journal that does not belong to the database at the path (or put the database back beside them: a -journal with content is its own), and start again."
+        concat!(end_them!("kill -STOP"), " ", put_back!("the set that you go on with"), ", and start again.")
     };
 }
 
@@ -144,59 +181,6 @@ pub(super) const RENAMED: &str = concat!(
     ),
     " Never rename a database or its -wal while it is in use."
 );
-/// The database, or its journal, was renamed in the middle of a transaction in rollback mode.
-pub(super) const RENAMED_IN_TRANSACTION: &str = concat!(
-    copy_first!(
-        "Then let the transaction end: the process commits it, or rolls it back, with the files that it has open. Or give what \
-         was renamed its name back with mv -n, while the process runs: the database; or the -journal, if the database still \
-         has the name that the application uses. If the process has ended before that, rename the -journal, so that it \
-         stands beside the database, before anything opens the database; then stop the processes that opened it since."
-    ),
-    " Never rename a database or its -journal while it is in use."
-);
-/// The `-journal` of a transaction that is under way is gone from the path.
-pub(super) const JOURNAL_GONE: &str = concat!(
-    copy_first!(
-        "Then let the process end its transaction: a ROLLBACK takes all of it back. A COMMIT keeps all of it, although SQLite may say \"disk I/O error\", because it finds no -journal to delete. Do not kill the process before that. A -journal that only has another name can be given its own back with mv -n meanwhile."
-    ),
-    " Never delete or rename a -journal."
-);
-/// The `-journal` of a transaction that is under way was emptied.
-pub(super) const JOURNAL_EMPTIED: &str = concat!(
-    copy_first!(
-        "Then let the process COMMIT: nothing else leaves a whole database. If it rolled back or was killed, use a backup, or look at the tables one by one: PRAGMA integrity_check does not show all of it."
-    ),
-    " Never empty a -journal."
-);
-/// The `-journal` of a transaction was cut, or overwritten in part.
-pub(super) const JOURNAL_DAMAGED: &str = concat!(
-    copy_first!(
-        "Then, if the process of the transaction still runs, let it COMMIT: that keeps its data whole, and needs no -journal. Do not kill it, and do not let it ROLLBACK. If it has ended, look for a whole -journal or a backup before anything opens the database: to open a copy gives back what the -journal still has."
-    ),
-    " Never write to a -journal or copy a file over it."
-);
-/// The database has 0 bytes, and a `-journal` has old pages of it.
-pub(super) const DATABASE_EMPTY: &str = concat!(
-    copy_first!(
-        "Neither a COMMIT nor a ROLLBACK of a process is sure to make such a database whole. So go on with other copies of these copies: give the copy of the database the size that it had before the transaction (truncate -s), with the copy of the -journal beside it, and open that one. If the -journal has page 1, SQLite writes back each page that the -journal has; the others are lost, unless there is a backup."
-    ),
-    " Never empty a database that is in use."
-);
-/// The `-journal` at the path is of the transaction of another database.
-pub(super) const JOURNAL_OF_ANOTHER: &str = concat!(
-    copy_first!(
-        "Then let the process end its transaction, if it is in one: it commits, or rolls back, with the files that it has open. What it commits is in the database that it has open: decide which of the two is to stay at the path. If it ends in the middle of a transaction, the -journal stays: rename it, so that it stands beside its own database, before anything opens either of the two."
-    ),
-    " Never rename or replace a database while it is in use."
-);
-/// The `-journal` of a transaction is beside another name of the database.
-pub(super) const JOURNAL_BESIDE_OTHER_NAME: &str = concat!(
-    copy_first!(
-        "Then let the process end its transaction. If it ended in the middle of it, the -journal stays: open the database by \
-         that name, so that SQLite takes the transaction back, before anything opens it by another one."
-    ),
-    " Open a database by one name everywhere, and mount its folder."
-);
 /// A process in exclusive locking mode has a `-wal` that was deleted.
 pub(super) const WAL_GONE: &str = concat!(
     copy_first!(
@@ -228,8 +212,8 @@ pub(super) const WITHOUT_LOCKS: &str = copy_first!(
 pub(super) const WITHOUT_INDEX: &str = copy_first!(
     "Then find out how it opens the database, or with whose descriptors it was started: vfs=unix-none or unix-dotfile, a \
      SQLite that keeps its -shm in another folder, a reader that found the -shm left over and may not write to it, two SQLite \
-     libraries in one process of which one has closed the database, or an old process on deleted or renamed files. Stop that \
-     process, put a database that was renamed back beside its -wal, and open it in the ordinary way \
+     libraries in one process of which one has closed the database, or an old process on deleted or renamed files. Let it end its \
+     transaction, hold it with kill -STOP, and save again: what it committed meanwhile may be only there. Then stop that process, put a database that was renamed back beside its -wal, and open it in the ordinary way \
      from every process."
 );
 /// A process may use another wal-index.
@@ -238,154 +222,6 @@ pub(super) const MAY_BE_ELSEWHERE: &str = concat!(
     "Look as root to see which wal-index is in use. If that does not help: ",
     copy_first!("Then stop the processes.")
 );
-
-/// What was saved of the files of processes, for [`Saved::next`].
-#[cfg(all(feature = "cli", target_os = "linux"))]
-#[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_excessive_bools)]
-pub(crate) struct Saved<'a> {
-    /// The copy of the database.
-    pub copy: Option<&'a str>,
-    /// The processes that have the files open.
-    pub pids: &'a [u32],
-    /// Why the copies are not shown to be of one moment.
-    pub unstable: Option<RescueCause>,
-    /// Something that belongs to it was not found, or not copied.
-    pub incomplete: bool,
-    /// A process has them open for others, behind a FUSE mount.
-    pub behind_fuse: bool,
-    /// Walscope ran as root.
-    pub as_root: bool,
-    /// `verify` finds the copies wrong.
-    pub contradict: bool,
-    /// The database was overwritten in place while it is in use.
-    pub overwritten: bool,
-    /// Every file lies at the path.
-    pub all_at_path: bool,
-    /// It is one set of files.
-    pub one: bool,
-    /// There is a `-journal`.
-    pub journal: bool,
-    /// User, group and permissions of the database.
-    pub owner: Option<(u32, u32, &'a str)>,
-}
-
-#[cfg(all(feature = "cli", target_os = "linux"))]
-impl Saved<'_> {
-    /// What to do now: nothing that could still be saved may be lost, also not what is committed after the copies.
-    pub(crate) fn next(&self) -> String {
-        let hold = self.hold();
-        match self.unstable {
-            None => {}
-            Some(RescueCause::Unwatched) => {
-                return format!(
-                    "Do not rely on these copies alone: this file system does not tell whether somebody wrote to the files \
-                     meanwhile. {hold}, save twice into other folders, and compare with cmp: equal copies are of one moment. \
-                     Then kill -CONT."
-                );
-            }
-            Some(RescueCause::HalfTransaction) => {
-                return "Do not use these copies: they may have half of a transaction. Let it end, then save again. A process \
-                        with locking_mode=exclusive holds the database all the time: only its own backup is sure."
-                    .to_owned();
-            }
-            Some(RescueCause::SeveralDatabases) => {
-                let pids = self.pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-                let first = match self.pids {
-                    [] => "No process is seen that is in that transaction: c".to_owned(),
-                    _ => format!(
-                        "Let the process end that transaction, then save again: if it is stopped, kill -CONT {pids} lets it go on. If it \
-                         cannot go on, c"
-                    ),
-                };
-                return format!(
-                    "Do not use these copies alone: a transaction writes to several databases, and the super-journal that the -journal \
-                     names decides whether it counts. {first}opy each of these databases with its -journal, and the super-journal, and \
-                     keep their names and paths: SQLite looks for the super-journal by its whole path."
-                );
-            }
-            Some(RescueCause::Changing) => {
-                return format!(
-                    "Do not use these copies: they may be malformed. {hold}, save again into another folder, then kill -CONT."
-                );
-            }
-        }
-        if self.behind_fuse {
-            return "Keep all processes running, also the server of the FUSE mount: what is written through it may still be on its way. Save \
-                    from behind the mount, too, as a line below says, and go on with those copies: they have what the processes there have \
-                    open."
-                .to_owned();
-        }
-        if self.incomplete {
-            return format!(
-                "Keep the processes running: what is missing may be open in one of them. Save again {}, where every process can be seen.",
-                if self.as_root { "on the host, outside of the container" } else { "as root" }
-            );
-        }
-        let Some(copy) = self.copy else {
-            return "Keep the processes running until the copies are checked.".to_owned();
-        };
-        if self.overwritten {
-            return "Keep the processes running: the database was overwritten in place, and the copy has what it was overwritten with. A \
-                    process may still have pages of it in memory: dump through its own connection what it can read, into another file."
-                .to_owned();
-        }
-        if self.contradict {
-            return format!(
-                "Keep the processes running: these files do not belong together, or they are damaged. walscope verify {copy} \
-                 says more; a set of files under another name may be the right one."
-            );
-        }
-        let check = format!(
-            "Check the copies: walscope verify {copy}, then PRAGMA integrity_check and the rows in a copy of the copies."
-        );
-        if self.all_at_path && self.pids.is_empty() {
-            return format!(
-                "No process is seen that has these files open: they are what lies at the path. If an application runs, it uses \
-                 other files: walscope ps lists the databases that are open. {check}"
-            );
-        }
-        if self.all_at_path {
-            return format!(
-                "Nothing was deleted or renamed: the files lie at the path. So this is a backup; what is committed from now \
-                 on is not in it. {check}"
-            );
-        }
-        if !self.one {
-            return format!("Keep the processes running until that is done. {check}");
-        }
-        format!("Keep the processes running until that is done. {check} {}", self.back())
-    }
-
-    fn hold(&self) -> String {
-        if self.pids.is_empty() {
-            return "Hold the processes that write with kill -STOP".to_owned();
-        }
-        let pids = self.pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-        format!("Hold the processes with kill -STOP {pids}")
-    }
-
-    /// How to go back into service. A process that is killed while it is held does not copy its WAL into other files.
-    fn back(&self) -> String {
-        let again = match self.pids {
-            [] => String::new(),
-            _ => format!(
-                "Switch off what starts the processes again (systemd, a restart policy). {}, save again into another folder and \
-                 check that: what was committed meanwhile is only there. Then end those that use the database with kill -KILL, \
-                 so that they write nothing when they end; let those that only read the files, as a backup does, go on with \
-                 kill -CONT. ",
-                self.hold()
-            ),
-        };
-        let files = if self.journal { "database, -wal and -journal" } else { "database and -wal" };
-        let owner = self.owner.map_or_else(String::new, |(uid, gid, mode)| {
-            format!(", with the owner {uid}:{gid} and the mode {mode} that they had")
-        });
-        format!(
-            "How to go back into service: {again}Put the copies of {files} at the path, not the -shm{owner}, and start again."
-        )
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -469,6 +305,7 @@ mod tests {
         "close every connection",
         "start them again",
         "start it again",
+        "end the processes",
     ];
 
     /// Where a text first tells to stop a process.
@@ -510,7 +347,7 @@ mod tests {
     #[test]
     fn no_sentence_outside_this_file_tells_to_stop_a_process() {
         let say = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/say");
-        let others = files(&say).into_iter().filter(|path| !path.ends_with("rescue.rs"));
+        let others = files(&say).into_iter().filter(|path| !path.ends_with("rescue.rs") && path.is_file());
         let mut read = 0;
         for path in others {
             for (at, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
@@ -537,51 +374,6 @@ mod tests {
         }
         assert_eq!(found, IN_USE);
         assert!(IN_USE.iter().all(|name| Code::ALL.iter().any(|code| code.to_string() == *name)));
-    }
-
-    #[cfg(all(feature = "cli", target_os = "linux"))]
-    #[test]
-    fn after_a_rescue_no_advice_loses_what_is_committed_later() {
-        let whole = Saved {
-            copy: Some("out/t.db"),
-            pids: &[4, 7],
-            unstable: None,
-            incomplete: false,
-            as_root: false,
-            behind_fuse: false,
-            contradict: false,
-            overwritten: false,
-            all_at_path: false,
-            one: true,
-            journal: false,
-            owner: Some((1000, 1000, "0644")),
-        };
-        let back = whole.next();
-        let order = [
-            "Check the copies",
-            "Switch off",
-            "kill -STOP 4 7",
-            "save again",
-            "check that",
-            "kill -KILL",
-            "Put the copies",
-        ];
-        let at: Vec<_> = order.iter().map(|words| back.find(words)).collect();
-        assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{back}");
-        for other in [
-            Saved { unstable: Some(RescueCause::Changing), ..whole },
-            Saved { unstable: Some(RescueCause::Unwatched), ..whole },
-            Saved { unstable: Some(RescueCause::HalfTransaction), ..whole },
-            Saved { unstable: Some(RescueCause::SeveralDatabases), ..whole },
-            Saved { incomplete: true, ..whole },
-            Saved { contradict: true, ..whole },
-            Saved { overwritten: true, ..whole },
-            Saved { all_at_path: true, ..whole },
-            Saved { one: false, ..whole },
-        ] {
-            let next = other.next();
-            assert!(!next.contains("Put the copies") && !next.contains("-KILL"), "{other:?}: {next}");
-        }
     }
 
     #[test]

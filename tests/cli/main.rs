@@ -19,6 +19,7 @@ mod first_words;
 mod json_contract;
 mod names;
 mod over_time;
+mod pasted;
 mod printed_commands;
 mod probe_try;
 mod readme;

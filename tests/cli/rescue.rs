@@ -103,7 +103,7 @@ fn the_way_back_takes_the_journal_and_the_owner() {
     let ran = walscope(folder.path(), &["rescue", "t.db", "-o", "again"]);
     let pid = std::process::id().to_string();
     let words = ran.text().split_whitespace().collect::<Vec<_>>().join(" ");
-    for told in [&format!("kill -STOP {pid}, save again"), "database, -wal and -journal", &format!("the mode {mode}")] {
+    for told in [&format!("kill -STOP {pid}. Save again"), "database, -wal and -journal", &format!("the mode {mode}")] {
         assert!(words.contains(told), "{told}: {words}");
     }
 }

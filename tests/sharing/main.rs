@@ -23,6 +23,7 @@ mod places;
 mod proof;
 mod ps;
 mod renamed;
+mod rescued_journal;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 mod stopped;

@@ -8,10 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use walscope::bundle::rescue::{self, Again, Rescue, Saved};
+use walscope::bundle::rescue::{self, Again, Apart, Rescue, Saved, SavedApart};
 use walscope::evidence::Part;
 use walscope::finding::{Code, Finding, findings};
-use walscope::linux::mapped::kept::{self, Among, KeptSet, KeptView};
+use walscope::linux::mapped::kept::{self, Among, KeptFile, KeptSet, KeptView};
 use walscope::linux::{Care, Target};
 use walscope::look;
 use walscope::report::line;
@@ -27,6 +27,8 @@ use crate::output;
 const NAMED: usize = 8;
 /// The name of the document beside the copies.
 const MANIFEST: &str = "manifest.json";
+/// The folder of the journals that are in no set.
+const APART: &str = "apart";
 
 /// Arguments of `rescue`.
 #[derive(Debug, clap::Args)]
@@ -45,28 +47,33 @@ pub struct RescueArgs {
 /// Runs it.
 pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     let target = source::target(args.source.as_os_str())?;
-    let look = |among: Among<'_>| kept::kept_files(&target, global.care(), among);
-    let mut view = match look(Among::All) {
-        Ok(view) if view.sets.is_empty() => bail!("{}{}", nothing(args, &view), open_beneath(&target)),
-        Ok(view) => view,
+    let look = |among: Among<'_>| rescue::look(&target, global.care(), among);
+    let (mut view, apart) = match look(Among::All) {
+        Ok((view, apart)) if view.sets.is_empty() => {
+            bail!("{}{}{}", nothing(args, &view), lone(&apart), open_beneath(&target))
+        }
+        Ok(found) => found,
         Err(error) => bail!("{error}{}", open_beneath(&target)),
     };
     if global.strict_atime
-        && let Some(file) = view.sets.iter().flat_map(|set| set.files.iter()).find(|file| file.access_time_may_move)
+        && let Some(file) = files(&view, &apart).find(|file| file.access_time_may_move)
     {
         bail!(
             "{}: refused by strict access times: O_NOATIME needs the file's owner or CAP_FOWNER",
             file.path.display()
         );
     }
-    check_room(if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) }, &view)?;
+    check_room(
+        if args.output.exists() { &args.output } else { bundle_file::folder(&args.output) },
+        files(&view, &apart),
+    )?;
     make_folder(&args.output)?;
     let (mut sets, mut in_use) = (Vec::new(), Vec::new());
     let processes = |sets: &[KeptSet]| sets.iter().flat_map(|set| &set.by).map(|by| by.pid).collect::<BTreeSet<u32>>();
     let mut known = processes(&view.sets);
     let named = |set| rescue::named_after(set).and_then(|path| path.file_name().map(OsString::from));
-    let own_folders =
-        view.sets.len() > 1 || view.sets.iter().any(|set| named(set).is_some_and(|name| name == MANIFEST));
+    let own_folders = view.sets.len() > 1
+        || view.sets.iter().any(|set| named(set).is_some_and(|name| name == MANIFEST || name == APART));
     for (number, set) in (1..).zip(&view.sets) {
         let folder = if own_folders { args.output.join(number.to_string()) } else { args.output.clone() };
         if own_folders {
@@ -75,8 +82,8 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         let name = named(set).unwrap_or_else(|| OsString::from("database"));
         let again = |who| {
             let now = match who {
-                Again::Everybody => look(Among::All).ok()?.sets,
-                Again::Known => look(Among::These(&known)).ok()?.sets,
+                Again::Everybody => look(Among::All).ok()?.0.sets,
+                Again::Known => look(Among::These(&known)).ok()?.0.sets,
             };
             known.extend(processes(&now));
             now.into_iter().find(|now| now.has_files_of(set))
@@ -88,6 +95,13 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
             }
             // The others may still be saved.
             Err(error) => view.refused.push(error.to_string()),
+        }
+    }
+    let mut saved_apart = Vec::new();
+    for journal in &apart {
+        match save_apart(journal, &args.output.join(APART)) {
+            Ok(saved) => saved_apart.extend(saved),
+            Err(error) => view.refused.push(format!("{error:#}")),
         }
     }
     if sets.is_empty() {
@@ -104,6 +118,7 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
         path: view.path,
         folder: args.output.clone(),
         sets,
+        apart: saved_apart,
         refused: view.refused,
         processes_read: view.processes_read,
         processes_denied: view.processes_denied,
@@ -116,6 +131,21 @@ pub fn run(args: &RescueArgs, global: &Global) -> anyhow::Result<Exit> {
     write_manifest(&args.output, &document)?;
     output::document(global, &document, |width| document.draw(width))?;
     Ok(if document.is_whole() { Exit::Good } else { Exit::Bad })
+}
+
+/// Every file that is copied.
+fn files<'a>(view: &'a KeptView, apart: &'a [Apart]) -> impl Iterator<Item = &'a KeptFile> {
+    view.sets.iter().flat_map(|set| set.files.iter()).chain(apart.iter().map(|journal| &journal.file))
+}
+
+/// Copies a journal that is in no set. Its name is that of no copy in the folder.
+fn save_apart(journal: &Apart, folder: &Path) -> anyhow::Result<Option<SavedApart>> {
+    let number = (1..).map(|number| folder.with_extension(number.to_string()));
+    let folder = std::iter::once(folder.to_owned()).chain(number).find(|folder| !folder.exists());
+    let Some(folder) = folder else { return Ok(None) };
+    make_folder(&folder)?;
+    let saved = rescue::save_apart(&journal.file, &folder)?;
+    Ok(saved.map(|file| SavedApart { file, whose: journal.whose }))
 }
 
 /// What `verify` finds in the copies.
@@ -142,7 +172,11 @@ fn nothing(args: &RescueArgs, view: &KeptView) -> String {
         (Some(reason), denied) => {
             let who =
                 if denied == 1 { "1 other process has".to_owned() } else { format!("{denied} other processes have") };
-            format!("; what {who} open could not be seen ({reason}): run this as root")
+            let help = match rustix::process::geteuid().is_root() {
+                true => "root may not see it here: run this on the host, outside of the container",
+                false => "run this as root",
+            };
+            format!("; what {who} open could not be seen ({reason}): {help}")
         }
         (None, _) => String::new(),
     };
@@ -152,6 +186,19 @@ fn nothing(args: &RescueArgs, view: &KeptView) -> String {
          known by its new name only, and walscope ps lists open databases",
         args.source.display()
     )
+}
+
+/// Names journals that lie there without a database.
+fn lone(apart: &[Apart]) -> String {
+    let named = apart.iter().map(|journal| journal.file.path.display().to_string());
+    let named: Vec<String> = named.collect();
+    match named.as_slice() {
+        [] => String::new(),
+        _ => format!(
+            "; {} lies there and has old pages of a database that was deleted or renamed: keep it, and name that database",
+            named.join(", ")
+        ),
+    }
 }
 
 /// Names databases that processes have open beneath the path, if it is a folder, or was one.
@@ -184,9 +231,8 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Refuses at once where the copies cannot fit.
-fn check_room(folder: &Path, view: &KeptView) -> anyhow::Result<()> {
+fn check_room<'a>(folder: &Path, files: impl Iterator<Item = &'a KeptFile>) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let files = view.sets.iter().flat_map(|set| set.files.iter());
     let needed = files.filter_map(|kept| Some(kept.file.metadata().ok()?.blocks().saturating_mul(512)));
     let needed = needed.fold(0, u64::saturating_add);
     let Ok(room) = rustix::fs::statvfs(folder) else { return Ok(()) };

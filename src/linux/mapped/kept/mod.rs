@@ -14,6 +14,7 @@ mod asked;
 mod beneath;
 mod goes_on;
 mod held;
+mod loose;
 mod out_of_place;
 mod pairs;
 mod place;
@@ -33,6 +34,7 @@ use asked::{Asked, opened};
 pub use beneath::{Beneath, open_beneath};
 pub use goes_on::{GoesOn, goes_on, journal_of, sidecars};
 use held::{Anew, Open, descriptors};
+pub use loose::LooseJournal;
 pub use out_of_place::{OutOfPlace, out_of_place};
 use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};
@@ -72,6 +74,8 @@ pub struct KeptView {
     pub every_process: bool,
     /// Files that are open and could not be opened here, with the reason.
     pub refused: Vec<String>,
+    /// Journals with content that lie where the databases of the sets are. Their names alone do not say whose they are.
+    pub journals: Vec<LooseJournal>,
 }
 
 /// Which processes are looked at.
@@ -135,6 +139,7 @@ fn look(target: &Target, care: Care, among: Among<'_>) -> Result<KeptView, OpenE
             add_of_other_name(&mut view.sets, set);
         }
         view.refused.extend(more.refused);
+        view.journals.extend(more.journals);
     }
     drop_repeated(&mut view.sets);
     view.refused.sort();
@@ -170,7 +175,7 @@ fn look_at(target: &Target, care: Care, among: Among<'_>) -> Result<(KeptView, V
         here,
         asked,
         care,
-        view: KeptView { path, ..KeptView::default() },
+        view: KeptView { journals: loose::journals(target, &path, care.strict_atime), path, ..KeptView::default() },
         seen: BTreeSet::new(),
         others: Vec::new(),
         through_fuse: ThroughFuse::default(),
