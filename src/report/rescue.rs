@@ -198,7 +198,7 @@ impl RescuedSet {
     }
 
     /// What else has to be known of the set.
-    fn facts(&self) -> Vec<String> {
+    fn facts(&self, as_root: bool) -> Vec<String> {
         let mut facts = Vec::new();
         if self.pairing_unsure {
             facts.push(
@@ -232,9 +232,10 @@ impl RescuedSet {
         if self.locked_unseen {
             let pids: Vec<String> = self.unseen_holders.iter().map(u32::to_string).collect();
             let who = if pids.is_empty() { "A process".to_owned() } else { format!("pid {}", pids.join(", ")) };
+            let help = if as_root { "on the host" } else { "as root, and" };
             facts.push(format!(
                 "{who} holds a lock on the database, and what it has open could not be seen. A -wal, -journal or database that was \
-                 deleted may be missing. Run this as root, and outside of the container."
+                 deleted may be missing. Run this {help} outside of the container."
             ));
         }
         facts
@@ -343,7 +344,7 @@ impl RescueDocument {
                 out.push('\n');
                 out.push_str(&entry(&format!("Set {number}"), &set.summary(), width));
             }
-            out.push_str(&set.lines(width));
+            out.push_str(&set.lines(self.as_root, width));
         }
         for journal in &self.apart {
             out.push_str(&entry("Apart", &styled(YELLOW, &journal.told()), width));
@@ -468,7 +469,7 @@ impl RescuedSet {
         format!("{wal}; {at_path}.")
     }
 
-    fn lines(&self, width: usize) -> String {
+    fn lines(&self, as_root: bool, width: usize) -> String {
         let mut out = String::new();
         if let Some(check) = &self.check {
             // Not wrapped: it is to be copied.
@@ -493,7 +494,7 @@ impl RescuedSet {
             );
             out.push_str(&entry("Missing", &styled(YELLOW, &text), width));
         }
-        for fact in self.facts() {
+        for fact in self.facts(as_root) {
             out.push_str(&entry("", &styled(YELLOW, &fact), width));
         }
         for behind in &self.behind_fuse {

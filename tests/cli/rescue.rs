@@ -204,3 +204,18 @@ fn a_transaction_over_several_databases_is_let_go_on_and_not_held() {
     let _ = strace.kill();
     strace.wait().unwrap();
 }
+
+/// A journal whose database has another name by now is named where nothing else has the name.
+#[test]
+fn a_journal_without_a_database_is_told_and_root_is_not_told_to_be_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = connect(&folder.path().join("t.db"));
+    db.execute_batch("CREATE TABLE t(b)").unwrap();
+    db.execute_batch(SPILL).unwrap();
+    fs::copy(folder.path().join("t.db-journal"), folder.path().join("u.db-journal")).unwrap();
+    let ran = walscope(folder.path(), &["rescue", "u.db", "-o", "saved"]);
+    assert!(ran.code == 2 && ran.stderr.contains("u.db-journal lies there"), "{}", ran.stderr);
+    if rustix::process::geteuid().is_root() {
+        assert!(!ran.stderr.contains("run this as root"), "{}", ran.stderr);
+    }
+}

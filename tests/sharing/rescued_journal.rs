@@ -113,22 +113,49 @@ fn a_journal_goes_with_the_database_that_its_transaction_wrote_to() {
             assert_eq!(world.opened(set), ("ok".into(), 300, 0), "{transaction}");
             assert!(!ran.text().contains("Nothing was deleted or renamed"), "{}", ran.text());
         }
-        // A backup from before got its name.
-        let mut world = World::new();
-        let mut writer = Sqlite::open(&world.path("t.db"));
-        writer.reopen(&ROWS.replace('\n', " "));
-        fs::copy(world.path("t.db"), world.path("backup")).unwrap();
-        writer.run("UPDATE t SET b = b || b WHERE n > 3");
-        drop(writer);
-        let _reader = world.killed_in("t.db", transaction);
-        fs::rename(world.path("backup"), world.path("t.db")).unwrap();
-        let (ran, saved) = world.rescue("t.db");
-        assert_eq!((ran.code, saved["apart"].as_array().map(Vec::len)), (0, Some(0)), "{transaction}: {}", ran.text());
-        let deleted = set_with(&saved, |set| set["files"][0]["deleted"] == true);
-        assert_eq!((parts(deleted), world.opened(deleted)), (vec!["database", "journal"], ("ok".into(), 300, 0)));
-        let restored = set_with(&saved, |set| set["files"][0]["deleted"] == false);
-        assert_eq!((parts(restored), world.opened(restored)), (vec!["database"], ("ok".into(), 300, 0)));
+        // A backup from before got its name: it was renamed, or copied after the crash.
+        for renamed in [true, false] {
+            let mut world = World::new();
+            let mut writer = Sqlite::open(&world.path("t.db"));
+            writer.reopen(&ROWS.replace('\n', " "));
+            fs::copy(world.path("t.db"), world.path("backup")).unwrap();
+            writer.run("UPDATE t SET b = b || b WHERE n > 3");
+            drop(writer);
+            let _reader = world.killed_in("t.db", transaction);
+            if renamed {
+                fs::rename(world.path("backup"), world.path("t.db")).unwrap();
+            } else {
+                fs::remove_file(world.path("t.db")).unwrap();
+                fs::copy(world.path("backup"), world.path("t.db")).unwrap();
+            }
+            let (ran, saved) = world.rescue("t.db");
+            assert_eq!(
+                (ran.code, saved["apart"].as_array().map(Vec::len)),
+                (0, Some(0)),
+                "{transaction} {renamed}: {}",
+                ran.text()
+            );
+            let deleted = set_with(&saved, |set| set["files"][0]["deleted"] == true);
+            assert_eq!((parts(deleted), world.opened(deleted)), (vec!["database", "journal"], ("ok".into(), 300, 0)));
+            let restored = set_with(&saved, |set| set["files"][0]["deleted"] == false);
+            assert_eq!((parts(restored), world.opened(restored)), (vec!["database"], ("ok".into(), 300, 0)));
+        }
     }
+}
+
+/// Both were made by the same statements, so page 1 is the same.
+#[test]
+fn a_journal_of_a_database_that_is_alike_is_not_put_to_another_one() {
+    let mut world = World::new();
+    let mut own = Sqlite::open(&world.path("t.db"));
+    own.reopen(&ROWS.replace('\n', " "));
+    own.run("SELECT count(*) FROM t");
+    fs::remove_file(world.path("t.db")).unwrap();
+    drop(world.killed("t.db", SPILLED[0]));
+    fs::remove_file(world.path("t.db")).unwrap();
+    let (ran, saved) = world.rescue("t.db");
+    assert_eq!((ran.code, &saved["apart"][0]["of_none"]), (1, &false.into()), "{}", ran.text());
+    assert_eq!((parts(&saved["sets"][0]), world.opened(&saved["sets"][0])), (vec!["database"], ("ok".into(), 300, 0)));
 }
 
 /// What is committed to a restored backup after the crash leaves no time that tells, and it is as long as the other one.

@@ -41,16 +41,24 @@ pub struct Apart {
 /// The processes cannot be listed, or the path cannot be looked up.
 pub fn look(target: &Target, care: Care, among: Among<'_>) -> Result<(KeptView, Vec<Apart>), OpenError> {
     let mut view = kept::kept_files(target, care, among)?;
+    let in_sets = view.sets.iter().filter_map(|set| set.files.get(Part::Journal));
+    let mut journals = view.journals.iter().map(|journal| &journal.file).chain(in_sets);
+    if care.strict_atime && journals.any(|journal| journal.access_time_may_move) {
+        // None may be read.
+        let unread = |LooseJournal { file, .. }| Apart { file, whose: Whose::Unclear };
+        let apart = std::mem::take(&mut view.journals).into_iter().map(unread).collect();
+        return Ok((view, apart));
+    }
     let apart = sort_out(&mut view);
     Ok((view, apart))
 }
 
 fn sort_out(view: &mut KeptView) -> Vec<Apart> {
-    let with_database = view.sets.iter().filter(|set| set.files.get(Part::Database).is_some()).count();
+    let with_database = view.sets.iter().filter(|set| has_database(set)).count();
     let mut loose = std::mem::take(&mut view.journals);
     for set in &mut view.sets {
         let by_name = |journal: &KeptFile| journal.descriptor.is_none() && is_hot_journal(&journal.file);
-        let alone = set.files.get(Part::Database).is_none();
+        let alone = !has_database(set);
         if (with_database > 1 || alone)
             && let Some(file) = set.files.slot(Part::Journal).take_if(|journal| by_name(journal))
         {
@@ -63,6 +71,8 @@ fn sort_out(view: &mut KeptView) -> Vec<Apart> {
     let in_set = |set: &KeptSet| Some(set.files.get(Part::Journal)?.id).filter(|_| has_database(set));
     let mut known: BTreeSet<_> = view.sets.iter().filter_map(in_set).collect();
     let mut apart = Vec::new();
+    // One can be found by several names of its database.
+    loose.sort_by_key(|journal| !journal.own_name);
     for LooseJournal { file, own_name } in loose {
         if known.insert(file.id) {
             apart.extend(put(&mut view.sets, file, own_name));

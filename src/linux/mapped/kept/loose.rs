@@ -41,8 +41,9 @@ pub(super) fn journals(target: &Target, database: &Path, strict_atime: bool) -> 
         let by_name = |flags| Ok(openat(&opened, &name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
         let found = open_regular_by(by_name).ok()?;
         // Nobody named the others: no access time of theirs is moved.
-        let may_read = own_name || !found.access_time_may_move;
-        if !may_read || Part::of_content(&held::head(&found, strict_atime)) != Some(Part::Journal) {
+        let unread = found.access_time_may_move && (strict_atime || !own_name);
+        if unread && !own_name || !unread && Part::of_content(&held::head(&found, strict_atime)) != Some(Part::Journal)
+        {
             return None;
         }
         let id = file_id(&found.file.metadata().ok()?);
