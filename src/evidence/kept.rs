@@ -192,7 +192,7 @@ pub struct SetFacts {
     pub lost: Vec<Part>,
     /// Why a `-wal` may be missing. `None`: none is, or there is one.
     pub no_wal: Option<NoWal>,
-    /// Parts that lie at the path beside the database, and that a process uses with another one. They are in its set.
+    /// Parts that lie at the path beside the database, and that are of another one, or not surely of this one. They are not in this set.
     pub of_another: Vec<Part>,
     /// Whether it is not sure which database these files belong to.
     pub pairing_unsure: bool,

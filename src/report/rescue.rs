@@ -70,7 +70,7 @@ pub struct RescuedSet {
     pub at_path: bool,
     /// Those that lie at the path.
     pub parts_at_path: Vec<Part>,
-    /// Parts that lie at the path beside this database, and that processes use with another one. They are in its set.
+    /// Parts that lie at the path beside this database, and that are of another one, or not surely of this one. They are not in this set.
     pub parts_of_another: Vec<Part>,
     /// Whether it is not sure which database these files belong to.
     pub pairing_unsure: bool,
@@ -209,8 +209,8 @@ impl RescuedSet {
         }
         if !self.parts_of_another.is_empty() {
             facts.push(format!(
-                "{} at the path: in use by a process, and not surely with this database. It is in the set of that process, and not \
-                 in this one.",
+                "{} at the path: of another database, or not surely of this one. It is not in this set. SQLite takes what lies beside a \
+                 database for its own: let nothing open this one at the path.",
                 named(&self.parts_of_another)
             ));
         }

@@ -138,6 +138,7 @@ fn a_journal_goes_with_the_database_that_its_transaction_wrote_to() {
             let deleted = set_with(&saved, |set| set["files"][0]["deleted"] == true);
             assert_eq!((parts(deleted), world.opened(deleted)), (vec!["database", "journal"], ("ok".into(), 300, 0)));
             let restored = set_with(&saved, |set| set["files"][0]["deleted"] == false);
+            assert_eq!(restored["parts_of_another"], serde_json::json!(["journal"]), "{}", ran.text());
             assert_eq!((parts(restored), world.opened(restored)), (vec!["database"], ("ok".into(), 300, 0)));
         }
     }

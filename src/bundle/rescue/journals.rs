@@ -103,6 +103,9 @@ fn put(sets: &mut [KeptSet], journal: KeptFile, own_name: bool) -> Option<Apart>
                     set.at_path = true;
                 }
                 *set.files.slot(Part::Journal) = Some(journal);
+                if own_name {
+                    beside(sets);
+                }
                 return None;
             }
             _ => Whose::Unclear,
@@ -112,7 +115,17 @@ fn put(sets: &mut [KeptSet], journal: KeptFile, own_name: bool) -> Option<Apart>
         ([], [], _, _) if !own_name => Whose::OfNone,
         _ => Whose::Unclear,
     };
+    if own_name {
+        beside(sets);
+    }
     (own_name || whose == Whose::Unclear).then_some(Apart { file: journal, whose })
+}
+
+/// Notes that the journal at the path is not with the database that lies there.
+fn beside(sets: &mut [KeptSet]) {
+    let at_path =
+        |set: &&mut KeptSet| set.facts.at_path.contains(&Part::Database) && set.files.get(Part::Journal).is_none();
+    sets.iter_mut().filter(at_path).for_each(|set| set.facts.of_another.push(Part::Journal));
 }
 
 /// What a journal is to the database of a set, by bytes, times and names.
