@@ -50,7 +50,7 @@ macro_rules! put_back {
     ($files:literal) => {
         concat!(
             "Move all that lies at the path into a new folder, the database, -wal, -shm and -journal: SQLite takes what is left beside a \
-             database for its own. Put the copies of ",
+             database for its own. Put the last copies of ",
             $files,
             " there, not the -shm"
         )
