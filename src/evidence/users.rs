@@ -141,8 +141,11 @@ pub struct User {
     /// Another database file with which it uses this wal-index. Null: none was seen.
     #[cfg_attr(feature = "capture", serde(default))]
     pub other_database: Option<OtherDatabase>,
-    /// Whether it has a file locked that lay at the path of this database before.
+    /// Whether it has a file locked, or open for writing, that lay at the path of this database before.
     pub on_replaced_files: bool,
+    /// Whether it holds no lock on that file: so is a connection in rollback mode between two transactions.
+    #[cfg_attr(feature = "capture", serde(default))]
+    pub replaced_unlocked: bool,
     /// Whether several looks within a quarter of a second showed the same, where its locks and mappings do not fit
     /// together. A process that is opening or closing the database passes through such states.
     pub settled: bool,
@@ -401,6 +404,7 @@ mod tests {
             other_index: None,
             other_database: None,
             on_replaced_files: false,
+            replaced_unlocked: false,
             settled: true,
         }
     }

@@ -351,7 +351,8 @@ findings! {
     WalWithoutDatabase "wal_without_database" "A WAL with commits, but no database" [Warning] in WalAgainstDatabase {
         committed: u64; empty: bool
     }
-    WorkerOnReplacedFiles "worker_on_replaced_files" "A process goes on with files that were replaced" [Error] {
+    WorkerOnReplacedFiles "worker_on_replaced_files" "A process goes on with files that were replaced"
+        [Warning, Error] {
         users: UsersFound
     }
     WrittenInWalResetRange "written_in_wal_reset_range" "Possible wal-reset bug"

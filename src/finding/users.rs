@@ -79,7 +79,10 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
     let not_yet = found(&|user, role| role == Role::NoIndexYet && !split.contains(&user.pid));
     let not_yet = not_yet
         .map(|users| Finding::at(Severity::Notice, Found::UsedWithoutWalIndex { users, deleted_wals: Vec::new() }));
-    let replaced = of_role(Role::OnReplacedFiles).map(|users| Finding::new(Found::WorkerOnReplacedFiles { users }));
+    let replaced = |unlocked: bool, severity: Severity| {
+        let users = found(&|user, role| role == Role::OnReplacedFiles && user.replaced_unlocked == unlocked)?;
+        Some(Finding::at(severity, Found::WorkerOnReplacedFiles { users }))
+    };
     let libraries = of_role(Role::SeveralLibraries).map(|users| Finding::new(Found::SeveralSqliteLibraries { users }));
     let view = evidence.users.value();
     let unseen =
@@ -98,7 +101,8 @@ pub fn findings(label: &str, evidence: &Evidence, database: Option<&DatabaseHead
         old_names::finding(label, evidence),
         kept_log::finding(label, evidence, users),
         other,
-        replaced,
+        replaced(false, Severity::Error),
+        replaced(true, Severity::Warning),
         lost,
         libraries,
         inherited,

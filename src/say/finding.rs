@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::compared::{diverged_captures, identity_of};
 use super::users_found::{
-    no_index_yet, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
+    no_index_yet, on_replaced, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
 use super::{against, damage, header, journal, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
@@ -381,10 +381,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             format!("The database is {}, and {} {} in its -wal. SQLite deletes a -wal beside an empty database.", if *empty { "empty" } else { "missing" }, many(*committed, "committed frame"), one_or(*committed, "lies", "lie")).into(),
             "Copy the -wal before anything creates or opens the database under this name.",
         ),
-        Found::WorkerOnReplacedFiles { users } => (
-            format!("{} has a file locked that lay at the path of this database before, and the path leads to another one now. What it commits, nobody else sees.", users_found(users)).into(),
-            rescue::START_AGAIN,
-        ),
+        Found::WorkerOnReplacedFiles { users } => (on_replaced(users, finding.severity).into(), rescue::START_AGAIN),
         Found::WrittenInWalResetRange { sqlite_version } => (
             format!("Last writer: {}.", words::release(*sqlite_version)).into(),
             "Use 3.51.3.",

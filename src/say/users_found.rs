@@ -156,6 +156,19 @@ pub(super) fn no_index_yet(found: &UsersFound) -> (Cow<'static, str>, &'static s
     (format!("On {side} {}.", all.into_iter().flatten().collect::<Vec<_>>().join("; ")).into(), ADVICE)
 }
 
+/// Who goes on with a file that lay at the path before. A warning: it has no lock on it.
+pub(super) fn on_replaced(found: &UsersFound, severity: Severity) -> String {
+    let who = users_found(found);
+    match severity {
+        Severity::Error => format!(
+            "{who} has a file locked that lay at the path of this database before, and the path leads to another one now. What it commits, nobody else sees."
+        ),
+        _ => format!(
+            "{who} has a file open for writing that lay at the path of this database before, holds no lock on it at the moment, and the path leads to another one now. It goes on reading what stands there; what it writes is refused (SQLITE_READONLY_DBMOVED), or nobody else sees it."
+        ),
+    }
+}
+
 /// Who serves a FUSE mount with the files of the database behind it.
 pub(super) fn through_fuse(found: &UsersFound, severity: Severity) -> (Cow<'static, str>, &'static str) {
     let (both, advice) = match severity {
@@ -273,6 +286,7 @@ mod tests {
             other_index: None,
             other_database: None,
             on_replaced_files: false,
+            replaced_unlocked: false,
             settled: true,
         }
     }

@@ -24,6 +24,7 @@ mod proof;
 mod ps;
 mod renamed;
 mod rescued_journal;
+mod replaced;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 mod stopped;

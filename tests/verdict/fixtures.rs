@@ -109,6 +109,7 @@ pub fn user(pid: u32, namespace: &str) -> User {
         other_index: None,
         other_database: None,
         on_replaced_files: false,
+        replaced_unlocked: false,
         settled: true,
     }
 }

@@ -53,7 +53,7 @@ impl Info {
         self.mode == Some(OpenMode::Writable)
     }
 
-    fn read(process: &Process, name: &str) -> Option<Self> {
+    pub(super) fn read(process: &Process, name: &str) -> Option<Self> {
         let text = process.read(&format!("fdinfo/{name}")).ok()?;
         let lines = text.split_inclusive(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"lock:"));
         Some(Self { mode: open_mode(&text), locks: locks(&text), origin: lines.flatten().copied().collect() })

@@ -11,12 +11,13 @@ use super::fuse;
 use super::inherited::{MappedAt, Traces};
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::one_process::OneProcess;
+use super::replaced::{PlaceOfPath, Replaced};
 use super::scan::ProcessMaps;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
     Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Mount, Observation, OtherDatabase, OtherIndex,
-    Root, SwitchLock, User,
+    SwitchLock, User,
 };
 use crate::linux::descriptor_locks::{is_on, of_inodes};
 use crate::linux::open::OpenedFiles;
@@ -31,8 +32,8 @@ use crate::number::{Device, FileId};
 
 /// The database whose users are looked for.
 pub(super) struct Subject<'a> {
-    proc: &'a Proc,
-    wanted: Wanted,
+    pub(super) proc: &'a Proc,
+    pub(super) wanted: Wanted,
     /// Whether the `-shm` could be told from others: it was seen, or it is known that there is none.
     shm_known: bool,
     /// Whether the same is so of the database.
@@ -50,14 +51,16 @@ pub(super) struct Subject<'a> {
     /// The database, to ask for its lock.
     database: Option<Arc<File>>,
     /// The process whose files were looked at.
-    root: Option<FileId>,
-    container: Option<Container>,
+    pub(super) root: Option<FileId>,
+    pub(super) container: Option<Container>,
     /// Processes that map the `-shm`.
     mapping: BTreeSet<u32>,
     /// The mounts as the side's process sees them.
     mounts: Vec<Mount>,
     /// The devices of the mounts on the way to the database: a file that lay at its path before is on one of them.
-    devices: BTreeSet<Device>,
+    pub(super) devices: BTreeSet<Device>,
+    /// The path of the database, to find what lay there before.
+    pub(super) place: PlaceOfPath,
 }
 
 /// What became of the look at one process.
@@ -84,6 +87,7 @@ impl<'a> Subject<'a> {
         let on_the_way = |mount: &&Mount| files.database_path.starts_with(&mount.mount_point);
         let devices = mounts.value().into_iter().flatten().filter(on_the_way).map(|mount| mount.device);
         Self {
+            place: PlaceOfPath::of(files),
             devices: devices.chain(wanted.database.map(|database| database.device)).collect(),
             shm_known: wanted.identity.is_some() || matches!(files.shm, Observation::Missing { .. }),
             database_known: wanted.database.is_some() || matches!(files.database, Observation::Missing { .. }),
@@ -119,6 +123,7 @@ impl<'a> Subject<'a> {
             container: None,
             mapping: BTreeSet::new(),
             mounts: Vec::new(),
+            place: PlaceOfPath::default(),
             devices: wanted.database.map(|database| database.device).into_iter().collect(),
             wanted,
             proc,
@@ -178,8 +183,8 @@ impl<'a> Subject<'a> {
     }
 
     fn by_descriptors(&self, process: &Process, files: &Descriptors) -> Option<(User, Traces)> {
-        let replaced = self.on_replaced_files(process, files);
-        if !files.uses() && !replaced && !self.mapping.contains(&process.pid) {
+        let replaced = self.replaced(process, files);
+        if !files.uses() && replaced.is_none() && !self.mapping.contains(&process.pid) {
             return None;
         }
         let Mapped { access: mapped, at: mapped_at } = self.mapped(process);
@@ -189,7 +194,7 @@ impl<'a> Subject<'a> {
         let journal = files.access(&files.journal);
         // All that is open is another walscope's O_PATH descriptor.
         let none = [database, wal].iter().all(|access| *access == Access::No) && journal != Access::Writable;
-        if !replaced && none && files.shm.is_empty() && mapped == Access::No {
+        if replaced.is_none() && none && files.shm.is_empty() && mapped == Access::No {
             return None;
         }
         let shm = known(files.access(&files.shm), self.shm_known);
@@ -218,7 +223,8 @@ impl<'a> Subject<'a> {
             dead_man_switch,
             in_transaction: descriptors::in_transaction(&files.shm),
             shm_opened: traces.opened(None),
-            on_replaced_files: replaced,
+            on_replaced_files: replaced.is_some(),
+            replaced_unlocked: replaced == Some(Replaced::Open),
             ..self.nameless(process)
         };
         user.names.sort();
@@ -315,6 +321,7 @@ impl<'a> Subject<'a> {
             other_index: None,
             other_database: None,
             on_replaced_files: false,
+            replaced_unlocked: false,
             settled: true,
         }
     }
@@ -369,36 +376,6 @@ impl<'a> Subject<'a> {
             mapped.access = Access::NotKnown;
         }
         mapped
-    }
-
-    /// Whether a process holds a lock on a file that lay at the path of the database before. Only a process of the same
-    /// place has the same paths.
-    fn on_replaced_files(&self, process: &Process, files: &Descriptors) -> bool {
-        if self.wanted.database.is_none() {
-            return false;
-        }
-        // Another file system can be mounted over the folder by now.
-        let of_device = |file: &FileId| self.devices.contains(&file.device);
-        let wanted = self.wanted.database_path();
-        files.others.iter().filter(|(_, file)| of_device(file)).any(|(name, _)| {
-            place_of(process, name).is_some_and(|place| {
-                escaped(place.path.as_bytes()) == wanted && self.is_of_same_place(process, place.deleted)
-            }) && locks_of(process, name).iter().any(|line| covers(line, LockSlot::Database))
-        })
-    }
-
-    /// Whether a path of a process is a path of this database's place.
-    ///
-    /// folklore: a service with PrivateTmp has a mount namespace of its own and the root of all others: its /tmp/app.db is
-    /// another file under the same path. But a file that is deleted lay where its path says, in one of the mount namespaces of
-    /// that root. systemd.exec(5); held by `a_service_with_its_own_tmp_is_innocent`.
-    fn is_of_same_place(&self, process: &Process, deleted: bool) -> bool {
-        let one = OneProcess::of(process);
-        if self.wanted.own(&one.mount_namespace) {
-            return matches!(self.wanted.root_of(&one), Root::Same | Root::Beneath);
-        }
-        let same_root = || self.root.is_some_and(|root| process.file_behind("root").is_ok_and(|found| found == root));
-        deleted && same_root() || self.container.is_some() && container::by_cgroup(process) == self.container
     }
 
     /// A `-shm` of this database that was deleted, and that the process has mapped for writing, although it holds no lock.

@@ -36,7 +36,7 @@ pub use goes_on::{GoesOn, goes_on, journal_of, sidecars};
 use held::{Anew, Open, descriptors};
 pub use loose::LooseJournal;
 pub use out_of_place::{OutOfPlace, out_of_place};
-use place::{Here, Place, View};
+pub(in crate::linux::mapped) use place::{Here, Place, View};
 pub use set::{KeptFile, KeptSet};
 use set::{add, add_at_path, add_of_other_name, drop_repeated, join_lone_wal, kept_by};
 use through_fuse::ThroughFuse;

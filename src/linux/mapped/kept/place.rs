@@ -23,7 +23,7 @@ use crate::number::Device;
 
 /// A path inside of a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::linux::mapped) struct Place {
     device: Device,
     pub(super) path: PathBuf,
 }
@@ -50,13 +50,13 @@ fn mounts(process: &Process) -> Mounts {
 }
 
 /// The mounts of this process, and those of all mount namespaces.
-pub(super) struct Here {
+pub(in crate::linux::mapped) struct Here {
     own: Mounts,
     all: OnceCell<Mounts>,
 }
 
 impl Here {
-    pub(super) fn new(proc: &Proc) -> Self {
+    pub(in crate::linux::mapped) fn new(proc: &Proc) -> Self {
         let own = proc.this_process().map(|this| mounts(&this)).unwrap_or_default();
         Self { own, all: OnceCell::new() }
     }
@@ -85,7 +85,7 @@ impl Here {
     }
 
     /// The place of a path, as far as its folders exist; `None`: not known.
-    pub(super) fn place_of(&self, proc: &Proc, target: &Target, path: &Path) -> Option<Place> {
+    pub(in crate::linux::mapped) fn place_of(&self, proc: &Proc, target: &Target, path: &Path) -> Option<Place> {
         let (folder, at) = existing(target, path)?;
         let mount = *stat::mount_id(proc, &at).value()?;
         let process = target.process(proc).ok()?;
@@ -104,7 +104,7 @@ fn existing<'a>(target: &Target, path: &'a Path) -> Option<(&'a Path, File)> {
 }
 
 /// The mounts of one process.
-pub(super) struct View<'p> {
+pub(in crate::linux::mapped) struct View<'p> {
     here: &'p Here,
     process: &'p Process,
     theirs: OnceCell<Mounts>,
@@ -112,13 +112,13 @@ pub(super) struct View<'p> {
 }
 
 impl<'p> View<'p> {
-    pub(super) fn of(here: &'p Here, process: &'p Process) -> Self {
+    pub(in crate::linux::mapped) fn of(here: &'p Here, process: &'p Process) -> Self {
         Self { here, process, theirs: OnceCell::new(), target: OnceCell::new() }
     }
 
     /// The place of a path that the kernel printed here, on a mount with this number. `None`: not known, because the mount was
     /// taken away (`umount -l`).
-    pub(super) fn place(&self, mount: u64, printed: &Path) -> Option<Place> {
+    pub(in crate::linux::mapped) fn place(&self, mount: u64, printed: &Path) -> Option<Place> {
         let within = |mount: &Mount, path: &Path| {
             let rest = path.strip_prefix(&mount.mount_point).ok()?;
             // A file can be mounted, too.
@@ -145,7 +145,7 @@ impl<'p> View<'p> {
     }
 
     /// The number of the mount of a descriptor; `None`: it was closed meanwhile.
-    pub(super) fn mount_of(&self, descriptor: u32) -> Option<u64> {
+    pub(in crate::linux::mapped) fn mount_of(&self, descriptor: u32) -> Option<u64> {
         fdinfo::mount_id(&self.process.read(&format!("fdinfo/{descriptor}")).ok()?)
     }
 
