@@ -1,9 +1,9 @@
 //! The descriptors of one process: those of a database's files, with the locks that they carry, and the others.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
+use super::link::Link;
 use super::wanted::Wanted;
 use crate::evidence::{Access, DatabaseLock, LockSlot};
 use crate::linux::procfs::Process;
@@ -171,10 +171,8 @@ pub(super) struct Place {
 
 /// The path of a descriptor.
 pub(super) fn place_of(process: &Process, name: &str) -> Option<Place> {
-    let link = process.link_bytes(&format!("fd/{name}")).ok()?;
-    let path = link.strip_suffix(b" (deleted)");
-    let text = std::ffi::OsStr::from_bytes(path.unwrap_or(&link)).to_string_lossy().into_owned();
-    Some(Place { path: text, deleted: path.is_some() })
+    let Link { path, deleted } = Link::of(process, name).ok()?;
+    Some(Place { path: String::from_utf8_lossy(&path).into_owned(), deleted })
 }
 
 /// Whether a line of one file's locks holds bytes of this slot.

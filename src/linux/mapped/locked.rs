@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
+use super::link::Link;
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
     ByteLock, DatabaseContent, InodeId, LockSlot, LockState, LockedDatabase, LockingProcess, MappedIndex, Part,
@@ -175,9 +176,8 @@ fn of_process(proc: &Proc, pid: u32, wanted: &BTreeSet<LockedFile>, left: &mut u
 }
 
 fn who(process: &Process, descriptor: &str) -> Option<LockingProcess> {
-    let link = process.link_bytes(&format!("fd/{descriptor}")).ok()?;
-    let printed = link.strip_suffix(b" (deleted)").unwrap_or(&link);
-    let place = Path::new(OsStr::from_bytes(printed));
+    let link = Link::of(process, descriptor).ok()?;
+    let place = Path::new(OsStr::from_bytes(&link.path));
     let seen = Target::of_bound(process).map_or_else(|_| place.to_owned(), |target| target.take_off_prefix(place));
     Some(LockingProcess {
         pid: process.pid,
@@ -185,7 +185,7 @@ fn who(process: &Process, descriptor: &str) -> Option<LockingProcess> {
         container: container::by_cgroup(process).as_ref().map(runtimes::name_of),
         path: seen.to_string_lossy().into_owned(),
         place: place.to_string_lossy().into_owned(),
-        deleted: printed.len() < link.len(),
+        deleted: link.deleted,
     })
 }
 

@@ -6,7 +6,7 @@
 //!   and `one_process` holds what was read of one process.
 //! * `every_index` picks everything that could be a wal-index; `index`, `names` and `subvolume` say what each file is.
 //! * `users` picks every process that has the database open, mapped or locked; `user` says what one process has,
-//!   `descriptors` what it has open, `inherited` what of it is an ancestor's, `replaced` what lay at the path before.
+//!   `descriptors` what it has open, `link` by which path, `inherited` what of it is an ancestor's, `replaced` what lay at the path before.
 //! * `database_of` says which database a process uses with a wal-index, and which databases are used with several.
 //! * `locked` picks the databases that processes have locked without such a wal-index.
 //! * `unlocked` picks the processes that map a wal-index of that list and hold no lock on it.
@@ -28,6 +28,7 @@ mod fuse;
 mod index;
 mod inherited;
 pub mod kept;
+mod link;
 mod locked;
 mod names;
 pub(in crate::linux) mod of_side;

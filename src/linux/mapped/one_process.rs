@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::limits::DESCRIPTORS_OF_A_PROCESS;
+use super::link::Link;
 use crate::evidence::{LockSlot, Observation};
 use crate::linux::procfs::Process;
 use crate::linux::text::fdinfo::locks;
@@ -75,8 +76,7 @@ impl<'p> OneProcess<'p> {
         let read = || {
             let descriptor = |name: String| {
                 let link = format!("fd/{name}");
-                let path = self.process.link_bytes(&link).unwrap_or_default();
-                let path = escaped(path.strip_suffix(b" (deleted)").unwrap_or(&path));
+                let path = escaped(&Link::of(self.process, &name).map(|link| link.path).unwrap_or_default());
                 Descriptor { file: self.process.file_behind(&link).ok(), path, name }
             };
             let names = self.process.names("fd").ok()?;

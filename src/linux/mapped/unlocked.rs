@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
 use super::limits::{ANCESTORS, DESCRIPTORS_OF_A_PROCESS};
+use super::link::Link;
 use super::scan::{Candidate, ProcessMaps};
 use super::settle;
 use crate::evidence::{InodeId, LockSlot};
@@ -108,8 +109,7 @@ impl Open {
         for name in process.names("fd").unwrap_or_default().into_iter().take(DESCRIPTORS_OF_A_PROCESS) {
             let link = format!("fd/{name}");
             open.inodes.extend(process.file_behind(&link).map(|file| file.inode));
-            let path = process.link_bytes(&link).unwrap_or_default();
-            open.paths.insert(path.strip_suffix(b" (deleted)").unwrap_or(&path).to_vec());
+            open.paths.insert(Link::of(process, &name).map(|link| link.path).unwrap_or_default());
         }
         open
     }

@@ -44,7 +44,9 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
         let elsewhere = target.pid().is_none() && own.as_ref().is_some_and(|own| !is_same_view(own, &process));
         let mut known: Vec<&[u8]> = Vec::new();
         let open = descriptors(&process).map(|(open, _)| open).unwrap_or_default();
-        let is_deleted = |open: &&Open| open.part == Part::Database && open.deleted && is_database(&process, open);
+        let is_deleted = |open: &&Open| {
+            open.part == Part::Database && open.deleted && !is_temporary(&open.path) && is_database(&process, open)
+        };
         let sidecars = open.iter().filter(|open| open.part != Part::Database);
         for (sidecar, base) in sidecars.chain(open.iter().filter(is_deleted)).filter_map(with_base) {
             if known.contains(&base) {
@@ -75,6 +77,18 @@ pub fn open_beneath(target: &Target) -> Vec<Beneath> {
         }
     }
     found.into_iter().map(|(_, beneath)| beneath).collect()
+}
+
+/// Whether a file was made to be deleted at once: nobody else ever had it, and nothing is lost with it.
+///
+/// folklore: SQLite keeps temporary tables and what does not fit into its memory in files of its own, which it deletes as soon as it has
+/// opened them: `etilqs_` and hexadecimal digits (`SQLITE_TEMP_FILE_PREFIX`, `unixGetTempname`). They begin as databases do. Of a file
+/// that was opened with O_TMPFILE the kernel prints `#` and its inode. Held by `temporary_files_of_sqlite_are_no_deleted_databases`.
+fn is_temporary(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let rest = |prefix: &[u8]| name.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+    rest(b"etilqs_").is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
+        || rest(b"#").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a file that was deleted is a database, by its first bytes. None is read whose access time that would move.

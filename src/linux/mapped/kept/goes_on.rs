@@ -184,13 +184,7 @@ fn in_process(
     if !open.iter().any(|open| asked.may_want(open)) {
         return;
     }
-    held::describe(
-        &view,
-        &process,
-        &mut open,
-        |open| asked.may_want(open),
-        Care { strict_atime: true, look_anyway: false },
-    );
+    held::describe(&process, &mut open, |open| asked.may_want(open), Care { strict_atime: true, look_anyway: false });
     // A sidecar that was renamed alone is in a unit of its own.
     let units = joined(units(&open, |_| true));
     let wanted = |unit: &&Unit<'_>| !unit.unsure && unit.files.iter().any(|open| asked.wants(open));

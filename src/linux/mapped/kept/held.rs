@@ -7,12 +7,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::place::View;
 use crate::evidence::file_system::FileSystemKind;
 use crate::evidence::{LockSlot, Part};
 use crate::linux::file_id::file_id;
 use crate::linux::lock_view::are_listed;
 use crate::linux::mapped::limits::DESCRIPTORS_OF_A_PROCESS;
+use crate::linux::mapped::link::Link;
 use crate::linux::mapped::one_process::carries;
 use crate::linux::open::{Care, Opened, open_regular_by};
 use crate::linux::procfs::{Proc, Process};
@@ -21,8 +21,6 @@ use crate::linux::unopened;
 use crate::linux::unseen::{refused, vanished};
 use crate::number::FileId;
 
-/// What the kernel prints after the path of a file that has this name no more.
-const DELETED: &[u8] = b" (deleted)";
 /// Bytes that tell what a file is.
 pub(super) const HEAD: usize = 20;
 
@@ -80,20 +78,16 @@ pub(super) fn descriptors(process: &Process) -> io::Result<(Vec<Open>, Vec<Strin
     let (mut open, mut unseen) = (Vec::new(), Vec::new());
     for name in process.names("fd")?.iter().take(DESCRIPTORS_OF_A_PROCESS) {
         let link = format!("fd/{name}");
-        let path = match process.link_bytes(&link) {
+        let Link { path, deleted } = match Link::of(process, name) {
             // `socket:[1]`, `anon_inode:[eventfd]` and the like.
-            Ok(path) if path.first() != Some(&b'/') => continue,
-            Ok(path) => path,
+            Ok(link) if link.path.first() != Some(&b'/') => continue,
+            Ok(link) => link,
             Err(error) if refused(&error) => return Err(error),
             Err(_) => continue,
         };
         let Ok(number) = name.parse() else { continue };
         match process.file_behind(&link) {
-            Ok(file) => {
-                let stripped = path.strip_suffix(DELETED);
-                let deleted = stripped.is_some();
-                open.push(Open { deleted, ..Open::named(number, stripped.unwrap_or(&path).to_vec(), file) });
-            }
+            Ok(file) => open.push(Open { deleted, ..Open::named(number, path, file) }),
             // A FUSE mount that shows its files to its owner only.
             Err(error) if refused(&error) => unseen.push(String::from_utf8_lossy(&path).into_owned()),
             Err(_) => {}
@@ -150,42 +144,25 @@ pub(super) fn head(opened: &Opened, strict_atime: bool) -> Vec<u8> {
 
 /// Looks at the files that may be of a database: those with such a name or lock, and those in one folder with a file that is
 /// wanted. No other file is opened.
-pub(super) fn describe(
-    view: &View<'_>,
-    process: &Process,
-    open: &mut [Open],
-    wanted: impl Fn(&Open) -> bool,
-    care: Care,
-) {
+pub(super) fn describe(process: &Process, open: &mut [Open], wanted: impl Fn(&Open) -> bool, care: Care) {
     let folders: Vec<_> =
         open.iter().filter(|open| wanted(open)).filter_map(Open::folder).map(Path::to_owned).collect();
     for one in open {
         one.locked = carries(process, &one.number.to_string(), LockSlot::Database);
         let near = one.folder().is_some_and(|folder| folders.iter().any(|known| known == folder));
         if near || one.locked || one.part != Part::Database || wanted(one) {
-            look(view, process, one, care);
+            look(process, one, care);
         }
     }
 }
 
-fn look(view: &View<'_>, process: &Process, one: &mut Open, care: Care) {
+fn look(process: &Process, one: &mut Open, care: Care) {
     let opened = open_anew(process, one, care).ok().and_then(Anew::opened);
     let metadata = opened.as_ref().and_then(|opened| opened.file.metadata().ok());
     let links = metadata.map_or(1, |metadata| metadata.nlink());
     if one.deleted && links > 0 {
-        // folklore: a file can be named `app.db (deleted)`, and on FUSE and overlay the number of links of a deleted file
-        // stays 1. Only looking the whole text up tells them apart. Held by `a_file_whose_name_ends_as_that_of_a_deleted_one`
-        // and, on overlay, `a_file_deleted_in_a_container_is_called_deleted`.
-        let whole = [&one.path, DELETED].concat();
-        let seen = view.seen(Path::new(OsStr::from_bytes(&whole)));
-        if process.file_beneath_root(seen.as_os_str().as_bytes()).is_ok_and(|file| file == one.file) {
-            (one.path, one.deleted) = (whole, false);
-            one.part = Part::of_name(&one.path).0;
-            one.asked = None;
-        } else {
-            // Elsewhere the file has another name: a hard link.
-            one.deleted = opened.as_ref().is_some_and(|opened| keeps_links(&opened.file));
-        }
+        // Elsewhere the file has another name: a hard link.
+        one.deleted = opened.as_ref().is_some_and(|opened| keeps_links(&opened.file));
     }
     let Some(opened) = opened else { return };
     let head = head(&opened, care.strict_atime);

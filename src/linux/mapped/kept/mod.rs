@@ -243,7 +243,7 @@ impl Looking {
         if !open.iter().any(|open| asked.may_want(open)) {
             return Ok(Vec::new());
         }
-        held::describe(&view, process, &mut open, |open| asked.may_want(open), self.care);
+        held::describe(process, &mut open, |open| asked.may_want(open), self.care);
         let sets = units(&open, |open| asked.wants(open));
         self.through_fuse.note_server(process);
         for open in sets.iter().filter(|unit| !unit.unsure).flat_map(|unit| unit.files.iter()) {

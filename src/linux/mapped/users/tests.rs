@@ -93,6 +93,16 @@ impl World {
     }
 }
 
+/// Makes a descriptor of a file that had this name. A link has the name that the kernel prints of it, so that it leads to the file and is
+/// not the file.
+fn deleted(world: &World, name: &str, descriptor: &Path) {
+    let (file, printed) = (world.path(&format!("gone {name}")), world.path(&format!("{name} (deleted)")));
+    fs::write(&file, "").unwrap();
+    let _ = fs::remove_file(&printed);
+    symlink(&file, &printed).unwrap();
+    symlink(&printed, descriptor).unwrap();
+}
+
 #[test]
 fn a_process_is_known_by_its_descriptors_its_mapping_and_its_locks() {
     let world = World::new();
@@ -381,8 +391,7 @@ fn who_goes_on_with_a_deleted_wal_uses_no_wal_index() {
         let link = world.0.path().join(pid).join("fd/1");
         fs::remove_file(&link).unwrap();
         // The target of such a link is no path; this one leads to a file all the same.
-        fs::write(world.path(&format!("{name} (deleted)")), "").unwrap();
-        symlink(world.path(&format!("{name} (deleted)")), link).unwrap();
+        deleted(&world, name, &link);
     };
     world.process("10", &[("t.db", ""), ("unknown", "")], false);
     deleted("10", "t.db-wal");
@@ -443,9 +452,8 @@ fn a_service_with_its_own_tmp_is_innocent() {
     symlink("mnt:[2]", world.0.path().join("10/ns/mnt")).unwrap();
     assert_eq!(roles(&world), []);
     // The file that it has open is deleted: no path leads to it.
-    fs::write(world.path("t.db (deleted)"), "").unwrap();
     world.remove("10/fd/0");
-    symlink(world.path("t.db (deleted)"), world.0.path().join("10/fd/0")).unwrap();
+    deleted(&world, "t.db", &world.0.path().join("10/fd/0"));
     assert_eq!(roles(&world), [Role::OnReplacedFiles]);
     root_of(world.0.path(), "10", elsewhere.path());
     assert_eq!(roles(&world), []);
