@@ -280,7 +280,8 @@ findings! {
     SidecarsUnderOtherName "sidecars_under_other_name" "Its -wal, -shm or -journal may have another name" [Warning, Error] {
         files: Vec<String>, locked: bool, pages_compared: Option<u64>, pages_same: Option<u64>, commits: Option<u64>
     }
-    SplitBrain "split_brain" "Running processes use different wal-indexes under one path" [Error] {
+    SplitBrain "split_brain" "Running processes use different wal-indexes under one path"
+        [Warning, Error] {
         split: SplitIndex
     }
     StaleFramesNotInDatabase "stale_frames_not_in_database" "Frames from before the last restart are not in the database"

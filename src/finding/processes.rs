@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::old_names;
 use super::split_index::SplitIndex;
 use super::value::{Apart, GoneIndex};
-use super::{Finding, Found};
-use crate::evidence::{Evidence, FileOpen, Mapping, Observation, Root};
+use super::{Finding, Found, Severity};
+use crate::evidence::{CutOff, DatabaseLock, Evidence, FileOpen, Mapping, Observation, Root, User};
 use crate::sides::{CutOffProcesses, NotMapped, Part, Process, Recorded, SideIndex, Unseen, What};
 
 /// Findings about the processes of one side and its path. `at` is its position among those that are compared.
@@ -113,7 +113,32 @@ fn split_brain(at: SideIndex, label: &str, evidence: &Evidence) -> Option<Findin
     if cut_off.mappings.iter().all(|mapping| named.contains(&mapping.pid)) {
         return None;
     }
-    Some(Finding::new(Found::SplitBrain { split: SplitIndex::Side { side: label.to_owned(), cut_off } }))
+    let severity = if is_by_other_link(evidence, &cut_off) { Severity::Warning } else { Severity::Error };
+    Some(Finding::at(severity, Found::SplitBrain { split: SplitIndex::Side { side: label.to_owned(), cut_off } }))
+}
+
+/// Whether the database is in use by another of its hard links, and not by this one: nothing lies beside this one, and every process that
+/// has the database locked has one and the same wal-index mapped, to which its name leads.
+///
+/// folklore: SQLite puts `-wal` and `-shm` beside the name that it was given, and finds a hard link under no other name. So the files
+/// beside the other name are those of the database. Held by `a_hard_link_that_nobody_opens_is_no_split`.
+fn is_by_other_link(evidence: &Evidence, cut_off: &CutOffProcesses) -> bool {
+    let files = &evidence.files;
+    let absent = |file: &Observation<_>| matches!(file, Observation::Missing { .. });
+    let pids = cut_off.pids();
+    let one = |mapping: &Mapping| {
+        let of_first = cut_off.mappings.first().is_some_and(|first| first.inode == mapping.inode);
+        mapping.cut_off == Some(CutOff::Database) && !mapping.deleted_suffix && of_first
+    };
+    let Some(view) = evidence.users.value() else { return false };
+    let locks = |user: &&User| matches!(user.database_lock, DatabaseLock::Shared | DatabaseLock::Exclusive);
+    files.database.value().is_some_and(|database| database.links > 1)
+        && absent(&files.wal)
+        && absent(&files.shm)
+        && absent(&files.journal)
+        && cut_off.mappings.iter().all(one)
+        && !view.exclusive_unseen
+        && view.users.iter().filter(locks).all(|user| pids.contains(&user.pid))
 }
 
 fn shm_deleted(label: &str, evidence: &Evidence) -> Option<Finding> {

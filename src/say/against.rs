@@ -22,10 +22,9 @@ impl Against {
     fn of(finding: &Finding, at_rest: bool) -> Option<Self> {
         use Code as C;
         let (from, against) = match finding.code() {
-            C::SidecarsUnderOtherName => (Severity::Warning, Self::OtherFiles),
+            C::SidecarsUnderOtherName | C::SplitBrain => (Severity::Warning, Self::OtherFiles),
             C::DatabaseRenamed
             | C::LogApart
-            | C::SplitBrain
             | C::WalIndexSharedDatabaseNot
             | C::WalIndexSharedWalNot
             | C::UsedWithoutWalIndex
@@ -133,6 +132,10 @@ impl Against {
     }
 }
 
+fn is_by_other_name(finding: &Finding) -> bool {
+    finding.code() == Code::SplitBrain && finding.severity < Severity::Error
+}
+
 fn damaged_before_its_end(finding: &Finding) -> bool {
     matches!(finding.found, Found::ShmBeyondWal { damaged_before_its_end: true, .. })
 }
@@ -213,6 +216,10 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
     let (are, they, them) =
         (many(n, "frame") + one_or(n, " is", " are"), one_or(n, "it", "they"), one_or(n, "it", "them"));
     match against {
+        Against::OtherFiles if is_by_other_name(finding) => {
+            "Do not checkpoint by this name: the database is in use by another one, and its frames are in the -wal beside that name."
+                .to_owned()
+        }
         Against::OtherFiles => format!("Do not checkpoint: {}. {}", other_files(finding), rescue::SEE_FINDING),
         Against::IndexCutOff => format!(
             "Do not checkpoint: the -shm was cut off under the processes that use it, and they die at their next access to \

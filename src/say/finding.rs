@@ -113,6 +113,9 @@ fn title(finding: &Finding) -> &'static str {
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
             "The -shm was deleted or replaced during the capture"
         }
+        Found::SplitBrain { split: SplitIndex::Side { .. } } if finding.severity < Severity::Error => {
+            "The database is in use by another name"
+        }
         Found::SplitBrain { split: SplitIndex::Side { .. } } => {
             "Running processes use another wal-index than the path leads to"
         }
@@ -323,7 +326,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::SidecarsUnderOtherName { files, locked, pages_compared, pages_same, commits } => {
             super::other_names::told(files, *locked, pages_compared.zip(*pages_same), *commits)
         }
-        Found::SplitBrain { split } => split_index(split),
+        Found::SplitBrain { split } => split_index(split, finding.severity),
         Found::StaleFramesNotInDatabase { .. } => pair::stale(&finding.found),
         Found::TwoMountsOfOneFileSystem { sides: Sides { labels: [a, b], .. }, file_system, devices: [first, second], why, .. } => (
             format!("{a} and {b} have the same inode numbers on two devices, {first} and {second}, both {file_system}: {why}.").into(),
@@ -472,8 +475,9 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
     }
 }
 
-fn split_index(split: &SplitIndex) -> (Cow<'static, str>, &'static str) {
+fn split_index(split: &SplitIndex, severity: Severity) -> (Cow<'static, str>, &'static str) {
     match split {
+        SplitIndex::Side { side, cut_off } if severity < Severity::Error => sides::by_other_name(side, cut_off),
         SplitIndex::Side { side, cut_off } => (
             format!(
                 "{}. Whoever opens the database next does not see their commits and locks.",

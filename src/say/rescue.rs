@@ -107,9 +107,9 @@ pub(super) const SHM_TRUNCATED: &str = copy_first!(
 );
 /// A database is open under two names.
 pub(super) const ONE_NAME: &str = copy_first!(
-    "Then stop the processes, put away each -wal and -shm beside another name, and start again so that all open the \
-     database in one folder by one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm \
-     behind."
+    "Then stop the processes. If a -wal with content is left beside one name, open the database once by that name and close it: only so \
+     its commits get into the database. If it is left beside several, only one of them fits: try each in a copy. Put away the others, and start \
+     again so that all open the database in one folder by one name: a bind mount of the file alone, a hard link and a rename leave -wal and -shm behind."
 );
 /// One database has two wal-indexes, on two sides.
 pub(super) const TWO_INDEXES: &str = copy_first!(
@@ -198,8 +198,8 @@ pub(super) const HARD_LINKED: &str = concat!(
     "Open it by one name everywhere; find FOLDER -xdev -samefile DATABASE lists the names. If it is open by several names \
      now: ",
     copy_first!(
-        "Then let each process end its transaction and stop it. A -journal with content beside another name has to be rolled \
-         back first: open the database once by that name. Then put away each -wal and -shm beside another name."
+        "Then let each process end its transaction and stop it. If a -wal or -journal with content is left beside one name, open the database \
+         once by that name and close it; if beside several, only one of them fits: try each in a copy. Only then put away what is left."
     )
 );
 /// A process lost its locks: others may have deleted the `-wal` that it writes to.

@@ -17,14 +17,15 @@ mod dangers;
 mod deleted_wal;
 mod forked;
 mod idle;
+mod links;
 mod locked;
 mod log_apart;
 mod places;
 mod proof;
 mod ps;
 mod renamed;
-mod rescued_journal;
 mod replaced;
+mod rescued_journal;
 #[path = "../common/sqlite.rs"]
 mod sqlite;
 mod stopped;
