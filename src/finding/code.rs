@@ -145,7 +145,7 @@ findings! {
         database_mount: u64, folder_mount: u64, mounted: Vec<&'static str>, deleted: Vec<&'static str>
     }
     DatabaseHardLinked "database_hard_linked" "The database has more than one name" [Warning] {
-        links: u64, sidecars_linked: bool
+        links: u64, sidecars_linked: bool, files: Vec<&'static str>
     }
     DatabaseHeaderUnusable "database_header_unusable" "The header of the database is damaged"
         [Notice, Warning, Error] in DatabaseHeader {

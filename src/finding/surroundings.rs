@@ -41,10 +41,17 @@ fn sidecars(evidence: &Evidence) -> impl Iterator<Item = (&'static str, &FileVie
     [("-wal", &files.wal), ("-shm", &files.shm)].into_iter().filter_map(|(name, file)| Some((name, file.value()?)))
 }
 
+/// The database, or its `-wal` or `-shm` alone, have several names.
+///
+/// folklore: a backup that links files which did not change (`rsync --link-dest`) copies a database that was written to and links its
+/// `-wal`, if only the times tell them apart. SQLite writes a `-wal` in place: who opens one of the two databases writes into the `-wal` of
+/// the other. Held by `sidecars_that_have_the_names_of_two_databases_are_told`.
 fn hard_linked(evidence: &Evidence, database: &FileView) -> Option<Finding> {
-    let linked = || sidecars(evidence).filter(|(_, file)| file.links > 1).count() == 2;
-    (database.links > 1)
-        .then(|| Finding::new(Found::DatabaseHardLinked { links: database.links, sidecars_linked: linked() }))
+    let all = [("database", database)].into_iter().chain(sidecars(evidence));
+    let files: Vec<&'static str> = all.filter(|(_, file)| file.links > 1).map(|(name, _)| name).collect();
+    let sidecars_linked = files.contains(&"-wal") && files.contains(&"-shm");
+    (!files.is_empty())
+        .then(|| Finding::new(Found::DatabaseHardLinked { links: database.links, sidecars_linked, files }))
 }
 
 fn symlinked(evidence: &Evidence) -> Option<Finding> {

@@ -7,7 +7,7 @@ use super::users_found::{
     no_index_yet, on_replaced, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
-use super::{against, damage, header, journal, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
+use super::{against, damage, header, journal, links, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;
@@ -108,6 +108,7 @@ fn title(finding: &Finding) -> &'static str {
         Found::WalTruncated { deleted_wals, .. } if !deleted_wals.is_empty() => {
             "The -wal was deleted or replaced while it is in use"
         }
+        Found::DatabaseHardLinked { links: 0..=1, .. } => "The -wal or -shm belongs to another database, too",
         Found::LogApart { logs, .. } => log_apart::title(logs).unwrap_or(finding.code().title()),
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {
@@ -171,14 +172,7 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             (detail.into(), advice)
         }
         Found::DatabaseFileMount { mounted, deleted, .. } => file_mount(mounted, deleted),
-        Found::DatabaseHardLinked { links, sidecars_linked: true } => (
-            format!("{} hard links lead to the database, and its -wal and -shm have more than one name too. While these are names of one file each, all that open the database share one wal-index. But the last one to close deletes only the -wal and -shm of its own name: who opens another name later finds the old -wal there, and writes its frames over newer pages.", count(*links)).into(),
-            "Open the database by one name everywhere; find FOLDER -xdev -samefile FILE lists the names of each file. First let all processes close it in the usual way, then put away the -wal and -shm of the other names. Remove none of them while the database is open.",
-        ),
-        Found::DatabaseHardLinked { links, .. } => (
-            format!("{} hard links lead to the database. SQLite puts -wal and -shm beside the name that it was opened by: two names, two wal-indexes, one database that both overwrite.", count(*links)).into(),
-            rescue::HARD_LINKED,
-        ),
+        Found::DatabaseHardLinked { .. } => links::hard_linked(&finding.found),
         Found::DatabaseHeaderUnusable { .. } => header::unusable(finding),
         Found::DatabaseHeldExclusively { users } => (
             format!("{} holds the whole database exclusively: nobody else can open or checkpoint it, and there may be no wal-index to share.", users_found(users)).into(),
@@ -477,7 +471,7 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
 
 fn split_index(split: &SplitIndex, severity: Severity) -> (Cow<'static, str>, &'static str) {
     match split {
-        SplitIndex::Side { side, cut_off } if severity < Severity::Error => sides::by_other_name(side, cut_off),
+        SplitIndex::Side { side, cut_off } if severity < Severity::Error => links::by_other_name(side, cut_off),
         SplitIndex::Side { side, cut_off } => (
             format!(
                 "{}. Whoever opens the database next does not see their commits and locks.",
@@ -563,7 +557,7 @@ mod tests {
     fn one_source_of_several_is_named_first() {
         let finding_of_one = Finding {
             source: Some("a".into()),
-            ..Finding::new(Found::DatabaseHardLinked { links: 2, sidecars_linked: false })
+            ..Finding::new(Found::DatabaseHardLinked { links: 2, sidecars_linked: false, files: vec!["database"] })
         };
         assert!(finding(&finding_of_one).detail.starts_with("a: 2 hard links"));
     }

@@ -18,6 +18,7 @@ mod journal;
 mod kinds;
 #[cfg(feature = "capture")]
 pub mod lineage;
+mod links;
 mod log_apart;
 mod look;
 pub mod opening;

@@ -1,23 +1,9 @@
 //! What findings and pieces of evidence both say about sides. Without a full stop.
 
-use std::borrow::Cow;
-
 use super::words::{LISTED, Names, count, processes, verb};
 use crate::evidence::{CutOff, InodeId, Mapping};
 use crate::number::FrameNumber;
 use crate::sides::{CutOffProcesses, FellBehind, Parting, Process};
-
-/// A database that is in use by another of its hard links, and what to do.
-pub(super) fn by_other_name(side: &str, found: &CutOffProcesses) -> (Cow<'static, str>, &'static str) {
-    (
-        format!(
-            "{}. The database is in use by that other name: the -wal and -shm beside it count, and beside this name there are none. Who opens the database by this name makes another -wal and -shm, and each overwrites what the other wrote.",
-            cut_off(found, Names::of_some(&[found.side], &[side]))
-        )
-        .into(),
-        "Do not open the database by this name, and put nothing away: use, copy and check it by the name whose -shm is mapped. Where a second name is needed, make a symbolic link to the database: SQLite then takes the -wal and -shm of what it leads to.",
-    )
-}
 
 /// Processes that use another wal-index than the path of their side leads to.
 pub(super) fn cut_off(side: &CutOffProcesses, names: Names<'_>) -> String {

@@ -54,10 +54,9 @@ fn a_hard_link_that_nobody_opens_is_no_split() {
     }
     drop(second);
     // A -wal was left there.
+    fs::remove_file(root.join("hb/t.db-shm")).unwrap();
     assert_eq!(of(&found(&root, "hb/t.db").1, "split_brain"), Some("error"));
-    for name in ["t.db-wal", "t.db-shm"] {
-        fs::remove_file(root.join("hb").join(name)).unwrap();
-    }
+    fs::remove_file(root.join("hb/t.db-wal")).unwrap();
     // The name by which it was opened is gone.
     fs::hard_link(&link, &third).unwrap();
     fs::remove_file(&first).unwrap();
@@ -72,4 +71,33 @@ fn a_hard_link_that_nobody_opens_is_no_split() {
     };
     assert_eq!((rows(&first), rows(&link)), (2, 2));
     assert!(!root.join("h/t.db-wal").exists());
+}
+
+#[test]
+fn sidecars_that_have_the_names_of_two_databases_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let process = Sqlite::open(&root.join("t.db"));
+    for name in ["b0", "b1"] {
+        fs::create_dir(root.join(name)).unwrap();
+        fs::copy(root.join("t.db"), root.join(name).join("t.db")).unwrap();
+    }
+    fs::copy(root.join("t.db-wal"), root.join("b1/t.db-wal")).unwrap();
+    drop(process);
+    assert_eq!(found(&root, "b1/t.db"), (0, vec![]));
+    fs::hard_link(root.join("b1/t.db-wal"), root.join("b0/t.db-wal")).unwrap();
+    for name in ["b0/t.db", "b1/t.db"] {
+        let (code, findings) = found(&root, name);
+        assert_eq!((code, of(&findings, "database_hard_linked")), (0, Some("warning")), "{name} {findings:?}");
+    }
+    let page = words(&root, "b0/t.db");
+    assert!(
+        page.contains("The -wal has more than one name, and the database has one: so it is that of another"),
+        "{page}"
+    );
+    // One is opened, and the -wal of the other one has become another.
+    let before = fs::read(root.join("b0/t.db-wal")).unwrap();
+    let db = Connection::open(root.join("b1/t.db")).unwrap();
+    db.execute_batch("INSERT INTO t VALUES(1)").unwrap();
+    assert_ne!(before, fs::read(root.join("b0/t.db-wal")).unwrap());
 }
