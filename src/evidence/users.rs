@@ -90,7 +90,7 @@ pub struct User {
     pub start_time: Option<u64>,
     /// Its parent: field 4 of `/proc/PID/stat`.
     pub parent: Option<u32>,
-    /// Whether an ancestor of it holds the dead-man switch of this `-shm`, and all that it has of the database's files, open
+    /// Whether an ancestor of it holds the dead-man switch of this `-shm`, or the whole database exclusively, and all that it has of the database's files, open
     /// or mapped, is that ancestor's: it has inherited it.
     pub ancestor_holds: bool,
     /// Whether its memory shows that it was forked from its parent and has started no program since. `false`: that was not seen.
@@ -197,7 +197,8 @@ pub enum Role {
     Stopped,
     /// It holds SHARED on the database and has no wal-index: it waits, as for exclusive locking mode, or could not open the `-shm`.
     NoIndexYet,
-    /// It maps this `-shm` and does not hold its locks; an ancestor of it does, and it has nothing but that ancestor's.
+    /// It has no lock, an ancestor of it has, and it has nothing but that ancestor's: it maps this `-shm`, or was forked from an ancestor
+    /// that holds the whole database exclusively.
     Inherited,
     /// It was forked, holds no lock, and has a `-shm` of this database mapped that was deleted, as a child has whose parent has closed
     /// the database since.
@@ -357,6 +358,8 @@ impl User {
             Access::ReadOnly => self.without_locks(),
             // folklore: a program that was started with the descriptors of its parent has no mapping: execve(2) keeps the
             // descriptors, and nothing else. Held by `a_started_program_that_keeps_the_descriptors_of_its_parent_is_no_sqlite`.
+            // In exclusive locking mode the parent has no mapping either.
+            Access::No if self.ancestor_holds && self.forked => Role::Inherited,
             Access::No if self.ancestor_holds => Role::Bystander,
             Access::No | Access::NotKnown => match (database, wal) {
                 (Access::Writable, Access::Writable) => Role::WithoutIndex,
@@ -498,6 +501,8 @@ mod tests {
         assert_eq!(User { database_lock: DatabaseLock::Shared, ..child.clone() }.role(), Role::WithoutLocks);
         // A program that was started with these descriptors.
         assert_eq!(User { mapped: Access::No, ..child.clone() }.role(), Role::Bystander);
+        // The parent is in exclusive locking mode.
+        assert_eq!(User { mapped: Access::No, forked: true, ..child.clone() }.role(), Role::Inherited);
         assert_eq!(User { mapped: Access::No, ancestor_holds: false, ..child }.role(), Role::WithoutIndex);
     }
 

@@ -6,7 +6,7 @@ use super::held_up::duration;
 use super::rescue;
 use super::sentence::usual;
 pub use super::sentence::{Against, Sentence};
-use super::users_found::subject;
+use super::users_found::{are_of_exclusive, subject};
 use super::words::{all, count, many, one_or, part};
 use crate::evidence::{Holder, LockSlot, ProcessState};
 use crate::finding::users::are_left_over;
@@ -128,14 +128,9 @@ pub fn checkpoint(facts: &CheckpointFacts, wal: &WalFacts, beside: &[Finding]) -
         Sentence::RestCopied => all(*committed, "frame", "is in the database already.", "are in the database already."),
         Sentence::RestSomeWait => format!("{}.", wait(" for a checkpoint")),
         Sentence::RestNextReadsThem => format!(
-            "{} for a checkpoint, and {}: the next to open it reads {them}, and its closing copies {them}. Keep the -wal with \
-             the database until then.",
-            waits(*committed),
-            if unseen.is_empty() {
-                "nobody has the database's wal-index open"
-            } else {
-                "nobody holds a lock of its wal-index"
-            }
+            "{} for a checkpoint, and nobody holds a lock of the database's wal-index: the next to open it reads {them}, and \
+             its closing copies {them}. Keep the -wal with the database until then.",
+            waits(*committed)
         ),
         Sentence::RestAsFarAsSeen => {
             format!(
@@ -199,6 +194,9 @@ fn unprotected(beside: &[Finding], usual: Sentence) -> Vec<(String, &'static str
         let (users, does) = match &finding.found {
             // All that it has is of files that were deleted, and in the database.
             Found::MappingWithoutLocks { users } if are_left_over(users) => return None,
+            Found::MappingWithoutLocks { users } if are_of_exclusive(users) => {
+                (users, "has what its parent has of the database: what it reads and writes, no lock shows")
+            }
             Found::MappingWithoutLocks { users } => {
                 (users, "has the wal-index mapped without its locks: what it reads and writes, no lock shows")
             }

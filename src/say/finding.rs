@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::compared::{diverged_captures, identity_of};
 use super::users_found::{
-    no_index_yet, on_replaced, only_in_deleted, processes, through_fuse, users_found, without_index, without_locks,
+    are_of_exclusive, no_index_yet, on_replaced, only_in_deleted, processes, through_fuse, users_found, without_index,
+    without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
 use super::{against, damage, header, journal, links, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
@@ -109,6 +110,7 @@ fn title(finding: &Finding) -> &'static str {
             "The -wal was deleted or replaced while it is in use"
         }
         Found::DatabaseHardLinked { links: 0..=1, .. } => "The -wal or -shm belongs to another database, too",
+        Found::MappingWithoutLocks { users } if are_of_exclusive(users) => "A child has its parent's files and no lock",
         Found::LogApart { logs, .. } => log_apart::title(logs).unwrap_or(finding.code().title()),
         Found::BundleUnstable { unsettled: Unsettled::Side { .. } } => "The capture is not of one moment",
         Found::ShmDeleted { gone: GoneIndex::DuringCapture { .. } } => {

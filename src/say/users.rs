@@ -60,7 +60,7 @@ pub fn does(role: Role, rollback_mode: bool) -> &'static str {
         }
         Role::OtherDatabase => "uses this wal-index with another database file",
         Role::WithoutLocks => "has the wal-index mapped and does not hold all locks of a connection",
-        Role::Inherited => "has the wal-index mapped, inherited from its parent, and holds no lock of its own",
+        Role::Inherited => "has what its parent has of the database, inherited from it, and holds no lock of its own",
         Role::FuseServer => "serves a FUSE mount, and has files of the database open for who uses them through it",
         Role::NoIndexYet => {
             "holds SHARED on the database and has no wal-index: it waits, as for exclusive locking mode, or could not open the \

@@ -49,6 +49,12 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
             concat!("Harmless while the child does not use the database: what it commits there, nobody else sees. ", after_fork!()),
         );
     }
+    if are_of_exclusive(found) {
+        return (
+            format!("{who} has the database and its -wal open as its parent has them, which keeps the database for itself (exclusive locking mode), and holds no lock of its own: a forked child inherits descriptors, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
+            concat!("Harmless while the child does not use the database. ", after_fork!()),
+        );
+    }
     if inherited {
         return (
             format!("{who} has the wal-index mapped as its parent has it, and holds no lock of its own: a forked child inherits mappings, but no locks. If it uses the connection, nobody sees its transactions, and commits are lost.").into(),
@@ -74,6 +80,12 @@ pub(super) fn without_locks(found: &UsersFound, severity: Severity) -> (Cow<'sta
         }
     };
     (format!("{missing}. {if_used}").into(), rescue::WITHOUT_LOCKS)
+}
+
+/// Whether they are children of a process that keeps the database for itself: there is no wal-index.
+pub(super) fn are_of_exclusive(found: &UsersFound) -> bool {
+    let is = |user: &User| user.role() == Role::Inherited && user.mapped == Access::No;
+    matches!(found, UsersFound::Side { users, .. } if users.iter().all(is))
 }
 
 /// What is missing of the two locks that every connection keeps.

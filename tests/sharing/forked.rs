@@ -163,3 +163,39 @@ fn a_child_that_alone_has_commits_is_an_error() {
     let split = ps["findings"].as_array().unwrap().iter().filter(|found| found["code"] == "split_brain");
     assert!(split.map(ToString::to_string).any(|text| text.contains(path.to_str().unwrap())), "{ps:#}");
 }
+
+/// A program in exclusive locking mode that has a forked child which leaves the connection alone.
+const EXCLUSIVE: &str = r"
+import os, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('PRAGMA journal_mode=WAL')
+db.execute('CREATE TABLE t(x)')
+db.close()
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('PRAGMA locking_mode=EXCLUSIVE')
+db.execute('INSERT INTO t VALUES(1)')
+child = os.fork()
+if child == 0:
+    signal.pause()
+print(child, flush=True)
+sys.stdin.read()
+os.kill(child, signal.SIGKILL)
+";
+
+#[test]
+fn an_idle_child_of_a_program_in_exclusive_locking_mode_is_a_notice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let Some((mut parent, line)) = python(EXCLUSIVE, &[path.as_os_str()]) else { return };
+    let child: u64 = line.trim().parse().unwrap();
+    for command in ["inspect", "verify"] {
+        let ran = walscope(folder.path(), &[command, "t.db", "--json"]);
+        let inherited = vec![("mapping_without_locks".to_owned(), "notice".to_owned(), vec![child])];
+        assert_eq!((ran.code, codes_of(&ran.json(), &[child])), (0, inherited), "{command}");
+    }
+    let page = walscope(folder.path(), &["inspect", "t.db"]).text();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("has the database and its -wal open as its parent has them"), "{page}");
+    drop(parent.stdin.take());
+    parent.wait().unwrap();
+}

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::descriptors::Descriptors;
 use super::limits::ANCESTORS;
-use crate::evidence::{SwitchLock, User};
+use crate::evidence::{DatabaseLock, SwitchLock, User};
+use crate::linux::forked::is_forked;
 use crate::linux::procfs::Proc;
 use crate::linux::sys;
 use crate::linux::text::process::parent;
@@ -77,6 +78,19 @@ impl Traces {
             && (!child.mapped_at.all.is_empty() || child.descriptors.iter().any(|(_, which, _)| *which == SHM))
     }
 
+    /// Whether the kernel says that all that `child` has is this process's. In exclusive locking mode nobody has a `-shm`, and nothing else
+    /// shows it.
+    fn has_opened_all(&self, proc: &Proc, pid: u32, child: &Self, of: u32) -> bool {
+        let one = |(name, ..): &(String, usize, Vec<u8>)| {
+            name.parse().is_ok_and(|number| sys::is_one_open_file([pid, of], number).unwrap_or(false))
+        };
+        proc.is_system()
+            && !child.descriptors.is_empty()
+            && !child.in_part
+            && child.mapped_at.all.is_empty()
+            && child.descriptors.iter().all(|found| self.descriptors.contains(found) && one(found))
+    }
+
     /// Whether a descriptor of a child is this process's.
     fn has(&self, proc: &Proc, pid: u32, one: &(String, usize, Vec<u8>), child: u32) -> bool {
         self.descriptors.contains(one) && !is_another_file(proc, [pid, child], &one.0)
@@ -115,7 +129,8 @@ pub(super) fn share_a_table(proc: &Proc, users: &mut [(User, Traces)]) {
     }
 }
 
-/// Marks the processes that have all from an ancestor which holds the dead-man switch, and counts only what is their own.
+/// Marks the processes that have all from an ancestor which holds the dead-man switch, or the whole database, and counts only what is their
+/// own.
 ///
 /// folklore: a process whose parent has ended gets another parent, often the first process of the container, which may use the
 /// same database. It has inherited nothing from that one. A forked child has its mappings at the addresses of its parent, and
@@ -128,19 +143,24 @@ pub(super) fn mark(proc: &Proc, users: &mut [(User, Traces)]) {
             continue;
         }
         let mut next = user.parent;
-        let (mut inherits, mut opened) = (false, user.shm_opened);
+        let (mut inherits, mut opened, mut forked) = (false, user.shm_opened, user.forked);
         for _ in 0..ANCESTORS {
             let Some(pid) = next.filter(|pid| *pid > 1 || at.contains_key(pid)) else { break };
             if let Some((ancestor, of)) = at.get(&pid).and_then(|at| users.get(*at)) {
                 opened = opened.min(traces.opened(Some((proc, user.pid, pid, of))));
                 inherits |= ancestor.dead_man_switch == SwitchLock::Held && of.has_all(proc, pid, traces, user.pid);
+                // Who started a program with these descriptors has forked it as well.
+                if ancestor.database_lock == DatabaseLock::Exclusive && of.has_opened_all(proc, pid, traces, user.pid) {
+                    inherits = true;
+                    forked |= proc.process(user.pid).is_ok_and(|process| is_forked(proc, &process));
+                }
                 next = ancestor.parent;
             } else {
                 next = proc.process(pid).ok().and_then(|process| parent(&process.read("stat").ok()?));
             }
         }
         if let Some((user, _)) = users.get_mut(child) {
-            (user.ancestor_holds, user.shm_opened) = (inherits, opened);
+            (user.ancestor_holds, user.shm_opened, user.forked) = (inherits, opened, forked);
         }
     }
 }
