@@ -66,6 +66,8 @@ pub enum Outcome {
     Kept,
     /// Readers stood in the way at some looks or at all, and none of them throughout.
     TakeTurns,
+    /// One reader stood in the way at some looks, and nobody at any other.
+    OneForAWhile,
     /// At some looks the wal-index or the locks could not be judged, and at all others the same reader was there, or there
     /// are no others.
     NotKnown,
@@ -82,7 +84,18 @@ pub struct OverTime {
     pub blocked: u32,
     /// Looks at which it could not be told.
     pub not_known: u32,
-    seen: BTreeMap<Key, (u32, Option<Holder>)>,
+    seen: BTreeMap<Key, Seen>,
+}
+
+/// At which looks somebody stood in the way.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// How many.
+    looks: u32,
+    /// The number of the last one.
+    last: u32,
+    /// Who, at the last one.
+    holder: Option<Holder>,
 }
 
 impl OverTime {
@@ -149,17 +162,25 @@ impl OverTime {
         let pid = holder.and_then(|holder| holder.pid);
         let start_time = holder.and_then(|holder| holder.start_time);
         let key = Key { generation, lock, at, pid, start_time, stopped };
-        let seen = self.seen.entry(key).or_insert_with(|| (0, None));
-        *seen = (seen.0.saturating_add(1), holder.cloned());
+        let seen = self.seen.entry(key).or_default();
+        *seen = Seen { looks: seen.looks.saturating_add(1), last: self.looks, holder: holder.cloned() };
     }
 
     /// The readers that stood in the way at each look.
     #[must_use]
     pub fn kept(&self) -> Vec<Kept> {
-        let throughout = self.seen.iter().filter(|(_, (looks, _))| self.looks > 1 && *looks >= self.looks);
-        throughout
-            .map(|(key, (_, holder))| Kept { lock: key.lock, at: key.at, holder: holder.clone(), stopped: key.stopped })
-            .collect()
+        let throughout = self.seen.iter().filter(|(_, seen)| self.looks > 1 && seen.looks >= self.looks);
+        throughout.map(|(key, seen)| kept(key, seen)).collect()
+    }
+
+    /// The only one that stood in the way at any look, and whether it was there at the last one. `None`: there were others, or at some
+    /// look it could not be told.
+    #[must_use]
+    pub fn only(&self) -> Option<(Kept, bool)> {
+        let mut all = self.seen.iter();
+        let (key, seen) = all.next().filter(|_| all.next().is_none() && self.not_known == 0)?;
+        let is_reader = key.stopped.is_none() && self.looks > 1;
+        is_reader.then(|| (kept(key, seen), seen.last == self.looks))
     }
 
     /// Whether a reader was in the way at some look.
@@ -172,18 +193,24 @@ impl OverTime {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         // At the looks that tell nothing, a reader that was there at all others may have been there too.
-        let most = self.seen.values().map(|(looks, _)| *looks).max().unwrap_or(0);
+        let most = self.seen.values().map(|seen| seen.looks).max().unwrap_or(0);
         let throughout = self.not_known > 0 && most.saturating_add(self.not_known) >= self.looks;
         if !self.kept().is_empty() {
             Outcome::Kept
         } else if throughout {
             Outcome::NotKnown
+        } else if self.only().is_some() {
+            Outcome::OneForAWhile
         } else if self.blocked > 0 {
             Outcome::TakeTurns
         } else {
             Outcome::NotBlocked
         }
     }
+}
+
+fn kept(key: &Key, seen: &Seen) -> Kept {
+    Kept { lock: key.lock, at: key.at, holder: seen.holder.clone(), stopped: key.stopped }
 }
 
 /// The lock of somebody who has the whole database locked while frames wait.
@@ -211,7 +238,7 @@ mod tests {
                 start_time: None,
                 stopped: None,
             };
-            (key, (*times, None))
+            (key, Seen { looks: *times, last: *times, holder: None })
         });
         OverTime { duration: Duration::from_secs(5), looks, blocked, not_known, seen: each.collect() }
     }
@@ -220,7 +247,9 @@ mod tests {
     fn one_reader_has_to_be_there_at_each_look() {
         assert_eq!(over(10, 10, 0, &[(7, 10)]).outcome(), Outcome::Kept);
         assert_eq!(over(10, 10, 0, &[(7, 9), (8, 9)]).outcome(), Outcome::TakeTurns);
-        assert_eq!(over(10, 3, 0, &[(7, 3)]).outcome(), Outcome::TakeTurns);
+        assert_eq!(over(10, 3, 0, &[(7, 3)]).outcome(), Outcome::OneForAWhile);
+        assert_eq!(over(10, 6, 0, &[(7, 3), (8, 3)]).outcome(), Outcome::TakeTurns);
+        assert_eq!(over(10, 3, 1, &[(7, 3)]).outcome(), Outcome::TakeTurns, "at one look it could not be told");
         assert_eq!(over(10, 0, 0, &[]).outcome(), Outcome::NotBlocked);
         assert_eq!(over(10, 4, 6, &[(7, 4)]).outcome(), Outcome::NotKnown);
         assert_eq!(

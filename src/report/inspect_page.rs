@@ -33,6 +33,7 @@ impl InspectDocument {
                 Outcome::NotBlocked => (GREEN, "not blocked"),
                 Outcome::Kept => (RED, "blocked throughout"),
                 Outcome::TakeTurns => (YELLOW, "readers take turns"),
+                Outcome::OneForAWhile => (YELLOW, "one reader for a while"),
                 Outcome::NotKnown => (YELLOW, "not known"),
             };
             out.push('\n');
@@ -233,7 +234,8 @@ impl InspectDocument {
 
     /// Whether several looks showed that nobody is in the way of the checkpoint all the time.
     fn blocked_once(&self) -> bool {
-        self.over_time.as_ref().is_some_and(|over| matches!(over.outcome, Outcome::NotBlocked | Outcome::TakeTurns))
+        let once = |outcome| matches!(outcome, Outcome::NotBlocked | Outcome::TakeTurns | Outcome::OneForAWhile);
+        self.over_time.as_ref().is_some_and(|over| once(over.outcome))
     }
 
     /// A sentence about marks without a reader. `read0` always has a mark.

@@ -39,6 +39,8 @@ enum OutcomeDocument {
     Kept,
     /// Readers were in the way, and none of them at each look.
     TakeTurns,
+    /// One reader was in the way at some looks, and nobody at any other.
+    OneForAWhile,
     /// At some looks it could not be told, and at all others the same reader was in the way, or there are no others.
     NotKnown,
 }

@@ -14,7 +14,7 @@ pub fn over_time(over: &OverTime) -> String {
     match over.outcome() {
         // The looks are a lower bound, and the time beside a process is not the age of its lock.
         Outcome::Kept => format!("at least {} s (since the first look): {said}", seconds(over)),
-        Outcome::NotBlocked | Outcome::TakeTurns | Outcome::NotKnown => said,
+        Outcome::NotBlocked | Outcome::TakeTurns | Outcome::OneForAWhile | Outcome::NotKnown => said,
     }
 }
 
@@ -48,7 +48,7 @@ fn looks(over: &OverTime) -> String {
                 return format!("at each of {looks} {told}.");
             }
             let also = if told.is_empty() { String::new() } else { format!(" At each look {told}, too.") };
-            let each: Vec<String> = kept.iter().map(reader).collect();
+            let each: Vec<String> = kept.iter().map(|kept| reader(kept, "holds")).collect();
             if kept.iter().all(|kept| kept.lock == LockSlot::Database) {
                 return format!(
                     "at each of {looks} the same process had the whole database locked, as in exclusive locking mode: {}. \
@@ -60,6 +60,18 @@ fn looks(over: &OverTime) -> String {
                 "at each of {looks} the same reader was in the way of the checkpoint: {}. The WAL grows until its transaction \
                  ends: look there for a cursor that was not finished, or a transaction that was left open.{also}",
                 each.join("; ")
+            )
+        }
+        Outcome::OneForAWhile => {
+            let (only, at_last) = over.only().unzip();
+            format!(
+                "at {} of {looks} one reader was in the way of the checkpoint, and nobody at the others: {}. {}",
+                count(u64::from(over.blocked)),
+                only.iter().map(|kept| reader(kept, "held")).collect::<String>(),
+                match at_last {
+                    Some(true) => "It was there at the last look: only further looks tell whether it stays.",
+                    _ => "It was gone at the last look.",
+                }
             )
         }
         Outcome::TakeTurns if !over.by_readers() => format!(
@@ -107,8 +119,8 @@ fn seconds(over: &OverTime) -> String {
     if tenths.is_multiple_of(10) { (tenths / 10).to_string() } else { format!("{}.{}", tenths / 10, tenths % 10) }
 }
 
-fn reader(kept: &Kept) -> String {
+fn reader(kept: &Kept, verb: &str) -> String {
     let no_mark = matches!(kept.lock, LockSlot::Read0 | LockSlot::Database);
     let at = if no_mark { String::new() } else { format!(" at frame {}", count(kept.at)) };
-    format!("{} holds {}{at}", names(kept.holder.iter()), kept.lock)
+    format!("{} {verb} {}{at}", names(kept.holder.iter()), kept.lock)
 }

@@ -20,6 +20,7 @@ mod idle;
 mod links;
 mod locked;
 mod log_apart;
+mod looks;
 mod places;
 mod proof;
 mod ps;
