@@ -50,6 +50,21 @@ impl Part {
         sidecar.unwrap_or((Self::Database, name))
     }
 
+    /// The sidecar that was moved aside to this name, the name of its database, and what is behind both: `t.db-wal.old` is what `t.db` had
+    /// before `t.db.old`. SQLite makes no such name.
+    #[must_use]
+    pub fn moved_aside(name: &[u8]) -> Option<(Self, &[u8], &[u8])> {
+        let folder = name.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
+        let of = |part: Self| {
+            let suffix = part.suffix().as_bytes();
+            let at = name.windows(suffix.len()).rposition(|some| some == suffix).filter(|at| *at > folder)?;
+            let (base, rest) = name.split_at_checked(at)?;
+            let behind = rest.strip_prefix(suffix).filter(|behind| is_aside(behind))?;
+            Some((part, base, behind))
+        };
+        [Self::Wal, Self::Shm, Self::Journal].into_iter().filter_map(of).max_by_key(|(_, base, _)| base.len())
+    }
+
     /// What a file is by its first bytes; `None`: they do not tell. A database may have any name, also one that ends in `-wal`.
     #[must_use]
     pub fn of_content(head: &[u8]) -> Option<Self> {
@@ -77,6 +92,17 @@ impl Part {
         (Self::of_content(head) == Some(Self::Database)).then_some(())?;
         Some(head.get(18..20)? == [2, 2])
     }
+}
+
+/// Whether this, behind a name, is what people and programs put there to move a file aside: `.old`, `~`, `-1`. What ends as the name of a
+/// sidecar does is one of another database.
+#[must_use]
+pub fn is_aside(behind: &[u8]) -> bool {
+    let (part, _) = Part::of_name(behind);
+    matches!(behind, [b'.' | b'~' | b'_' | b'-' | b'0'..=b'9', ..])
+        && !behind.contains(&b'/')
+        && part == Part::Database
+        && !["-wal", "-shm", "-journal"].iter().any(|suffix| behind == suffix.as_bytes())
 }
 
 impl fmt::Display for Part {
@@ -224,6 +250,18 @@ mod tests {
         assert_eq!(Part::of_content(&[0xd9, 0xd5, 5, 0xf9, 0x20, 0xa1, 0x63, 0xd7]), Some(Part::Journal));
         assert_eq!((Part::of_content(b""), Part::says_wal(b"text")), (None, None));
         assert_eq!(Part::of_name(b"/d/t.db-shm"), (Part::Shm, b"/d/t.db".as_slice()));
+        for behind in [".old", "~", "-1", "_bak", "2"] {
+            for part in [Part::Wal, Part::Shm, Part::Journal] {
+                let name = format!("/d-wal/t.db{}{behind}", part.suffix());
+                let aside = Some((part, b"/d-wal/t.db".as_slice(), behind.as_bytes()));
+                assert_eq!(Part::moved_aside(name.as_bytes()), aside, "{name}");
+            }
+        }
+        for name in
+            ["/d/t.db-wal", "/d/-wal.old", "/d/t.db-wal.old-shm", "/d-wal.old/t.db", "t.db-wal-wal", "t.db-walx"]
+        {
+            assert_eq!(Part::moved_aside(name.as_bytes()), None, "{name}");
+        }
         for name in [b"/d/-wal".as_slice(), b"-wal", b"/d/t.db"] {
             assert_eq!(Part::of_name(name), (Part::Database, name));
         }

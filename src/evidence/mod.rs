@@ -39,7 +39,7 @@ pub use contact::Contact;
 pub use files::{FileSystem, FileView, FilesView, MountAccess};
 pub use host::{Container, HostView, Mount, Namespaces, id_in_documents};
 pub use identity::InodeId;
-pub use kept::{BehindFuse, KeptBy, NoWal, Part, Parts, RescueCause, SetFacts};
+pub use kept::{BehindFuse, KeptBy, NoWal, Part, Parts, RescueCause, SetFacts, is_aside};
 pub use kept_log::{JournalHolds, KeptLog, LogPlace};
 pub use lock_slot::{LockSlot, NoSuchLock};
 pub use locks::{ByteLock, Holder, LockState, LocksView, ProcessState, ShmLocks, Tracer};

@@ -10,13 +10,15 @@ pub struct OtherNames {
     pub sidecars: Vec<OtherName>,
 }
 
-/// A `-wal`, `-shm` or `-journal` whose database is missing.
+/// A `-wal`, `-shm` or `-journal` whose database is missing, or that was moved aside as the database was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherName {
     /// The path of the sidecar.
     pub path: String,
     /// Whether it is a `-shm` that somebody uses: its dead-man switch is held.
     pub in_use: bool,
+    /// Whether its name and that of the database are those of one database with the same behind both, as `t.db-wal.old` and `t.db.old`.
+    pub moved_aside: bool,
     /// A `-journal` that waits, compared with the database. `None`: it is none, or it cannot be compared.
     pub journal: Option<KeptPages>,
     /// A `-wal` with commits, compared with the database. `None`: it is none, or it cannot be compared.

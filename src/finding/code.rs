@@ -281,7 +281,7 @@ findings! {
         files: Vec<String>, locked: bool, pages_compared: Option<u64>, pages_same: Option<u64>, commits: Option<u64>
     }
     SplitBrain "split_brain" "Running processes use different wal-indexes under one path"
-        [Warning, Error] {
+        [Info, Warning, Error] {
         split: SplitIndex
     }
     StaleFramesNotInDatabase "stale_frames_not_in_database" "Frames from before the last restart are not in the database"

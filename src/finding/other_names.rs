@@ -27,7 +27,7 @@ pub(super) fn of_look(inspection: &Inspection) -> Option<Finding> {
         };
         return Some(Finding::at(severity, found));
     }
-    let of_this = names.sidecars.iter().find_map(|one| Some((one, one.wal.filter(is_missing_here)?)));
+    let of_this = names.sidecars.iter().find_map(|one| Some((one, one.wal.filter(|wal| is_missing_here(one, wal))?)));
     if let Some((sidecar, wal)) = of_this {
         let found = Found::SidecarsUnderOtherName {
             files: vec![sidecar.path.clone()],
@@ -59,9 +59,9 @@ fn is_half_written(pages: &KeptPages) -> bool {
     pages.page_one != Some(false) && pages.differ > 0 && (pages.page_one == Some(true) || pages.same > 0)
 }
 
-/// Whether a `-wal` seems to be of this database, and has something that is not in it.
-fn is_missing_here(wal: &WalElsewhere) -> bool {
-    wal.differ > 0 && wal.akin.saturating_mul(2) > wal.compared
+/// Whether a `-wal` seems to be of this database, by its name or by its pages, and has something that is not in it.
+fn is_missing_here(sidecar: &OtherName, wal: &WalElsewhere) -> bool {
+    wal.differ > 0 && (sidecar.moved_aside || wal.akin.saturating_mul(2) > wal.compared)
 }
 
 #[cfg(test)]
@@ -71,7 +71,13 @@ mod tests {
     #[test]
     fn a_wal_fits_a_database_that_is_like_most_of_its_pages_and_lacks_some() {
         let wal = |compared, akin, differ| WalElsewhere { commits: 1, compared, akin, differ };
+        let named =
+            |moved_aside| OtherName { path: String::new(), in_use: false, moved_aside, journal: None, wal: None };
+        let is_missing_here = |wal: &WalElsewhere| is_missing_here(&named(false), wal);
         assert!(is_missing_here(&wal(1, 1, 1)) && is_missing_here(&wal(3, 2, 1)));
+        assert!(
+            super::is_missing_here(&named(true), &wal(2, 0, 2)) && !super::is_missing_here(&named(true), &wal(2, 2, 0))
+        );
         // All of it is in the database, and another database.
         assert!(!is_missing_here(&wal(3, 3, 0)) && !is_missing_here(&wal(4, 2, 4)) && !is_missing_here(&wal(0, 0, 0)));
     }

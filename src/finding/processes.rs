@@ -7,7 +7,7 @@ use super::old_names;
 use super::split_index::SplitIndex;
 use super::value::{Apart, GoneIndex};
 use super::{Finding, Found, Severity};
-use crate::evidence::{CutOff, DatabaseLock, Evidence, FileOpen, Mapping, Observation, Root, User};
+use crate::evidence::{self, CutOff, DatabaseLock, Evidence, FileOpen, Mapping, Observation, Root, User};
 use crate::sides::{CutOffProcesses, NotMapped, Part, Process, Recorded, SideIndex, Unseen, What};
 
 /// Findings about the processes of one side and its path. `at` is its position among those that are compared.
@@ -113,8 +113,23 @@ fn split_brain(at: SideIndex, label: &str, evidence: &Evidence) -> Option<Findin
     if cut_off.mappings.iter().all(|mapping| named.contains(&mapping.pid)) {
         return None;
     }
-    let severity = if is_by_other_link(evidence, &cut_off) { Severity::Warning } else { Severity::Error };
+    let severity = match () {
+        () if is_of_moved_aside(evidence, &cut_off) => Severity::Info,
+        () if is_by_other_link(evidence, &cut_off) => Severity::Warning,
+        () => Severity::Error,
+    };
     Some(Finding::at(severity, Found::SplitBrain { split: SplitIndex::Side { side: label.to_owned(), cut_off } }))
+}
+
+/// Whether all of these processes go on with a database that was moved aside with its `-shm`, and have nothing of the one at the path.
+/// Nobody is split: these are two databases.
+fn is_of_moved_aside(evidence: &Evidence, cut_off: &CutOffProcesses) -> bool {
+    let Some(view) = evidence.users.value() else { return false };
+    let pids = cut_off.pids();
+    evidence.files.database.value().is_some()
+        && view.not_listed == 0
+        && !view.users.iter().any(|user| pids.contains(&user.pid))
+        && cut_off.mappings.iter().all(|mapping| evidence::Part::moved_aside(mapping.path.as_bytes()).is_some())
 }
 
 /// Whether the database is in use by another of its hard links, and not by this one: nothing lies beside this one, and every process that

@@ -1,4 +1,4 @@
-//! Files beside a database whose names are those of sidecars of a database that is missing.
+//! Files beside a database whose names are those of sidecars of a database that is missing, or of its own when it was moved aside.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -36,20 +36,31 @@ pub struct Sidecar {
     pub file: Arc<File>,
     /// Whether it is a `-shm` whose dead-man switch is held.
     pub in_use: bool,
+    /// Whether its name is that of the database before both were moved aside, with the same behind it.
+    pub moved_aside: bool,
 }
 
-/// The sidecars in the folder of a database whose own database is missing. A `-shm` that should not be opened is left out.
+/// The sidecars in the folder of a database whose own database is missing, and those that were moved aside as this database was. A `-shm` that should not be opened is left out.
 #[must_use]
 pub fn sidecars_of_missing(opened: &OpenedFiles) -> Vec<Sidecar> {
     let names = names(opened).unwrap_or_default();
+    let own = opened.database_path.file_name().unwrap_or_default().as_bytes();
+    // Both may have been moved aside: `t.db.old` and `t.db-wal.old`.
+    let moved_with_it = |name: &[u8]| {
+        let (part, base, behind) = Part::moved_aside(name)?;
+        (part != Part::Shm && own.strip_prefix(base) == Some(behind)).then_some(part)
+    };
     let lone = names.iter().filter_map(|name| {
         let (part, base) = Part::of_name(name);
-        (part != Part::Database && !names.contains(base)).then_some((part, name))
+        let of_missing = (part != Part::Database && !names.contains(base)).then_some(part);
+        let aside = || moved_with_it(name).map(|part| (part, true));
+        let (part, moved_aside) = of_missing.map(|part| (part, false)).or_else(aside)?;
+        Some((part, name, moved_aside))
     });
     // A close of a file drops the locks of this process on it.
     let held = own_locks::all(&Proc::system());
     let folder = opened.database_path.parent().unwrap_or(Path::new("/"));
-    let sidecar = |(part, name): (Part, &Vec<u8>)| {
+    let sidecar = |(part, name, moved_aside): (Part, &Vec<u8>, bool)| {
         let open =
             |flags| Ok(openat(&opened.directory, OsStr::from_bytes(name), flags | OFlags::NOFOLLOW, Mode::empty())?);
         // Nobody named these files: none is opened that it could harm, or whose access time it would move.
@@ -60,7 +71,7 @@ pub fn sidecars_of_missing(opened: &OpenedFiles) -> Vec<Sidecar> {
         let file = open_regular_by(open).ok().filter(|found| !found.access_time_may_move)?.file;
         let in_use = part == Part::Shm && state_of(LockSlot::DeadManSwitch, &file) == LockState::Shared;
         let path = folder.join(OsStr::from_bytes(name)).to_string_lossy().into_owned();
-        Some(Sidecar { part, path, file, in_use })
+        Some(Sidecar { part, path, file, in_use, moved_aside })
     };
     lone.take(FILES).filter_map(sidecar).collect()
 }

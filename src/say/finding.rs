@@ -117,7 +117,7 @@ fn title(finding: &Finding) -> &'static str {
             "The -shm was deleted or replaced during the capture"
         }
         Found::SplitBrain { split: SplitIndex::Side { .. } } if finding.severity < Severity::Error => {
-            "The database is in use by another name"
+            links::title(finding.severity)
         }
         Found::SplitBrain { split: SplitIndex::Side { .. } } => {
             "Running processes use another wal-index than the path leads to"
@@ -473,7 +473,9 @@ fn gone_index(gone: &GoneIndex) -> (Cow<'static, str>, &'static str) {
 
 fn split_index(split: &SplitIndex, severity: Severity) -> (Cow<'static, str>, &'static str) {
     match split {
-        SplitIndex::Side { side, cut_off } if severity < Severity::Error => links::by_other_name(side, cut_off),
+        SplitIndex::Side { side, cut_off } if severity < Severity::Error => {
+            links::by_other_name(side, cut_off, severity)
+        }
         SplitIndex::Side { side, cut_off } => (
             format!(
                 "{}. Whoever opens the database next does not see their commits and locks.",

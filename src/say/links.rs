@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::words::{Names, count};
+use super::words::{self, Names, count};
 use super::{rescue, sides};
-use crate::finding::Found;
+use crate::evidence::Mapping;
+use crate::finding::processes::of_mappings;
+use crate::finding::{Found, Severity};
 use crate::sides::CutOffProcesses;
 
 /// A database or its sidecars with several hard links, and what to do.
@@ -38,8 +40,34 @@ fn linked_sidecars(files: &[&'static str]) -> (Cow<'static, str>, &'static str) 
     )
 }
 
-/// A database that is in use by another of its hard links, and what to do.
-pub(super) fn by_other_name(side: &str, found: &CutOffProcesses) -> (Cow<'static, str>, &'static str) {
+/// What is wrong, or only worth knowing.
+pub(super) fn title(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info | Severity::Notice => "Processes go on with a database that had this name before",
+        Severity::Warning | Severity::Error => "The database is in use by another name",
+    }
+}
+
+/// A database that is in use by another of its hard links, or another one that had its name before, and what to do.
+pub(super) fn by_other_name(
+    side: &str,
+    found: &CutOffProcesses,
+    severity: Severity,
+) -> (Cow<'static, str>, &'static str) {
+    if severity <= Severity::Notice {
+        let all: Vec<&Mapping> = found.mappings.iter().collect();
+        let processes = of_mappings(&all);
+        let path = all.first().map_or("", |mapping| mapping.path.as_str());
+        return (
+            format!(
+                "{} {} {path} mapped, and none of the files that lie at this path open: the database that lay here was moved aside with its -wal and -shm, and is in use by that name. The one that lies here now is another one.",
+                words::processes(&processes),
+                words::verb(&processes, "has", "have"),
+            )
+            .into(),
+            "Nothing has to be done to the database here. Look at the one that was moved aside by its new name, before its processes end: what they commit stands in a -wal that SQLite does not find by that name.",
+        );
+    }
     (
         format!(
             "{}. The database is in use by that other name: the -wal and -shm beside it count, and beside this name there are none. Who opens the database by this name makes another -wal and -shm, and each overwrites what the other wrote.",

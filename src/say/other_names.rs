@@ -17,7 +17,7 @@ pub(super) fn told(
     if let Some((commits, (compared, akin))) = commits.zip(pages) {
         return (
             format!(
-                "{named} has {}, and the database of its name is missing. Of the {} of it that this database has, {} much like the page here, and what was committed last is not in this database. So it seems to have been renamed or copied without its -wal, and its processes have ended.",
+                "{named} has {}, and there is no database beside which SQLite would find it. Of the {} of it that this database has, {} much like the page here, and what was committed last is not in this database. So it seems to have been renamed or copied without its -wal, and its processes have ended.",
                 many(commits, "commit"),
                 many(compared, "page"),
                 all_or_some(akin, compared)
@@ -29,7 +29,7 @@ pub(super) fn told(
     if let Some((compared, same)) = pages.filter(|_| !locked) {
         return (
             format!(
-                "{named} waits to be rolled back, and the database of its name is missing. Of the {} pages that were compared {} are in this database as they were before the transaction, and others are not. So this database seems to have been renamed in the middle of that transaction: a part of it was written, and SQLite does not find the journal by the new name.",
+                "{named} waits to be rolled back, and there is no database beside which SQLite would find it. Of the {} pages that were compared {} are in this database as they were before the transaction, and others are not. So this database seems to have been renamed in the middle of that transaction: a part of it was written, and SQLite does not find the journal by the new name.",
                 count(compared),
                 count(same)
             )

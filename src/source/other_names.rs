@@ -29,7 +29,13 @@ pub(super) fn of(opened: &OpenedFiles) -> OtherNames {
         let of_closed = found.part == Part::Wal && wal_mode && !locked_without_sidecars && at_rest();
         let wal = of_closed.then(|| wal(&found.file, &bytes)).flatten();
         let wanted = journal.is_some() || wal.is_some() || !is_journal && locked_without_sidecars;
-        wanted.then_some(OtherName { path: found.path, in_use: found.in_use, journal, wal })
+        wanted.then_some(OtherName {
+            path: found.path,
+            in_use: found.in_use,
+            moved_aside: found.moved_aside,
+            journal,
+            wal,
+        })
     });
     OtherNames { locked_without_sidecars, sidecars: sidecars.collect() }
 }

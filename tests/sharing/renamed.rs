@@ -164,20 +164,40 @@ fn a_process_whose_files_were_moved_aside_does_not_share_with_one_of_the_new_fil
             (code, codes(&document))
         };
         let by_first = format!("pid:{}:{}", first.pid(), path.display());
+        // By its new name the database has no -wal, although one is in use.
+        let new = format!("t.db{aside}");
+        let (code, document) = inspect(&root, &new);
+        let renamed = &evidence(&document)[0];
+        assert_eq!((code, codes(&document)), (1, vec!["database_renamed".to_owned()]), "{aside}");
+        let wal = format!("t.db-wal{aside}");
+        assert_eq!((&renamed["commits"], &renamed["wal"]), (&json!(2), &json!(root.join(&wal))), "{aside}");
         let second = made(&path);
         let by_second = format!("pid:{}:{}", second.pid(), path.display());
         for source in ["t.db", &by_first, &by_second] {
-            let (code, found) = told(source);
-            assert!(code == 1 && found.contains(&"split_brain".to_owned()), "{aside} {source}: {found:?}");
+            let ran = walscope(&root, &["inspect", source, "--json"]);
+            let document = ran.json();
+            let split: Vec<&Value> =
+                document["findings"].as_array().unwrap().iter().filter(|one| one["code"] == "split_brain").collect();
+            // These are two databases.
+            assert_eq!((ran.code, split.len(), &split[0]["severity"]), (0, 1, &json!("info")), "{aside} {source}");
+            assert!(split[0]["detail"].as_str().unwrap().contains("is another one"), "{aside} {source}");
         }
+        assert_eq!(told(&new).0, 1, "{aside}");
         let compared = walscope(&root, &["compare", &by_first, &by_second, "--json"]);
         let document = compared.json();
         assert_eq!((compared.code, &document["verdict"]["sharing"]), (1, &"refuted".into()), "{aside}");
         assert!(document.to_string().contains(&format!("t.db-shm{aside}")), "{aside}");
         drop(first);
         assert_eq!(told("t.db"), (0, vec![]), "{aside}");
+        // At rest: the commits of the database are in a -wal that SQLite does not find.
+        assert_eq!(told(&new), (0, vec!["sidecars_under_other_name".to_owned()]), "{aside}");
+        fs::copy(moved(""), root.join("copy")).unwrap();
+        fs::copy(moved("-wal"), root.join("copy-wal")).unwrap();
+        assert_eq!([rows(&moved("")), rows(&root.join("copy"))], [1, 3], "{aside}");
         drop(second);
-        fs::remove_file(&path).unwrap();
+        for name in [path.as_path(), &root.join("copy"), &moved(""), &moved("-wal"), &moved("-shm")] {
+            let _ = fs::remove_file(name);
+        }
     }
 }
 
@@ -472,6 +492,18 @@ fn half_a_transaction_lies_beside_its_journal(folder: &Path) {
     let found = all.iter().find(|found| found["code"] == "sidecars_under_other_name").unwrap();
     assert_eq!(found["evidence"]["files"], json!([folder.join("t.db-journal")]));
     assert_eq!(walscope(folder, &["verify", ".", "--fail-on", "warning"]).code, 1);
+    // Both were moved aside, and another database lies at their old name.
+    for (name, aside) in [("new.db", "t.db.old"), ("t.db-journal", "t.db-journal.old")] {
+        fs::copy(folder.join(name), folder.join(aside)).unwrap();
+    }
+    drop(connect(&folder.join("made.db")).execute_batch("CREATE TABLE o(y)"));
+    fs::rename(folder.join("made.db"), folder.join("t.db")).unwrap();
+    let (_, document) = inspect(folder, "t.db.old");
+    assert_eq!(codes(&document), ["sidecars_under_other_name"]);
+    assert!(document.to_string().contains("t.db-journal.old"), "{document}");
+    for name in ["t.db", "t.db.old", "t.db-journal.old"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
     // The journal of another database, and a copy from before the transaction, are no sign.
     drop(connect(&folder.join("other.db")).execute_batch("CREATE TABLE o(y); INSERT INTO o VALUES(randomblob(9000))"));
     assert_eq!(codes_of("other.db"), [""; 0]);

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use super::limits::BLOCK;
 use super::one_process::{OneProcess, RootId};
 use super::scan::UnknownMappings;
-use crate::evidence::{InodeId, Observation, Root};
+use crate::evidence::{InodeId, Observation, Root, is_aside};
 use crate::linux::file_id::id_of;
 use crate::linux::mapped_identity::mapped_identity;
 use crate::linux::open::OpenedFiles;
@@ -215,12 +215,4 @@ impl Wanted {
                 _ => false,
             }
     }
-}
-
-/// Whether this, behind a name, is what people and programs put there to move a file aside: `.old`, `~`, `-1`. A database of this
-/// name has a `-shm` of its own.
-fn is_aside(behind: &[u8]) -> bool {
-    matches!(behind, [b'.' | b'~' | b'_' | b'-' | b'0'..=b'9', ..])
-        && !behind.contains(&b'/')
-        && !behind.ends_with(b"-shm")
 }

@@ -64,8 +64,11 @@ pub fn goes_on(files: &OpenedFiles, mappings: &Observation<MappingsView>, users:
         for wanted in wanted.iter().filter(|wanted| is_asked(wanted.pid)) {
             in_process(&proc, &here, &asked, wanted.pid, |view, process, unit, units| {
                 let renamed = wanted.renamed.then(|| renamed_unit(view, process, &asked, unit)).flatten();
+                let is_renamed = renamed.is_some();
                 found.extend(renamed.map(|one| Found::Renamed(with_own_name(one, &own))));
-                found.extend(deleted_wal(view, process, &asked, unit, wanted).map(Found::Log));
+                // A -wal that was moved aside with its database is told with that.
+                let wal = deleted_wal(view, process, &asked, unit, wanted);
+                found.extend(wal.filter(|wal| !is_renamed || wal.path.is_none()).map(Found::Log));
                 let journal = wanted.journal.then(|| journal(view, process, &asked, unit, units)).flatten();
                 found.extend(journal.map(Found::Log));
             });
@@ -373,7 +376,8 @@ fn shown(view: &View<'_>, process: &Process, same_view: bool, path: &[u8]) -> St
 
 /// The name of the database by that of its sidecar, if it does not lead to the database.
 fn old_name<'o>(view: &View<'_>, process: &Process, sidecar: &'o Open, database: &Open) -> Option<&'o [u8]> {
-    sidecar.base().filter(|base| !leads_to(view, process, base, database.file, true))
+    let base = sidecar.base().or_else(|| sidecar.base_before());
+    base.filter(|base| !leads_to(view, process, base, database.file, true))
 }
 
 /// Whether a path leads to the file, below the root of the process. A database that was opened by a symbolic link has its
@@ -408,7 +412,9 @@ pub fn sidecars(
     let open = |number: u32, part: Part| {
         let link = format!("fd/{number}");
         let path = process.link_bytes(&link).ok()?;
-        let named = path.strip_suffix(b" (deleted)").unwrap_or(&path).ends_with(part.suffix().as_bytes());
+        let name = path.strip_suffix(b" (deleted)").unwrap_or(&path);
+        let aside = || Part::moved_aside(name).is_some_and(|(found, ..)| found == part);
+        let named = name.ends_with(part.suffix().as_bytes()) || aside();
         named.then(|| open_sidecar(&process, &link, part)).flatten()
     };
     let (wal, shm) = descriptors;

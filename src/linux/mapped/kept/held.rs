@@ -21,6 +21,8 @@ use crate::linux::unopened;
 use crate::linux::unseen::{refused, vanished};
 use crate::number::FileId;
 
+/// The first number of a `-shm`. Source: walformat, section 2.1.
+const SHM_VERSION: u32 = 3_007_000;
 /// Bytes that tell what a file is.
 pub(super) const HEAD: usize = 20;
 
@@ -56,6 +58,12 @@ impl Open {
     pub(super) fn base(&self) -> Option<&[u8]> {
         let base = self.path.strip_suffix(self.part.suffix().as_bytes())?;
         (!base.is_empty()).then_some(base)
+    }
+
+    /// The name of its database before both were moved aside, if its own name tells that: `t.db` of `t.db-wal.old`.
+    pub(super) fn base_before(&self) -> Option<&[u8]> {
+        let (part, base, _) = Part::moved_aside(&self.path)?;
+        (part == self.part).then_some(base)
     }
 
     /// Whether it is this part of the database with this name.
@@ -166,7 +174,10 @@ fn look(process: &Process, one: &mut Open, care: Care) {
     }
     let Some(opened) = opened else { return };
     let head = head(&opened, care.strict_atime);
-    one.part = Part::of_content(&head).unwrap_or(one.part);
+    // A -shm has no magic number, but the one version that there is.
+    let version = head.first_chunk().map(|word| u32::from_ne_bytes(*word));
+    let aside = || Part::moved_aside(&one.path).filter(|(part, ..)| *part == Part::Shm && version == Some(SHM_VERSION));
+    one.part = Part::of_content(&head).or_else(|| aside().map(|(part, ..)| part)).unwrap_or(one.part);
     one.wal_mode = Part::says_wal(&head);
     one.locked |= one.wal_mode.is_some() && !are_listed(&Proc::system(), &opened.file);
 }
