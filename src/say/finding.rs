@@ -8,7 +8,9 @@ use super::users_found::{
     without_locks,
 };
 use super::words::{self, Names, count, many, one_or};
-use super::{against, damage, header, journal, links, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated};
+use super::{
+    against, damage, header, journal, links, log_apart, opening, pair, rescue, room, sides, trees, wal_truncated,
+};
 use crate::evidence::{InodeId, Leads, MappingProcess};
 use crate::finding::frames_gone::FramesGone;
 use crate::finding::mappers::Mappers;

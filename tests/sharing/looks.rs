@@ -27,7 +27,7 @@ fn one_reader_that_was_there_for_a_while_is_not_several() {
             reader.run("COMMIT");
         }
         let care = Care { strict_atime: false, look_anyway: false };
-        let options = Options { depth: Depth::CrossChecked, threads: NonZeroUsize::MIN, progress: None };
+        let options = Options { depth: Depth::CrossChecked, threads: NonZeroUsize::MIN, ..Options::default() };
         over.add(&source::inspect(path.as_os_str(), care, &options).unwrap().1);
     }
     let told = over_time(&over);
