@@ -153,7 +153,7 @@ fn check(saved: &Saved) -> anyhow::Result<Vec<Finding>> {
     let Some(database) = saved.files.iter().find(|file| file.part == Part::Database) else { return Ok(Vec::new()) };
     // With a whole path it is not taken for one in a container.
     let source = source::open(std::path::absolute(&database.copy)?.as_os_str(), Care::default())?;
-    let inspection = look::inspect(source.seen(), &look::Options::default())?;
+    let inspection = look::inspect(source.seen(), &look::Options { trees: true, ..look::Options::default() })?;
     Ok(findings(&inspection))
 }
 
