@@ -4,7 +4,7 @@ pub use super::check_name::CheckName;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::ParseError;
 use crate::format::db::DatabaseHead;
-use crate::look::{Depth, HotJournal, Inspection, NotCompared, Why};
+use crate::look::{BothWays, Depth, Fit, HotJournal, Inspection, NotCompared, Why};
 use crate::number::FrameNumber;
 use crate::wal::EndReason;
 
@@ -82,6 +82,8 @@ pub enum LeftOut {
     /// That the `-wal` and the database are of one time. Files of two moments may leave no trace: a page that only one of them
     /// has is not looked for in the other.
     OneTime,
+    /// That the `-journal` that waits and the database are of one time: nothing that was looked at tells it.
+    JournalOneTime,
     /// What the rows say: whether each index has every row, and constraints. Only SQLite reads that.
     Content {
         /// Whether the pages of all tables and indexes were checked.
@@ -99,8 +101,11 @@ pub fn left_out(examined: &Inspection, checks: &[Check]) -> Vec<LeftOut> {
     let alone = examined.without_wal().then_some(LeftOut::NoWalBeside);
     let compared = |check: &Check| check.check == CheckName::WalAgainstDatabase && check.not_checked.is_none();
     let one_time = checks.iter().any(compared).then_some(LeftOut::OneTime);
+    let fit = examined.journal.as_ref().and_then(|journal| journal.both_ways.as_ref()).and_then(BothWays::fit);
+    let told = matches!(fit, Some(Fit::Needed | Fit::OfAnotherTime));
+    let journal = (examined.hot_journal == HotJournal::Waits && !told).then_some(LeftOut::JournalOneTime);
     let content = (examined.depth == Depth::CrossChecked).then_some(LeftOut::Content { trees: examined.trees.is_ok() });
-    skipped.chain(alone).chain(one_time).chain(content).collect()
+    skipped.chain(alone).chain(one_time).chain(journal).chain(content).collect()
 }
 
 /// Whether a check was not made because something is in the way, and not because there is nothing to check; or whether there

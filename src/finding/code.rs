@@ -24,7 +24,7 @@ use crate::evidence::{Device, Holder, KeptLog};
 use crate::format::db::HeaderFault;
 use crate::format::flip::Flipped;
 use crate::look::checkpoint::Restart;
-use crate::look::{SizeStated, WrongPage};
+use crate::look::{Fit, SizeStated, WrongPage};
 use crate::number::{Checksum, FrameNumber, FrameOfPage, PageNumber, Salts};
 use crate::sides::Part;
 use crate::tree::TreeFault;
@@ -199,7 +199,7 @@ findings! {
         signs: Vec<JournalSign>, database_change_counter: Option<u32>, journal_change_counter: Option<u32>,
         database_page_size: Option<u32>, journal_page_size: Option<u32>, super_journal: Option<String>,
         database_pages_before: Option<u32>, pages_right: Option<u64>, pages_counted: Option<u64>, under_way: bool,
-        used_by: Vec<KeptLog>
+        walked: Option<Fit>, used_by: Vec<KeptLog>
     }
     LogApart "log_apart" "A process has a log that its database does not have" [Warning, Error] {
         side: String, logs: Vec<KeptLog>
@@ -212,7 +212,7 @@ findings! {
         wal: u32, database: u32
     }
     PagesNeverUsed "pages_never_used" "Pages that nothing leads to" [Warning] in Trees {
-        pages: u64, first: PageNumber, of: u64
+        pages: u64, first: PageNumber, of: u64, rolled_back: bool
     }
     SeveralSqliteLibraries "several_sqlite_libraries" "Several SQLite libraries in one process use the wal-index" [Warning] {
         users: UsersFound
@@ -301,7 +301,7 @@ findings! {
         users: UsersFound, deleted_wals: Vec<KeptLog>
     }
     TreesDamaged "trees_damaged" "Pages of tables or indexes do not fit together" [Error] in Trees {
-        faults: u64, listed: Vec<TreeFault>
+        faults: u64, listed: Vec<TreeFault>, rolled_back: bool
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>

@@ -1,7 +1,9 @@
 //! A rollback journal that waits, compared with the database that SQLite would write it into.
 
+use std::collections::BTreeSet;
 use std::io;
 
+use super::both_ways::BothWays;
 use super::journal_damage::JournalDamage;
 use super::journal_records::each_record;
 use crate::bytes::ReadAt;
@@ -27,6 +29,11 @@ pub struct JournalBeside {
     pub database_change_counter: Option<u32>,
     /// The name of the super-journal with which the journal ends: its transaction writes to several databases.
     pub super_journal: Option<String>,
+    /// Whether the database has content, is shorter than it was before the transaction, and the journal does not have all pages
+    /// that it lacks. A transaction makes the file shorter only after its journal is gone.
+    pub database_shorter: bool,
+    /// The trees both ways. `None`: nobody asked to walk over them, or it could not be done.
+    pub both_ways: Option<BothWays>,
     /// Where rolling back stops, in front of pages of the transaction.
     pub damage: Option<JournalDamage>,
     /// Whether somebody was seen to write in a transaction just before or after: who has a journal keeps RESERVED.
@@ -41,6 +48,7 @@ pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<O
     };
     let before = heads()?;
     let (page_one, super_journal, keeps) = (page_one(bytes)?, super_journal(bytes)?, keeps_a_page(bytes)?);
+    let shorter = is_shorter(bytes, database)?;
     if heads()? != before {
         return Ok(None);
     }
@@ -53,11 +61,31 @@ pub(super) fn compare(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<O
         change_counter: page_one.and_then(|page| plain(&page)).map(|header| header.change_counter),
         database_empty: !has_bytes && of_journal.database_pages > 0 && keeps,
         of_database: of_database.map(|header| header.page_size),
+        database_shorter: has_bytes && shorter,
+        both_ways: None,
         database_change_counter: of_database.map(|header| header.change_counter),
         super_journal: super_journal.map(|name| String::from_utf8_lossy(&name).into_owned()),
         damage: None,
         under_way: false,
     }))
+}
+
+/// Whether the database lacks pages that it had before the transaction, and the journal does not have all of these.
+fn is_shorter(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<bool> {
+    let Some(header) = journal::parse(&head::<{ journal::HEADER_SIZE }>(bytes)?) else { return Ok(false) };
+    let there = database.len() / u64::from(header.page_size);
+    let missing = u64::from(header.database_pages).saturating_sub(there);
+    if missing == 0 {
+        return Ok(false);
+    }
+    let mut kept = BTreeSet::new();
+    each_record(bytes, &mut |record| {
+        if u64::from(record.number) > there && record.number <= header.database_pages {
+            kept.insert(record.number);
+        }
+        Ok(true)
+    })?;
+    Ok((kept.len() as u64) < missing)
 }
 
 fn has_bytes(database: &dyn ReadAt) -> io::Result<bool> {

@@ -1,9 +1,11 @@
 //! The parts of a rollback journal, and the pages in them.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use crate::bytes::ReadAt;
 use crate::format::journal::{self, JournalHeader};
+use crate::number::PageNumber;
 
 /// A header, and the pages behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,4 +107,44 @@ pub(super) fn each_record(bytes: &dyn ReadAt, each: &mut dyn FnMut(&Record) -> i
         at = part.end(records);
     }
     Ok(())
+}
+
+/// What rolling back writes into the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Playback {
+    /// The first header: sizes, and the nonce of the transaction.
+    pub(super) header: JournalHeader,
+    /// The pages, and where each begins in the journal.
+    pub(super) pages: BTreeMap<PageNumber, u64>,
+}
+
+/// The pages that SQLite writes back from a journal that nobody has open. `None`: it has no header, and nothing is written.
+///
+/// folklore: the file gets the size that the first header states. A header counts its pages; 0xffffffff stands for all that the file has,
+/// and 0 for none. SQLite passes by a page behind the end, and stops at a page 0, at the name of a super-journal, at a wrong checksum,
+/// and where the next part has no header (`pager_playback`). Held by `sqlite_rolls_back_what_the_walk_takes`.
+pub(super) fn played_back(bytes: &dyn ReadAt) -> io::Result<Option<Playback>> {
+    let Some(first) = Part::at(bytes, 0)? else { return Ok(None) };
+    let mut found = Playback { header: first.header, pages: BTreeMap::new() };
+    let mut at = 0;
+    while let Some(part) = Part::at(bytes, at)? {
+        let records = match part.header.records {
+            u32::MAX => part.place_for(bytes.len()),
+            counted => counted.into(),
+        };
+        for n in 0..records {
+            let Some(record) = part.record(bytes, n)?.filter(|record| !record.is_of_super_journal()) else {
+                return Ok(Some(found));
+            };
+            if record.number > first.header.database_pages {
+                continue;
+            }
+            if record.page(bytes)?.is_none() {
+                return Ok(Some(found));
+            }
+            found.pages.insert(PageNumber(record.number), record.at);
+        }
+        at = part.end(records);
+    }
+    Ok(Some(found))
 }

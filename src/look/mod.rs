@@ -10,6 +10,7 @@ mod all_copied;
 mod backfill;
 mod behind;
 mod behind_header;
+mod both_ways;
 pub mod checkpoint;
 mod collected;
 mod damage;
@@ -42,6 +43,7 @@ pub use all_copied::AllCopied;
 pub use backfill::Copied;
 pub use behind::BehindBreak;
 pub use behind_header::{BehindHeader, InDatabase};
+pub use both_ways::{BothWays, Fit, Walked};
 #[cfg(all(feature = "capture", target_os = "linux"))]
 pub(crate) use damage::is_another_form;
 pub use damage::{Damage, MangledDatabase};

@@ -14,13 +14,12 @@ use crate::wal::{WalFacts, mangled};
 use super::all_copied;
 use super::backfill::{self, Copied};
 use super::behind_header::{self, BehindHeader, Beside};
+use super::both_ways::BothWays;
 use super::checkpoint::CheckpointFacts;
 use super::damage::{self, Damage};
 use super::first_page::{self, FirstPage};
 use super::head;
 use super::inspection::HotJournal;
-use super::journal::{self, JournalBeside};
-use super::journal_damage;
 use super::later::Later;
 use super::marks_and_locks::{self, of_one_kind};
 use super::page_ones::{self, PageOnes};
@@ -32,6 +31,8 @@ use super::{
     DatabaseSeen, Depth, EachFrame, Inspection, NotCompared, Options, Reasons, Seen, Sizes, WalSeen, Why, checkpoint,
     order,
 };
+
+mod waiting_journal;
 
 /// The facts that the steps have found so far.
 struct Looking<'a, 'o, 'e> {
@@ -58,6 +59,7 @@ struct Looking<'a, 'o, 'e> {
     page_ones: Result<PageOnes, NotCompared>,
     stale: Result<StaleInDatabase, NotCompared>,
     trees: Result<Trees, NotCompared>,
+    both_ways: Option<BothWays>,
     last: Option<IndexHead>,
     last_header: Option<WalHeader>,
     shm_fault: Option<ParseError>,
@@ -90,6 +92,7 @@ pub(super) fn inspect(seen: &dyn Seen, options: &Options<'_>, each: Option<EachF
         page_ones: Err(NotCompared::NotAsked),
         stale: Err(NotCompared::NotAsked),
         trees: Err(NotCompared::NotAsked),
+        both_ways: None,
         last: None,
         last_header: None,
         shm_fault: None,
@@ -177,9 +180,7 @@ impl order::Steps for Looking<'_, '_, '_> {
         };
         self.stale = self.compare_stale()?;
         if self.options.trees {
-            let head = self.database_head.as_ref().ok().and_then(Option::as_ref);
-            let (wal, pages) = ((&self.wal, self.facts.as_ref()), &mut self.pass.pages);
-            self.trees = trees::look(&self.database, head, wal, pages, self.seen.hot_journal())?;
+            self.walk_over_trees()?;
         }
         Ok(())
     }
@@ -363,11 +364,20 @@ impl Looking<'_, '_, '_> {
         }
         let all_copied = all_copied::look(first, last, self.claimed(), self.locks.as_ref()).filter(|_| settled);
         let hot_journal = self.seen.hot_journal();
-        let journal = if hot_journal == HotJournal::Waits && !self.replaced { self.journal()? } else { None };
+        let mut journal = if hot_journal == HotJournal::Waits && !self.replaced { self.journal()? } else { None };
         // Without a -shm nothing is called settled, but the files can be of one time all the same.
         let of_one_time = self.cross_checked() && !changed && self.seen.may_be_settled();
         let pages = if of_one_time { self.pages_there(hot_journal)? } else { Err(apart) };
-        if self.trees.is_ok() && !(of_one_time && self.stood_still(hot_journal)?) {
+        let both_ways = self.both_ways.take().filter(|_| of_one_time);
+        let stood_still = match &mut journal {
+            // The two walks have looked for changes themselves.
+            Some(journal) if both_ways.is_some() => {
+                journal.both_ways = both_ways;
+                true
+            }
+            _ => of_one_time && self.stood_still(hot_journal)?,
+        };
+        if self.trees.is_ok() && !stood_still {
             self.trees = Err(apart);
         }
         let first_page = if of_one_time { self.first_page(hot_journal)? } else { FirstPage::default() };
@@ -442,20 +452,6 @@ impl Looking<'_, '_, '_> {
             other_names: OtherNames::default(),
             rights: None,
         })
-    }
-
-    /// Compares a journal that waits, before and after, with the database.
-    fn journal(&self) -> io::Result<Option<JournalBeside>> {
-        let (Some(journal), Some((database, _))) = (self.seen.journal()?, self.database.bytes()) else {
-            return Ok(None);
-        };
-        let writes = || self.seen.locks().is_some_and(|locks| locks.writes_to_database());
-        let before = writes();
-        let compared = journal::compare(journal.as_ref(), database)?;
-        let damage = journal_damage::look(journal.as_ref(), database, || self.seen.journal())?;
-        let under_way = before || writes();
-        let waits = |_: &JournalBeside| self.seen.hot_journal() == HotJournal::Waits;
-        Ok(compared.filter(waits).map(|beside| JournalBeside { under_way, damage, ..beside }))
     }
 
     /// Whether a database that is written in place was not written since its head was read. A database in WAL mode is only

@@ -91,7 +91,7 @@ impl CheckDocument {
 #[schemars(rename = "NotChecked")]
 pub struct NotCheckedDocument {
     /// The name of a check; `rows_and_tables` and `one_time` (that the `-wal` and the database are of one time), which no check
-    /// covers; or `missing_wal`, if a database in WAL mode has no `-wal` beside it.
+    /// covers; `journal_one_time`, if a `-journal` waits and nothing tells that it and the database are of one time; or `missing_wal`, if a database in WAL mode has no `-wal` beside it.
     pub what: &'static str,
     /// Why it was not checked.
     pub reason: String,

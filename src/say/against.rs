@@ -357,8 +357,7 @@ pub(super) fn told(against: Against, finding: &Finding, facts: &CheckpointFacts,
                 _ => "writes the pages of the -journal back into the database",
             };
             format!(
-                "A -journal with content waits beside the database: the next to open it first {what}. {first} The -journal \
-                 belongs to them: copy it too."
+                "A -journal with content waits beside the database: the next to open it first {what}. {first} Copy the -journal, too."
             )
         }
     }

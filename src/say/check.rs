@@ -73,6 +73,13 @@ pub const EMPTY: &str = "empty: the database has 0 bytes. It was never written t
 pub const OF_TWO_TIMES: &str = "Files that were copied at two moments may leave no trace: take copies with walscope \
                                 snapshot --with-db, or sqlite3's .backup.";
 
+/// The name of what is not checked where a journal waits.
+pub const JOURNAL_ONE_TIME: &str = "journal_one_time";
+
+/// A journal and a database that fit together both ways, or were not looked at both ways.
+pub const JOURNAL_OF_TWO_TIMES: &str = "A -journal and a database of two moments may leave no trace: the pages of tables and indexes do \
+                                        not always tell.";
+
 /// What was checked, in short: a list after "checked:". Empty if nothing was.
 #[must_use]
 pub fn covered(checks: &[Check], inspection: &Inspection) -> String {
@@ -144,6 +151,7 @@ pub fn left_out(all: &[LeftOut]) -> String {
         }
         LeftOut::NoWalBeside => None,
         LeftOut::OneTime => Some("that the -wal and the database are of one time".to_owned()),
+        LeftOut::JournalOneTime => Some("that the -journal and the database are of one time".to_owned()),
         LeftOut::Content { trees: false } => Some(format!("rows and tables ({INTEGRITY_CHECK} on a copy does that)")),
         LeftOut::Content { trees: true } => Some(format!(
             "that each index has every row, constraints, and the SQL of the schema ({INTEGRITY_CHECK} on a copy does that)"
@@ -177,6 +185,7 @@ pub fn left_out_name(left: &LeftOut) -> &'static str {
         LeftOut::Check(name, _) => name.name(),
         LeftOut::NoWalBeside => MISSING_WAL,
         LeftOut::OneTime => "one_time",
+        LeftOut::JournalOneTime => JOURNAL_ONE_TIME,
         LeftOut::Content { .. } => "rows_and_tables",
     }
 }
@@ -188,6 +197,7 @@ pub fn left_out_why(left: &LeftOut) -> String {
         LeftOut::Check(_, why) => why.to_string(),
         LeftOut::NoWalBeside => WITHOUT_WAL.to_owned(),
         LeftOut::OneTime => OF_TWO_TIMES.to_owned(),
+        LeftOut::JournalOneTime => JOURNAL_OF_TWO_TIMES.to_owned(),
         LeftOut::Content { trees: false } => "only SQLite reads them".to_owned(),
         LeftOut::Content { trees: true } => {
             "whether each index has every row, constraints, and the SQL of the schema: only SQLite checks them"
@@ -323,12 +333,14 @@ fn tables_and_indexes(trees: u64) -> String {
 
 fn trees(inspection: &Inspection) -> Option<String> {
     let trees = inspection.trees.as_ref().ok()?;
+    let rolled_back = inspection.journal.as_ref().is_some_and(|journal| journal.both_ways.is_some());
     let never = match trees.never_used {
         0 => String::new(),
         pages => format!(", {} that nothing leads to", many(pages, "page")),
     };
     Some(format!(
-        "{}, {}, {} free, {}: {}{never}",
+        "{}{}, {}, {} free, {}: {}{never}",
+        if rolled_back { "once the -journal is rolled back: " } else { "" },
         tables_and_indexes(trees.trees),
         many(trees.pages, "page"),
         count(trees.free_pages),

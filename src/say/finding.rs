@@ -186,8 +186,8 @@ fn sentences(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         Found::DatabaseEmptied { .. } => pair::emptied(&finding.found),
         Found::DatabaseOverwritten { .. } => pair::overwritten(&finding.found),
         Found::DatabasePagesZero { pages, tables } => pair::pages_zero(*pages, *tables, finding.severity),
-        Found::TreesDamaged { faults, listed } => (trees::damaged(*faults, listed), trees::DAMAGED),
-        Found::PagesNeverUsed { pages, first, of } => (trees::never_used(*pages, *first, *of), trees::NEVER_USED),
+        Found::TreesDamaged { faults, listed, rolled_back } => (trees::damaged(*faults, listed, *rolled_back), trees::DAMAGED),
+        Found::PagesNeverUsed { pages, first, of, rolled_back } => (trees::never_used(*pages, *first, *of, *rolled_back), trees::NEVER_USED),
         Found::DatabaseRenamed { renamed } => super::renamed::renamed(renamed),
         Found::DatabaseSharedWalIndexNot { indexes: TwoIndexes { sides, database, shm } } => (
             format!("{}; {}. Commits of one side overwrite those of the other, and integrity_check does not notice.", identity_of(sides, database), identity_of(sides, shm)).into(),
@@ -553,6 +553,7 @@ mod tests {
             pages_right: None,
             pages_counted: None,
             under_way: false,
+            walked: None,
         };
         let beside = |signs| findings(&[Finding::new(journal(signs)), left_over()])[1].advice.contains("hot_journal");
         assert!(!beside(Vec::new()));

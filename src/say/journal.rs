@@ -6,9 +6,18 @@ use super::rescue;
 use super::words::{count, many};
 use crate::finding::journal_sign::JournalSign;
 use crate::finding::{Finding, Found, Severity};
+use crate::look::Fit;
 
 /// What to do with a journal that belongs to the database.
 const KEEP: &str = "Keep the journal together with the database; deleting it can corrupt the database.";
+/// What to do with a journal of which it is not known whether it is of the time of the database.
+const KEEP_BOTH: &str = "Keep the -journal together with the database, and delete neither. If the two are of one time, deleting the -journal corrupts the database. If one of them was copied, restored or moved without the other, rolling back corrupts it: then copy both before anything opens the database, and look at a copy of the database alone.";
+/// What to do where nobody walked over the tables, either.
+const KEEP_BOTH_UNTIL_KNOWN: &str = "Keep the -journal together with the database, and delete neither. If the two are of one time, deleting the -journal corrupts the database. If one of them was copied, restored or moved without the other, rolling back corrupts it: then copy both before anything opens the database, and look at a copy of the database alone. walscope verify walks over the tables and indexes as they are and as they are after rolling back, which often tells.";
+/// What to do with a journal of another time beside a database that is whole.
+const OF_ANOTHER_TIME: &str = "Open the database nowhere as it lies here, also not to read: SQLite writes the pages of the -journal into it, and makes it malformed. Copy both files first, and keep both. Look at a copy of the database alone, without the -journal and by another name: PRAGMA integrity_check, and whether it has what it should have. If it is the right one, put it in the place of the database after the -journal was moved away. Else look for the database of the time of the -journal.";
+/// What to do where nothing is whole.
+const BOTH_DAMAGED: &str = "Copy the database and the -journal before anything opens the database, and keep both: the next to open it writes the pages of the -journal into it and deletes the -journal. Look for a backup, and for the other file of the time of each. Without one, try on copies which of the two has more: the database alone, and the database with the -journal, each by sqlite3 COPY .recover | sqlite3 NEW.db.";
 /// What to do with a journal that may be of another database.
 const OF_OTHER: &str = "Copy the database and the -journal, and its -wal if there is one, before anything opens the database: the next to open it writes the pages of the -journal into it and cuts it off to the old size. Find out which of the two was restored, replaced or copied alone, and look for the other file of its time. A -journal belongs only to the database that it lay beside.";
 
@@ -28,7 +37,9 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         pages_right,
         pages_counted,
         under_way,
+        walked,
         used_by,
+        ..
     } = &finding.found
     else {
         return (Cow::Borrowed(""), KEEP);
@@ -48,15 +59,15 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             JournalSign::OfProcess | JournalSign::DatabaseEmpty => String::new(),
             JournalSign::Cut | JournalSign::Damaged => damaged(*sign, pages_right.unwrap_or_default(), *pages_counted),
             JournalSign::ChangeCounter => format!("the page 1 that it keeps has the change counter {}, and the database has {}, where only the same or one more can be: the -journal is of another database or of another time", number(journal), number(database)),
+            JournalSign::RolledBackDamaged => "all tables and indexes of the database fit together as they are, and no more once the -journal is rolled back: the -journal is of another time".to_owned(),
+            JournalSign::BothDamaged => "the tables and indexes do not fit together, neither as they are nor once the -journal is rolled back".to_owned(),
+            JournalSign::DatabaseShorter => format!("the database had {} before the transaction and has fewer now, and the -journal does not have all that are missing: it is of another time, or the database was cut off", many(u64::from(pages), "page")),
             JournalSign::SuperJournal => format!("its transaction writes to several databases: it names the super-journal {}", super_journal.as_deref().unwrap_or_default()),
             JournalSign::PageSize => format!("its pages have {} bytes, and those of the database {}", number(journal_page_size), number(database_page_size)),
         })
         .collect();
     if told.is_empty() {
-        return (
-            "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.".into(),
-            KEEP,
-        );
+        return of_this_database(*walked, *under_way);
     }
     if signs == &[JournalSign::SuperJournal] {
         return (
@@ -82,10 +93,14 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             rescue::JOURNAL_DAMAGED,
         );
     }
-    let innocent = if signs.contains(&JournalSign::ChangeCounter) {
-        ""
+    let innocent =
+        if signs == &[JournalSign::PageSize] { " Nothing is wrong if VACUUM was changing the page size." } else { "" };
+    let advice = if signs.contains(&JournalSign::RolledBackDamaged) {
+        OF_ANOTHER_TIME
+    } else if signs.contains(&JournalSign::BothDamaged) {
+        BOTH_DAMAGED
     } else {
-        " Nothing is wrong if VACUUM was changing the page size."
+        OF_OTHER
     };
     (
         format!(
@@ -94,8 +109,26 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
             if super_journal.is_some() { ", if its super-journal is there, and else deletes it" } else { "" }
         )
         .into(),
-        OF_OTHER,
+        advice,
     )
+}
+
+/// A journal without a sign that it is of another database or time.
+fn of_this_database(walked: Option<Fit>, under_way: bool) -> (Cow<'static, str>, &'static str) {
+    let plain = "A -journal with content lies beside the database: a transaction in rollback mode is under way, or one was cut off and the next opener rolls it back.";
+    match walked {
+        Some(Fit::Needed) => (
+            "A -journal with content lies beside the database, and the database needs it: its tables and indexes do not fit together as they are, and they do once the -journal is rolled back. A transaction was cut off, and the next opener rolls it back.".into(),
+            KEEP,
+        ),
+        Some(Fit::BothWhole) => (
+            format!("{plain} All tables and indexes fit together as they are and after that: that does not tell whether the two are of one time.").into(),
+            KEEP_BOTH,
+        ),
+        // Who is in the transaction made the journal.
+        _ if under_way => (plain.into(), KEEP),
+        _ => (plain.into(), KEEP_BOTH_UNTIL_KNOWN),
+    }
 }
 
 /// What is beside a database that was emptied.

@@ -17,24 +17,26 @@ pub(super) const DAMAGED: &str = "Keep the database, -wal and -shm as they are, 
 pub(super) const NEVER_USED: &str = "Keep the files as they are until it is known whether rows are missing: on a copy, sqlite3 COPY .recover | sqlite3 NEW.db saves the rows of these pages too (in tables named lost_and_found), and what NEW.db has more than the database was lost. If nothing is missing, VACUUM gives the room back.";
 
 /// The faults.
-pub(super) fn damaged(faults: u64, listed: &[TreeFault]) -> Cow<'static, str> {
+pub(super) fn damaged(faults: u64, listed: &[TreeFault], rolled_back: bool) -> Cow<'static, str> {
     let told: Vec<String> = listed.iter().take(TOLD).map(one).collect();
     let more = match faults.saturating_sub(told.len() as u64) {
         0 => String::new(),
         more => format!("; and {} more", count(more)),
     };
     format!(
-        "{} in the pages of the database: {}{more}. SQLite calls a database malformed when it meets such a page.",
+        "{} in the pages of the database{}: {}{more}. SQLite calls a database malformed when it meets such a page.",
         many(faults, "fault"),
+        if rolled_back { ", once the -journal is rolled back into it" } else { "" },
         told.join("; ")
     )
     .into()
 }
 
 /// Pages that nothing leads to.
-pub(super) fn never_used(pages: u64, first: PageNumber, of: u64) -> Cow<'static, str> {
+pub(super) fn never_used(pages: u64, first: PageNumber, of: u64, rolled_back: bool) -> Cow<'static, str> {
     format!(
-        "{} of {} {} to no table, no index and not to the free pages (the first is page {}). Free pages may have been lost track of, or rows whose table does not lead to them any more.",
+        "{}{} of {} {} to no table, no index and not to the free pages (the first is page {}). Free pages may have been lost track of, or rows whose table does not lead to them any more.",
+        if rolled_back { "Once the -journal is rolled back: " } else { "" },
         count(pages),
         many(of, "page"),
         one_or(pages, "belongs", "belong"),

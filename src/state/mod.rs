@@ -3,6 +3,8 @@
 //! Where that is true, and where a checkpoint has overwritten what the database file had, is for who asks to judge: see
 //! [`State`].
 
+mod rolled_back;
+
 use std::io;
 
 use crate::bytes::ReadAt;
@@ -10,6 +12,8 @@ use crate::format::freelist::lock_byte_page;
 use crate::number::{FrameNumber, PageNumber, PageSize};
 use crate::tree::Pages;
 use crate::wal::latest::FrameIndex;
+
+pub use rolled_back::RolledBack;
 
 /// The most that is read of the database at once.
 const AT_ONCE: usize = 1 << 16;

@@ -294,6 +294,7 @@ fn beside_a_journal_that_waits_no_page_says_that_all_is_well() {
                 pages_right: None,
                 pages_counted: None,
                 under_way: false,
+                walked: None,
             });
             all.push(waits.clone());
             let kind = sentence(checkpoint, wal, &all);

@@ -205,7 +205,7 @@ fn an_emptied_database_beside_a_journal_of_its_pages_is_an_error() {
 /// Writers in each mode of the journal and of syncing, looked at many times.
 #[test]
 fn writers_and_their_journals_are_never_called_damaged() {
-    let mut seen = 0;
+    let (mut seen, mut alarms) = (0, Vec::new());
     for mode in ["DELETE", "TRUNCATE", "PERSIST"] {
         for synchronous in ["OFF", "NORMAL", "FULL"] {
             for locking in ["NORMAL", "EXCLUSIVE"] {
@@ -234,9 +234,10 @@ fn writers_and_their_journals_are_never_called_damaged() {
                     for _ in 0..looks {
                         let document = verify(folder.path()).1;
                         let findings = document["findings"].as_array().unwrap();
-                        for finding in findings.iter().filter(|finding| finding["code"] == HOT) {
-                            seen += 1;
-                            assert_eq!(finding["severity"], "notice", "{mode} {synchronous} {locking}: {finding:#}");
+                        for finding in findings {
+                            seen += u32::from(finding["code"] == HOT);
+                            let grave = ["error", "warning"].contains(&finding["severity"].as_str().unwrap());
+                            alarms.extend(grave.then(|| format!("{mode} {synchronous} {locking}: {finding:#}")));
                         }
                     }
                     stop.store(true, Ordering::Relaxed);
@@ -244,5 +245,5 @@ fn writers_and_their_journals_are_never_called_damaged() {
             }
         }
     }
-    assert!(seen > 5, "{seen}");
+    assert!(seen > 5 && alarms.is_empty(), "{seen} {alarms:#?}");
 }

@@ -26,6 +26,7 @@ mod garbage;
 mod header;
 mod innocent;
 mod journal;
+mod journal_both_ways;
 mod journal_damage;
 mod mangled;
 mod moments;

@@ -8,7 +8,7 @@ use crate::finding::value::Unsettled;
 use crate::finding::{Finding, Found, Severity};
 use crate::format::db::{DatabaseHead, HeaderFault, JournalMode};
 use crate::format::shm::{IndexHead, IndexHeader};
-use crate::look::{HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase, Sizes, Why};
+use crate::look::{BothWays, Fit, HotJournal, InDatabase, Inspection, JournalBeside, MangledDatabase, Sizes, Why};
 use crate::wal::mangled::MangledWal;
 use crate::wal::{EndReason, WalFacts};
 
@@ -206,20 +206,32 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
     let used_by = examined.surroundings.as_ref().map(kept_log::of_another_database).unwrap_or_default();
     let damage = beside.and_then(|beside| beside.damage.as_ref());
     let under_way = beside.is_some_and(|beside| beside.under_way);
+    let walked = beside.and_then(|beside| beside.both_ways.as_ref()).and_then(BothWays::fit);
     // Who is in a transaction had no loss of power since it began.
     let certain = damage.is_some_and(|damage| damage.written_since || under_way);
     let all = [
         (JournalSign::OfProcess, !used_by.is_empty()),
         (JournalSign::ChangeCounter, other_counter),
         (JournalSign::DatabaseEmpty, beside.is_some_and(|beside| beside.database_empty)),
+        (JournalSign::RolledBackDamaged, walked == Some(Fit::OfAnotherTime)),
         (JournalSign::Cut, damage.is_some_and(|damage| damage.cut)),
         (JournalSign::Damaged, damage.is_some_and(|damage| !damage.cut)),
+        (JournalSign::DatabaseShorter, beside.is_some_and(|beside| beside.database_shorter)),
         (JournalSign::PageSize, beside.is_some_and(other_size)),
         (JournalSign::SuperJournal, beside.is_some_and(of_several)),
     ];
-    let signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
+    let mut signs: Vec<JournalSign> = all.into_iter().filter(|(_, is)| *is).map(|(sign, _)| sign).collect();
+    if signs.is_empty() && walked == Some(Fit::BothDamaged) {
+        signs.push(JournalSign::BothDamaged);
+    }
     let severity = match signs.first() {
-        Some(JournalSign::OfProcess | JournalSign::ChangeCounter | JournalSign::DatabaseEmpty) => Severity::Error,
+        Some(
+            JournalSign::OfProcess
+            | JournalSign::ChangeCounter
+            | JournalSign::DatabaseEmpty
+            | JournalSign::RolledBackDamaged
+            | JournalSign::BothDamaged,
+        ) => Severity::Error,
         Some(JournalSign::Cut | JournalSign::Damaged) if certain => Severity::Error,
         Some(_) => Severity::Warning,
         // In rollback mode every transaction has such a journal while it runs.
@@ -237,6 +249,7 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
         pages_right: damage.map(|damage| damage.right),
         pages_counted: damage.and_then(|damage| damage.counted),
         under_way,
+        walked,
         used_by,
     };
     Finding::at(severity, found)
