@@ -29,6 +29,11 @@ pub enum LogPlace {
 pub enum JournalHolds {
     /// A transaction that is not over.
     Transaction,
+    /// A transaction that is not over, and the journal was not synced: nothing of it is in the database yet.
+    NotWritten,
+    /// A transaction that is not over, and the database has each of its pages as it was before: nothing was written to it yet, or what
+    /// was written has been rolled back by another process.
+    Before,
     /// Nothing to be rolled back: it is empty, or its header is zeros, as between two transactions.
     Nothing,
     /// A transaction that is over, as the change counter of the database shows: the process has inherited this journal.

@@ -43,6 +43,8 @@ fn place(place: LogPlace) -> &'static str {
 fn holds(holds: JournalHolds) -> &'static str {
     match holds {
         JournalHolds::Transaction => "transaction",
+        JournalHolds::NotWritten => "not_written",
+        JournalHolds::Before => "before",
         JournalHolds::Nothing => "nothing",
         JournalHolds::Over => "over",
         JournalHolds::Emptied => "emptied",
@@ -91,7 +93,7 @@ fn severity(log: &KeptLog) -> Severity {
         // What it commits goes to another database than the path leads to.
         _ if log.place == LogPlace::BesideAnother => false,
         // Nothing of a transaction is in the database before its process holds that exclusively.
-        _ => !log.exclusive || log.holds == Some(JournalHolds::Nothing),
+        _ => !log.exclusive || matches!(log.holds, Some(JournalHolds::Nothing | JournalHolds::NotWritten)),
     };
     if nothing_to_lose { Severity::Warning } else { Severity::Error }
 }

@@ -148,3 +148,33 @@ pub(super) fn played_back(bytes: &dyn ReadAt) -> io::Result<Option<Playback>> {
     }
     Ok(Some(found))
 }
+
+/// A journal that was not synced yet, as if it was: with the magic, and as many pages as the file has.
+pub(super) struct Synced<'a>(pub(super) &'a dyn ReadAt);
+
+/// What a sync writes, if it does not count the pages.
+const SYNCED: [u8; 12] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0xff, 0xff, 0xff, 0xff];
+
+impl ReadAt for Synced<'_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let got = self.0.read_at(into, at)?;
+        let behind = usize::try_from(at).ok().and_then(|at| SYNCED.get(at..)).unwrap_or_default();
+        into.iter_mut().take(got).zip(behind).for_each(|(byte, synced)| *byte = *synced);
+        Ok(got)
+    }
+}
+
+/// Whether a journal was not synced: it has zeros for the magic and for the number of pages, and sizes behind them.
+///
+/// folklore: the magic is written with the first sync, and no page of the database before that, but for `synchronous=OFF`. SQLite takes
+/// a journal that begins with a zero for idle, and rolls nothing back (`hasHotJournal`); an idle one has zeros in all 28 bytes
+/// (`zeroJournalHdr`). Held by `a_journal_that_was_not_synced_is_told_where_the_database_is_damaged`.
+pub(super) fn is_unsynced(bytes: &dyn ReadAt) -> io::Result<bool> {
+    let mut head = [1; SYNCED.len()];
+    let got = bytes.read_at(&mut head, 0)?;
+    Ok(got == head.len() && head.iter().all(|byte| *byte == 0) && Part::at(&Synced(bytes), 0)?.is_some())
+}

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::journal::compare;
+use super::journal_records::{each_record, is_unsynced};
 use crate::bytes::ReadAt;
 use crate::evidence::{JournalHolds, Part};
 use crate::format::journal::{HEADER_SIZE, MAGIC};
@@ -28,11 +29,36 @@ pub fn journal_holds(bytes: &dyn ReadAt, database: Option<&dyn ReadAt>) -> io::R
         let emptied = is_emptied(bytes)? && is_emptied(bytes)?;
         return Ok(if emptied { JournalHolds::Emptied } else { JournalHolds::Nothing });
     }
-    // The magic comes with the first sync.
+    if is_unsynced(bytes)? {
+        return Ok(JournalHolds::NotWritten);
+    }
     let beside = database.map(|database| compare(bytes, database)).transpose()?.flatten();
     let counters = beside.and_then(|beside| Some((beside.change_counter?, beside.database_change_counter?)));
     let over = counters.is_some_and(|(before, now)| before != now);
-    Ok(if over { JournalHolds::Over } else { JournalHolds::Transaction })
+    let before = !over && database.map(|database| is_as_before(bytes, database)).transpose()? == Some(true);
+    Ok(match (over, before) {
+        (true, _) => JournalHolds::Over,
+        (false, true) => JournalHolds::Before,
+        (false, false) => JournalHolds::Transaction,
+    })
+}
+
+/// Whether the database has each page as the journal keeps it.
+///
+/// folklore: a forked child that closes the connection of its parent rolls the transaction of the parent back, and deletes the journal.
+/// The parent goes on with the pages in its memory: what it commits then is mixed with the old ones. Held by
+/// `a_transaction_that_a_forked_child_rolled_back_is_not_to_be_committed`.
+fn is_as_before(bytes: &dyn ReadAt, database: &dyn ReadAt) -> io::Result<bool> {
+    let (mut compared, mut same) = (0_u64, true);
+    each_record(bytes, &mut |record| {
+        let Some(page) = record.page(bytes)? else { return Ok(false) };
+        let at = u64::from(record.number.saturating_sub(1)).saturating_mul(page.len() as u64);
+        let mut there = vec![0; page.len()];
+        same = database.read_at(&mut there, at)? == page.len() && there == page;
+        compared += 1;
+        Ok(same)
+    })?;
+    Ok(compared > 0 && same)
 }
 
 /// Whether a journal that is in use was emptied: its header and the number of its first page are zeros, and content stands behind
@@ -97,7 +123,8 @@ mod tests {
         for sector in [32, 512, 4096, 65536] {
             for magic in [true, false] {
                 let bytes = journal(sector, magic);
-                assert_eq!(holds(bytes.clone()), JournalHolds::Transaction, "{sector} {magic}");
+                let expected = if magic { JournalHolds::Transaction } else { JournalHolds::NotWritten };
+                assert_eq!(holds(bytes.clone()), expected, "{sector} {magic}");
                 let over = |mut bytes: Vec<u8>| {
                     bytes[..HEADER_SIZE].fill(0);
                     bytes

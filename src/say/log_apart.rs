@@ -109,10 +109,13 @@ fn told(log: &KeptLog) -> String {
         (Some(JournalHolds::Nothing), _) => format!(
             "{name} keeps a -journal open between its transactions, and {gone}. It is in none now. If it is killed in the next one, a part of that stays in the database"
         ),
-        (_, true) => format!(
+        (Some(JournalHolds::Before), true) => format!(
+            "{name} is in a transaction, and {gone}. The database has all pages as they were before the transaction: the process has not written to it yet, or another one has rolled back what it wrote, as a forked child does when it ends. A COMMIT could leave a mixture of old and new pages"
+        ),
+        (Some(JournalHolds::Transaction | JournalHolds::Over | JournalHolds::Emptied) | None, true) => format!(
             "{name} is in a transaction that has written to the database, and {gone}. If the process is killed, a part of the transaction stays in the database, and tables can be malformed"
         ),
-        (_, false) => format!(
+        (_, _) => format!(
             "{name} is in a transaction that has not written to the database yet, and {gone}. If the process is killed while it commits, a part of the transaction stays in the database, and tables can be malformed"
         ),
     }

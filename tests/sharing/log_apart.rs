@@ -1,6 +1,7 @@
 //! A `-journal` or `-wal` of a process that does not lie beside its database any more.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::common::command::{connect, walscope};
 use crate::sqlite::Sqlite;
+use crate::users::python;
 
 /// Pages of a database with many rows, changed beyond what the cache holds.
 const SPILL: &str = "PRAGMA cache_size=2; BEGIN; UPDATE t SET x = randomblob(401) WHERE rowid < 300; INSERT INTO t SELECT randomblob(300) FROM t LIMIT 50";
@@ -123,6 +125,62 @@ fn a_journal_that_was_deleted_under_its_writer_is_an_error() {
     let found = finding(&document, "log_apart").unwrap();
     assert_eq!((code, found["severity"].as_str()), (0, Some("warning")));
     assert!(told(&found).contains("not written to the database yet"), "{}", told(&found));
+}
+
+/// A program in a transaction that has written to the database, and forks a child that ends in the usual way.
+const FORKS: &str = r"
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('PRAGMA cache_size=2')
+db.execute('BEGIN IMMEDIATE')
+db.execute('UPDATE t SET x = hex(randomblob(300))')
+if os.fork() == 0:
+    sys.exit(0)
+os.wait()
+print('forked', flush=True)
+db.execute(sys.stdin.readline())
+print('ended', flush=True)
+";
+
+#[test]
+fn a_transaction_that_a_forked_child_rolled_back_is_not_to_be_committed() {
+    for end in ["ROLLBACK", "COMMIT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        made(&path, "DELETE");
+        let Some((mut parent, _)) = python(FORKS, &[path.as_os_str()]) else { return };
+        assert!(!path.with_extension("db-journal").exists());
+        let (code, document) = looked(folder.path(), "t.db");
+        let found = finding(&document, "log_apart").unwrap();
+        assert_eq!((code, &found["evidence"]["logs"][0]["holds"]), (1, &"before".into()), "{found:#}");
+        let told = told(&found);
+        assert!(told.contains("let the process ROLLBACK") && !told.contains("has written to the database"), "{told}");
+        writeln!(parent.stdin.take().unwrap(), "{end}").unwrap();
+        parent.wait().unwrap();
+        let db = Connection::open(&path).unwrap();
+        let said = db.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+        assert_eq!(said.is_ok_and(|said| said == "ok"), end == "ROLLBACK");
+    }
+}
+
+#[test]
+fn a_process_in_exclusive_locking_mode_that_has_not_written_is_not_said_to_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    made(&path, "DELETE");
+    let mut process = Sqlite::open(&path);
+    process.reopen("PRAGMA journal_mode=DELETE; PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1)");
+    let before = fs::read(&path).unwrap();
+    process.run("BATCH BEGIN; UPDATE t SET x = randomblob(401)");
+    fs::remove_file(path.with_extension("db-journal")).unwrap();
+    let (code, document) = looked(folder.path(), "t.db");
+    let found = finding(&document, "log_apart").unwrap();
+    assert_eq!(
+        (code, &found["severity"], &found["evidence"]["logs"][0]["holds"]),
+        (0, &"warning".into(), &"not_written".into())
+    );
+    assert!(told(&found).contains("has not written to the database yet"), "{}", told(&found));
+    assert!(fs::read(&path).unwrap() == before);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(in crate::say) const RENAMED_IN_TRANSACTION: &str = concat!(
 /// The `-journal` of a transaction that is under way is gone from the path.
 pub(in crate::say) const JOURNAL_GONE: &str = concat!(
     copy_first!(
-        "Then let the process end its transaction: a ROLLBACK takes all of it back. A COMMIT keeps all of it, although SQLite may say \"disk I/O error\", because it finds no -journal to delete. Do not kill the process before that. A -journal that only has another name can be given its own back with mv -n meanwhile."
+        "Then let the process ROLLBACK: that takes all of it back, with the -journal that it has open, and is right in each case. A COMMIT is not: if somebody rolled back what the process wrote, as a forked child does when it ends, it leaves a mixture of old and new pages. Do not kill the process before that; run the transaction again afterwards. A -journal that only has another name can be given its own back with mv -n meanwhile."
     ),
     " Never delete or rename a -journal."
 );
