@@ -17,6 +17,8 @@ pub enum JournalSign {
     SuperJournal,
     /// The database has 0 bytes, and the journal has pages of it: SQLite deletes the journal, and rolls nothing back.
     DatabaseEmpty,
+    /// There is no database beside it.
+    NoDatabase,
     /// All tables and indexes fit together as they are, and no more once the journal is rolled back: it is of another time.
     RolledBackDamaged,
     /// The tables and indexes do not fit together, neither as they are nor once the journal is rolled back.
@@ -39,6 +41,7 @@ impl JournalSign {
             Self::PageSize => "page_size",
             Self::SuperJournal => "super_journal",
             Self::DatabaseEmpty => "database_empty",
+            Self::NoDatabase => "no_database",
             Self::RolledBackDamaged => "rolled_back_damaged",
             Self::BothDamaged => "both_damaged",
             Self::DatabaseShorter => "database_shorter",

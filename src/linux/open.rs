@@ -158,7 +158,10 @@ pub fn open_database(target: impl Into<Target>, care: Care) -> Result<OpenedFile
         Way::Closed(why) => Observation::unsupported(format!("{}: {}", shm_path.display(), unopened::refusal(&why))),
     };
     let journal = entry("-journal")?;
-    if let Some(reason) = [&wal, &shm].iter().all(|file| file.value().is_none()).then(|| database.reason()).flatten() {
+    // A -journal with content was left by a database that is elsewhere now.
+    let left = journal.value().is_some_and(|file| file.metadata().is_ok_and(|found| found.len() > 0));
+    let alone = !left && [&wal, &shm].iter().all(|file| file.value().is_none());
+    if let Some(reason) = alone.then(|| database.reason()).flatten() {
         let kind = match database {
             Observation::Missing { .. } => io::ErrorKind::NotFound,
             Observation::Denied { .. } => io::ErrorKind::PermissionDenied,

@@ -254,7 +254,7 @@ impl Inspection {
     /// Why there is nothing to report: no file of the database exists, or only a database that is too short.
     #[must_use]
     pub fn nothing_there(&self) -> Option<&Why> {
-        let siblings = self.sizes.wal.or(self.sizes.shm).is_some();
+        let siblings = self.sizes.wal.or(self.sizes.shm).is_some() || self.hot_journal == HotJournal::Waits;
         self.reasons.database.as_ref().filter(|_| self.database.is_none() && !siblings)
     }
 

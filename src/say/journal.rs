@@ -16,6 +16,8 @@ const KEEP_BOTH: &str = "Keep the -journal together with the database, and delet
 const KEEP_BOTH_UNTIL_KNOWN: &str = "Keep the -journal together with the database, and delete neither. If the two are of one time, deleting the -journal corrupts the database. If one of them was copied, restored or moved without the other, rolling back corrupts it: then copy both before anything opens the database, and look at a copy of the database alone. walscope verify walks over the tables and indexes as they are and as they are after rolling back, which often tells.";
 /// What to do with a journal of another time beside a database that is whole.
 const OF_ANOTHER_TIME: &str = "Open the database nowhere as it lies here, also not to read: SQLite writes the pages of the -journal into it, and makes it malformed. Copy both files first, and keep both. Look at a copy of the database alone, without the -journal and by another name: PRAGMA integrity_check, and whether it has what it should have. If it is the right one, put it in the place of the database after the -journal was moved away. Else look for the database of the time of the -journal.";
+/// What to do with a journal without a database.
+const NO_DATABASE: &str = "Copy the -journal, and let nothing open a database by this name. Look for the database: the name of the -journal without \"-journal\" was its name. Put copies of the two beside each other in a folder of their own, by the names that they had, and open that copy: SQLite rolls the transaction back. Whoever opened the database without the -journal meanwhile has read a half transaction, and what was written to it since is not to be mixed with the -journal.";
 /// What to do where nothing is whole.
 const BOTH_DAMAGED: &str = "Copy the database and the -journal before anything opens the database, and keep both: the next to open it writes the pages of the -journal into it and deletes the -journal. Look for a backup, and for the other file of the time of each. Without one, try on copies which of the two has more: the database alone, and the database with the -journal, each by sqlite3 COPY .recover | sqlite3 NEW.db.";
 /// What to do with a journal that may be of another database.
@@ -52,11 +54,14 @@ pub(super) fn hot(finding: &Finding) -> (Cow<'static, str>, &'static str) {
         let size = u64::from(pages) * u64::from(journal_page_size.unwrap_or_default());
         return (emptied(pages, size, journal.is_some()).into(), rescue::DATABASE_EMPTY);
     }
+    if signs.contains(&JournalSign::NoDatabase) {
+        return ("There is no database beside this -journal: it was moved, renamed or deleted while a transaction was under way, or after one was cut off. Without the -journal a part of that transaction stays in the database, and tables can be malformed. Who makes a new database at this path deletes the -journal.".into(), NO_DATABASE);
+    }
     let number = |number: &Option<u32>| count(number.unwrap_or_default());
     let told: Vec<String> = signs
         .iter()
         .map(|sign| match sign {
-            JournalSign::OfProcess | JournalSign::DatabaseEmpty => String::new(),
+            JournalSign::OfProcess | JournalSign::DatabaseEmpty | JournalSign::NoDatabase => String::new(),
             JournalSign::Cut | JournalSign::Damaged => damaged(*sign, pages_right.unwrap_or_default(), *pages_counted),
             JournalSign::ChangeCounter => format!("the page 1 that it keeps has the change counter {}, and the database has {}, where only the same or one more can be: the -journal is of another database or of another time", number(journal), number(database)),
             JournalSign::RolledBackDamaged => "all tables and indexes of the database fit together as they are, and no more once the -journal is rolled back: the -journal is of another time".to_owned(),
@@ -155,7 +160,8 @@ fn damaged(sign: JournalSign, right: u64, counted: Option<u64>) -> String {
     }
 }
 
-/// Whether the journal is not rolled back, because the database is empty.
+/// Whether the journal is not rolled back, because the database is empty or not there.
 pub(super) fn is_beside_empty_database(finding: &Finding) -> bool {
-    matches!(&finding.found, Found::HotJournal { signs, .. } if signs.contains(&JournalSign::DatabaseEmpty))
+    let empty = |sign: &JournalSign| matches!(sign, JournalSign::DatabaseEmpty | JournalSign::NoDatabase);
+    matches!(&finding.found, Found::HotJournal { signs, .. } if signs.iter().any(empty))
 }

@@ -58,13 +58,20 @@ impl Files {
     /// Which file was refused, and why.
     pub fn check_readable(&self) -> Result<(), SourceError> {
         let Some(opened) = &self.opened else { return Ok(()) };
+        let refused = |suffix: &str, reason: &String| {
+            let mut path = opened.database_path.clone().into_os_string();
+            path.push(suffix);
+            let path = PathBuf::from(opened.target.beneath(Path::new(&path)).to_string());
+            Err(SourceError::Refused { path, reason: reason.clone() })
+        };
         for (file, suffix) in [(&opened.database, ""), (&opened.wal, "-wal"), (&opened.shm, "-shm")] {
             if let Observation::Denied { reason } | Observation::Unsupported { reason } = file {
-                let mut path = opened.database_path.clone().into_os_string();
-                path.push(suffix);
-                let path = PathBuf::from(opened.target.beneath(Path::new(&path)).to_string());
-                return Err(SourceError::Refused { path, reason: reason.clone() });
+                return refused(suffix, reason);
             }
+        }
+        // One that may not be read is told with what this user may do. What is no file stops everybody.
+        if let Observation::Unsupported { reason } = &opened.journal {
+            return refused("-journal", reason);
         }
         Ok(())
     }

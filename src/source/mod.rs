@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use thiserror::Error;
 use crate::bundle::{self, Capture, SnapshotError};
 use crate::bytes::{FileBytes, ReadAt};
 use crate::evidence::Observation;
+use crate::format::journal::{self, JournalHeader};
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, Care, Target};
 use crate::look::{HotJournal, Seen, Why, is_another_form};
@@ -151,6 +153,9 @@ fn open_target(label: &OsStr, target: Target, care: Care) -> Result<Source, Snap
                 return Ok(alone(Some(Arc::new(bytes)), None));
             }
             let format = other_format::format(head).map(|format| format.name);
+            if by_itself && head.starts_with(journal::MAGIC) {
+                return Err(SnapshotError::Unusable { path: path.to_owned(), message: of_journal(path, head) });
+            }
             match is_nothing_of_sqlites(head, bytes.len()) || bytes.len() >= 100 && format.is_some() {
                 true if by_itself => Err(SnapshotError::Unusable {
                     path: path.to_owned(),
@@ -168,6 +173,21 @@ fn open_target(label: &OsStr, target: Target, care: Care) -> Result<Source, Snap
             }
         }
     }
+}
+
+/// What a rollback journal is that was given by itself.
+fn of_journal(path: &Path, head: &[u8]) -> String {
+    let of = journal::parse(head).map_or(String::new(), |header| {
+        let JournalHeader { database_pages, page_size, .. } = header;
+        format!(" of a transaction over a database of {database_pages} pages of {} bytes", page_size.bytes())
+    });
+    let name = path.as_os_str().as_encoded_bytes();
+    let database = name.strip_suffix(b"-journal").filter(|name| !name.is_empty());
+    let look = database.map_or_else(
+        || "give it the name that it had, that of its database and -journal, and look at the database".to_owned(),
+        |database| format!("look at its database: walscope verify {}", shell_word(OsStr::from_bytes(database))),
+    );
+    format!("a rollback journal{of}: {look}")
 }
 
 /// Whether the content cannot be SQLite's. An encrypted database has no header, but it has whole pages. Fewer bytes

@@ -14,7 +14,7 @@ use super::{Kind, kind};
 use crate::bundle::SnapshotError;
 use crate::bytes::{FileBytes, ReadAt};
 use crate::format::db::{HEADER_SIZE, MAGIC};
-use crate::format::first_page;
+use crate::format::{first_page, journal};
 use crate::linux::walk::{self, Entry, EntryKind, Step};
 use crate::linux::{Care, Target, open_regular};
 
@@ -66,7 +66,7 @@ pub struct Unread {
 /// A database is told by its content, or by a `-wal` or `-shm` beside it: it may be encrypted, or its header may be lost. A
 /// name that ends in `.db`, `.db3`, `.sqlite` or `.sqlite3` is enough too, whatever the file holds: what another program keeps
 /// under the name `.db` is not looked at, and is named in [`Tree::others`]. Behind a header of zero bytes the first table tells it. A
-/// `-wal` or `-shm` without its database stands for the database that is missing. Other files cost 16 bytes of reading.
+/// `-wal`, `-shm` or `-journal` that waits, without its database, stands for the database that is missing. Other files cost 16 bytes of reading.
 ///
 /// # Errors
 /// When there is no such process or container, or when the folder itself cannot be looked into.
@@ -173,6 +173,12 @@ fn sources(entries: Vec<Entry>) -> (Sources, Vec<(OsString, &'static str)>) {
                 let name = if there.is_none() { database } else { name };
                 sources.insert(name.to_owned());
             }
+            // It stands for the database that it was left without.
+            (EntryKind::File(head), _) if head.starts_with(journal::MAGIC) => {
+                let database = name.as_bytes().strip_suffix(b"-journal").map(OsStr::from_bytes);
+                let alone = database.filter(|name| !name.is_empty() && !entries.contains_key(*name));
+                sources.extend(alone.map(OsStr::to_owned));
+            }
             (EntryKind::File(head), _) if is_wal(head) => {
                 sources.insert(name.clone());
             }
@@ -273,6 +279,9 @@ mod tests {
         // The database is missing: one source, by its name.
         assert_eq!(files(&[("b-wal", WAL), ("b-shm", SHM)]), ["b"]);
         assert_eq!(files(&[("b-wal", &[0; 16])]), ["b"]);
+        const JOURNAL: &[u8] = &[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+        assert_eq!(files(&[("j.db-journal", JOURNAL), ("k-journal", &[0; 16]), ("-journal", JOURNAL)]), ["j.db"]);
+        assert_eq!(files(&[("a", DATABASE), ("a-journal", JOURNAL)]), ["a"]);
         // The names alone are not enough.
         assert_eq!(files(&[("notes-wal", b"text"), ("c-shm", b""), ("-wal", b"x")]), [""; 0]);
         assert_eq!(files(&[("copied.bin", WAL)]), ["copied.bin"]);

@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::common::command::walscope;
 use crate::common::random::Random;
 use crate::sqlite::{found, verify};
 use crate::statements::Sqlite;
@@ -142,4 +143,47 @@ fn a_database_that_is_damaged_with_its_journal_and_without_is_an_error() {
     assert_eq!((code, walked(&document)), (1, json!("both_damaged")), "{document:#}");
     assert_eq!(found(&document, HOT)["severity"], "error");
     assert_ne!(integrity(&path, true), "ok");
+}
+
+#[test]
+fn a_journal_without_its_database_is_told_and_says_where_to_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    made(&path, 400);
+    killed(&path, "FULL", "UPDATE t SET x = randomblob(990)");
+    fs::rename(&path, moved.join("t.db")).unwrap();
+    let (code, document) = verify(folder.path());
+    let finding = found(&document, HOT);
+    assert_eq!(
+        (code, &finding["severity"], &finding["evidence"]["signs"]),
+        (0, &json!("warning"), &json!(["no_database"]))
+    );
+    let all = walscope(folder.path(), &["verify", ".", "--json"]).json();
+    assert_eq!(all["counts"]["doubtful"], 1, "{all:#}");
+    let alone = walscope(folder.path(), &["verify", "t.db-journal"]);
+    assert_eq!(alone.code, 2);
+    assert!(
+        alone.stderr.contains("a rollback journal") && alone.stderr.contains("walscope verify t.db"),
+        "{}",
+        alone.stderr
+    );
+    // What the advice says; and what it warns of.
+    assert_ne!(integrity(&moved.join("t.db"), false), "ok");
+    fs::copy(path.with_extension("db-journal"), moved.join("t.db-journal")).unwrap();
+    assert_eq!(integrity(&moved.join("t.db"), true), "ok");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE u(x)").unwrap();
+    assert!(!path.with_extension("db-journal").exists());
+}
+
+#[test]
+fn a_journal_that_is_a_folder_is_refused_as_sqlite_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    made(&path, 3);
+    fs::create_dir(path.with_extension("db-journal")).unwrap();
+    let ran = walscope(folder.path(), &["verify", "t.db"]);
+    assert!(ran.code == 2 && ran.stderr.contains("needed a regular file, found a directory"), "{}", ran.stderr);
+    assert!(Connection::open(&path).unwrap().query_row("SELECT 1 FROM t", [], |_| Ok(())).is_err());
 }
