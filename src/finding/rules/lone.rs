@@ -213,7 +213,7 @@ pub(super) fn hot_journal(examined: &Inspection) -> Finding {
         (JournalSign::OfProcess, !used_by.is_empty()),
         (JournalSign::ChangeCounter, other_counter),
         (JournalSign::DatabaseEmpty, beside.is_some_and(|beside| beside.database_empty)),
-        (JournalSign::NoDatabase, examined.database_absent),
+        (JournalSign::NoDatabase, examined.database_absent && examined.database.is_none()),
         (JournalSign::RolledBackDamaged, walked == Some(Fit::OfAnotherTime)),
         (JournalSign::Cut, damage.is_some_and(|damage| damage.cut)),
         (JournalSign::Damaged, damage.is_some_and(|damage| !damage.cut)),
