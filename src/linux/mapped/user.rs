@@ -11,13 +11,13 @@ use super::fuse;
 use super::inherited::{MappedAt, Traces};
 use super::limits::{BLOCK, DESCRIPTORS_WITH_LOCKS};
 use super::one_process::OneProcess;
-use super::replaced::{PlaceOfPath, Replaced};
+use super::replaced::{Before, Replaced};
 use super::scan::ProcessMaps;
 use super::wanted::{Claim, Wanted};
 use crate::evidence::file_system::{AskedLocks, FileSystemKind};
 use crate::evidence::{
-    Access, Container, DatabaseLock, InodeId, LockSlot, MappingsView, Mount, Observation, OtherDatabase, OtherIndex,
-    SwitchLock, User,
+    Access, DatabaseLock, InodeId, LockSlot, MappingsView, Mount, Observation, OtherDatabase, OtherIndex, SwitchLock,
+    User,
 };
 use crate::linux::descriptor_locks::{is_on, of_inodes};
 use crate::linux::open::OpenedFiles;
@@ -28,12 +28,12 @@ use crate::linux::text::maps::{MapsLine, escaped};
 use crate::linux::text::process as stat_text;
 use crate::linux::unseen::vanished;
 use crate::linux::{container, forked, lock_view, mounts, stat, sys};
-use crate::number::{Device, FileId};
+use crate::number::FileId;
 
 /// The database whose users are looked for.
 pub(super) struct Subject<'a> {
-    pub(super) proc: &'a Proc,
-    pub(super) wanted: Wanted,
+    proc: &'a Proc,
+    wanted: Wanted,
     /// Whether the `-shm` could be told from others: it was seen, or it is known that there is none.
     shm_known: bool,
     /// Whether the same is so of the database.
@@ -50,17 +50,12 @@ pub(super) struct Subject<'a> {
     table: OnceCell<Vec<LockLine>>,
     /// The database, to ask for its lock.
     database: Option<Arc<File>>,
-    /// The process whose files were looked at.
-    pub(super) root: Option<FileId>,
-    pub(super) container: Option<Container>,
     /// Processes that map the `-shm`.
     mapping: BTreeSet<u32>,
     /// The mounts as the side's process sees them.
     mounts: Vec<Mount>,
-    /// The devices of the mounts on the way to the database: a file that lay at its path before is on one of them.
-    pub(super) devices: BTreeSet<Device>,
-    /// The path of the database, to find what lay there before.
-    pub(super) place: PlaceOfPath,
+    /// What tells a file that lay at the path of the database before.
+    before: Before,
 }
 
 /// What became of the look at one process.
@@ -81,14 +76,12 @@ impl<'a> Subject<'a> {
         let kind = |file: &std::fs::File| stat::magic_of(file).map(FileSystemKind::by_magic);
         let kinds = [&files.database, &files.shm].map(|file| file.value().and_then(|file| kind(file).ok()));
         let all = |holds: fn(&FileSystemKind) -> bool| kinds.iter().flatten().all(|kind| holds(kind));
-        let process = files.target.process(proc).ok();
         let mapping = mappings.value().into_iter().flat_map(|view| &view.mappings).map(|mapping| mapping.pid);
         let wanted = Wanted::of(proc, files);
         let on_the_way = |mount: &&Mount| files.database_path.starts_with(&mount.mount_point);
         let devices = mounts.value().into_iter().flatten().filter(on_the_way).map(|mount| mount.device);
         Self {
-            place: PlaceOfPath::of(files),
-            devices: devices.chain(wanted.database.map(|database| database.device)).collect(),
+            before: Before::of(proc, files, devices.chain(wanted.database.map(|database| database.device)).collect()),
             shm_known: wanted.identity.is_some() || matches!(files.shm, Observation::Missing { .. }),
             database_known: wanted.database.is_some() || matches!(files.database, Observation::Missing { .. }),
             database: files.database.value().cloned(),
@@ -99,8 +92,6 @@ impl<'a> Subject<'a> {
             records: proc.has("locks") && all(|kind| kind.asked_locks == AskedLocks::Enforced),
             listed: [Cell::new(false), Cell::new(false)],
             table: OnceCell::new(),
-            root: process.as_ref().and_then(|process| process.file_behind("root").ok()),
-            container: process.as_ref().and_then(container::by_cgroup),
             mapping: mapping.collect(),
             mounts: mounts.value().cloned().unwrap_or_default(),
             proc,
@@ -119,12 +110,9 @@ impl<'a> Subject<'a> {
             records: proc.has("locks"),
             listed: [Cell::new(false), Cell::new(false)],
             table: OnceCell::new(),
-            root: proc.this_process().and_then(|process| process.file_behind("root")).ok(),
-            container: None,
             mapping: BTreeSet::new(),
             mounts: Vec::new(),
-            place: PlaceOfPath::default(),
-            devices: wanted.database.map(|database| database.device).into_iter().collect(),
+            before: Before::of_test(proc, wanted.database),
             wanted,
             proc,
         }
@@ -183,7 +171,7 @@ impl<'a> Subject<'a> {
     }
 
     fn by_descriptors(&self, process: &Process, files: &Descriptors) -> Option<(User, Traces)> {
-        let replaced = self.replaced(process, files);
+        let replaced = self.before.replaced(self.proc, &self.wanted, process, files);
         if !files.uses() && replaced.is_none() && !self.mapping.contains(&process.pid) {
             return None;
         }

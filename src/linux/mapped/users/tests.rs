@@ -93,13 +93,11 @@ impl World {
     }
 }
 
-/// Makes a descriptor of a file that had this name. A link has the name that the kernel prints of it, so that it leads to the file and is
-/// not the file.
+/// Makes a descriptor of a file that had this name: the name that the kernel prints is that of a link to the file.
 fn deleted(world: &World, name: &str, descriptor: &Path) {
-    let (file, printed) = (world.path(&format!("gone {name}")), world.path(&format!("{name} (deleted)")));
-    fs::write(&file, "").unwrap();
-    let _ = fs::remove_file(&printed);
-    symlink(&file, &printed).unwrap();
+    let printed = world.path(&format!("{name} (deleted)"));
+    let _ = [fs::remove_file(&printed), fs::remove_file(descriptor)];
+    symlink(world.path("unknown"), &printed).unwrap();
     symlink(&printed, descriptor).unwrap();
 }
 
@@ -387,12 +385,7 @@ fn another_database_is_known_by_its_lock() {
 #[test]
 fn who_goes_on_with_a_deleted_wal_uses_no_wal_index() {
     let world = World::new();
-    let deleted = |pid: &str, name: &str| {
-        let link = world.0.path().join(pid).join("fd/1");
-        fs::remove_file(&link).unwrap();
-        // The target of such a link is no path; this one leads to a file all the same.
-        deleted(&world, name, &link);
-    };
+    let deleted = |pid: &str, name: &str| deleted(&world, name, &world.0.path().join(pid).join("fd/1"));
     world.process("10", &[("t.db", ""), ("unknown", "")], false);
     deleted("10", "t.db-wal");
     world.process("11", &[("t.db", ""), ("unknown", "")], false);
@@ -452,7 +445,6 @@ fn a_service_with_its_own_tmp_is_innocent() {
     symlink("mnt:[2]", world.0.path().join("10/ns/mnt")).unwrap();
     assert_eq!(roles(&world), []);
     // The file that it has open is deleted: no path leads to it.
-    world.remove("10/fd/0");
     deleted(&world, "t.db", &world.0.path().join("10/fd/0"));
     assert_eq!(roles(&world), [Role::OnReplacedFiles]);
     root_of(world.0.path(), "10", elsewhere.path());
