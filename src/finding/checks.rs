@@ -154,7 +154,7 @@ pub fn checks(examined: &Inspection, findings: &[Finding]) -> Vec<Check> {
         (CheckName::WalAgainstDatabase, wal_against_database(examined).into()),
         (CheckName::BackfilledInDatabase, backfilled(examined).into()),
         (CheckName::StaleInDatabase, stale(examined).into()),
-        (CheckName::Trees, trees(examined).into()),
+        (CheckName::Trees, trees(examined)),
         (CheckName::Journal, journal(examined.hot_journal).into()),
     ];
     rows.into_iter().map(|(check, looked)| judge(check, looked, findings)).collect()
@@ -252,8 +252,13 @@ fn stale(examined: &Inspection) -> Result<(), NotChecked> {
     examined.stale.as_ref().map(|_| ()).map_err(|why| NotChecked::NotCompared(*why))
 }
 
-fn trees(examined: &Inspection) -> Result<(), NotChecked> {
-    examined.trees.as_ref().map(|_| ()).map_err(|why| NotChecked::NotCompared(*why))
+fn trees(examined: &Inspection) -> Looked {
+    match &examined.trees {
+        // Where there is no finding, another one says that the database is damaged.
+        Ok(trees) if trees.fault_count > 0 || trees.never_used > 0 => Looked::Odd,
+        Ok(_) => Looked::Right,
+        Err(why) => Looked::Not(NotChecked::NotCompared(*why)),
+    }
 }
 
 fn backfilled(examined: &Inspection) -> Result<(), NotChecked> {

@@ -289,6 +289,9 @@ findings! {
         compared: u64, missing: u64, pages: Vec<FrameOfPage>, newer: Option<Newer>; zeros: Vec<PageNumber>,
         cut: Option<Cut>, behind_end: bool
     }
+    TreesDamaged "trees_damaged" "Pages of tables or indexes do not fit together" [Error] in Trees {
+        faults: u64, listed: Vec<TreeFault>, rolled_back: bool
+    }
     TwoMountsOfOneFileSystem "two_mounts_of_one_file_system" "What looks like one folder is reached through two mounts"
         [Warning] {
         sides: Sides, file_system: String, devices: [Device; 2], inode: String; why: &'static str
@@ -299,9 +302,6 @@ findings! {
     UsedWithoutWalIndex "used_without_wal_index" "A process has the database open without this wal-index"
         [Notice, Warning, Error] {
         users: UsersFound, deleted_wals: Vec<KeptLog>
-    }
-    TreesDamaged "trees_damaged" "Pages of tables or indexes do not fit together" [Error] in Trees {
-        faults: u64, listed: Vec<TreeFault>, rolled_back: bool
     }
     UserCannotWrite "user_cannot_write" "This user cannot write here" [Notice] {
         uid: u32, gid: u32, files: Vec<&'static str>

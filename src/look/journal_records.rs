@@ -172,7 +172,7 @@ impl ReadAt for Synced<'_> {
 ///
 /// folklore: the magic is written with the first sync, and no page of the database before that, but for `synchronous=OFF`. SQLite takes
 /// a journal that begins with a zero for idle, and rolls nothing back (`hasHotJournal`); an idle one has zeros in all 28 bytes
-/// (`zeroJournalHdr`). Held by `a_journal_that_was_not_synced_is_told_where_the_database_is_damaged`.
+/// (`zeroJournalHdr`). Held by `a_process_in_exclusive_locking_mode_that_has_not_written_is_not_said_to_have`.
 pub(super) fn is_unsynced(bytes: &dyn ReadAt) -> io::Result<bool> {
     let mut head = [1; SYNCED.len()];
     let got = bytes.read_at(&mut head, 0)?;

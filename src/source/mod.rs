@@ -16,6 +16,7 @@ use crate::format::journal::{self, JournalHeader};
 use crate::format::wal::HEADER_SIZE;
 use crate::linux::{self, Care, Target};
 use crate::look::{HotJournal, Seen, Why, is_another_form};
+use crate::shell_word::walscope;
 use crate::wal::salvage::begins_with_frames;
 
 mod commits;
@@ -185,7 +186,7 @@ fn of_journal(path: &Path, head: &[u8]) -> String {
     let database = name.strip_suffix(b"-journal").filter(|name| !name.is_empty());
     let look = database.map_or_else(
         || "give it the name that it had, that of its database and -journal, and look at the database".to_owned(),
-        |database| format!("look at its database: walscope verify {}", shell_word(OsStr::from_bytes(database))),
+        |database| format!("look at its database: {}", walscope("verify", OsStr::from_bytes(database), "")),
     );
     format!("a rollback journal{of}: {look}")
 }

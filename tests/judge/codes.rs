@@ -7,7 +7,9 @@ use walscope::finding::checks::{CheckName, CheckResult, checks};
 use walscope::finding::{Code, Finding, Severity, findings};
 use walscope::look::checkpoint::{Basis, Doubt};
 use walscope::look::{Bytes, HotJournal, Inspection, Options, inspect};
+use walscope::number::PageNumber;
 use walscope::report::finding::FindingDocument;
+use walscope::tree::Trees;
 
 use crate::common::synthetic::{Shm, WalWriter, sum};
 use crate::world::{SALTS, World, at_rest, byte, healthy, open, page_one, with_page_one, writing};
@@ -255,7 +257,29 @@ fn cases_of_circumstances() -> Vec<(&'static str, Severity, Inspection)> {
         ("bundle_readable_by_others", Severity::Notice, changed(|look| look.origin.readable_by_others = true)),
         ("bundle_unstable", Severity::Warning, changed(|look| look.origin.unstable = Some("why".to_owned()))),
         ("files_replaced", Severity::Notice, changed(|look| look.replaced = true)),
-        ("hot_journal", Severity::Notice, changed(|look| look.hot_journal = HotJournal::Waits)),
+        (
+            "trees_damaged",
+            Severity::Error,
+            changed(|look| {
+                let mut trees = Trees::default();
+                trees.fault_count = 1;
+                look.trees = Ok(trees);
+            }),
+        ),
+        (
+            "pages_never_used",
+            Severity::Warning,
+            changed(|look| {
+                let mut trees = Trees::default();
+                (trees.pages, trees.never_used, trees.first_never_used) = (9, 1, Some(PageNumber(7)));
+                look.trees = Ok(trees);
+            }),
+        ),
+        (
+            "hot_journal",
+            Severity::Notice,
+            changed(|look| (look.hot_journal, look.database_absent) = (HotJournal::Waits, false)),
+        ),
     ]
 }
 

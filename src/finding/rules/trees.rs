@@ -1,22 +1,25 @@
 //! What the walk over the trees of the database says.
 
 use crate::finding::{Finding, Found};
+use crate::format::db::DatabaseHead;
 use crate::look::{Inspection, LISTED};
-use crate::tree::Fault;
 
 pub(super) fn finding(examined: &Inspection) -> Option<Finding> {
-    let trees = examined.trees.as_ref().ok()?;
+    let trees = examined.trees.as_ref().ok().filter(|_| !is_told(examined))?;
     let rolled_back = examined.journal.as_ref().is_some_and(|journal| journal.both_ways.is_some());
-    // A database that was cut says so itself. Pages that are not there are no other fault then.
-    let cut = examined.pages.is_ok_and(|pages| pages.missing > 0);
-    let there = |fault: &Fault| !matches!(fault, Fault::NotThere);
     if trees.fault_count > 0 {
-        let only_missing =
-            trees.fault_count == trees.faults.len() as u64 && !trees.faults.iter().any(|one| there(&one.fault));
         let listed = trees.faults.iter().take(LISTED).cloned().collect();
-        return (!(cut && only_missing))
-            .then(|| Finding::new(Found::TreesDamaged { faults: trees.fault_count, listed, rolled_back }));
+        return Some(Finding::new(Found::TreesDamaged { faults: trees.fault_count, listed, rolled_back }));
     }
-    let first = trees.first_never_used.filter(|_| !cut)?;
+    let first = trees.first_never_used?;
     Some(Finding::new(Found::PagesNeverUsed { pages: trees.never_used, first, of: trees.pages, rolled_back }))
+}
+
+/// Whether another finding says already that the database is damaged: it was cut, or bytes of it were changed, and the trees
+/// have faults by that.
+fn is_told(examined: &Inspection) -> bool {
+    let cut = examined.pages.is_ok_and(|pages| pages.missing > 0);
+    let header = examined.database.as_ref().is_some_and(DatabaseHead::is_doubtful);
+    let page_1 = &examined.first_page;
+    cut || header || !page_1.faults.is_empty() || page_1.zeros_behind.is_some() || examined.damage.database.is_some()
 }
