@@ -9,6 +9,7 @@ use crate::number::{PageNumber, PageSize};
 use crate::state::{RolledBack, State};
 use crate::tree::{self, Pages, Trees};
 
+use super::DatabaseSeen;
 use super::journal_records::{Playback, played_back};
 
 /// What a walk over one state found.
@@ -82,20 +83,23 @@ impl BothWays {
     }
 }
 
-/// Walks both ways. `again` is the journal that waits now. `None`: the journal has no header or did not stand still, or no state has
+/// Walks both ways. `database` and `again` are the database and the journal that waits, as they are now. `None`: the journal has no header or did not stand still, or no state has
 /// a page 1 that can be read, as in an encrypted database.
 ///
 /// folklore: SQLite stores a page in the journal, and counts it, before it writes to that page in the database. So a database under
 /// a journal that stays as it is, is after the rollback of one moment, whoever writes to it. Held by
 /// `writers_and_their_journals_are_never_called_damaged`.
 pub(super) fn look(
-    database: &dyn ReadAt,
+    database: impl Fn() -> io::Result<DatabaseSeen>,
     again: impl Fn() -> io::Result<Option<Arc<dyn ReadAt>>>,
     written: impl Fn() -> bool,
 ) -> io::Result<Option<BothWays>> {
     let written_before = written();
     let Some(journal) = again()? else { return Ok(None) };
     let Some(back) = played_back(journal.as_ref())? else { return Ok(None) };
+    // A file keeps the length that it had when it was opened, and the database grows: its length is asked for after the journal.
+    let DatabaseSeen::Whole(database) = database()? else { return Ok(None) };
+    let database = database.as_ref();
     let rolled_back = rolled_back(database, journal.as_ref(), &back)?;
     let alone = if written_before { None } else { Some(alone(database)?) };
     let stayed = match again()? {

@@ -39,14 +39,19 @@ impl Looking<'_, '_, '_> {
         if database.is_empty() {
             return Ok(None);
         }
-        both_ways::look(database, journal, || self.seen.locks().is_some_and(|locks| locks.writes_to_database()))
+        both_ways::look(
+            || self.seen.database(),
+            journal,
+            || self.seen.locks().is_some_and(|locks| locks.writes_to_database()),
+        )
     }
 
     /// Compares a journal that waits, before and after, with the database.
     pub(super) fn journal(&self) -> io::Result<Option<JournalBeside>> {
-        let (Some(journal), Some((database, _))) = (self.seen.journal()?, self.database.bytes()) else {
-            return Ok(None);
-        };
+        let Some(journal) = self.seen.journal()? else { return Ok(None) };
+        // After the journal, so that it is not too short for what the journal says of its size.
+        let database = self.seen.database()?;
+        let Some((database, _)) = database.bytes() else { return Ok(None) };
         let writes = || self.seen.locks().is_some_and(|locks| locks.writes_to_database());
         let before = writes();
         let compared = journal::compare(journal.as_ref(), database)?;
