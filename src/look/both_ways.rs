@@ -9,7 +9,6 @@ use crate::number::{PageNumber, PageSize};
 use crate::state::{RolledBack, State};
 use crate::tree::{self, Pages, Trees};
 
-use super::DatabaseSeen;
 use super::journal_records::{Playback, played_back};
 
 /// What a walk over one state found.
@@ -90,7 +89,7 @@ impl BothWays {
 /// a journal that stays as it is, is after the rollback of one moment, whoever writes to it. Held by
 /// `writers_and_their_journals_are_never_called_damaged`.
 pub(super) fn look(
-    database: impl Fn() -> io::Result<DatabaseSeen>,
+    database: impl Fn() -> io::Result<Option<Arc<dyn ReadAt>>>,
     again: impl Fn() -> io::Result<Option<Arc<dyn ReadAt>>>,
     written: impl Fn() -> bool,
 ) -> io::Result<Option<BothWays>> {
@@ -98,7 +97,7 @@ pub(super) fn look(
     let Some(journal) = again()? else { return Ok(None) };
     let Some(back) = played_back(journal.as_ref())? else { return Ok(None) };
     // A file keeps the length that it had when it was opened, and the database grows: its length is asked for after the journal.
-    let DatabaseSeen::Whole(database) = database()? else { return Ok(None) };
+    let Some(database) = database()? else { return Ok(None) };
     let database = database.as_ref();
     let rolled_back = rolled_back(database, journal.as_ref(), &back)?;
     let alone = if written_before { None } else { Some(alone(database)?) };

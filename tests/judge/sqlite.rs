@@ -80,6 +80,13 @@ pub fn one(code: &str, severity: &str) -> Vec<(String, String)> {
     vec![(code.to_owned(), severity.to_owned())]
 }
 
+/// `verify` without the walk over the trees: what the other checks say.
+pub fn without_trees(folder: &Path) -> (i32, Value) {
+    let ran: Ran = walscope(folder, &["verify", "t.db", "--no-trees", "--json"]);
+    assert!(ran.code <= 1, "{}", ran.stderr);
+    (ran.code, ran.json())
+}
+
 /// No advice may cost anything: the -wal may hold the newer rows.
 pub fn advice_keeps_everything(finding: &Value) {
     let advice = finding["advice"].as_str().unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use super::Looking;
 use crate::look::both_ways::{self, BothWays, Walked};
 use crate::look::journal::{self, JournalBeside};
-use crate::look::{HotJournal, NotCompared, journal_damage, trees};
+use crate::look::{DatabaseSeen, HotJournal, NotCompared, journal_damage, trees};
 
 impl Looking<'_, '_, '_> {
     /// Walks over all trees.
@@ -39,11 +39,11 @@ impl Looking<'_, '_, '_> {
         if database.is_empty() {
             return Ok(None);
         }
-        both_ways::look(
-            || self.seen.database(),
-            journal,
-            || self.seen.locks().is_some_and(|locks| locks.writes_to_database()),
-        )
+        let whole = || match self.seen.database()? {
+            DatabaseSeen::Whole(bytes) => Ok(Some(bytes)),
+            _ => Ok(None),
+        };
+        both_ways::look(whole, journal, || self.seen.locks().is_some_and(|locks| locks.writes_to_database()))
     }
 
     /// Compares a journal that waits, before and after, with the database.
