@@ -393,7 +393,7 @@ fn ps_finds_files_that_were_renamed_swapped_or_deleted_in_use() {
         ("WAL", "mv t.db x; mv other.db t.db; mv x other.db", &["database_renamed", DATABASE_NOT]),
         ("WAL", "rm t.db t.db-wal", &[DATABASE_NOT, "wal_index_shared_wal_not"]),
         ("DELETE", "", &[]),
-        ("DELETE", "mv t.db new.db", &["database_renamed"]),
+        ("DELETE", "mv t.db new.db", &["database_renamed", "hot_journal"]),
         ("DELETE", "for s in '' -journal; do mv t.db$s new.db$s; done", &[]),
         ("DELETE", "mv other.db t.db", &["hot_journal", "worker_on_replaced_files"]),
         ("DELETE", "mv t.db x; mv other.db t.db; mv x other.db", &["database_renamed", "hot_journal"]),
