@@ -12,7 +12,7 @@ use crate::tree::{Fault, TreeFault};
 const TOLD: usize = 3;
 
 /// What to do with a database whose pages do not fit together.
-pub(super) const DAMAGED: &str = "Keep the database, -wal and -shm as they are, and work on copies (walscope snapshot --with-db, or cp while nobody has the database open). Writing on makes it worse. Take a backup, or let sqlite3 save the rows that can still be read: sqlite3 COPY .recover | sqlite3 NEW.db, then compare what NEW.db has with the backup. PRAGMA integrity_check on a copy lists the faults in SQLite's words. Look for the cause before the next write: a failed disk, a program that wrote to the file itself, copies made while it was in use.";
+pub(super) const DAMAGED: &str = "Keep the database, -wal, -shm and -journal as they are, and work on copies of all that are there (cp while nobody has the database open). Writing on makes it worse. Take a backup, or let sqlite3 save the rows that can still be read: sqlite3 COPY .recover | sqlite3 NEW.db, then compare what NEW.db has with the backup. PRAGMA integrity_check on a copy lists the faults in SQLite's words. Look for the cause before the next write: a failed disk, a program that wrote to the file itself, copies made while it was in use.";
 /// What to do with pages that nothing leads to.
 pub(super) const NEVER_USED: &str = "Keep the files as they are until it is known whether rows are missing: on a copy, sqlite3 COPY .recover | sqlite3 NEW.db saves the rows of these pages too (in tables named lost_and_found), and what NEW.db has more than the database was lost. If nothing is missing, VACUUM gives the room back.";
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::common::command::walscope;
 use crate::common::random::Random;
-use crate::sqlite::{found, verify};
+use crate::sqlite::{found, grave, one, verify};
 use crate::statements::Sqlite;
 
 const HOT: &str = "hot_journal";
@@ -95,6 +95,8 @@ fn a_journal_of_another_time_than_the_database_is_an_error() {
     let finding = found(&document, HOT);
     let signs = &finding["evidence"]["signs"];
     assert_eq!((code, walked(&document)), (1, json!("of_another_time")), "{document:#}");
+    // Without that journal nothing is wrong with the trees.
+    assert_eq!(grave(&document), one(HOT, "error"), "{document:#}");
     let has = |sign: &str| signs.as_array().unwrap().contains(&sign.into());
     assert!(has("rolled_back_damaged") && has("database_shorter"), "{signs}");
     let advice = found(&document, HOT)["advice"].to_string();

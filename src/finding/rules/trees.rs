@@ -2,7 +2,7 @@
 
 use crate::finding::{Finding, Found};
 use crate::format::db::DatabaseHead;
-use crate::look::{Inspection, LISTED};
+use crate::look::{BothWays, Fit, Inspection, LISTED};
 
 pub(super) fn finding(examined: &Inspection) -> Option<Finding> {
     let trees = examined.trees.as_ref().ok().filter(|_| !is_told(examined))?;
@@ -15,11 +15,17 @@ pub(super) fn finding(examined: &Inspection) -> Option<Finding> {
     Some(Finding::new(Found::PagesNeverUsed { pages: trees.never_used, first, of: trees.pages, rolled_back }))
 }
 
-/// Whether another finding says already that the database is damaged: it was cut, or bytes of it were changed, and the trees
-/// have faults by that.
+/// Whether another finding says already what is wrong: the database was cut, or bytes of it were changed, and the trees have faults
+/// by that; or the `-journal` is of another time, and only once it is rolled back there are faults.
 fn is_told(examined: &Inspection) -> bool {
     let cut = examined.pages.is_ok_and(|pages| pages.missing > 0);
     let header = examined.database.as_ref().is_some_and(DatabaseHead::is_doubtful);
     let page_1 = &examined.first_page;
-    cut || header || !page_1.faults.is_empty() || page_1.zeros_behind.is_some() || examined.damage.database.is_some()
+    let both_ways = examined.journal.as_ref().and_then(|journal| journal.both_ways.as_ref());
+    let of_another_time = both_ways.and_then(BothWays::fit) == Some(Fit::OfAnotherTime);
+    cut || of_another_time
+        || header
+        || !page_1.faults.is_empty()
+        || page_1.zeros_behind.is_some()
+        || examined.damage.database.is_some()
 }
